@@ -1,0 +1,54 @@
+"""All benchmarks one after the other, and one table of what they found: `make bench`.
+
+Sampling comes before the fleet is started, whose own sampler would ask the same LXD; what needs no
+LXD comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks import (
+    console,
+    create_instance,
+    footprint,
+    list_instances,
+    list_vms,
+    monitor_viewers,
+    round_trip,
+    sampling,
+    scrape,
+    start_instance,
+    stream_latency,
+    stream_viewers,
+)
+from benchmarks.figures import Figure, show
+from benchmarks.ground import fleet_on, loaded_lxd
+from benchmarks.scale import Scale, asked
+
+ON_A_FLEET = (
+    footprint,
+    list_instances,
+    start_instance,
+    create_instance,
+    round_trip,
+    stream_latency,
+    console,
+    monitor_viewers,
+)
+BY_THEMSELVES = (stream_viewers, scrape, list_vms)
+
+
+def figures(scale: Scale) -> Iterator[Figure]:
+    """Start what is needed, measure everything, remove all of it."""
+    with loaded_lxd(scale) as loaded:
+        yield from sampling.figures(loaded)
+        with fleet_on(loaded) as ground:
+            for benchmark in ON_A_FLEET:
+                yield from benchmark.figures(ground)
+    for benchmark in BY_THEMSELVES:
+        yield from benchmark.figures(scale)
+
+
+if __name__ == "__main__":
+    show(figures(asked()))

@@ -1,0 +1,142 @@
+"""What one sampling round costs the sampler and LXD, on real containers.
+
+Four ways in one run: by pylxd's objects, by one request for all (`recursion=2`), by the sampler
+where it has LXD only, and by cgroup files that are kept open. The last two are whole rounds of the
+sampler, up to the encoded message; its clock goes on by the interval at each, so that what it reads
+in some rounds only is in the mean. LXD's CPU is that of a daemon of its own, with what it starts.
+
+Caveats: a container's load makes no difference here, but its number of interfaces and disks does.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import pylxd
+
+from benchmarks.costs import billed
+from benchmarks.figures import Figure, at_least, show
+from benchmarks.ground import Loaded, loaded_lxd
+from benchmarks.scale import asked
+from services.metrics.adapters.cgroups import CgroupFiles, allow_many_files
+from services.metrics.adapters.disks import RealDisks
+from services.metrics.adapters.kernel import process_age_s, read_host
+from services.metrics.adapters.lxd import LxdOverSocket
+from services.metrics.adapters.network import ProcNetDev
+from services.metrics.handlers.roster import Roster
+from services.metrics.handlers.sampling import Sampling, Sources
+from shared.contracts.codec import encode
+from shared.contracts.events import Sampled
+from shared.platform.lxd_scope import LxdScope
+from shared.testing.lxd import Lxd
+
+INTERVAL_S, PERIOD_S = 5.0, 60.0
+# Rounds of the cheap way for each round of other benchmarks, of the others for so many of them.
+CHEAP_ROUNDS, DEAR_ROUNDS = 25, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The mean of a round, in milliseconds."""
+
+    wall_ms: float
+    own_cpu_ms: float
+    lxd_cpu_ms: float
+
+    @property
+    def cpu_ms(self) -> float:
+        return self.own_cpu_ms + self.lxd_cpu_ms
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wall_ms:.1f} ms, CPU {self.own_cpu_ms:.1f} ms"
+            f" and {self.lxd_cpu_ms:.1f} ms of LXD's"
+        )
+
+
+def figures(loaded: Loaded) -> Iterator[Figure]:
+    """Measure the four ways."""
+    lxd, count = loaded.lxd, loaded.scale.instances
+    allow_many_files()
+    with tempfile.TemporaryDirectory() as nothing:
+        by_lxd = _sampler_round(lxd, "lxd", count, Path(nothing))
+        by_cgroup = _sampler_round(lxd, "cgroup", count, Path("/proc"))
+        dear = max(1, round(DEAR_ROUNDS * loaded.scale.slow_rounds))
+        panel = _cost(loaded.process, _pylxd_round(lxd), dear)
+        asked_lxd = _cost(loaded.process, _over_socket(lxd).instances, dear)
+        without_cgroups = _cost(loaded.process, by_lxd, dear)
+        cheap = _cost(loaded.process, by_cgroup, CHEAP_ROUNDS * loaded.scale.slow_rounds)
+    times = asked_lxd.cpu_ms / cheap.cpu_ms
+    what = f"a round of sampling {count} instances"
+    measured = f"{cheap}: {times:.0f} times less CPU"
+    yield Figure(what, measured, f"`recursion=2`: {asked_lxd}", times, at_least(100, "times less"))
+    yield Figure(what, str(cheap), f"pylxd `all()`, `state()` of each: {panel}")
+    yield Figure(
+        f"{what}, where there is LXD only", str(without_cgroups), f"`recursion=2`: {asked_lxd}"
+    )
+    rounds = PERIOD_S / INTERVAL_S
+    yield Figure(
+        f"a minute of rounds every {INTERVAL_S:g} s, one question to LXD among them",
+        f"CPU {rounds * cheap.cpu_ms + asked_lxd.cpu_ms:.0f} ms",
+        f"`recursion=2` each time: CPU {rounds * asked_lxd.cpu_ms:.0f} ms",
+    )
+
+
+def _cost(lxd: psutil.Process, one_round: Callable[[], object], rounds: int) -> Cost:
+    """Do it once before, so that nothing is opened or connected for the first time."""
+    one_round()
+    with billed(psutil.Process()) as own, billed(lxd) as lxds:
+        for _ in range(rounds):
+            one_round()
+    return Cost(1000 * own.wall_s / rounds, own.cpu_ms / rounds, lxds.cpu_ms / rounds)
+
+
+def _pylxd_round(lxd: Lxd) -> Callable[[], object]:
+    client = pylxd.Client(endpoint=f"http+unix://{quote(str(lxd.socket), safe='')}")
+    return lambda: [instance.state() for instance in client.instances.all()]
+
+
+def _over_socket(lxd: Lxd) -> LxdOverSocket:
+    return LxdOverSocket("bench", lxd.socket, timeout_s=60.0, scope=LxdScope())
+
+
+def _sampler_round(lxd: Lxd, source: str, count: int, proc: Path) -> Callable[[], object]:
+    """Return a round of the sampler that sees processes there; they must be measured so."""
+    over_socket = _over_socket(lxd)
+    now_s = 0.0
+
+    def clock() -> float:
+        return now_s
+
+    sources = Sources(
+        cgroups=CgroupFiles(RealDisks().name, clock, proc),
+        network=ProcNetDev(),
+        host=read_host,
+        process_age=process_age_s,
+        clock=clock,
+        now=lambda: "2026-11-20T10:00:00Z",
+    )
+
+    def publish(sample: Sampled) -> None:
+        assert (sample.source, len(sample.instances)) == (source, count)
+        encode(sample)
+
+    roster = Roster(over_socket, read_host, clock, period_s=PERIOD_S)
+    sampling = Sampling(sources, roster, publish, epoch=1, interval_s=INTERVAL_S)
+
+    def one_round() -> None:
+        nonlocal now_s
+        now_s += INTERVAL_S
+        sampling.take()
+
+    return one_round
+
+
+if __name__ == "__main__":
+    with loaded_lxd(asked()) as _loaded:
+        show(figures(_loaded))

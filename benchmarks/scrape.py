@@ -1,0 +1,122 @@
+"""How long Prometheus waits for 10,000 instances.
+
+A gateway's app over a real fleet view, in a process of its own: 100 simulated hosts, each with 100
+containers of which everything was measured, and a new sample of every host every 5 s. Beside it the
+same series through prometheus-client's objects, as the baseline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
+
+import httpx
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from benchmarks.apart import apart, told_to_end
+from benchmarks.figures import Figure, at_most, centile, show, spread, timed
+from benchmarks.scale import Scale, asked
+from benchmarks.simulator import INSTANCES_PER_HOST, Simulator, app_over
+from services.gateway.domain.fleet import FleetView
+from services.gateway.domain.lxd_families import COUNTER, FAMILIES
+from services.gateway.domain.presentation_metrics import subjects
+from shared.testing.gateway_http import listening
+
+
+class Objects(Collector):
+    """The same series as objects of prometheus-client."""
+
+    def __init__(self, fleet: FleetView) -> None:
+        # Taken once: a slow machine must not find them too old.
+        self._measured = subjects(fleet.instances(), fleet.hosts())
+
+    def collect(self) -> Iterable[Metric]:
+        """Make an object for each series."""
+        for family in FAMILIES:
+            kind = CounterMetricFamily if family.kind == COUNTER else GaugeMetricFamily
+            made = kind(family.name, family.help, labels=("own", "subject"))
+            for each in self._measured:
+                for own, value in family.values(each.sample):
+                    if value is not None:
+                        made.add_metric((own, each.typed_labels), value)
+            yield made
+
+
+def figures(scale: Scale) -> Iterator[Figure]:
+    """Measure the baseline, then a gateway in a process of its own."""
+    simulator, rounds = Simulator(scale.scraped_hosts), scale.slow_rounds
+    objects = Objects(simulator.fleet)
+    baseline = timed(lambda: generate_latest(objects), max(2, rounds // 6))
+    yield from asyncio.run(_scraped(scale.scraped_hosts, rounds, baseline))
+
+
+async def _scraped(hosts: int, rounds: int, baseline: list[float]) -> list[Figure]:
+    async with apart(partial(_serve, hosts)) as server:
+        return await asyncio.to_thread(_figures_of, server.said, hosts, rounds, baseline)
+
+
+def _figures_of(url: str, hosts: int, rounds: int, baseline: list[float]) -> list[Figure]:
+    with httpx.Client(base_url=url, timeout=60) as client:
+        text = client.get("/metrics").raise_for_status().text
+        with _waits(url) as waited:
+            took = timed(lambda: client.get("/metrics"), rounds)
+        one = timed(lambda: client.get("/metrics/hosts/h000"), rounds)
+    series = sum(1 for line in text.splitlines() if line.startswith("lxd_"))
+    size = f"{series} series, {len(text) / 1e6:.0f} MB"
+    number = hosts * INSTANCES_PER_HOST
+    return [
+        Figure(
+            f"a scrape of {number} instances on {hosts} hosts: {size}",
+            spread(took),
+            f"prometheus-client's objects, not sent: p50 {centile(baseline, 50):.0f} ms",
+            centile(took, 50),
+            at_most(1000, "ms (p50)"),
+        ),
+        Figure("`GET /livez` meanwhile", spread(waited)),
+        Figure("a scrape of one host of them", spread(one)),
+    ]
+
+
+@contextmanager
+def _waits(url: str) -> Iterator[list[float]]:
+    """Ask for something small again and again; collect how long each answer took."""
+    over, durations = threading.Event(), []
+
+    def ask() -> None:
+        with httpx.Client(base_url=url, timeout=60) as client:
+            client.get("/livez")
+            while True:
+                began = time.perf_counter()
+                client.get("/livez")
+                durations.append(1000 * (time.perf_counter() - began))
+                if over.wait(0.02):
+                    return
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield durations
+    finally:
+        over.set()
+        asking.join()
+
+
+async def _serve(hosts: int, orders: Connection) -> None:
+    simulator = Simulator(hosts)
+    reporting = asyncio.create_task(simulator.report())
+    async with listening(app_over(simulator.fleet)) as port:
+        orders.send(f"http://127.0.0.1:{port}")
+        await told_to_end(orders)
+    reporting.cancel()
+
+
+if __name__ == "__main__":
+    show(figures(asked()))

@@ -1,0 +1,88 @@
+"""A gateway over a fleet that is simulated: hosts with a hundred containers each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+from fastapi import FastAPI
+
+from services.gateway.adapters.telemetry import Telemetry
+from services.gateway.domain.clock import Clock
+from services.gateway.domain.fleet import FleetView
+from services.gateway.handlers.creations import CreationsHandler
+from services.gateway.http import create_app
+from shared.contracts.events import Heartbeat, Inventory, Sampled
+from shared.contracts.instances import InstanceSample
+from shared.testing.consoles import FakeConsoles
+from shared.testing.gateway import FakeHealth, FakeHosts, FakeOperations, FakeSnapshots
+from shared.testing.gateway_http import LOOPBACK
+from shared.testing.known import a_host_sample, an_instance
+from shared.testing.measured import MEASURED
+
+INSTANCES_PER_HOST = 100
+INTERVAL_S = 5.0
+AT = "2026-11-20T10:00:00Z"
+
+
+class Simulator:
+    """Hosts that report to a fleet view."""
+
+    def __init__(self, hosts: int) -> None:
+        self._hosts = [f"h{number:03}" for number in range(hosts)]
+        self.fleet = FleetView(Clock(time.monotonic, time.time), ready_after_s=0)
+        self._names = [f"c{number:04}" for number in range(INSTANCES_PER_HOST)]
+        self._round = 0
+        for host in self._hosts:
+            self.fleet.apply(host, _heartbeat())
+            self.fleet.apply(host, self._inventory())
+            self.fleet.apply(host, self._sample())
+
+    async def report(self) -> None:
+        """Send new samples of all hosts, spread over the interval, for ever."""
+        while True:
+            self._round += 1
+            for host in self._hosts:
+                self.fleet.apply(host, _heartbeat())
+                self.fleet.apply(host, self._sample())
+                await asyncio.sleep(INTERVAL_S / len(self._hosts))
+
+    def _inventory(self) -> Inventory:
+        listed = [an_instance(name, revision=1) for name in self._names]
+        return Inventory(epoch=1, sequence=1, at=AT, instances=listed)
+
+    def _sample(self) -> Sampled:
+        return msgspec.structs.replace(
+            a_host_sample(),
+            sequence=self._round + 1,
+            instances=[self._instance_sample(name) for name in self._names],
+        )
+
+    def _instance_sample(self, name: str) -> InstanceSample:
+        return msgspec.structs.replace(
+            MEASURED, name=name, uuid=f"uuid-{name}", cpu_user_s=12.25 + self._round
+        )
+
+
+def app_over(fleet: FleetView) -> FastAPI:
+    """Return a gateway's app over this fleet."""
+    operations = FakeOperations()
+    return create_app(
+        fleet=fleet,
+        operations=operations,
+        creations=CreationsHandler(fleet, operations, operations.coming, []),
+        snapshots=FakeSnapshots(),
+        consoles=FakeConsoles(),
+        hosts=FakeHosts(),
+        health=FakeHealth(),
+        telemetry=Telemetry(fleet),
+        settings=LOOPBACK,
+    )
+
+
+def _heartbeat() -> Heartbeat:
+    clock = f"{time.time():.3f}"
+    return Heartbeat(
+        epoch=1, sequence=1, clock=clock, lxd_connected=True, interval_s=2.0, fingerprint="f0"
+    )

@@ -1,0 +1,1 @@
+"""The fleet in containers; see docs/operations/docker.md."""

@@ -1,0 +1,96 @@
+"""Draws the passwords of a fleet in containers: `python -m deploy.docker.draw_secrets DIRECTORY`.
+
+The compose service `secrets` runs it before all others. Each container is shown one folder of the
+directory, and each file belongs to the user who reads it there. What was drawn once stays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import credentials, definitions, private_files
+from deploy.local.definitions import User
+from deploy.rabbitmq.add_user import address_of
+from shared.platform.host import host_id
+from shared.platform.settings import Reader, SettingsError
+
+VHOST = "fleet"
+
+# Who reads: the user of our image, and those of the official images of Prometheus and Grafana.
+LXDFLEET, PROMETHEUS, GRAFANA = 10001, 65534, 472
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A file in the directory, and the user of the container that reads it."""
+
+    file: str
+    text: str
+    reader: int
+
+
+def main() -> int:
+    """Write the files; complain in a line for each variable that is wrong."""
+    directory = Path(sys.argv[1])
+    try:
+        host, port = _settings(os.environ)
+    except SettingsError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    # The directory hides from this machine's users what the folders show to containers.
+    directory.chmod(0o700)
+    users = credentials.users(directory / "passwords", [host])
+    write_definitions(directory / "broker" / "definitions.json", users)
+    for secret in secrets_of(directory / "passwords", users, port):
+        _hand_over(directory, secret)
+    return 0
+
+
+def write_definitions(file: Path, users: list[User]) -> None:
+    """Write what RabbitMQ loads; it holds no password, and a RabbitMQ of any user can read it."""
+    private_files.write(file, json.dumps(definitions.of(users, vhost=VHOST)))
+    file.chmod(0o644)
+
+
+def secrets_of(passwords: Path, users: list[User], broker_port: int) -> list[Secret]:
+    """Return every secret with its reader.
+
+    The gateway shares a network with the broker; a host's services, on the host's own network, find
+    it where it is published.
+    """
+    central, host = users
+    token = credentials.password(passwords / "token")
+    return [
+        Secret("gateway/amqp-uri", _uri("broker:5672", central), LXDFLEET),
+        Secret("gateway/token", token, LXDFLEET),
+        Secret("host/amqp-uri", _uri(f"127.0.0.1:{broker_port}", host), LXDFLEET),
+        Secret("prometheus/token", token, PROMETHEUS),
+        Secret("grafana/admin-password", credentials.password(passwords / "grafana"), GRAFANA),
+    ]
+
+
+def _settings(env: Mapping[str, str]) -> tuple[str, int]:
+    reader = Reader(env)
+    host = host_id(reader)
+    port = reader.number("FLEET_BROKER_PORT", 5672, least=1, most=65535)
+    reader.check()
+    return host, int(port)
+
+
+def _uri(place: str, user: User) -> str:
+    return address_of(f"amqp://{place}/{VHOST}", user.name, user.password)
+
+
+def _hand_over(directory: Path, secret: Secret) -> None:
+    file = directory / secret.file
+    private_files.write(file, secret.text)
+    os.chown(file, secret.reader, -1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""`python -m deploy.local COMMAND`: what the Makefile calls once there is an environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from deploy.local import broker, demo, needs, packages, run
+from deploy.local.lxd_api import LxdSaidNo
+from deploy.local.processes import DidNotStart
+from shared.contracts.errors import InvalidInput
+from shared.platform.settings import SettingsError
+
+EXPECTED = (
+    packages.Missing,
+    run.Refused,
+    DidNotStart,
+    broker.LoadFailed,
+    LxdSaidNo,
+    InvalidInput,
+    SettingsError,
+)
+
+
+def main() -> int:
+    """Run the command; complain in a line where it cannot be done."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        return COMMANDS[sys.argv[1]](os.environ)
+    except EXPECTED as exc:
+        print(exc, file=sys.stderr)
+        return 1
+
+
+def prepare_tests(env: Mapping[str, str]) -> int:
+    """Install what tests on real daemons need."""
+    return _prepare(needs.FOR_TESTS, env)
+
+
+def prepare_browser(env: Mapping[str, str]) -> int:
+    """Install what tests in a browser need; it is large, and not every distribution has it."""
+    return _prepare((needs.BROWSER,), env)
+
+
+def _prepare(wanted: Sequence[packages.Need], env: Mapping[str, str]) -> int:
+    """Install what tests need; those that cannot have it are left out, but not in CI."""
+    try:
+        packages.provide(wanted, env)
+    except packages.Missing as exc:
+        print(f"{exc}\nTests that need it are left out.", file=sys.stderr)
+        return 1 if env.get("CI") == "true" else 0
+    return 0
+
+
+def prepare_compose_test(env: Mapping[str, str]) -> int:
+    """Install what the test of the containers needs; it cannot do without any of it."""
+    packages.provide(needs.FOR_COMPOSE_TEST, env)
+    return 0
+
+
+def _stop(number: int, _frame: object) -> None:
+    """Leave by way of every `finally`, so that what was started is stopped."""
+    sys.exit(128 + number)
+
+
+COMMANDS: dict[str, Callable[[Mapping[str, str]], int]] = {
+    "run": run.run,
+    "demo": demo.demo,
+    "demo-clean": demo.clean,
+    "prepare-tests": prepare_tests,
+    "prepare-compose-test": prepare_compose_test,
+    "prepare-browser": prepare_browser,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""A RabbitMQ node of our own, beside whatever RabbitMQ the machine may run already.
+
+All that it is lies in one directory: ports, cookie, database, logs, and the port mapper that Erlang
+needs. It listens on loopback only, under ports of its own, and knows only the users it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from deploy import rabbitmq
+from deploy.local import private_files, processes
+from deploy.local.definitions import Definitions
+
+# Debian's wrappers in /usr/sbin change to the user and directories of the machine's own node.
+PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+
+START_TIMEOUT_S = 90.0
+# What holds for the fleet's broker wherever it runs.
+LIMITS = Path(rabbitmq.__file__).with_name("limits.conf")
+
+
+class LoadFailed(Exception):
+    """The running node did not take the definitions; the text is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a node listens, on loopback; `epmd` is its port mapper's, `dist` Erlang's own."""
+
+    amqp: int
+    dist: int
+    epmd: int
+    management: int
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Return ports that nobody listens on."""
+        return cls(*(processes.free_port() for _ in range(4)))
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A running node: its directory, its ports and its two processes."""
+
+    directory: Path
+    ports: Ports
+    pid: int
+    epmd_pid: int
+
+    def uri(self, user: str, password: str, vhost: str = "/") -> str:
+        """Return the address under which a user reaches a virtual host."""
+        return (
+            f"amqp://{quote(user, safe='')}:{quote(password, safe='')}"
+            f"@127.0.0.1:{self.ports.amqp}/{quote(vhost, safe='')}"
+        )
+
+
+def installed() -> bool:
+    """Tell whether the machine has what a node is made of."""
+    return (PROGRAMS / "rabbitmq-server").exists() and shutil.which("epmd") is not None
+
+
+def running(directory: Path) -> Node | None:
+    """Return the node of this directory, if it runs."""
+    node = _remembered(directory.absolute())
+    return node if node and processes.is_ours(node.pid, _mark(node.directory)) else None
+
+
+def start(directory: Path, definitions: Definitions, *, management: bool = False) -> Node:
+    """Return the directory's node with these definitions loaded; start it unless it runs already.
+
+    A node that is started again listens on the ports it had, unless somebody has taken them.
+    `management` opens RabbitMQ's HTTP interface. Raises DidNotStart, LoadFailed.
+    """
+    directory = directory.absolute()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with processes.only_one(directory / "start.lock"):
+        private_files.write(directory / "definitions.json", json.dumps(definitions))
+        if node := running(directory):
+            _load(node)
+            return node
+        return _start(directory, management=management)
+
+
+def stop(node: Node) -> None:
+    """Stop the node, if it runs; what it keeps durably stays in its directory."""
+    mark = _mark(node.directory)
+    processes.end(node.pid, mark)
+    processes.end(node.epmd_pid, mark)
+
+
+def kill(node: Node) -> None:
+    """End the node at once, as a power failure would."""
+    mark = _mark(node.directory)
+    processes.kill(node.pid, mark)
+    processes.kill(node.epmd_pid, mark)
+
+
+def _start(directory: Path, *, management: bool) -> Node:
+    left = _remembered(directory)
+    if left:
+        stop(left)
+    ports = left.ports if left and _are_free(left.ports) else Ports.free()
+    _write_files(directory, ports, management=management)
+    env = _environment(directory, ports)
+    epmd_pid = _spawn_epmd(directory, ports, env)
+    node = Node(directory, ports, _spawn_server(directory, env), epmd_pid)
+    _remember(node)
+    _wait_for(node)
+    return node
+
+
+def _spawn_epmd(directory: Path, ports: Ports, env: dict[str, str]) -> int:
+    command = ["epmd", "-port", str(ports.epmd), "-address", "127.0.0.1"]
+    pid = processes.spawn(command, env, directory / "log" / "epmd.log")
+    # A node that finds no port mapper starts one that nobody would ever stop.
+    processes.wait_until(lambda: processes.listens(ports.epmd), timeout_s=10.0)
+    return pid
+
+
+def _spawn_server(directory: Path, env: dict[str, str]) -> int:
+    command = [str(PROGRAMS / "rabbitmq-server")]
+    return processes.spawn(command, env, directory / "log" / "start.log")
+
+
+def _wait_for(node: Node) -> None:
+    mark = _mark(node.directory)
+
+    def settled() -> bool:
+        return processes.listens(node.ports.amqp) or not processes.is_ours(node.pid, mark)
+
+    in_time = processes.wait_until(settled, timeout_s=START_TIMEOUT_S)
+    if not in_time or not processes.is_ours(node.pid, mark):
+        stop(node)
+        raise processes.DidNotStart(f"RabbitMQ did not start; see {node.directory / 'log'}")
+
+
+def _load(node: Node) -> None:
+    """Give a running node the definitions file; it adds and changes, and removes nothing."""
+    done = subprocess.run(
+        [PROGRAMS / "rabbitmqctl", "import_definitions", node.directory / "definitions.json"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=_environment(node.directory, node.ports),
+    )
+    if done.returncode:
+        raise LoadFailed(done.stdout + done.stderr)
+
+
+def _write_files(directory: Path, ports: Ports, *, management: bool) -> None:
+    plugins = "[rabbitmq_management]." if management else "[]."
+    private_files.write(directory / "enabled_plugins", plugins)
+    private_files.write(directory / "env.conf", "")  # keeps the machine's own out
+    private_files.write(directory / "rabbitmq.conf", _configuration(directory, ports))
+    cookie = directory / ".erlang.cookie"
+    if not cookie.exists():
+        private_files.write(cookie, secrets.token_hex(32), mode=0o400)
+
+
+def _configuration(directory: Path, ports: Ports) -> str:
+    return f"""\
+listeners.tcp.local = 127.0.0.1:{ports.amqp}
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {ports.management}
+load_definitions = {directory / "definitions.json"}
+{LIMITS.read_text()}"""
+
+
+def _environment(directory: Path, ports: Ports) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": str(directory),  # where Erlang looks for the cookie
+        "ERL_EPMD_PORT": str(ports.epmd),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_CRASH_DUMP": str(directory / "log" / "erl_crash.dump"),
+        "RABBITMQ_NODENAME": "fleet@localhost",
+        "RABBITMQ_DIST_PORT": str(ports.dist),
+        "RABBITMQ_CONF_ENV_FILE": str(directory / "env.conf"),
+        "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(directory / "data"),
+        "RABBITMQ_LOG_BASE": str(directory / "log"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+            "-kernel inet_dist_use_interface {127,0,0,1} "
+            "+sbwt none +sbwtdcpu none +sbwtdio none"  # an idle node leaves the CPU to others
+        ),
+        # Makes the script replace itself by the node instead of waiting beside it: one pid.
+        "RUNNING_UNDER_SYSTEMD": "true",
+    }
+
+
+def _mark(directory: Path) -> str:
+    return f"RABBITMQ_MNESIA_BASE={directory / 'data'}"
+
+
+def _are_free(ports: Ports) -> bool:
+    return all(processes.bindable(port) for port in asdict(ports).values())
+
+
+def _remember(node: Node) -> None:
+    state = {"ports": asdict(node.ports), "pid": node.pid, "epmd_pid": node.epmd_pid}
+    private_files.write(node.directory / "node.json", json.dumps(state))
+
+
+def _remembered(directory: Path) -> Node | None:
+    file = directory / "node.json"
+    if not file.exists():
+        return None
+    state = json.loads(file.read_text())
+    return Node(directory, Ports(**state["ports"]), state["pid"], state["epmd_pid"])

@@ -1,0 +1,71 @@
+"""RabbitMQ's definitions: the users of a broker and what each may do there.
+
+A definitions file carries salted hashes, never passwords, and RabbitMQ loads it before it listens:
+no moment exists in which a default user could log in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.platform.topology import Permissions
+
+Definitions = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A broker user; `tags` as RabbitMQ knows them, `administrator` for one."""
+
+    name: str
+    password: str
+    permissions: Permissions
+    tags: str = ""
+
+
+def of(users: Sequence[User], *, vhost: str = "/") -> Definitions:
+    """Return the definitions that make these users, and their virtual host, known to a node."""
+    return {
+        "vhosts": [{"name": vhost}],
+        "users": [_user(user) for user in users],
+        "permissions": [_permission(user, vhost) for user in users],
+        "topic_permissions": [line for user in users for line in _topics(user, vhost)],
+    }
+
+
+def password_hash(password: str, salt: bytes | None = None) -> str:
+    """Return the password as RabbitMQ stores it: a salt of 4 bytes, and the salted SHA-256."""
+    salt = os.urandom(4) if salt is None else salt
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _user(user: User) -> dict[str, str]:
+    return {
+        "name": user.name,
+        "password_hash": password_hash(user.password),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": user.tags,
+    }
+
+
+def _permission(user: User, vhost: str) -> dict[str, str]:
+    allowed = user.permissions
+    return {
+        "user": user.name,
+        "vhost": vhost,
+        "configure": allowed.configure,
+        "write": allowed.write,
+        "read": allowed.read,
+    }
+
+
+def _topics(user: User, vhost: str) -> list[dict[str, str]]:
+    return [
+        {"user": user.name, "vhost": vhost, "exchange": exchange, "write": write, "read": read}
+        for exchange, (write, read) in user.permissions.topics.items()
+    ]

@@ -1,0 +1,200 @@
+"""An LXD daemon for this machine: found, else started, and made ready for its first instance.
+
+A daemon that somebody else set up is used as it is. Incus speaks the same API and is taken as well.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from deploy.local import lxd_api, processes
+from shared.platform.host import LXD_SOCKETS
+
+START_TIMEOUT_S = 60.0
+MARK = "LXDFLEET_DAEMON"  # in the environment of each daemon that `start` has started
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """LXD or Incus, as the distribution packages it; `variable` names a daemon's directory to it.
+
+    The program is named by its path: Ubuntu has another `lxd`, which installs a snap.
+    """
+
+    program: Path
+    variable: str
+    directory: Path
+    unit: str
+
+
+LXD = Flavour(Path("/usr/bin/lxd"), "LXD_DIR", Path("/var/lib/lxd"), "lxd")
+INCUS = Flavour(Path("/usr/libexec/incus/incusd"), "INCUS_DIR", Path("/var/lib/incus"), "incus")
+FLAVOURS = (LXD, INCUS)
+
+
+def found() -> Path | None:
+    """Return the socket of a daemon that the machine runs, and that we may use."""
+    return next((path for path in map(Path, LXD_SOCKETS) if lxd_api.answers(path)), None)
+
+
+def installed() -> Flavour | None:
+    """Return what could be started here."""
+    return next((flavour for flavour in FLAVOURS if flavour.program.exists()), None)
+
+
+def start_system(flavour: Flavour) -> Path:
+    """Start the machine's own daemon, by systemd where that runs; return its socket.
+
+    Raises DidNotStart.
+    """
+    if not processes.systemd_runs():
+        return start(flavour.directory, flavour)
+    socket = flavour.directory / "unix.socket"
+    done = subprocess.run(["systemctl", "start", flavour.unit], check=False)
+    if done.returncode or not _becomes_ready(socket):
+        raise processes.DidNotStart(
+            f"{flavour.unit} did not start; see journalctl -u {flavour.unit}"
+        )
+    return socket
+
+
+def is_ready(socket: Path) -> bool:
+    """Tell whether the daemon has opened its pools and networks; it answers before it has."""
+    try:
+        return lxd_api.exists(socket, "/internal/ready")
+    except OSError:
+        return False
+
+
+def start(directory: Path, flavour: Flavour) -> Path:
+    """Start a daemon that keeps everything in this directory, unless it runs; return its socket.
+
+    Raises DidNotStart. The directory's path has to be short: those of unix sockets end at 107
+    bytes.
+    """
+    socket = directory / "unix.socket"
+    log = directory.with_suffix(".log")
+    with processes.only_one(directory.with_suffix(".lock")):
+        if is_ready(socket):
+            return socket
+        directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        env = os.environ | {flavour.variable: str(directory), MARK: str(directory)}
+        command = [str(flavour.program), "--group", "root", "--logfile", str(log)]
+        pid = processes.spawn(command, env, log)
+        directory.with_suffix(".pid").write_text(str(pid))
+        if not _becomes_ready(socket):
+            processes.end(pid, f"{MARK}={directory}")
+            raise processes.DidNotStart(f"LXD did not start; see {log}")
+    return socket
+
+
+def stop(directory: Path) -> None:
+    """Stop a daemon that `start` has started; its instances go on running."""
+    if pid := _pid(directory):
+        processes.end(pid, f"{MARK}={directory}", timeout_s=60.0)
+
+
+def kill(directory: Path) -> None:
+    """End a daemon that `start` has started at once, as a crash would."""
+    if pid := _pid(directory):
+        processes.kill(pid, f"{MARK}={directory}")
+
+
+def initialise(socket: Path, bridge_prefix: str = "fleetbr") -> None:
+    """Give a daemon without any storage pool a pool, a bridge and a default profile that uses both.
+
+    A daemon that has a pool was set up by somebody: it is left as it is. The bridge's name is the
+    prefix and the first number that is free on this machine.
+    """
+    if lxd_api.call(socket, "GET", "/1.0/storage-pools"):
+        return
+    bridge = free_name(bridge_prefix, {path.name for path in Path("/sys/class/net").iterdir()})
+    lxd_api.call(socket, "POST", "/1.0/networks", _bridge(bridge))
+    lxd_api.call(socket, "POST", "/1.0/storage-pools", {"name": "default", "driver": "dir"})
+    devices = {
+        "root": {"type": "disk", "path": "/", "pool": "default"},
+        "eth0": {"type": "nic", "name": "eth0", "network": bridge},
+    }
+    lxd_api.call(socket, "PUT", "/1.0/profiles/default", {"devices": devices})
+
+
+def remove(directory: Path, flavour: Flavour) -> None:
+    """Remove a daemon that `start` has started, with all its instances, networks and files."""
+    socket = start(directory, flavour)
+    for name in _names(socket, "instances"):
+        force_delete(socket, name)
+    lxd_api.call(socket, "PUT", "/1.0/profiles/default", {"devices": {}})
+    for network in lxd_api.call(socket, "GET", "/1.0/networks?recursion=1"):
+        if network["managed"]:
+            lxd_api.call(socket, "DELETE", f"/1.0/networks/{network['name']}")
+    stop(directory)
+    processes.unmount_below(directory)
+    shutil.rmtree(directory)
+    for rest in (".log", ".lock", ".pid"):
+        directory.with_suffix(rest).unlink(missing_ok=True)
+
+
+def force_delete(socket: Path, name: str) -> None:
+    """Delete an instance, running or not; one that is gone already is no error."""
+    stop_now = {"action": "stop", "force": True, "timeout": 30}
+    for method, path, body in (
+        ("PUT", f"/1.0/instances/{name}/state", stop_now),
+        ("DELETE", f"/1.0/instances/{name}", None),
+    ):
+        try:
+            lxd_api.call(socket, method, path, body)
+        except lxd_api.LxdSaidNo as no:
+            if no.code not in {400, 404}:
+                raise
+
+
+def free_name(prefix: str, taken: set[str]) -> str:
+    """Return the prefix with the first number that makes a name nobody has."""
+    return next(name for number in count() if (name := f"{prefix}{number}") not in taken)
+
+
+def free_subnet() -> ipaddress.IPv4Network:
+    """Return a private /24 that no route of this machine touches."""
+    taken = routes(Path("/proc/net/route").read_text())
+    while True:
+        second, third = os.urandom(2)
+        subnet = ipaddress.IPv4Network(f"10.{second}.{third}.0/24")
+        if not any(subnet.overlaps(route) for route in taken):
+            return subnet
+
+
+def routes(table: str) -> list[ipaddress.IPv4Network]:
+    """Return the destinations of a `/proc/net/route`, without the default route."""
+    rows = [line.split() for line in table.splitlines()[1:]]
+    networks = [(_address(row[1]), _address(row[7])) for row in rows]
+    return [ipaddress.IPv4Network((network, str(mask))) for network, mask in networks if int(mask)]
+
+
+def _becomes_ready(socket: Path) -> bool:
+    return processes.wait_until(lambda: is_ready(socket), timeout_s=START_TIMEOUT_S)
+
+
+def _address(little_endian: str) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(int.from_bytes(bytes.fromhex(little_endian), "little"))
+
+
+def _bridge(name: str) -> dict[str, Any]:
+    gateway = next(free_subnet().hosts())
+    config = {"ipv4.address": f"{gateway}/24", "ipv4.nat": "true", "ipv6.address": "none"}
+    return {"name": name, "type": "bridge", "config": config}
+
+
+def _pid(directory: Path) -> int | None:
+    file = directory.with_suffix(".pid")
+    return int(file.read_text()) if file.exists() else None
+
+
+def _names(socket: Path, collection: str) -> list[str]:
+    return [path.rpartition("/")[2] for path in lxd_api.call(socket, "GET", f"/1.0/{collection}")]

@@ -1,0 +1,141 @@
+"""Daemons that outlive a call: started apart from the terminal, ended only if they are ours.
+
+A process id in a file may have been given to a stranger since. So each daemon carries a mark in its
+environment (`NAME=value`), and nothing is called ours, or ended, that does not carry it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class DidNotStart(Exception):
+    """A daemon ended, or did not answer in time; the text names its log."""
+
+
+def spawn(command: list[str], env: Mapping[str, str], log: Path) -> int:
+    """Start a daemon in a session of its own, so that Ctrl-C does not reach it; return its pid."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    appended = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    pid = os.posix_spawnp(
+        command[0],
+        command,
+        env,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), appended, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    # The kernel shows the environment, and the mark in it, only moments after the program started.
+    wait_until(lambda: bool(_environment(pid)), timeout_s=0.5, interval_s=0.001)
+    return pid
+
+
+def systemd_runs() -> bool:
+    """Tell whether systemd looks after this machine's services."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def is_ours(pid: int, mark: str) -> bool:
+    """Tell whether the process lives and carries the mark."""
+    return mark.encode() in _environment(pid).split(b"\0")
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def end(pid: int, mark: str, *, timeout_s: float = 30.0) -> None:
+    """Ask the process to end and wait; kill it when it has not ended in time."""
+    if not _signalled(pid, mark, signal.SIGTERM, timeout_s):
+        kill(pid, mark)
+
+
+def kill(pid: int, mark: str) -> None:
+    """End the process at once."""
+    _signalled(pid, mark, signal.SIGKILL, 5.0)
+
+
+def _signalled(pid: int, mark: str, number: int, timeout_s: float) -> bool:
+    if not is_ours(pid, mark):
+        return True
+    os.kill(pid, number)
+    return wait_until(lambda: _is_gone(pid), timeout_s=timeout_s)
+
+
+def _is_gone(pid: int) -> bool:
+    """Tell whether the process has ended with its last thread, which may hold its ports."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        return state == "Z" and len(threads) == 1
+    except OSError:
+        return True
+
+
+def wait_until(reached: Callable[[], bool], *, timeout_s: float, interval_s: float = 0.05) -> bool:
+    """Wait until it is so; return whether it became so in time."""
+    deadline = time.monotonic() + timeout_s
+    while not (so := reached()) and time.monotonic() < deadline:
+        time.sleep(interval_s)
+    return so
+
+
+@contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """Hold a file's lock, so that several programs do not do the same thing at once."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def unmount_below(directory: Path) -> None:
+    """Unmount all that a daemon that has ended has left mounted below its directory."""
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in sorted((m for m in mounts if m.startswith(f"{directory}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", mount], check=True)
+
+
+def free_port() -> int:
+    """Return a loopback port nobody listens on.
+
+    It lies below the range from which the kernel takes ports for outgoing connections, so that none
+    of those can take it before the daemon does.
+    """
+    while True:
+        port = 20_000 + int.from_bytes(os.urandom(2)) % 12_000
+        if not listens(port) and bindable(port):
+            return port
+
+
+def bindable(port: int) -> bool:
+    """Tell whether a loopback port can be listened on."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody accepts connections on a loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,150 @@
+"""Runs a fleet in the foreground, and stops what it started.
+
+The broker is a private node, the LXD daemon the machine's own. Instances go on running whatever
+ends here, and so does a daemon that ran before or that systemd looks after. A daemon that had to be
+started by hand is stopped in order, which its instances do not notice; the next run starts it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from honcho.manager import Manager
+
+from deploy.local import broker, credentials, definitions, lxd_daemon, needs, packages, processes
+from deploy.local.services import Host, Service, binds, services, url
+from shared.platform import topology
+from shared.platform.host import host_id
+from shared.platform.settings import Reader
+
+ROOT = Path(__file__).resolve().parents[2]
+VAR = ROOT / "var"
+
+
+class Refused(Exception):
+    """The fleet cannot be started as things are; the text says what to change."""
+
+
+def run(env: Mapping[str, str]) -> int:
+    """Run a fleet of this one host until it is told to stop; return the exit code."""
+    refuse_taken_ports(binds(env))
+    packages.provide(needs.for_run(env), env)
+    with only_run(VAR), ExitStack() as started:
+        return serve(VAR, [machine_host(env, started)], env, started)
+
+
+@contextmanager
+def only_run(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock, so that one fleet at most runs in it. Raises Refused."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"It runs already: something holds {lock.name}") from None
+        yield
+
+
+def machine_host(env: Mapping[str, str], started: ExitStack) -> Host:
+    """Return this machine as a host, with its daemon running and ready for instances."""
+    reader = Reader(env)
+    name = host_id(reader)
+    reader.check()
+    return Host(name, machine_lxd(env, started))
+
+
+def machine_lxd(env: Mapping[str, str], started: ExitStack) -> Path:
+    """Return the socket of the machine's daemon, started and initialised if need be.
+
+    What has to be stopped again is left in `started`. Raises Refused, Missing.
+    """
+    named = env.get("FLEET_LXD_SOCKET")
+    path = Path(named) if named else lxd_daemon.found() or _started_lxd(started)
+    lxd_daemon.initialise(path)
+    return path
+
+
+def serve(
+    directory: Path, hosts: Sequence[Host], env: Mapping[str, str], started: ExitStack
+) -> int:
+    """Run broker and services until one of them ends or we are told to; return the exit code."""
+    addresses = _broker_addresses(directory, hosts, env, started)
+    uris = credentials.write_uris(directory / "credentials", addresses)
+    return _supervise(services(hosts, directory, uris, env), url(binds(env)))
+
+
+def _started_lxd(started: ExitStack) -> Path:
+    flavour = lxd_daemon.installed()
+    if os.geteuid() != 0 or flavour is None:
+        raise Refused("No LXD or Incus answers to this user. Run this as root, or join its group.")
+    print(f"Starting {flavour.unit}", flush=True)
+    if not processes.systemd_runs():
+        started.callback(lxd_daemon.stop, flavour.directory)
+    return lxd_daemon.start_system(flavour)
+
+
+def refuse_taken_ports(addresses: str) -> None:
+    """Raise Refused where another process listens already on what the gateway would listen on."""
+    for address in addresses.split(","):
+        port = address.rpartition(":")[2]
+        if port.isdecimal() and not processes.bindable(int(port)):
+            raise Refused(f"Port {port} is taken. Choose another: FLEET_HTTP_BIND=127.0.0.1:8001")
+
+
+def _broker_addresses(
+    directory: Path, hosts: Sequence[Host], env: Mapping[str, str], started: ExitStack
+) -> dict[str, str]:
+    """Return the address under which each user reaches the broker, which runs then."""
+    users = credentials.users(directory / "credentials", [host.id for host in hosts])
+    reader = Reader(env)
+    given = reader.secret("FLEET_AMQP_URI", "")
+    reader.check()
+    if given:
+        return {user.name: given for user in users}
+    print(f"Starting RabbitMQ in {directory / 'broker'}", flush=True)
+    started.callback(stop_broker, directory)
+    node = broker.start(directory / "broker", definitions.of(users))
+    addresses = {user.name: node.uri(user.name, user.password) for user in users}
+    # The gateway declares it too, but the services of the hosts may be faster than the gateway.
+    topology.declare(addresses[credentials.CENTRAL])
+    return addresses
+
+
+def stop_broker(directory: Path) -> None:
+    """Stop the fleet's private broker, if it runs."""
+    if node := broker.running(directory / "broker"):
+        broker.stop(node)
+
+
+def _supervise(listed: Sequence[Service], address: str) -> int:
+    manager = Manager()
+    for service in listed:
+        Path(service.env["FLEET_STATE_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+        command = f"exec {shlex.join(service.kept_command)}"
+        manager.add_process(service.name, command, env=dict(service.env), cwd=str(ROOT))
+    with _announced(address):
+        manager.loop()
+    return exit_code(manager.returncode)
+
+
+def exit_code(returned: int) -> int:
+    """Return this program's exit code: being told to stop, by Ctrl-C or SIGTERM, is no failure."""
+    return 0 if returned in {130, 143} else returned
+
+
+@contextmanager
+def _announced(address: str) -> Iterator[None]:
+    """Print the address as soon as it answers; another process does, as this one has to fork."""
+    command = [sys.executable, "-m", "deploy.local.announce", address]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as announcer:
+        try:
+            yield
+        finally:
+            announcer.terminate()

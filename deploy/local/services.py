@@ -1,0 +1,102 @@
+"""The services of a fleet on one machine, as processes: what is started, and what each is told."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.credentials import CENTRAL, host_user
+
+PORT = 8000
+
+# Set by us for each service; what the caller's environment says of them is not meant for it.
+_OURS = {
+    "FLEET_AMQP_URI",
+    "FLEET_AMQP_URI_FILE",
+    "FLEET_HOST",
+    "FLEET_HTTP_BIND",
+    "FLEET_LXD_SOCKET",
+    "FLEET_METRICS_BIND",
+    "FLEET_STATE_DIR",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An LXD host: its id in the fleet and the socket of its daemon."""
+
+    id: str
+    socket: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One process: its name, its Python module, and its whole environment."""
+
+    name: str
+    module: str
+    env: Mapping[str, str]
+
+    @property
+    def command(self) -> list[str]:
+        """The program and its arguments."""
+        return [sys.executable, "-m", self.module]
+
+    @property
+    def kept_command(self) -> list[str]:
+        """The same, started again when it dies."""
+        return [sys.executable, "-m", "deploy.local.keep_running", *self.command]
+
+
+def services(
+    hosts: Sequence[Host], directory: Path, uris: Mapping[str, Path], env: Mapping[str, str]
+) -> list[Service]:
+    """Return the gateway, and a worker and a sampler for each host.
+
+    Each keeps its state in a directory of its own under `directory`. `uris` holds, by broker user,
+    the file with the address. `env` is passed on, `FLEET_LOG_LEVEL` for one, except what only one
+    of them should be told.
+    """
+    common = {name: value for name, value in env.items() if name not in _OURS}
+
+    def service(name: str, module: str, user: str, **own: str) -> Service:
+        state = {"FLEET_STATE_DIR": str(directory / name), "FLEET_AMQP_URI_FILE": str(uris[user])}
+        return Service(name, module, common | state | own)
+
+    found = [service("gateway", "services.gateway", CENTRAL, FLEET_HTTP_BIND=binds(env))]
+    for host in hosts:
+        told = {"FLEET_HOST": host.id, "FLEET_LXD_SOCKET": str(host.socket)}
+        user = host_user(host.id)
+        found.append(service(f"worker-{host.id}", "services.lxd_worker", user, **told))
+        found.append(service(f"sampler-{host.id}", "services.metrics", user, **told))
+    return found
+
+
+def binds(env: Mapping[str, str]) -> str:
+    """Return what the gateway listens on: `FLEET_HTTP_BIND`, else loopback."""
+    return env.get("FLEET_HTTP_BIND") or loopback_binds(PORT, ipv6=has_ipv6_loopback())
+
+
+def loopback_binds(port: int, *, ipv6: bool) -> str:
+    """Return loopback's addresses: a client that is told `localhost` may take either first."""
+    return f"127.0.0.1:{port},[::1]:{port}" if ipv6 else f"127.0.0.1:{port}"
+
+
+def has_ipv6_loopback() -> bool:
+    """Tell whether this machine has `::1`; not every container does."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def url(binds: str) -> str:
+    """Return the address for a browser on this machine, from what the gateway listens on."""
+    address, _, port = binds.partition(",")[0].strip().rpartition(":")
+    anywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
+    return f"http://{anywhere.get(address, address)}:{port}"

@@ -1,0 +1,1 @@
+"""Preparing a RabbitMQ broker for a fleet."""

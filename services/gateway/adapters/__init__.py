@@ -1,0 +1,1 @@
+"""The outside world: the broker (aio-pika) and the database (SQLAlchemy)."""

@@ -1,0 +1,97 @@
+"""Hosts and their last inventories in the database."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from services.gateway.adapters.database import Database
+from services.gateway.adapters.tables import hosts, snapshot_notes
+from services.gateway.domain.stored import StoredHost
+from shared.contracts.instances import Instance
+
+log = logging.getLogger(__name__)
+
+_instances = msgspec.json.Decoder(tuple[Instance, ...])
+_changes = msgspec.json.Decoder(dict[str, float])
+
+
+class SqlHostStore:
+    """Implements `ports.HostStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self) -> list[StoredHost]:
+        """Return every host that was saved and not dropped."""
+        rows = await self._database.run(lambda connection: connection.execute(sa.select(hosts)))
+        return [_stored(row) for row in rows]
+
+    async def save(self, known: Sequence[StoredHost]) -> None:
+        """Keep the hosts as they are now; a pin that is there already stays."""
+        await self._database.run(lambda connection: self._save(connection, known))
+
+    async def drop(self, host: str) -> None:
+        """Keep nothing of the host but its operations."""
+
+        def work(connection: sa.Connection) -> None:
+            for table in (hosts, snapshot_notes):
+                connection.execute(sa.delete(table).where(table.c.host == host))
+
+        await self._database.run(work)
+
+    def _save(self, connection: sa.Connection, known: Sequence[StoredHost]) -> None:
+        insert = self._database.insert(hosts)
+        new = insert.excluded
+        pin = sa.case((hosts.c.fingerprint == "", new.fingerprint), else_=hosts.c.fingerprint)
+        upsert = insert.on_conflict_do_update(
+            index_elements=[hosts.c.host],
+            set_={
+                "fingerprint": pin,
+                "epoch": new.epoch,
+                "last_seen": new.last_seen,
+                "inventory": new.inventory,
+                "inventory_at": new.inventory_at,
+                "changes": new.changes,
+            },
+        )
+        if known:
+            connection.execute(upsert, [_row(host) for host in known])
+
+
+def _row(stored: StoredHost) -> dict[str, object]:
+    return {
+        "host": stored.host,
+        "fingerprint": stored.fingerprint,
+        "epoch": stored.epoch,
+        "first_seen": stored.first_seen,
+        "last_seen": stored.last_seen,
+        "inventory": msgspec.json.encode(stored.instances),
+        "inventory_at": stored.inventory_at,
+        "changes": msgspec.json.encode(stored.changes),
+    }
+
+
+def _read(host: str, inventory: bytes | None) -> tuple[Instance, ...]:
+    try:
+        return _instances.decode(inventory or b"[]")
+    except msgspec.MsgspecError as exc:
+        # Another release wrote it; the host itself will tell anew.
+        log.warning("kept inventory not read", extra={"host": host, "reason": str(exc)})
+        return ()
+
+
+def _stored(row: sa.Row[tuple[object, ...]]) -> StoredHost:
+    return StoredHost(
+        host=row.host,
+        fingerprint=row.fingerprint,
+        epoch=row.epoch,
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        instances=_read(row.host, row.inventory),
+        inventory_at=row.inventory_at,
+        changes=_changes.decode(row.changes or b"{}"),
+    )

@@ -1,0 +1,228 @@
+"""Operations and idempotency keys in the database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.gateway.adapters import snapshot_notes
+from services.gateway.adapters.database import Database
+from services.gateway.adapters.tables import hosts, idempotency_keys, operations
+from services.gateway.domain.operations import learned
+from services.gateway.domain.stored import Key, Lease, Request
+from services.gateway.ports import OperationFilter
+from shared.contracts.codec import decode, encode
+from shared.contracts.errors import IdempotencyKeyReused
+from shared.contracts.operations import Operation, State
+
+NO_LEASE = Lease("", 0.0)
+
+
+class SqlOperationStore:
+    """Implements `ports.OperationStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, operation: Operation, request: Request) -> Operation:
+        """Keep a new operation and its key together, or return the one the key stands for."""
+        return await self._database.run(lambda c: self._insert(c, operation, request))
+
+    async def find(self, key: Key) -> Operation | None:
+        """Return the operation a key stands for; raise IdempotencyKeyReused."""
+        return await self._database.run(lambda c: _find(c, key))
+
+    async def merge(self, learnt: Sequence[Operation]) -> None:
+        """Keep each operation as it now is true; unknown ones are added."""
+        await self._database.run(lambda c: self._merge(c, learnt))
+
+    async def merge_page(self, host: str, learnt: Sequence[Operation], sequence: int) -> None:
+        """Merge, and remember that the host's operations are known up to `sequence`."""
+        known = sa.update(hosts).where(hosts.c.host == host)
+
+        def work(connection: sa.Connection) -> None:
+            self._merge(connection, learnt)
+            connection.execute(known.values(operation_sequence=sequence))
+
+        await self._database.run(work)
+
+    async def known_up_to(self, host: str) -> int:
+        """Return the sequence up to which the host's operations are known."""
+        wanted = sa.select(hosts.c.operation_sequence).where(hosts.c.host == host)
+        return await self._database.run(lambda c: c.execute(wanted).scalar()) or 0
+
+    async def reject(self, operation: Operation, *, free_key: bool) -> None:
+        """Keep a rejected operation; its key may be used again if `free_key`."""
+        freed = sa.delete(idempotency_keys).where(
+            idempotency_keys.c.operation_id == operation.operation_id
+        )
+
+        def work(connection: sa.Connection) -> None:
+            self._merge(connection, [operation])
+            if free_key:
+                connection.execute(freed)
+
+        await self._database.run(work)
+
+    async def get(self, operation_id: str) -> Operation | None:
+        """Return one operation."""
+        return await self._database.run(lambda c: _get(c, operation_id))
+
+    async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
+        """Return the newest operations that fit, newest first."""
+        query = _fitting(wanted)
+        rows = await self._database.run(lambda c: c.execute(query).scalars().all())
+        return [_operation(record) for record in rows]
+
+    async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
+        """Return what is `submitting` and no other gateway's present business, oldest first."""
+        free = sa.or_(operations.c.lease_owner == owner, operations.c.lease_until < now)
+        query = (
+            sa.select(operations.c.record)
+            .where(operations.c.state == State.SUBMITTING, free)
+            .order_by(operations.c.created)
+        )
+        rows = await self._database.run(lambda c: c.execute(query).scalars().all())
+        return [_operation(record) for record in rows]
+
+    async def end_leases(self) -> None:
+        """End the leases that no living gateway can hold: all, where the database is not shared."""
+        if self._database.shared:
+            return
+        ended = sa.update(operations).where(operations.c.state == State.SUBMITTING)
+        await self._database.run(lambda c: c.execute(ended.values(lease_until=0.0)))
+
+    async def purge(self, *, keys_before: float, operations_before: float) -> None:
+        """Drop keys and operations whose request is older than the Unix times."""
+        old_keys = sa.delete(idempotency_keys).where(idempotency_keys.c.created < keys_before)
+        old = sa.delete(operations).where(operations.c.created < operations_before)
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(old_keys)
+            connection.execute(old)
+
+        await self._database.run(work)
+
+    def _insert(self, c: sa.Connection, operation: Operation, request: Request) -> Operation:
+        key = request.key
+        if key is None:
+            c.execute(sa.insert(operations).values(_row(operation, request)))
+            return operation
+        if self._add(c, idempotency_keys, _key_row(key, operation, request)):
+            c.execute(sa.insert(operations).values(_row(operation, request)))
+            return operation
+        # The key may have been freed between the two statements; then it is there to be claimed.
+        return _find(c, key) or self._insert(c, operation, request)
+
+    def _merge(self, connection: sa.Connection, learnt: Sequence[Operation]) -> None:
+        for operation in learnt:
+            self._merge_one(connection, operation)
+
+    def _merge_one(self, connection: sa.Connection, operation: Operation) -> None:
+        request = Request(address="", created=_created(operation), lease=NO_LEASE)
+        if self._add(connection, operations, _row(operation, request)):
+            snapshot_notes.take(connection, operation)
+            return
+        same = operations.c.id == operation.operation_id
+        query = sa.select(operations.c.record).where(same).with_for_update()
+        known = _operation(connection.execute(query).scalar_one())
+        true_now = learned(known, operation)
+        if true_now is not known:
+            connection.execute(sa.update(operations).where(same).values(_searched(true_now)))
+            snapshot_notes.take(connection, true_now)
+
+    def _add(self, connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:
+        """Insert a row unless there is one of its primary key; return whether there was none."""
+        new = self._database.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+        return connection.execute(new.values(row)).first() is not None
+
+
+def _find(connection: sa.Connection, key: Key) -> Operation | None:
+    same = sa.and_(idempotency_keys.c.principal == key.principal, idempotency_keys.c.key == key.key)
+    row = connection.execute(sa.select(idempotency_keys).where(same)).one_or_none()
+    if row is None:
+        return None
+    if row.fingerprint != key.fingerprint:
+        raise IdempotencyKeyReused(key.key)
+    return _operation(connection.execute(_record_of(row.operation_id)).scalar_one())
+
+
+def _get(connection: sa.Connection, operation_id: str) -> Operation | None:
+    record = connection.execute(_record_of(operation_id)).scalar_one_or_none()
+    return None if record is None else _operation(record)
+
+
+def _record_of(operation_id: str) -> sa.Select[Any]:
+    return sa.select(operations.c.record).where(operations.c.id == operation_id)
+
+
+def _fitting(wanted: OperationFilter) -> sa.Select[Any]:
+    asked = {
+        operations.c.host: wanted.host,
+        operations.c.instance: wanted.instance,
+        operations.c.state: wanted.state,
+        operations.c.kind: wanted.kind,
+    }
+    query = sa.select(operations.c.record).order_by(
+        operations.c.created.desc(), operations.c.sequence.desc()
+    )
+    for column, value in asked.items():
+        if value is not None:
+            query = query.where(column == value)
+    return query.limit(wanted.limit)
+
+
+def _row(operation: Operation, request: Request) -> dict[str, object]:
+    return {
+        "id": operation.operation_id,
+        "host": operation.host,
+        "instance": operation.instance,
+        "kind": operation.kind.value,
+        "principal": operation.principal,
+        "address": request.address,
+        "created": request.created,
+        "parent_id": operation.parent_id,
+        "lease_owner": request.lease.owner,
+        "lease_until": request.lease.until,
+        **_searched(operation),
+    }
+
+
+def _searched(operation: Operation) -> dict[str, object]:
+    return {
+        "state": operation.state.value,
+        "sequence": operation.sequence,
+        "step": operation.step,
+        "record": encode(operation).decode(),
+    }
+
+
+def _key_row(key: Key, operation: Operation, request: Request) -> dict[str, object]:
+    return {
+        "principal": key.principal,
+        "key": key.key,
+        "fingerprint": key.fingerprint,
+        "operation_id": operation.operation_id,
+        "created": request.created,
+    }
+
+
+def _operation(record: str) -> Operation:
+    return decode(Operation, record.encode())
+
+
+def _created(operation: Operation) -> float:
+    """Return when an operation was created that came from elsewhere, as far as it says so.
+
+    Never later than now: it would be the newest one of all, and never old enough to be dropped.
+    """
+    now = time.time()
+    try:
+        told = datetime.fromisoformat(operation.created_at or operation.accepted_at)
+        return min(told.timestamp(), now)
+    except ValueError:
+        return now

@@ -1,0 +1,81 @@
+"""The gateway's schema; `migrations` holds how a database gets there."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("host", String(63), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("first_seen", Float, nullable=False),
+    Column("last_seen", Float, nullable=False),
+    Column("inventory", LargeBinary),
+    Column("inventory_at", Float),
+    Column("operation_sequence", BigInteger, nullable=False, server_default="0"),
+    Column("changes", LargeBinary),
+)
+
+# `record` is the whole operation as JSON; the other columns are what is searched for, or what the
+# record does not carry.
+operations = Table(
+    "operations",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("host", String(63), nullable=False),
+    Column("instance", String(255), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("principal", String(255), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("parent_id", String(64), nullable=False),
+    Column("step", String(64), nullable=False),
+    Column("lease_owner", String(64), nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("record", Text, nullable=False),
+    Index("operations_by_created", "created"),
+    Index("operations_by_host", "host", "created"),
+    Index("operations_by_instance", "instance", "created"),
+    Index("operations_by_state", "state", "created"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("principal", String(255), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("fingerprint", String(128), nullable=False),
+    Column("operation_id", String(64), nullable=False),
+    Column("created", Float, nullable=False),
+    PrimaryKeyConstraint("principal", "key"),
+    Index("idempotency_keys_by_operation", "operation_id"),
+    Index("idempotency_keys_by_created", "created"),
+)
+
+snapshot_notes = Table(
+    "snapshot_notes",
+    metadata,
+    Column("host", String(63), nullable=False),
+    Column("uuid", String(255), nullable=False),
+    Column("snapshot", String(255), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("noted_at", String(64), nullable=False),
+    PrimaryKeyConstraint("host", "uuid", "snapshot"),
+)

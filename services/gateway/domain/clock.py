@@ -1,0 +1,20 @@
+"""The two clocks: one for durations, one for the time of day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`monotonic` measures ages and never jumps; `wall` is Unix time, for what is kept or shown."""
+
+    monotonic: Callable[[], float]
+    wall: Callable[[], float]
+
+
+def rfc3339(unix_s: float) -> str:
+    """Return a Unix time as text with `Z`, to the millisecond; texts sort as the times do."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

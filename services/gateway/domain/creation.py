@@ -1,0 +1,168 @@
+"""A request for a new instance: what it names, what it needs, and the order that becomes of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from services.gateway.domain import templates
+from services.gateway.domain.capacity import Amount
+from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.placement import Needs, Rule
+from services.gateway.domain.templates import Template
+from shared.contracts.changes import ImageSource, NewInstance
+from shared.contracts.events import HostDescribed
+from shared.contracts.instances import DEFAULT_PROJECT, Instance
+from shared.contracts.operations import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class NewVm:
+    """What a caller asks for. `name` is what people call it; sizes are bytes.
+
+    `template` names one that is listed. `type` is empty where the template's will do, `network`
+    where that of the profiles will; `host` is empty where `rule` shall choose.
+    """
+
+    name: str
+    template: str
+    amount: Amount
+    type: str = ""
+    network: str = ""
+    auto_start: bool = False
+    project: str = DEFAULT_PROJECT
+    host: str = ""
+    rule: Rule | None = None
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ssh_keys: tuple[str, ...] = ()
+    ssh: bool = False
+    ports: int = 0
+    cloud_init: str = ""
+    root_password: str = ""
+
+    def needs(self, template: Template) -> Needs:
+        """Return what a host must have for it."""
+        return Needs(
+            template=template,
+            type=self.type or template.type,
+            amount=self.amount,
+            network=self.network,
+            project=self.project,
+            ports=self.ssh or self.ports > 0,
+        )
+
+    def order(self, kind: str, image: ImageSource) -> NewInstance:
+        """Return what the host's worker is told, beside the secrets."""
+        return NewInstance(
+            image=image,
+            type=kind,
+            cpu=self.amount.cpu,
+            memory=self.amount.memory,
+            disk=self.amount.disk,
+            display_name=self.name,
+            description=self.description,
+            network=self.network,
+            auto_start=self.auto_start,
+            labels=dict(self.labels),
+            ssh_keys=self.ssh_keys,
+            ssh=self.ssh,
+            ports=self.ports,
+            cloud_init_digest=_digest(self.cloud_init),
+        )
+
+    def secrets(self) -> dict[str, str]:
+        """Return what no database may hold."""
+        told = {"cloud_init": self.cloud_init, "root_password": self.root_password}
+        return {name: value for name, value in told.items() if value}
+
+
+# The status of an instance that LXD has not completed yet, and of one that it could not make.
+CREATING, NOT_CREATED = "Creating", "Error"
+
+
+class Begun(NamedTuple):
+    """A creation that was submitted, and what it shall make."""
+
+    operation: Operation
+    ordered: NewInstance
+
+
+def to_be(begun: Begun, *, host_online: bool, os: str = "") -> KnownInstance:
+    """Return the instance of a creation that has not ended, or could not, as it was ordered."""
+    return KnownInstance(
+        host=begun.operation.host,
+        host_online=host_online,
+        age_s=0.0,
+        instance=_ordered_instance(begun, os),
+        sample=None,
+        sampled_at=None,
+        creation=begun.operation,
+    )
+
+
+def _ordered_instance(begun: Begun, os: str) -> Instance:
+    operation, ordered = begun
+    return Instance(
+        name=operation.instance,
+        uuid=operation.uuid,
+        type=ordered.type,
+        status=NOT_CREATED if operation.final else CREATING,
+        architecture="",
+        created_at=operation.created_at,
+        project=operation.project,
+        description=ordered.description,
+        cpu_limit=str(ordered.cpu),
+        memory_limit=ordered.memory,
+        root_size=ordered.disk,
+        display_name=ordered.display_name,
+        labels=ordered.labels,
+        operation_id=operation.operation_id,
+        auto_start=ordered.auto_start,
+        os=os,
+        networks=(ordered.network,) if ordered.network else (),
+    )
+
+
+def unknown(
+    vm: NewVm, catalogue: Sequence[Template], hosts: Sequence[KnownHost]
+) -> dict[str, list[str]]:
+    """Return the fields that name what is not there, each with what is there instead.
+
+    A request that names its host means what that one has. As long as no host that is meant has said
+    what it has, nothing of it can be called missing.
+    """
+    wrong = {}
+    ids = [known.host for known in hosts]
+    if vm.host not in {"", *ids}:
+        wrong["host"] = ids
+    offered = described(hosts)
+    meant = {vm.host: offered[vm.host]} if vm.host in offered else offered
+    return wrong | _missing(vm, catalogue, meant) if meant else wrong
+
+
+def _missing(
+    vm: NewVm, catalogue: Sequence[Template], meant: Mapping[str, HostDescribed]
+) -> dict[str, list[str]]:
+    told = meant.values()
+    networks = sorted({network.name for each in told for network in each.networks})
+    projects = sorted({project for each in told for project in each.projects})
+    missing = {}
+    if vm.network not in {"", *networks}:
+        missing["network"] = networks
+    if vm.project not in projects:
+        missing["project"] = projects
+    if templates.find(vm.template, catalogue, told) is None:
+        missing["template"] = [each.template.id for each in templates.listed(catalogue, meant)]
+    return missing
+
+
+def described(hosts: Iterable[KnownHost]) -> dict[str, HostDescribed]:
+    """Return what each host has for new instances, as far as it is known."""
+    return {known.host: known.described for known in hosts if known.described}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""

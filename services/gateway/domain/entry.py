@@ -1,0 +1,154 @@
+"""One instance in the fleet view, and the indexes over all of them.
+
+A write touches one entry and its indexes; sorting waits for the next read that needs it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from services.gateway.domain.known import KnownInstance
+from shared.contracts.instances import Instance, InstanceSample
+
+# A reading's place among all readings: the worker's epoch, then the instance's revision in it.
+Order = tuple[int, int]
+
+
+class Age(NamedTuple):
+    """Whether a host is online, and for how long it has been silent if not."""
+
+    online: bool
+    seconds: float
+
+
+FRESH = Age(True, 0.0)
+
+
+class Entry:
+    """One instance of one host: its newest reading and the sample of its present run.
+
+    `changed_at` is the Unix time at which a reading was last seen to differ; None: never yet.
+    """
+
+    __slots__ = (
+        "_age",
+        "_known",
+        "changed_at",
+        "duplicate",
+        "instance",
+        "key",
+        "order",
+        "sample",
+        "sampled_at",
+    )
+
+    def __init__(
+        self, host: str, instance: Instance, order: Order, changed_at: float | None = None
+    ) -> None:
+        self.key = (instance.name, host, instance.project)
+        self.instance = instance
+        self.order = order
+        self.changed_at = changed_at
+        self.sample: InstanceSample | None = None
+        self.sampled_at: str | None = None
+        self.duplicate = False
+        self._known: KnownInstance | None = None
+        self._age: Age | None = None
+
+    def renew(self, instance: Instance, order: Order, now: float) -> bool:
+        """Take a newer reading of the same instance; return whether readers see a difference."""
+        differs = replace(self.instance, revision=instance.revision) != instance
+        self.instance, self.order = instance, order
+        if differs:
+            self.changed_at, self._known = now, None
+        if instance.status != "Running":
+            self.measure(None, None)
+        return differs
+
+    def measure(self, sample: InstanceSample | None, at: str | None) -> bool:
+        """Take or clear the sample; return whether readers see a difference."""
+        if self.sample is None and sample is None:
+            return False
+        self.sample, self.sampled_at, self._known = sample, at, None
+        return True
+
+    def flag(self, *, duplicate: bool) -> None:
+        """Say whether another entry holds the same uuid."""
+        if self.duplicate is not duplicate:
+            self.duplicate, self._known = duplicate, None
+
+    def known(self, age: Age) -> KnownInstance:
+        """Return the entry as readers get it; the same value until something changes."""
+        if self._known is None or self._age != age:
+            self._age = age
+            self._known = KnownInstance(
+                host=self.key[1],
+                host_online=age.online,
+                age_s=age.seconds,
+                instance=self.instance,
+                sample=self.sample,
+                sampled_at=self.sampled_at,
+                duplicate=self.duplicate,
+                changed_at=self.changed_at,
+            )
+        return self._known
+
+
+class Index:
+    """All entries of the fleet: in order, by name and by uuid."""
+
+    def __init__(self) -> None:
+        # Dictionaries as ordered sets: a host may give thousands of instances one name or uuid.
+        self._by_name: dict[str, dict[Entry, None]] = defaultdict(dict)
+        self._by_uuid: dict[str, dict[Entry, None]] = defaultdict(dict)
+        self._ordered: list[Entry] | None = []
+
+    def add(self, entry: Entry) -> None:
+        """Take in an entry that is not there yet."""
+        self._by_name[entry.instance.name][entry] = None
+        if entry.instance.uuid:
+            sharing = self._by_uuid[entry.instance.uuid]
+            sharing[entry] = None
+            _flag(sharing, entry)
+        self._ordered = None
+
+    def remove(self, entry: Entry) -> None:
+        """Drop an entry, as it was when it was added."""
+        _drop(self._by_name, entry.instance.name, entry)
+        if entry.instance.uuid:
+            sharing = self._by_uuid[entry.instance.uuid]
+            _drop(self._by_uuid, entry.instance.uuid, entry)
+            _flag(sharing)
+        self._ordered = None
+
+    def named(self, name: str) -> Sequence[Entry]:
+        """Return the entries of one name."""
+        return list(self._by_name.get(name, ()))
+
+    def with_uuid(self, uuid: str) -> Sequence[Entry]:
+        """Return the entries that hold a uuid."""
+        return list(self._by_uuid.get(uuid, ()))
+
+    def ordered(self) -> list[Entry]:
+        """Return all entries by name, then host; sorted anew only after entries came or went."""
+        if self._ordered is None:
+            every = (entry for entries in self._by_name.values() for entry in entries)
+            self._ordered = sorted(every, key=attrgetter("key"))
+        return self._ordered
+
+
+def _flag(sharing: dict[Entry, None], *newcomer: Entry) -> None:
+    """Say of each entry whether it shares its uuid; of more than two, the others know already."""
+    for entry in newcomer if len(sharing) > 2 else sharing:
+        entry.flag(duplicate=len(sharing) > 1)
+
+
+def _drop(index: dict[str, dict[Entry, None]], key: str, entry: Entry) -> None:
+    del index[key][entry]
+    if not index[key]:
+        del index[key]

@@ -1,0 +1,259 @@
+"""The fleet view: what every host and instance looks like, fed by events, read at memory's speed.
+
+It is pure: it is told the time by a clock, and says what should be asked of whom instead of asking.
+A write costs what it touches; a read sorts only after instances came or went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from services.gateway.domain.clock import Clock
+from services.gateway.domain.entry import Entry, Index
+from services.gateway.domain.host import NOTHING, HostView, Reaction, WorkerEvent
+from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.stored import StoredHost
+from shared.contracts.errors import (
+    AmbiguousName,
+    FleetError,
+    FleetViewNotReady,
+    HostIdentityMismatch,
+    HostNotFound,
+    HostStillOnline,
+    HostUnreachable,
+    InstanceNotFound,
+    LxdUnavailable,
+)
+from shared.contracts.events import Heartbeat, HostDescribed, Sampled
+from shared.contracts.operations import Operation
+
+# What a host tells of itself; operations are told to `FleetView.finish`.
+Report = Heartbeat | WorkerEvent | HostDescribed | Sampled
+
+
+class FleetView:
+    """Implements `ports.Fleet`, and takes what happens.
+
+    It is ready when every host it was told to expect has reported or is known to be away, and
+    `ready_after_s` after it was made in any case.
+    """
+
+    def __init__(self, clock: Clock, *, ready_after_s: float = 3.0) -> None:
+        self._clock = clock
+        self._ready_at = clock.monotonic() + ready_after_s
+        self._ready = False
+        self._expects_reports = False
+        self._awaited: set[str] = set()
+        self._hosts: dict[str, HostView] = {}
+        self._shown_online: dict[str, bool] = {}
+        self._index = Index()
+        self._outcomes: dict[str, int] = {}
+        self._version = 0
+        self._watchers: dict[object, Callable[[], None]] = {}
+        self._listed: tuple[tuple[int, int], list[KnownInstance]] | None = None
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of what readers see, their ages apart."""
+        return self._version
+
+    @property
+    def ready(self) -> bool:
+        """Whether every host that is alive has reported, or the wait for them is over."""
+        return self._ready or self._clock.monotonic() >= self._ready_at
+
+    def hosts(self) -> Sequence[KnownHost]:
+        """Return all hosts ever seen and not forgotten, by id."""
+        self._demand_ready()
+        return [self._hosts[host].known() for host in sorted(self._hosts)]
+
+    def host(self, host: str) -> KnownHost:
+        """Return one host; raise HostNotFound."""
+        return self._view_of(host).known()
+
+    def instances(self, host: str | None = None) -> Sequence[KnownInstance]:
+        """Return all instances, by name then host; those of one host if named (HostNotFound)."""
+        self._demand_ready()
+        if host is not None:
+            view = self._view_of(host)
+            return [entry.known(view.age) for entry in view.holdings.entries()]
+        moment = (self._version, self._age_second())
+        if self._listed is None or self._listed[0] != moment:
+            self._listed = (moment, self._known(self._index.ordered()))
+        return self._listed[1]
+
+    def instance(self, name: str, host: str | None = None) -> KnownInstance:
+        """Return one instance; raise InstanceNotFound, HostNotFound, AmbiguousName."""
+        self._demand_ready()
+        found = self._index.named(name)
+        if host is not None:
+            self._view_of(host)
+            found = [entry for entry in found if entry.key[1] == host]
+        if not found:
+            raise InstanceNotFound(name)
+        if len(found) > 1:
+            raise AmbiguousName(name, ", ".join(sorted(entry.key[1] for entry in found)))
+        return self._known_one(found[0])
+
+    def named(self, name: str) -> Sequence[KnownInstance]:
+        """Return all instances of one name, whichever host and project they are in."""
+        self._demand_ready()
+        return [self._known_one(entry) for entry in self._index.named(name)]
+
+    def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
+        """Return the instance of a uuid, or each of those that wrongly share it."""
+        self._demand_ready()
+        return [self._known_one(entry) for entry in self._index.with_uuid(uuid)]
+
+    def shows(self, host: str, sequence: int) -> bool:
+        """Whether the outcomes of the host's operations are shown up to this sequence."""
+        return self._outcomes.get(host, 0) >= sequence
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` after every change; return what ends it."""
+        ticket = object()
+        self._watchers[ticket] = changed
+
+        def end() -> None:
+            self._watchers.pop(ticket, None)
+
+        return end
+
+    def refusal(self, host: str) -> FleetError | None:
+        """Return why nothing can be changed on a host now; None: it can be tried."""
+        view = self._view_of(host)
+        if not view.identity.trusted:
+            return HostIdentityMismatch(host)
+        if not view.online:
+            return HostUnreachable(host)
+        return None if view.identity.verified else LxdUnavailable(host)
+
+    def can_be_told(self, host: str) -> bool:
+        """Whether the host's worker is there and is the one it should be."""
+        return host in self._hosts and self.refusal(host) is None
+
+    def lacks_inventory(self, host: str) -> bool:
+        """Whether a full inventory of the host is missing, could come and would be believed."""
+        return host in self._hosts and self._hosts[host].incomplete
+
+    def host_ids(self) -> list[str]:
+        """Return the ids of all known hosts, ready or not."""
+        return list(self._hosts)
+
+    def doubt(self) -> None:
+        """Expect that events of every host were missed."""
+        for view in self._hosts.values():
+            view.doubt()
+
+    def apply(self, host: str, report: Report) -> Reaction:
+        """Take a host's event; return what it calls for. A new host begins with a heartbeat."""
+        view = self._hosts.get(host)
+        if view is None:
+            if not isinstance(report, Heartbeat):
+                return NOTHING
+            view = self._add(host)
+        return self._noted(view, _applied(view, report))
+
+    def finish(self, operation: Operation) -> None:
+        """Show what a finished operation left behind, before its waiters hear of it."""
+        if operation.final and (view := self._hosts.get(operation.host)):
+            view.finish(operation)
+            newest = max(self._outcomes.get(operation.host, 0), operation.sequence)
+            self._outcomes[operation.host] = newest
+            self._change()
+
+    def restore(self, hosts: Iterable[StoredHost]) -> None:
+        """Take the hosts the database keeps, and expect each of them to report."""
+        for stored in hosts:
+            self._add(stored.host).restore(stored)
+            self._expects_reports = True
+        self._change()
+
+    def stored(self, host: str) -> StoredHost:
+        """Return what the database should keep of a host; raise HostNotFound."""
+        return self._view_of(host).stored()
+
+    def away(self, host: str) -> None:
+        """Learn that a host expected to report will not."""
+        self._awaited.discard(host)
+        self.tick()
+
+    def forget(self, host: str) -> None:
+        """Drop a host with its instances and its pin; raise HostNotFound, HostStillOnline."""
+        view = self._view_of(host)
+        if view.online:
+            raise HostStillOnline(host)
+        view.holdings.clear()
+        del self._hosts[host], self._shown_online[host]
+        self._outcomes.pop(host, None)
+        self._awaited.discard(host)
+        self._change()
+
+    def tick(self) -> None:
+        """Notice what time alone changes: hosts grown silent, the end of the wait for reports."""
+        flipped = [self._flipped(view) for view in self._hosts.values()]
+        if self._became_ready() or any(flipped):
+            self._change()
+
+    def _add(self, host: str) -> HostView:
+        view = self._hosts[host] = HostView(host, self._index, self._clock)
+        self._shown_online[host] = False
+        self._awaited.add(host)
+        return view
+
+    def _noted(self, view: HostView, reaction: Reaction) -> Reaction:
+        if view.has_reported:
+            self._awaited.discard(view.host)
+        flipped = self._flipped(view)
+        if self._became_ready() or flipped or reaction.changed:
+            self._change()
+        return reaction
+
+    def _flipped(self, view: HostView) -> bool:
+        was, self._shown_online[view.host] = self._shown_online[view.host], view.online
+        return was is not self._shown_online[view.host]
+
+    def _became_ready(self) -> bool:
+        # Where no host was known before, nobody can tell whether all have been heard of.
+        heard_of_all = self._expects_reports and not self._awaited
+        if self._ready or not (heard_of_all or self.ready):
+            return False
+        self._ready = True
+        return True
+
+    def _change(self) -> None:
+        self._version += 1
+        for changed in list(self._watchers.values()):
+            changed()
+
+    def _known(self, entries: Sequence[Entry]) -> list[KnownInstance]:
+        ages = {host: view.age for host, view in self._hosts.items()}
+        return [entry.known(ages[entry.key[1]]) for entry in entries]
+
+    def _known_one(self, entry: Entry) -> KnownInstance:
+        return entry.known(self._hosts[entry.key[1]].age)
+
+    def _age_second(self) -> int:
+        """Return what a list is good for beside its version: only silent hosts grow older."""
+        everyone_online = all(view.online for view in self._hosts.values())
+        return -1 if everyone_online else int(self._clock.monotonic())
+
+    def _view_of(self, host: str) -> HostView:
+        try:
+            return self._hosts[host]
+        except KeyError:
+            raise HostNotFound(host) from None
+
+    def _demand_ready(self) -> None:
+        if not self.ready:
+            raise FleetViewNotReady
+
+
+def _applied(view: HostView, report: Report) -> Reaction:
+    if isinstance(report, Heartbeat):
+        return view.heartbeat(report)
+    if isinstance(report, Sampled):
+        return view.sample(report)
+    if isinstance(report, HostDescribed):
+        return view.describe(report)
+    return view.take(report)

@@ -1,0 +1,183 @@
+"""The instances of one host, as their readings, samples and finished operations arrive.
+
+Readings are ordered by the worker's epoch and the instance's revision. An outcome can overtake
+events that were published before it: what it deleted stays deleted until the events agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+
+from services.gateway.domain.capacity import NOTHING, promised
+from services.gateway.domain.entry import Entry, Index, Order
+from shared.contracts.events import InstanceChanged, InstanceRemoved, Sampled
+from shared.contracts.instances import Instance
+from shared.contracts.operations import Kind, Operation, State
+
+# LXD's actions that begin a new run, also of an instance that was running before.
+_NEW_RUN = frozenset({"instance-started", "instance-restarted"})
+
+# An instance's place on its host: project and name.
+Place = tuple[str, str]
+
+
+class Holdings:
+    """The instances of one host. Each method returns whether readers see a difference.
+
+    `promised` is what the limits of all of them come to. `wall` is the Unix time, for saying when a
+    difference was seen.
+    """
+
+    def __init__(self, host: str, index: Index, wall: Callable[[], float]) -> None:
+        self.promised = NOTHING
+        self._host = host
+        self._index = index
+        self._wall = wall
+        self._newest: Order = (0, 0)
+        self._entries: dict[Place, Entry] = {}
+        self._deleted: dict[Place, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entries(self) -> list[Entry]:
+        """Return the instances' entries by name."""
+        return sorted(self._entries.values(), key=attrgetter("key"))
+
+    def instances(self) -> tuple[Instance, ...]:
+        """Return the newest reading of each instance."""
+        return tuple(entry.instance for entry in self._entries.values())
+
+    def changes(self) -> dict[str, float]:
+        """Return when each instance was last seen to change, by uuid."""
+        return {
+            entry.instance.uuid: entry.changed_at
+            for entry in self._entries.values()
+            if entry.instance.uuid and entry.changed_at is not None
+        }
+
+    def restore(
+        self, instances: Iterable[Instance], epoch: int, changes: Mapping[str, float]
+    ) -> None:
+        """Hold what was kept of earlier readings, and of when they changed."""
+        self.replace(instances, epoch)
+        for entry in self._entries.values():
+            entry.changed_at = changes.get(entry.instance.uuid)
+
+    def clear(self) -> None:
+        """Hold nothing any more."""
+        for place in list(self._entries):
+            self._drop(place)
+
+    def replace(self, instances: Iterable[Instance], epoch: int) -> bool:
+        """Hold what a full inventory lists and nothing else; newer readings of it stay."""
+        listed = {(instance.project, instance.name): instance for instance in instances}
+        self._deleted = {
+            place: uuid
+            for place, uuid in self._deleted.items()
+            if place in listed and listed[place].uuid == uuid
+        }
+        gone = [place for place in self._entries if place not in listed]
+        for place in gone:
+            self._drop(place)
+        put = [self._put(instance, (epoch, instance.revision)) for instance in listed.values()]
+        return bool(gone) or any(put)
+
+    def change(self, event: InstanceChanged) -> bool:
+        """Take one new reading."""
+        order = (event.epoch, event.instance.revision)
+        differs = self._put(event.instance, order, changed_at=self._wall())
+        entry = self._entries.get((event.instance.project, event.instance.name))
+        if entry is None or event.action not in _NEW_RUN:
+            return differs
+        return entry.measure(None, None) or differs
+
+    def remove(self, event: InstanceRemoved) -> bool:
+        """Drop an instance, unless a newer reading found a namesake."""
+        place = (event.project, event.name)
+        self._deleted.pop(place, None)
+        self._newest = max(self._newest, (event.epoch, event.revision))
+        entry = self._entries.get(place)
+        if entry is None or (event.epoch, event.revision) < entry.order:
+            return False
+        self._drop(place)
+        return True
+
+    def finish(self, operation: Operation) -> bool:
+        """Show what an operation left behind, on an instance that is known and still the same.
+
+        Only a creation adds one, and only if nothing newer was heard of the host: the record may be
+        old, and what it saw gone since.
+        """
+        place = (operation.project, operation.instance)
+        entry = self._entries.get(place)
+        if entry is None:
+            return self._appear(operation)
+        if entry.instance.uuid != operation.uuid:
+            return False
+        if operation.kind is Kind.DELETE and operation.state is State.DONE:
+            self._leave(place, operation.uuid)
+            return True
+        after = operation.after
+        if after is None or after.uuid != operation.uuid:
+            return False
+        if (after.project, after.name) != place:
+            self._leave(place, operation.uuid)
+            self._deleted.pop((after.project, after.name), None)
+        order = (operation.after_epoch, after.revision)
+        return self._put(after, order, changed_at=self._wall())
+
+    def measure(self, sampled: Sampled) -> bool:
+        """Give each running instance its sample; one that the sample does not know loses its own.
+
+        A sample counts only for the instance with the uuid it was taken of.
+        """
+        taken = {(sample.project, sample.name): sample for sample in sampled.instances}
+        differs = False
+        for place, entry in self._entries.items():
+            sample = taken.get(place)
+            if sample and not _is_of(sample.uuid, entry.instance):
+                sample = None
+            differs |= entry.measure(sample, sampled.at if sample else None)
+        return differs
+
+    def _appear(self, operation: Operation) -> bool:
+        made = operation.after
+        if operation.kind is not Kind.CREATE or made is None or made.uuid != operation.uuid:
+            return False
+        order = (operation.after_epoch, made.revision)
+        return order > self._newest and self._put(made, order, changed_at=self._wall())
+
+    def _put(self, instance: Instance, order: Order, *, changed_at: float | None = None) -> bool:
+        """Take a reading; `changed_at` is that of an instance that was not there before."""
+        place = (instance.project, instance.name)
+        if self._deleted.get(place, None) == instance.uuid:
+            return False
+        entry = self._entries.get(place)
+        if entry and order <= entry.order:
+            return False
+        self._newest = max(self._newest, order)
+        if entry and entry.instance.uuid == instance.uuid:
+            self.promised = self.promised.minus(promised(entry.instance)).plus(promised(instance))
+            return entry.renew(instance, order, self._wall())
+        if entry:
+            self._drop(place)
+        self._entries[place] = Entry(self._host, instance, order, changed_at)
+        self._index.add(self._entries[place])
+        self.promised = self.promised.plus(promised(instance))
+        return True
+
+    def _leave(self, place: Place, uuid: str) -> None:
+        """Drop an instance that is not there any more, whatever late events say."""
+        self._deleted[place] = uuid
+        self._drop(place)
+
+    def _drop(self, place: Place) -> None:
+        gone = self._entries.pop(place)
+        self._index.remove(gone)
+        self.promised = self.promised.minus(promised(gone.instance))
+
+
+def _is_of(uuid: str, instance: Instance) -> bool:
+    return instance.uuid == uuid and instance.status == "Running"

@@ -1,0 +1,70 @@
+"""What the gateway knows of a host and of an instance, as its readers get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.gateway.domain.capacity import NOTHING, Amount
+from shared.contracts.events import HostDescribed, Sampled
+from shared.contracts.instances import Instance, InstanceSample
+from shared.contracts.operations import Operation
+
+# A broker that restarts keeps samples of a second's interval back for longer than three of them.
+LEAST_FRESH_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHost:
+    """One host. Ages are seconds since the thing was last heard of; None: never.
+
+    `online`: its worker's heartbeat is in time. `lxd_connected`: and its LXD answers. `trusted`: it
+    reports with the certificate it is pinned to. `clock_skew_s` is the host's clock minus ours.
+    `journal_length` counts the operations in its worker's journal; None: it was not heard yet.
+    `described` is what the host has for new instances, `promised` what its instances may take.
+    """
+
+    host: str
+    online: bool
+    lxd_connected: bool
+    trusted: bool
+    fingerprint: str
+    server: str
+    lxd: str
+    server_name: str
+    age_s: float | None
+    inventory_age_s: float | None
+    clock_skew_s: float | None
+    instances: int
+    sample: Sampled | None
+    sample_age_s: float | None
+    journal_length: int | None = None
+    described: HostDescribed | None = None
+    promised: Amount = NOTHING
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the sample still says how things are: no three have been missed."""
+        if self.sample is None or self.sample_age_s is None:
+            return False
+        return self.sample_age_s <= max(LEAST_FRESH_S, 3 * self.sample.interval_s)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownInstance:
+    """One instance, with its newest sample if that is of its present run.
+
+    `age_s` says how old the knowledge is: 0 while its host is online, else the seconds since the
+    host was last heard of. `changed_at` is the Unix time of the last change of its configuration or
+    state that was seen; None: it is as it was when it was first seen. `creation` is the operation
+    that creates it and has not ended, or could not.
+    """
+
+    host: str
+    host_online: bool
+    age_s: float
+    instance: Instance
+    sample: InstanceSample | None
+    sampled_at: str | None
+    duplicate: bool = False
+    changed_at: float | None = None
+    creation: Operation | None = None

@@ -1,0 +1,188 @@
+"""How an instance is reached through NAT: its SSH port, its port range, its root password.
+
+NAT-VPS scripts leave these facts in three places. Each fact is taken from the first place that has
+it: the operator's own `user.*` keys, the proxy devices (which are what LXD really forwards), and
+last the description, `name ssh password first last` or `name ssh password`, where `-` says that
+there is no password. Free text that only resembles that form is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from shared.contracts.instances import NO_PASSWORD, Instance, Proxy
+
+MASK = "********"
+SSH = 22
+
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_LAST_PORT = 65535
+_PASSWORD_FIELD = re.compile(r"(\s*\S+\s+\S+\s+)\S+")
+
+Span = tuple[int, int]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Nat:
+    """What is known; `nat_ports` is text such as `30000-30025` or `80,443`."""
+
+    ssh_port: int | None = None
+    nat_ports: str | None = None
+    root_password: str | None = None
+
+
+def nat(instance: Instance) -> Nat:
+    """Return what the three places say together."""
+    places = (
+        _of_keys(instance.user),
+        _of_proxies(instance.proxies),
+        _of_descriptions(instance),
+    )
+    return Nat(
+        ssh_port=_first(place.ssh_port for place in places),
+        nat_ports=_first(place.nat_ports for place in places),
+        root_password=_first(place.root_password for place in places),
+    )
+
+
+def description(instance: Instance) -> str:
+    """Return LXD's description, else the one scripts keep in `user.description`."""
+    return instance.description or instance.user.get("description", "")
+
+
+def masked(text: str, name: str) -> str:
+    """Return a description with its password field, if it has one, made unreadable."""
+    if _of_description(text, name).root_password is None:
+        return text
+    return _PASSWORD_FIELD.sub(lambda found: found[1] + MASK, text, count=1)
+
+
+def _first(values: Iterable[T | None]) -> T | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _of_keys(user: Mapping[str, str]) -> Nat:
+    spans = [_span(part) for part in user.get("nat_ports", "").split(",")]
+    return Nat(
+        ssh_port=_port(user.get("ssh_port", "")),
+        nat_ports=None if None in spans else _text(span for span in spans if span),
+        root_password=user.get("root_password") or None,
+    )
+
+
+def _of_descriptions(instance: Instance) -> Nat:
+    texts = (instance.description, instance.user.get("description", ""))
+    found = (_of_description(text, instance.name) for text in texts)
+    return next((facts for facts in found if facts.ssh_port), Nat())
+
+
+def _of_description(text: str, name: str) -> Nat:
+    fields = text.split()
+    if len(fields) not in {3, 5} or fields[0] != name:
+        return Nat()
+    ssh_port, ports = _port(fields[1]), _span("-".join(fields[3:]))
+    if ssh_port is None or (fields[3:] and ports is None):
+        return Nat()
+    password = None if fields[2] == NO_PASSWORD else fields[2]
+    return Nat(ssh_port, _text([ports]) if ports else None, password)
+
+
+def _of_proxies(proxies: Iterable[Proxy]) -> Nat:
+    forwards = [forward for proxy in proxies if (forward := _forward(proxy))]
+    return Nat(
+        ssh_port=_first(forward.listening_for(SSH) for forward in forwards),
+        nat_ports=_ranges(span for forward in forwards for span in forward.beside_ssh()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Forward:
+    """One proxy device: what listens on the host, and what that reaches in the instance."""
+
+    protocol: str
+    listen: tuple[Span, ...]
+    connect: tuple[Span, ...]
+
+    def listening_for(self, port: int) -> int | None:
+        """Return the host's TCP port that ends at the instance's `port`."""
+        position = _position(self.connect, port)
+        if self.protocol != "tcp" or position is None:
+            return None
+        return _at(self.listen, position)
+
+    def beside_ssh(self) -> tuple[Span, ...]:
+        """Return the host's ports, but for a device that is there for SSH alone."""
+        return () if self.connect == ((SSH, SSH),) else self.listen
+
+
+def _forward(proxy: Proxy) -> _Forward | None:
+    protocol, listen = _endpoint(proxy.listen)
+    _, connect = _endpoint(proxy.connect)
+    return _Forward(protocol, listen, connect) if listen and connect else None
+
+
+def _endpoint(text: str) -> tuple[str, tuple[Span, ...]]:
+    """Read `tcp:0.0.0.0:30000-30025,40000`; no spans where it is no port (a unix socket)."""
+    protocol, _, rest = text.partition(":")
+    spans = [_span(part) for part in rest.rpartition(":")[2].split(",")]
+    known = tuple(span for span in spans if span is not None)
+    return protocol, known if len(known) == len(spans) else ()
+
+
+def _position(spans: Iterable[Span], port: int) -> int | None:
+    before = 0
+    for first, last in spans:
+        if first <= port <= last:
+            return before + port - first
+        before += last - first + 1
+    return None
+
+
+def _at(spans: Iterable[Span], position: int) -> int | None:
+    for first, last in spans:
+        if position <= last - first:
+            return first + position
+        position -= last - first + 1
+    return None
+
+
+def _ranges(spans: Iterable[Span]) -> str | None:
+    """Return the ports as ranges; a single port is no range, so it is not one of NAT."""
+    joined = list(_joined(spans))
+    several = len(joined) > 1 or any(last > first for first, last in joined)
+    return _text(joined) if several else None
+
+
+def _joined(spans: Iterable[Span]) -> Iterator[Span]:
+    current: Span | None = None
+    for span in sorted(spans):
+        if current and span[0] <= current[1] + 1:
+            current = (current[0], max(current[1], span[1]))
+            continue
+        if current:
+            yield current
+        current = span
+    if current:
+        yield current
+
+
+def _text(spans: Iterable[Span]) -> str:
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def _span(text: str) -> Span | None:
+    low, dash, high = text.strip().partition("-")
+    first = _port(low)
+    last = _port(high) if dash else first
+    return (first, last) if first and last and first <= last else None
+
+
+def _port(text: str) -> int | None:
+    """Return a port number in plain digits; None for anything else."""
+    if not _PORT.fullmatch(text.strip()) or int(text) > _LAST_PORT:
+        return None
+    return int(text)

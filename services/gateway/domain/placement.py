@@ -1,0 +1,182 @@
+"""Which host gets a new instance.
+
+A host is able when its worker is there and trusted, it has the image or may fetch it, it has the
+network, and what it has not promised yet suffices. Of those that are able a rule chooses. Every
+host that is not says what it lacks, so that nobody has to guess why none was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+from msgspec import Struct
+
+from services.gateway.domain import capacity
+from services.gateway.domain.capacity import Amount
+from services.gateway.domain.known import KnownHost
+from services.gateway.domain.templates import Template
+from services.gateway.domain.units import MIB
+from shared.contracts.changes import ImageSource
+from shared.contracts.errors import PermanentError
+from shared.contracts.events import HostDescribed
+
+Rule = Literal["most_free_memory", "most_free_cpu", "fewest_instances"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+DEFAULT_RULE: Rule = "most_free_memory"
+# What the reason says where the caller named the host.
+ASKED_FOR = "asked_for"
+
+
+class Lack(Struct, frozen=True, omit_defaults=True):
+    """Something that a host does not have enough of, or not at all.
+
+    `what` is `connection`, `image`, `network`, `project`, `ports`, `cpu`, `memory` or `disk`; for
+    the last three `wanted` and `free` say how much, sizes in bytes.
+    """
+
+    what: str
+    wanted: int | None = None
+    free: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a new instance needs of a host; `network` is empty where any will do.
+
+    `ports`: it needs some of the host's pool.
+    """
+
+    template: Template
+    type: str
+    amount: Amount
+    network: str = ""
+    project: str = "default"
+    ports: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A host, and how much is promised of it already; `instances` counts those to come too."""
+
+    known: KnownHost
+    promised: Amount
+    instances: int
+
+    @property
+    def host(self) -> str:
+        """Its id."""
+        return self.known.host
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The chosen host, where it takes the image from, and why it was chosen."""
+
+    host: str
+    image: ImageSource
+    reason: str
+
+
+class NoHostFits(PermanentError):
+    """No host can take the instance; `lacks` says of each host that was looked at what it lacks."""
+
+    code = "no_host_fits"
+
+    def __init__(self, lacks: Mapping[str, Sequence[Lack]]) -> None:
+        super().__init__(_told(lacks))
+        self.lacks = lacks
+        self.summary = _told(lacks)
+
+    def __str__(self) -> str:
+        return f"no host can take it: {self.summary}"
+
+
+class _Fit(NamedTuple):
+    candidate: Candidate
+    free: Amount
+    image: ImageSource
+
+
+def place(needs: Needs, candidates: Iterable[Candidate], rule: Rule | None = None) -> Place:
+    """Return the place that the rule prefers; of equal ones the first by id.
+
+    Without a rule the only candidate is the one that was asked for. Raises NoHostFits.
+    """
+    fits, lacks = [], {}
+    for candidate in candidates:
+        found = _judged(needs, candidate)
+        if isinstance(found, _Fit):
+            fits.append(found)
+        else:
+            lacks[candidate.host] = found
+    if not fits:
+        raise NoHostFits(lacks)
+    preferred = _PREFERRED[rule or DEFAULT_RULE]
+    best = min(fits, key=lambda fit: (*preferred(fit), fit.candidate.host))
+    return Place(best.candidate.host, best.image, _reason(best, rule or ASKED_FOR, len(fits)))
+
+
+def offered(known: KnownHost) -> tuple[HostDescribed, Amount] | None:
+    """Return what a host has for new instances, and how much it may promise in all.
+
+    None: it is not there, not trusted, or has not said so yet.
+    """
+    described = known.described
+    if not (known.lxd_connected and known.trusted and described and described.capacity):
+        return None
+    return described, capacity.of(described.capacity)
+
+
+def _judged(needs: Needs, candidate: Candidate) -> _Fit | list[Lack]:
+    offer = offered(candidate.known)
+    if offer is None:
+        return [Lack("connection")]
+    described, in_all = offer
+    free = in_all.minus(candidate.promised)
+    image = needs.template.source_on(described, needs.type)
+    lacks = [*_missing(needs, described, image), *_too_little(needs.amount, free)]
+    return lacks if lacks or not image else _Fit(candidate, free, image)
+
+
+def _missing(needs: Needs, described: HostDescribed, image: ImageSource | None) -> Iterable[Lack]:
+    has = {
+        "image": image is not None,
+        "network": not needs.network or needs.network in {each.name for each in described.networks},
+        "project": needs.project in described.projects,
+        "ports": not needs.ports or bool(described.address),
+    }
+    return [Lack(what) for what, there in has.items() if not there]
+
+
+def _too_little(wanted: Amount, free: Amount) -> Iterable[Lack]:
+    amounts = zip(Amount._fields, wanted, free, strict=True)
+    return [Lack(what, asked, left) for what, asked, left in amounts if asked > left]
+
+
+# The smaller the better.
+_PREFERRED: dict[Rule, Callable[[_Fit], tuple[int, ...]]] = {
+    "most_free_memory": lambda fit: (-fit.free.memory, -fit.free.cpu),
+    "most_free_cpu": lambda fit: (-fit.free.cpu, -fit.free.memory),
+    "fewest_instances": lambda fit: (fit.candidate.instances, -fit.free.memory),
+}
+
+
+def _reason(fit: _Fit, rule: str, able: int) -> str:
+    return (
+        f"{rule}: {fit.free.memory // MIB} MiB of memory, {fit.free.cpu} CPUs free and "
+        f"{fit.candidate.instances} instances on {fit.candidate.host}, of {able} able"
+    )
+
+
+def _told(lacks: Mapping[str, Sequence[Lack]]) -> str:
+    told = (f"{host}: {', '.join(map(_named, lacking))}" for host, lacking in lacks.items())
+    return "; ".join(told)
+
+
+def _named(lack: Lack) -> str:
+    if lack.wanted is None or lack.free is None:
+        return lack.what
+    unit = 1 if lack.what == "cpu" else MIB
+    return f"{lack.what} ({lack.wanted // unit} > {lack.free // unit}{' MiB' * (unit == MIB)})"

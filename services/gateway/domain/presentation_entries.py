@@ -1,0 +1,58 @@
+"""Encoded entries of all instances, made anew only for those that changed.
+
+A sample of one host touches a hundred instances of ten thousand; the other entries are the same
+bytes as before. Whoever answers a list joins them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from services.gateway.domain.known import KnownHost, KnownInstance
+
+Render = Callable[[KnownInstance, KnownHost], bytes]
+Key = tuple[str, str, str]
+# All that a rendering may depend on; messages are never changed in place.
+Basis = tuple[object, ...]
+
+
+class Entries:
+    """Keeps each instance's rendering for as long as what it shows stays the same."""
+
+    def __init__(self, render: Render) -> None:
+        self._render = render
+        self._kept: dict[Key, tuple[Basis, bytes]] = {}
+
+    def refreshed(
+        self, instances: Iterable[KnownInstance], hosts: Mapping[str, KnownHost]
+    ) -> list[tuple[KnownInstance, bytes]]:
+        """Return all instances with their entries, in order; forget those that are gone."""
+        fresh: dict[Key, tuple[Basis, bytes]] = {}
+        answer = []
+        for known in instances:
+            key = (known.host, known.instance.project, known.instance.name)
+            fresh[key] = self._entry(key, known, hosts[known.host])
+            answer.append((known, fresh[key][1]))
+        self._kept = fresh
+        return answer
+
+    def _entry(self, key: Key, known: KnownInstance, host: KnownHost) -> tuple[Basis, bytes]:
+        basis = _basis(known, host)
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] == basis:
+            return kept
+        return basis, self._render(known, host)
+
+
+def _basis(known: KnownInstance, host: KnownHost) -> Basis:
+    machine = host.sample.host if host.sample else None
+    return (
+        known.instance,
+        known.sample,
+        known.sampled_at,
+        known.host_online,
+        known.duplicate,
+        int(known.age_s),
+        host.lxd_connected,
+        machine and (machine.memory_total, machine.disk_total),
+    )

@@ -1,0 +1,224 @@
+"""An instance as the instances API shows it.
+
+The document's clients call `.toFixed()` on every number, so no number is ever null: what is not
+known is 0 and named in `unknown`. A stopped instance uses nothing, and keeps its limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from services.gateway.domain import nat, units
+from services.gateway.domain.known import KnownHost, KnownInstance
+from shared.contracts.instances import Address, InstanceSample
+
+STOPPED = "Stopped"
+FIRST_DEVICE = "eth0"
+
+
+class InstanceInfo(Struct, frozen=True, kw_only=True):
+    """The document's fields, then ours; `stale`: the host or its LXD is away."""
+
+    name: str
+    status: str
+    ipv4: str | None
+    ipv6: str | None
+    architecture: str
+    created_at: str
+    description: str
+    created_at_utc: str
+    host: str
+    host_online: bool
+    age_s: int
+    stale: bool
+    project: str
+    type: str
+    duplicate: bool
+
+
+class ResourceUsage(Struct, frozen=True, kw_only=True):
+    """Sizes in MiB, traffic in MiB since the start; `unknown` names the fields not measured."""
+
+    cpu_percent: float
+    memory_used: int
+    memory_total: int
+    disk_used: int
+    disk_total: int
+    network_rx: int
+    network_tx: int
+    unknown: list[str]
+    sampled_at_utc: str | None
+
+
+class InstanceDetail(Struct, frozen=True, kw_only=True):
+    """All about one instance."""
+
+    info: InstanceInfo
+    resources: ResourceUsage
+    ssh_port: int | None
+    nat_ports: str | None
+    root_password: str | None
+
+
+class LiveInstance(Struct, frozen=True, kw_only=True):
+    """An instance in the live stream, which never carries a password."""
+
+    name: str
+    status: str
+    ipv4: str | None
+    resources: ResourceUsage
+    ssh_port: int | None
+    nat_ports: str | None
+    ipv6: str | None
+    host: str
+    host_online: bool
+    age_s: int
+    stale: bool
+    project: str
+    type: str
+
+
+def information(known: KnownInstance, host: KnownHost, *, secrets: bool) -> InstanceInfo:
+    """Return the list entry; without `secrets` a password in the description is masked."""
+    instance = known.instance
+    created = units.instant(instance.created_at)
+    return InstanceInfo(
+        name=instance.name,
+        status=instance.status,
+        ipv4=address(known, "inet"),
+        ipv6=address(known, "inet6"),
+        architecture=instance.architecture,
+        created_at=units.local_text(created),
+        description=described(known, secrets=secrets),
+        created_at_utc=units.utc_text(created),
+        host=known.host,
+        host_online=known.host_online,
+        age_s=int(known.age_s),
+        stale=is_stale(known, host),
+        project=instance.project,
+        type=instance.type,
+        duplicate=known.duplicate,
+    )
+
+
+def resources(known: KnownInstance, host: KnownHost) -> ResourceUsage:
+    """Return the use and the limits; an unlimited instance has its host's totals."""
+    taken = used(known)
+    sizes = {
+        "memory_used": taken.memory_used,
+        "memory_total": memory_total(taken, known, host),
+        "disk_used": taken.disk_used,
+        "disk_total": disk_total(taken, known, host),
+        "network_rx": taken.network_rx,
+        "network_tx": taken.network_tx,
+    }
+    figures = {"cpu_percent": taken.cpu_percent, **sizes}
+    return ResourceUsage(
+        cpu_percent=units.percent(taken.cpu_percent),
+        **{name: units.mib(size) for name, size in sizes.items()},
+        unknown=[name for name, value in figures.items() if value is None],
+        sampled_at_utc=None if is_stopped(known) else known.sampled_at,
+    )
+
+
+def detail(known: KnownInstance, host: KnownHost, *, secrets: bool) -> InstanceDetail:
+    """Return all about one instance; without `secrets` a known password is masked."""
+    reached = nat.nat(known.instance)
+    password = reached.root_password if secrets or not reached.root_password else nat.MASK
+    return InstanceDetail(
+        info=information(known, host, secrets=secrets),
+        resources=resources(known, host),
+        ssh_port=reached.ssh_port,
+        nat_ports=reached.nat_ports,
+        root_password=password,
+    )
+
+
+def live(known: KnownInstance, host: KnownHost) -> LiveInstance:
+    """Return the entry of the live stream."""
+    reached = nat.nat(known.instance)
+    return LiveInstance(
+        name=known.instance.name,
+        status=known.instance.status,
+        ipv4=address(known, "inet"),
+        resources=resources(known, host),
+        ssh_port=reached.ssh_port,
+        nat_ports=reached.nat_ports,
+        ipv6=address(known, "inet6"),
+        host=known.host,
+        host_online=known.host_online,
+        age_s=int(known.age_s),
+        stale=is_stale(known, host),
+        project=known.instance.project,
+        type=known.instance.type,
+    )
+
+
+def address(known: KnownInstance, family: str) -> str | None:
+    """Return the first global address of a family, `eth0` before other devices."""
+    if known.sample is None or is_stopped(known):
+        return None
+    fitting = [
+        entry
+        for entry in known.sample.addresses
+        if entry.family == family and entry.scope == "global"
+    ]
+    return _preferred(fitting)
+
+
+def described(known: KnownInstance, *, secrets: bool) -> str:
+    """Return the description as a caller with or without the right to secrets reads it."""
+    text = nat.description(known.instance)
+    return text if secrets else nat.masked(text, known.instance.name)
+
+
+def is_stopped(known: KnownInstance) -> bool:
+    """Whether the instance uses nothing because it is switched off."""
+    return known.instance.status == STOPPED
+
+
+def is_stale(known: KnownInstance, host: KnownHost) -> bool:
+    """Whether nobody can say at this moment if this is still so."""
+    return not (known.host_online and host.lxd_connected)
+
+
+def used(known: KnownInstance) -> InstanceSample:
+    """Return what the instance was measured to use: nothing while it is stopped."""
+    return _NOTHING_USED if is_stopped(known) else known.sample or _NOTHING_KNOWN
+
+
+def memory_total(taken: InstanceSample, known: KnownInstance, host: KnownHost) -> int | None:
+    """Return how much memory a sample is to be seen against; an unlimited one has its host's."""
+    machine = host.sample.host.memory_total if host.sample else None
+    return _first(taken.memory_total, known.instance.memory_limit, machine)
+
+
+def disk_total(taken: InstanceSample, known: KnownInstance, host: KnownHost) -> int | None:
+    """Return how much disk a sample is to be seen against; an unlimited one has its pool's."""
+    pool = host.sample.host.disk_total if host.sample else None
+    return _first(taken.disk_total, known.instance.root_size, pool)
+
+
+def _preferred(addresses: Sequence[Address]) -> str | None:
+    ordered = sorted(addresses, key=lambda entry: entry.device != FIRST_DEVICE)
+    return ordered[0].address if ordered else None
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+_NOTHING_KNOWN = InstanceSample(name="", uuid="")
+_NOTHING_USED = InstanceSample(
+    name="",
+    uuid="",
+    cpu_percent=0.0,
+    memory_used=0,
+    disk_used=0,
+    disk_read=0,
+    disk_write=0,
+    network_rx=0,
+    network_tx=0,
+)

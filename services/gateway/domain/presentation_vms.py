@@ -1,0 +1,198 @@
+"""An instance as the VM API v1 shows it: memory in MiB, disk in GiB, times in UTC with `Z`.
+
+As in the instances API no number is ever null: what is not known is 0 and named in `unknown`. An
+instance without limits has what its host has, a virtual machine without them LXD's own default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from services.gateway.domain import nat, units
+from services.gateway.domain import presentation_instances as shown
+from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.naming import shown_name
+from shared.contracts.instances import Instance
+from shared.contracts.sizes import cpu_count
+
+ID_PREFIX = "vm-"
+VIRTUAL_MACHINE = "virtual-machine"
+# What LXD gives a virtual machine that has no limit.
+VM_CPUS, VM_MEMORY = 1, units.GIB
+
+RUNNING, STOPPED, PAUSED, CREATING, ERROR = "running", "stopped", "paused", "creating", "error"
+# LXD's words for what lies between two states are those of the state that is being left.
+_STATUS: Mapping[str, str] = {
+    "Running": RUNNING,
+    "Ready": RUNNING,
+    "Stopping": RUNNING,
+    "Aborting": RUNNING,
+    "Freezing": RUNNING,
+    "Stopped": STOPPED,
+    "Starting": STOPPED,
+    "Frozen": PAUSED,
+    "Thawed": RUNNING,
+    # Ours, of what LXD has not completed.
+    "Creating": CREATING,
+}
+
+
+class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The document's fields, then ours; `stale`: the host or its LXD is away.
+
+    `progress` and `operation` are those of its creation, until that is done; `error` says why it
+    could not be created.
+    """
+
+    id: str
+    name: str
+    status: str
+    cpu: int
+    memory: int
+    disk: float
+    os: str
+    ip: str
+    created_at: str
+    updated_at: str
+    description: str
+    labels: dict[str, str]
+    auto_start: bool
+    type: str
+    architecture: str
+    host: str
+    project: str
+    instance: str
+    ipv6: str
+    networks: tuple[str, ...]
+    ssh_port: int | None
+    nat_ports: str | None
+    host_online: bool
+    age_s: int
+    stale: bool
+    duplicate: bool
+    unknown: list[str]
+    progress: int | None
+    operation: str | None
+    error: str | None = None
+
+
+class VmState(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The state of an instance, and whether it is known to be so now."""
+
+    id: str
+    name: str
+    status: str
+    host: str
+    host_online: bool
+    age_s: int
+    stale: bool
+
+
+FIELDS = Vm.__struct_encode_fields__
+
+
+def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
+    """Return all of an instance; without `secrets` a password in the description is masked."""
+    instance, creation = known.instance, known.creation
+    reached = nat.nat(instance)
+    limits = {
+        "cpu": cpus(instance, host),
+        "memory": _memory(instance, host),
+        "disk": _disk(known, host),
+    }
+    return Vm(
+        id=vm_id(known),
+        name=shown_name(instance),
+        status=status(instance),
+        cpu=limits["cpu"] or 0,
+        memory=units.mib(limits["memory"]),
+        disk=units.gib_exactly(limits["disk"] or 0),
+        os=instance.os,
+        ip=shown.address(known, "inet") or "",
+        created_at=units.utc_text(units.instant(instance.created_at)),
+        updated_at=updated_at(known),
+        description=shown.described(known, secrets=secrets),
+        labels=instance.labels,
+        auto_start=instance.auto_start,
+        type=instance.type,
+        architecture=instance.architecture,
+        host=known.host,
+        project=instance.project,
+        instance=instance.name,
+        ipv6=shown.address(known, "inet6") or "",
+        networks=instance.networks,
+        ssh_port=reached.ssh_port,
+        nat_ports=reached.nat_ports,
+        host_online=known.host_online,
+        age_s=int(known.age_s),
+        stale=shown.is_stale(known, host),
+        duplicate=known.duplicate,
+        unknown=[name for name, value in limits.items() if value is None],
+        progress=creation.progress or 0 if creation else None,
+        operation=creation.operation_id if creation else None,
+    )
+
+
+def vm_state(known: KnownInstance, host: KnownHost) -> VmState:
+    """Return the state of an instance."""
+    return VmState(
+        id=vm_id(known),
+        name=shown_name(known.instance),
+        status=status(known.instance),
+        host=known.host,
+        host_online=known.host_online,
+        age_s=int(known.age_s),
+        stale=shown.is_stale(known, host),
+    )
+
+
+def vm_id(known: KnownInstance) -> str:
+    """Return what an instance is called for good, whatever it is renamed to and wherever it goes.
+
+    An instance to which LXD gave no uuid has only its place.
+    """
+    uuid = known.instance.uuid
+    return f"{ID_PREFIX}{uuid}" if uuid else f"{known.host}:{known.instance.name}"
+
+
+def status(instance: Instance) -> str:
+    """Return the document's word for what LXD says."""
+    return _STATUS.get(instance.status, ERROR)
+
+
+def updated_at(known: KnownInstance) -> str:
+    """Return when its configuration or state was last seen to change, at the least its creation."""
+    created = units.instant(known.instance.created_at)
+    if known.changed_at is None:
+        return units.utc_text(created)
+    return units.utc_text(max(created, units.moment(known.changed_at)))
+
+
+def cpus(instance: Instance, host: KnownHost) -> int | None:
+    """Return how many CPUs an instance may use, of a count (`2`) or a set (`0-3`, `1,3`).
+
+    None: that is not known.
+    """
+    if instance.cpu_limit:
+        return cpu_count(instance.cpu_limit)
+    if instance.type == VIRTUAL_MACHINE:
+        return VM_CPUS
+    return host.sample.host.cpu_cores if host.sample else None
+
+
+def _memory(instance: Instance, host: KnownHost) -> int | None:
+    if instance.memory_limit is not None:
+        return instance.memory_limit
+    if instance.type == VIRTUAL_MACHINE:
+        return VM_MEMORY
+    return host.sample.host.memory_total if host.sample else None
+
+
+def _disk(known: KnownInstance, host: KnownHost) -> int | None:
+    if known.instance.root_size is not None:
+        return known.instance.root_size
+    if known.sample is not None and known.sample.disk_total is not None:
+        return known.sample.disk_total
+    return host.sample.host.disk_total if host.sample else None

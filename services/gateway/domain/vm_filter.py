@@ -1,0 +1,97 @@
+"""Which instances a list of VMs shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from services.gateway.domain import presentation_instances as shown
+from services.gateway.domain.known import KnownInstance
+from services.gateway.domain.naming import shown_name
+from services.gateway.domain.presentation_vms import status, vm_id
+
+Test = Callable[[KnownInstance], bool]
+# An instance and the text in which it is searched for, in lower case.
+Searchable = tuple[KnownInstance, str]
+
+
+@dataclass(frozen=True, slots=True)
+class VmFilter:
+    """What to show; None: any. `status` is one of the document's words.
+
+    `search` looks into name, id, addresses and description. Each of `labels` must be there, as
+    `key`, or with its value as `key=value`.
+    """
+
+    status: str | None = None
+    search: str | None = None
+    host: str | None = None
+    type: str | None = None
+    project: str | None = None
+    labels: tuple[str, ...] = ()
+
+
+class SearchTexts:
+    """What can be searched for in each instance, made anew only for those that changed.
+
+    It holds what this kind of caller gets to see, so that nobody can guess a password.
+    """
+
+    def __init__(self, *, secrets: bool) -> None:
+        self._secrets = secrets
+        self._kept: dict[int, Searchable] = {}
+
+    def refreshed(self, instances: Iterable[KnownInstance]) -> list[Searchable]:
+        """Return all instances with their texts, in order; forget those that are gone."""
+        entries = [self._entry(known) for known in instances]
+        self._kept = {id(entry[0]): entry for entry in entries}
+        return entries
+
+    def _entry(self, known: KnownInstance) -> Searchable:
+        # An instance that is the same object shows the same; what is kept cannot lose its id.
+        kept = self._kept.get(id(known))
+        return kept or (known, _text(known, secrets=self._secrets))
+
+
+def mentioning(text: str, entries: Iterable[Searchable]) -> list[KnownInstance]:
+    """Return the instances in which a text is found, whatever its case."""
+    wanted = text.lower()
+    return [known for known, there in entries if wanted in there]
+
+
+def select(instances: Sequence[KnownInstance], wanted: VmFilter) -> Sequence[KnownInstance]:
+    """Return what fits of a list in which the search has been made already."""
+    tests = _tests(wanted)
+    return [k for k in instances if all(test(k) for test in tests)] if tests else instances
+
+
+def _tests(wanted: VmFilter) -> list[Test]:
+    asked: list[tuple[object, Test]] = [
+        (wanted.host, lambda known: known.host == wanted.host),
+        (wanted.project, lambda known: known.instance.project == wanted.project),
+        (wanted.type, lambda known: known.instance.type == wanted.type),
+        (wanted.status, lambda known: status(known.instance) == wanted.status),
+        (wanted.labels or None, lambda known: _labelled(known.instance.labels, wanted.labels)),
+    ]
+    return [test for value, test in asked if value is not None]
+
+
+def _labelled(labels: dict[str, str], wanted: tuple[str, ...]) -> bool:
+    return all(_has(labels, *label.partition("=")) for label in wanted)
+
+
+def _has(labels: dict[str, str], key: str, equals: str, value: str) -> bool:
+    return key in labels and (not equals or labels[key] == value)
+
+
+def _text(known: KnownInstance, *, secrets: bool) -> str:
+    instance = known.instance
+    places = (
+        instance.name,
+        shown_name(instance),
+        vm_id(known),
+        shown.address(known, "inet") or "",
+        shown.address(known, "inet6") or "",
+        shown.described(known, secrets=secrets),
+    )
+    return "\n".join(places).lower()

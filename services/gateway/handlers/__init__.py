@@ -1,0 +1,1 @@
+"""What the gateway does with requests and with what hosts tell it."""

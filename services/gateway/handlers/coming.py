@@ -1,0 +1,83 @@
+"""The instances that are being created, as this gateway knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from services.gateway.domain.creation import Begun
+from services.gateway.ports import Change, OperationFilter, Operations, Target
+from shared.contracts.changes import NewInstance
+from shared.contracts.operations import Kind, Operation, State
+
+# More do not fit on one page of a database, and no fleet creates so many at once.
+MOST = 10_000
+
+UNFINISHED = (State.SUBMITTING, State.ACCEPTED, State.RUNNING, State.CANCELLING)
+
+
+class Coming:
+    """Creations that have been decided on and have not ended.
+
+    `version` grows with every change of what readers see.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._begun: dict[str, Begun] = {}
+        self._decided: dict[str, Change] = {}
+        self._watchers: dict[object, Callable[[], None]] = {}
+
+    async def load(self, operations: Operations) -> None:
+        """Take the creations that were begun before this process, and follow all news of them."""
+        operations.watch(self.learn)
+        for state in UNFINISHED:
+            wanted = OperationFilter(kind=Kind.CREATE, state=state, limit=MOST)
+            for operation in await operations.list(wanted):
+                self.learn(operation)
+
+    def learn(self, operation: Operation) -> None:
+        """Take news of an operation."""
+        ordered = operation.arguments.create
+        if operation.kind is not Kind.CREATE or ordered is None:
+            return
+        if operation.final:
+            self._begun.pop(operation.uuid, None)
+        else:
+            self._begun[operation.uuid] = Begun(operation, ordered)
+        self.version += 1
+        for changed in list(self._watchers.values()):
+            changed()
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` after every change; return what ends it."""
+        ticket = object()
+        self._watchers[ticket] = changed
+
+        def end() -> None:
+            self._watchers.pop(ticket, None)
+
+        return end
+
+    @contextmanager
+    def decided(self, change: Change) -> Iterator[None]:
+        """Count a creation whose operation is not known yet."""
+        self._decided[change.target.uuid] = change
+        try:
+            yield
+        finally:
+            del self._decided[change.target.uuid]
+
+    def begun(self) -> Sequence[Begun]:
+        """Return the creations that were submitted."""
+        return list(self._begun.values())
+
+    def all(self) -> dict[Target, NewInstance]:
+        """Return everything that is on its way, or about to be."""
+        decided = {each.target: each.arguments.create for each in self._decided.values()}
+        begun = {_target(each.operation): each.ordered for each in self._begun.values()}
+        return {target: new for target, new in decided.items() if new} | begun
+
+
+def _target(operation: Operation) -> Target:
+    return Target(operation.host, operation.project, operation.instance, operation.uuid)

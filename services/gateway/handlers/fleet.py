@@ -1,0 +1,109 @@
+"""What hosts tell the gateway, and what it asks them in return."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from services.gateway.domain.clock import Clock
+from services.gateway.domain.fleet import FleetView
+from services.gateway.handlers.asking import Asker
+from services.gateway.handlers.history import History
+from services.gateway.handlers.keeper import Keeper
+from services.gateway.handlers.ledger import Ledger
+from services.gateway.ports import OperationStore
+from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
+from shared.contracts.events import Event, Inventory, OperationChanged, Sampled
+from shared.contracts.operations import Operation
+from shared.contracts.worker_api import LxdWorker
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 0.5
+# After the broker's return, workers take about as long as the gateway to find it.
+RETURN_S = 10.0
+DATABASE_RETRY_S = 1.0
+
+
+class FleetHandler:
+    """Takes events to the view, and outcomes to the database."""
+
+    def __init__(
+        self,
+        fleet: FleetView,
+        ledger: Ledger,
+        keeper: Keeper,
+        store: OperationStore,
+        worker: LxdWorker,
+        history: History,
+        clock: Clock,
+        *,
+        pause_s: float = PAUSE_S,
+        database_retry_s: float = DATABASE_RETRY_S,
+    ) -> None:
+        self._fleet = fleet
+        self._ledger = ledger
+        self._keeper = keeper
+        self._store = store
+        self._worker = worker
+        self._clock = clock
+        self._database_retry_s = database_retry_s
+        self._connected_at = -RETURN_S
+        self._inventories = Asker(self._ask_for_inventory, self._may_answer, pause_s=pause_s)
+        self._histories = Asker(history.catch_up, self._may_answer, pause_s=pause_s)
+
+    def on_event(self, host: str, event: Event) -> None:
+        """Apply an event, and ask for what it shows to be missing."""
+        if isinstance(event, OperationChanged):
+            self._ledger.learn(event.operation)
+            return
+        reaction = self._fleet.apply(host, event)
+        if isinstance(event, Inventory) or (reaction.changed and not isinstance(event, Sampled)):
+            self._keeper.note(host)
+        if reaction.inventory:
+            self._inventories.ask(host)
+        if reaction.appeared:
+            self._histories.ask(host)
+
+    async def on_outcome(self, operation: Operation) -> None:
+        """Keep an operation; return when it is committed, however long that takes.
+
+        Raises UnreadableMessage when it cannot be kept at all.
+        """
+        self._ledger.learn(operation)
+        while True:
+            try:
+                return await self._store.merge([operation])
+            except DatabaseUnavailable:
+                await asyncio.sleep(self._database_retry_s)
+
+    def on_connected(self) -> None:
+        """Ask every known host for everything: events went by while nobody listened."""
+        self._connected_at = self._clock.monotonic()
+        self._fleet.doubt()
+        for host in self._fleet.host_ids():
+            self._inventories.ask(host)
+            self._histories.ask(host)
+
+    def catch_up(self) -> None:
+        """Ask every known host for its history."""
+        for host in self._fleet.host_ids():
+            self._histories.ask(host)
+
+    async def close(self) -> None:
+        """Ask nothing more."""
+        await self._inventories.close()
+        await self._histories.close()
+
+    def _may_answer(self, host: str) -> bool:
+        just_connected = self._clock.monotonic() - self._connected_at < RETURN_S
+        return just_connected or self._fleet.can_be_told(host)
+
+    async def _ask_for_inventory(self, host: str) -> None:
+        if not self._fleet.lacks_inventory(host):
+            return
+        try:
+            await self._worker.publish_inventory(host)
+        except HostUnreachable:
+            self._fleet.away(host)
+            raise

@@ -1,0 +1,123 @@
+"""The newest news of operations, and who waits for them.
+
+The database lags behind the bus, and with several gateways another one may be writing it. What this
+gateway has heard itself it remembers here, and tells before the database does. What a host says of
+an id counts for that host's operation only: it cannot end, or begin, an operation of another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from services.gateway.domain.fleet import FleetView
+from services.gateway.domain.operations import learned
+from services.gateway.handlers.tally import Tally
+from shared.contracts.operations import Operation
+
+# Enough for what one database may lag behind; older news are in it.
+REMEMBERED = 10_000
+
+# An operation's host and id.
+Key = tuple[str, str]
+
+
+class Ledger:
+    """What is known of recent operations."""
+
+    def __init__(self, fleet: FleetView, tally: Tally) -> None:
+        self._fleet = fleet
+        self._tally = tally
+        self._recent: OrderedDict[Key, Operation] = OrderedDict()
+        self._ended: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
+        self._in_flight: set[str] = set()
+        self._watchers: dict[object, Callable[[Operation], None]] = {}
+
+    def learn(self, reported: Operation) -> Operation:
+        """Take news; return what is true now.
+
+        An outcome shows in the fleet view before those who wait for it hear of it.
+        """
+        key = _key(reported)
+        known = self._recent.get(key)
+        current = learned(known, reported) if known else reported
+        self._recent[key] = current
+        self._recent.move_to_end(key)
+        while len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
+        if current.final and not (known and known.final):
+            self._end(current)
+        if current is not known:
+            self._tell(current)
+        return current
+
+    def freshest(self, stored: Operation) -> Operation:
+        """Return what is true of an operation the database holds."""
+        news = self._recent.get(_key(stored))
+        return learned(stored, news) if news else stored
+
+    def heard_of(self, operation_id: str) -> Operation | None:
+        """Return news of an operation that the database does not hold yet, if there are any."""
+        named = (known for (_, heard), known in self._recent.items() if heard == operation_id)
+        return next(named, None)
+
+    def all_recent(self) -> list[Operation]:
+        """Return all that is remembered."""
+        return list(self._recent.values())
+
+    def watch(self, learnt: Callable[[Operation], None]) -> Callable[[], None]:
+        """Call `learnt` with what is true of each operation after news; return what ends it."""
+        ticket = object()
+        self._watchers[ticket] = learnt
+
+        def end() -> None:
+            self._watchers.pop(ticket, None)
+
+        return end
+
+    async def wait(self, operation: Operation, timeout_s: float) -> None:
+        """Return when news of its end come, or after the time-out."""
+        ended = asyncio.Event()
+        self._ended[_key(operation)].add(ended)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await ended.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._stop_waiting(_key(operation), ended)
+
+    @contextmanager
+    def in_flight(self, operation_id: str) -> Iterator[None]:
+        """Mark an operation as being submitted by this process: its fate is nobody else's yet."""
+        self._in_flight.add(operation_id)
+        self._tally.begin(operation_id)
+        try:
+            yield
+        finally:
+            self._in_flight.discard(operation_id)
+
+    def is_in_flight(self, operation_id: str) -> bool:
+        """Whether this process is submitting the operation now."""
+        return operation_id in self._in_flight
+
+    def _end(self, operation: Operation) -> None:
+        self._fleet.finish(operation)
+        self._tally.end(operation)
+        for ended in self._ended.get(_key(operation), ()):
+            ended.set()
+
+    def _tell(self, operation: Operation) -> None:
+        for learnt in list(self._watchers.values()):
+            learnt(operation)
+
+    def _stop_waiting(self, key: Key, ended: asyncio.Event) -> None:
+        self._ended[key].discard(ended)
+        if not self._ended[key]:
+            del self._ended[key]
+
+
+def _key(operation: Operation) -> Key:
+    return operation.host, operation.operation_id

@@ -1,0 +1,190 @@
+"""Changing things: from a request to an operation, and from its id to its outcome.
+
+An operation is in the database before its worker hears of it. What the worker then says is either
+its journal's entry, a refusal that proves that nothing was started, or nothing; in the last case
+the operation stays `submitting` until `Resolver` knows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from services.gateway.domain.clock import Clock, rfc3339
+from services.gateway.domain.fleet import FleetView
+from services.gateway.domain.operations import (
+    frees_key,
+    proves_not_started,
+    rejected,
+    submission,
+)
+from services.gateway.domain.stored import Key, Lease, Request
+from services.gateway.handlers.ledger import Ledger
+from services.gateway.handlers.listing import newest
+from services.gateway.ports import Caller, Change, OperationFilter, OperationStore
+from shared.contracts.errors import (
+    DatabaseUnavailable,
+    FleetError,
+    OperationNotCancellable,
+    OperationNotFound,
+)
+from shared.contracts.operations import Kind, Operation, State, Submission
+from shared.contracts.worker_api import LxdWorker
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitting:
+    """How this gateway submits: under which id, until when a worker may start, and how long no
+    other gateway may interfere.
+    """
+
+    gateway: str
+    start_by_s: float
+    lease_s: float
+
+
+class OperationsHandler:
+    """Implements `ports.Operations`."""
+
+    def __init__(
+        self,
+        fleet: FleetView,
+        ledger: Ledger,
+        store: OperationStore,
+        worker: LxdWorker,
+        clock: Clock,
+        submitting: Submitting,
+    ) -> None:
+        self._fleet = fleet
+        self._ledger = ledger
+        self._store = store
+        self._worker = worker
+        self._clock = clock
+        self._submitting = submitting
+
+    async def submit(self, change: Change) -> Operation:
+        """Record the operation and hand it to the host's worker; see `ports.Operations`."""
+        key = _key(change)
+        if key and (earlier := await self._find(key)):
+            return earlier
+        if refusal := self._fleet.refusal(change.target.host):
+            raise refusal
+        now = self._clock.wall()
+        operation = _begun(change, rfc3339(now))
+        with self._ledger.in_flight(operation.operation_id):
+            stored = await self._store.insert(operation, self._request(change, key, now))
+            if stored.operation_id != operation.operation_id:
+                return self._ledger.freshest(stored)
+            order = submission(operation, now + self._submitting.start_by_s, change.secrets)
+            return await self._hand_over(operation, order)
+
+    async def recall(self, caller: Caller, key: str, fingerprint: str) -> Operation | None:
+        """Return the operation that the caller's Idempotency-Key stands for; None: a new key."""
+        return await self._find(Key(caller.principal, key, fingerprint))
+
+    async def wait(self, operation_id: str, timeout_s: float) -> Operation:
+        """Return the operation when it has ended, or as it stands after the time-out."""
+        known = await self.get(operation_id)
+        if known.final:
+            return known
+        await self._ledger.wait(known, timeout_s)
+        return self._ledger.freshest(known)
+
+    async def get(self, operation_id: str) -> Operation:
+        """Return one operation; raise OperationNotFound."""
+        stored = await self._store.get(operation_id)
+        # Only now: more news may have come while the database was asked.
+        known = self._ledger.freshest(stored) if stored else self._ledger.heard_of(operation_id)
+        if known is None:
+            raise OperationNotFound(operation_id)
+        return known
+
+    async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
+        """Return the newest operations that fit."""
+        stored = await self._store.list(wanted)
+        return newest(stored, self._ledger.all_recent(), wanted)
+
+    async def cancel(self, operation_id: str) -> Operation:
+        """Ask for it to be cancelled; raise OperationNotFound, OperationNotCancellable."""
+        known = await self.get(operation_id)
+        if known.final:
+            raise OperationNotCancellable(operation_id)
+        try:
+            return await self._keep(await self._worker.cancel(known.host, operation_id))
+        except OperationNotFound:
+            # It exists, but has not reached its worker: there is nothing to be cancelled yet.
+            raise OperationNotCancellable(operation_id) from None
+
+    def watch(self, learnt: Callable[[Operation], None]) -> Callable[[], None]:
+        """Call `learnt` with every operation as soon as there are news; return what ends it."""
+        return self._ledger.watch(learnt)
+
+    async def _find(self, key: Key) -> Operation | None:
+        stored = await self._store.find(key)
+        return self._ledger.freshest(stored) if stored else None
+
+    async def _hand_over(self, operation: Operation, order: Submission) -> Operation:
+        self._ledger.learn(operation)
+        try:
+            accepted = await self._worker.submit(order)
+        except FleetError as error:
+            if not proves_not_started(error):
+                log.warning("fate of a submission unknown", extra=_described(operation, error))
+                return operation
+            await self._reject(operation, error)
+            raise
+        return await self._keep(accepted)
+
+    async def _reject(self, operation: Operation, error: FleetError) -> None:
+        refused = rejected(operation, error, rfc3339(self._clock.wall()))
+        self._ledger.learn(refused)
+        try:
+            await self._store.reject(refused, free_key=frees_key(error))
+        except DatabaseUnavailable as exc:
+            # The row stays `submitting`; resolving it will come to the same end.
+            log.warning("rejection not kept", extra=_described(operation, exc))
+
+    async def _keep(self, reported: Operation) -> Operation:
+        current = self._ledger.learn(reported)
+        try:
+            await self._store.merge([reported])
+        except DatabaseUnavailable as exc:
+            # The worker has it, and its events will bring it to the database.
+            log.warning("answer of a worker not kept", extra=_described(reported, exc))
+        return current
+
+    def _request(self, change: Change, key: Key | None, now: float) -> Request:
+        lease = Lease(self._submitting.gateway, now + self._submitting.lease_s)
+        return Request(address=change.caller.address, created=now, lease=lease, key=key)
+
+
+def _begun(change: Change, created_at: str) -> Operation:
+    # A creation has the uuid of what it makes: so it is found by the id that the caller was given.
+    new_id = change.target.uuid if change.kind is Kind.CREATE else str(uuid4())
+    return Operation(
+        operation_id=new_id,
+        host=change.target.host,
+        kind=change.kind,
+        instance=change.target.name,
+        uuid=change.target.uuid,
+        principal=change.caller.principal,
+        state=State.SUBMITTING,
+        project=change.target.project,
+        arguments=change.arguments,
+        created_at=created_at,
+        correlation_id=change.caller.correlation_id,
+    )
+
+
+def _key(change: Change) -> Key | None:
+    if change.idempotency_key is None:
+        return None
+    return Key(change.caller.principal, change.idempotency_key, change.fingerprint)
+
+
+def _described(operation: Operation, error: FleetError) -> dict[str, str]:
+    return {"operation": operation.operation_id, "host": operation.host, "reason": str(error)}

@@ -1,0 +1,69 @@
+"""Finds out what became of operations whose submission was never answered.
+
+A worker that is asked to resolve an id it does not know refuses it for ever; only then is
+"never started" the truth, and recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+
+from services.gateway.domain.clock import Clock, rfc3339
+from services.gateway.domain.fleet import FleetView
+from services.gateway.domain.operations import rejected
+from services.gateway.handlers.ledger import Ledger
+from services.gateway.ports import OperationStore
+from shared.contracts.errors import FleetError, HostUnreachable
+from shared.contracts.operations import Operation
+from shared.contracts.worker_api import LxdWorker
+
+log = logging.getLogger(__name__)
+
+
+class Resolver:
+    """Resolves operations on behalf of one gateway."""
+
+    def __init__(
+        self,
+        fleet: FleetView,
+        ledger: Ledger,
+        store: OperationStore,
+        worker: LxdWorker,
+        clock: Clock,
+        gateway: str,
+    ) -> None:
+        self._fleet = fleet
+        self._ledger = ledger
+        self._store = store
+        self._worker = worker
+        self._clock = clock
+        self._gateway = gateway
+
+    async def resolve_all(self) -> None:
+        """Settle what can be settled now; hosts do not wait for each other."""
+        by_host: defaultdict[str, list[Operation]] = defaultdict(list)
+        for operation in await self._store.unresolved(self._gateway, self._clock.wall()):
+            if not self._ledger.is_in_flight(operation.operation_id):
+                by_host[operation.host].append(operation)
+        able = [host for host in by_host if self._fleet.can_be_told(host)]
+        await asyncio.gather(*(self._resolve_those_of(by_host[host]) for host in able))
+
+    async def _resolve_those_of(self, operations: Sequence[Operation]) -> None:
+        try:
+            for operation in operations:
+                await self._resolve(operation)
+        except FleetError as exc:
+            log.info("not resolved yet", extra={"host": operation.host, "reason": str(exc)})
+
+    async def _resolve(self, operation: Operation) -> None:
+        entry = await self._worker.resolve(operation.host, operation.operation_id)
+        if entry is None:
+            never_came = HostUnreachable(operation.host)
+            entry = rejected(operation, never_came, rfc3339(self._clock.wall()))
+            await self._store.reject(entry, free_key=True)
+        else:
+            await self._store.merge([entry])
+        self._ledger.learn(entry)

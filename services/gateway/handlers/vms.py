@@ -1,0 +1,104 @@
+"""The fleet view with the instances that are being created.
+
+LXD lists an instance long before it is complete, or not at all for a while; either way it is shown
+as one that is being created for as long as its operation goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from services.gateway.domain.creation import Begun, to_be
+from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.paging import place
+from services.gateway.domain.templates import Template, os_of
+from services.gateway.handlers.coming import Coming
+from services.gateway.ports import Fleet
+from shared.contracts.errors import AmbiguousName, InstanceNotFound
+
+
+class Vms:
+    """Implements `ports.Fleet` over another one; the templates say which system is coming."""
+
+    def __init__(self, fleet: Fleet, coming: Coming, catalogue: Sequence[Template]) -> None:
+        self._fleet = fleet
+        self._coming = coming
+        self._catalogue = catalogue
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of the fleet view and of the creations."""
+        return self._fleet.version + self._coming.version
+
+    @property
+    def ready(self) -> bool:
+        """Whether the fleet view is."""
+        return self._fleet.ready
+
+    def hosts(self) -> Sequence[KnownHost]:
+        """Return all hosts."""
+        return self._fleet.hosts()
+
+    def host(self, host: str) -> KnownHost:
+        """Return one host; raise HostNotFound."""
+        return self._fleet.host(host)
+
+    def instances(self, host: str | None = None) -> Sequence[KnownInstance]:
+        """Return all instances, by name then host; those of one host if named (HostNotFound)."""
+        known = self._fleet.instances(host)
+        coming = [each for each in self._creations() if host in {None, each.operation.host}]
+        return sorted(self._joined(known, coming), key=place) if coming else known
+
+    def instance(self, name: str, host: str | None = None) -> KnownInstance:
+        """Return one instance; raise InstanceNotFound, HostNotFound, AmbiguousName."""
+        if host is not None:
+            self._fleet.host(host)
+        found = [each for each in self.named(name) if host in {None, each.host}]
+        if not found:
+            raise InstanceNotFound(name)
+        if len(found) > 1:
+            raise AmbiguousName(name, ", ".join(sorted(each.host for each in found)))
+        return found[0]
+
+    def named(self, name: str) -> Sequence[KnownInstance]:
+        """Return all instances of one name, whichever host and project they are in."""
+        coming = [each for each in self._creations() if each.operation.instance == name]
+        return self._joined(self._fleet.named(name), coming)
+
+    def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
+        """Return the instance of a uuid, or each of those that wrongly share it."""
+        coming = [each for each in self._creations() if each.operation.uuid == uuid]
+        return self._joined(self._fleet.with_uuid(uuid), coming)
+
+    def shows(self, host: str, sequence: int) -> bool:
+        """Whether the outcomes of the host's operations are shown up to this sequence."""
+        return self._fleet.shows(host, sequence)
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` after every change; return what ends it."""
+        ends = [self._fleet.watch(changed), self._coming.watch(changed)]
+
+        def end() -> None:
+            for each in ends:
+                each()
+
+        return end
+
+    def _creations(self) -> list[Begun]:
+        """Return the creations on hosts that are not forgotten."""
+        begun = self._coming.begun()
+        hosts = {known.host for known in self._fleet.hosts()} if begun else set()
+        return [each for each in begun if each.operation.host in hosts]
+
+    def _joined(
+        self, known: Iterable[KnownInstance], begun: Iterable[Begun]
+    ) -> list[KnownInstance]:
+        """Return what is known, but of what is being created only what was ordered."""
+        coming = {each.operation.uuid: self._coming_one(each) for each in begun}
+        complete = [each for each in known if each.instance.uuid not in coming]
+        return [*complete, *coming.values()]
+
+    def _coming_one(self, begun: Begun) -> KnownInstance:
+        host = self._fleet.host(begun.operation.host)
+        system = os_of(begun.ordered.image, self._catalogue, host.described)
+        return to_be(begun, host_online=host.online, os=system)

@@ -1,0 +1,128 @@
+"""Puts the HTTP and WebSocket side together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
+from starlette.routing import WebSocketRoute
+
+from services.gateway.http import console_page, failures
+from services.gateway.http.answers import Answers
+from services.gateway.http.bodies import Bodies
+from services.gateway.http.context import Context
+from services.gateway.http.cors import Cors
+from services.gateway.http.errors import problem_text, tongue_of
+from services.gateway.http.faults import Faults
+from services.gateway.http.gate import CONSOLES, Gate, GateKeeper
+from services.gateway.http.openapi import DESCRIPTION, TAGS
+from services.gateway.http.request_log import RequestLog
+from services.gateway.http.routes import ROUTERS, system
+from services.gateway.http.routes.operations import view as operation_view
+from services.gateway.http.tickets import Tickets
+from services.gateway.http.v1.pages import Pages
+from services.gateway.http.v1.routers import ROUTERS as V1_ROUTERS
+from services.gateway.ports import (
+    Caller,
+    Console,
+    Consoles,
+    Creations,
+    Fleet,
+    Health,
+    Hosts,
+    Operations,
+    Snapshots,
+    Telemetry,
+)
+from services.gateway.settings import HttpSettings
+from services.gateway.ws.console import ConsoleSocket
+from services.gateway.ws.monitor import Monitor
+from services.gateway.ws.stream import Stream
+from services.gateway.ws.topics import Topics, Words
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(
+    *,
+    fleet: Fleet,
+    operations: Operations,
+    creations: Creations,
+    snapshots: Snapshots,
+    consoles: Consoles,
+    hosts: Hosts,
+    health: Health,
+    telemetry: Telemetry,
+    settings: HttpSettings,
+    now: Callable[[], datetime] = _now,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> FastAPI:
+    """Return the app over the rest of the gateway; it starts nothing of its own."""
+    tickets, passwords = Tickets[Caller](monotonic), Tickets[Console](monotonic)
+    app = _bare_app(settings, Gate(settings, tickets, passwords))
+    app.state.context = Context(
+        fleet=fleet,
+        operations=operations,
+        creations=creations,
+        snapshots=snapshots,
+        hosts=hosts,
+        health=health,
+        telemetry=telemetry,
+        settings=settings,
+        answers=Answers(fleet, monotonic),
+        pages=Pages(creations.vms, monotonic),
+        tickets=tickets,
+        passwords=passwords,
+        now=now,
+    )
+    monitor = Monitor(fleet, settings.update_interval_s, now, monotonic, telemetry)
+    stream = Stream(fleet, Topics(fleet, operations, now), _words, now, telemetry)
+    console = ConsoleSocket(consoles, _words, telemetry)
+    _add_routes(app, monitor, stream, console)
+    failures.install(app)
+    return app
+
+
+def _bare_app(settings: HttpSettings, gate: Gate) -> FastAPI:
+    """Return an app with the middleware only, outermost first."""
+    return FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        title=system.API_NAME,
+        version=system.API_VERSION,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(RequestLog),
+            Middleware(Cors, allowed_origins=settings.allowed_origins),
+            Middleware(Faults),
+            Middleware(GateKeeper, gate=gate),
+            Middleware(Bodies),
+        ],
+    )
+
+
+def _add_routes(app: FastAPI, monitor: Monitor, stream: Stream, console: ConsoleSocket) -> None:
+    for router in (*ROUTERS, *V1_ROUTERS, console_page.router):
+        # Whole already, with their prefix and all: `include_router` would build each of them anew.
+        app.router.routes.extend(router.routes)
+    app.router.routes.append(WebSocketRoute("/ws/monitor", monitor.serve))
+    app.router.routes.append(WebSocketRoute("/ws/stream", stream.serve))
+    app.router.routes.append(WebSocketRoute(CONSOLES + "{id}", console.serve))
+
+
+def _words(connection: HTTPConnection) -> Words:
+    tongue = tongue_of(connection)
+    return Words(
+        tongue,
+        problem=lambda error: problem_text(error, tongue),
+        operation=lambda operation: operation_view(operation, tongue),
+    )

@@ -1,0 +1,101 @@
+"""Asking for a change: who asks, under which key, and the operation that comes of it.
+
+The operation belongs to its host, not to the caller's connection: who hangs up changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends, Header, Request
+
+from services.gateway.http.catalogue import Language
+from services.gateway.http.context import Context, Gateway, Who
+from services.gateway.http.errors import tongue_of
+from services.gateway.ports import Caller, Change, Target
+from shared.contracts.operations import Arguments, Kind, Operation
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="同一键的重复请求返回第一次的操作",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for a change; `fingerprint` is a digest of the whole request."""
+
+    gateway: Context
+    caller: Caller
+    key: str | None
+    fingerprint: str
+    tongue: Language
+
+
+async def asked_by(request: Request, gateway: Gateway, who: Who, key: Key = None) -> Asked:
+    """Return who asks."""
+    return Asked(gateway, who, key, await _fingerprint(request), tongue_of(request))
+
+
+Asking = Annotated[Asked, Depends(asked_by)]
+
+
+class Order(NamedTuple):
+    """What to change of which instance."""
+
+    kind: Kind
+    target: Target
+    arguments: Arguments
+
+
+async def carried_out(asked: Asked, order: Callable[[], Order]) -> Operation:
+    """Return the operation when it has ended, or as it stands when the wait is over.
+
+    `order` is asked for under a new key only, because a repeated delete would find no instance.
+    Raises what it raises, and as `Operations.submit` does.
+    """
+    begun = await recalled(asked) or await submitted(asked, order())
+    return await ended(asked, begun)
+
+
+async def recalled(asked: Asked) -> Operation | None:
+    """Return the operation that the caller's key stands for; None: there is none yet.
+
+    Raises IdempotencyKeyReused.
+    """
+    if asked.key is None:
+        return None
+    return await asked.gateway.operations.recall(asked.caller, asked.key, asked.fingerprint)
+
+
+async def submitted(asked: Asked, order: Order) -> Operation:
+    """Return the new operation; raise as `Operations.submit` does."""
+    change = Change(
+        kind=order.kind,
+        target=order.target,
+        arguments=order.arguments,
+        caller=asked.caller,
+        idempotency_key=asked.key,
+        fingerprint=asked.fingerprint,
+    )
+    return await asked.gateway.operations.submit(change)
+
+
+async def ended(asked: Asked, begun: Operation) -> Operation:
+    """Return the operation when it has ended, or as it stands when the wait is over."""
+    gateway = asked.gateway
+    return await gateway.operations.wait(begun.operation_id, gateway.settings.sync_wait_s)
+
+
+async def _fingerprint(request: Request) -> str:
+    query = sorted(request.query_params.multi_items())
+    whole = (request.method, request.url.path, query, await request.body())
+    return hashlib.sha256(repr(whole).encode()).hexdigest()

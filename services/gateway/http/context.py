@@ -1,0 +1,136 @@
+"""What the routes work with, and the parameters that many of them share."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query, Request
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from services.gateway.http.answers import Answers
+from services.gateway.http.tickets import Tickets
+from services.gateway.http.v1.pages import Pages
+from services.gateway.ports import (
+    Caller,
+    Console,
+    Creations,
+    Fleet,
+    Health,
+    Hosts,
+    Operations,
+    Snapshots,
+    Telemetry,
+)
+from services.gateway.settings import HttpSettings
+from shared.contracts.errors import InvalidInput
+
+VERSION_WAIT_S = 0.5
+VERSION_HEADER = "X-Fleet-Version"
+
+_INSTANCE_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The rest of the gateway, as the routes see it; `now` is the time in UTC."""
+
+    fleet: Fleet
+    operations: Operations
+    creations: Creations
+    snapshots: Snapshots
+    hosts: Hosts
+    health: Health
+    telemetry: Telemetry
+    settings: HttpSettings
+    answers: Answers
+    tickets: Tickets[Caller]
+    passwords: Tickets[Console]
+    pages: Pages
+    now: Callable[[], datetime]
+
+    @property
+    def vms(self) -> Fleet:
+        """The fleet view with the instances that are being created."""
+        return self.creations.vms
+
+
+async def context_of(request: Request) -> Context:
+    """Return what `create_app` put into the app."""
+    context: Context = request.app.state.context
+    return context
+
+
+def now_of(connection: HTTPConnection) -> datetime:
+    """Return the time in UTC, by the app's clock."""
+    context: Context = connection.app.state.context
+    return context.now()
+
+
+async def caller_of(request: Request) -> Caller:
+    """Return whom the gate let in."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+async def instance_name(
+    name: Annotated[str, Path(description="实例名称", examples=["test1"])],
+) -> str:
+    """Return the name in the path; raise InvalidInput where LXD would not have it."""
+    if not _INSTANCE_NAME.fullmatch(name):
+        raise InvalidInput("name", "instance_name")
+    return name
+
+
+async def caught_up(
+    request: Request,
+    version: Annotated[
+        str | None,
+        Header(
+            alias=VERSION_HEADER,
+            pattern=r"^[A-Za-z0-9_-]{1,63}:[0-9]{1,18}$",
+            description="操作响应中的版本；等待集群视图达到它，至多 500 毫秒",
+        ),
+    ] = None,
+) -> None:
+    """Wait until the view shows the change that the caller made elsewhere, or the time is up."""
+    if version is not None:
+        host, _, sequence = version.partition(":")
+        await _shown((await context_of(request)).fleet, host, int(sequence))
+
+
+Gateway = Annotated[Context, Depends(context_of)]
+Who = Annotated[Caller, Depends(caller_of)]
+Name = Annotated[str, Depends(instance_name)]
+HostChoice = Annotated[
+    str | None, Query(alias="host", description="主机；名称在多台主机上时必须指定")
+]
+
+Fields = Annotated[
+    str | None, Query(max_length=1000, description="只返回这些字段，以逗号分隔，如 `name,status`")
+]
+Cursor = Annotated[str | None, Query(max_length=1000, description="从上一页给出的游标之后开始")]
+
+
+def read(body: bytes) -> Response:
+    """Return an answer that is encoded already."""
+    return Response(body, media_type="application/json")
+
+
+async def _shown(fleet: Fleet, host: str, sequence: int) -> None:
+    changed = asyncio.Event()
+    stop = fleet.watch(changed.set)
+    try:
+        async with asyncio.timeout(VERSION_WAIT_S):
+            while not fleet.shows(host, sequence):
+                changed.clear()
+                await changed.wait()
+    except TimeoutError:
+        return
+    finally:
+        stop()

@@ -1,0 +1,186 @@
+"""What there is to tell of a failure: the one table of statuses, and its text in two languages.
+
+Each API puts it into a form of its own: see `problems` and `v1.envelope`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import HTTPConnection
+
+from services.gateway.http import catalogue
+from services.gateway.http.catalogue import Language
+from services.gateway.http.language import language
+from shared.contracts.errors import (
+    FleetError,
+    InvalidInput,
+    OperationInProgress,
+    OutcomeUnknown,
+    TemporaryError,
+)
+
+STATUS: dict[str, int] = {
+    "bad_request": 400,
+    "insufficient_resources": 400,
+    "no_host_fits": 400,
+    "unauthorized": 401,
+    "host_header_not_allowed": 403,
+    "origin_not_allowed": 403,
+    "host_not_found": 404,
+    "image_not_found": 404,
+    "instance_not_found": 404,
+    "operation_not_found": 404,
+    "route_not_found": 404,
+    "snapshot_not_found": 404,
+    "method_not_allowed": 405,
+    "ambiguous_name": 409,
+    "ambiguous_vm": 409,
+    "cancelled": 409,
+    "console_in_use": 409,
+    "host_identity_mismatch": 409,
+    "host_still_online": 409,
+    "instance_exists": 409,
+    "instance_not_frozen": 409,
+    "instance_not_running": 409,
+    "instance_replaced": 409,
+    "instance_running": 409,
+    "operation_in_progress": 409,
+    "operation_not_cancellable": 409,
+    "port_in_use": 409,
+    "snapshot_exists": 409,
+    "instance_changed_since": 412,
+    "body_too_large": 413,
+    "media_type_not_supported": 415,
+    "idempotency_key_reused": 422,
+    "invalid_input": 422,
+    "internal_error": 500,
+    "lxd_refused": 500,
+    "operation_unknown": 500,
+    "unreadable_message": 500,
+    "broker_unavailable": 503,
+    "database_unavailable": 503,
+    "fleet_view_not_ready": 503,
+    "host_busy": 503,
+    "host_unreachable": 503,
+    "lxd_unavailable": 503,
+    "not_ready": 503,
+    "not_sampled": 503,
+    "operation_expired": 503,
+    "operation_refused": 503,
+    "step_interrupted": 503,
+    "stream_lost": 503,
+    "too_many_consoles": 503,
+    "outcome_unknown": 504,
+    "step_timed_out": 504,
+}
+
+RETRY_AFTER_S = "1"
+
+
+class HttpError(Exception):
+    """A failure that only HTTP knows; `values` go into its text, `headers` into its answer."""
+
+    def __init__(
+        self, code: str, *, headers: Mapping[str, str] | None = None, **values: object
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.headers = dict(headers or {})
+        self.values = values
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A failure as it is told to one caller.
+
+    `values` are what it speaks of, by name; `fields` is what is wrong with bad input.
+    """
+
+    code: str
+    text: str
+    headers: Mapping[str, str]
+    fields: list[FieldError] = field(default_factory=list)
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+def told(error: FleetError | HttpError, tongue: Language) -> Told:
+    """Return what there is to tell of an error."""
+    return Told(
+        code=error.code,
+        text=problem_text(error, tongue),
+        headers={"content-language": tongue, **_headers(error)},
+        fields=_fields(error, tongue),
+        values={} if isinstance(error, InvalidInput) else _values(error, tongue),
+    )
+
+
+def told_of_input(error: RequestValidationError, tongue: Language) -> Told:
+    """Return what there is to tell of a request whose values break rules."""
+    fields = [_field(entry, tongue) for entry in error.errors()]
+    texts = [
+        catalogue.say("invalid_input", tongue, field=each.field, rule=each.message)
+        for each in fields
+    ]
+    return Told("invalid_input", "; ".join(texts), {"content-language": tongue}, fields)
+
+
+def problem_text(error: FleetError | HttpError, tongue: Language) -> str:
+    """Return what an error says."""
+    return catalogue.say(error.code, tongue, **_values(error, tongue))
+
+
+def tongue_of(connection: HTTPConnection) -> Language:
+    """Return the language of whoever is connected."""
+    return language(connection.headers.get("accept-language", ""))
+
+
+def _values(error: FleetError | HttpError, tongue: Language) -> dict[str, Any]:
+    if isinstance(error, InvalidInput):
+        return {"field": error.field, "rule": _rule(error.rule, tongue)}
+    if isinstance(error, HttpError):
+        return error.values
+    return vars(error)
+
+
+def _rule(rule: str, tongue: Language) -> str:
+    """Return a rule's text; what has no code here is text already."""
+    return catalogue.say(rule, tongue) if rule in catalogue.TEXTS else rule
+
+
+def _fields(error: FleetError | HttpError, tongue: Language) -> list[FieldError]:
+    if not isinstance(error, InvalidInput):
+        return []
+    return [FieldError(error.field, _rule(error.rule, tongue))]
+
+
+def _headers(error: FleetError | HttpError) -> dict[str, str]:
+    if isinstance(error, HttpError):
+        return error.headers
+    if isinstance(error, OperationInProgress):
+        return {"location": f"/api/operations/{error.operation_id}"}
+    # Not after a lost answer: that request may have been carried out and must not be repeated.
+    again = isinstance(error, TemporaryError) and not isinstance(error, OutcomeUnknown)
+    return {"retry-after": RETRY_AFTER_S} if again else {}
+
+
+def _field(entry: Mapping[str, Any], tongue: Language) -> FieldError:
+    code = entry["type"] if entry["type"] in catalogue.TEXTS else "not_valid"
+    return FieldError(_place(entry["loc"]), catalogue.say(code, tongue, **entry.get("ctx", {})))
+
+
+def _place(location: Sequence[str | int]) -> str:
+    """Return `wait` of `("query", "wait")`; a body as a whole is `body`."""
+    inside = [str(part) for part in location[1:] if not isinstance(part, int)]
+    return ".".join(inside) or str(location[0])

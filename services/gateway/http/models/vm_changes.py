@@ -1,0 +1,109 @@
+"""Changes of VMs: what a request may say, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from services.gateway.domain.presentation_vms import FIELDS
+from services.gateway.http.models.example import Camel, with_example
+from services.gateway.http.models.vm_values import (
+    Cpus,
+    DisplayName,
+    Gib,
+    LabelKey,
+    LabelValue,
+    Mib,
+)
+from shared.contracts.changes import MOST_LABELS
+
+RESULT = {
+    "id": "vm-9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
+    "name": "Web Server",
+    "status": "running",
+}
+WRITABLE = ("name", "cpu", "memory", "disk", "description", "autoStart", "labels")
+
+
+class VmResult(Camel):
+    """The VM that was changed."""
+
+    model_config = with_example(RESULT)
+    id: str
+    name: str
+    status: Literal["running", "stopped", "paused", "creating", "error", "deleted"]
+
+
+class VmResultAnswer(Camel):
+    """What became of a change; with 202 the VM as it stands while the change goes on."""
+
+    model_config = with_example({"success": True, "data": RESULT})
+    success: Literal[True]
+    data: VmResult
+
+
+class VmNoFields(Camel):
+    """A body that says nothing."""
+
+    model_config = with_example({})
+
+
+class VmForce(Camel):
+    """停止或重启的方式。"""
+
+    model_config = with_example({"force": False})
+    force: Annotated[bool, Field(strict=True, description="不等待虚拟机自行关机")] = False
+
+
+class VmUpdate(Camel):
+    """要更改的配置；未给出的字段不变，只读字段被忽略，与现状相同的值不作更改。"""
+
+    model_config = with_example(
+        {"cpu": 4, "memory": 4096, "disk": 40, "autoStart": True, "labels": {"env": "prod"}}
+    )
+    name: str | None = Field(None, description="须与现有名称相同；改名用 `/rename`")
+    cpu: Cpus | None = Field(None, description="CPU核数")
+    memory: Mib | None = Field(None, description="内存大小（MiB）")
+    disk: Gib | None = Field(None, description="磁盘大小（GiB）")
+    description: Annotated[str, Field(max_length=8192)] | None = None
+    auto_start: Annotated[bool, Field(strict=True)] | None = Field(
+        None, description="主机启动时自动启动"
+    )
+    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=MOST_LABELS)] | None = Field(
+        None, description="替换全部标签"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_only_read(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        read_only = set(FIELDS) - set(WRITABLE)
+        return {field: value for field, value in body.items() if field not in read_only}
+
+    def given(self) -> dict[str, object]:
+        """Return the fields that are to be changed."""
+        return self.model_dump(exclude_none=True)
+
+
+class VmUpdated(VmResult):
+    """The VM that was changed, and which of the changes count from its next start."""
+
+    model_config = with_example({**RESULT, "needsRestart": ["cpu"]})
+    needs_restart: list[str]
+
+
+class VmUpdatedAnswer(Camel):
+    """What became of an update."""
+
+    model_config = with_example({"success": True, "data": {**RESULT, "needsRestart": ["cpu"]}})
+    success: Literal[True]
+    data: VmUpdated
+
+
+class VmRename(Camel):
+    """新的显示名称；LXD 中的名称由它得出。"""
+
+    model_config = with_example({"name": "Web Server"})
+    name: DisplayName

@@ -1,0 +1,71 @@
+"""What the caller of a synchronous endpoint is told about its operation."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse, Response
+
+from services.gateway.http import catalogue
+from services.gateway.http.catalogue import Language
+from services.gateway.http.context import VERSION_HEADER
+from services.gateway.http.errors import HttpError, told
+from services.gateway.http.problems import problem
+from shared.contracts.errors import Cancelled, FleetError, OperationRefused, rebuilt
+from shared.contracts.operations import Operation, State
+
+
+def answer(operation: Operation, tongue: Language) -> Response:
+    """Return success, that it goes on (202), or the error that it ended with."""
+    headers = told_beside(operation)
+    if operation.state == State.DONE:
+        return _result(operation, "done" if operation.changed else "already", tongue, headers)
+    if not operation.final:
+        return _result(operation, "unfinished", tongue, headers)
+    return problem(told(error_of(operation), tongue), headers)
+
+
+def told_beside(operation: Operation) -> dict[str, str]:
+    """Return the headers of an answer that tells what became of an operation."""
+    return {**addresses(operation), **_version(operation)}
+
+
+def addresses(operation: Operation) -> dict[str, str]:
+    """Return the headers that name an operation."""
+    return {
+        "Location": f"/api/operations/{operation.operation_id}",
+        "X-Operation-Id": operation.operation_id,
+    }
+
+
+def _version(operation: Operation) -> dict[str, str]:
+    """Return what makes another gateway's reads wait until they show the outcome."""
+    if not operation.final or not operation.sequence:
+        return {}
+    return {VERSION_HEADER: f"{operation.host}:{operation.sequence}"}
+
+
+def error_of(operation: Operation) -> FleetError | HttpError:
+    """Return why an operation that has ended did not succeed."""
+    if operation.state == State.UNKNOWN:
+        return HttpError("operation_unknown", operation_id=operation.operation_id)
+    if operation.failure is not None:
+        return rebuilt(operation.failure.code, operation.failure.values)
+    if operation.state == State.CANCELLED:
+        return Cancelled()
+    return OperationRefused(operation.operation_id)
+
+
+def _result(
+    operation: Operation, outcome: str, tongue: Language, headers: dict[str, str]
+) -> Response:
+    message = catalogue.say(
+        f"{operation.kind.value}.{outcome}",
+        tongue,
+        name=operation.instance,
+        operation_id=operation.operation_id,
+    )
+    finished = outcome != "unfinished"
+    return JSONResponse(
+        {"success": finished, "message": message, "data": None},
+        status_code=200 if finished else 202,
+        headers={"content-language": tongue, **headers},
+    )

@@ -1,0 +1,57 @@
+"""The hosts of the fleet, and forgetting one that is gone for good."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from services.gateway.domain import presentation_hosts as shown
+from services.gateway.http import catalogue, models
+from services.gateway.http.context import Gateway, caught_up, read
+from services.gateway.http.errors import tongue_of
+from services.gateway.http.lookup import known_host
+from services.gateway.http.openapi import CHANGING, READING, TOKEN, problems
+
+router = APIRouter(prefix="/api/hosts", tags=["主机"], dependencies=TOKEN)
+
+CURRENT = [Depends(caught_up)]
+
+
+@router.get(
+    "",
+    response_model=list[models.Host],
+    responses=problems(*READING, "fleet_view_not_ready", "invalid_input"),
+    dependencies=CURRENT,
+    summary="获取所有主机",
+)
+async def hosts(gateway: Gateway) -> Response:
+    """Return all hosts by id, those that are away too."""
+    views = [shown.host_view(known) for known in gateway.fleet.hosts()]
+    return read(msgspec.json.encode(views))
+
+
+@router.get(
+    "/{host}",
+    response_model=models.Host,
+    responses=problems(*READING, "host_not_found", "fleet_view_not_ready", "invalid_input"),
+    dependencies=CURRENT,
+    summary="获取主机",
+)
+async def host(gateway: Gateway, host: str) -> Response:
+    """Return one host."""
+    view = shown.host_view(known_host(gateway.fleet, host))
+    return read(msgspec.json.encode(view))
+
+
+@router.delete(
+    "/{host}",
+    response_model=models.Result,
+    responses=problems(*CHANGING, "host_not_found", "host_still_online", "database_unavailable"),
+    summary="移除主机",
+)
+async def forget(gateway: Gateway, request: Request, host: str) -> JSONResponse:
+    """Forget a host that is away: its instances, and the certificate it is pinned to."""
+    await gateway.hosts.forget(host)
+    message = catalogue.say("host.forgotten", tongue_of(request), host=host)
+    return JSONResponse({"success": True, "message": message, "data": None})

@@ -1,0 +1,95 @@
+"""Reading instances: the list, one, and its use of resources."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from services.gateway.domain import presentation_instances as shown
+from services.gateway.domain.paging import Part
+from services.gateway.http import conditional, models
+from services.gateway.http.answers import InstanceFilter, Question
+from services.gateway.http.context import (
+    Cursor,
+    Fields,
+    Gateway,
+    HostChoice,
+    Name,
+    Who,
+    caught_up,
+    read,
+)
+from services.gateway.http.fields import chosen
+from services.gateway.http.lookup import known_instance
+from services.gateway.http.openapi import FLEET, READING, TOKEN, problems
+
+router = APIRouter(
+    prefix="/api/instances", tags=["实例"], dependencies=[*TOKEN, Depends(caught_up)]
+)
+
+MOST_AT_ONCE = 1000
+
+ONE = problems(*READING, *FLEET, "instance_not_found", "ambiguous_name")
+
+
+@router.get(
+    "",
+    response_model=list[models.InstanceInfo],
+    responses=problems(*READING, *FLEET),
+    summary="获取所有实例",
+)
+async def instances(
+    request: Request,
+    gateway: Gateway,
+    who: Who,
+    host: HostChoice = None,
+    status: Annotated[str | None, Query(description="状态，不分大小写")] = None,
+    kind: Annotated[
+        Literal["container", "virtual-machine"] | None, Query(alias="type", description="类型")
+    ] = None,
+    search: Annotated[str | None, Query(description="名称、描述或地址中的文字")] = None,
+    fields: Fields = None,
+    limit: Annotated[
+        int | None, Query(ge=1, le=MOST_AT_ONCE, description="至多返回的实例数；默认全部")
+    ] = None,
+    cursor: Cursor = None,
+) -> Response:
+    """Return the instances that fit, by name then host; those of absent hosts as they were.
+
+    Where `limit` leaves some out, `X-Next-Cursor` is the `cursor` of the next part.
+    """
+    question = Question(
+        InstanceFilter(host=host, status=status, type=kind, search=search),
+        secrets=who.may_see_secrets,
+        part=_part(limit, cursor),
+        fields=chosen(fields, models.InstanceInfo.model_fields),
+    )
+    return conditional.answer(request, gateway.answers.instances(question))
+
+
+@router.get("/{name}", response_model=models.InstanceDetail, responses=ONE, summary="获取实例详情")
+async def instance(gateway: Gateway, who: Who, name: Name, host: HostChoice = None) -> Response:
+    """Return all about one instance."""
+    known, its_host = known_instance(gateway.fleet, name, host)
+    detail = shown.detail(known, its_host, secrets=who.may_see_secrets)
+    return read(msgspec.json.encode(detail))
+
+
+@router.get(
+    "/{name}/resources",
+    response_model=models.ResourceUsage,
+    responses=ONE,
+    summary="获取实例资源使用",
+)
+async def instance_resources(gateway: Gateway, name: Name, host: HostChoice = None) -> Response:
+    """Return what one instance uses, and its limits."""
+    known, its_host = known_instance(gateway.fleet, name, host)
+    return read(msgspec.json.encode(shown.resources(known, its_host)))
+
+
+def _part(limit: int | None, cursor: str | None) -> Part | None:
+    if limit is None and cursor is None:
+        return None
+    return Part(limit=limit or MOST_AT_ONCE, cursor=cursor)

@@ -1,0 +1,158 @@
+"""Moving a VM through its life, and changing what it is set to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Header, Query, Response
+
+from services.gateway.domain.naming import shown_name
+from services.gateway.domain.presentation_vms import vm
+from services.gateway.domain.vm_changes import changes, new_name
+from services.gateway.http import conditional, models
+from services.gateway.http.openapi import CHANGING, FLEET, OPERATING, TOKEN
+from services.gateway.http.v1.envelope import PREFIX
+from services.gateway.http.v1.lookup import Found
+from services.gateway.http.v1.openapi import failures
+from services.gateway.http.v1.wishes import Wish, Wished, fulfilled
+from shared.contracts.errors import InstanceChangedSince
+from shared.contracts.instances import etag
+from shared.contracts.operations import Arguments, Kind
+
+router = APIRouter(prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=TOKEN)
+
+ERRORS = (
+    *CHANGING,
+    *FLEET,
+    "instance_not_found",
+    "ambiguous_vm",
+    *OPERATING,
+)
+GOES_ON = {"description": "尚未完成；`Location` 指向操作"}
+MOVED: dict[int | str, dict[str, Any]] = {
+    202: {"model": models.VmResultAnswer, **GOES_ON},
+    **failures(*ERRORS, "instance_running", "instance_not_running"),
+}
+UPDATED: dict[int | str, dict[str, Any]] = {
+    202: {"model": models.VmUpdatedAnswer, **GOES_ON},
+    **failures(*ERRORS, "instance_changed_since", "insufficient_resources"),
+}
+RENAMED: dict[int | str, dict[str, Any]] = {
+    202: {"model": models.VmResultAnswer, **GOES_ON},
+    **failures(*ERRORS, "instance_running", "instance_exists"),
+}
+
+
+Empty = Annotated[models.VmNoFields | None, Body()]
+Force = Annotated[models.VmForce | None, Body()]
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="仅当 `ETag` 仍是此值时更改")]
+
+
+@router.post(
+    "/{id}/start", response_model=models.VmResultAnswer, responses=MOVED, summary="启动虚拟机"
+)
+async def start(wish: Wished, body: Empty = None) -> Response:
+    """Start it; `VM_ALREADY_RUNNING` where it runs or is paused."""
+    return await _moved(wish, Kind.START)
+
+
+@router.post(
+    "/{id}/stop", response_model=models.VmResultAnswer, responses=MOVED, summary="停止虚拟机"
+)
+async def stop(wish: Wished, body: Force = None) -> Response:
+    """Stop it cleanly, and by force when it has not stopped in time or `force` is given."""
+    return await _moved(wish, Kind.STOP, body)
+
+
+@router.post(
+    "/{id}/restart", response_model=models.VmResultAnswer, responses=MOVED, summary="重启虚拟机"
+)
+async def restart(wish: Wished, body: Force = None) -> Response:
+    """Restart it; `VM_ALREADY_STOPPED` where it is stopped."""
+    return await _moved(wish, Kind.RESTART, body)
+
+
+@router.post(
+    "/{id}/pause", response_model=models.VmResultAnswer, responses=MOVED, summary="暂停虚拟机"
+)
+async def pause(wish: Wished, body: Empty = None) -> Response:
+    """Let it stand still, keeping its memory; one that is paused already is left so."""
+    return await _moved(wish, Kind.FREEZE)
+
+
+@router.post(
+    "/{id}/resume", response_model=models.VmResultAnswer, responses=MOVED, summary="恢复虚拟机"
+)
+async def resume(wish: Wished, body: Empty = None) -> Response:
+    """Let a paused one go on; `VM_ALREADY_RUNNING` where it runs."""
+    return await _moved(wish, Kind.UNFREEZE)
+
+
+@router.delete("/{id}", response_model=models.VmResultAnswer, responses=MOVED, summary="删除虚拟机")
+async def delete(
+    wish: Wished,
+    *,
+    force: Annotated[bool, Query(description="先停止正在运行的虚拟机")] = False,
+    body: Empty = None,
+) -> Response:
+    """Delete it; one that runs is refused as `VM_ALREADY_RUNNING` unless forced."""
+    return await _moved(wish, Kind.DELETE, models.VmForce(force=force))
+
+
+@router.put(
+    "/{id}", response_model=models.VmUpdatedAnswer, responses=UPDATED, summary="更新虚拟机配置"
+)
+async def update(
+    wish: Wished,
+    body: models.VmUpdate,
+    if_match: IfMatch = None,
+) -> Response:
+    """Change what is given, at once where LXD can.
+
+    `needsRestart` names what counts from the next start.
+    """
+    secrets = wish.asked.caller.may_see_secrets
+
+    def arguments(seen: Found) -> Arguments | None:
+        tag = demanded_tag(seen, if_match)
+        wanted = changes(body.given(), vm(*seen, secrets=secrets))
+        return Arguments(changes=wanted, etag=tag) if wanted else None
+
+    return await fulfilled(wish, Kind.UPDATE, arguments)
+
+
+@router.post(
+    "/{id}/rename", response_model=models.VmResultAnswer, responses=RENAMED, summary="重命名虚拟机"
+)
+async def rename(wish: Wished, body: models.VmRename) -> Response:
+    """Give it another name; where LXD's own name changes with it, it must be stopped."""
+
+    def arguments(seen: Found) -> Arguments | None:
+        if body.name == shown_name(seen.known.instance):
+            return None
+        neighbours = wish.asked.gateway.vms.instances(seen.known.host)
+        name = new_name(body.name, seen.known, neighbours)
+        return Arguments(new_name=name, display_name=body.name)
+
+    return await fulfilled(wish, Kind.RENAME, arguments)
+
+
+async def _moved(wish: Wish, kind: Kind, manner: models.VmForce | None = None) -> Response:
+    arguments = Arguments(
+        force=manner is not None and manner.force,
+        stop_timeout_s=wish.asked.gateway.settings.stop_timeout_s,
+    )
+    return await fulfilled(wish, kind, lambda _: arguments)
+
+
+def demanded_tag(seen: Found, if_match: str | None) -> str:
+    """Return the tag that the instance must still have, empty for any.
+
+    Raises InstanceChangedSince where it has another one already.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return ""
+    tag = etag(seen.known.instance)
+    if tag not in conditional.tags(if_match):
+        raise InstanceChangedSince(seen.known.instance.name)
+    return tag

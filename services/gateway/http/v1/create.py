@@ -1,0 +1,104 @@
+"""Creating VMs. The answer comes as soon as the host's worker has accepted the order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.exceptions import RequestValidationError
+
+from services.gateway.domain.capacity import Amount
+from services.gateway.domain.creation import NewVm
+from services.gateway.domain.presentation_vms import CREATING, ID_PREFIX, status
+from services.gateway.domain.units import GIB, MIB
+from services.gateway.http import models
+from services.gateway.http.asking import Asked, Asking, recalled
+from services.gateway.http.openapi import CHANGING, FLEET, TOKEN
+from services.gateway.http.outcomes import error_of, told_beside
+from services.gateway.http.v1.envelope import PREFIX, success
+from services.gateway.http.v1.openapi import failures
+from shared.contracts.operations import Operation, State
+
+router = APIRouter(prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=TOKEN)
+
+ANSWERS = failures(
+    *CHANGING,
+    *FLEET,
+    "no_host_fits",
+    "insufficient_resources",
+    "image_not_found",
+    "instance_exists",
+    "port_in_use",
+    "idempotency_key_reused",
+    "host_unreachable",
+    "broker_unavailable",
+    "database_unavailable",
+    "host_busy",
+)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=models.VmCreatedAnswer,
+    responses=ANSWERS,
+    summary="创建虚拟机",
+)
+async def create(asked: Asking, body: models.VmCreation) -> Response:
+    """Create a VM; it is shown as `creating` until the host has it, and then as it is.
+
+    Actions on it may be sent at once: they are carried out after the creation.
+    """
+    return _created(await recalled(asked) or await _begun(asked, _wanted(body)))
+
+
+async def _begun(asked: Asked, vm: NewVm) -> Operation:
+    creations = asked.gateway.creations
+    if wrong := creations.unknown(vm):
+        raise RequestValidationError([_not_there(field, wrong[field]) for field in wrong])
+    return await creations.create(vm, asked.caller, asked.key, asked.fingerprint)
+
+
+def _wanted(body: models.VmCreation) -> NewVm:
+    return NewVm(
+        name=body.name,
+        template=body.template,
+        amount=Amount(body.cpu, body.memory * MIB, round(body.disk * GIB)),
+        type=body.type or "",
+        network=body.network.chosen if body.network else "",
+        auto_start=body.auto_start,
+        project=body.project,
+        host=body.host or "",
+        rule=body.placement,
+        description=body.description,
+        labels=body.labels,
+        ssh_keys=tuple(body.ssh_keys),
+        ssh=body.ssh,
+        ports=body.ports,
+        cloud_init=body.cloud_init,
+        root_password=body.root_password or "",
+    )
+
+
+def _not_there(field: str, there: Sequence[str]) -> dict[str, Any]:
+    expected = ", ".join(there) or "-"
+    return {"type": "literal_error", "loc": ("body", field), "ctx": {"expected": expected}}
+
+
+def _created(operation: Operation) -> Response:
+    """Return the new VM as it stands; raise what its creation failed with."""
+    if operation.final and operation.state is not State.DONE:
+        raise error_of(operation)
+    ordered = operation.arguments.create
+    vm_id = f"{ID_PREFIX}{operation.uuid}"
+    data = {
+        "id": vm_id,
+        "name": ordered.display_name if ordered else operation.instance,
+        "status": status(operation.after) if operation.after else CREATING,
+        "progress": 100 if operation.final else operation.progress or 0,
+        "host": operation.host,
+        "operation": operation.operation_id,
+    }
+    headers = {**told_beside(operation), "Location": f"{PREFIX}/vms/{vm_id}"}
+    return success(data, status=201, headers=headers)

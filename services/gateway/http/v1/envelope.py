@@ -1,0 +1,100 @@
+"""The form of every answer of the VM API v1, and the document's names for our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+from pydantic.alias_generators import to_camel
+from starlette.responses import Response
+
+from services.gateway.domain import units
+from services.gateway.http.errors import STATUS, Told
+
+PREFIX = "/api/v1"
+
+# Where the document has a name of its own, or a status that is not the instances API's.
+NAMES: dict[str, tuple[str, int]] = {
+    "instance_not_found": ("VM_NOT_FOUND", 404),
+    "instance_running": ("VM_ALREADY_RUNNING", 400),
+    "instance_not_running": ("VM_ALREADY_STOPPED", 400),
+    # Only of a stopped one: one that runs already is no error of the worker's.
+    "instance_not_frozen": ("VM_ALREADY_STOPPED", 400),
+    "instance_exists": ("VM_ALREADY_EXISTS", 409),
+    "instance_changed_since": ("PRECONDITION_FAILED", 412),
+    "instance_replaced": ("VM_REPLACED", 409),
+    "snapshot_exists": ("SNAPSHOT_ALREADY_EXISTS", 409),
+    "invalid_input": ("VALIDATION_ERROR", 400),
+    "no_host_fits": ("INSUFFICIENT_RESOURCES", 400),
+    "route_not_found": ("NOT_FOUND", 404),
+    "body_too_large": ("PAYLOAD_TOO_LARGE", 413),
+    "media_type_not_supported": ("UNSUPPORTED_MEDIA_TYPE", 415),
+}
+
+
+class Error(msgspec.Struct, frozen=True):
+    """What went wrong; `details` are the values that the message speaks of."""
+
+    code: str
+    message: str
+    details: dict[str, object]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every error."""
+
+    success: bool = False
+    error: Error
+    timestamp: str
+
+
+class Success(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every other answer."""
+
+    success: bool = True
+    data: object
+
+
+def is_of(path: str) -> bool:
+    """Whether what is at a path speaks in this form."""
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def named(code: str) -> tuple[str, int]:
+    """Return the name and the HTTP status that a code of ours has in this API."""
+    return NAMES.get(code) or (code.upper(), STATUS[code])
+
+
+def success(
+    data: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the answer that holds the data."""
+    return Response(
+        msgspec.json.encode(Success(data=data)),
+        status_code=status,
+        headers=headers,
+        media_type="application/json",
+    )
+
+
+def failure(failed: Told, now: datetime, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer for a failure; `headers` are told beside its own."""
+    return Response(
+        msgspec.json.encode(Failure(error=error(failed), timestamp=units.utc_text(now))),
+        status_code=named(failed.code)[1],
+        headers={**failed.headers, **(headers or {})},
+        media_type="application/json",
+    )
+
+
+def error(failed: Told) -> Error:
+    """Return what is told of a failure, by itself."""
+    return Error(named(failed.code)[0], failed.text, _details(failed))
+
+
+def _details(failed: Told) -> dict[str, object]:
+    details: dict[str, object] = {to_camel(name): value for name, value in failed.values.items()}
+    if failed.fields:
+        details["errors"] = failed.fields
+    return details

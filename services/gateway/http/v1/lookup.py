@@ -1,0 +1,134 @@
+"""Which instance an `{id}` means: `vm-` and its uuid, or where only one fits, a name.
+
+A name is LXD's or the one that people gave it, alone or as `host:name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends, Path, Query
+
+from services.gateway.domain.creation import Begun, to_be
+from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.naming import shown_name
+from services.gateway.domain.presentation_vms import ID_PREFIX, vm_id
+from services.gateway.http.context import Context, Gateway
+from services.gateway.http.errors import HttpError
+from services.gateway.http.lookup import known_hosts
+from services.gateway.ports import Fleet
+from shared.contracts.errors import HostNotFound, InstanceNotFound, OperationNotFound
+from shared.contracts.operations import State
+
+Id = Annotated[
+    str,
+    Path(
+        alias="id",
+        max_length=255,
+        description="`vm-` 加 uuid；名称唯一时也可用名称或 `主机:名称`",
+        examples=["vm-001"],
+    ),
+]
+ProjectChoice = Annotated[
+    str | None, Query(alias="project", max_length=63, description="LXD 项目；默认所有项目")
+]
+
+
+class Found(NamedTuple):
+    """An instance and its host."""
+
+    known: KnownInstance
+    host: KnownHost
+
+
+class Choice(NamedTuple):
+    """How a request names an instance; `project` None: whichever has it."""
+
+    vm_id: str
+    project: str | None = None
+
+
+async def choice_of(vm_id: Id, project: ProjectChoice = None) -> Choice:
+    """Return how the request names an instance."""
+    return Choice(vm_id, project)
+
+
+Chosen = Annotated[Choice, Depends(choice_of)]
+
+
+async def found_by(gateway: Gateway, choice: Chosen) -> Found:
+    """Return the instance that the request names."""
+    return found(gateway.vms, choice)
+
+
+async def found_or_failed(gateway: Gateway, choice: Chosen) -> Found:
+    """Return the instance that the request names, or the one that could not be created."""
+    try:
+        return found(gateway.vms, choice)
+    except InstanceNotFound:
+        failed = await _failed(gateway, choice.vm_id)
+        if failed is None:
+            raise
+        return failed
+
+
+async def _failed(gateway: Context, vm_id: str) -> Found | None:
+    """Return what a creation should have made, which is known by the id that was given out."""
+    if not vm_id.startswith(ID_PREFIX):
+        return None
+    try:
+        operation = await gateway.operations.get(vm_id.removeprefix(ID_PREFIX))
+        host = gateway.fleet.host(operation.host)
+    except (OperationNotFound, HostNotFound):
+        return None
+    ordered = operation.arguments.create
+    if ordered is None or operation.state is State.DONE:
+        return None
+    return Found(to_be(Begun(operation, ordered), host_online=host.online), host)
+
+
+Wanted = Annotated[Found, Depends(found_by)]
+WantedOrFailed = Annotated[Found, Depends(found_or_failed)]
+
+
+def found(fleet: Fleet, choice: Choice) -> Found:
+    """Return the one instance that is meant.
+
+    Raises InstanceNotFound, HttpError `ambiguous_vm` which lists those that fit, and as
+    `known_hosts` does.
+    """
+    known_hosts(fleet)
+    fitting = [
+        known
+        for known in _named(fleet, choice.vm_id)
+        if choice.project in {None, known.instance.project}
+    ]
+    if not fitting:
+        raise InstanceNotFound(choice.vm_id)
+    if len(fitting) > 1:
+        ids = sorted(_told_apart(known) for known in fitting)
+        raise HttpError("ambiguous_vm", name=choice.vm_id, ids=", ".join(ids))
+    return Found(fitting[0], fleet.host(fitting[0].host))
+
+
+def _named(fleet: Fleet, text: str) -> Sequence[KnownInstance]:
+    """Return what fits, by the first reading of the text that anything fits."""
+    if text.startswith(ID_PREFIX) and (same := fleet.with_uuid(text.removeprefix(ID_PREFIX))):
+        return same
+    if same := fleet.named(text):
+        return same
+    host, colon, name = text.partition(":")
+    if colon and (same := [known for known in fleet.named(name) if known.host == host]):
+        return same
+    return [known for known in fleet.instances() if _is_called(known, text)]
+
+
+def _is_called(known: KnownInstance, text: str) -> bool:
+    name = shown_name(known.instance)
+    return text in {name, f"{known.host}:{name}"}
+
+
+def _told_apart(known: KnownInstance) -> str:
+    """Return what tells it from the others, also where they wrongly share a uuid."""
+    return f"{known.host}:{known.instance.name}" if known.duplicate else vm_id(known)

@@ -1,0 +1,50 @@
+"""What a VM uses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from services.gateway.domain.period import period
+from services.gateway.domain.presentation_vm_metrics import vm_metrics
+from services.gateway.http import models
+from services.gateway.http.context import Gateway, caught_up
+from services.gateway.http.openapi import TOKEN
+from services.gateway.http.v1.envelope import PREFIX, success
+from services.gateway.http.v1.lookup import Wanted
+from services.gateway.http.v1.vms import ONE
+
+router = APIRouter(
+    prefix=f"{PREFIX}/vms", tags=["虚拟机监控"], dependencies=[*TOKEN, Depends(caught_up)]
+)
+
+
+@router.get(
+    "/{id}/metrics",
+    response_model=models.VmMetricsAnswer,
+    responses=ONE,
+    summary="获取虚拟机性能指标",
+)
+async def metrics(
+    gateway: Gateway,
+    found: Wanted,
+    begins: Annotated[
+        str | None,
+        Query(alias="from", max_length=64, description="开始时间 (ISO 8601)；默认结束前一小时"),
+    ] = None,
+    ends: Annotated[
+        str | None,
+        Query(alias="to", max_length=64, description="结束时间 (ISO 8601)；默认现在"),
+    ] = None,
+    interval: Annotated[
+        Literal["1m", "5m", "1h"], Query(description="数据间隔；目前不保存历史，不影响结果")
+    ] = "1m",
+) -> Response:
+    """Return what the VM uses now.
+
+    No history is kept yet: `cpu.history` holds the newest measurement, if it lies between `from`
+    and `to`. A time without a zone is UTC.
+    """
+    asked = period(begins, ends, gateway.now())
+    return success(vm_metrics(found.known, found.host, asked))

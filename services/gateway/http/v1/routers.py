@@ -1,0 +1,20 @@
+"""The endpoints of the VM API v1, by what they are about."""
+
+from __future__ import annotations
+
+from services.gateway.http.v1 import (
+    actions,
+    bulk,
+    console,
+    create,
+    metrics,
+    ports,
+    snapshots,
+    templates,
+    vms,
+)
+
+ROUTERS = tuple(
+    part.router
+    for part in (vms, create, actions, bulk, ports, snapshots, metrics, console, templates)
+)

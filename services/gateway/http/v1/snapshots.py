@@ -1,0 +1,81 @@
+"""Snapshots of a VM: listing, making, restoring and deleting them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+
+from services.gateway.domain.presentation_snapshots import snapshots
+from services.gateway.http import models
+from services.gateway.http.context import Gateway
+from services.gateway.http.openapi import FLEET, READING, TOKEN
+from services.gateway.http.v1.actions import ERRORS, GOES_ON, Empty
+from services.gateway.http.v1.envelope import PREFIX, success
+from services.gateway.http.v1.lookup import Wanted
+from services.gateway.http.v1.openapi import failures
+from services.gateway.http.v1.wishes import Wish, Wished, fulfilled
+from services.gateway.ports import target_of
+from shared.contracts.operations import Arguments, Kind
+
+router = APIRouter(prefix=f"{PREFIX}/vms/{{id}}/snapshots", tags=["虚拟机快照"], dependencies=TOKEN)
+
+SnapshotId = Annotated[
+    str, Path(alias="snapshotId", max_length=255, examples=["backup-2024-01-01"])
+]
+
+LISTED = failures(
+    *READING,
+    *FLEET,
+    "instance_not_found",
+    "ambiguous_vm",
+    "instance_replaced",
+    "host_unreachable",
+    "broker_unavailable",
+    "database_unavailable",
+    "outcome_unknown",
+)
+_ON: dict[int | str, dict[str, Any]] = {202: {"model": models.VmSnapshotResultAnswer, **GOES_ON}}
+MADE = {**_ON, **failures(*ERRORS, "snapshot_exists", "instance_not_running")}
+CHANGED = {**_ON, **failures(*ERRORS, "snapshot_not_found")}
+
+
+@router.get("", response_model=models.VmSnapshotsAnswer, responses=LISTED, summary="获取快照列表")
+async def listed(gateway: Gateway, found: Wanted) -> Response:
+    """Return all snapshots, oldest first; the VM's host is asked, and must be there."""
+    described = await gateway.snapshots.list(target_of(found.known))
+    return success({"snapshots": snapshots(described)})
+
+
+@router.post("", response_model=models.VmSnapshotResultAnswer, responses=MADE, summary="创建快照")
+async def make(wish: Wished, body: models.VmSnapshotCreation) -> Response:
+    """Make a snapshot; `stateful` keeps the memory of a running one as well."""
+    arguments = Arguments(snapshot=body.name, description=body.description, stateful=body.stateful)
+    return await fulfilled(wish, Kind.SNAPSHOT, lambda _: arguments)
+
+
+@router.post(
+    "/{snapshotId}/restore",
+    response_model=models.VmSnapshotResultAnswer,
+    responses=CHANGED,
+    summary="恢复快照",
+)
+async def restore(wish: Wished, snapshot: SnapshotId, body: Empty = None) -> Response:
+    """Put the VM back to what it was; one that runs is stopped for it and started again."""
+    return await _changed(wish, Kind.RESTORE, snapshot)
+
+
+@router.delete(
+    "/{snapshotId}",
+    response_model=models.VmSnapshotResultAnswer,
+    responses=CHANGED,
+    summary="删除快照",
+)
+async def delete(wish: Wished, snapshot: SnapshotId, body: Empty = None) -> Response:
+    """Delete a snapshot, with what was said of it."""
+    return await _changed(wish, Kind.DELETE_SNAPSHOT, snapshot)
+
+
+async def _changed(wish: Wish, kind: Kind, snapshot: str) -> Response:
+    arguments = Arguments(snapshot=snapshot)
+    return await fulfilled(wish, kind, lambda _: arguments)

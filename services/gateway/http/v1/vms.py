@@ -1,0 +1,111 @@
+"""Reading VMs: pages of the list, one, and its state."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from msgspec import structs
+from pydantic import BeforeValidator, Field
+
+from services.gateway.domain.paging import Part
+from services.gateway.domain.presentation_vms import FIELDS, vm, vm_state
+from services.gateway.domain.vm_filter import VmFilter
+from services.gateway.http import conditional, models
+from services.gateway.http.context import Cursor, Fields, Gateway, HostChoice, Who, caught_up
+from services.gateway.http.errors import problem_text, tongue_of
+from services.gateway.http.fields import chosen
+from services.gateway.http.openapi import FLEET, READING, TOKEN
+from services.gateway.http.outcomes import error_of
+from services.gateway.http.v1.envelope import PREFIX, success
+from services.gateway.http.v1.lookup import ProjectChoice, WantedOrFailed
+from services.gateway.http.v1.openapi import failures
+from services.gateway.http.v1.pages import PageQuestion
+from shared.contracts.instances import etag
+
+MOST_ON_A_PAGE = 1000
+
+router = APIRouter(
+    prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=[*TOKEN, Depends(caught_up)]
+)
+
+ONE = failures(*READING, *FLEET, "instance_not_found", "ambiguous_vm")
+
+Status = Literal["running", "stopped", "paused", "creating", "error"]
+
+
+Text = Annotated[str, Field(max_length=255)]
+# The document's clients send an empty filter where they want none.
+Given = BeforeValidator(lambda text: text or None)
+
+
+async def wanted_by(
+    status: Annotated[Status | None, Given, Query(description="按状态过滤")] = None,
+    search: Annotated[Text | None, Given, Query(description="名称、id、地址或描述中的文字")] = None,
+    host: HostChoice = None,
+    kind: Annotated[
+        Literal["container", "virtual-machine"] | None, Query(alias="type", description="类型")
+    ] = None,
+    project: ProjectChoice = None,
+    label: Annotated[
+        list[str] | None, Query(description="标签 `键` 或 `键=值`；可重复，须全部符合")
+    ] = None,
+) -> VmFilter:
+    """Return which VMs the request asks for."""
+    return VmFilter(status, search, host, kind, project, tuple(label or ()))
+
+
+async def part_of(
+    page: Annotated[int, Query(ge=1, description="页码")] = 1,
+    limit: Annotated[
+        int, Query(description=f"每页数量，1 到 {MOST_ON_A_PAGE}；超出时取最近的值")
+    ] = 10,
+    cursor: Cursor = None,
+) -> Part:
+    """Return which part of the list the request asks for."""
+    return Part(min(max(limit, 1), MOST_ON_A_PAGE), page, cursor)
+
+
+@router.get(
+    "",
+    response_model=models.VmPageAnswer,
+    responses=failures(*READING, *FLEET),
+    summary="获取虚拟机列表",
+)
+async def vms(
+    request: Request,
+    gateway: Gateway,
+    who: Who,
+    wanted: Annotated[VmFilter, Depends(wanted_by)],
+    part: Annotated[Part, Depends(part_of)],
+    fields: Fields = None,
+) -> Response:
+    """Return a page of the VMs that fit, by LXD's name, then host.
+
+    `nextCursor` of a page leads to the next one without gaps, whatever comes or goes meanwhile;
+    with a `cursor`, `page` counts for nothing.
+    """
+    question = PageQuestion(wanted, part, who.may_see_secrets, chosen(fields, FIELDS))
+    return conditional.answer(request, gateway.pages.page(question))
+
+
+@router.get("/{id}", response_model=models.VmAnswer, responses=ONE, summary="获取虚拟机详情")
+async def one(request: Request, found: WantedOrFailed, who: Who) -> Response:
+    """Return all about one VM; its `ETag` guards a change with `If-Match`.
+
+    One that could not be created is in no list, and here has status `error` and says why.
+    """
+    shown = vm(found.known, found.host, secrets=who.may_see_secrets)
+    creation = found.known.creation
+    if creation and creation.final:
+        why = problem_text(error_of(creation), tongue_of(request))
+        shown = structs.replace(shown, error=why)
+    return success(shown, headers={"etag": f'"{etag(found.known.instance)}"'})
+
+
+@router.get(
+    "/{id}/status", response_model=models.VmStateAnswer, responses=ONE, summary="获取虚拟机状态"
+)
+async def state(found: WantedOrFailed) -> Response:
+    """Return the state of one VM, and whether it is known to be so now."""
+    return success(vm_state(found.known, found.host))

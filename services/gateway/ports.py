@@ -1,0 +1,355 @@
+"""What the gateway's parts need from each other; `wiring` joins them, tests pass fakes.
+
+Fleet, Operations, Creations, Snapshots, Consoles, Hosts, Health and Telemetry are all that `http`
+and `ws` see of the rest. HostStore, OperationStore and SnapshotNotes are what the handlers need of
+the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from services.gateway.domain.creation import NewVm
+from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.snapshots import DescribedSnapshot, Note
+from services.gateway.domain.stored import Key, Request, StoredHost
+from services.gateway.domain.templates import Listed
+from shared.contracts.consoles import ConsoleType
+from shared.contracts.operations import Arguments, Kind, Operation
+from shared.contracts.streams import Resize
+
+
+class Fleet(Protocol):
+    """The fleet view. Reading never waits and never does I/O.
+
+    `instances`, `instance`, `named`, `with_uuid` and `hosts` raise FleetViewNotReady until the
+    gateway knows the fleet.
+    """
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of what readers see; equal versions mean equal answers."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every host that is alive has reported, or the wait for them is over."""
+
+    def hosts(self) -> Sequence[KnownHost]:
+        """Return all hosts ever seen and not forgotten, by id."""
+
+    def host(self, host: str) -> KnownHost:
+        """Return one host; raise HostNotFound."""
+
+    def instances(self, host: str | None = None) -> Sequence[KnownInstance]:
+        """Return all instances, by name then host; those of one host if named (HostNotFound)."""
+
+    def instance(self, name: str, host: str | None = None) -> KnownInstance:
+        """Return one instance.
+
+        Raises InstanceNotFound, HostNotFound, and AmbiguousName when it stands on several hosts and
+        none is named.
+        """
+
+    def named(self, name: str) -> Sequence[KnownInstance]:
+        """Return all instances of one name, whichever host and project they are in."""
+
+    def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
+        """Return the instance of a uuid, or each of those that wrongly share it."""
+
+    def shows(self, host: str, sequence: int) -> bool:
+        """Whether the outcomes of the host's operations are shown up to this sequence.
+
+        Sequences are the host's own, so every gateway means the same by them.
+        """
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` after every change; return what ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, from where: `principal` is `admin` or `local` (no token); `address` the peer's IP.
+
+    `may_see_secrets` lifts the mask from root passwords.
+    """
+
+    principal: str
+    address: str
+    may_see_secrets: bool = True
+    correlation_id: str = ""
+
+
+class Target(NamedTuple):
+    """The instance that a change is about; `uuid` is its `volatile.uuid`, or what it will be."""
+
+    host: str
+    project: str
+    name: str
+    uuid: str
+
+
+def target_of(known: KnownInstance) -> Target:
+    """Return an instance of the fleet view as what a change is about."""
+    instance = known.instance
+    return Target(known.host, instance.project, instance.name, instance.uuid)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A request to change an instance, checked against the fleet view already.
+
+    `secrets` are the arguments that are kept nowhere (see `Submission`).
+    `fingerprint` is a digest of the whole request: the same Idempotency-Key with another one is
+    refused.
+    """
+
+    kind: Kind
+    target: Target
+    arguments: Arguments
+    caller: Caller
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFilter:
+    """Which operations to list, newest first; None: any."""
+
+    host: str | None = None
+    instance: str | None = None
+    state: str | None = None
+    kind: str | None = None
+    limit: int = 100
+
+
+class Operations(Protocol):
+    """Changing things, and asking what became of it."""
+
+    async def submit(self, change: Change) -> Operation:
+        """Record the operation and hand it to the host's worker; return it as far as it got.
+
+        A repeated Idempotency-Key returns the first call's operation. Raises HostUnreachable,
+        LxdUnavailable, BrokerUnavailable, DatabaseUnavailable, OperationInProgress,
+        InstanceNotFound, InstanceReplaced, HostIdentityMismatch, HostBusy: nothing was started.
+        Raises IdempotencyKeyReused. When the worker's answer is lost, the operation returns in
+        state `submitting` and its fate is found out in the background.
+        """
+
+    async def recall(self, caller: Caller, key: str, fingerprint: str) -> Operation | None:
+        """Return the operation that the caller's Idempotency-Key stands for; None: a new key.
+
+        Asked before the target is looked up, because a repeated delete finds none. Raises
+        IdempotencyKeyReused.
+        """
+
+    async def wait(self, operation_id: str, timeout_s: float) -> Operation:
+        """Return the operation when it has ended, or as it stands after the time-out.
+
+        A completed change shows in the fleet view before this returns. Raises OperationNotFound.
+        """
+
+    async def get(self, operation_id: str) -> Operation:
+        """Return one operation; raise OperationNotFound."""
+
+    async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
+        """Return the newest operations that fit."""
+
+    async def cancel(self, operation_id: str) -> Operation:
+        """Ask for it to be cancelled; raise OperationNotFound, OperationNotCancellable."""
+
+    def watch(self, learnt: Callable[[Operation], None]) -> Callable[[], None]:
+        """Call `learnt` with every operation as soon as there are news of it; return what ends it.
+
+        The same news may come more than once.
+        """
+
+
+class Creations(Protocol):
+    """Creating instances. What is being created is shown by the fleet that `vms` is."""
+
+    @property
+    def vms(self) -> Fleet:
+        """The fleet view with the instances that are being created, in status `CREATING`."""
+
+    async def create(
+        self, vm: NewVm, caller: Caller, key: str | None, fingerprint: str
+    ) -> Operation:
+        """Choose host and name of a new instance, and submit its creation.
+
+        The operation has the uuid that the instance gets. Raises what `Operations.submit` does;
+        besides NoHostFits, InstanceExists for a name that stands already on the host that is asked
+        for, or on any where none is; HostUnreachable or LxdUnavailable where no host can be told;
+        ImageNotFound; and from the worker InsufficientResources, PortInUse and InvalidInput.
+        """
+
+    def templates(self) -> Sequence[Listed]:
+        """Return the templates of the operator's file, then the images that hosts have."""
+
+    def unknown(self, vm: NewVm) -> Mapping[str, Sequence[str]]:
+        """Return the fields that name what is not there, each with what is there instead."""
+
+
+class Snapshots(Protocol):
+    """The snapshots of instances; they are changed by operations like all else."""
+
+    async def list(self, target: Target) -> Sequence[DescribedSnapshot]:
+        """Return an instance's snapshots, oldest first.
+
+        Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
+        OutcomeUnknown, InstanceNotFound, InstanceReplaced, DatabaseUnavailable.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """A console that somebody may open; `id` is the instance's, as in the console's address."""
+
+    id: str
+    target: Target
+    type: ConsoleType
+    caller: Caller
+
+
+class ByteStream(Protocol):
+    """Our end of a stream of bytes with a host.
+
+    Methods raise StreamLost when the host's end has gone, or the error with which it called off.
+    """
+
+    @property
+    def id(self) -> str:
+        """What the host is told to find its end by."""
+
+    @property
+    def exit_status(self) -> int | None:
+        """That of the process whose output the bytes were, after they have ended; None: unknown."""
+
+    def begin(self) -> None:
+        """Let the bytes flow; the host's end is there now."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield what comes until the host has sent all.
+
+        It may send more when whoever iterates comes back.
+        """
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes; return when the host had room for all of them."""
+
+    async def resize(self, size: Resize) -> None:
+        """Tell the size of the terminal."""
+
+
+class Streams(Protocol):
+    """Streams of bytes with hosts."""
+
+    def listen(self, host: str) -> AbstractAsyncContextManager[ByteStream]:
+        """Hold our end of a new stream, and end the stream afterwards; raise BrokerUnavailable."""
+
+
+class Consoles(Protocol):
+    """Consoles of instances."""
+
+    def open(self, console: Console) -> AbstractAsyncContextManager[ByteStream]:
+        """Hold a console open, and leave it afterwards.
+
+        Raises what `LxdWorker.open_console` raises, HostUnreachable and HostIdentityMismatch.
+        """
+
+
+class Hosts(Protocol):
+    """Keeping the list of hosts."""
+
+    async def forget(self, host: str) -> None:
+        """Drop a host, its pin and its inventory; raise HostNotFound, HostStillOnline."""
+
+
+class Health(Protocol):
+    """What `/readyz` and `/healthz` ask."""
+
+    @property
+    def broker_connected(self) -> bool:
+        """Whether calls can be made now."""
+
+    async def database_answers(self) -> bool:
+        """Whether the database can be written."""
+
+
+class Telemetry(Protocol):
+    """What the gateway tells Prometheus of itself."""
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus' text format."""
+
+    def watching(self, stream: str) -> AbstractContextManager[None]:
+        """Count a viewer of a stream while it watches."""
+
+    def dropped(self, stream: str) -> None:
+        """Count a viewer that was too slow."""
+
+
+class HostStore(Protocol):
+    """Hosts and their last inventories, kept. Every method may raise DatabaseUnavailable."""
+
+    async def load(self) -> Sequence[StoredHost]:
+        """Return every host that was saved and not dropped."""
+
+    async def save(self, known: Sequence[StoredHost]) -> None:
+        """Keep the hosts as they are now; a pin that is there already stays."""
+
+    async def drop(self, host: str) -> None:
+        """Keep nothing of the host but its operations."""
+
+
+class OperationStore(Protocol):
+    """Operations and idempotency keys, kept. Every method may raise DatabaseUnavailable."""
+
+    async def insert(self, operation: Operation, request: Request) -> Operation:
+        """Keep a new operation and its key together, or return the one the key stands for.
+
+        Raises IdempotencyKeyReused when the key came with another request.
+        """
+
+    async def find(self, key: Key) -> Operation | None:
+        """Return the operation a key stands for; raise IdempotencyKeyReused."""
+
+    async def merge(self, learnt: Sequence[Operation]) -> None:
+        """Keep each operation as it now is true; unknown ones are added."""
+
+    async def merge_page(self, host: str, learnt: Sequence[Operation], sequence: int) -> None:
+        """Merge, and remember that the host's operations are known up to `sequence`."""
+
+    async def known_up_to(self, host: str) -> int:
+        """Return the sequence up to which the host's operations are known."""
+
+    async def reject(self, operation: Operation, *, free_key: bool) -> None:
+        """Keep a rejected operation; its key may be used again if `free_key`."""
+
+    async def get(self, operation_id: str) -> Operation | None:
+        """Return one operation."""
+
+    async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
+        """Return the newest operations that fit, newest first."""
+
+    async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
+        """Return what is `submitting` and no other gateway's present business, oldest first."""
+
+    async def end_leases(self) -> None:
+        """End the leases that no living gateway can hold."""
+
+    async def purge(self, *, keys_before: float, operations_before: float) -> None:
+        """Drop keys and operations whose request is older than the Unix times."""
+
+
+class SnapshotNotes(Protocol):
+    """What is kept of snapshots; an OperationStore writes it with the outcomes that it merges."""
+
+    async def of(self, host: str, uuid: str) -> Mapping[str, Note]:
+        """Return the notes on an instance's snapshots, by the snapshots' names.
+
+        Raises DatabaseUnavailable.
+        """

@@ -1,0 +1,88 @@
+"""The gateway's life: what it reads before it serves, and the loops that run while it does.
+
+It starts without the broker; reads then answer from what the database kept, and the connection is
+made when there is something to connect to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+
+from services.gateway.domain.clock import Clock
+from services.gateway.settings import Settings
+from services.gateway.wiring import Parts
+from shared.contracts.errors import FleetError
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+SAVE_S = 3.0
+RESOLVE_S = 1.0
+CATCH_UP_S = 300.0
+PURGE_S = 600.0
+
+
+@asynccontextmanager
+async def running(parts: Parts, settings: Settings, clock: Clock) -> AsyncIterator[None]:
+    """Run the gateway's parts; on the way out, what is unsaved is saved.
+
+    Raises DatabaseUnavailable when the database cannot be opened.
+    """
+    await parts.database.migrate()
+    await parts.store.end_leases()
+    await parts.hosts.load()
+    await parts.coming.load(parts.operations)
+    loops = [asyncio.create_task(loop) for loop in _loops(parts, settings, clock)]
+    try:
+        yield
+    finally:
+        await _end(loops)
+        await parts.events.close()
+        with suppress(FleetError):
+            await parts.hosts.save()
+        await parts.database.close()
+
+
+def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[None, None, None]]:
+    async def tick() -> None:
+        parts.fleet.tick()
+
+    async def catch_up() -> None:
+        parts.events.catch_up()
+
+    async def purge() -> None:
+        now = clock.wall()
+        await parts.store.purge(
+            keys_before=now - settings.keep_keys_s,
+            operations_before=now - settings.keep_operations_s,
+        )
+
+    return [
+        every(TICK_S, tick),
+        every(SAVE_S, parts.hosts.save),
+        every(RESOLVE_S, parts.resolver.resolve_all),
+        every(CATCH_UP_S, catch_up),
+        every(PURGE_S, purge),
+        every(TICK_S, parts.bus.run),
+    ]
+
+
+async def every(pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work, pause, and again, whatever happens, until cancelled."""
+    while True:
+        try:
+            await work()
+        except FleetError as exc:
+            log.warning("put off", extra={"reason": str(exc)})
+        except Exception:
+            log.exception("unexpected failure")
+        await asyncio.sleep(pause_s)
+
+
+async def _end(loops: list[asyncio.Task[None]]) -> None:
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)

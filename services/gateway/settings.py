@@ -1,0 +1,151 @@
+"""Everything the gateway can be told from outside, read once.
+
+The rule that keeps a fresh installation safe stands here: without a token the gateway listens on
+loopback only, unless networks were opened on purpose.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from services.gateway.domain import templates
+from services.gateway.domain.templates import Template
+from shared.platform.settings import Bind, Reader
+
+DAY_S = 24 * 3600.0
+SHIPPED_TEMPLATES = Path(__file__).with_name("templates.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """What the HTTP and WebSocket side is told.
+
+    `binds` are (address, port). Without `token` only loopback peers and those in `open_networks`
+    (CIDR notation) get in. `sync_wait_s` bounds the wait of the endpoints that answer with an
+    outcome, `stop_timeout_s` a clean stop; `update_interval_s` lies between two live updates.
+    """
+
+    binds: tuple[Bind, ...]
+    token: str | None
+    allowed_origins: tuple[str, ...]
+    open_networks: tuple[str, ...]
+    sync_wait_s: float = 60.0
+    stop_timeout_s: float = 20.0
+    update_interval_s: float = 5.0
+    tls_cert: str = ""
+    tls_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole gateway's settings.
+
+    `start_by_s` is how long after the request a worker may still start it, `call_timeout_s` how
+    long an answer is awaited, `ready_after_s` how long lists wait for hosts after a start.
+    `templates` are those of the operator's file.
+    """
+
+    amqp_uri: str
+    database_url: str
+    http: HttpSettings
+    templates: tuple[Template, ...] = ()
+    log_level: str = "info"
+    start_by_s: float = 30.0
+    call_timeout_s: float = 10.0
+    ready_after_s: float = 3.0
+    keep_keys_s: float = DAY_S
+    keep_operations_s: float = 30 * DAY_S
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read `FLEET_*`; raise `SettingsError` that names everything wrong at once."""
+        reader = Reader(env)
+        state = reader.text("FLEET_STATE_DIR", "/var/lib/lxdfleet")
+        settings = cls(
+            amqp_uri=reader.amqp_uri(),
+            database_url=reader.secret("FLEET_DATABASE_URL", f"sqlite:///{state}/gateway.db"),
+            http=_http(reader, token_asked="FLEET_TOKEN_FILE" in env),
+            templates=_templates(reader),
+            log_level=reader.log_level(),
+            keep_keys_s=reader.number("FLEET_KEEP_KEYS_S", DAY_S, least=60),
+            keep_operations_s=reader.number("FLEET_KEEP_OPERATIONS_S", 30 * DAY_S, least=DAY_S),
+        )
+        if not settings.database_url.startswith(("sqlite:///", "postgresql://")):
+            reader.complain("FLEET_DATABASE_URL takes sqlite:///FILE or postgresql://...")
+        if settings.keep_keys_s > settings.keep_operations_s:
+            reader.complain("FLEET_KEEP_KEYS_S is longer than FLEET_KEEP_OPERATIONS_S")
+        reader.check()
+        return settings
+
+
+def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
+    http = HttpSettings(
+        binds=reader.binds("FLEET_HTTP_BIND") or (("127.0.0.1", 8000),),
+        token=reader.secret("FLEET_TOKEN", "") or None,
+        allowed_origins=reader.words("FLEET_ALLOWED_ORIGINS"),
+        open_networks=_networks(reader),
+        sync_wait_s=reader.number("FLEET_SYNC_WAIT_S", 60, most=600),
+        stop_timeout_s=reader.number("FLEET_STOP_TIMEOUT_S", 20, most=600),
+        tls_cert=reader.text("FLEET_TLS_CERT", ""),
+        tls_key=reader.text("FLEET_TLS_KEY", ""),
+    )
+    if bool(http.tls_cert) != bool(http.tls_key):
+        reader.complain("FLEET_TLS_CERT and FLEET_TLS_KEY need each other")
+    if token_asked and not http.token:
+        reader.complain("FLEET_TOKEN_FILE holds no token")
+    elif not http.token and not http.open_networks:
+        _demand_loopback(http.binds, reader)
+    return http
+
+
+def _templates(reader: Reader) -> tuple[Template, ...]:
+    file = reader.text("FLEET_TEMPLATES_FILE", str(SHIPPED_TEMPLATES))
+
+    def complain(problem: str) -> None:
+        reader.complain(f"FLEET_TEMPLATES_FILE, {file}: {problem}")
+
+    try:
+        document = yaml.safe_load(Path(file).read_bytes())
+    except OSError as exc:
+        complain(f"it cannot be read: {exc.strerror}")
+        return ()
+    except yaml.YAMLError as exc:
+        complain(f"it is no YAML: {' '.join(str(exc).split())}")
+        return ()
+    return templates.read(document, complain)
+
+
+def _demand_loopback(binds: tuple[Bind, ...], reader: Reader) -> None:
+    for address, _ in binds:
+        if not _is_loopback(address):
+            reader.complain(
+                f"FLEET_HTTP_BIND opens {address} to the network without a token; set "
+                "FLEET_TOKEN_FILE, or name the networks that need none in FLEET_OPEN_NETWORKS"
+            )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        # Any other name may resolve to anything.
+        return address == "localhost"
+
+
+def _networks(reader: Reader) -> tuple[str, ...]:
+    words = reader.words("FLEET_OPEN_NETWORKS")
+    for word in words:
+        _check_network(word, reader)
+    return words
+
+
+def _check_network(word: str, reader: Reader) -> None:
+    try:
+        ipaddress.ip_network(word)
+    except ValueError:
+        reader.complain(f"FLEET_OPEN_NETWORKS holds {word!r}; it takes networks like 10.0.0.0/8")

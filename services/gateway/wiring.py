@@ -1,0 +1,123 @@
+"""Joins the gateway's handlers with the broker and the database; the only file that knows both."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.gateway.adapters.bus import Bus
+from services.gateway.adapters.calls import Calls
+from services.gateway.adapters.database import Database, answers
+from services.gateway.adapters.host_store import SqlHostStore
+from services.gateway.adapters.incoming import Incoming
+from services.gateway.adapters.operation_store import SqlOperationStore
+from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
+from services.gateway.adapters.streams import BusStreams
+from services.gateway.adapters.telemetry import Telemetry
+from services.gateway.domain.clock import Clock
+from services.gateway.domain.fleet import FleetView
+from services.gateway.handlers.coming import Coming
+from services.gateway.handlers.consoles import ConsolesHandler
+from services.gateway.handlers.creations import CreationsHandler
+from services.gateway.handlers.fleet import FleetHandler
+from services.gateway.handlers.history import History
+from services.gateway.handlers.keeper import Keeper
+from services.gateway.handlers.ledger import Ledger
+from services.gateway.handlers.operations import OperationsHandler, Submitting
+from services.gateway.handlers.resolver import Resolver
+from services.gateway.handlers.snapshots import SnapshotsHandler
+from services.gateway.handlers.tally import Tally
+from services.gateway.settings import Settings
+from shared.contracts.worker_api import LxdWorker
+
+# How much longer than a call a submission stays its gateway's own business.
+LEASE_MARGIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayHealth:
+    """Implements `ports.Health`."""
+
+    bus: Bus
+    database: Database
+
+    @property
+    def broker_connected(self) -> bool:
+        """Whether calls can be made now."""
+        return self.bus.connected
+
+    async def database_answers(self) -> bool:
+        """Whether the database can be written."""
+        return await answers(self.database)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The gateway's parts, joined and not started."""
+
+    fleet: FleetView
+    operations: OperationsHandler
+    creations: CreationsHandler
+    coming: Coming
+    snapshots: SnapshotsHandler
+    consoles: ConsolesHandler
+    hosts: Keeper
+    health: GatewayHealth
+    events: FleetHandler
+    resolver: Resolver
+    store: SqlOperationStore
+    bus: Bus
+    database: Database
+    telemetry: Telemetry
+
+
+def build(settings: Settings, clock: Clock) -> Parts:
+    """Make every part of one gateway; nothing is connected or read yet."""
+    gateway = secrets.token_hex(16)
+    fleet = FleetView(clock, ready_after_s=settings.ready_after_s)
+    telemetry = Telemetry(fleet)
+    calls = Calls(gateway, timeout_s=settings.call_timeout_s)
+    worker = LxdWorker(telemetry.timed(calls))
+    database = Database(settings.database_url)
+    store = SqlOperationStore(database)
+    ledger = Ledger(fleet, Tally(telemetry.operations.ended, clock.monotonic))
+    keeper = Keeper(fleet, SqlHostStore(database))
+    history = History(fleet, ledger, store, worker)
+    events = FleetHandler(fleet, ledger, keeper, store, worker, history, clock)
+    incoming = Incoming(gateway, events.on_event, events.on_outcome)
+    bus = Bus(
+        settings.amqp_uri,
+        calls,
+        incoming,
+        _each(telemetry.broker.note_connection, events.on_connected),
+    )
+    telemetry.broker.watch(lambda: bus.connected)
+    lease_s = settings.call_timeout_s + LEASE_MARGIN_S
+    submitting = Submitting(gateway, settings.start_by_s, lease_s)
+    operations = OperationsHandler(fleet, ledger, store, worker, clock, submitting)
+    coming = Coming()
+    return Parts(
+        fleet=fleet,
+        operations=operations,
+        creations=CreationsHandler(fleet, operations, coming, settings.templates),
+        coming=coming,
+        snapshots=SnapshotsHandler(fleet, worker, SqlSnapshotNotes(database)),
+        consoles=ConsolesHandler(fleet, BusStreams(settings.amqp_uri), worker),
+        hosts=keeper,
+        health=GatewayHealth(bus, database),
+        events=events,
+        resolver=Resolver(fleet, ledger, store, worker, clock, gateway),
+        store=store,
+        bus=bus,
+        database=database,
+        telemetry=telemetry,
+    )
+
+
+def _each(*calls: Callable[[], None]) -> Callable[[], None]:
+    def call_each() -> None:
+        for call in calls:
+            call()
+
+    return call_each

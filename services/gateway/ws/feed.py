@@ -1,0 +1,92 @@
+"""The live stream's messages, encoded once for all who watch the same.
+
+Viewers come at any moment, and each gets its updates an interval apart. Time is cut into slots, a
+fifth of the interval long: all viewers whose update falls into one slot share one message, so a
+thousand viewers cost no more than five.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from services.gateway.domain import presentation_instances as shown
+from services.gateway.domain import units
+from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.presentation_entries import Entries
+from services.gateway.domain.presentation_hosts import HostInfo, host_information
+from services.gateway.ports import Fleet
+from services.gateway.ws.frames import Framed, framed
+
+
+class Data(msgspec.Struct, frozen=True):
+    """What an update tells; the entries are encoded already."""
+
+    instances: list[msgspec.Raw]
+    host: HostInfo
+
+
+class Update(msgspec.Struct, frozen=True):
+    """A message of the stream."""
+
+    type: str
+    timestamp: str
+    timestamp_utc: str
+    data: Data
+
+
+class Feed:
+    """The messages about one host, or about the whole fleet."""
+
+    def __init__(self, fleet: Fleet, host: str | None, now: Callable[[], datetime]) -> None:
+        self._fleet = fleet
+        self._host = host
+        self._now = now
+        self._entries = Entries(_rendered)
+        self._message = framed(b"")
+        self._version: int | None = None
+        self._slot = -1
+
+    def present(self, slot: int) -> Framed:
+        """Return a message for who has just come: of the fleet's newest state, not of the slot's.
+
+        Raises HostNotFound and FleetViewNotReady.
+        """
+        if self._version != self._fleet.version:
+            self._slot = -1
+        return self.at(slot)
+
+    def at(self, slot: int) -> Framed:
+        """Return the slot's message, or a later one if it has been made already."""
+        if slot > self._slot:
+            self._message = framed(self._encoded())
+            self._version = self._fleet.version
+            self._slot = slot
+        return self._message
+
+    def _encoded(self) -> bytes:
+        instances = self._fleet.instances(self._host)
+        hosts = {known.host: known for known in self._watched()}
+        entries = self._entries.refreshed(instances, hosts)
+        now = self._now()
+        update = Update(
+            type="update",
+            timestamp=units.local_text(now),
+            timestamp_utc=units.utc_text(now),
+            data=Data(
+                instances=[msgspec.Raw(entry) for _, entry in entries],
+                host=host_information(list(hosts.values())),
+            ),
+        )
+        return msgspec.json.encode(update)
+
+    def _watched(self) -> list[KnownHost]:
+        if self._host is not None:
+            return [self._fleet.host(self._host)]
+        return list(self._fleet.hosts())
+
+
+def _rendered(known: KnownInstance, host: KnownHost) -> bytes:
+    return msgspec.json.encode(shown.live(known, host))

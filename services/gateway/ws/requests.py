@@ -1,0 +1,58 @@
+"""What a viewer of the stream may ask for, in its messages and in its address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from shared.contracts.errors import InvalidInput
+
+Topic = Literal["instances", "hosts", "operations"]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which part of which topic; None: any. Hosts have no other name than `host`."""
+
+    topic: Topic
+    host: str | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could never show anything."""
+        if self.topic == "hosts" and self.name is not None:
+            raise InvalidInput("name", "stream_hosts_have_no_name")
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is wanted, and nothing else of the request."""
+        return Wanted(self.topic, self.host, self.name)
+
+
+class Subscribe(Wanted, frozen=True, tag="subscribe", forbid_unknown_fields=True):
+    """Watch something; `after` is the token up to which it was watched before."""
+
+    after: str | None = None
+
+
+class Unsubscribe(Wanted, frozen=True, tag="unsubscribe", forbid_unknown_fields=True):
+    """Watch it no more."""
+
+
+def of_message(text: str | bytes) -> Subscribe | Unsubscribe:
+    """Return the request of a message; raise InvalidInput."""
+    try:
+        return msgspec.json.decode(text, type=Subscribe | Unsubscribe)
+    except msgspec.DecodeError:
+        raise InvalidInput("message", "stream_message") from None
+
+
+def of_address(query: Mapping[str, str]) -> Subscribe | None:
+    """Return the request of an address, if it has one; raise InvalidInput."""
+    if "topic" not in query:
+        return None
+    try:
+        return msgspec.convert({**query, "type": "subscribe"}, Subscribe)
+    except msgspec.ValidationError:
+        raise InvalidInput("query", "stream_message") from None

@@ -1,0 +1,170 @@
+"""Where the stream's topics come from: the fleet view, and the news of operations.
+
+A source tells what may have changed since it was last asked. It need not be sure: the log compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.operations import learned
+from services.gateway.domain.presentation_stream import host_entry, instance_entry
+from services.gateway.ports import Fleet, OperationFilter, Operations
+from services.gateway.ws.log import Entry
+from shared.contracts.operations import Operation
+
+# The newest operations are the topic; GET /api/operations knows the others.
+NEWEST = 500
+
+
+class Source(Protocol):
+    """A topic's origin."""
+
+    async def begin(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` whenever there may be news; return what ends it.
+
+        Raises DatabaseUnavailable when what is there cannot be read.
+        """
+
+    def candidates(self) -> Iterable[Entry]:
+        """Return what may have changed since the last call; the first time, all there is."""
+
+
+class InstanceSource:
+    """The instances. The fleet view returns the same object until something of it changes."""
+
+    def __init__(self, fleet: Fleet, *, secrets: bool) -> None:
+        self._fleet = fleet
+        self._secrets = secrets
+        self._seen: dict[int, KnownInstance] = {}
+        self._machines: dict[str, tuple[object, ...]] = {}
+
+    async def begin(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Watch the fleet view."""
+        return self._fleet.watch(changed)
+
+    def candidates(self) -> Iterable[Entry]:
+        """Return the instances that are other objects than before, and those that are gone."""
+        hosts = {known.host: known for known in self._fleet.hosts()}
+        machines = {host: _machine(known) for host, known in hosts.items()}
+        other = {host for host in hosts if machines[host] != self._machines.get(host)}
+        present = {id(known): known for known in self._fleet.instances()}
+        changed = [present[each] for each in present.keys() - self._seen.keys()]
+        if other:
+            changed += [known for known in present.values() if known.host in other]
+        before = [self._seen[each] for each in self._seen.keys() - present.keys()]
+        gone = {_key(known): _entry(known, None) for known in before}
+        shown = {_key(known): self._shown(known, hosts) for known in changed}
+        # To hold the objects keeps their ids from being given to others.
+        self._seen, self._machines = present, machines
+        return (gone | shown).values()
+
+    def _shown(self, known: KnownInstance, hosts: dict[str, KnownHost]) -> Entry:
+        shown = instance_entry(known, hosts[known.host], secrets=self._secrets)
+        return _entry(known, msgspec.json.encode(shown))
+
+
+class HostSource:
+    """The hosts."""
+
+    def __init__(self, fleet: Fleet, now: Callable[[], datetime]) -> None:
+        self._fleet = fleet
+        self._now = now
+        self._seen: dict[str, KnownHost] = {}
+
+    async def begin(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Watch the fleet view."""
+        return self._fleet.watch(changed)
+
+    def candidates(self) -> Iterable[Entry]:
+        """Return the hosts of which more than the age changed, and those that are gone."""
+        before, self._seen = self._seen, {known.host: known for known in self._fleet.hosts()}
+        gone = [Entry(host, host, "", None) for host in before.keys() - self._seen.keys()]
+        changed = [
+            known
+            for host, known in self._seen.items()
+            if host not in before or _ageless(before[host]) != _ageless(known)
+        ]
+        return gone + [self._shown(known) for known in changed]
+
+    def _shown(self, known: KnownHost) -> Entry:
+        text = msgspec.json.encode(host_entry(known, self._now()))
+        return Entry(known.host, known.host, "", text)
+
+
+class OperationSource:
+    """The newest operations, rendered by `view`."""
+
+    def __init__(
+        self, operations: Operations, view: Callable[[Operation], Any], newest: int = NEWEST
+    ) -> None:
+        self._operations = operations
+        self._view = view
+        self._newest = newest
+        self._present: dict[str, Operation] = {}
+        self._news: dict[tuple[str, str], Operation] = {}
+
+    async def begin(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Watch the operations, and read those there are."""
+
+        def learn(operation: Operation) -> None:
+            self._news[_place(operation)] = operation
+            changed()
+
+        end = self._operations.watch(learn)
+        try:
+            stored = await self._operations.list(OperationFilter(limit=self._newest))
+        except BaseException:
+            end()
+            raise
+        self._news = {_place(operation): operation for operation in stored} | self._news
+        return end
+
+    def candidates(self) -> Iterable[Entry]:
+        """Return the operations with news, and those that newer ones displaced."""
+        news, self._news = self._news, {}
+        for reported in news.values():
+            known = self._present.get(reported.operation_id, reported)
+            self._present[reported.operation_id] = learned(known, reported)
+        by_age = sorted(self._present.values(), key=lambda each: each.created_at, reverse=True)
+        self._present = {each.operation_id: each for each in by_age[: self._newest]}
+        named = {each.operation_id for each in news.values()} & self._present.keys()
+        changed = [self._present[each] for each in named]
+        gone = [_operation_entry(each, None) for each in by_age[self._newest :]]
+        return gone + [_operation_entry(each, self._text(each)) for each in changed]
+
+    def _text(self, operation: Operation) -> bytes:
+        return msgspec.json.encode(self._view(operation))
+
+
+def _place(operation: Operation) -> tuple[str, str]:
+    # What another host says under the same id must not displace the operation's own news.
+    return operation.host, operation.operation_id
+
+
+def _key(known: KnownInstance) -> str:
+    return f"{known.host}/{known.instance.project}/{known.instance.name}"
+
+
+def _entry(known: KnownInstance, text: bytes | None) -> Entry:
+    return Entry(_key(known), known.host, known.instance.name, text)
+
+
+def _operation_entry(operation: Operation, text: bytes | None) -> Entry:
+    return Entry(operation.operation_id, operation.host, operation.instance, text)
+
+
+def _machine(host: KnownHost) -> tuple[object, ...]:
+    """Return all of a host that its instances' entries show."""
+    sample = host.sample.host if host.sample else None
+    return (host.lxd_connected, sample and (sample.memory_total, sample.disk_total))
+
+
+def _ageless(known: KnownHost) -> KnownHost:
+    return replace(known, age_s=None, inventory_age_s=None, clock_skew_s=None, sample_age_s=None)

@@ -1,0 +1,133 @@
+"""The topics' logs: begun with the first viewer, kept for a while after the last.
+
+Callers with other rights or another language read another log of a topic, so an entry is encoded
+once for all who see the same. A log that nobody watches goes on for a while: its only viewer may
+have lost its connection and come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+from services.gateway.ports import Fleet, Operations
+from services.gateway.ws.log import Log
+from services.gateway.ws.pump import Pump
+from services.gateway.ws.requests import Topic, Wanted
+from services.gateway.ws.sources import HostSource, InstanceSource, OperationSource, Source
+from services.gateway.ws.view import View
+from shared.contracts.errors import FleetError
+from shared.contracts.operations import Operation
+
+LINGER_S = 120.0
+
+
+class Words(NamedTuple):
+    """How things are said in one language."""
+
+    language: str
+    problem: Callable[[FleetError], str]
+    operation: Callable[[Operation], Any]
+
+
+class Audience(NamedTuple):
+    """For whom a log is: what callers may see, and how it is said to them."""
+
+    secrets: bool
+    words: Words
+
+
+@dataclass
+class Running:
+    """A log that follows its source until `end` is called."""
+
+    log: Log
+    end: Callable[[], None]
+    viewers: int = 0
+    farewell: asyncio.TimerHandle | None = None
+    # A view lives as long as somebody watches it.
+    views: WeakValueDictionary[Wanted, View] = field(default_factory=WeakValueDictionary)
+
+    def view(self, wanted: Wanted) -> View:
+        """Return the view that all who want the same share."""
+        view = self.views.get(wanted)
+        if view is None:
+            view = self.views[wanted] = View(wanted, self.log)
+        return view
+
+
+class Topics:
+    """All logs of a gateway."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        operations: Operations,
+        now: Callable[[], datetime],
+        linger_s: float = LINGER_S,
+    ) -> None:
+        self._fleet = fleet
+        self._operations = operations
+        self._now = now
+        self._linger_s = linger_s
+        self._running: dict[object, Running] = {}
+        self._beginning = asyncio.Lock()
+
+    async def enter(self, wanted: Wanted, audience: Audience) -> tuple[View, Callable[[], None]]:
+        """Return what to watch, and what to call when done with it.
+
+        The fleet view must be ready. Raises DatabaseUnavailable where operations are wanted.
+        """
+        key = (wanted.topic, _variant(wanted.topic, audience))
+        async with self._beginning:
+            if key not in self._running:
+                self._running[key] = await _begun(self._source(wanted.topic, audience))
+        running = self._running[key]
+        running.viewers += 1
+        if running.farewell:
+            running.farewell.cancel()
+        return running.view(wanted), lambda: self._leave(key, running)
+
+    def _leave(self, key: object, running: Running) -> None:
+        running.viewers -= 1
+        if not running.viewers:
+            loop = asyncio.get_running_loop()
+            running.farewell = loop.call_later(self._linger_s, self._end, key)
+
+    def _end(self, key: object) -> None:
+        self._running.pop(key).end()
+
+    def _source(self, topic: Topic, audience: Audience) -> Source:
+        match topic:
+            case "instances":
+                return InstanceSource(self._fleet, secrets=audience.secrets)
+            case "hosts":
+                return HostSource(self._fleet, self._now)
+            case "operations":
+                return OperationSource(self._operations, audience.words.operation)
+
+
+def _variant(topic: Topic, audience: Audience) -> object:
+    variants: dict[Topic, object] = {
+        "instances": audience.secrets,
+        "hosts": None,
+        "operations": audience.words.language,
+    }
+    return variants[topic]
+
+
+async def _begun(source: Source) -> Running:
+    log = Log()
+    pump = Pump(lambda: log.take(source.candidates()))
+    unwatch = await source.begin(pump.ask)
+
+    def end() -> None:
+        unwatch()
+        pump.stop()
+
+    log.take(source.candidates())
+    return Running(log, end)

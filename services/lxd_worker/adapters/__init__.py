@@ -1,0 +1,1 @@
+"""The outside world as the worker's ports describe it."""

@@ -1,0 +1,104 @@
+"""What LXD is asked for to change an instance, its name and its snapshots."""
+
+from __future__ import annotations
+
+from services.lxd_worker.adapters.lxd.answers import Task
+from services.lxd_worker.adapters.lxd.api import Api, NotThere, Stale
+from services.lxd_worker.domain.description import instance_of
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.domain.writing import Editable, Wanted, written
+from shared.contracts.changes import Changes
+from shared.contracts.errors import InstanceChangedSince, LxdRefused, SnapshotNotFound
+from shared.contracts.instances import etag
+from shared.contracts.operations import Kind
+
+# LXD itself changes an instance's `volatile` settings, for example when a guest restarts.
+_TRIES = 5
+
+
+class Alterations:
+    """The requests of one daemon; `host_memory` as in `LxdDaemon`."""
+
+    def __init__(self, api: Api, host_memory: int) -> None:
+        self._api = api
+        self._host_memory = host_memory
+        self._requests = {
+            Step.UPDATE: self._update,
+            Step.DESCRIBE: self._describe,
+            Step.RENAME: self._rename,
+            Step.SNAPSHOT: self._snapshot,
+            Step.RESTORE: self._restore,
+            Step.DELETE_SNAPSHOT: self._delete_snapshot,
+        }
+
+    def __contains__(self, step: Step) -> bool:
+        return step in self._requests
+
+    def ask(self, step: Step, entry: Entry) -> str:
+        """Hand a step over and return LXD's id of it.
+
+        Raises NotThere where there is no such instance, InstanceChangedSince, SnapshotNotFound and
+        what a request raises.
+        """
+        return self._requests[step](entry).id
+
+    def _update(self, entry: Entry) -> Task:
+        changes = entry.operation.arguments.changes or Changes()
+        proxies = entry.plan.devices if entry.plan else {}
+        return self._write(entry, Wanted(changes=changes, proxies=proxies))
+
+    def _describe(self, entry: Entry) -> Task:
+        if entry.operation.kind is Kind.RENAME or entry.first is None:
+            return self._write(entry, Wanted(display_name=entry.operation.arguments.display_name))
+        was = entry.first.shape
+        kept = Changes(description=was.description)
+        return self._write(entry, Wanted(changes=kept, display_name=was.display_name))
+
+    def _write(self, entry: Entry, wanted: Wanted) -> Task:
+        for _ in range(_TRIES):
+            found, version = self._api.get_to_replace(Editable, *_path(entry), params=_of(entry))
+            self._check(entry, found)
+            try:
+                return self._put(entry, written(found, wanted), version)
+            except Stale:
+                continue
+        raise LxdRefused("the instance does not stop changing")
+
+    def _check(self, entry: Entry, found: Editable) -> None:
+        wanted = entry.operation
+        now = instance_of(found, revision=0, host_memory=self._host_memory)
+        if wanted.kind is Kind.UPDATE and wanted.arguments.etag not in ("", etag(now)):
+            raise InstanceChangedSince(wanted.instance)
+
+    def _rename(self, entry: Entry) -> Task:
+        body = {"name": entry.operation.arguments.new_name}
+        return self._api.post(Task, *_path(entry), params=_of(entry), body=body)
+
+    def _snapshot(self, entry: Entry) -> Task:
+        arguments = entry.operation.arguments
+        body = {"name": arguments.snapshot, "stateful": arguments.stateful}
+        return self._api.post(Task, *_path(entry), "snapshots", params=_of(entry), body=body)
+
+    def _restore(self, entry: Entry) -> Task:
+        arguments = entry.operation.arguments
+        return self._put(entry, {"restore": arguments.snapshot, "stateful": arguments.stateful})
+
+    def _delete_snapshot(self, entry: Entry) -> Task:
+        operation = entry.operation
+        path = (*_path(entry), "snapshots", operation.arguments.snapshot)
+        try:
+            return self._api.delete(Task, *path, params=_of(entry))
+        except NotThere:
+            raise SnapshotNotFound(operation.instance, operation.arguments.snapshot) from None
+
+    def _put(self, entry: Entry, body: dict[str, object], version: str = "") -> Task:
+        return self._api.put(Task, *_path(entry), params=_of(entry), body=body, etag=version)
+
+
+def _path(entry: Entry) -> tuple[str, str]:
+    return "instances", entry.operation.instance
+
+
+def _of(entry: Entry) -> dict[str, object]:
+    return {"project": entry.operation.project}

@@ -1,0 +1,132 @@
+"""What is read of LXD's answers; all else in them is ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from services.lxd_worker.domain.description import Described
+from services.lxd_worker.domain.plan import Devices
+from services.lxd_worker.domain.progress import percent
+from services.lxd_worker.ports import LxdOperation
+from shared.contracts.errors import Cancelled, FleetError, LxdRefused
+
+_SUCCESS = 200
+_CANCELLED = 401
+
+
+class Use(Struct, frozen=True):
+    """How many bytes of memory or of a disk are in use; 0 or less where LXD does not know."""
+
+    usage: int = 0
+
+
+class State(Struct, frozen=True):
+    """How an instance runs; `pid` is that of its first process, 0 when it has none."""
+
+    pid: int = 0
+    memory: Use = Use()
+    disk: dict[str, Use] | None = None
+
+
+class FoundSnapshot(Struct, frozen=True):
+    """A snapshot, with the devices it has; `size` is negative where the storage does not tell."""
+
+    name: str
+    created_at: str
+    expires_at: str = ""
+    stateful: bool = False
+    size: int = -1
+    devices: Devices = {}
+
+
+class Full(Described, frozen=True):
+    """An instance with its state and snapshots, as `recursion=1` gives it for one instance."""
+
+    state: State | None = None
+    snapshots: tuple[FoundSnapshot, ...] | None = None
+
+    @property
+    def memory_used(self) -> int | None:
+        """The bytes of its memory that are in use, None where LXD does not tell."""
+        return _known(self.state.memory if self.state else None)
+
+    @property
+    def root_used(self) -> int | None:
+        """The bytes on its root disk, None where LXD does not tell."""
+        disks = (self.state.disk if self.state else None) or {}
+        return _known(disks.get(self.root_disk))
+
+
+def _known(use: Use | None) -> int | None:
+    return use.usage if use and use.usage > 0 else None
+
+
+class Environment(Struct, frozen=True):
+    """Who the daemon is; Incus names itself in `server`, older LXD does not."""
+
+    certificate_fingerprint: str = ""
+    server: str = "lxd"
+    server_clustered: bool = False
+    server_pid: int = 0
+    server_name: str = ""
+    server_version: str = ""
+
+
+class About(Struct, frozen=True):
+    """LXD's answer to `GET /1.0`."""
+
+    environment: Environment = field(default_factory=Environment)
+
+
+class Task(Struct, frozen=True):
+    """One of LXD's operations; below 200 its code says that it is not over yet."""
+
+    id: str
+    status_code: int
+    class_: str = field(default="task", name="class")
+    err: str = ""
+    resources: dict[str, list[str]] | None = None
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def progress(self) -> LxdOperation:
+        """How far it is, in our words."""
+        done = percent(self.metadata or {})
+        if self.status_code < _SUCCESS:
+            return LxdOperation(running=True, progress=done)
+        return LxdOperation(running=False, error=self._error(), progress=done)
+
+    def concerns(self, name: str) -> bool:
+        """Whether it is work on this instance or a snapshot of it, `/1.0/instances/NAME/SNAPSHOT`.
+
+        An `exec` is none, it may last for days.
+        """
+        paths = (self.resources or {}).get("instances") or []
+        names = [path.removeprefix("/1.0/instances/").partition("?")[0] for path in paths]
+        return self.class_ == "task" and name in [one.partition("/")[0] for one in names]
+
+    def _error(self) -> FleetError | None:
+        if self.status_code == _SUCCESS:
+            return None
+        return Cancelled() if self.status_code == _CANCELLED else LxdRefused(self.err)
+
+
+class TerminalFacts(Struct, frozen=True, rename={"status": "return"}):
+    """What LXD tells of a terminal: the secrets of its sockets, and the process's exit status."""
+
+    fds: dict[str, str] = {}
+    status: int | None = None
+
+
+class TerminalTask(Struct, frozen=True):
+    """The operation that a terminal is."""
+
+    id: str
+    metadata: TerminalFacts | None = None
+
+    @property
+    def facts(self) -> TerminalFacts:
+        """What LXD tells of it."""
+        return self.metadata or TerminalFacts()

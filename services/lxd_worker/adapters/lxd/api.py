@@ -1,0 +1,157 @@
+"""Requests to LXD: logged with the correlation id, LXD's and pylxd's errors made ours.
+
+pylxd's `api` is LXD's REST interface as it is. Its models are not used: they ask again for each
+instance, and they raise with status 200 when a request fails that LXD had taken on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import msgspec
+import pylxd
+import requests
+from pylxd.client import get_session_for_url
+from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
+
+from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CONNECT_S = 5.0
+READ_S = 15.0
+# A busy LXD may be slow to take a request on; giving up early only puts the outcome in doubt.
+ACCEPT_S = 60.0
+
+
+class NotThere(Exception):
+    """LXD answered 404."""
+
+
+class Stale(Exception):
+    """What was to be replaced is not as it was when it was read."""
+
+
+class Api:
+    """LXD's REST interface; connects when it is first needed, and again after LXD was away.
+
+    Every request raises NotThere, LxdRefused (LXD said no) or LxdUnavailable (it said nothing, or
+    nothing that can be read, or that it is not ready), one with an ETag also Stale.
+    """
+
+    def __init__(self, socket: str, host: str) -> None:
+        self._endpoint = f"http+unix://{quote(socket, safe='')}"
+        self._host = host
+        self._client: pylxd.Client | None = None
+
+    def get(
+        self,
+        kind: type[T],
+        *path: str,
+        params: Mapping[str, object] | None = None,
+        answer_s: float = READ_S,
+    ) -> T:
+        """Return what LXD answers to a GET."""
+        return self._read(self._request("get", path, answer_s, params=dict(params or {})), kind)
+
+    def get_to_replace(
+        self, kind: type[T], *path: str, params: Mapping[str, object]
+    ) -> tuple[T, str]:
+        """Return what LXD answers to a GET, and the ETag for a PUT of it."""
+        response = self._request("get", path, READ_S, params=dict(params))
+        return self._read(response, kind), response.headers.get("ETag", "")
+
+    def put(
+        self,
+        kind: type[T],
+        *path: str,
+        params: Mapping[str, object],
+        body: object,
+        etag: str = "",
+    ) -> T:
+        """Return what LXD answers to a PUT."""
+        headers = {"If-Match": etag} if etag else {}
+        options: dict[str, object] = {"params": dict(params), "json": body, "headers": headers}
+        return self._read(self._request("put", path, ACCEPT_S, **options), kind)
+
+    def post(self, kind: type[T], *path: str, params: Mapping[str, object], body: object) -> T:
+        """Return what LXD answers to a POST."""
+        response = self._request("post", path, ACCEPT_S, params=dict(params), json=body)
+        return self._read(response, kind)
+
+    def delete(self, kind: type[T], *path: str, params: Mapping[str, object] | None = None) -> T:
+        """Return what LXD answers to a DELETE."""
+        return self._read(self._request("delete", path, ACCEPT_S, params=dict(params or {})), kind)
+
+    @contextmanager
+    def client(self) -> Iterator[pylxd.Client]:
+        """Yield pylxd's client and translate what goes wrong with it."""
+        try:
+            if self._client is None:
+                self._client = _client_of(self._endpoint)
+            yield self._client
+        except LXDAPIException as exc:
+            raise self._refusal(exc) from exc
+        except (ClientConnectionFailed, requests.RequestException, OSError) as exc:
+            raise LxdUnavailable(self._host) from exc
+
+    def _request(
+        self, method: str, path: tuple[str, ...], answer_s: float, **options: Any
+    ) -> requests.Response:
+        with _logged(method, path), self.client() as client:
+            node = client.api
+            for part in path:
+                node = node[quote(part, safe="")]
+            response: requests.Response = getattr(node, method)(
+                timeout=(CONNECT_S, answer_s), **options
+            )
+        return response
+
+    def _read(self, response: requests.Response, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(response.content, type=_Answer[kind]).metadata  # type: ignore[valid-type]
+        except msgspec.MsgspecError as exc:
+            log.warning("lxd's answer cannot be read", extra={"reason": str(exc)})
+            raise LxdUnavailable(self._host) from exc
+
+    def _refusal(self, exc: LXDAPIException) -> Exception:
+        status = exc.response.status_code
+        if status == requests.codes.not_found:
+            return NotThere()
+        if status == requests.codes.precondition_failed:
+            return Stale()
+        if status == requests.codes.service_unavailable:
+            return LxdUnavailable(self._host)
+        return LxdRefused(str(exc))
+
+
+def _client_of(endpoint: str) -> pylxd.Client:
+    session = get_session_for_url(endpoint)
+    # Else each request looks for proxies and a .netrc, which takes a quarter of its time.
+    session.trust_env = False
+    return pylxd.Client(endpoint=endpoint, session=session, timeout=(CONNECT_S, READ_S))
+
+
+@contextmanager
+def _logged(method: str, path: tuple[str, ...]) -> Iterator[None]:
+    began = time.monotonic()
+    said: dict[str, object] = {"method": method.upper(), "path": "/".join(path)}
+    try:
+        yield
+    except (FleetError, NotThere, Stale) as exc:
+        said["refused"] = str(exc) or type(exc).__name__
+        raise
+    finally:
+        said["took_ms"] = round((time.monotonic() - began) * 1000, 1)
+        log.log(logging.DEBUG if method == "get" else logging.INFO, "lxd asked", extra=said)
+
+
+class _Answer(msgspec.Struct, Generic[T]):
+    metadata: T

@@ -1,0 +1,250 @@
+"""The worker's LXD port on a real LXD or Incus."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from services.lxd_worker.adapters.init_process import init_of
+from services.lxd_worker.adapters.lxd.alterations import Alterations
+from services.lxd_worker.adapters.lxd.answers import About, FoundSnapshot, Full, State, Task
+from services.lxd_worker.adapters.lxd.api import READ_S, Api, NotThere
+from services.lxd_worker.domain.description import Described, instance_of, utc
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.domain.plan import Devices
+from services.lxd_worker.domain.seen import Seen
+from services.lxd_worker.domain.shape import shape_of
+from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.ports import LxdOperation, Reading, Server
+from shared.contracts.errors import InstanceNotFound, LxdRefused, LxdUnavailable
+from shared.contracts.instances import Instance
+from shared.contracts.worker_api import Snapshot
+from shared.platform.lxd_scope import LxdScope
+
+D = TypeVar("D", bound=Described)
+
+# The state that each step asks for; `delete` is a request of its own.
+_STATES: dict[Step, dict[str, object]] = {
+    Step.START: {"action": "start"},
+    Step.STOP: {"action": "stop"},
+    Step.FORCE_STOP: {"action": "stop", "force": True},
+    Step.RESTART: {"action": "restart"},
+    Step.FORCE_RESTART: {"action": "restart", "force": True},
+    Step.FREEZE: {"action": "freeze"},
+    Step.UNFREEZE: {"action": "unfreeze"},
+}
+_ASKS_GUEST = (Step.STOP, Step.RESTART)
+_PROBE_S = 5.0
+
+
+class LxdDaemon:
+    """One daemon. `host_memory` is what a memory limit in percent is a share of, in bytes."""
+
+    def __init__(self, api: Api, host: str, host_memory: int, scope: LxdScope) -> None:
+        self._scope = scope
+        self._api = api
+        self._alterations = Alterations(api, host_memory)
+        self._host = host
+        self._host_memory = host_memory
+        self._revisions = count(1)
+        self._pid = 0
+        self._reading = threading.Lock()
+
+    def server(self) -> Server:
+        """See `Lxd.server`."""
+        with self._only_reading():
+            about = self._api.get(About, answer_s=_PROBE_S).environment
+        self._scope.learn(about.server_name, clustered=about.server_clustered)
+        self._pid = about.server_pid
+        return Server(
+            fingerprint=about.certificate_fingerprint,
+            version=about.server_version,
+            kind=about.server,
+            name=about.server_name,
+        )
+
+    def instances(self) -> list[Instance]:
+        """See `Lxd.instances`."""
+        self._introduce()
+        params = {"recursion": 1, "all-projects": "true"}
+        with self._one_reading() as revision:
+            found = self._api.get(list[Described], "instances", params=params)
+        return [self._instance(one, revision) for one in found if self._is_ours(one)]
+
+    def instance(self, project: str, name: str) -> Reading:
+        """See `Lxd.instance`."""
+        with self._one_reading() as revision:
+            try:
+                found = self._api.get(Described, "instances", name, params={"project": project})
+            except NotThere:
+                return Reading(revision, None)
+        return Reading(revision, self._instance(found, revision) if self._is_ours(found) else None)
+
+    def look(self, project: str, name: str) -> Seen | None:
+        """See `Lxd.look`."""
+        seen = self.glance(project, name)
+        if seen is None or seen.stopped:
+            return seen
+        with self._only_reading():
+            try:
+                params = {"project": project}
+                state = self._api.get(State, "instances", name, "state", params=params)
+            except NotThere:
+                return None
+        return replace(seen, init=init_of(state.pid))
+
+    def glance(self, project: str, name: str) -> Seen | None:
+        """See `Lxd.glance`."""
+        found = self._one(Described, project, name)
+        return None if found is None else self._glimpsed(found)
+
+    def examine(self, project: str, name: str) -> Seen | None:
+        """See `Lxd.examine`."""
+        found = self._full(project, name)
+        if found is None:
+            return None
+        return replace(
+            self._glimpsed(found),
+            init=init_of(found.state.pid) if found.state else None,
+            snapshots=tuple(snapshot.name for snapshot in found.snapshots or ()),
+            memory_used=found.memory_used,
+            root_used=found.root_used,
+        )
+
+    def snapshots(self, project: str, name: str) -> list[Snapshot]:
+        """See `Lxd.snapshots`."""
+        found = self._full(project, name)
+        return [_snapshot(one) for one in (found and found.snapshots) or ()]
+
+    def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
+        """See `Lxd.devices_of`."""
+        found = self._full(project, name)
+        listed = (found and found.snapshots) or ()
+        return next((one.devices for one in listed if one.name == snapshot), {})
+
+    def ask(self, step: Step, entry: Entry) -> str:
+        """See `Lxd.ask`."""
+        name, params = entry.operation.instance, {"project": entry.operation.project}
+        try:
+            if step in self._alterations:
+                return self._alterations.ask(step, entry)
+            if step is Step.DELETE:
+                return self._api.delete(Task, "instances", name, params=params).id
+            body = _STATES[step] | _patience(step, entry.operation.arguments.stop_timeout_s)
+            return self._api.put(Task, "instances", name, "state", params=params, body=body).id
+        except NotThere:
+            raise InstanceNotFound(name) from None
+
+    def create(self, project: str, request: Mapping[str, object]) -> str:
+        """See `Lxd.create`."""
+        member = {"target": self._scope.member} if self._scope.member else {}
+        params = {"project": project} | member
+        return self._api.post(Task, "instances", params=params, body=request).id
+
+    def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:
+        """See `Lxd.wait`."""
+        seconds = math.ceil(timeout_s)
+        path = ("operations", lxd_operation, "wait")
+        with self._only_reading():
+            try:
+                answer_s = seconds + READ_S
+                task = self._api.get(Task, *path, params={"timeout": seconds}, answer_s=answer_s)
+            except NotThere:
+                return None
+        return task.progress
+
+    def cancel(self, lxd_operation: str) -> bool:
+        """See `Lxd.cancel`."""
+        try:
+            self._api.delete(Any, "operations", lxd_operation)
+        except (NotThere, LxdRefused):
+            return False
+        return True
+
+    def under_way(self, project: str, name: str) -> list[str]:
+        """See `Lxd.under_way`; what is seen after it is seen of the LXD that runs now."""
+        self.server()
+        with self._only_reading():
+            params = {"project": project, "recursion": 1}
+            tasks = self._api.get(dict[str, list[Task]], "operations", params=params)
+        return [
+            task.id
+            for group in tasks.values()
+            for task in group
+            if task.concerns(name) and task.progress.running
+        ]
+
+    def _introduce(self) -> None:
+        """Ask who LXD is, unless it has said so already."""
+        if self._pid == 0:
+            self.server()
+
+    def _full(self, project: str, name: str) -> Full | None:
+        return self._one(Full, project, name, recursion=1)
+
+    def _one(self, kind: type[D], project: str, name: str, **params: object) -> D | None:
+        self._introduce()
+        with self._only_reading():
+            try:
+                params = {"project": project, **params}
+                found = self._api.get(kind, "instances", name, params=params)
+            except NotThere:
+                return None
+        return found if self._is_ours(found) else None
+
+    def _is_ours(self, found: Described) -> bool:
+        return self._scope.covers(found.project, found.location)
+
+    def _glimpsed(self, found: Described) -> Seen:
+        quota_to_come = f"volatile.{found.root_disk}.apply_quota"
+        return Seen(
+            status=found.status,
+            uuid=found.uuid,
+            created_at=found.created_at,
+            last_used_at=found.last_used_at,
+            complete=found.complete,
+            name=found.name,
+            shape=shape_of(self._instance(found, revision=0)),
+            postponed=("disk",) if quota_to_come in found.expanded_config else (),
+            lxd=self._pid,
+        )
+
+    def _instance(self, described: Described, revision: int) -> Instance:
+        return instance_of(described, revision=revision, host_memory=self._host_memory)
+
+    @contextmanager
+    def _only_reading(self) -> Iterator[None]:
+        """An LXD that says no to a question is not well; it may answer later."""
+        try:
+            yield
+        except LxdRefused as exc:
+            raise LxdUnavailable(self._host) from exc
+
+    @contextmanager
+    def _one_reading(self) -> Iterator[int]:
+        """Yield the next revision; one reading at a time, else their order would say nothing."""
+        with self._reading, self._only_reading():
+            yield next(self._revisions)
+
+
+def _snapshot(found: FoundSnapshot) -> Snapshot:
+    """LXD says "never" as the year 1."""
+    expires_at = utc(found.expires_at) if found.expires_at else ""
+    return Snapshot(
+        name=found.name,
+        created_at=utc(found.created_at),
+        stateful=found.stateful,
+        size=found.size if found.size >= 0 else None,
+        expires_at="" if expires_at.startswith("0001-") else expires_at,
+    )
+
+
+def _patience(step: Step, timeout_s: float) -> dict[str, object]:
+    # LXD takes 0 for "by force", and whole seconds only.
+    return {"timeout": max(1, math.ceil(timeout_s))} if step in _ASKS_GUEST else {}

@@ -1,0 +1,44 @@
+"""LXD's own events, as they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pylxd import EventType
+from ws4py.exc import WebSocketException
+
+from services.lxd_worker.adapters.lxd.api import Api
+from services.lxd_worker.domain.lifecycle import LxdEvent
+from shared.contracts.errors import LxdUnavailable
+from shared.platform.lxd_events import all_projects, reader
+from shared.platform.lxd_scope import LxdScope
+
+
+class LxdEvents:
+    """LXD's lifecycle events, as far as they are about what is this host's."""
+
+    def __init__(self, api: Api, host: str, scope: LxdScope) -> None:
+        self._scope = scope
+        self._api = api
+        self._host = host
+
+    def listen(self, opened: Callable[[], None], heard: Callable[[LxdEvent], None]) -> None:
+        """Call `opened` when LXD has begun to tell, `heard` for each event, until LXD goes away.
+
+        Raises LxdUnavailable when it does not begin; returns when it ends. Neither function may
+        wait for anything.
+        """
+
+        def heard_here(event: LxdEvent) -> None:
+            if self._scope.covers(event.project, event.location):
+                heard(event)
+
+        with self._api.client() as client:
+            events = client.events(reader(LxdEvent, heard_here), {EventType.Lifecycle})
+            socket = all_projects(events)
+            try:
+                socket.connect()
+            except WebSocketException as exc:
+                raise LxdUnavailable(self._host) from exc
+            opened()
+            socket.run()

@@ -1,0 +1,138 @@
+"""The worker's `Offer` port on a real LXD or Incus: what it has for new instances."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+from urllib.parse import unquote
+
+from msgspec import Meta, Struct, field
+
+from services.lxd_worker.adapters.lxd.api import Api, NotThere
+from services.lxd_worker.domain.capacity import Machine
+from services.lxd_worker.domain.creation_devices import joinable
+from services.lxd_worker.domain.image_os import os_of
+from services.lxd_worker.domain.plan import Devices
+from shared.contracts.changes import ImageSource
+from shared.contracts.errors import LxdRefused, LxdUnavailable
+from shared.contracts.hosts import Image, Network
+
+T = TypeVar("T")
+
+# What an image says of itself is anybody's text; a message takes no more of it.
+_LONGEST = 255
+
+
+class LxdOffer:
+    """What one daemon has."""
+
+    def __init__(self, api: Api, host: str) -> None:
+        self._api = api
+        self._host = host
+        self._machine: Machine | None = None
+
+    def machine(self) -> Machine:
+        """See `Offer.machine`; asked once, for neither changes while the machine runs."""
+        if self._machine is None:
+            found = self._there(_Resources, "resources")
+            self._machine = Machine(cpu=found.cpu.total, memory=found.memory.total)
+        return self._machine
+
+    def default_devices(self, project: str) -> Devices:
+        """See `Offer.default_devices`."""
+        return self._there(_Profile, "profiles", "default", project=project).devices
+
+    def default_pool(self) -> str:
+        """See `Offer.default_pool`."""
+        return self._there(_Names, "storage-pools")[0].rpartition("/")[2]
+
+    def pool_size(self, pool: str) -> int:
+        """See `Offer.pool_size`."""
+        return self._there(_Space, "storage-pools", pool, "resources").space.total
+
+    def images(self) -> list[Image]:
+        """See `Offer.images`."""
+        return [one.image() for one in self._there(list[_Image], "images", recursion=1)]
+
+    def image(self, project: str, wanted: ImageSource) -> Image | None:
+        """See `Offer.image`."""
+        if wanted.alias:
+            alias = self._find(_Alias, "images", "aliases", wanted.alias, project=project)
+            return Image(fingerprint=alias.target, type=alias.type) if alias else None
+        found = self._find(_Image, "images", wanted.fingerprint, project=project)
+        return found.image() if found else None
+
+    def projects(self) -> list[str]:
+        """See `Offer.projects`."""
+        return [unquote(path.rpartition("/")[2]) for path in self._there(list[str], "projects")]
+
+    def networks(self) -> list[Network]:
+        """See `Offer.networks`."""
+        return list(filter(joinable, self._there(list[Network], "networks", recursion=1)))
+
+    def network(self, name: str) -> Network | None:
+        """See `Offer.network`."""
+        return self._find(Network, "networks", name)
+
+    def _there(self, kind: type[T], *path: str, **params: object) -> T:
+        found = self._find(kind, *path, **params)
+        if found is None:
+            raise LxdUnavailable(self._host)
+        return found
+
+    def _find(self, kind: type[T], *path: str, **params: object) -> T | None:
+        """An LXD that says no to a question is not well; it may answer later."""
+        try:
+            return self._api.get(kind, *path, params=params)
+        except NotThere:
+            return None
+        except LxdRefused as exc:
+            raise LxdUnavailable(self._host) from exc
+
+
+class _Total(Struct, frozen=True):
+    total: int = 0
+
+
+class _Resources(Struct, frozen=True):
+    cpu: _Total = field(default_factory=_Total)
+    memory: _Total = field(default_factory=_Total)
+
+
+class _Space(Struct, frozen=True):
+    space: _Total = field(default_factory=_Total)
+
+
+class _Profile(Struct, frozen=True):
+    devices: Devices = {}
+
+
+# An LXD without a storage pool cannot have instances.
+_Names = Annotated[list[str], Meta(min_length=1)]
+
+
+class _Alias(Struct, frozen=True):
+    """A name of an image; `target`, the image's fingerprint, is told of a name alone."""
+
+    name: str
+    target: str = ""
+    type: str = "container"
+
+
+class _Image(Struct, frozen=True):
+    fingerprint: str
+    aliases: tuple[_Alias, ...] = ()
+    type: str = "container"
+    architecture: str = ""
+    size: int = 0
+    properties: dict[str, str] = {}
+
+    def image(self) -> Image:
+        return Image(
+            fingerprint=self.fingerprint,
+            aliases=tuple(one.name for one in self.aliases),
+            type=self.type,
+            architecture=self.architecture,
+            os=os_of({f"image.{key}": text for key, text in self.properties.items()})[:_LONGEST],
+            description=self.properties.get("description", "")[:_LONGEST],
+            size=self.size,
+        )

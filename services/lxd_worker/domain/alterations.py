@@ -1,0 +1,118 @@
+"""The steps of operations that change what an instance is set to, its name and its snapshots."""
+
+from __future__ import annotations
+
+from services.lxd_worker.domain.seen import Seen
+from services.lxd_worker.domain.steps import Done, Failed, Move, Rule, Situation, Step, ended
+from shared.contracts.changes import Changes
+from shared.contracts.errors import (
+    FleetError,
+    InstanceNotRunning,
+    InstanceRunning,
+    InvalidInput,
+    LxdRefused,
+    SnapshotExists,
+    SnapshotNotFound,
+)
+from shared.contracts.operations import Kind
+
+
+def _update(situation: Situation, now: Seen) -> Move:
+    changes = situation.arguments.changes or Changes()
+    if error := _too_small(changes, now):
+        return Failed(error)
+    return Done(changed=False) if now.shape.fulfil(changes) else Step.UPDATE
+
+
+def _too_small(changes: Changes, now: Seen) -> FleetError | None:
+    """LXD takes any size; an instance whose disk is smaller than its data cannot write any more."""
+    if changes.disk is None or now.root_used is None or changes.disk >= now.root_used:
+        return None
+    return InvalidInput("disk", f"at least the {now.root_used} bytes that are in use")
+
+
+def _rename(situation: Situation, now: Seen) -> Move:
+    if now.name == situation.arguments.new_name:
+        shown = now.shape.display_name == situation.arguments.display_name
+        return Done(changed=False) if shown else Step.DESCRIBE
+    return Step.RENAME if now.stopped else Failed(InstanceRunning(situation.name))
+
+
+def _snapshot(situation: Situation, now: Seen) -> Move:
+    wanted = situation.arguments
+    if wanted.snapshot in now.snapshots:
+        return Failed(SnapshotExists(situation.name, wanted.snapshot))
+    if wanted.stateful and now.stopped:
+        return Failed(InstanceNotRunning(situation.name))
+    return Step.SNAPSHOT
+
+
+def _restore(situation: Situation, now: Seen) -> Move:
+    return Step.RESTORE if _has_snapshot(situation, now) else _no_snapshot(situation)
+
+
+def _delete_snapshot(situation: Situation, now: Seen) -> Move:
+    return Step.DELETE_SNAPSHOT if _has_snapshot(situation, now) else _no_snapshot(situation)
+
+
+def _after_update(situation: Situation, now: Seen) -> Move:
+    changes = situation.arguments.changes or Changes()
+    if situation.error is None:
+        return Done(changed=True, needs_restart=now.postponed)
+    if isinstance(situation.error, LxdRefused) and _starving(changes, situation.before):
+        return Failed(InvalidInput("memory", "more than is in use"))
+    return ended(situation, as_asked=now.shape.fulfil(changes))
+
+
+def _starving(changes: Changes, before: Seen | None) -> bool:
+    """Of this LXD says only that something failed."""
+    used = before.memory_used if before else None
+    return changes.memory is not None and used is not None and changes.memory < used
+
+
+def _after_rename(situation: Situation, _: Seen) -> Move:
+    """A note of name and ports is written anew even where the display name stays."""
+    if situation.last is Step.RENAME and not situation.error:
+        return Step.DESCRIBE
+    return ended(situation, as_asked=False)
+
+
+def _after_restore(situation: Situation, now: Seen) -> Move:
+    """LXD drops the description, and the display name is that of the snapshot's time."""
+    if situation.last is Step.RESTORE and not situation.error and situation.first:
+        was, is_now = situation.first.shape, now.shape
+        kept = (was.description, was.display_name) == (is_now.description, is_now.display_name)
+        return Done(changed=True) if kept else Step.DESCRIBE
+    return ended(situation, as_asked=False)
+
+
+def _after_snapshot(situation: Situation, _: Seen) -> Move:
+    return ended(situation, as_asked=False)
+
+
+def _after_delete_snapshot(situation: Situation, now: Seen) -> Move:
+    return ended(situation, as_asked=not _has_snapshot(situation, now))
+
+
+def _has_snapshot(situation: Situation, now: Seen) -> bool:
+    return situation.arguments.snapshot in now.snapshots
+
+
+def _no_snapshot(situation: Situation) -> Failed:
+    return Failed(SnapshotNotFound(situation.name, situation.arguments.snapshot))
+
+
+FIRST: dict[Kind, Rule] = {
+    Kind.UPDATE: _update,
+    Kind.RENAME: _rename,
+    Kind.SNAPSHOT: _snapshot,
+    Kind.RESTORE: _restore,
+    Kind.DELETE_SNAPSHOT: _delete_snapshot,
+}
+NEXT: dict[Kind, Rule] = {
+    Kind.UPDATE: _after_update,
+    Kind.RENAME: _after_rename,
+    Kind.SNAPSHOT: _after_snapshot,
+    Kind.RESTORE: _after_restore,
+    Kind.DELETE_SNAPSHOT: _after_delete_snapshot,
+}

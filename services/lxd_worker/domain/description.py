@@ -1,0 +1,130 @@
+"""From LXD's description of an instance to ours.
+
+`expanded_*` is what counts: the instance's own configuration over that of its profiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from services.lxd_worker.domain.image_os import os_of
+from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance, Proxy
+from shared.contracts.sizes import memory_limit, size_in_bytes
+
+# What we keep with an instance, among the settings that LXD leaves to its users.
+DISPLAY_NAME = "user.lxdfleet.name"
+LABEL = "user.lxdfleet.label."
+OPERATION = "user.lxdfleet.operation"
+
+# What LXD says of the last use of an instance that was never started, whatever its precision.
+_NEVER_USED = "1970-01-02"
+# LXD's notation of yes.
+_YES = ("true", "1", "yes", "on")
+# What LXD says of an instance's member where there is no cluster.
+_NO_MEMBER = "none"
+# Whoever may speak to LXD can write anything there, but a message's words are no longer.
+_LONGEST = 255
+
+
+class Described(Struct, frozen=True):
+    """What we read of an instance in LXD's answer; all else in it is ignored."""
+
+    name: str
+    status: str
+    type: str
+    architecture: str
+    created_at: str
+    last_used_at: str = ""
+    description: str = ""
+    project: str = DEFAULT_PROJECT
+    location: str = ""
+    profiles: tuple[str, ...] | None = ()
+    expanded_config: dict[str, str] = {}
+    expanded_devices: dict[str, dict[str, str]] = {}
+
+    @property
+    def uuid(self) -> str:
+        """What tells the instance from a namesake; empty until LXD gives it one."""
+        return self.expanded_config.get("volatile.uuid", "")
+
+    @property
+    def root_disk(self) -> str:
+        """The name of the device that holds the root file system; empty where there is none."""
+        roots = (name for name, device in self.expanded_devices.items() if is_root(device))
+        return next(roots, "")
+
+    @property
+    def complete(self) -> bool:
+        """Whether LXD has finished to make it: it leaves this mark then, until the first start."""
+        started = self.last_used_at > _NEVER_USED or self.status != "Stopped"
+        return started or "volatile.apply_template" in self.expanded_config
+
+
+def instance_of(described: Described, *, revision: int, host_memory: int) -> Instance:
+    """Return the instance as the fleet knows it."""
+    config = described.expanded_config
+    return Instance(
+        name=described.name,
+        uuid=described.uuid,
+        type=described.type,
+        status=described.status,
+        architecture=described.architecture,
+        created_at=utc(described.created_at),
+        project=described.project,
+        description=described.description,
+        user={key: config[f"user.{key}"] for key in USER_KEYS if f"user.{key}" in config},
+        proxies=_proxies(described.expanded_devices),
+        cpu_limit=config.get("limits.cpu", ""),
+        memory_limit=memory_limit(config.get("limits.memory", ""), host_memory),
+        root_size=size_in_bytes(_root(described).get("size", "")),
+        profiles=described.profiles or (),
+        revision=revision,
+        display_name=config.get(DISPLAY_NAME, "")[:_LONGEST],
+        labels=_labels(config),
+        operation_id=config.get(OPERATION, "")[:_LONGEST],
+        auto_start=config.get("boot.autostart", "").lower() in _YES,
+        os=os_of(config)[:_LONGEST],
+        networks=_networks(described.expanded_devices),
+        location="" if described.location == _NO_MEMBER else described.location,
+    )
+
+
+def utc(text: str) -> str:
+    """Return LXD's time, whatever its zone and precision, as RFC 3339 with `Z`."""
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _labels(config: dict[str, str]) -> dict[str, str]:
+    named = {key.removeprefix(LABEL): text for key, text in config.items() if key.startswith(LABEL)}
+    return dict(sorted(named.items()))
+
+
+def _networks(devices: dict[str, dict[str, str]]) -> tuple[str, ...]:
+    """Return what the NICs are joined to, in the order of the NICs' names, each once."""
+    joined = (
+        device.get("network") or device.get("parent", "")
+        for _, device in sorted(devices.items())
+        if device.get("type") == "nic"
+    )
+    return tuple(dict.fromkeys(filter(None, joined)))
+
+
+def _proxies(devices: dict[str, dict[str, str]]) -> tuple[Proxy, ...]:
+    return tuple(
+        Proxy(device=name, listen=device.get("listen", ""), connect=device.get("connect", ""))
+        for name, device in sorted(devices.items())
+        if device.get("type") == "proxy"
+    )
+
+
+def is_root(device: Mapping[str, str]) -> bool:
+    """Whether a device holds the root file system."""
+    return device.get("type") == "disk" and device.get("path") == "/"
+
+
+def _root(described: Described) -> dict[str, str]:
+    return described.expanded_devices.get(described.root_disk, {})

@@ -1,0 +1,186 @@
+"""What the journal holds of one operation, and the only ways in which it may change.
+
+A change that comes too late (the operation has ended, or is being cancelled) returns the entry as
+it is: the journal then writes nothing, and the caller sees by the state that it came too late.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.lxd_worker.domain.plan import Plan
+from services.lxd_worker.domain.seen import Seen
+from services.lxd_worker.domain.steps import Step
+from shared.contracts.errors import FleetError, OperationInProgress, rebuilt
+from shared.contracts.instances import Instance
+from shared.contracts.operations import Failure, Kind, Operation, State, Submission
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """An operation with what it takes to settle it after a crash.
+
+    `taken` are the steps begun, in order. Of the last one, `before` is what was seen before it and
+    `lxd_operation` LXD's id of it, empty until LXD answered with one; `first` is what was seen
+    before the first. `start_by` is Unix time. `plan` is what the host gives to the instance, and
+    `undone_for` why what a creation made is taken away again.
+    """
+
+    operation: Operation
+    start_by: float
+    timeout_s: float
+    taken: tuple[Step, ...] = ()
+    before: Seen | None = None
+    lxd_operation: str = ""
+    first: Seen | None = None
+    plan: Plan | None = None
+    undone_for: Failure | None = None
+
+    @property
+    def cause(self) -> FleetError | None:
+        """Why what was made is taken away again, as the error that it was."""
+        failure = self.undone_for
+        return rebuilt(failure.code, failure.values) if failure else None
+
+
+def accepted(submission: Submission, at: str, plan: Plan | None = None) -> Entry:
+    """Return the entry of a submission that was taken on; nothing has begun."""
+    operation = Operation(
+        operation_id=submission.operation_id,
+        host=submission.host,
+        kind=submission.kind,
+        project=submission.project,
+        instance=submission.instance,
+        uuid=submission.uuid,
+        principal=submission.principal,
+        arguments=submission.arguments,
+        state=State.ACCEPTED,
+        created_at=at,
+        accepted_at=at,
+        correlation_id=submission.correlation_id,
+    )
+    return Entry(
+        operation=operation,
+        start_by=float(submission.start_by),
+        timeout_s=submission.timeout_s,
+        plan=plan,
+    )
+
+
+def behind(entry: Entry, holder: Entry | None) -> Entry:
+    """Return the entry as it is accepted: behind a creation it waits, else the instance is free.
+
+    Raises OperationInProgress when anything else holds the instance.
+    """
+    if holder is None:
+        return entry
+    held_by, wanted = holder.operation, entry.operation
+    if held_by.kind is not Kind.CREATE or wanted.kind is Kind.CREATE:
+        raise OperationInProgress(wanted.instance, held_by.operation_id)
+    return _with(entry, waits_for=held_by.operation_id)
+
+
+def refuse_held(name: str, holder: Entry | None) -> None:
+    """Raise OperationInProgress when another operation holds the name that a rename gives."""
+    if holder:
+        raise OperationInProgress(name, holder.operation.operation_id)
+
+
+def unchanged(entry: Entry) -> Entry:
+    """Return the entry as it is: a way to read it."""
+    return entry
+
+
+def started(entry: Entry, at: str) -> Entry:
+    """Return the entry of an operation that somebody works on now."""
+    if entry.operation.state is not State.ACCEPTED:
+        return entry
+    return _with(entry, state=State.RUNNING, started_at=at)
+
+
+def begun(entry: Entry, step: Step, before: Seen | None, at: str) -> Entry:
+    """Return the entry with a step begun; LXD is asked only after this is in the journal."""
+    called_off = entry.operation.state is State.CANCELLING and entry.undone_for is None
+    if entry.operation.final or called_off:
+        return entry
+    first = entry.first if entry.taken else before
+    changed = replace(
+        entry, taken=(*entry.taken, step), before=before, lxd_operation="", first=first
+    )
+    return _with(started(changed, at), step=step.value)
+
+
+def handed_over(entry: Entry, lxd_operation: str) -> Entry:
+    """Return the entry with LXD's id of the present step."""
+    return replace(entry, lxd_operation=lxd_operation)
+
+
+def renamed(entry: Entry, name: str) -> Entry:
+    """Return the entry with the name that its instance has now."""
+    return _with(entry, instance=name)
+
+
+def progressed(entry: Entry, percent: int) -> Entry:
+    """Return the entry of an operation that LXD has got so far with; it never goes back."""
+    known = entry.operation.progress
+    return _with(entry, progress=percent) if known is None or percent > known else entry
+
+
+def undoing(entry: Entry, cause: FleetError) -> Entry:
+    """Return the entry of an operation that has failed and takes away what it made."""
+    return entry if entry.undone_for else replace(entry, undone_for=_failure(cause))
+
+
+def overdue(entry: Entry) -> Entry:
+    """Return the entry of an operation whose time is over and which goes on."""
+    return _with(entry, overdue=True)
+
+
+def cancelling(entry: Entry) -> Entry:
+    """Return the entry of an operation that LXD was told to cancel."""
+    if entry.operation.state is not State.RUNNING:
+        return entry
+    return _with(entry, state=State.CANCELLING)
+
+
+def ended(
+    entry: Entry,
+    state: State,
+    at: str,
+    *,
+    changed: bool = True,
+    error: FleetError | None = None,
+    after: Instance | None = None,
+    after_epoch: int = 0,
+    needs_restart: tuple[str, ...] = (),
+) -> Entry:
+    """Return the entry of an operation that is over; an end is never changed again."""
+    if entry.operation.final:
+        return entry
+    return _with(
+        entry,
+        state=state,
+        finished_at=at,
+        changed=changed,
+        failure=_failure(error),
+        after=after,
+        after_epoch=after_epoch if after else 0,
+        needs_restart=needs_restart,
+    )
+
+
+def withdrawn(entry: Entry, at: str, error: FleetError) -> Entry:
+    """Return the entry cancelled if nothing of it has begun, else as it is."""
+    if entry.operation.state is not State.ACCEPTED:
+        return entry
+    return ended(entry, State.CANCELLED, at, changed=False, error=error)
+
+
+def _failure(error: FleetError | None) -> Failure | None:
+    if error is None:
+        return None
+    return Failure(code=error.code, values=list(error.values), message=str(error))
+
+
+def _with(entry: Entry, **changes: object) -> Entry:
+    return replace(entry, operation=replace(entry.operation, **changes))

@@ -1,0 +1,127 @@
+"""The steps of operations that start, stop, freeze and delete an instance."""
+
+from __future__ import annotations
+
+from services.lxd_worker.domain.seen import Seen
+from services.lxd_worker.domain.steps import Done, Failed, Move, Rule, Situation, Step, ended
+from shared.contracts.errors import InstanceNotFrozen, InstanceNotRunning, InstanceRunning
+from shared.contracts.operations import Kind
+
+
+def _start(situation: Situation, now: Seen) -> Move:
+    if now.frozen:
+        return Failed(InstanceRunning(situation.name))
+    return Done(changed=False) if now.running else Step.START
+
+
+def _stop(situation: Situation, now: Seen) -> Move:
+    return Done(changed=False) if now.stopped else _ask_guest(Step.STOP, situation, now)
+
+
+def _restart(situation: Situation, now: Seen) -> Move:
+    if now.stopped:
+        return Failed(InstanceNotRunning(situation.name))
+    return _ask_guest(Step.RESTART, situation, now)
+
+
+def _freeze(situation: Situation, now: Seen) -> Move:
+    if now.stopped:
+        return Failed(InstanceNotRunning(situation.name))
+    return Done(changed=False) if now.frozen else Step.FREEZE
+
+
+def _unfreeze(situation: Situation, now: Seen) -> Move:
+    if now.stopped:
+        return Failed(InstanceNotFrozen(situation.name))
+    return Step.UNFREEZE if now.frozen else Done(changed=False)
+
+
+def _delete(situation: Situation, now: Seen) -> Move:
+    if now.stopped:
+        return Step.DELETE
+    if situation.arguments.force:
+        return Step.FORCE_STOP
+    return Failed(InstanceRunning(situation.name))
+
+
+_FORCED = {Step.STOP: Step.FORCE_STOP, Step.RESTART: Step.FORCE_RESTART}
+
+
+def _ask_guest(step: Step, situation: Situation, now: Seen) -> Step:
+    """Return the clean step, after `unfreeze` where the guest stands still, or the forced one."""
+    if situation.arguments.force:
+        return _FORCED[step]
+    if now.frozen:
+        return _FORCED[step] if Step.UNFREEZE in situation.taken else Step.UNFREEZE
+    return step
+
+
+def _after_start(situation: Situation, now: Seen) -> Move:
+    return ended(situation, as_asked=now.running)
+
+
+def _after_stop(situation: Situation, now: Seen) -> Move:
+    if now.stopped:
+        return Done(changed=True)
+    if situation.last is Step.UNFREEZE:
+        return _ask_guest(Step.STOP, situation, now)
+    if situation.last is Step.STOP and situation.error:
+        return Step.FORCE_STOP
+    return ended(situation, as_asked=False)
+
+
+def _after_restart(situation: Situation, now: Seen) -> Move:
+    if situation.last is Step.UNFREEZE:
+        return Step.START if now.stopped else _ask_guest(Step.RESTART, situation, now)
+    return _after_failed_restart(situation, now) if situation.error else Done(changed=True)
+
+
+def _after_failed_restart(situation: Situation, now: Seen) -> Move:
+    """The guest may have stopped, or rebooted, by itself when LXD had given up on it."""
+    if now.stopped and Step.START not in situation.taken:
+        return Step.START
+    if not now.stopped and situation.before and now.init != situation.before.init:
+        return Done(changed=True)
+    if situation.last is Step.RESTART:
+        return Step.FORCE_RESTART
+    return ended(situation, as_asked=False)
+
+
+def _after_freeze(situation: Situation, now: Seen) -> Move:
+    return ended(situation, as_asked=now.frozen)
+
+
+def _after_unfreeze(situation: Situation, now: Seen) -> Move:
+    return ended(situation, as_asked=now.active)
+
+
+def _after_delete(situation: Situation, now: Seen) -> Move:
+    if not now.stopped:
+        return Failed(situation.error or InstanceRunning(situation.name))
+    return Step.DELETE if situation.last is Step.FORCE_STOP else ended(situation, as_asked=False)
+
+
+FIRST: dict[Kind, Rule] = {
+    Kind.START: _start,
+    Kind.STOP: _stop,
+    Kind.RESTART: _restart,
+    Kind.FREEZE: _freeze,
+    Kind.UNFREEZE: _unfreeze,
+    Kind.DELETE: _delete,
+}
+NEXT: dict[Kind, Rule] = {
+    Kind.START: _after_start,
+    Kind.STOP: _after_stop,
+    Kind.RESTART: _after_restart,
+    Kind.FREEZE: _after_freeze,
+    Kind.UNFREEZE: _after_unfreeze,
+    Kind.DELETE: _after_delete,
+}
+
+# What stops is looked at again: it may have been ephemeral, or have come back.
+LAST: dict[Kind, tuple[Step, ...]] = {
+    Kind.START: (Step.START,),
+    Kind.RESTART: (Step.START, Step.RESTART, Step.FORCE_RESTART),
+    Kind.FREEZE: (Step.FREEZE,),
+    Kind.UNFREEZE: (Step.UNFREEZE,),
+}

@@ -1,0 +1,73 @@
+"""Which request is next.
+
+`next_move` looks at where the instance stands now, so a guest that stops by itself, or a colleague
+who was faster, is never asked to do what is done already.
+"""
+
+from __future__ import annotations
+
+from services.lxd_worker.domain import alterations, life
+from services.lxd_worker.domain.creation import next_creation_move, undone
+from services.lxd_worker.domain.steps import Done, Failed, Move, Situation, Step
+from shared.contracts.errors import (
+    Cancelled,
+    FleetError,
+    InstanceNotFound,
+    InstanceReplaced,
+    StepInterrupted,
+)
+from shared.contracts.operations import Kind
+
+_FIRST = {**life.FIRST, **alterations.FIRST}
+_NEXT = {**life.NEXT, **alterations.NEXT}
+_LAST = {**life.LAST, Kind.CREATE: (Step.START,)}
+
+
+def next_move(kind: Kind, situation: Situation) -> Move:
+    """Return the step to take now, or how the operation has ended.
+
+    No step is ever returned a second time for one operation.
+    """
+    if kind is Kind.CREATE:
+        return next_creation_move(situation)
+    if isinstance(situation.error, (Cancelled, StepInterrupted)):
+        return Failed(situation.error)
+    if situation.now is None:
+        return _gone(kind, situation)
+    if situation.last is None:
+        return _FIRST[kind](situation, situation.now)
+    return _NEXT[kind](situation, situation.now)
+
+
+def ends(kind: Kind, taken: tuple[Step, ...]) -> bool:
+    """Return whether the operation is done once LXD has done these steps, without another look."""
+    return bool(taken) and taken[-1] in _LAST.get(kind, ())
+
+
+def is_alteration(kind: Kind) -> bool:
+    """Return whether a kind changes what an instance is, not how it runs.
+
+    Its rules need to know more of the instance, and may refuse it beforehand.
+    """
+    return kind in alterations.FIRST
+
+
+def refusal(kind: Kind, situation: Situation) -> FleetError | None:
+    """Return why an operation is not even taken on: it would fail without having begun anything."""
+    if not is_alteration(kind):
+        return None
+    move = next_move(kind, situation)
+    return move.error if isinstance(move, Failed) else None
+
+
+def given_up(kind: Kind, situation: Situation, error: FleetError) -> Move:
+    """Return how an operation ends that takes no further step because of an error."""
+    return undone(situation, error) if kind is Kind.CREATE else Failed(error)
+
+
+def _gone(kind: Kind, situation: Situation) -> Move:
+    # An ephemeral instance is deleted by LXD when it stops.
+    if situation.taken and kind in (Kind.STOP, Kind.DELETE):
+        return Done(changed=True)
+    gone = InstanceReplaced if situation.replaced else InstanceNotFound
+    return Failed(gone(situation.name))

@@ -1,0 +1,86 @@
+"""What was seen of an instance at one moment: enough to tell later what has happened to it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from services.lxd_worker.domain.shape import Shape
+from shared.contracts.errors import InstanceNotFound, InstanceReplaced
+
+
+class Init(Struct, frozen=True):
+    """An instance's first process on the host; pids come again, a pid with its start time never.
+
+    `started` is in the kernel's clock ticks since boot.
+    """
+
+    pid: int
+    started: int
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """One look at an instance. `init` is None when it has none or it could not be read.
+
+    `created_at` and `last_used_at` (LXD renews it at every start) are LXD's own texts. `complete`:
+    LXD has finished to make it. `snapshots` are the names of its snapshots, `memory_used` and
+    `root_used` the bytes in its memory and on its root disk, None where LXD does not tell.
+    `postponed` are the changes that LXD makes at the next start. `lxd` is the process id of the LXD
+    that was asked: another one has not finished what this one had begun.
+    """
+
+    status: str
+    uuid: str
+    created_at: str
+    last_used_at: str
+    init: Init | None = None
+    complete: bool = True
+    name: str = ""
+    shape: Shape = Shape()
+    snapshots: tuple[str, ...] = ()
+    memory_used: int | None = None
+    root_used: int | None = None
+    postponed: tuple[str, ...] = ()
+    lxd: int = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no process of it runs."""
+        return self.status == "Stopped"
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs; a virtual machine is `Ready` once its guest has said so."""
+        return self.status in ("Running", "Ready")
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its processes stand still."""
+        return self.status == "Frozen"
+
+    @property
+    def active(self) -> bool:
+        """Whether it is neither stopped nor frozen: running, changing, or in error."""
+        return not (self.stopped or self.frozen)
+
+
+def meant(seen: Seen | None, name: str, uuid: str) -> Seen:
+    """Return what was seen if it is the instance that a call means.
+
+    Raises InstanceNotFound, and InstanceReplaced for a re-created namesake.
+    """
+    if seen is None:
+        raise InstanceNotFound(name)
+    if not is_meant(seen, uuid, None):
+        raise InstanceReplaced(name)
+    return seen
+
+
+def is_meant(seen: Seen, uuid: str, earlier: Seen | None) -> bool:
+    """Return whether this is the instance that an operation meant, and no re-created namesake.
+
+    LXD gives an instance without a uuid one when it starts; `earlier`, a look before that, knows
+    it by its birth.
+    """
+    if uuid:
+        return seen.uuid == uuid
+    return seen.created_at == earlier.created_at if earlier else not seen.uuid

@@ -1,0 +1,101 @@
+"""The requests that operations are made of, and what is known when the next one is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.lxd_worker.domain.seen import Seen
+from shared.contracts.errors import FleetError
+from shared.contracts.operations import Arguments
+
+
+class Step(StrEnum):
+    """One request to LXD.
+
+    `STOP` and `RESTART` ask the guest, `FORCE_...` do not. `DESCRIBE` writes the display name and
+    the description.
+    """
+
+    START = "start"
+    STOP = "stop"
+    FORCE_STOP = "force-stop"
+    RESTART = "restart"
+    FORCE_RESTART = "force-restart"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+    DELETE = "delete"
+    CREATE = "create"
+    UPDATE = "update"
+    RENAME = "rename"
+    DESCRIBE = "describe"
+    SNAPSHOT = "snapshot"
+    RESTORE = "restore"
+    DELETE_SNAPSHOT = "delete-snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The instance is as it was asked to be; `changed` is False when it already was.
+
+    `needs_restart` are the fields that count from its next start.
+    """
+
+    changed: bool
+    needs_restart: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The operation cannot go on."""
+
+    error: FleetError
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """The operation has failed because of `cause`; this step takes away what it made."""
+
+    step: Step
+    cause: FleetError
+
+
+Move = Step | Done | Failed | Undo
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Where an operation stands between two steps.
+
+    `taken` are the steps so far and `error` is why the last of them failed (None: LXD did it).
+    `first` is what was seen before all of them, `before` what was seen before the last, `now` what
+    is seen after it (None: it is gone, or `replaced` by a namesake). `cause` is why what was made
+    is taken away again.
+    """
+
+    name: str
+    arguments: Arguments
+    now: Seen | None
+    replaced: bool = False
+    taken: tuple[Step, ...] = ()
+    error: FleetError | None = None
+    before: Seen | None = None
+    first: Seen | None = None
+    cause: FleetError | None = None
+
+    @property
+    def last(self) -> Step | None:
+        """The step taken last."""
+        return self.taken[-1] if self.taken else None
+
+
+# What is next, by where the instance stands now.
+Rule = Callable[[Situation, Seen], Move]
+
+
+def ended(situation: Situation, *, as_asked: bool) -> Move:
+    """Return LXD's word on the last step; where it refused what somebody else did, it is done."""
+    if situation.error is None:
+        return Done(changed=True)
+    return Done(changed=False) if as_asked else Failed(situation.error)

@@ -1,0 +1,95 @@
+"""From the changes that are wanted to the whole description that LXD takes.
+
+LXD is given all that can be written of an instance, not only what changes: then it tells of the
+request as of any other that it has taken on, and devices can be removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from services.lxd_worker.domain.creation_request import nat_description
+from services.lxd_worker.domain.description import DISPLAY_NAME, LABEL, OPERATION, Described
+from services.lxd_worker.domain.forwards import devices_after
+from services.lxd_worker.domain.plan import Devices
+from shared.contracts.changes import Changes
+from shared.contracts.instances import NO_PASSWORD
+
+_NAT = re.compile(r"\S+ \d+ (\S+)( \d+ \d+)?")
+
+
+class Editable(Described, frozen=True, kw_only=True):
+    """An instance with what is set on it alone, without its profiles."""
+
+    config: dict[str, str]
+    devices: Devices
+    ephemeral: bool
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What shall be different; None: leave it as it is. `proxies` are the devices of `forwards`."""
+
+    changes: Changes = Changes()
+    display_name: str | None = None
+    proxies: Devices = {}
+
+
+def written(found: Editable, wanted: Wanted) -> dict[str, object]:
+    """Return the instance as it shall be."""
+    changes = wanted.changes
+    devices = _devices(found, wanted)
+    return {
+        "architecture": found.architecture,
+        "config": {**_config(found.config, wanted), **_nat(found, devices)},
+        "devices": devices,
+        "ephemeral": found.ephemeral,
+        "profiles": list(found.profiles or ()),
+        "description": found.description if changes.description is None else changes.description,
+    }
+
+
+def _config(config: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
+    changes = wanted.changes
+    kept = {
+        key: text
+        for key, text in config.items()
+        if changes.labels is None or not key.startswith(LABEL)
+    }
+    labels = {f"{LABEL}{key}": text for key, text in (changes.labels or {}).items()}
+    settings = {
+        "limits.cpu": changes.cpu,
+        "limits.memory": changes.memory,
+        "boot.autostart": changes.auto_start,
+        DISPLAY_NAME: wanted.display_name,
+    }
+    set_anew = {key: _text(value) for key, value in settings.items() if value is not None}
+    return {key: text for key, text in (kept | labels | set_anew).items() if text}
+
+
+def _text(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _devices(found: Editable, wanted: Wanted) -> Devices:
+    devices = dict(found.devices)
+    if wanted.changes.disk is not None:
+        # A root disk that comes from a profile must be given as a whole.
+        root = found.expanded_devices.get(found.root_disk, {})
+        devices[found.root_disk] = {**root, "size": str(wanted.changes.disk)}
+    if wanted.changes.forwards is not None:
+        devices = devices_after(devices, wanted.proxies)
+    return devices
+
+
+def _nat(found: Editable, devices: Devices) -> dict[str, str]:
+    """Return what a creation wrote down of name, ports and password, as it is now."""
+    noted = _NAT.fullmatch(found.config.get("user.description", ""))
+    if noted is None or OPERATION not in found.config:
+        return {}
+    password = "" if noted[1] == NO_PASSWORD else noted[1]
+    text = nat_description(found.name, devices, password)
+    kept = {"user.root_password": password} if password and not text else {}
+    return {"user.description": text} | kept

@@ -1,0 +1,1 @@
+"""What the worker does, one function or class for each message and duty."""

@@ -1,0 +1,66 @@
+"""Keeping an operation going until it has ended, whatever is away meanwhile.
+
+There is one way through for an operation that was just accepted and for one found in the journal
+after a crash: read the journal, settle what was begun, go on. So an LXD or a journal that is away
+for a while is survived just like a death of this process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.handlers.kept import Tools
+from services.lxd_worker.handlers.run import Run
+from shared.contracts.errors import DatabaseUnavailable, OutcomeUnknown, TemporaryError
+from shared.contracts.operations import Operation, State
+from shared.platform.logs import correlation_id
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+
+
+def carry_out(entry: Entry, tools: Tools) -> Operation:
+    """Return the operation when it has ended."""
+    correlation_id.set(entry.operation.correlation_id)
+    run = Run(tools, entry)
+    try:
+        _until_ended(run)
+    except Exception:
+        # Not ending it would lock the instance for ever.
+        log.exception("operation broke", extra={"operation": entry.operation.operation_id})
+        run.finish(State.UNKNOWN, error=OutcomeUnknown(tools.host))
+    finally:
+        tools.secrets.pop(entry.operation.operation_id, None)
+    return run.operation
+
+
+def carry_out_chain(entry: Entry, tools: Tools) -> Iterator[Operation]:
+    """Carry out an operation, then those that have waited for its end; yield each at its end."""
+    following: Entry | None = entry
+    while following:
+        ended = carry_out(following, tools)
+        yield ended
+        following = _follower(ended, tools)
+
+
+def _follower(ended: Operation, tools: Tools) -> Entry | None:
+    while True:
+        try:
+            return tools.journal.follower(ended)
+        except DatabaseUnavailable:
+            tools.clock.sleep(RETRY_S)
+
+
+def _until_ended(run: Run) -> None:
+    while True:
+        try:
+            run.drive()
+        except TemporaryError as exc:
+            waits = {"operation": run.operation.operation_id, "error": str(exc)}
+            log.warning("operation waits", extra=waits)
+            run.tools.clock.sleep(RETRY_S)
+        else:
+            return

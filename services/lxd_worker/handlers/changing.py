@@ -1,0 +1,90 @@
+"""Changes that take something of the host: what they get is decided before they are taken on."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from services.lxd_worker.domain.allotted import Allotted
+from services.lxd_worker.domain.capacity import cpus, refuse_beyond
+from services.lxd_worker.domain.creation_order import CONTAINER
+from services.lxd_worker.domain.forwards import forwards_in
+from services.lxd_worker.domain.nat_pool import Ports, forwarded, held
+from services.lxd_worker.domain.plan import Plan
+from services.lxd_worker.handlers.creating import Admission
+from shared.contracts.changes import Changes, Forward
+from shared.contracts.errors import InvalidInput, PortInUse
+from shared.contracts.forwards import is_ours
+from shared.contracts.hosts import Capacity
+from shared.contracts.instances import Instance
+from shared.contracts.operations import Submission
+
+
+def planned_update(
+    admission: Admission, submission: Submission, instance: Instance, arrived: float
+) -> tuple[Submission, Plan | None]:
+    """Return the order with the ports that the host chose, and what it gives to the instance.
+
+    The order came at `arrived`, and its caller holds the ledger's lock. Raises
+    InsufficientResources, PortInUse and InvalidInput.
+    """
+    changes = submission.arguments.changes or Changes()
+    growth = _growth(changes, instance)
+    if changes.forwards is None and growth == Capacity(cpu=0, memory=0, disk=0):
+        return submission, None
+    allotted = admission.ledger.allotted(arrived)
+    _refuse_growth(admission, submission.project, allotted, growth)
+    if changes.forwards is None:
+        return submission, None
+    plan = _ports(admission, allotted, instance, changes.forwards)
+    chosen = replace(changes, forwards=forwards_in(plan.devices))
+    return replace(submission, arguments=replace(submission.arguments, changes=chosen)), plan
+
+
+def planned_restore(
+    admission: Admission, submission: Submission, instance: Instance, arrived: float
+) -> Plan | None:
+    """Return the ports that the instance gets back with a snapshot; else as `planned_update`.
+
+    LXD would restore it, and find only then that it cannot start. Raises PortInUse.
+    """
+    wanted = submission.arguments.snapshot
+    devices = admission.ledger.lxd.devices_of(submission.project, submission.instance, wanted)
+    proxies = {name: device for name, device in devices.items() if device["type"] == "proxy"}
+    if not proxies:
+        return None
+    held_here = held(proxy.listen for proxy in instance.proxies)
+    back = held(device.get("listen", "") for device in proxies.values()) - held_here
+    if taken := sorted(back & admission.taken(admission.ledger.allotted(arrived))):
+        raise PortInUse(admission.host, str(taken[0][1]))
+    return Plan(source={}, devices=proxies)
+
+
+def _growth(changes: Changes, instance: Instance) -> Capacity:
+    """Return how much more than now is wanted."""
+    return Capacity(
+        cpu=max(0, (changes.cpu or 0) - cpus(instance.cpu_limit)),
+        memory=max(0, (changes.memory or 0) - (instance.memory_limit or 0)),
+        disk=max(0, (changes.disk or 0) - (instance.root_size or 0)),
+    )
+
+
+def _refuse_growth(
+    admission: Admission, project: str, allotted: Allotted, growth: Capacity
+) -> None:
+    capacity = admission.capacity(admission.offer.default_devices(project))
+    refuse_beyond(admission.host, capacity, allotted.capacity(), growth)
+
+
+def _ports(
+    admission: Admission, allotted: Allotted, instance: Instance, forwards: tuple[Forward, ...]
+) -> Plan:
+    # LXD forwards to a virtual machine by NAT rules only, which take an address that is fixed.
+    if forwards and instance.type != CONTAINER:
+        raise InvalidInput("forwards", "for containers only")
+    taken = admission.taken(allotted)
+    devices = forwarded(admission.pool, forwards, taken=taken, own=_own(instance))
+    return Plan(source={}, devices=devices)
+
+
+def _own(instance: Instance) -> Ports:
+    return held(proxy.listen for proxy in instance.proxies if is_ours(proxy.device))

@@ -1,0 +1,151 @@
+"""Opens terminals for viewers far away, and carries the bytes both ways until one side ends."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from services.lxd_worker.domain.checks import check_name
+from services.lxd_worker.domain.seen import meant
+from services.lxd_worker.ports import Beside, Clock, Lxd, OpenStream, Stream, Terminal, Terminals
+from shared.contracts.consoles import ConsoleType, OpenConsole
+from shared.contracts.errors import (
+    ConsoleInUse,
+    FleetError,
+    InstanceNotRunning,
+    TooManyConsoles,
+)
+from shared.contracts.streams import Resize
+from shared.platform.lxd_scope import LxdScope
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Relay:
+    """Carries bytes between a terminal and a stream, and counts them."""
+
+    terminal: Terminal
+    stream: Stream
+    typed: int = 0
+    shown: int = 0
+
+    def run(self, beside: Beside) -> str:
+        """Carry until either side ends, then close both; return why it ended."""
+        typing = beside(self._type)
+        try:
+            self._show()
+        except FleetError as exc:
+            self.stream.call_off(exc)
+            return exc.code
+        else:
+            return "ended"
+        finally:
+            self.terminal.hang_up()
+            self.stream.close()
+            typing.wait()
+            self.terminal.close()
+
+    def _show(self) -> None:
+        for data in self.terminal:
+            self.stream.send(data)
+            self.shown += len(data)
+        self.terminal.hang_up()
+        self.stream.end(self.terminal.exit_status())
+
+    def _type(self) -> None:
+        try:
+            for frame in self.stream:
+                self._hand_over(frame)
+        except (FleetError, OSError) as exc:
+            log.debug("nothing more is typed", extra={"reason": str(exc)})
+        finally:
+            # Whoever only shows would not notice that its viewer has gone.
+            self.terminal.hang_up()
+
+    def _hand_over(self, frame: bytes | Resize) -> None:
+        if isinstance(frame, Resize):
+            self.terminal.resize(frame)
+        else:
+            self.terminal.write(frame)
+            self.typed += len(frame)
+
+
+@dataclass(frozen=True, slots=True)
+class Consoles:
+    """The consoles that are open on this host, `most` at a time."""
+
+    host: str
+    lxd: Lxd
+    terminals: Terminals
+    open_stream: OpenStream
+    clock: Clock
+    beside: Beside
+    most: int
+    scope: LxdScope
+    taken: dict[str, OpenConsole] = field(default_factory=dict)
+
+    def open(self, request: OpenConsole) -> None:
+        """Open one; errors as `LxdWorker.open_console` lists them."""
+        self._take(request)
+        try:
+            self._check(request)
+            relay = self._connect(request)
+        except BaseException:
+            del self.taken[request.stream]
+            raise
+        self.beside(lambda: self._serve(request, relay))
+
+    def _take(self, request: OpenConsole) -> None:
+        """Keep a place, before anything that others could overtake."""
+        if len(self.taken) >= self.most:
+            raise TooManyConsoles(self.host, str(self.most))
+        if request.type is ConsoleType.CONSOLE and any(
+            _same_console(request, other) for other in self.taken.values()
+        ):
+            raise ConsoleInUse(request.name)
+        self.taken[request.stream] = request
+
+    def _check(self, request: OpenConsole) -> None:
+        check_name(request.name)
+        served = self.scope.serves(request.project)
+        seen = self.lxd.glance(request.project, request.name) if served else None
+        if not meant(seen, request.name, request.uuid).running:
+            raise InstanceNotRunning(request.name)
+
+    def _connect(self, request: OpenConsole) -> Relay:
+        terminal = self.terminals.open(request)
+        try:
+            return Relay(terminal, self.open_stream(request.stream, terminal.hang_up))
+        except FleetError:
+            terminal.hang_up()
+            terminal.close()
+            raise
+
+    def _serve(self, request: OpenConsole, relay: Relay) -> None:
+        said = _audit(request)
+        log.info("console opened", extra=said)
+        began = self.clock.monotonic()
+        try:
+            said["reason"] = relay.run(self.beside)
+        finally:
+            took_s = round(self.clock.monotonic() - began, 1)
+            counts = {"took_s": took_s, "typed": relay.typed, "shown": relay.shown}
+            log.info("console closed", extra=said | counts)
+            del self.taken[request.stream]
+
+
+def _same_console(one: OpenConsole, other: OpenConsole) -> bool:
+    return (one.type, one.project, one.name) == (other.type, other.project, other.name)
+
+
+def _audit(request: OpenConsole) -> dict[str, object]:
+    """Return who sits where; never what is typed or shown."""
+    return {
+        "principal": request.principal,
+        "address": request.address,
+        "project": request.project,
+        "instance": request.name,
+        "type": request.type.value,
+        "stream": request.stream,
+    }

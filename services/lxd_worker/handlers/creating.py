@@ -1,0 +1,135 @@
+"""A new instance: what it is given is decided before it is taken on, and LXD is asked once.
+
+LXD finds out only in the middle of its work, if at all, that something cannot be had: it checks no
+capacity, and takes seconds to see that a port is in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.lxd_worker.domain import creation_devices, nat_pool
+from services.lxd_worker.domain.allotted import Allotted
+from services.lxd_worker.domain.capacity import Overcommit, offered, refuse_beyond, share
+from services.lxd_worker.domain.creation_order import checked
+from services.lxd_worker.domain.creation_request import request
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.domain.images import Remotes, local_source, remote_source
+from services.lxd_worker.domain.nat_pool import NatPool, Ports
+from services.lxd_worker.domain.plan import Devices, Plan
+from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.handlers.ledger import Ledger
+from services.lxd_worker.ports import Lxd, Offer
+from shared.contracts.changes import NewInstance
+from shared.contracts.errors import InstanceExists, InvalidInput, StepInterrupted
+from shared.contracts.hosts import Capacity
+from shared.contracts.operations import Submission
+
+# What only memory holds of the operations that LXD has not been asked for yet, by their ids.
+Secrets = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What the host has of all that an order wants, but for what others may want as well.
+
+    `root` is the name and the settings of the root disk, `capacity` what may be promised in all.
+    """
+
+    wanted: NewInstance
+    source: dict[str, str]
+    root: tuple[str, dict[str, str]]
+    nic: Devices
+    capacity: Capacity
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Decides whether the host takes another instance, and what it gives to it.
+
+    `in_use` returns the ports of the host that nothing else can listen on.
+    """
+
+    host: str
+    offer: Offer
+    ledger: Ledger
+    pool: NatPool
+    overcommit: Overcommit
+    remotes: Remotes
+    in_use: Callable[[], Ports]
+
+    def look_into(self, submission: Submission) -> Offered:
+        """Return what there is for an order; raises ImageNotFound and InvalidInput."""
+        wanted = checked(submission)
+        profile = self.offer.default_devices(submission.project)
+        return Offered(
+            wanted=wanted,
+            source=self._source(submission.project, wanted),
+            root=creation_devices.root(profile),
+            nic=self._nic(profile, wanted.network),
+            capacity=self.capacity(profile),
+        )
+
+    def plan(self, submission: Submission, offered: Offered, allotted: Allotted) -> Plan:
+        """Return what the new instance is given; the caller holds the ledger's lock.
+
+        Raises InstanceExists, InsufficientResources and InvalidInput.
+        """
+        wanted = offered.wanted
+        if allotted.has(submission.project, submission.instance):
+            raise InstanceExists(submission.instance)
+        refuse_beyond(self.host, offered.capacity, allotted.capacity(), share(wanted))
+        name, root = offered.root
+        disk = root | {"pool": self._pool(root), "size": str(wanted.disk)}
+        return Plan(
+            source=offered.source,
+            devices={name: disk} | offered.nic | self._proxies(wanted, allotted),
+            secret=bool(submission.secrets),
+        )
+
+    def capacity(self, profile: Devices) -> Capacity:
+        """Return what may be promised in all to instances with this profile's root disk."""
+        _, root = creation_devices.root(profile)
+        size = self.offer.pool_size(self._pool(root))
+        return offered(self.offer.machine(), size, self.overcommit)
+
+    def taken(self, allotted: Allotted) -> Ports:
+        """Return the ports of the host that cannot be given out."""
+        return allotted.ports() | self.in_use()
+
+    def _pool(self, root: dict[str, str]) -> str:
+        return root.get("pool") or self.offer.default_pool()
+
+    def _source(self, project: str, wanted: NewInstance) -> dict[str, str]:
+        if wanted.image.remote:
+            return remote_source(wanted.image, self.remotes)
+        return local_source(wanted, self.offer.image(project, wanted.image))
+
+    def _nic(self, profile: Devices, name: str) -> Devices:
+        if not name:
+            return {}
+        network = self.offer.network(name)
+        if network is None or not creation_devices.joinable(network):
+            there = ", ".join(one.name for one in self.offer.networks())
+            raise InvalidInput("network", f"one of: {there}")
+        return creation_devices.nic(profile, network)
+
+    def _proxies(self, wanted: NewInstance, allotted: Allotted) -> Devices:
+        if not (wanted.ssh or wanted.ports):
+            return {}
+        taken = self.taken(allotted)
+        return nat_pool.given(self.pool, ssh=wanted.ssh, ports=wanted.ports, taken=taken)
+
+
+def ask_to_create(entry: Entry, lxd: Lxd, secrets: Secrets) -> str:
+    """Ask LXD for the instance of an entry and return LXD's id of that; errors as `Lxd.ask`.
+
+    Raises StepInterrupted when the secrets that it takes went with an earlier run of this worker.
+    """
+    wanted, plan = entry.operation.arguments.create, entry.plan
+    kept = secrets.pop(entry.operation.operation_id, {})
+    if wanted is None or plan is None or (plan.secret and not kept):
+        raise StepInterrupted(Step.CREATE.value)
+    body = request(entry.operation, wanted, plan, kept)
+    return lxd.create(entry.operation.project, body)

@@ -1,0 +1,112 @@
+"""Telling the fleet what this LXD holds, in one numbered row of events.
+
+Wishes are collected and then fulfilled one by one in a single thread, so that the order on the wire
+is the order of the numbers. Several events of one instance that arrive together become one reading.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from services.lxd_worker.domain.lifecycle import LxdEvent, Touched, touched, touches_many
+from services.lxd_worker.ports import Clock, Lxd, Publish, Ring
+from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
+from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
+
+log = logging.getLogger(__name__)
+
+
+class InventoryReport:
+    """Numbers and sends inventories and changes.
+
+    What cannot be sent is dropped; the gap in the numbers, and the inventory that follows every
+    reconnection, make up for it.
+    """
+
+    def __init__(self, epoch: int, lxd: Lxd, publish: Publish, clock: Clock, wanted: Ring) -> None:
+        self._epoch = epoch
+        self._lxd = lxd
+        self._publish = publish
+        self._clock = clock
+        self._wanted = wanted
+        self._everything = False
+        self._touched: dict[tuple[str, str], Touched] = {}
+        self._sequence = 0
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last event that was sent or lost."""
+        return self._sequence
+
+    def want_everything(self) -> None:
+        """Have the whole inventory sent soon."""
+        self._everything = True
+        self._wanted()
+
+    def heard(self, event: LxdEvent) -> None:
+        """Have sent soon what an event of LXD's may have changed."""
+        if touches_many(event):
+            self.want_everything()
+        for one in touched(event):
+            self._touched[one.project, one.name] = one
+            self._wanted()
+
+    def fulfil(self) -> None:
+        """Send what was asked for until nothing is left to send."""
+        while self._everything or self._touched:
+            try:
+                self._send_next()
+            except (LxdUnavailable, BrokerUnavailable) as exc:
+                log.warning("inventory not reported", extra={"error": str(exc)})
+
+    def _send_next(self) -> None:
+        # What is touched after the inventory is read must be looked at again: hence this order.
+        if self._everything:
+            self._everything = False
+            self._touched.clear()
+            self._send_inventory()
+        else:
+            self._send_change(self._touched.pop(next(iter(self._touched))))
+
+    def _send_inventory(self) -> None:
+        instances = self._lxd.instances()
+        self._send(
+            Inventory(
+                epoch=self._epoch,
+                sequence=self._sequence + 1,
+                at=self._clock.now(),
+                instances=instances,
+            )
+        )
+
+    def _send_change(self, change: Touched) -> None:
+        reading = self._lxd.instance(change.project, change.name)
+        number = self._sequence + 1
+        now = self._clock.now()
+        event: Event
+        if reading.instance is None:
+            event = InstanceRemoved(
+                epoch=self._epoch,
+                sequence=number,
+                at=now,
+                action=change.action,
+                name=change.name,
+                project=change.project,
+                revision=reading.revision,
+            )
+        else:
+            event = InstanceChanged(
+                epoch=self._epoch,
+                sequence=number,
+                at=now,
+                action=change.action,
+                instance=reading.instance,
+            )
+        self._send(event)
+
+    def _send(self, event: Event) -> None:
+        try:
+            self._publish(event)
+        finally:
+            # Only now: a heartbeat must not name an event that is not on the wire yet.
+            self._sequence += 1

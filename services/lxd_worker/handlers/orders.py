@@ -1,0 +1,203 @@
+"""The gateways' calls: take an operation on, say what became of one, call one off."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.lxd_worker.domain import entry as entries
+from services.lxd_worker.domain.checks import check_arguments, check_name
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.domain.moves import is_alteration, refusal
+from services.lxd_worker.domain.plan import Plan
+from services.lxd_worker.domain.seen import Seen, meant
+from services.lxd_worker.domain.steps import Situation
+from services.lxd_worker.handlers.changing import planned_restore, planned_update
+from services.lxd_worker.handlers.creating import Admission, Offered, Secrets
+from services.lxd_worker.ports import Clock, Journal, Lxd, Ring
+from shared.contracts.errors import (
+    Cancelled,
+    FleetError,
+    InstanceChangedSince,
+    InstanceExists,
+    InstanceReplaced,
+    InvalidInput,
+    OperationExpired,
+    OperationInProgress,
+    OperationNotCancellable,
+)
+from shared.contracts.instances import etag
+from shared.contracts.operations import Kind, Operation, State, Submission
+from shared.contracts.worker_api import OperationPage
+from shared.platform.lxd_scope import LxdScope
+
+log = logging.getLogger(__name__)
+
+_MOST_AT_ONCE = 1000
+_TAKES_SOMETHING = (Kind.CREATE, Kind.UPDATE, Kind.RESTORE)
+_LONGEST_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Answers the gateways. `carry_out` starts work on an operation and returns at once."""
+
+    host: str
+    journal: Journal
+    lxd: Lxd
+    clock: Clock
+    carry_out: Callable[[Entry], None]
+    changed: Ring
+    most_unfinished: int
+    admission: Admission
+    secrets: Secrets
+    scope: LxdScope
+
+    def submit(self, submission: Submission) -> Operation:
+        """Take an operation on and return it as journalled; the same id again changes nothing.
+
+        Errors as `LxdWorker.submit` lists them, and InvalidInput for an order that no gateway of
+        this release makes.
+        """
+        if known := self.journal.find(submission.operation_id):
+            return known.operation
+        self._check(submission)
+        if submission.kind is not Kind.CREATE:
+            self._check_target(submission)
+        if submission.kind not in _TAKES_SOMETHING:
+            return self._take_on(submission)
+        return self._allot(submission)
+
+    def resolve(self, operation_id: str) -> Operation | None:
+        """Return the operation, or None: it never came, and from now on it never can."""
+        entry = self.journal.resolve(operation_id, self.clock.unix())
+        return entry.operation if entry else None
+
+    def cancel(self, operation_id: str) -> Operation:
+        """Call an operation off: at once if it has not begun, else if LXD can cancel its step."""
+        entry = self.journal.advance(
+            operation_id, lambda entry: entries.withdrawn(entry, self.clock.now(), Cancelled())
+        )
+        if entry.operation.state is not State.CANCELLED:
+            entry = self._interrupt(entry)
+        self.changed()
+        return entry.operation
+
+    def operations_since(self, sequence: int, limit: int) -> OperationPage:
+        """Return what changed after a journal sequence, oldest change first."""
+        limit = max(1, min(limit, _MOST_AT_ONCE))
+        found = self.journal.since(sequence, limit + 1)
+        return OperationPage(operations=found[:limit], more=len(found) > limit)
+
+    def _check(self, submission: Submission) -> None:
+        if submission.host != self.host:
+            raise InvalidInput("host", f"this worker serves {self.host}")
+        if not self.scope.serves(submission.project):
+            raise InvalidInput("project", "one of those that this host's worker serves")
+        check_name(submission.instance)
+        check_arguments(submission.kind, submission.arguments)
+        _check_durations(submission)
+        if _unix(submission.start_by) < self.clock.unix():
+            raise OperationExpired(submission.operation_id)
+
+    def _allot(self, submission: Submission) -> Operation:
+        """Take on an order that takes something of the host."""
+        arrived, ledger = self.clock.monotonic(), self.admission.ledger
+        creates = submission.kind is Kind.CREATE
+        offered = self.admission.look_into(submission) if creates else None
+        with ledger.lock:
+            # The same order may have come a second time while the first one was looked into.
+            if known := self.journal.find(submission.operation_id):
+                return known.operation
+            return self._take_on(*self._planned(submission, offered, arrived))
+
+    def _planned(
+        self, submission: Submission, offered: Offered | None, arrived: float
+    ) -> tuple[Submission, Plan | None]:
+        if offered:
+            allotted = self.admission.ledger.allotted(arrived)
+            return submission, self.admission.plan(submission, offered, allotted)
+        found = self.lxd.instance(submission.project, submission.instance).instance
+        if found is None:
+            # What waits for the creation of its instance takes nothing of the host.
+            return submission, None
+        if submission.kind is Kind.RESTORE:
+            return submission, planned_restore(self.admission, submission, found, arrived)
+        return planned_update(self.admission, submission, found, arrived)
+
+    def _take_on(self, submission: Submission, plan: Plan | None = None) -> Operation:
+        entry = entries.accepted(submission, self.clock.now(), plan)
+        acceptance = self.journal.accept(entry, self.host, self.most_unfinished)
+        if acceptance.fresh:
+            self.admission.ledger.note(acceptance.entry)
+            self._begin(acceptance.entry, submission.secrets)
+        return acceptance.entry.operation
+
+    def _begin(self, entry: Entry, secrets: dict[str, str]) -> None:
+        if secrets:
+            self.secrets[entry.operation.operation_id] = secrets
+        # What waits is begun by whoever ends what it waits for.
+        if not entry.operation.waits_for:
+            self.carry_out(entry)
+
+    def _check_target(self, submission: Submission) -> None:
+        holder = self.journal.holder(submission.project, submission.instance)
+        if holder and holder.operation.kind is Kind.CREATE:
+            _check_chained(submission, holder.operation)
+            return
+        look = self.lxd.examine if is_alteration(submission.kind) else self.lxd.glance
+        seen = look(submission.project, submission.instance)
+        found = meant(seen, submission.instance, submission.uuid)
+        if error := self._refusal(submission, found):
+            raise error
+
+    def _refusal(self, submission: Submission, seen: Seen) -> FleetError | None:
+        """Return why there is nothing to begin; what can go wrong later is found out again then."""
+        name, wanted = submission.instance, submission.arguments
+        other = "" if wanted.new_name == name else wanted.new_name
+        if other and self.lxd.glance(submission.project, other):
+            return InstanceExists(other)
+        if wanted.etag and wanted.etag != self._etag(submission):
+            return InstanceChangedSince(name)
+        return refusal(submission.kind, Situation(name=name, arguments=wanted, now=seen))
+
+    def _etag(self, submission: Submission) -> str:
+        found = self.lxd.instance(submission.project, submission.instance).instance
+        return etag(found) if found else ""
+
+    def _interrupt(self, entry: Entry) -> Entry:
+        operation_id = entry.operation.operation_id
+        running = entry.operation.state in (State.RUNNING, State.CANCELLING)
+        if not (running and entry.lxd_operation and self.lxd.cancel(entry.lxd_operation)):
+            raise OperationNotCancellable(operation_id)
+        log.info("operation is being cancelled", extra={"operation": operation_id})
+        return self.journal.advance(operation_id, entries.cancelling)
+
+
+def _check_chained(submission: Submission, creation: Operation) -> None:
+    if submission.uuid != creation.uuid:
+        raise InstanceReplaced(submission.instance)
+    changes = submission.arguments.changes
+    if changes and changes.forwards is not None:
+        raise OperationInProgress(submission.instance, creation.operation_id)
+
+
+def _check_durations(submission: Submission) -> None:
+    for name, seconds in (
+        ("timeout_s", submission.timeout_s),
+        ("stop_timeout_s", submission.arguments.stop_timeout_s),
+    ):
+        if not 0 <= seconds <= _LONGEST_S:
+            raise InvalidInput(name, f"0-{_LONGEST_S} seconds")
+
+
+def _unix(text: str) -> float:
+    try:
+        moment = float(text)
+    except ValueError:
+        moment = math.nan
+    if not math.isfinite(moment):
+        raise InvalidInput("start_by", "Unix time in seconds, as text")
+    return moment

@@ -1,0 +1,241 @@
+"""One operation on its way: one step after another, each journalled before LXD hears of it."""
+
+from __future__ import annotations
+
+import logging
+
+from services.lxd_worker.domain import entry as entries
+from services.lxd_worker.domain.creation import made
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.domain.evidence import Verdict, evidence
+from services.lxd_worker.domain.moves import ends, given_up, is_alteration, next_move
+from services.lxd_worker.domain.seen import Seen, is_meant
+from services.lxd_worker.domain.steps import Done, Failed, Move, Situation, Step, Undo
+from services.lxd_worker.handlers.creating import ask_to_create
+from services.lxd_worker.handlers.kept import Kept, Tools
+from services.lxd_worker.handlers.waiting import Waiting
+from shared.contracts.errors import (
+    Cancelled,
+    FleetError,
+    LxdUnavailable,
+    OperationExpired,
+    OutcomeUnknown,
+    PermanentError,
+    StepInterrupted,
+    StepTimedOut,
+)
+from shared.contracts.instances import Instance
+from shared.contracts.operations import Operation, State
+
+log = logging.getLogger(__name__)
+
+# A request that a hanging LXD has read but not begun shows only later.
+SETTLE_S = 2.0
+
+
+class Run:
+    """One operation being carried out; its time runs from the making of this object."""
+
+    def __init__(self, tools: Tools, entry: Entry) -> None:
+        self.tools = tools
+        self._kept = Kept(tools, entry)
+        self._waiting = Waiting(tools, self._kept, entry.timeout_s)
+        # Whether the journal may know more than this object.
+        self._interrupted = False
+
+    @property
+    def operation(self) -> Operation:
+        """The operation as journalled last."""
+        return self._kept.operation
+
+    @property
+    def _entry(self) -> Entry:
+        return self._kept.entry
+
+    def drive(self) -> None:
+        """Settle the step that was begun, if any, then take the others until the end.
+
+        Raises LxdUnavailable and DatabaseUnavailable at any point; call it again later, it goes on
+        from what the journal holds. Ends as `unknown` where nothing tells what became of a step.
+        """
+        if self._interrupted:
+            self._kept.note(entries.unchanged)
+        self._interrupted = True
+        if self._came_too_late():
+            return
+        try:
+            self._take_steps()
+        except OutcomeUnknown as exc:
+            self.finish(State.UNKNOWN, error=exc)
+
+    def _take_steps(self) -> None:
+        error = self._outcome() if self._entry.taken else None
+        while error or not ends(self.operation.kind, self._entry.taken):
+            situation = self._situation(error)
+            self._follow(situation.now)
+            move = self._next_move(situation)
+            if isinstance(move, (Done, Failed)):
+                self._conclude(move)
+                return
+            error = self._take(self._step_of(move), situation.now)
+        self.finish(State.DONE)
+
+    def _next_move(self, situation: Situation) -> Move:
+        kind = self.operation.kind
+        move = next_move(kind, situation)
+        if isinstance(move, Step) and situation.last and self._waiting.time_is_over():
+            return given_up(kind, situation, StepTimedOut(situation.last.value))
+        return move
+
+    def _step_of(self, move: Step | Undo) -> Step:
+        if isinstance(move, Step):
+            return move
+        self._kept.note(lambda entry: entries.undoing(entry, move.cause))
+        log.info("what was made is taken away", extra=self._kept.names(cause=str(move.cause)))
+        return move.step
+
+    def finish(
+        self,
+        state: State,
+        *,
+        changed: bool = True,
+        error: FleetError | None = None,
+        needs_restart: tuple[str, ...] = (),
+    ) -> None:
+        """Journal the end, with the instance as it stands now."""
+        after = self._after()
+        self._kept.advance(
+            lambda entry: entries.ended(
+                entries.started(entry, self.tools.clock.now()),
+                state,
+                self.tools.clock.now(),
+                changed=changed,
+                error=error,
+                after=after,
+                after_epoch=self.tools.epoch,
+                needs_restart=needs_restart,
+            )
+        )
+        log.info("operation ended", extra=self._kept.names(state=self.operation.state.value))
+
+    def _came_too_late(self) -> bool:
+        """Withdraw an operation that was not begun before its time, and say whether it was.
+
+        One that had to wait for a creation was in time.
+        """
+        if self.operation.state is State.ACCEPTED and not self.operation.waits_for:
+            if self.tools.clock.unix() <= self._entry.start_by:
+                return False
+            expired = OperationExpired(self.operation.operation_id)
+            self._kept.advance(
+                lambda entry: entries.withdrawn(entry, self.tools.clock.now(), expired)
+            )
+        return self.operation.final
+
+    def _situation(self, error: FleetError | None) -> Situation:
+        found = self._find()
+        now = found if found and self._is_meant(found) else None
+        return Situation(
+            name=self.operation.instance,
+            arguments=self.operation.arguments,
+            now=now,
+            replaced=found is not now,
+            taken=self._entry.taken,
+            error=error,
+            before=self._entry.before,
+            first=self._entry.first,
+            cause=self._entry.cause,
+        )
+
+    def _conclude(self, move: Done | Failed) -> None:
+        if isinstance(move, Done):
+            self.finish(State.DONE, changed=move.changed, needs_restart=move.needs_restart)
+        elif isinstance(move.error, Cancelled):
+            self.finish(State.CANCELLED, error=move.error)
+        else:
+            self.finish(State.FAILED, changed=bool(self._entry.taken), error=move.error)
+
+    def _take(self, step: Step, now: Seen | None) -> FleetError | None:
+        """Take a step and return why it failed; None when LXD has done it."""
+        taken = (*self._entry.taken, step)
+        self._kept.advance(lambda entry: entries.begun(entry, step, now, self.tools.clock.now()))
+        if self._entry.taken != taken:
+            return Cancelled()
+        log.info("step begun", extra=self._kept.names(step=step.value))
+        try:
+            lxd_operation = self._ask(step)
+        except (PermanentError, StepInterrupted) as exc:
+            return exc
+        self._kept.note(lambda entry: entries.handed_over(entry, lxd_operation))
+        return self._outcome()
+
+    def _ask(self, step: Step) -> str:
+        if step is Step.CREATE:
+            return ask_to_create(self._entry, self.tools.lxd, self.tools.secrets)
+        return self.tools.lxd.ask(step, self._entry)
+
+    def _outcome(self) -> FleetError | None:
+        """Return why the step begun last failed, None when it was done: by LXD's word, else by
+        evidence.
+        """
+        if self._entry.lxd_operation:
+            heard = self._waiting.until_ended(self._entry.lxd_operation)
+            if heard is not None:
+                return self._explained(heard.error)
+        verdict = self._verdict()
+        if verdict is Verdict.NOT_DONE:
+            self.tools.clock.sleep(SETTLE_S)
+            verdict = self._verdict()
+        return self._judged(verdict)
+
+    def _explained(self, error: FleetError | None) -> FleetError | None:
+        """A step that LXD cancelled because we ran out of time has timed out."""
+        if isinstance(error, Cancelled) and self.operation.overdue:
+            return StepTimedOut(self.operation.step)
+        return error
+
+    def _verdict(self) -> Verdict:
+        """Judge the step begun last by the instance, when LXD is at rest with it."""
+        wanted = self.operation
+        for lxd_operation in self.tools.lxd.under_way(wanted.project, wanted.instance):
+            self._waiting.for_ever(lxd_operation)
+        now = self._situation(None).now
+        if self._entry.taken[-1] is Step.CREATE:
+            return made(now)
+        before = self._entry.before
+        if before is None:
+            return Verdict.UNDECIDABLE
+        return evidence(self._entry.taken[-1], wanted.arguments, before, now)
+
+    def _judged(self, verdict: Verdict) -> FleetError | None:
+        log.info("step judged by evidence", extra=self._kept.names(verdict=verdict.value))
+        if verdict is Verdict.UNDECIDABLE:
+            raise OutcomeUnknown(self.tools.host)
+        return None if verdict is Verdict.DONE else StepInterrupted(self.operation.step)
+
+    def _find(self) -> Seen | None:
+        """Look at the instance; once a rename was begun it may have either name."""
+        wanted = self.operation
+        look = self.tools.lxd.examine if is_alteration(wanted.kind) else self.tools.lxd.look
+        if Step.RENAME in self._entry.taken:
+            found = look(wanted.project, wanted.arguments.new_name)
+            if found and self._is_meant(found):
+                return found
+        return look(wanted.project, wanted.instance)
+
+    def _follow(self, now: Seen | None) -> None:
+        """Go on under the name that the instance has now."""
+        if now and now.name != self.operation.instance:
+            self._kept.advance(lambda entry: entries.renamed(entry, now.name))
+
+    def _is_meant(self, seen: Seen) -> bool:
+        return is_meant(seen, self.operation.uuid, self._entry.before)
+
+    def _after(self) -> Instance | None:
+        """Return the instance as it is now; an LXD that is away must not hold the end back."""
+        try:
+            found = self.tools.lxd.instance(self.operation.project, self.operation.instance)
+        except LxdUnavailable:
+            return None
+        replaced = found.instance and self.operation.uuid not in ("", found.instance.uuid)
+        return None if replaced else found.instance

@@ -1,0 +1,63 @@
+"""Waiting for what LXD has taken on: as long as it takes, for it goes on after the time-out."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from services.lxd_worker.domain import entry as entries
+from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.handlers.kept import Kept, Tools
+from services.lxd_worker.ports import LxdOperation
+
+log = logging.getLogger(__name__)
+
+# LXD is asked anew this often while it works, so that a lost connection does not go unnoticed.
+WAIT_S = 30.0
+# So often while it makes an instance, which tells how far it is.
+PROGRESS_S = 1.0
+
+
+class Waiting:
+    """Waits for the requests of one operation, whose time runs from the making of this object."""
+
+    def __init__(self, tools: Tools, kept: Kept, timeout_s: float) -> None:
+        self._tools = tools
+        self._kept = kept
+        self._deadline = tools.clock.monotonic() + timeout_s
+
+    def time_is_over(self) -> bool:
+        """Whether the operation has used up its time."""
+        return self._tools.clock.monotonic() >= self._deadline
+
+    def until_ended(self, lxd_operation: str) -> LxdOperation | None:
+        """Return how LXD ended the request, None when it forgot; that may be after the time-out."""
+        heard = self._in_time(lxd_operation)
+        if heard is None or not heard.running:
+            return heard
+        self._kept.advance(entries.overdue)
+        agreed = self._tools.lxd.cancel(lxd_operation)
+        log.warning("operation is overdue", extra=self._kept.names(lxd_agreed_to_cancel=agreed))
+        return self.for_ever(lxd_operation)
+
+    def for_ever(self, lxd_operation: str) -> LxdOperation | None:
+        """Return how LXD ended a request, None when it forgot."""
+        while (heard := self._hear(lxd_operation, WAIT_S)) and heard.running:
+            pass
+        return heard
+
+    def _in_time(self, lxd_operation: str) -> LxdOperation | None:
+        while True:
+            left_s = max(0.0, self._deadline - self._tools.clock.monotonic())
+            heard = self._hear(lxd_operation, left_s)
+            if heard is None or not heard.running or self.time_is_over():
+                return heard
+
+    def _hear(self, lxd_operation: str, left_s: float) -> LxdOperation | None:
+        """Return how LXD is getting on after a while, and journal how far it says that it is."""
+        tells = self._kept.operation.step == Step.CREATE.value
+        most_s = PROGRESS_S if tells else WAIT_S
+        heard = self._tools.lxd.wait(lxd_operation, min(left_s, most_s))
+        if tells and heard and heard.progress is not None:
+            self._kept.advance(partial(entries.progressed, percent=heard.progress))
+        return heard

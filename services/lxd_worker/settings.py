@@ -1,0 +1,130 @@
+"""Everything the worker can be told from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from services.lxd_worker.domain.capacity import Overcommit
+from services.lxd_worker.domain.images import Remotes
+from services.lxd_worker.domain.nat_pool import NatPool, Span
+from shared.platform.host import host_id, lxd_socket
+from shared.platform.lxd_scope import ALL, lxd_projects
+from shared.platform.settings import Bind, Reader
+
+# bash where the instance has one.
+LOGIN_SHELL = ("/bin/sh", "-c", 'exec "$(command -v bash || echo sh)" -l')
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The worker's settings.
+
+    `state_dir` holds the journal and belongs to one host id. `journal_days` must outlast the
+    gateways' idempotency keys. `most_unfinished` operations are worked on at once, the next one is
+    refused. `metrics_bind` is where Prometheus is answered, None: nowhere. `lxd_projects` are
+    LXD's projects whose instances are the fleet's, `*`: all. `most_consoles` may be open at once;
+    a shell in them is `console_command`.
+
+    `overcommit` is how many times over what the host has may be promised to instances, `remotes`
+    the image servers that it may fetch images from, `nat_pool` the ports that it gives out.
+    """
+
+    amqp_uri: str
+    host: str
+    lxd_socket: str
+    state_dir: Path
+    log_level: str
+    heartbeat_s: float
+    inventory_s: float
+    journal_days: float
+    most_unfinished: int
+    metrics_bind: Bind | None = None
+    lxd_projects: tuple[str, ...] = (ALL,)
+    overcommit: Overcommit = field(default_factory=Overcommit)
+    remotes: Remotes = field(default_factory=dict)
+    nat_pool: NatPool = field(default_factory=NatPool)
+    most_consoles: int = 32
+    console_command: tuple[str, ...] = LOGIN_SHELL
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read the environment; raise SettingsError that names everything wrong at once."""
+        read = Reader(env)
+        host = host_id(read)
+        settings = cls(
+            amqp_uri=read.amqp_uri(),
+            host=host,
+            lxd_socket=lxd_socket(read, env),
+            state_dir=Path(read.text("FLEET_STATE_DIR", "/var/lib/lxdfleet/worker")),
+            log_level=read.log_level(),
+            heartbeat_s=read.number("FLEET_HEARTBEAT_S", 2.0, least=0.1, most=60.0),
+            inventory_s=read.number("FLEET_INVENTORY_S", 60.0, least=1.0),
+            journal_days=read.number("FLEET_JOURNAL_DAYS", 7.0, least=1.0),
+            most_unfinished=int(read.number("FLEET_MAX_OPERATIONS", 100, least=1, most=10_000)),
+            metrics_bind=read.bind("FLEET_METRICS_BIND"),
+            lxd_projects=lxd_projects(read),
+            overcommit=_overcommit(read),
+            remotes=_remotes(read),
+            nat_pool=_nat_pool(read, host),
+            most_consoles=int(read.number("FLEET_MAX_CONSOLES", 32, most=1000)),
+            console_command=read.command("FLEET_CONSOLE_COMMAND", LOGIN_SHELL),
+        )
+        read.check()
+        return settings
+
+
+def _overcommit(read: Reader) -> Overcommit:
+    return Overcommit(
+        cpu=read.number("FLEET_OVERCOMMIT_CPU", 4.0, least=0.1, most=1000.0),
+        memory=read.number("FLEET_OVERCOMMIT_MEMORY", 1.0, least=0.1, most=1000.0),
+        disk=read.number("FLEET_OVERCOMMIT_DISK", 1.0, least=0.1, most=1000.0),
+    )
+
+
+def _remotes(read: Reader) -> dict[str, str]:
+    remotes = {}
+    for word in read.words("FLEET_IMAGE_REMOTES"):
+        name, _, address = word.partition("=")
+        if not name or not address.startswith("https://"):
+            read.complain(f"FLEET_IMAGE_REMOTES holds {word!r}; it takes NAME=https://ADDRESS")
+        remotes[name] = address
+    return remotes
+
+
+def _nat_pool(read: Reader, host: str) -> NatPool:
+    address = read.text("FLEET_NAT_ADDRESS", "")
+    if address and not _is_address(address):
+        read.complain(f"FLEET_NAT_ADDRESS is {address!r}; it takes an IP address of the host")
+    return NatPool(
+        host=host,
+        address=address,
+        ssh=_spans(read, "FLEET_NAT_SSH_PORTS"),
+        ports=_spans(read, "FLEET_NAT_PORTS"),
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _spans(read: Reader, name: str) -> tuple[Span, ...]:
+    spans = []
+    for word in read.words(name):
+        first, _, last = word.partition("-")
+        span = (_port(first), _port(last or first))
+        if not 0 < span[0] <= span[1]:
+            read.complain(f"{name} holds {word!r}; it takes ports from 1 to 65535: 20000-20999")
+        spans.append(span)
+    return tuple(spans)
+
+
+def _port(text: str) -> int:
+    """Return a port's number, 0 where it is none."""
+    return int(text) if text.isdecimal() and int(text) <= 65535 else 0

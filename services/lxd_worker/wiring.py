@@ -1,0 +1,254 @@
+"""Joins the handlers to the real LXD, journal and bus, and keeps the worker's duties going."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import eventlet
+from eventlet.greenthread import GreenThread
+
+from services.lxd_worker.adapters.clock import SystemClock
+from services.lxd_worker.adapters.green import Bell, in_one_thread
+from services.lxd_worker.adapters.journal import SqlJournal
+from services.lxd_worker.adapters.lxd.api import Api
+from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
+from services.lxd_worker.adapters.lxd.events import LxdEvents
+from services.lxd_worker.adapters.lxd.offer import LxdOffer
+from services.lxd_worker.adapters.lxd.terminals import LxdTerminals
+from services.lxd_worker.adapters.ports_in_use import ports_in_use
+from services.lxd_worker.adapters.stream import HostStream
+from services.lxd_worker.adapters.telemetry import WorkerTelemetry
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.domain.lifecycle import LxdEvent
+from services.lxd_worker.handlers.carry_out import carry_out_chain
+from services.lxd_worker.handlers.consoles import Consoles
+from services.lxd_worker.handlers.creating import Admission, Secrets
+from services.lxd_worker.handlers.describe import HostReport
+from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
+from services.lxd_worker.handlers.inventory import InventoryReport
+from services.lxd_worker.handlers.kept import Tools
+from services.lxd_worker.handlers.ledger import Ledger
+from services.lxd_worker.handlers.orders import Orders
+from services.lxd_worker.handlers.outbox import report_operations
+from services.lxd_worker.handlers.snapshots import snapshots
+from services.lxd_worker.ports import Journal
+from services.lxd_worker.settings import Settings
+from shared.contracts.errors import TemporaryError
+from shared.contracts.worker_api import SnapshotList
+from shared.platform.duties import for_ever
+from shared.platform.epoch import next_epoch
+from shared.platform.lxd_scope import LxdScope
+from shared.platform.publisher import EventPublisher
+
+# Between two reports: the first event is told at once, what follows in a burst becomes one reading.
+GATHER_S = 0.02
+RECONNECT_S = 0.5
+PRUNE_EVERY_S = 3600.0
+DAY_S = 24 * 3600.0
+
+
+def open_journal(settings: Settings) -> Journal:
+    """Return the journal of this state directory; the caller holds `only_worker`."""
+    return SqlJournal(settings.state_dir / "journal.db", in_one_thread)
+
+
+class Worker:
+    """The whole worker; `start` sets it going, `stop` ends it as safely as kill -9 would."""
+
+    def __init__(self, settings: Settings, journal: Journal, telemetry: WorkerTelemetry) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._telemetry = telemetry
+        # Read before any call can come in: what a call adds later is spawned by that call.
+        self._unfinished = journal.unfinished()
+        self._clock = SystemClock()
+        self._threads: list[GreenThread] = []
+        self._epoch = next_epoch(settings.state_dir / "worker.epoch")
+        self._publisher = EventPublisher(settings.amqp_uri, settings.host)
+        api = Api(settings.lxd_socket, settings.host)
+        scope = LxdScope(settings.lxd_projects)
+        self._events = LxdEvents(api, settings.host, scope)
+        self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope)
+        offer = LxdOffer(api, settings.host)
+        secrets: Secrets = {}
+        self._operations_bell, self._inventory_bell = Bell(), Bell()
+        self._heartbeat_bell, self._probe_bell = Bell(), Bell()
+        self._host_bell = Bell()
+        self._watch = LxdWatch(self._heartbeat_bell.ring)
+        self.inventory = InventoryReport(
+            self._epoch, self._lxd, self._publisher.publish, self._clock, self._inventory_bell.ring
+        )
+        self._host_report = self._host_report_of(offer, scope)
+        self._tools = Tools(
+            host=settings.host,
+            epoch=self._epoch,
+            journal=journal,
+            lxd=self._lxd,
+            clock=self._clock,
+            changed=self._operations_bell.ring,
+            secrets=secrets,
+        )
+        self.orders = Orders(
+            host=settings.host,
+            journal=journal,
+            lxd=self._lxd,
+            clock=self._clock,
+            carry_out=self._carry_out,
+            changed=self._operations_bell.ring,
+            most_unfinished=settings.most_unfinished,
+            admission=self._admission(offer),
+            secrets=secrets,
+            scope=scope,
+        )
+        self.consoles = self._consoles_of(api, scope)
+        # The heartbeat first: what comes before it of a new worker is not believed.
+        self._publisher.on_connected += [
+            self._heartbeat_bell.ring,
+            self._operations_bell.ring,
+            self.report_everything,
+            telemetry.broker.note_connection,
+        ]
+        telemetry.broker.watch(lambda: self._publisher.connected)
+        telemetry.watch(lambda: journal.length, lambda: self._watch.connected)
+
+    def snapshots(self, project: str, name: str, uuid: str) -> SnapshotList:
+        """List the snapshots of an instance."""
+        return snapshots(self._lxd, project, name, uuid)
+
+    def report_everything(self) -> None:
+        """Have all instances, and what the host has for new ones, sent soon."""
+        self.inventory.want_everything()
+        self._host_report.want()
+
+    def start(self) -> None:
+        """Go on with what the journal holds unfinished, and take up every duty."""
+        self._publisher.start()
+        for entry in self._unfinished:
+            self._carry_out(entry)
+        for duty, pause_s in self._duties():
+            self._threads.append(eventlet.spawn(for_ever, duty, pause_s))
+
+    def stop(self) -> None:
+        """Leave everything where it stands; the journal knows the rest."""
+        for thread in list(self._threads):
+            thread.kill()
+        self._publisher.stop()
+
+    def _admission(self, offer: LxdOffer) -> Admission:
+        return Admission(
+            host=self._settings.host,
+            offer=offer,
+            ledger=Ledger(self._journal, self._lxd, self._clock),
+            pool=self._settings.nat_pool,
+            overcommit=self._settings.overcommit,
+            remotes=self._settings.remotes,
+            in_use=ports_in_use,
+        )
+
+    def _host_report_of(self, offer: LxdOffer, scope: LxdScope) -> HostReport:
+        return HostReport(
+            epoch=self._epoch,
+            offer=offer,
+            publish=self._publisher.publish,
+            clock=self._clock,
+            wanted=self._host_bell.ring,
+            overcommit=self._settings.overcommit,
+            address=self._settings.nat_pool.address,
+            scope=scope,
+        )
+
+    def _consoles_of(self, api: Api, scope: LxdScope) -> Consoles:
+        settings = self._settings
+        return Consoles(
+            host=settings.host,
+            lxd=self._lxd,
+            terminals=LxdTerminals(
+                api, settings.lxd_socket, settings.host, settings.console_command
+            ),
+            open_stream=partial(HostStream, settings.amqp_uri, settings.host),
+            clock=self._clock,
+            beside=eventlet.spawn,
+            most=settings.most_consoles,
+            scope=scope,
+        )
+
+    def _duties(self) -> Iterator[tuple[Callable[[], None], float]]:
+        """Every duty with the pause after it."""
+        settings = self._settings
+        yield self._beat, 0.0
+        yield self._probe, 0.0
+        yield self._listen, RECONNECT_S
+        yield self._report_inventory, GATHER_S
+        yield self._report_host, GATHER_S
+        yield self._report_operations, 0.0
+        yield self.inventory.want_everything, settings.inventory_s
+        yield self._prune, PRUNE_EVERY_S
+
+    def _carry_out(self, entry: Entry) -> None:
+        thread = eventlet.spawn(self._carry_out_and_count, entry)
+        self._threads.append(thread)
+        thread.link(lambda _: self._threads.remove(thread))
+
+    def _carry_out_and_count(self, entry: Entry) -> None:
+        for operation in carry_out_chain(entry, self._tools):
+            self._telemetry.operation_ended(operation)
+
+    def _beat(self) -> None:
+        self._heartbeat_bell.wait(self._settings.heartbeat_s)
+        self._publisher.publish(
+            heartbeat(
+                self._epoch,
+                self.inventory.sequence,
+                self._watch,
+                self._journal,
+                self._clock,
+                self._settings.heartbeat_s,
+            )
+        )
+
+    def _probe(self) -> None:
+        self._watch.probe(self._lxd)
+        self._probe_bell.wait(self._settings.heartbeat_s)
+
+    def _listen(self) -> None:
+        try:
+            self._events.listen(self._listening, self._heard)
+        finally:
+            self._watch.listens(listening=False)
+            self._probe_bell.ring()
+
+    def _listening(self) -> None:
+        self._watch.listens(listening=True)
+        self._probe_bell.ring()
+        # What happened while nobody listened shows in a whole inventory only.
+        self.report_everything()
+
+    def _heard(self, event: LxdEvent) -> None:
+        self.inventory.heard(event)
+        self._host_report.heard(event)
+
+    def _report_inventory(self) -> None:
+        self._inventory_bell.wait()
+        self.inventory.fulfil()
+
+    def _report_host(self) -> None:
+        self._host_bell.wait(self._settings.inventory_s)
+        self._host_report.fulfil()
+
+    def _report_operations(self) -> None:
+        self._operations_bell.wait()
+        try:
+            report_operations(self._journal, self._publisher.publish)
+        except TemporaryError:
+            eventlet.spawn_after(RECONNECT_S, self._operations_bell.ring)
+            raise
+
+    def _prune(self) -> None:
+        self._journal.prune(time.time() - self._settings.journal_days * DAY_S)
+
+
+def _host_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

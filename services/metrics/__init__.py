@@ -1,0 +1,1 @@
+"""Measures hosts and instances: the sampler, one per host, publishes a sample every few seconds."""

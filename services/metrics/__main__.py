@@ -1,0 +1,34 @@
+"""Runs the sampler of this host: `lxdfleet-sampler`, or `python -m services.metrics`."""
+# ruff: noqa: E402 - what is imported before the patch would keep the blocking calls
+
+from __future__ import annotations
+
+from shared.platform.green import patch
+
+patch()
+
+from services.metrics.adapters.telemetry import SamplerTelemetry
+from services.metrics.service import service
+from services.metrics.settings import Settings
+from shared.platform.logs import set_up
+from shared.platform.metrics_listener import answering, listener_or_exit
+from shared.platform.pulse import beating
+from shared.platform.runner import serve
+from shared.platform.settings import settings_or_exit, state_dir_or_exit
+
+
+def main() -> None:
+    """Sample until SIGTERM; exit with a line for each problem when the settings are wrong."""
+    settings = settings_or_exit(Settings.from_env)
+    listener = listener_or_exit(settings.metrics_bind)
+    set_up("sampler", settings.log_level)
+    telemetry = SamplerTelemetry()
+    with (
+        beating(state_dir_or_exit(settings.state_dir)),
+        answering(listener, telemetry.registry),
+    ):
+        serve(service(settings, telemetry), settings.amqp_uri)
+
+
+if __name__ == "__main__":
+    main()

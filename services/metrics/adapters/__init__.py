@@ -1,0 +1,1 @@
+"""The outside world: LXD, the kernel, the clock that starts the rounds."""

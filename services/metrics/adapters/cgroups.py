@@ -1,0 +1,82 @@
+"""The cgroups of containers, found once for a run and kept open.
+
+That a file which was kept open cannot be read any more is how a stop is seen before LXD tells of
+it.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Collection
+from pathlib import Path
+
+from services.metrics.adapters.open_cgroup import Directories, DiskName, OpenCgroup, open_cgroup
+from services.metrics.domain.cgroup_paths import directories, parse_mounts
+from services.metrics.domain.limits import VIRTUAL_MACHINE
+from services.metrics.domain.reading import InstanceReading
+from services.metrics.domain.usage import InstanceEnded, Usage
+from services.metrics.ports import Monotonic
+
+_MOST_FILES = 1 << 16
+
+
+def allow_many_files() -> None:
+    """Let this process hold seven open files for each of thousands of containers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+class CgroupFiles:
+    """The cgroups of this machine's containers, LXD's process numbers being ours too.
+
+    If they are not (a daemon elsewhere, another pid namespace), nothing can be read.
+    """
+
+    def __init__(self, disk_name: DiskName, clock: Monotonic, proc: Path = Path("/proc")) -> None:
+        self._disk_name = disk_name
+        self._clock = clock
+        self._proc = proc
+        self._open: dict[object, OpenCgroup] = {}
+        self._are_here = False
+
+    def read(self, told: InstanceReading) -> Usage | None:
+        """Return what is counted of this run; None if it cannot be read; raise InstanceEnded."""
+        cgroup = self._open.get(told.run) or self._opened(told)
+        if cgroup is None:
+            return None
+        try:
+            return cgroup.read(self._clock(), self._disk_name)
+        except OSError as exc:
+            self._close(told.run)
+            raise InstanceEnded from exc
+
+    def forget_others(self, running: Collection[InstanceReading]) -> None:
+        """Close the files of all runs but these."""
+        for run in self._open.keys() - {each.run for each in running}:
+            self._close(run)
+
+    def _opened(self, told: InstanceReading) -> OpenCgroup | None:
+        if told.kind == VIRTUAL_MACHINE:
+            return None
+        cgroup = open_cgroup(self._directories(told))
+        if cgroup is not None:
+            self._open[told.run] = cgroup
+            self._are_here = True
+        return cgroup
+
+    def _directories(self, told: InstanceReading) -> Directories:
+        try:
+            cgroup = (self._proc / str(told.pid) / "cgroup").read_text()
+            mounts = parse_mounts((self._proc / "self" / "mountinfo").read_text())
+        except (FileNotFoundError, ProcessLookupError) as exc:
+            if self._are_here:
+                raise InstanceEnded from exc
+            return {}
+        except OSError:
+            return {}
+        return directories(cgroup, mounts, told.project, told.name)
+
+    def _close(self, run: object) -> None:
+        self._open.pop(run).close()

@@ -1,0 +1,1 @@
+"""Pure rules: what the numbers of LXD and of the kernel mean."""

@@ -1,0 +1,185 @@
+"""Which file of a cgroup holds which figure, and how to read it.
+
+LXD itself takes CPU time, memory and its parts, processes and disk traffic from such files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from shared.contracts.instances import MemoryParts
+
+T = TypeVar("T")
+
+# The controller that stands for cgroup v2, which has one hierarchy for all.
+UNIFIED = ""
+
+NS_PER_US = 1000
+US_PER_S = 1_000_000
+# In `cpuacct.stat` the kernel tells time in hundredths of a second, whatever its own clock.
+TICKS_PER_S = 100
+
+# Seconds of CPU in user and in kernel mode.
+Modes = tuple[float, float]
+# What was read and what was written.
+ReadWritten = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CountFile(Generic[T]):
+    """A file in the directory that an instance has in the hierarchy of a controller."""
+
+    controller: str
+    name: str
+    parse: Callable[[bytes], T]
+
+
+class CpuTime(Struct, frozen=True):
+    """CPU time since the start; `modes` is None where another file tells them."""
+
+    ns: int
+    modes: Modes | None = None
+
+
+class DiskCounts(Struct, frozen=True):
+    """What one device counts; `operations` is None where another file tells them."""
+
+    bytes: ReadWritten
+    operations: ReadWritten | None = None
+
+
+def cpuacct_usage(text: bytes) -> CpuTime:
+    """Return the CPU time in a `cpuacct.usage`."""
+    return CpuTime(int(text))
+
+
+def cpuacct_stat(text: bytes) -> Modes:
+    """Return what a `cpuacct.stat` tells.
+
+    Both only ever grow, unlike those of `cpuacct.usage_all`, whose sum is not the CPU time.
+    """
+    _, user, _, system = text.split()
+    return int(user) / TICKS_PER_S, int(system) / TICKS_PER_S
+
+
+def cpu_stat(text: bytes) -> CpuTime:
+    """Return the CPU time in a `cpu.stat` of v2."""
+    counts = _counts(text)
+    user, system = int(counts[b"user_usec"]), int(counts[b"system_usec"])
+    return CpuTime(int(counts[b"usage_usec"]) * NS_PER_US, (user / US_PER_S, system / US_PER_S))
+
+
+def throttled(text: bytes) -> dict[str, ReadWritten] | None:
+    """Return what one of `blkio.throttle.*` counts of each block device (`MAJOR:MINOR`).
+
+    None without any device: kernels of today count only where some cgroup has a limit on the
+    device, so that this need not mean that there was no traffic.
+    """
+    if text.startswith(b"Total"):
+        return None
+    words = [line.split() for line in text.decode().splitlines()]
+    numbers = {(each[0], each[1]): int(each[2]) for each in words if len(each) == 3}
+    disks = {
+        device: (numbers.get((device, "Read"), 0), numbers.get((device, "Write"), 0))
+        for device, _ in numbers
+    }
+    return disks or None
+
+
+def throttled_disks(text: bytes) -> dict[str, DiskCounts] | None:
+    """Return what `blkio.throttle.io_service_bytes_recursive` counts; None as of `throttled`."""
+    disks = throttled(text) or {}
+    return {device: DiskCounts(counted) for device, counted in disks.items()} or None
+
+
+def io_stat_disks(text: bytes) -> dict[str, DiskCounts]:
+    """Return what an `io.stat` counts of each block device; v2 counts all there is."""
+    disks = {}
+    for line in text.decode().splitlines():
+        names, values = _names_and_values(line)
+        if names and "rbytes" in values:
+            # Some kernels begin a line with devices that have no numbers.
+            disks[names[-1]] = DiskCounts(
+                (int(values["rbytes"]), int(values["wbytes"])),
+                (int(values["rios"]), int(values["wios"])),
+            )
+    return disks
+
+
+def memory_parts(names: Mapping[str, bytes], text: bytes) -> MemoryParts:
+    """Return the parts of the memory in a `memory.stat`, by the names that they have there."""
+    counts = _counts(text)
+    return MemoryParts(
+        **{part: int(counts[name]) for part, name in names.items() if name in counts}
+    )
+
+
+def _counts(text: bytes) -> dict[bytes, bytes]:
+    words = text.split()
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def _names_and_values(line: str) -> tuple[list[str], Mapping[str, str]]:
+    words = line.split()
+    values = dict(word.split("=", 1) for word in words if "=" in word)
+    return [word for word in words if "=" not in word], values
+
+
+# In v1 those that begin with `total` count what is below as well; in v2 all do.
+V1_MEMORY_PARTS = {
+    "cached": b"total_cache",
+    "rss": b"total_rss",
+    "shmem": b"total_shmem",
+    "mapped": b"total_mapped_file",
+    "dirty": b"total_dirty",
+    "writeback": b"total_writeback",
+    "swap": b"total_swap",
+    "unevictable": b"total_unevictable",
+    "active_anon": b"total_active_anon",
+    "active_file": b"total_active_file",
+    "inactive_anon": b"total_inactive_anon",
+    "inactive_file": b"total_inactive_file",
+}
+V2_MEMORY_PARTS = {
+    "cached": b"file",
+    "rss": b"anon",
+    "shmem": b"shmem",
+    "mapped": b"file_mapped",
+    "dirty": b"file_dirty",
+    "writeback": b"file_writeback",
+    "unevictable": b"unevictable",
+    "active_anon": b"active_anon",
+    "active_file": b"active_file",
+    "inactive_anon": b"inactive_anon",
+    "inactive_file": b"inactive_file",
+}
+
+# For each figure the files that may hold it; the first that is there does.
+CPU = (
+    CountFile("cpuacct", "cpuacct.usage", cpuacct_usage),
+    CountFile(UNIFIED, "cpu.stat", cpu_stat),
+)
+CPU_MODES = (CountFile("cpuacct", "cpuacct.stat", cpuacct_stat),)
+MEMORY = (
+    CountFile("memory", "memory.usage_in_bytes", int),
+    CountFile(UNIFIED, "memory.current", int),
+)
+MEMORY_STAT = (
+    CountFile("memory", "memory.stat", partial(memory_parts, V1_MEMORY_PARTS)),
+    CountFile(UNIFIED, "memory.stat", partial(memory_parts, V2_MEMORY_PARTS)),
+)
+SWAP = (CountFile(UNIFIED, "memory.swap.current", int),)
+PROCESSES = (
+    CountFile("pids", "pids.current", int),
+    CountFile(UNIFIED, "pids.current", int),
+)
+DISK: tuple[CountFile[dict[str, DiskCounts] | None], ...] = (
+    CountFile("blkio", "blkio.throttle.io_service_bytes_recursive", throttled_disks),
+    CountFile(UNIFIED, "io.stat", io_stat_disks),
+)
+DISK_OPERATIONS = (CountFile("blkio", "blkio.throttle.io_serviced_recursive", throttled),)

@@ -1,0 +1,43 @@
+"""How much CPU and memory LXD's settings let an instance use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from shared.contracts.sizes import cpu_count, memory_limit
+
+VIRTUAL_MACHINE = "virtual-machine"
+
+# What LXD gives a virtual machine that has no limit; a container without one has all of the host.
+VM_CPUS = "1"
+VM_MEMORY = "1GiB"
+
+_QUOTA = re.compile(r"(\d+)ms/(\d+)ms")
+
+
+def allowed_cpus(kind: str, config: Mapping[str, str], host_cpus: int) -> float | None:
+    """Return how many CPUs an instance may keep busy, or None where the setting is not understood.
+
+    More than the host has is the host's. An allowance in percent counts for nothing: LXD applies it
+    only while others want the CPU too.
+    """
+    unlimited = VM_CPUS if kind == VIRTUAL_MACHINE else ""
+    cpus = _named_cpus(config.get("limits.cpu") or unlimited, host_cpus)
+    quota = _QUOTA.fullmatch(config.get("limits.cpu.allowance", ""))
+    if cpus is None or quota is None or kind == VIRTUAL_MACHINE:
+        return cpus
+    return min(cpus, int(quota[1]) / int(quota[2])) if int(quota[2]) else None
+
+
+def allowed_memory(kind: str, config: Mapping[str, str], host_memory: int) -> int:
+    """Return how many bytes an instance may use: its limit, else what LXD gives without one."""
+    unlimited = VM_MEMORY if kind == VIRTUAL_MACHINE else ""
+    limit = memory_limit(config.get("limits.memory") or unlimited, host_memory)
+    return host_memory if limit is None else limit
+
+
+def _named_cpus(text: str, host_cpus: int) -> float | None:
+    """Return the CPUs of `limits.cpu`, at most the host's; all of them where it is empty."""
+    count = cpu_count(text) if text else host_cpus
+    return None if count is None else min(count, host_cpus) or None

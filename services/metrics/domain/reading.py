@@ -1,0 +1,190 @@
+"""One reading of everything on a host at one time, in one form whoever it was read from.
+
+None stands for what nobody says; a zero that cannot be true counts as not said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.metrics.domain.described import DescribedInstance, InstanceState, Nic, Space
+from services.metrics.domain.limits import VIRTUAL_MACHINE, allowed_cpus, allowed_memory
+from services.metrics.domain.network import traffic_of
+from services.metrics.domain.usage import NO_DETAILS, Details, DiskTraffic, Traffic, Usage
+from shared.contracts.instances import Address
+from shared.contracts.sizes import size_in_bytes
+
+LOOPBACK = "loopback"
+
+# Who an instance was read from. A sample of both is mixed.
+CGROUP, LXD, MIXED = "cgroup", "lxd", "mixed"
+
+# What no two instances of a host share at one time: project and name.
+Identity = tuple[str, str]
+# What no two runs on a host share, of one instance or of namesakes: with uuid and process number.
+Run = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HostReading:
+    """The host itself. `cpu_busy_s` and `cpu_total_s` are CPU seconds of all cores since boot."""
+
+    cpus: int
+    cpu_busy_s: float
+    cpu_total_s: float
+    memory_total: int
+    memory_used: int
+    root_space: Space
+    load_1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """The space of each storage pool; `default` is the one that instances get, empty: none."""
+
+    spaces: Mapping[str, Space]
+    default: str = ""
+
+
+class InstanceReading(Struct, frozen=True, kw_only=True):
+    """One running instance as it was at `at_s`, which is monotonic.
+
+    `cpu_ns` is CPU time; a virtual machine's counts from its guest's boot, which is later than the
+    start of process `pid`, or long after. `cpus` is how many CPUs it may keep busy.
+    """
+
+    at_s: float
+    source: str
+    kind: str
+    project: str
+    name: str
+    uuid: str
+    pid: int
+    nics: tuple[Nic, ...]
+    cpu_ns: int | None
+    cpus: float | None
+    memory_used: int | None
+    memory_total: int
+    disk_used: int | None
+    disk_total: int | None
+    disk: DiskTraffic | None
+    network: Traffic | None
+    processes: int | None
+    addresses: tuple[Address, ...]
+    details: Details = NO_DETAILS
+
+    @property
+    def identity(self) -> Identity:
+        """What no two instances of a host share at one time."""
+        return self.project, self.name
+
+    @property
+    def run(self) -> Run:
+        """What no two runs on a host share, of one instance or of namesakes."""
+        return self.project, self.name, self.uuid, self.pid
+
+    @property
+    def counted_since_start(self) -> bool:
+        """Whether `cpu_ns` counts from the start of process `pid`."""
+        return self.kind != VIRTUAL_MACHINE
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A whole reading; `at_s` is monotonic. Stopped instances are not in it.
+
+    `network` is the traffic of the host's network hardware.
+    """
+
+    at_s: float
+    host: HostReading
+    pools: Pools
+    network: Traffic
+    instances: Mapping[Identity, InstanceReading]
+
+
+def told_by_lxd(
+    at_s: float,
+    described: DescribedInstance,
+    host: HostReading,
+    pools: Pools,
+) -> InstanceReading | None:
+    """Return what LXD says of one instance; None if it does not run."""
+    state, config = described.state, described.expanded_config
+    if state is None or state.pid <= 0:
+        return None
+    disk_used, disk_total = _disk(described, state, pools)
+    return InstanceReading(
+        at_s=at_s,
+        source=LXD,
+        kind=described.type,
+        project=described.project,
+        name=described.name,
+        uuid=described.uuid,
+        pid=state.pid,
+        nics=described.nics,
+        cpu_ns=_if_measured(state.cpu.usage),
+        cpus=allowed_cpus(described.type, config, host.cpus),
+        memory_used=_if_measured(state.memory.usage),
+        memory_total=allowed_memory(described.type, config, host.memory_total),
+        disk_used=disk_used,
+        disk_total=disk_total,
+        disk=None,
+        network=_traffic(state),
+        processes=_if_measured(state.processes),
+        addresses=_addresses(state),
+    )
+
+
+def counted_by_cgroups(
+    at_s: float, told: InstanceReading, usage: Usage, network: Traffic | None
+) -> InstanceReading:
+    """Return what the kernel counts now, with what only LXD could tell."""
+    return replace(
+        told,
+        at_s=at_s,
+        source=CGROUP,
+        cpu_ns=usage.cpu_ns,
+        memory_used=usage.memory,
+        disk=usage.disk,
+        network=network,
+        processes=told.processes if usage.processes is None else usage.processes,
+        details=usage.details,
+    )
+
+
+def _if_measured(number: int) -> int | None:
+    # What runs has used CPU and memory and is a process; LXD's 0 and -1 stand for no answer.
+    return number if number > 0 else None
+
+
+def _disk(
+    described: DescribedInstance, state: InstanceState, pools: Pools
+) -> tuple[int | None, int | None]:
+    name, device = described.root_disk
+    disk = (state.disk or {}).get(name)
+    pool = pools.spaces.get(device.get("pool", ""))
+    quota = (disk.total if disk else 0) or size_in_bytes(device.get("size", ""))
+    return (
+        disk.usage if disk and disk.usage >= 0 else None,
+        quota or (pool.total if pool else None),
+    )
+
+
+def _traffic(state: InstanceState) -> Traffic | None:
+    if state.network is None:
+        return None
+    counted = {name: each.counters for name, each in state.network.items() if each.type != LOOPBACK}
+    return traffic_of(counted)
+
+
+def _addresses(state: InstanceState) -> tuple[Address, ...]:
+    return tuple(
+        Address(device=name, family=each.family, address=each.address, scope=each.scope)
+        for name, interface in (state.network or {}).items()
+        for each in interface.addresses or ()
+    )

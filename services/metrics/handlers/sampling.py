@@ -1,0 +1,150 @@
+"""Taking samples, one after another, whatever LXD and the broker do meanwhile.
+
+Containers are measured by their cgroups, LXD's help being needed only to know them. What cannot be
+measured so is as LXD last told. While LXD is away that is left out, and if nothing else remains
+nothing is published: readers then see the age of the last sample, which says more than one without
+instances. While the broker is away samples are dropped: a new one replaces them all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.metrics.domain.described import Counters
+from services.metrics.domain.network import traffic_from_outside, traffic_of
+from services.metrics.domain.reading import (
+    CGROUP,
+    LXD,
+    MIXED,
+    InstanceReading,
+    Reading,
+    counted_by_cgroups,
+)
+from services.metrics.domain.sample import (
+    Ages,
+    Taken,
+    host_sample,
+    instance_samples,
+    new_runs,
+    source_of,
+)
+from services.metrics.domain.usage import InstanceEnded
+from services.metrics.handlers.availability import Availability
+from services.metrics.handlers.roster import Roster
+from services.metrics.ports import (
+    Cgroups,
+    Monotonic,
+    Network,
+    Now,
+    ProcessAge,
+    Publish,
+    ReadHost,
+)
+from shared.contracts.errors import BrokerUnavailable
+from shared.contracts.events import Sampled
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the numbers come from."""
+
+    cgroups: Cgroups
+    network: Network
+    host: ReadHost
+    process_age: ProcessAge
+    clock: Monotonic
+    now: Now
+
+
+class Sampling:
+    """The samples of one host; each needs the reading before it."""
+
+    def __init__(
+        self, sources: Sources, roster: Roster, publish: Publish, *, epoch: int, interval_s: float
+    ) -> None:
+        self._sources = sources
+        self._roster = roster
+        self._publish = publish
+        self._epoch = epoch
+        self._interval_s = interval_s
+        self._sequence = 0
+        self._earlier: Taken | None = None
+        self._source: str | None = None
+        self._broker = Availability("the broker")
+
+    def take(self) -> None:
+        """Take one sample and publish it; drop it when the broker is away."""
+        sample = self._sample()
+        if sample is None:
+            return
+        try:
+            self._publish(sample)
+        except BrokerUnavailable as exc:
+            self._broker.note(exc)
+        else:
+            self._broker.note(None)
+
+    def _sample(self) -> Sampled | None:
+        # Until LXD has told of instances nobody else can measure them.
+        if self._source in (None, LXD):
+            self._roster.ask_everything()
+        at, now, earlier = self._sources.now(), self._read(), self._earlier
+        if not self._roster.lxd_answers and source_of(now) is None:
+            return None
+        self._roster.want_details(source_of(now) in (LXD, MIXED))
+        self._earlier = Taken(now, instance_samples(earlier, now, self._ages(earlier, now)))
+        self._sequence += 1
+        return Sampled(
+            epoch=self._epoch,
+            sequence=self._sequence,
+            at=at,
+            interval_s=self._interval_s,
+            source=self._note_source(source_of(now) or CGROUP),
+            host=host_sample(earlier, now),
+            instances=list(self._earlier.samples.values()),
+        )
+
+    def _read(self) -> Reading:
+        sources, running = self._sources, self._roster.running
+        sources.cgroups.forget_others(running)
+        at_s, network = sources.clock(), sources.network.host()
+        hardware = {name: network.counters[name] for name in network.hardware}
+        measured = [self._measure(each, at_s, network.counters) for each in running]
+        return Reading(
+            at_s=at_s,
+            host=sources.host(),
+            pools=self._roster.pools,
+            network=traffic_of(hardware),
+            instances={each.identity: each for each in measured if each is not None},
+        )
+
+    def _measure(
+        self, told: InstanceReading, at_s: float, host: Mapping[str, Counters]
+    ) -> InstanceReading | None:
+        try:
+            usage = self._sources.cgroups.read(told)
+        except InstanceEnded:
+            self._roster.doubt(told.identity)
+            return None
+        if usage is None:
+            return told if self._roster.lxd_answers else None
+        network = traffic_from_outside(told.nics, host, told.network)
+        return counted_by_cgroups(
+            at_s, told, usage, network or self._sources.network.inside(told.pid)
+        )
+
+    def _ages(self, earlier: Taken | None, now: Reading) -> Ages:
+        ages = {
+            each.identity: self._sources.process_age(each.pid) for each in new_runs(earlier, now)
+        }
+        return {identity: age_s for identity, age_s in ages.items() if age_s is not None}
+
+    def _note_source(self, source: str) -> str:
+        if source != self._source:
+            _log.info("the source of samples is %s", source)
+        self._source = source
+        return source

@@ -1,0 +1,26 @@
+"""The sampler on the bus: it is called by nobody and publishes by itself."""
+
+from __future__ import annotations
+
+from services.metrics.adapters.rounds import rounds
+from services.metrics.adapters.telemetry import SamplerTelemetry
+from services.metrics.settings import Settings
+from services.metrics.wiring import SamplingProvider
+
+
+def service(settings: Settings, telemetry: SamplerTelemetry) -> type:
+    """Return the nameko service that samples this host."""
+
+    class Sampler:
+        """One host's sampler."""
+
+        name = f"metrics_sampler.{settings.host}"
+        sampling = SamplingProvider(settings, telemetry)
+
+        @rounds(settings.interval_s)  # type: ignore[untyped-decorator]
+        def sample(self) -> None:
+            """Take one sample."""
+            with telemetry.round.time():
+                self.sampling.take()
+
+    return Sampler

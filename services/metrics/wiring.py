@@ -1,0 +1,93 @@
+"""Joins the sampler's handlers to LXD, the kernel and the broker; nothing else knows both sides."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import eventlet
+from eventlet.greenthread import GreenThread
+from nameko.extensions import DependencyProvider
+
+from services.metrics.adapters.cgroups import CgroupFiles, allow_many_files
+from services.metrics.adapters.disks import RealDisks
+from services.metrics.adapters.kernel import process_age_s, read_host
+from services.metrics.adapters.lxd import LxdOverSocket
+from services.metrics.adapters.network import ProcNetDev
+from services.metrics.adapters.telemetry import SamplerTelemetry
+from services.metrics.handlers.roster import Roster
+from services.metrics.handlers.sampling import Sampling, Sources
+from services.metrics.settings import Settings
+from shared.platform.duties import for_ever
+from shared.platform.epoch import next_epoch
+from shared.platform.lxd_scope import LxdScope
+from shared.platform.publisher import EventPublisher
+
+EPOCH_FILE = "sampler.epoch"
+
+# How often to look whether it is time to ask LXD, and to try to hear its events.
+ASK_S = 0.1
+LISTEN_S = 0.5
+
+
+class SamplingProvider(DependencyProvider):  # type: ignore[misc]
+    """Gives the service its `Sampling`, on a connection to the broker that lasts as long as it."""
+
+    def __init__(self, settings: Settings, telemetry: SamplerTelemetry) -> None:
+        super().__init__()
+        self._settings = settings
+        self._telemetry = telemetry
+        self._duties: list[GreenThread] = []
+
+    def setup(self) -> None:
+        """Take a new epoch: samples of an earlier start must not pass for later ones."""
+        settings = self._settings
+        allow_many_files()
+        self._publisher = EventPublisher(settings.amqp_uri, settings.host)
+        self._publisher.on_connected.append(self._telemetry.broker.note_connection)
+        self._telemetry.broker.watch(lambda: self._publisher.connected)
+        scope = LxdScope(settings.lxd_projects)
+        self._lxd = LxdOverSocket(settings.host, settings.lxd_socket, settings.lxd_timeout_s, scope)
+        self._roster = Roster(
+            self._lxd, read_host, time.monotonic, period_s=settings.lxd_interval_s
+        )
+        self._sampling = Sampling(
+            _sources(),
+            self._roster,
+            self._telemetry.counted(self._publisher.publish),
+            epoch=next_epoch(settings.state_dir / EPOCH_FILE),
+            interval_s=settings.interval_s,
+        )
+
+    def start(self) -> None:
+        """Connect to the broker, hear LXD and ask it, all in the background."""
+        self._publisher.start()
+        self._duties = [
+            eventlet.spawn(for_ever, self._listen, LISTEN_S),
+            eventlet.spawn(for_ever, self._roster.ask_if_due, ASK_S),
+        ]
+
+    def stop(self) -> None:
+        """Leave LXD and the broker; the last round has ended by now."""
+        for duty in self._duties:
+            duty.kill()
+        self._publisher.stop()
+
+    def get_dependency(self, _: Any) -> Sampling:
+        """Return the one `Sampling`: each sample needs the reading before it."""
+        return self._sampling
+
+    def _listen(self) -> None:
+        self._lxd.listen(self._roster.listening, self._roster.heard)
+
+
+def _sources() -> Sources:
+    return Sources(
+        cgroups=CgroupFiles(RealDisks().name, time.monotonic),
+        network=ProcNetDev(),
+        host=read_host,
+        process_age=process_age_s,
+        clock=time.monotonic,
+        now=lambda: datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )

@@ -1,0 +1,426 @@
+"""Every failure that one service may tell another, and whether trying again can help.
+
+    FleetError
+    +-- TemporaryError: the same request may work later
+    |   +-- HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable
+    |   +-- FleetViewNotReady, OperationInProgress, OutcomeUnknown, HostBusy, StepInterrupted
+    |   +-- TooManyConsoles, ConsoleInUse, StreamLost
+    +-- PermanentError: the same request will fail again
+        +-- InvalidInput, UnreadableMessage, IdempotencyKeyReused
+        +-- HostNotFound, HostIdentityMismatch, HostStillOnline
+        +-- InstanceNotFound, AmbiguousName, InstanceReplaced
+        +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
+        +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
+        +-- ImageNotFound, SnapshotNotFound, SnapshotExists
+        +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
+        +-- LxdRefused, StepTimedOut, Cancelled
+
+An error crosses the bus as its code and its raw values, in the order of the constructor; the text
+is made where it is read. The codes are stable: clients and the HTTP table rely on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class FleetError(Exception):
+    """The root of all errors that a caller may expect.
+
+    An error with values is a dataclass of strings, and `text` says it with their names.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    text: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        # Of its own accord an exception keeps only what was passed by position.
+        self.args = tuple(vars(self).values())
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The raw values, in the order in which they cross the bus."""
+        return self.args
+
+    def __str__(self) -> str:
+        return self.text.format_map(vars(self)) or super().__str__()
+
+
+class TemporaryError(FleetError):
+    """The same request may work later."""
+
+    code = "temporary_error"
+
+
+class PermanentError(FleetError):
+    """The same request will fail again."""
+
+    code = "permanent_error"
+
+
+@dataclass(eq=False)
+class HostUnreachable(TemporaryError):
+    """No worker of the host took the request; it was certainly not carried out."""
+
+    code = "host_unreachable"
+    text = "host {host!r} is not connected"
+    host: str
+
+
+@dataclass(eq=False)
+class LxdUnavailable(TemporaryError):
+    """The host's worker runs but its LXD does not answer."""
+
+    code = "lxd_unavailable"
+    text = "LXD on host {host!r} does not answer"
+    host: str
+
+
+class BrokerUnavailable(TemporaryError):
+    """The message broker is away; nothing was sent."""
+
+    code = "broker_unavailable"
+    text = "the message broker is not connected"
+
+
+class DatabaseUnavailable(TemporaryError):
+    """The service's database cannot be read or written now."""
+
+    code = "database_unavailable"
+    text = "the database does not answer"
+
+
+class FleetViewNotReady(TemporaryError):
+    """The gateway has just started and does not know the fleet yet."""
+
+    code = "fleet_view_not_ready"
+    text = "the fleet is still being read"
+
+
+@dataclass(eq=False)
+class OperationInProgress(TemporaryError):
+    """Another operation holds the instance's lock."""
+
+    code = "operation_in_progress"
+    text = "operation {operation_id} is in progress on instance {instance!r}"
+    instance: str
+    operation_id: str
+
+
+@dataclass(eq=False)
+class OutcomeUnknown(TemporaryError):
+    """A request was sent and no answer came; ask for the operation by its id, never repeat it."""
+
+    code = "outcome_unknown"
+    text = "no answer from host {host!r}"
+    host: str
+
+
+@dataclass(eq=False)
+class HostBusy(TemporaryError):
+    """The host's worker holds as many unfinished operations as it may."""
+
+    code = "host_busy"
+    text = "host {host!r} has too many unfinished operations"
+    host: str
+
+
+@dataclass(eq=False)
+class StepInterrupted(TemporaryError):
+    """The worker or LXD was stopped in the middle of a step, which left the instance as it was."""
+
+    code = "step_interrupted"
+    text = "{step} was interrupted and had no effect"
+    step: str
+
+
+@dataclass(eq=False)
+class TooManyConsoles(TemporaryError):
+    """The host has as many consoles open as its operator allows."""
+
+    code = "too_many_consoles"
+    text = "host {host!r} has {most} consoles open and allows no more"
+    host: str
+    most: str
+
+
+@dataclass(eq=False)
+class ConsoleInUse(TemporaryError):
+    """Somebody is at the instance's text console, which has room for one."""
+
+    code = "console_in_use"
+    text = "the text console of instance {name!r} is in use"
+    name: str
+
+
+@dataclass(eq=False)
+class StreamLost(TemporaryError):
+    """The other end of a stream has gone, or what came over it cannot be right."""
+
+    code = "stream_lost"
+    text = "the connection was lost: {reason}"
+    reason: str
+
+
+@dataclass(eq=False)
+class InvalidInput(PermanentError):
+    """A value from outside breaks a rule; `rule` says what would be right."""
+
+    code = "invalid_input"
+    text = "{field}: {rule}"
+    field: str
+    rule: str
+
+
+@dataclass(eq=False)
+class UnreadableMessage(PermanentError):
+    """A message this release cannot read: no JSON, a missing field, a newer major version."""
+
+    code = "unreadable_message"
+    text = "unreadable message: {reason}"
+    reason: str
+
+
+@dataclass(eq=False)
+class IdempotencyKeyReused(PermanentError):
+    """The same Idempotency-Key came with another request."""
+
+    code = "idempotency_key_reused"
+    text = "Idempotency-Key {key!r} was used for another request"
+    key: str
+
+
+@dataclass(eq=False)
+class HostNotFound(PermanentError):
+    """No host of this id has ever reported."""
+
+    code = "host_not_found"
+    text = "host {host!r} is not known"
+    host: str
+
+
+@dataclass(eq=False)
+class HostIdentityMismatch(PermanentError):
+    """A daemon with another certificate reports under a host id that is pinned to a first one."""
+
+    code = "host_identity_mismatch"
+    text = "host {host!r} reports with another certificate than the one it is pinned to"
+    host: str
+
+
+@dataclass(eq=False)
+class HostStillOnline(PermanentError):
+    """A host that reports cannot be forgotten."""
+
+    code = "host_still_online"
+    text = "host {host!r} is online; stop its worker first"
+    host: str
+
+
+@dataclass(eq=False)
+class InstanceNotFound(PermanentError):
+    """No instance of this name."""
+
+    code = "instance_not_found"
+    text = "instance {name!r} does not exist"
+    name: str
+
+
+@dataclass(eq=False)
+class AmbiguousName(PermanentError):
+    """The name stands on more than one host; the hosts are listed, separated by commas."""
+
+    code = "ambiguous_name"
+    text = "instance {name!r} exists on several hosts: {hosts}"
+    name: str
+    hosts: str
+
+
+@dataclass(eq=False)
+class InstanceReplaced(PermanentError):
+    """An instance of this name exists, but it is not the one the request meant."""
+
+    code = "instance_replaced"
+    text = "instance {name!r} was re-created since it was listed"
+    name: str
+
+
+@dataclass(eq=False)
+class InstanceRunning(PermanentError):
+    """The request needs an instance that is not running."""
+
+    code = "instance_running"
+    text = "instance {name!r} is running"
+    name: str
+
+
+@dataclass(eq=False)
+class InstanceNotRunning(PermanentError):
+    """The request needs a running instance."""
+
+    code = "instance_not_running"
+    text = "instance {name!r} is not running"
+    name: str
+
+
+@dataclass(eq=False)
+class InstanceNotFrozen(PermanentError):
+    """Resume needs a paused (LXD: Frozen) instance."""
+
+    code = "instance_not_frozen"
+    text = "instance {name!r} is not paused"
+    name: str
+
+
+@dataclass(eq=False)
+class InstanceExists(PermanentError):
+    """The name that a new or renamed instance shall have is taken."""
+
+    code = "instance_exists"
+    text = "an instance {name!r} exists already"
+    name: str
+
+
+@dataclass(eq=False)
+class InstanceChangedSince(PermanentError):
+    """The instance is not as it was when the caller saw it; see `instances.etag`."""
+
+    code = "instance_changed_since"
+    text = "instance {name!r} was changed since it was read"
+    name: str
+
+
+@dataclass(eq=False)
+class InsufficientResources(PermanentError):
+    """The host cannot promise so much; `resource` is `cpu`, `memory`, `disk` or `ports`.
+
+    `wanted` and `free` are numbers as text, sizes in bytes.
+    """
+
+    code = "insufficient_resources"
+    text = "host {host!r} has {free} of {resource} left, {wanted} are wanted"
+    host: str
+    resource: str
+    wanted: str
+    free: str
+
+
+@dataclass(eq=False)
+class PortInUse(PermanentError):
+    """A port of the host is taken, by another instance or a program of the host itself."""
+
+    code = "port_in_use"
+    text = "port {port} of host {host!r} is in use"
+    host: str
+    port: str
+
+
+@dataclass(eq=False)
+class ImageNotFound(PermanentError):
+    """The host has no such image, or its operator does not allow where it would come from."""
+
+    code = "image_not_found"
+    text = "image {image!r} cannot be had"
+    image: str
+
+
+@dataclass(eq=False)
+class SnapshotNotFound(PermanentError):
+    """The instance has no snapshot of this name."""
+
+    code = "snapshot_not_found"
+    text = "instance {name!r} has no snapshot {snapshot!r}"
+    name: str
+    snapshot: str
+
+
+@dataclass(eq=False)
+class SnapshotExists(PermanentError):
+    """The instance has a snapshot of this name already."""
+
+    code = "snapshot_exists"
+    text = "instance {name!r} has a snapshot {snapshot!r} already"
+    name: str
+    snapshot: str
+
+
+@dataclass(eq=False)
+class OperationNotFound(PermanentError):
+    """No operation of this id is known."""
+
+    code = "operation_not_found"
+    text = "operation {operation_id} is not known"
+    operation_id: str
+
+
+@dataclass(eq=False)
+class OperationRefused(PermanentError):
+    """The id carries a tombstone: it was resolved as never started and may never start."""
+
+    code = "operation_refused"
+    text = "operation {operation_id} was given up before it reached the host"
+    operation_id: str
+
+
+@dataclass(eq=False)
+class OperationExpired(PermanentError):
+    """The request reached the worker after its `start_by` time and was not started."""
+
+    code = "operation_expired"
+    text = "operation {operation_id} arrived too late and was not started"
+    operation_id: str
+
+
+@dataclass(eq=False)
+class OperationNotCancellable(PermanentError):
+    """The operation has ended, or LXD cannot interrupt its present step."""
+
+    code = "operation_not_cancellable"
+    text = "operation {operation_id} cannot be cancelled"
+    operation_id: str
+
+
+@dataclass(eq=False)
+class LxdRefused(PermanentError):
+    """LXD said no; its own words follow."""
+
+    code = "lxd_refused"
+    text = "LXD refused: {reason}"
+    reason: str
+
+
+@dataclass(eq=False)
+class StepTimedOut(PermanentError):
+    """A step ended without effect after its time-out; nothing of it is still running."""
+
+    code = "step_timed_out"
+    text = "{step} did not finish in time"
+    step: str
+
+
+class Cancelled(PermanentError):
+    """Somebody asked for the operation to be cancelled, and it was."""
+
+    code = "cancelled"
+    text = "cancelled"
+
+
+def _leaves(root: type[FleetError]) -> list[type[FleetError]]:
+    children = root.__subclasses__()
+    return [leaf for child in children for leaf in _leaves(child)] if children else [root]
+
+
+BY_CODE: dict[str, type[FleetError]] = {leaf.code: leaf for leaf in _leaves(FleetError)}
+
+
+def rebuilt(code: str, values: list[str]) -> FleetError:
+    """Return the error that a code and its raw values stand for.
+
+    An unknown code, or values that do not fit, come from a newer release: they become an
+    `LxdRefused` that names them, so that nothing is lost and nothing crashes.
+    """
+    try:
+        return BY_CODE[code](*values)
+    except (KeyError, TypeError):
+        return LxdRefused(f"{code}: {', '.join(values)}")

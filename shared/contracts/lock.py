@@ -1,0 +1,90 @@
+"""The fingerprint of every message that travels, so that none changes without somebody saying so.
+
+`python -m shared.contracts.lock` writes `lock.json` (`make contract-lock`); with `--check` it
+compares instead and says what to do (part of `make check`). The idea is nova's object fingerprints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared.contracts import consoles, events, operations, streams, worker_api
+from shared.contracts.codec import own_version
+
+FILE = Path(__file__).with_name("lock.json")
+
+MESSAGES: tuple[type[msgspec.Struct], ...] = (
+    *events.TYPES.values(),
+    operations.Submission,
+    operations.Operation,
+    worker_api.OperationPage,
+    worker_api.SnapshotList,
+    consoles.OpenConsole,
+    streams.Credit,
+    streams.Resize,
+    streams.End,
+)
+
+
+def fingerprints() -> dict[str, str]:
+    """Return each message's version and a digest of its fields, types and defaults."""
+    return {message.__name__: _fingerprint(message) for message in MESSAGES}
+
+
+def differences(locked: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Return a line for each message that is not as locked, saying what to do about it."""
+    found = []
+    for name in sorted(locked.keys() | now.keys()):
+        before, after = locked.get(name), now.get(name)
+        if before == after:
+            continue
+        if before and after and before.split()[0] == after.split()[0]:
+            found.append(
+                f"{name} changed but its version is still {after.split()[0]}: raise the version,"
+                " give a new field a default, then run make contract-lock"
+            )
+        else:
+            found.append(f"{name}: {before or 'new'} -> {after or 'gone'}: run make contract-lock")
+    return found
+
+
+def _fingerprint(message: type[msgspec.Struct]) -> str:
+    schema = json.dumps(without_docstrings(msgspec.json.schema(message)), sort_keys=True)
+    return f"{own_version(message)} {hashlib.sha256(schema.encode()).hexdigest()[:16]}"
+
+
+def without_docstrings(schema: Any) -> Any:
+    """Return the schema as it is on the wire.
+
+    A docstring is no part of that, and Python 3.13 keeps it with other spaces than Python 3.12. The
+    schema of a field that is called `description` is a table, and stays.
+    """
+    if isinstance(schema, list):
+        return [without_docstrings(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: without_docstrings(value)
+        for name, value in schema.items()
+        if name != "description" or not isinstance(value, str)
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the lock, or check it; return the exit code."""
+    if arguments != ["--check"]:
+        FILE.write_text(json.dumps(fingerprints(), indent=2, sort_keys=True) + "\n")
+        return 0
+    found = differences(json.loads(FILE.read_text()), fingerprints())
+    sys.stderr.writelines(f"{line}\n" for line in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,170 @@
+"""An operation: one accepted request to change something, from its submission to its outcome.
+
+The states and their order are those of docs/architecture.md. Whoever holds an older copy merges a
+reported one with `merged`; no other code decides which of two copies is true.
+
+Ledger:
+
+    1.0  2026-11  start, stop, restart, freeze, unfreeze, delete
+    1.1  2026-11  create, update, rename, snapshot, restore, delete-snapshot, with their arguments
+                  Operation: waits_for, needs_restart; Submission: secrets
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from shared.contracts.bounds import Count, Moment, Name, Text, Word
+from shared.contracts.changes import Changes, NewInstance
+from shared.contracts.instances import DEFAULT_PROJECT, Instance
+
+VERSION = "1.1"
+
+
+class State(StrEnum):
+    """Where an operation stands."""
+
+    SUBMITTING = "submitting"
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.REJECTED, State.UNKNOWN})
+
+
+class Kind(StrEnum):
+    """What an operation does, in LXD's words for it."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+    DELETE = "delete"
+    CREATE = "create"
+    UPDATE = "update"
+    RENAME = "rename"
+    SNAPSHOT = "snapshot"
+    RESTORE = "restore"
+    DELETE_SNAPSHOT = "delete-snapshot"
+
+
+class Arguments(Struct, frozen=True, kw_only=True):
+    """What a kind may be told. `force`: do not wait for the guest, and for delete: stop it first.
+
+    `stop_timeout_s` is how long a clean stop may take before the instance is stopped by force.
+
+    `create` and `changes` are for the kinds of these names. `etag` (see `instances.etag`) makes an
+    update conditional: it is refused when the instance is not as the caller saw it. `new_name` and
+    `display_name` are for rename. `snapshot` names the snapshot that is made, restored or deleted;
+    `stateful` includes the memory, `description` is the user's. `placement` says why this host.
+    """
+
+    force: bool = False
+    stop_timeout_s: float = 20.0
+    create: NewInstance | None = None
+    changes: Changes | None = None
+    etag: Word = ""
+    new_name: Word = ""
+    display_name: Word = ""
+    snapshot: Word = ""
+    stateful: bool = False
+    description: Text = ""
+    placement: Text = ""
+
+
+class Submission(Struct, frozen=True, kw_only=True):
+    """A gateway's order to a worker.
+
+    `host` must be the worker's own. `uuid` is the `volatile.uuid` the caller saw: an instance of
+    the same name with another one is never touched; empty means that LXD gave it none. `start_by`
+    is a Unix time in seconds, as text because AMQP tables lose float precision; after it the worker
+    refuses. `timeout_s` bounds the work itself, by the worker's monotonic clock. For a create
+    `uuid` is the one that the new instance gets. `secrets` are arguments that no journal, database
+    or event may hold: `cloud_init` and `root_password`.
+    """
+
+    operation_id: Word
+    host: Word
+    kind: Kind
+    instance: Name
+    uuid: Word
+    principal: Word
+    start_by: Word
+    project: str = DEFAULT_PROJECT
+    arguments: Arguments = Arguments()
+    timeout_s: float = 600.0
+    correlation_id: str = ""
+    secrets: dict[str, str] = {}
+    version: str = VERSION
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """Why an operation did not succeed: an error's code and raw values (see `errors.rebuilt`)."""
+
+    code: Word
+    values: list[str] = []
+    message: str = ""
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """The whole record of an operation, as journal, event and answer carry it.
+
+    `sequence` grows with every change the worker journals, over all operations of the host; 0 means
+    that no worker has seen it yet. `changed` is False when the instance already was as asked (start
+    of a running one). `after` is the instance as it stood when the operation ended (None: unknown,
+    or deleted), read in the worker's epoch `after_epoch`. `overdue`: the time-out has passed and
+    LXD could not be made to stop. `waits_for` is the creation of the same instance that the
+    operation begins after. `needs_restart` are the fields of an update that count from the next
+    start. Times are RFC 3339 with `Z`, empty until they happen.
+    """
+
+    operation_id: Word
+    host: Word
+    kind: Kind
+    instance: Name
+    uuid: Word
+    principal: Word
+    state: State
+    project: Word = DEFAULT_PROJECT
+    arguments: Arguments = Arguments()
+    sequence: Count = 0
+    progress: Count | None = None
+    step: Word = ""
+    changed: bool = True
+    failure: Failure | None = None
+    after: Instance | None = None
+    after_epoch: Count = 0
+    overdue: bool = False
+    created_at: Moment = ""
+    accepted_at: Moment = ""
+    started_at: Moment = ""
+    finished_at: Moment = ""
+    parent_id: Word = ""
+    correlation_id: Word = ""
+    waits_for: Word = ""
+    needs_restart: tuple[str, ...] = ()
+    version: str = VERSION
+
+    @property
+    def final(self) -> bool:
+        """Whether the operation has ended."""
+        return self.state in FINAL
+
+
+def merged(known: Operation, reported: Operation) -> Operation:
+    """Return whichever of two copies of one operation is true now.
+
+    A final state stays. Otherwise the higher sequence wins; copies arrive late and out of order.
+    """
+    if known.final or reported.sequence < known.sequence:
+        return known
+    return reported

@@ -1,0 +1,66 @@
+"""LXD's notation of limits: `512MB`, `1GiB`, plain bytes, `50%` of the host's memory, and CPUs."""
+
+from __future__ import annotations
+
+import re
+
+from shared.contracts.bounds import MOST
+
+_POWERS = "kMGTPE"
+_UNITS: dict[str, int] = (
+    {"": 1, "B": 1, " bytes": 1, "bytes": 1}
+    | {f"{letter}B": 1000 ** (power + 1) for power, letter in enumerate(_POWERS)}
+    | {f"{letter.upper()}iB": 1024 ** (power + 1) for power, letter in enumerate(_POWERS)}
+)
+_SIZE = re.compile(r"(\d+)(\D*)")
+_SHARE = re.compile(r"(\d+)%")
+# No machine has more; a longer number would only cost whoever reads it.
+_MOST_DIGITS = 9
+_CPUS = re.compile(rf"(\d{{1,{_MOST_DIGITS}}})(?:-(\d{{0,{_MOST_DIGITS}}}))?")
+
+
+def size_in_bytes(text: str) -> int | None:
+    """Return the bytes that LXD's text stands for, or None where it is empty or no size.
+
+    What no machine has room for is no size either: LXD takes it, and it limits nothing.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None or match[2] not in _UNITS:
+        return None
+    return _possible(int(match[1]) * _UNITS[match[2]])
+
+
+def memory_limit(text: str, host_memory: int) -> int | None:
+    """Return a memory limit in bytes; LXD takes a share of the host's memory as well."""
+    if share := _SHARE.fullmatch(text):
+        return _possible(host_memory * int(share[1]) // 100)
+    return size_in_bytes(text)
+
+
+def cpu_count(text: str) -> int | None:
+    """Return how many CPUs `limits.cpu` allows: a count (`2`), or a set of them (`0-3`, `1,3`).
+
+    None where it is empty or neither.
+    """
+    if text.isdecimal():
+        return int(text) if len(text) <= _MOST_DIGITS else None
+    spans = []
+    for part in text.split(","):
+        span = _CPUS.fullmatch(part.strip())
+        if span is None:
+            return None
+        spans.append((int(span[1]), int(span[2] or span[1])))
+    return _covered(spans)
+
+
+def _covered(spans: list[tuple[int, int]]) -> int:
+    """Return how many numbers lie in any of the spans, without listing them."""
+    count = end = 0
+    for first, last in sorted(spans):
+        count += max(0, last + 1 - max(first, end))
+        end = max(end, last + 1)
+    return count
+
+
+def _possible(size: int) -> int | None:
+    return size if size <= MOST else None

@@ -1,0 +1,128 @@
+"""The caller's side of a worker's RPC API: the only place where its method names are written.
+
+Ledger (major.minor; a minor change is compatible, a major one is served side by side for a
+release):
+
+    1.0  2026-11  submit, resolve, cancel, operations_since, publish_inventory
+    1.1  2026-11  snapshots, open_console
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from shared.contracts.bounds import Count, Moment, Word
+from shared.contracts.codec import from_wire, to_wire
+from shared.contracts.consoles import OpenConsole
+from shared.contracts.errors import UnreadableMessage
+from shared.contracts.operations import VERSION, Operation, Submission
+
+SERVICE = "lxd_worker"
+MOST_SNAPSHOTS = 10_000
+
+# Calls a method of a host's worker with JSON values and returns its JSON answer. Raises
+# HostUnreachable (certainly not delivered), BrokerUnavailable (certainly not sent),
+# OutcomeUnknown (sent, no answer), or the FleetError that the worker answered.
+Call = Callable[[str, str, list[object]], Awaitable[object]]
+
+
+class OperationPage(Struct, frozen=True, kw_only=True):
+    """Operations in the order of their sequence; `more` when the limit cut them off.
+
+    It is as new as the records that it carries.
+    """
+
+    operations: list[Operation]
+    more: bool = False
+    version: str = VERSION
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """A snapshot of an instance; `size` in bytes, None where the storage does not tell.
+
+    Times are RFC 3339 with `Z`; `expires_at` is empty where it does not expire.
+    """
+
+    name: Word
+    created_at: Moment
+    stateful: bool = False
+    size: Count | None = None
+    expires_at: Moment = ""
+
+
+class SnapshotList(Struct, frozen=True, kw_only=True):
+    """All snapshots of one instance, oldest first."""
+
+    snapshots: Annotated[list[Snapshot], Meta(max_length=MOST_SNAPSHOTS)]
+    version: str = "1.0"
+
+
+class LxdWorker:
+    """Orders to one host's worker.
+
+    An answer that speaks of another operation, or another host's, is none: it raises
+    UnreadableMessage.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def submit(self, submission: Submission) -> Operation:
+        """Hand over an operation; return it as journalled.
+
+        The same id again is answered from the journal. Raises OperationInProgress,
+        InstanceNotFound, InstanceReplaced, OperationRefused, OperationExpired, HostBusy,
+        LxdUnavailable, InvalidInput, and what a new instance or a change cannot have:
+        InstanceExists, ImageNotFound, InsufficientResources, PortInUse, InstanceChangedSince,
+        SnapshotNotFound, SnapshotExists. All of them mean that nothing was started.
+        """
+        answer = await self._call(submission.host, "submit", [to_wire(submission)])
+        return _about(submission.host, submission.operation_id, answer)
+
+    async def resolve(self, host: str, operation_id: str) -> Operation | None:
+        """Return the journal's entry, or None: it never came, and never may: it has a tombstone."""
+        answer = await self._call(host, "resolve", [operation_id])
+        return None if answer is None else _about(host, operation_id, answer)
+
+    async def cancel(self, host: str, operation_id: str) -> Operation:
+        """Ask for an operation to be cancelled; return it as it stands now.
+
+        Raises OperationNotFound and OperationNotCancellable.
+        """
+        answer = await self._call(host, "cancel", [operation_id])
+        return _about(host, operation_id, answer)
+
+    async def operations_since(self, host: str, sequence: int, limit: int = 500) -> OperationPage:
+        """Return what changed after the given journal sequence, oldest change first."""
+        answer = await self._call(host, "operations_since", [sequence, limit])
+        return from_wire(OperationPage, answer)
+
+    async def snapshots(self, host: str, project: str, name: str, uuid: str) -> SnapshotList:
+        """Return the snapshots of the instance that has this uuid.
+
+        Raises InstanceNotFound, InstanceReplaced, LxdUnavailable.
+        """
+        return from_wire(SnapshotList, await self._call(host, "snapshots", [project, name, uuid]))
+
+    async def open_console(self, host: str, request: OpenConsole) -> None:
+        """Open a console at the host's end of a stream that the caller listens to already.
+
+        When this returns, what was typed reaches it. Raises InstanceNotFound, InstanceReplaced,
+        InstanceNotRunning, TooManyConsoles, ConsoleInUse, LxdRefused, LxdUnavailable. After
+        OutcomeUnknown it may be open; it ends when nobody listens any more.
+        """
+        await self._call(host, "open_console", [to_wire(request)])
+
+    async def publish_inventory(self, host: str) -> None:
+        """Make the worker publish its inventory as an event, in order with its other events."""
+        await self._call(host, "publish_inventory", [])
+
+
+def _about(host: str, operation_id: str, answer: object) -> Operation:
+    operation = from_wire(Operation, answer)
+    if (operation.host, operation.operation_id) != (host, operation_id):
+        raise UnreadableMessage("the answer is of another operation")
+    return operation

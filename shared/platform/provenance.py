@@ -1,0 +1,21 @@
+"""Whether a delivered message can be taken for what its routing key says it is.
+
+RabbitMQ checks a host's topic permission against the routing key of its publish, and only that one.
+Measured on 3.10: a host can still reach another's queue by the `CC` and `BCC` headers, by a queue
+of its own that dead-letters to the exchange, and by an exchange of its own bound to it (or naming
+it as alternate exchange). Each of these leaves a mark in the delivery that the host cannot forge:
+the routing key stays that of its own publish, the broker adds `x-death`, the exchange is its own.
+So a reader accepts a message only if all three are what an honest publish leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def direct(*, exchange: str, expected_exchange: str, headers: Mapping[str, object] | None) -> bool:
+    """Return whether the message was published straight to the expected exchange.
+
+    Its routing key is then one that the broker allowed its publisher.
+    """
+    return exchange == expected_exchange and "x-death" not in (headers or {})

@@ -1,0 +1,197 @@
+"""Fixtures on a real RabbitMQ: `broker`, `vhost`, `own_broker` and `line`.
+
+The sessions that run in one checkout share a node, which the last of them stops; `FLEET_KEEP=yes`
+leaves it running for the next. Each test gets a virtual host to itself, so that tests neither see
+each other nor wait for a node to start.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import httpx
+import pytest
+
+from deploy.local import broker as nodes
+from deploy.local import definitions
+from shared.platform.topology import CENTRAL_PERMISSIONS, Permissions, host_permissions
+from shared.testing.daemons import ROOT, mark, missing
+from shared.testing.line import Line
+
+FIXTURES = {"broker", "vhost", "own_broker"}
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The shared node and its administrator's HTTP interface."""
+
+    node: nodes.Node
+    http: httpx.Client
+
+    def add_user(self, vhost: str, user: str, permissions: Permissions) -> str:
+        """Create a user with these permissions on a virtual host; return its AMQP address."""
+        added = _user(user, permissions)
+        loaded = self.http.post("/definitions", json=definitions.of([added], vhost=vhost))
+        loaded.raise_for_status()
+        return self.node.uri(added.name, added.password, vhost)
+
+
+@dataclass(frozen=True, slots=True)
+class Vhost:
+    """A fresh virtual host of the shared node; `uri` is that of a central service's user."""
+
+    broker: Broker
+    name: str
+    uri: str
+
+    def host_uri(self, host: str) -> str:
+        """Return the address of a user who may do what this host may do, and no more."""
+        return self.broker.add_user(self.name, f"{self.name}-{host}", host_permissions(host))
+
+    def close_connections(self) -> None:
+        """Close every connection to this virtual host, as an operator would."""
+        for connection in self.broker.http.get(f"/vhosts/{self.name}/connections").json():
+            self.broker.http.delete(f"/connections/{connection['name']}")
+
+
+class OwnBroker:
+    """A node that belongs to one test, which may stop, kill and start it; its ports stay."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._users = {"central": _user("central", CENTRAL_PERMISSIONS)}
+        self.start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens on loopback."""
+        return self._node.ports.amqp
+
+    @property
+    def uri(self) -> str:
+        """The address of a central service's user."""
+        return self._uri("central")
+
+    def host_uri(self, host: str) -> str:
+        """Return the address of a user who may do what this host may do, and no more."""
+        if host not in self._users:
+            self._users[host] = _user(host, host_permissions(host))
+            self.start()
+        return self._uri(host)
+
+    def start(self) -> None:
+        """Start the node unless it runs; it knows the users it has ever been asked for."""
+        known = definitions.of(list(self._users.values()))
+        self._node = nodes.start(self._directory, known)
+
+    def stop(self) -> None:
+        """Stop it in order, which takes some seconds."""
+        nodes.stop(self._node)
+
+    def kill(self) -> None:
+        """End it at once, as a power failure would."""
+        nodes.kill(self._node)
+
+    def _uri(self, name: str) -> str:
+        return self._node.uri(name, self._users[name].password)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """The node that the sessions in this checkout share."""
+    if not nodes.installed():
+        missing("RabbitMQ is not installed")
+    with shared_broker() as shared:
+        yield shared
+
+
+@contextmanager
+def shared_broker() -> Iterator[Broker]:
+    """Start the checkout's node, unless it runs; stop it when nobody else uses it."""
+    admin = _user(f"tests-{secrets.token_hex(4)}", CENTRAL_PERMISSIONS, tags="administrator")
+    with _shared_node(ROOT / "var" / "test-broker", admin) as node:
+        address = f"http://127.0.0.1:{node.ports.management}/api"
+        with httpx.Client(base_url=address, auth=(admin.name, admin.password)) as http:
+            try:
+                yield Broker(node, http)
+            finally:
+                http.delete(f"/users/{admin.name}")
+
+
+@pytest.fixture
+def vhost(broker: Broker) -> Iterator[Vhost]:
+    """A virtual host for one test, deleted with its users afterwards."""
+    with fresh_vhost(broker) as fresh:
+        yield fresh
+
+
+@contextmanager
+def fresh_vhost(broker: Broker) -> Iterator[Vhost]:
+    """Make a virtual host; afterwards delete it with its users."""
+    name = f"t{secrets.token_hex(4)}"
+    try:
+        yield Vhost(broker, name, broker.add_user(name, f"{name}-central", CENTRAL_PERMISSIONS))
+    finally:
+        _remove_vhost(broker, name)
+
+
+def _remove_vhost(broker: Broker, name: str) -> None:
+    users = [user["name"] for user in broker.http.get("/users").json()]
+    mine = [user for user in users if user.startswith(f"{name}-")]
+    broker.http.delete(f"/vhosts/{name}").raise_for_status()
+    broker.http.post("/users/bulk-delete", json={"users": mine}).raise_for_status()
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[OwnBroker]:
+    """A node for one test that stops it; four seconds to start."""
+    if not nodes.installed():
+        missing("RabbitMQ is not installed")
+    own = OwnBroker(tmp_path / "broker")
+    yield own
+    own.kill()
+
+
+@pytest.fixture
+def line() -> Iterator[Callable[[int], Line]]:
+    """A function that lays a line to a loopback port, which the test may cut and mend."""
+    with ExitStack() as lines:
+        yield lambda port: lines.enter_context(closing(Line(port)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses these fixtures, so that `-m` finds it."""
+    mark(items, FIXTURES, "broker")
+
+
+@contextmanager
+def _shared_node(directory: Path, admin: definitions.User) -> Iterator[nodes.Node]:
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "sessions.lock").open("w") as sessions:
+        fcntl.flock(sessions, fcntl.LOCK_SH)
+        node = nodes.start(directory, definitions.of([admin]), management=True)
+        try:
+            yield node
+        finally:
+            if os.environ.get("FLEET_KEEP") != "yes" and _is_last(sessions):
+                nodes.stop(node)
+
+
+def _is_last(sessions: IO[str]) -> bool:
+    try:
+        fcntl.flock(sessions, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _user(name: str, permissions: Permissions, *, tags: str = "") -> definitions.User:
+    return definitions.User(name, secrets.token_urlsafe(12), permissions, tags)

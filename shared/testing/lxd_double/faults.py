@@ -1,0 +1,30 @@
+"""What a test may make the double do wrong, at any time, from any thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults in force; actions are `create`, `start`, `stop`, `restart`, `freeze`, `unfreeze`,
+    `rename`, `update` and `delete`.
+
+    `duration_s`: how long an action takes, instead of an instant. For a clean stop it is how long
+    the guest takes, whatever LXD's patience. `failures`: the words with which an action fails
+    inside its operation. `breaks`: those with which a creation fails when it has half made the
+    instance. `deaf`: names of instances whose guest ignores a clean stop.
+    `cancellable`: actions that may be cancelled; LXD itself cancels none of them. `late_running`:
+    an operation's event `Running` comes after the one that ends it. `no_json`: every answer is
+    HTML. `answer_delay_s`: before each answer. `pools_broken`: no storage pool tells its space.
+    """
+
+    duration_s: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    breaks: dict[str, str] = field(default_factory=dict)
+    deaf: set[str] = field(default_factory=set)
+    cancellable: set[str] = field(default_factory=set)
+    late_running: bool = False
+    no_json: bool = False
+    answer_delay_s: float = 0.0
+    pools_broken: bool = False

@@ -1,0 +1,1 @@
+"""Fakes of what the worker's handlers need, and a bench to try them on."""

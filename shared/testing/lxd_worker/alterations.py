@@ -1,0 +1,85 @@
+"""What a scripted LXD makes of an instance that is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.domain.plan import Devices
+from services.lxd_worker.domain.seen import Seen
+from services.lxd_worker.domain.shape import Shape
+from services.lxd_worker.domain.steps import Step
+from shared.contracts.changes import Changes
+from shared.contracts.instances import Proxy
+from shared.contracts.operations import Kind
+
+
+def altered(look: Seen, step: Step, entry: Entry) -> Seen:
+    """Return the instance as it looks when the step has taken effect."""
+    return _EFFECTS[step](look, entry)
+
+
+def _updated(look: Seen, entry: Entry) -> Seen:
+    changes = entry.operation.arguments.changes or Changes()
+    wanted = {
+        "cpu_limit": changes.cpu and str(changes.cpu),
+        "memory_limit": changes.memory,
+        "root_size": changes.disk,
+        "description": changes.description,
+        "auto_start": changes.auto_start,
+        "labels": changes.labels,
+        "proxies": _proxies(changes, entry.plan.devices if entry.plan else {}),
+    }
+    changed = {name: value for name, value in wanted.items() if value is not None}
+    return replace(look, shape=replace(look.shape, **changed))
+
+
+def _proxies(changes: Changes, devices: Devices) -> tuple[Proxy, ...] | None:
+    if changes.forwards is None:
+        return None
+    return tuple(
+        Proxy(device=name, listen=device["listen"], connect=device["connect"])
+        for name, device in devices.items()
+    )
+
+
+def _described(look: Seen, entry: Entry) -> Seen:
+    if entry.operation.kind is Kind.RENAME or entry.first is None:
+        return _with(look, display_name=entry.operation.arguments.display_name)
+    was = entry.first.shape
+    return _with(look, display_name=was.display_name, description=was.description)
+
+
+def _renamed(look: Seen, entry: Entry) -> Seen:
+    return replace(look, name=entry.operation.arguments.new_name)
+
+
+def _snapshot_taken(look: Seen, entry: Entry) -> Seen:
+    return replace(look, snapshots=(*look.snapshots, entry.operation.arguments.snapshot))
+
+
+def _restored(look: Seen, _: Entry) -> Seen:
+    """LXD forgets the description, and the display name is that of the snapshot's time."""
+    return _with(look, description="", display_name="")
+
+
+def _snapshot_deleted(look: Seen, entry: Entry) -> Seen:
+    gone = entry.operation.arguments.snapshot
+    return replace(look, snapshots=tuple(one for one in look.snapshots if one != gone))
+
+
+def _with(look: Seen, **changes: str) -> Seen:
+    shape: Shape = replace(look.shape, **changes)
+    return replace(look, shape=shape)
+
+
+_EFFECTS: dict[Step, Callable[[Seen, Entry], Seen]] = {
+    Step.UPDATE: _updated,
+    Step.DESCRIBE: _described,
+    Step.RENAME: _renamed,
+    Step.SNAPSHOT: _snapshot_taken,
+    Step.RESTORE: _restored,
+    Step.DELETE_SNAPSHOT: _snapshot_deleted,
+}

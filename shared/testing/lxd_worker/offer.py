@@ -1,0 +1,66 @@
+"""A host with something to offer."""
+
+from __future__ import annotations
+
+from services.lxd_worker.domain.capacity import Machine
+from services.lxd_worker.domain.plan import Devices
+from shared.contracts.changes import ImageSource
+from shared.contracts.errors import LxdUnavailable
+from shared.contracts.hosts import Image, Network
+
+GIB = 1 << 30
+BUSYBOX = Image(fingerprint="f" * 64, aliases=("busybox",))
+
+
+class FakeOffer:
+    """A machine of 4 CPUs, 8 GiB and a pool of 100 GiB; the image `busybox`; two networks.
+
+    While `away` nothing is answered.
+    """
+
+    def __init__(self) -> None:
+        self.away = False
+        self.profile: Devices = {
+            "root": {"type": "disk", "path": "/", "pool": "default"},
+            "eth0": {"type": "nic", "name": "eth0", "network": "lxdbr0"},
+        }
+        self.own_images = [BUSYBOX]
+        self.own_networks = [
+            Network(name="lxdbr0", type="bridge", managed=True),
+            Network(name="br0", type="bridge", managed=False),
+        ]
+        self.own_machine = Machine(cpu=4, memory=8 * GIB)
+
+    def machine(self) -> Machine:
+        if self.away:
+            raise LxdUnavailable("h1")
+        return self.own_machine
+
+    def default_devices(self, project: str) -> Devices:
+        return self.profile
+
+    def default_pool(self) -> str:
+        return "only"
+
+    def pool_size(self, pool: str) -> int:
+        return 100 * GIB
+
+    def images(self) -> list[Image]:
+        return self.own_images
+
+    def image(self, project: str, wanted: ImageSource) -> Image | None:
+        fitting = (
+            one
+            for one in self.own_images
+            if wanted.alias in one.aliases or one.fingerprint == wanted.fingerprint
+        )
+        return next(fitting, None)
+
+    def projects(self) -> list[str]:
+        return ["default", "shop"]
+
+    def networks(self) -> list[Network]:
+        return self.own_networks
+
+    def network(self, name: str) -> Network | None:
+        return next((one for one in self.own_networks if one.name == name), None)

@@ -1,0 +1,159 @@
+"""A fleet of two hosts, seen through HTTP and WebSocket alone."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from deploy.local.processes import wait_until
+from shared.testing.documents import INSTANCES_API, code_blocks, shape, without_additions
+from shared.testing.fleet import Fleet
+
+HOSTS = ["h1", "h2"]
+STREAM = "4. WebSocket实时监控"
+
+
+def status(fleet: Fleet, name: str) -> str | None:
+    answer = fleet.http.get(f"/api/instances/{name}")
+    return str(answer.json()["info"]["status"]) if answer.is_success else None
+
+
+def listed(fleet: Fleet, name: str) -> dict[str, Any]:
+    """Return the instance as the list has it; it must be there."""
+    (found,) = (one for one in fleet.http.get("/api/instances").json() if one["name"] == name)
+    return dict(found)
+
+
+def stops(fleet: Fleet, name: str) -> bool:
+    return fleet.http.post(f"/api/instances/{name}/stop").is_success
+
+
+def becomes(fleet: Fleet, name: str, wanted: str | None, *, within_s: float) -> bool:
+    return wait_until(lambda: status(fleet, name) == wanted, timeout_s=within_s)
+
+
+def listed_as(fleet: Fleet, name: str) -> str | None:
+    instances = fleet.http.get("/api/instances").json()
+    return next((str(one["status"]) for one in instances if one["name"] == name), None)
+
+
+def becomes_listed_as(fleet: Fleet, name: str, wanted: str | None) -> bool:
+    """Wait a second at most until the list shows it; print the time, for `pytest -rP`."""
+    began = time.monotonic()
+    so = wait_until(lambda: listed_as(fleet, name) == wanted, timeout_s=1, interval_s=0.01)
+    print(f"{name} is listed as {wanted} after {time.monotonic() - began:.3f} s: {so}")
+    return so
+
+
+def has_address(fleet: Fleet, name: str) -> bool:
+    return status(fleet, name) == "Running" and listed(fleet, name)["ipv4"] is not None
+
+
+def of_one_instance(update: Any, name: str, example: Any) -> Any:
+    """Return what the document's example has of the update, with this instance alone."""
+    documented = without_additions(update, example)
+    data = documented["data"]
+    mine = [one for one in data["instances"] if one["name"] == name]
+    return documented | {"data": data | {"instances": mine}}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_what_happens_behind_our_back_is_listed_within_a_second(fleet: Fleet, host: str) -> None:
+    name = fleet.on[host].launch("seen")
+
+    assert becomes_listed_as(fleet, name, "Running")
+
+    fleet.on[host].set_state(name, "stop", force=True)
+
+    assert becomes_listed_as(fleet, name, "Stopped")
+
+    fleet.on[host].delete(name)
+
+    assert becomes_listed_as(fleet, name, None)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_an_instance_is_started_stopped_and_deleted_on_its_host(fleet: Fleet, host: str) -> None:
+    name = fleet.on[host].create("driven")
+    assert becomes(fleet, name, "Stopped", within_s=1)
+
+    started = fleet.http.post(f"/api/instances/{name}/start")
+
+    assert started.json()["success"] is True
+    assert status(fleet, name) == fleet.on[host].status(name) == "Running"
+
+    stopped = fleet.http.post(f"/api/instances/{name}/stop")
+
+    assert stopped.json()["success"] is True
+    assert status(fleet, name) == fleet.on[host].status(name) == "Stopped"
+
+    deleted = fleet.http.delete(f"/api/instances/{name}")
+
+    assert deleted.json()["success"] is True
+    assert status(fleet, name) is None
+
+
+def test_the_live_stream_shows_both_hosts_at_once(fleet: Fleet) -> None:
+    names = {fleet.on[host].launch("live") for host in HOSTS}
+    assert all(becomes(fleet, name, "Running", within_s=5) for name in names)
+
+    with connect(f"{fleet.ws_url}/ws/monitor") as stream:
+        first = json.loads(stream.recv(timeout=1))
+
+    assert first["type"] == "update"
+    assert names <= {instance["name"] for instance in first["data"]["instances"]}
+
+
+def test_the_live_stream_speaks_at_once_and_then_every_five_seconds(fleet: Fleet) -> None:
+    name = fleet.on["h1"].name("watched")
+    fleet.on["h1"].launch("watched", description=f"{name} 20001 password123 30000 30025")
+    assert wait_until(lambda: has_address(fleet, name), timeout_s=10)
+
+    with connect(f"{fleet.ws_url}/ws/monitor") as stream:
+        first, first_at = json.loads(stream.recv(timeout=3)), time.monotonic()
+        second, second_at = json.loads(stream.recv(timeout=10)), time.monotonic()
+
+    assert second_at - first_at > 4
+    [example] = code_blocks(INSTANCES_API, language="json", heading=STREAM)
+    for update in (first, second):
+        assert shape(of_one_instance(update, name, example.json())) == shape(example.json())
+
+
+def test_a_worker_that_was_killed_is_missed_at_once_and_back_by_itself(fleet: Fleet) -> None:
+    name = fleet.on["h2"].launch("missed")
+    assert becomes(fleet, name, "Running", within_s=5)
+
+    fleet.processes["worker-h2"].kill()
+    refused = fleet.http.post(f"/api/instances/{name}/stop")
+    fleet.processes["worker-h2"].start()
+
+    assert refused.status_code == 503
+    assert wait_until(lambda: stops(fleet, name), timeout_s=10)
+    assert fleet.on["h2"].status(name) == "Stopped"
+
+
+def test_an_absent_host_keeps_its_instances_and_slows_nobody(fleet: Fleet) -> None:
+    name = fleet.on["h2"].launch("kept")
+    assert becomes(fleet, name, "Running", within_s=5)
+
+    fleet.processes["worker-h2"].kill()
+
+    assert wait_until(lambda: not listed(fleet, name)["host_online"], timeout_s=15)
+    answer = fleet.http.get("/api/instances")
+    assert answer.elapsed.total_seconds() < 2
+
+    fleet.processes["worker-h2"].start()
+
+    assert wait_until(lambda: bool(listed(fleet, name)["host_online"]), timeout_s=15)
+
+
+def test_a_gateway_that_was_killed_knows_its_hosts_again(fleet: Fleet) -> None:
+    name = fleet.on["h1"].launch("known")
+    assert becomes(fleet, name, "Running", within_s=5)
+
+    fleet.processes["gateway"].restart()
+
+    fleet.wait_until_ready()
+    assert becomes(fleet, name, "Running", within_s=5)

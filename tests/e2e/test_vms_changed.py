@@ -1,0 +1,200 @@
+"""The life of VMs on a real LXD, through the VM API v1 alone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.local import processes
+from deploy.local.services import loopback_binds
+from shared.testing.broker import Broker, fresh_vhost
+from shared.testing.fleet import Fleet, fleet_of
+from shared.testing.lxd import daemon_of_its_own
+
+VMS = "/api/v1/vms"
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def fleet(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    binds = loopback_binds(processes.free_port(), ipv6=False)
+    directory = tmp_path_factory.mktemp("fleet")
+    with (
+        daemon_of_its_own() as own,
+        fresh_vhost(broker) as vhost,
+        fleet_of({"h1": own}, vhost, directory, binds) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def running(fleet: Fleet) -> Iterator[str]:
+    """The id of a VM that runs."""
+    name = fleet.on["h1"].launch()
+    yield shown(fleet, name, "running")["id"]
+    fleet.on["h1"].delete_all()
+
+
+@pytest.fixture
+def stopped(fleet: Fleet) -> Iterator[str]:
+    """The id of a VM that is stopped."""
+    name = fleet.on["h1"].create()
+    yield shown(fleet, name, "stopped")["id"]
+    fleet.on["h1"].delete_all()
+
+
+def shown(fleet: Fleet, vm_id: str, status: str) -> dict[str, Any]:
+    """Return the VM when it is shown to be in a state that somebody else brought it to."""
+    assert processes.wait_until(lambda: state(fleet, vm_id) == status, timeout_s=10)
+    return one(fleet, vm_id)
+
+
+def state(fleet: Fleet, vm_id: str) -> str | None:
+    answer = fleet.http.get(f"{VMS}/{vm_id}/status")
+    return str(answer.json()["data"]["status"]) if answer.is_success else None
+
+
+def one(fleet: Fleet, vm_id: str) -> dict[str, Any]:
+    return dict(fleet.http.get(f"{VMS}/{vm_id}").raise_for_status().json()["data"])
+
+
+def act(fleet: Fleet, vm_id: str, action: str, **body: object) -> tuple[int, str]:
+    """Return the HTTP status, and the state that the VM is in or the name of the error."""
+    return told(fleet.http.post(f"{VMS}/{vm_id}/{action}", json=body))
+
+
+def told(answer: httpx.Response) -> tuple[int, str]:
+    body = answer.json()
+    return answer.status_code, body["data"]["status"] if body["success"] else body["error"]["code"]
+
+
+def lxds(fleet: Fleet, vm_id: str) -> dict[str, Any]:
+    """Return what LXD itself says of the VM."""
+    name = one(fleet, vm_id)["instance"]
+    return dict(fleet.on["h1"].lxd.call("GET", f"/1.0/instances/{name}"))
+
+
+def test_a_vm_moves_through_its_life_and_every_answer_says_where_it_is(
+    fleet: Fleet, stopped: str
+) -> None:
+    steps = [
+        (act(fleet, stopped, "stop"), (400, "VM_ALREADY_STOPPED")),
+        (act(fleet, stopped, "restart"), (400, "VM_ALREADY_STOPPED")),
+        (act(fleet, stopped, "pause"), (400, "VM_ALREADY_STOPPED")),
+        (act(fleet, stopped, "start"), (200, "running")),
+        (act(fleet, stopped, "start"), (400, "VM_ALREADY_RUNNING")),
+        (act(fleet, stopped, "resume"), (400, "VM_ALREADY_RUNNING")),
+        (act(fleet, stopped, "pause"), (200, "paused")),
+        (act(fleet, stopped, "start"), (400, "VM_ALREADY_RUNNING")),
+        (act(fleet, stopped, "resume"), (200, "running")),
+        (act(fleet, stopped, "restart", force=True), (200, "running")),
+        (told(fleet.http.delete(f"{VMS}/{stopped}")), (400, "VM_ALREADY_RUNNING")),
+        (act(fleet, stopped, "stop", force=True), (200, "stopped")),
+        (told(fleet.http.delete(f"{VMS}/{stopped}")), (200, "deleted")),
+        (told(fleet.http.get(f"{VMS}/{stopped}")), (404, "VM_NOT_FOUND")),
+    ]
+
+    assert [got for got, _ in steps] == [expected for _, expected in steps]
+
+
+def test_a_change_is_lxds_and_shown_at_once(fleet: Fleet, running: str) -> None:
+    before = one(fleet, running)
+    wanted = {"cpu": 1, "memory": 128, "description": "网站", "labels": {"env": "prod"}}
+
+    answer = fleet.http.put(f"{VMS}/{running}", json={**before, **wanted, "autoStart": True})
+
+    assert answer.status_code == 200, answer.text
+    after = one(fleet, running)
+    assert {field: after[field] for field in wanted} == wanted
+    assert after["updatedAt"] > after["createdAt"]
+    config = lxds(fleet, running)["config"]
+    assert (config["limits.cpu"], config["limits.memory"]) == ("1", str(128 * MIB))
+    assert (config["boot.autostart"], config["user.lxdfleet.label.env"]) == ("true", "prod")
+
+
+def test_a_change_of_what_has_changed_since_is_refused(fleet: Fleet, stopped: str) -> None:
+    tag = fleet.http.get(f"{VMS}/{stopped}").headers["etag"]
+    guarded = {"If-Match": tag}
+
+    first = fleet.http.put(f"{VMS}/{stopped}", json={"memory": 100}, headers=guarded)
+    second = fleet.http.put(f"{VMS}/{stopped}", json={"memory": 200}, headers=guarded)
+
+    assert first.status_code == 200, first.text
+    assert told(second) == (412, "PRECONDITION_FAILED")
+    assert one(fleet, stopped)["memory"] == 100
+
+
+def test_a_vm_is_renamed_and_keeps_its_id(fleet: Fleet, stopped: str) -> None:
+    answer = fleet.http.post(f"{VMS}/{stopped}/rename", json={"name": "网站 Web Server"})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"]["id"] == stopped
+    after = one(fleet, stopped)
+    assert (after["name"], after["instance"]) == ("网站 Web Server", "web-server")
+    assert one(fleet, "h1:web-server")["id"] == stopped
+    assert lxds(fleet, stopped)["config"]["user.lxdfleet.name"] == "网站 Web Server"
+    assert told(fleet.http.delete(f"{VMS}/{stopped}")) == (200, "deleted")
+
+
+def test_a_running_one_gets_another_name_to_show_only(fleet: Fleet, running: str) -> None:
+    name = one(fleet, running)["instance"]
+
+    assert act(fleet, running, "rename", name=name.upper()) == (200, "running")
+    assert act(fleet, running, "rename", name="other") == (400, "VM_ALREADY_RUNNING")
+    assert (one(fleet, running)["name"], one(fleet, running)["instance"]) == (name.upper(), name)
+
+
+def snapshots(fleet: Fleet, vm_id: str) -> list[dict[str, Any]]:
+    answer = fleet.http.get(f"{VMS}/{vm_id}/snapshots").raise_for_status()
+    return list(answer.json()["data"]["snapshots"])
+
+
+def test_a_snapshot_brings_the_vm_back_and_keeps_its_description(
+    fleet: Fleet, stopped: str
+) -> None:
+    wanted = {"name": "backup-2024-01-01", "description": "系统更新前的备份"}
+    made = fleet.http.post(f"{VMS}/{stopped}/snapshots", json=wanted)
+    again = fleet.http.post(f"{VMS}/{stopped}/snapshots", json=wanted)
+    fleet.http.put(f"{VMS}/{stopped}", json={"memory": 100}).raise_for_status()
+
+    restored = fleet.http.post(f"{VMS}/{stopped}/snapshots/backup-2024-01-01/restore")
+
+    assert (told(made), told(restored)) == ((200, "stopped"), (200, "stopped"))
+    assert told(again) == (409, "SNAPSHOT_ALREADY_EXISTS")
+    assert "limits.memory" not in lxds(fleet, stopped)["config"]
+    (listed,) = snapshots(fleet, stopped)
+    assert (listed["id"], listed["description"]) == tuple(wanted.values())
+
+
+def test_a_deleted_snapshot_is_gone(fleet: Fleet, stopped: str) -> None:
+    fleet.http.post(f"{VMS}/{stopped}/snapshots", json={"name": "s1"}).raise_for_status()
+
+    deleted = fleet.http.delete(f"{VMS}/{stopped}/snapshots/s1")
+    again = fleet.http.delete(f"{VMS}/{stopped}/snapshots/s1")
+
+    assert told(deleted) == (200, "stopped")
+    assert told(again) == (404, "SNAPSHOT_NOT_FOUND")
+    assert snapshots(fleet, stopped) == []
+
+
+def test_a_gateway_that_was_killed_tells_of_changes_and_snapshots_as_before(
+    fleet: Fleet, stopped: str
+) -> None:
+    said = {"name": "s1", "description": "before"}
+    fleet.http.post(f"{VMS}/{stopped}/snapshots", json=said).raise_for_status()
+
+    fleet.processes["gateway"].restart()
+    fleet.wait_until_ready()
+
+    (listed,) = snapshots(fleet, stopped)
+    assert listed["description"] == "before"
+
+
+def test_what_a_running_vm_uses_is_told(fleet: Fleet, running: str) -> None:
+    def measured() -> dict[str, Any]:
+        answer = fleet.http.get(f"{VMS}/{running}/metrics").raise_for_status()
+        return dict(answer.json()["data"])
+
+    assert processes.wait_until(lambda: bool(measured()["cpu"]["history"]), timeout_s=20)
+    assert measured()["memory"]["used"] > 0

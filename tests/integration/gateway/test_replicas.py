@@ -1,0 +1,102 @@
+"""Two gateways share one PostgreSQL, one broker and the work."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from services.gateway.ports import Caller, Change, OperationFilter, target_of
+from services.gateway.wiring import Parts
+from shared.contracts.operations import Arguments, Kind, State
+from shared.testing.broker import Vhost
+from shared.testing.host import WireHost, eventually
+from shared.testing.postgresql import fresh_database
+from shared.testing.reports import an_instance
+
+Start = Callable[..., Awaitable[Parts]]
+
+
+@pytest.fixture
+async def gateways(start: Start, vhost: Vhost, postgresql: str) -> tuple[Parts, Parts]:
+    url = fresh_database(postgresql)
+    pair = (await start(vhost.uri, url), await start(vhost.uri, url))
+    await eventually(lambda: all(gateway.bus.connected for gateway in pair))
+    return pair
+
+
+@pytest.fixture
+async def host(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[WireHost]:
+    async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
+        await eventually(lambda: all(has_read(gateway) for gateway in gateways))
+        yield host
+
+
+def has_read(gateway: Parts) -> bool:
+    return gateway.fleet.ready and not gateway.fleet.lacks_inventory("h1")
+
+
+def stop_web(gateway: Parts, key: str | None = None) -> Change:
+    return Change(
+        kind=Kind.STOP,
+        target=target_of(gateway.fleet.instance("web")),
+        arguments=Arguments(),
+        caller=Caller("admin", "127.0.0.1"),
+        idempotency_key=key,
+        fingerprint="body",
+    )
+
+
+async def test_an_outcome_is_known_on_the_gateway_that_was_not_asked(
+    gateways: tuple[Parts, Parts], host: WireHost
+) -> None:
+    asked, other = gateways
+    operation = await asked.operations.submit(stop_web(asked))
+
+    waiting = asyncio.create_task(other.operations.wait(operation.operation_id, 5))
+    after = an_instance(revision=9, status="Stopped")
+    done = host.journal.finish(operation.operation_id, after=after, after_epoch=1)
+    await host.publish_operation(done)
+
+    assert (await waiting).state is State.DONE
+    assert other.fleet.instance("web").instance.status == "Stopped"
+
+
+async def test_a_key_sent_to_both_at_once_makes_one_operation(
+    gateways: tuple[Parts, Parts], host: WireHost
+) -> None:
+    both = [gateway.operations.submit(stop_web(gateway, "k1")) for gateway in gateways]
+
+    first, second = await asyncio.gather(*both)
+
+    assert first.operation_id == second.operation_id
+    assert len(host.journal.submissions) == 1
+
+
+async def test_a_submission_on_its_way_is_left_alone_by_the_other(
+    gateways: tuple[Parts, Parts], host: WireHost
+) -> None:
+    asked, other = gateways
+    host.journal.hold = asyncio.Event()
+    submitting = asyncio.create_task(asked.operations.submit(stop_web(asked)))
+    await eventually(lambda: any("submit" in str(call.routing_key) for call in host.calls))
+
+    await other.resolver.resolve_all()
+    host.journal.hold.set()
+
+    assert (await submitting).state is State.ACCEPTED
+    assert host.journal.tombstones == set()
+
+
+async def test_many_outcomes_are_shared_out_and_all_kept(
+    gateways: tuple[Parts, Parts], host: WireHost
+) -> None:
+    operations = [await gateways[0].operations.submit(stop_web(gateways[0])) for _ in range(30)]
+
+    for operation in operations:
+        await host.publish_operation(host.journal.finish(operation.operation_id))
+
+    async def all_kept() -> bool:
+        done = await gateways[0].store.list(OperationFilter(state="done", limit=100))
+        return len(done) == 30
+
+    await eventually(all_kept)

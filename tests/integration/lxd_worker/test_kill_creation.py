@@ -1,0 +1,97 @@
+"""`kill -9` of the worker, and of LXD, in the middle of a creation, on a real LXD."""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from shared.contracts.changes import ImageSource
+from shared.contracts.codec import to_wire
+from shared.contracts.operations import State
+from shared.testing.bus_side import BusSide, creation
+from shared.testing.lifecycle import Lifecycle
+from shared.testing.lxd import Instances, Lxd, OwnLxd
+from shared.testing.worker_process import Prepare
+
+SCRIPT = Path(__file__).with_name("killed_worker.py")
+BIG = 400 << 20
+
+
+@pytest.fixture
+def settings() -> dict[str, str]:
+    """Other sessions' instances are promised something as well."""
+    return {"FLEET_OVERCOMMIT_CPU": "1000"}
+
+
+# Journalled and never asked for; asked for and not noted; noted; done and its end not noted.
+KILLS = [("after", 2), ("before", 3), ("after", 3), ("before", 5)]
+
+
+@pytest.mark.parametrize(("when", "write"), KILLS)
+def test_after_kill_9_an_instance_is_there_whole_or_not_at_all(
+    when: str,
+    write: int,
+    lxd: Lxd,
+    bus: BusSide,
+    instances: Instances,
+    lifecycle: Lifecycle,
+    prepare: Prepare,
+) -> None:
+    new = creation(instances.name("new"))
+    doomed = prepare(lxd.socket)
+    doomed.command = [sys.executable, str(SCRIPT), when, str(write)]
+    doomed.start()
+    bus.reach()
+
+    bus.send("submit", to_wire(new))
+    doomed.wait()
+    prepare(lxd.socket).start()
+    bus.reach()
+    outcome = bus.ended(new.operation_id)
+
+    made = lifecycle.of(new.instance)
+    there = f"/1.0/instances/{new.instance}" in lxd.call("GET", "/1.0/instances")
+    if outcome.state is State.DONE:
+        assert (there, made) == (True, ["created"])
+    else:
+        assert outcome.failure is not None
+        assert (outcome.failure.code, there) == ("step_interrupted", False)
+        assert made in ([], ["created", "deleted"])
+
+
+@pytest.mark.slow
+def test_what_lxd_was_killed_at_is_taken_away_when_it_is_back(
+    own_lxd: OwnLxd, bus: BusSide, prepare: Prepare
+) -> None:
+    image = own_lxd.call("POST", "/1.0/images", big_image())["fingerprint"]
+    prepare(own_lxd.socket).start()
+    bus.reach()
+    new = creation("new", image=ImageSource(fingerprint=image))
+    bus.submit(new)
+    bus.until(lambda: "/1.0/instances/new" in own_lxd.call("GET", "/1.0/instances"))
+
+    own_lxd.kill()
+    own_lxd.start()
+    outcome = bus.ended(new.operation_id)
+
+    assert outcome.failure is not None
+    assert (outcome.state, outcome.failure.code) == (State.FAILED, "step_interrupted")
+    assert own_lxd.call("GET", "/1.0/instances") == []
+
+
+def big_image() -> bytes:
+    """Return an image that takes LXD seconds to unpack."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        metadata = f"architecture: {platform.machine()}\ncreation_date: 1700000000\n".encode()
+        for name, content in (("metadata.yaml", metadata), ("rootfs/big", os.urandom(BIG))):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

@@ -1,0 +1,318 @@
+"""What a host that is taken over can and cannot do with its own broker credentials.
+
+Each attack runs on a real broker, with the permissions that `topology.host_permissions` gives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import amqp
+import pytest
+
+from shared.contracts.codec import encode
+from shared.contracts.events import Heartbeat
+from shared.platform import provenance
+from shared.testing.broker import Vhost
+from shared.testing.caller import Caller, connect
+
+from .conftest import EchoWorker, StartWorker
+
+STREAM = "0123456789abcdef" * 2
+CALL = '{"args": ["attack"], "kwargs": {}}'
+
+
+@pytest.fixture
+def victim(declared: Vhost, gateway: Caller, start_worker: StartWorker) -> EchoWorker:
+    worker = start_worker("h2", declared.host_uri("h2"))
+    worker.wait_until_it_answers(gateway)
+    return worker
+
+
+@pytest.fixture
+def taken_over(declared: Vhost) -> Iterator[Callable[[], Any]]:
+    """Opens channels with the credentials of h1; an error of one does not spoil the next."""
+    uri = declared.host_uri("h1")
+    opened: list[Any] = []
+
+    def channel() -> Any:
+        opened.append(connect(uri))
+        return opened[-1].channel()
+
+    yield channel
+    for connection in opened:
+        with contextlib.suppress(OSError, amqp.AMQPError):
+            connection.close()
+
+
+def publish(channel: Any, exchange: str, key: str, body: str = CALL, **properties: Any) -> None:
+    message = amqp.Message(
+        body,
+        **{
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+            "reply_to": "h2.reply.tester",
+            **properties,
+        },
+    )
+    channel.basic_publish_confirm(message, exchange, key)
+
+
+def own_calls_queue(channel: Any, **arguments: Any) -> str:
+    name: str = channel.queue_declare("lxd_worker.h1.calls", arguments=arguments).queue
+    return name
+
+
+def still_unharmed(victim: EchoWorker, gateway: Caller) -> bool:
+    answered = gateway.call("h2", "echo", "after").result == "after"
+    return answered and "attack" not in victim.output
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key"),
+    [
+        pytest.param("nameko-rpc", "lxd_worker.h2.echo", id="command another host"),
+        pytest.param("nameko-rpc", "lxd_worker.h1.echo", id="command itself as a gateway would"),
+        pytest.param("nameko-rpc", "h2.reply.tester", id="answer in another's name"),
+        pytest.param("fleet.events", "h2.worker.heartbeat", id="publish another's event"),
+        pytest.param("fleet.events", "h1.gateway.heartbeat", id="publish as another producer"),
+        pytest.param("fleet.streams", f"h2.out.{STREAM}", id="send bytes in another's name"),
+        pytest.param("fleet.streams", f"h2.in.{STREAM}", id="send bytes to another host"),
+        pytest.param("fleet.streams", f"h1.in.{STREAM}", id="send bytes to itself"),
+        pytest.param("fleet.dead", "h2.unreadable", id="bury in another's name"),
+        pytest.param("", "lxd_worker.h2.calls", id="write into a queue by its name"),
+        pytest.param("", f"lxd_worker.h2.stream.{STREAM}", id="write into another's stream"),
+        pytest.param("", "fleet.outcomes", id="write into the outcomes' queue by its name"),
+        pytest.param("amq.topic", "x", id="use a predeclared exchange"),
+    ],
+)
+def test_a_publish_beyond_its_own_keys_is_refused(
+    taken_over: Callable[[], Any], exchange: str, key: str
+) -> None:
+    channel = taken_over()
+
+    with pytest.raises(amqp.AccessRefused):
+        publish(channel, exchange, key)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key"),
+    [
+        ("nameko-rpc", "#"),
+        ("nameko-rpc", "lxd_worker.#"),
+        ("nameko-rpc", "lxd_worker.*.echo"),
+        ("nameko-rpc", "lxd_worker.h2.echo"),
+        ("nameko-rpc", "*.reply.tester"),
+        ("nameko-rpc", "h1.reply.*"),
+        ("fleet.events", "#"),
+        ("fleet.events", "h1.worker.heartbeat"),
+        ("fleet.streams", "#"),
+        ("fleet.streams", "*.in.*"),
+        ("fleet.streams", "h1.#"),
+        ("fleet.streams", f"h1.out.{STREAM}"),
+        ("fleet.streams", f"h2.in.{STREAM}"),
+        ("fleet.dead", "#"),
+    ],
+)
+def test_a_binding_beyond_its_own_calls_is_refused(
+    taken_over: Callable[[], Any], exchange: str, key: str
+) -> None:
+    channel = taken_over()
+    queue = own_calls_queue(channel)
+
+    with pytest.raises(amqp.AccessRefused):
+        channel.queue_bind(queue, exchange, key)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        pytest.param(lambda c: c.basic_get("fleet.outcomes"), id="read the outcomes"),
+        pytest.param(lambda c: c.basic_get("lxd_worker.h2.calls"), id="read another's calls"),
+        pytest.param(lambda c: c.queue_delete("fleet.outcomes"), id="delete the outcomes"),
+        pytest.param(lambda c: c.queue_purge("fleet.outcomes"), id="purge the outcomes"),
+        pytest.param(lambda c: c.queue_delete("lxd_worker.h2.calls"), id="delete another's queue"),
+        pytest.param(lambda c: c.exchange_delete("fleet.events"), id="delete an exchange"),
+        pytest.param(
+            lambda c: c.exchange_declare("evil", "topic", passive=False), id="declare an exchange"
+        ),
+        pytest.param(lambda c: c.queue_declare("evil"), id="declare a queue"),
+        pytest.param(lambda c: c.queue_declare("lxd_worker.h3.calls"), id="declare another's"),
+        pytest.param(
+            lambda c: c.queue_declare(f"lxd_worker.h2.stream.{STREAM}"),
+            id="declare another's stream",
+        ),
+        pytest.param(lambda c: c.queue_declare(""), id="declare an unnamed queue"),
+    ],
+)
+def test_what_is_not_its_own_it_can_neither_read_nor_declare_nor_delete(
+    victim: EchoWorker, taken_over: Callable[[], Any], attempt: Callable[[Any], Any]
+) -> None:
+    channel = taken_over()
+
+    with pytest.raises((amqp.AccessRefused, amqp.ResourceLocked)):
+        attempt(channel)
+
+
+def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
+    declared: Vhost, gateway: Caller, start_worker: StartWorker
+) -> None:
+    worker = start_worker("h1", declared.host_uri("h1"))
+    events = gateway.channel.queue_declare("", exclusive=True).queue
+    gateway.channel.queue_bind(events, "fleet.events", "#")
+
+    worker.wait_until_it_answers(gateway)
+    reply = gateway.call("h1", "echo", 7)
+
+    assert (reply.key, reply.result) == ("h1.reply.tester", 7)
+    end = time.monotonic() + 5
+    while (event := gateway.channel.basic_get(events, no_ack=True)) is None:
+        assert time.monotonic() < end
+    assert event.delivery_info["routing_key"] == "h1.worker.heartbeat"
+
+
+def test_it_has_its_ends_of_streams(gateway: Caller, taken_over: Callable[[], Any]) -> None:
+    shown = gateway.channel.queue_declare("", exclusive=True).queue
+    gateway.channel.queue_bind(shown, "fleet.streams", f"h1.out.{STREAM}")
+    channel = taken_over()
+    typed = channel.queue_declare(f"lxd_worker.h1.stream.{STREAM}", exclusive=True).queue
+    channel.queue_bind(typed, "fleet.streams", f"h1.in.{STREAM}")
+
+    publish(channel, "fleet.streams", f"h1.out.{STREAM}", "shown")
+    publish(gateway.channel, "fleet.streams", f"h1.in.{STREAM}", "typed")
+
+    assert arrived(gateway.channel, shown).body == "shown"
+    assert arrived(channel, typed).body == "typed"
+
+
+def test_an_exchange_of_its_own_cannot_be_bound_to_all_streams(
+    taken_over: Callable[[], Any],
+) -> None:
+    channel = taken_over()
+    own_exchange = f"lxd_worker.h1.stream.{STREAM}"
+    channel.exchange_declare(own_exchange, "topic", auto_delete=False)
+
+    with pytest.raises(amqp.AccessRefused):
+        channel.exchange_bind(own_exchange, "fleet.streams", "#")
+
+
+def test_bytes_smuggled_to_another_host_bear_the_mark_of_it(
+    gateway: Caller, taken_over: Callable[[], Any]
+) -> None:
+    typed = gateway.channel.queue_declare("", exclusive=True).queue
+    gateway.channel.queue_bind(typed, "fleet.streams", f"h2.in.{STREAM}")
+    headers = {"CC": [f"h2.in.{STREAM}"]}
+
+    publish(
+        taken_over(), "fleet.streams", f"h1.out.{STREAM}", "attack", application_headers=headers
+    )
+
+    assert arrived(gateway.channel, typed).delivery_info["routing_key"] == f"h1.out.{STREAM}"
+
+
+def arrived(channel: Any, queue: str) -> Any:
+    """Return the message that comes into a queue."""
+    end = time.monotonic() + 5
+    while (message := channel.basic_get(queue, no_ack=True)) is None:
+        assert time.monotonic() < end
+    return message
+
+
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+def test_a_copy_sent_by_header_reaches_the_other_host_but_is_not_served(
+    victim: EchoWorker, gateway: Caller, taken_over: Callable[[], Any], header: str
+) -> None:
+    headers = {header: ["lxd_worker.h2.echo"]}
+
+    publish(taken_over(), "nameko-rpc", "h1.reply.x", application_headers=headers)
+
+    victim.wait_for_output("call of doubtful origin dropped")
+    assert still_unharmed(victim, gateway)
+
+
+def test_a_dead_letter_of_its_queue_reaches_the_other_host_but_is_not_served(
+    victim: EchoWorker, gateway: Caller, taken_over: Callable[[], Any]
+) -> None:
+    channel = taken_over()
+    queue = own_calls_queue(
+        channel,
+        **{
+            "x-dead-letter-exchange": "nameko-rpc",
+            "x-dead-letter-routing-key": "lxd_worker.h2.echo",
+            "x-message-ttl": 0,
+        },
+    )
+    channel.queue_bind(queue, "nameko-rpc", "lxd_worker.h1.*")
+    headers = {"CC": ["lxd_worker.h1.echo"]}
+
+    publish(channel, "nameko-rpc", "h1.reply.x", application_headers=headers)
+
+    victim.wait_for_output("call of doubtful origin dropped")
+    assert still_unharmed(victim, gateway)
+
+
+def own_exchange_bound_to_the_calls(channel: Any) -> None:
+    channel.exchange_declare("lxd_worker.h1.calls", "topic", auto_delete=False)
+    channel.exchange_bind("nameko-rpc", "lxd_worker.h1.calls", "#")
+
+
+def own_exchange_with_the_calls_as_alternate(channel: Any) -> None:
+    channel.exchange_declare(
+        "lxd_worker.h1.calls",
+        "fanout",
+        auto_delete=False,
+        arguments={"alternate-exchange": "nameko-rpc"},
+    )
+
+
+@pytest.mark.parametrize(
+    "prepare", [own_exchange_bound_to_the_calls, own_exchange_with_the_calls_as_alternate]
+)
+def test_a_call_through_an_exchange_of_its_own_is_not_served(
+    victim: EchoWorker,
+    gateway: Caller,
+    taken_over: Callable[[], Any],
+    prepare: Callable[[Any], None],
+) -> None:
+    channel = taken_over()
+    prepare(channel)
+
+    publish(channel, "lxd_worker.h1.calls", "lxd_worker.h2.echo")
+
+    victim.wait_for_output("call of doubtful origin dropped")
+    assert still_unharmed(victim, gateway)
+
+
+def test_a_call_whose_answer_would_bear_another_name_is_not_served(
+    victim: EchoWorker, gateway: Caller
+) -> None:
+    gateway.send("h2", "echo", CALL, reply_to="h1.reply.tester")
+
+    victim.wait_for_output("call of doubtful origin dropped")
+    assert still_unharmed(victim, gateway)
+
+
+def test_an_event_smuggled_in_another_name_bears_the_mark_of_it(
+    declared: Vhost, gateway: Caller, taken_over: Callable[[], Any]
+) -> None:
+    events = gateway.channel.queue_declare("", exclusive=True).queue
+    gateway.channel.queue_bind(events, "fleet.events", "#")
+    channel = taken_over()
+    own_exchange = "lxd_worker.h1.calls"
+    channel.exchange_declare(own_exchange, "fanout", auto_delete=False)
+    channel.exchange_bind("fleet.events", own_exchange, "")
+    lie = Heartbeat(epoch=9, sequence=9, clock="0", lxd_connected=False, interval_s=1.0)
+
+    publish(channel, own_exchange, "h2.worker.heartbeat", encode(lie).decode())
+
+    end = time.monotonic() + 5
+    while (event := gateway.channel.basic_get(events, no_ack=True)) is None:
+        assert time.monotonic() < end
+    assert not provenance.direct(
+        exchange=event.delivery_info["exchange"],
+        expected_exchange="fleet.events",
+        headers=event.headers,
+    )

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.local import console_page
+from deploy.local.packages import Missing
+
+NPM = """\
+#!/bin/sh
+cat package-lock.json > /dev/null || exit 1
+for file in @xterm/xterm/lib/xterm.js @xterm/xterm/css/xterm.css @xterm/xterm/LICENSE \\
+    @xterm/addon-fit/lib/addon-fit.js
+do mkdir -p "node_modules/${file%/*}" && echo "$file" > "node_modules/$file"; done
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the files go; there is no npm."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin")
+    monkeypatch.setattr(console_page, "PLACE", tmp_path / "xterm")
+    return tmp_path / "xterm"
+
+
+def install_npm(place: Path, script: str) -> None:
+    npm = place.parent / "bin" / "npm"
+    npm.write_text(script.replace("#!/bin/sh\n", "#!/bin/sh\nPATH=/bin:/usr/bin\n"))
+    npm.chmod(0o755)
+
+
+def test_what_npm_fetched_is_put_where_the_gateway_serves_it(place: Path) -> None:
+    install_npm(place, NPM)
+
+    console_page.fetch()
+
+    assert {file.name for file in place.iterdir()} == {
+        "LICENSE",
+        "addon-fit.js",
+        "xterm.css",
+        "xterm.js",
+    }
+    assert (place / "xterm.js").read_text() == "@xterm/xterm/lib/xterm.js\n"
+
+
+def test_files_that_are_there_are_not_fetched_again(place: Path) -> None:
+    place.mkdir()
+    (place / "xterm.js").write_text("here")
+
+    console_page.ensure()
+
+    assert [file.name for file in place.iterdir()] == ["xterm.js"]
+
+
+@pytest.mark.parametrize("script", ["", "#!/bin/sh\nexit 1\n"])
+def test_where_it_cannot_be_fetched_the_set_up_says_so_and_goes_on(
+    place: Path, capsys: pytest.CaptureFixture[str], script: str
+) -> None:
+    if script:
+        install_npm(place, script)
+
+    console_page.ensure()
+
+    assert console_page.WITHOUT in capsys.readouterr().err
+    assert not place.exists()
+    with pytest.raises(Missing):
+        console_page.fetch()
+
+
+def test_every_package_is_pinned_with_its_checksum() -> None:
+    lock = json.loads((console_page.WEB / "package-lock.json").read_text())["packages"]
+
+    asked = lock.pop("")["dependencies"]
+    assert {f"node_modules/{name}" for name in asked} == set(lock)
+    assert all(package["integrity"].startswith("sha512-") for package in lock.values())

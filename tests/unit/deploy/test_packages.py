@@ -1,0 +1,32 @@
+import pytest
+
+from deploy.local import packages
+from deploy.local.packages import Need
+
+BROKER = Need("a broker", lambda: False, (("rabbitmq-server",),))
+DAEMON = Need("LXD or Incus", lambda: False, (("incus-base", "nftables"), ("lxd", "nftables")))
+THERE = Need("what is there", lambda: True, (("there",),))
+
+
+def test_an_explanation_names_what_is_missing_and_how_to_get_it() -> None:
+    text = packages.explanation([BROKER, DAEMON], ["rabbitmq-server", "lxd"], "FLEET_INSTALL=no")
+
+    assert "  * a broker\n  * LXD or Incus\n" in text
+    assert "because FLEET_INSTALL=no" in text
+    assert text.endswith("--no-install-recommends rabbitmq-server lxd")
+
+
+def test_an_announcement_names_every_package() -> None:
+    text = packages.announcement([BROKER, DAEMON], ["rabbitmq-server", "lxd", "nftables"])
+
+    assert "  * a broker\n  * LXD or Incus\n" in text
+    assert text.endswith("rabbitmq-server lxd nftables")
+
+
+def test_nothing_is_installed_against_the_callers_will() -> None:
+    with pytest.raises(packages.Missing, match="rabbitmq-server"):
+        packages.provide([BROKER, THERE], {"FLEET_INSTALL": "no"})
+
+
+def test_what_is_there_needs_no_permission() -> None:
+    packages.provide([THERE], {"FLEET_INSTALL": "no"})

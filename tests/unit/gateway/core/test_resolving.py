@@ -1,0 +1,140 @@
+"""Operations whose submission was never answered come to a true end."""
+
+import asyncio
+
+from shared.contracts.errors import HostUnreachable, OutcomeUnknown
+from shared.contracts.operations import Operation, State
+from shared.testing.core import Core
+from shared.testing.reports import a_heartbeat
+
+KEYED = {"idempotency_key": "k1", "fingerprint": "body-1"}
+
+
+async def lost(gateway: Core, *, arrived: bool) -> Operation:
+    """Submit with the answer lost; `arrived`: the worker had journalled it."""
+    if arrived:
+        gateway.workers.loses_answers = True
+    else:
+        gateway.workers.unreachable = {"h1": OutcomeUnknown("h1")}
+    operation = await gateway.operations.submit(gateway.change(**KEYED))
+    gateway.workers.loses_answers, gateway.workers.unreachable = False, {}
+    return operation
+
+
+async def test_what_arrived_is_accepted_once_its_worker_is_asked(gateway: Core) -> None:
+    operation = await lost(gateway, arrived=True)
+
+    await gateway.resolver.resolve_all()
+
+    known = await gateway.operations.get(operation.operation_id)
+    assert known.state is State.ACCEPTED
+    assert len(gateway.workers.submissions) == 1
+
+
+async def test_what_never_arrived_is_rejected_and_can_never_arrive(gateway: Core) -> None:
+    operation = await lost(gateway, arrived=False)
+
+    await gateway.resolver.resolve_all()
+
+    known = await gateway.operations.get(operation.operation_id)
+    assert known.state is State.REJECTED
+    assert known.failure.code == "host_unreachable"
+    assert gateway.workers.tombstones == {operation.operation_id}
+
+
+async def test_the_key_of_what_never_arrived_is_free_again(gateway: Core) -> None:
+    operation = await lost(gateway, arrived=False)
+    await gateway.resolver.resolve_all()
+
+    again = await gateway.operations.submit(gateway.change(**KEYED))
+
+    assert again.operation_id != operation.operation_id
+
+
+async def test_who_waits_hears_of_the_rejection(gateway: Core) -> None:
+    operation = await lost(gateway, arrived=False)
+    waiting = asyncio.create_task(gateway.operations.wait(operation.operation_id, 5))
+    await asyncio.sleep(0.01)
+
+    await gateway.resolver.resolve_all()
+
+    assert (await waiting).state is State.REJECTED
+
+
+async def test_an_unanswered_question_is_asked_again(gateway: Core) -> None:
+    operation = await lost(gateway, arrived=False)
+
+    gateway.workers.unreachable = {"h1": HostUnreachable("h1")}
+    await gateway.resolver.resolve_all()
+    still = await gateway.operations.get(operation.operation_id)
+    gateway.workers.unreachable = {}
+    await gateway.resolver.resolve_all()
+
+    assert still.state is State.SUBMITTING
+    assert (await gateway.operations.get(operation.operation_id)).state is State.REJECTED
+
+
+async def test_a_silent_host_or_a_stranger_is_not_asked(gateway: Core) -> None:
+    await lost(gateway, arrived=False)
+    asked = len(gateway.workers.called)
+
+    gateway.fleet.apply("h1", a_heartbeat(fingerprint="other"))
+    await gateway.resolver.resolve_all()
+    gateway.fleet.apply("h1", a_heartbeat())
+    gateway.time.wait(16)
+    await gateway.resolver.resolve_all()
+
+    assert len(gateway.workers.called) == asked
+
+
+async def test_a_submission_on_its_way_is_left_alone(gateway: Core) -> None:
+    gateway.workers.hold = asyncio.Event()
+    submitting = asyncio.create_task(gateway.operations.submit(gateway.change()))
+    await asyncio.sleep(0.01)
+
+    await gateway.resolver.resolve_all()
+    gateway.workers.hold.set()
+
+    assert (await submitting).state is State.ACCEPTED
+    assert gateway.workers.tombstones == set()
+
+
+async def test_a_submission_cut_off_by_its_caller_is_resolved(gateway: Core) -> None:
+    gateway.workers.hold = asyncio.Event()
+    submitting = asyncio.create_task(gateway.operations.submit(gateway.change()))
+    await asyncio.sleep(0.01)
+
+    submitting.cancel()
+    await asyncio.gather(submitting, return_exceptions=True)
+    await gateway.resolver.resolve_all()
+
+    (stored,) = gateway.store.operations.values()
+    assert stored.state is State.REJECTED
+
+
+async def test_what_a_killed_gateway_left_behind_is_resolved_at_the_next_start(
+    gateway: Core,
+) -> None:
+    operation = await lost(gateway, arrived=False)
+    successor = gateway.restarted()
+
+    await successor.store.end_leases()
+    await successor.resolver.resolve_all()
+
+    assert gateway.store.operations[operation.operation_id].state is State.REJECTED
+
+
+async def test_another_gateways_submission_is_its_own_business_until_the_lease_ends(
+    gateway: Core,
+) -> None:
+    operation = await lost(gateway, arrived=False)
+    other = gateway.restarted()
+
+    await other.resolver.resolve_all()
+    early = gateway.store.operations[operation.operation_id].state
+    gateway.time.wait(15.1)
+    other.fleet.apply("h1", a_heartbeat(sequence=1))
+    await other.resolver.resolve_all()
+
+    assert early is State.SUBMITTING
+    assert gateway.store.operations[operation.operation_id].state is State.REJECTED

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from services.gateway.domain.capacity import Amount
+from services.gateway.domain.placement import (
+    RULES,
+    Candidate,
+    Lack,
+    Needs,
+    NoHostFits,
+    Place,
+    Rule,
+    place,
+)
+from services.gateway.domain.templates import Template
+from shared.contracts.changes import ImageSource
+from shared.contracts.hosts import Capacity, Network
+from shared.testing.known import GIB, MIB, a_host, described
+
+BUSYBOX = ImageSource(alias="busybox")
+NEEDS = Needs(Template("bb", "busybox", (BUSYBOX,)), "container", Amount(2, GIB, 10 * GIB))
+
+
+def a_candidate(
+    host: str = "h1",
+    *,
+    cpu: int = 8,
+    memory: int = 16 * GIB,
+    promised: Amount = Amount(),  # noqa: B008
+    instances: int = 0,
+    **changes: object,
+) -> Candidate:
+    room = Capacity(cpu=cpu, memory=memory, disk=100 * GIB)
+    told = msgspec.structs.replace(described(capacity=room), **changes)
+    return Candidate(replace(a_host(host), described=told), promised, instances)
+
+
+def lacks(needs: Needs, *candidates: Candidate) -> dict[str, list[Lack]]:
+    with pytest.raises(NoHostFits) as refused:
+        place(needs, candidates, "most_free_memory")
+    return {host: list(missing) for host, missing in refused.value.lacks.items()}
+
+
+def test_the_only_able_host_is_taken_and_the_reason_told() -> None:
+    found = place(NEEDS, [a_candidate(instances=3)], "most_free_memory")
+
+    reason = "most_free_memory: 16384 MiB of memory, 8 CPUs free and 3 instances on h1, of 1 able"
+    assert found == Place("h1", BUSYBOX, reason)
+
+
+@pytest.mark.parametrize(
+    ("rule", "chosen"),
+    [("most_free_memory", "roomy"), ("most_free_cpu", "fast"), ("fewest_instances", "quiet")],
+)
+def test_each_rule_prefers_another_host(rule: Rule, chosen: str) -> None:
+    candidates = [
+        a_candidate("fast", cpu=64, instances=5),
+        a_candidate("quiet", instances=1),
+        a_candidate("roomy", memory=64 * GIB, instances=5),
+    ]
+
+    assert place(NEEDS, candidates, rule).host == chosen
+
+
+def test_what_is_promised_counts_as_taken() -> None:
+    candidates = [a_candidate("h1", promised=Amount(0, GIB, 0)), a_candidate("h2")]
+
+    assert place(NEEDS, candidates, "most_free_memory").host == "h2"
+
+
+def test_of_hosts_with_as_much_memory_the_one_with_more_cpus_is_taken() -> None:
+    candidates = [a_candidate("h1"), a_candidate("h2", cpu=9)]
+
+    assert place(NEEDS, candidates, "most_free_memory").host == "h2"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_of_equal_hosts_the_first_by_id_is_taken(rule: Rule) -> None:
+    assert place(NEEDS, [a_candidate("h2"), a_candidate("h1")], rule).host == "h1"
+
+
+def test_a_full_host_says_how_much_is_left_of_what() -> None:
+    full = a_candidate(promised=Amount(7, 16 * GIB - 512 * MIB, 100 * GIB))
+
+    assert lacks(NEEDS, full) == {
+        "h1": [
+            Lack("cpu", 2, 1),
+            Lack("memory", GIB, 512 * MIB),
+            Lack("disk", 10 * GIB, 0),
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"template": Template("x", "", (ImageSource(alias="nix"),))}, "image"),
+        ({"type": "virtual-machine"}, "image"),
+        ({"network": "br9"}, "network"),
+        ({"project": "shop"}, "project"),
+        ({"ports": True}, "ports"),
+    ],
+)
+def test_what_a_host_does_not_have_is_named(change: dict[str, object], what: str) -> None:
+    needs = replace(NEEDS, **change)  # type: ignore[arg-type]
+
+    assert lacks(needs, a_candidate()) == {"h1": [Lack(what)]}
+
+
+@pytest.mark.parametrize(
+    "change", [{"lxd_connected": False}, {"trusted": False}, {"described": None}]
+)
+def test_a_host_that_cannot_be_told_anything_lacks_its_connection(change: dict[str, bool]) -> None:
+    candidate = a_candidate()
+    away = replace(candidate, known=replace(candidate.known, **change))
+
+    assert lacks(NEEDS, away) == {"h1": [Lack("connection")]}
+
+
+def test_a_host_with_a_pool_a_bridge_and_the_project_is_able() -> None:
+    needs = replace(NEEDS, network="br0", project="shop", ports=True)
+    able = a_candidate(
+        "h2",
+        address="203.0.113.5",
+        projects=["default", "shop"],
+        networks=[Network(name="br0", type="bridge", managed=False)],
+    )
+
+    assert place(needs, [a_candidate("h1"), able], "most_free_memory").host == "h2"
+
+
+def test_the_error_tells_of_every_host() -> None:
+    with pytest.raises(NoHostFits) as refused:
+        place(NEEDS, [a_candidate("h1", cpu=1), a_candidate("h2", images=[])], "most_free_memory")
+
+    assert str(refused.value) == "no host can take it: h1: cpu (2 > 1); h2: image"

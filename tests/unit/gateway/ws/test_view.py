@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from services.gateway.ws.log import Entry, Log
+from services.gateway.ws.requests import Wanted
+from services.gateway.ws.view import View
+
+ALL = Wanted("instances")
+
+
+def entry(name: str, value: int | None = 1, host: str = "h1") -> Entry:
+    text = None if value is None else str(value).encode()
+    return Entry(f"{host}/default/{name}", host, name, text)
+
+
+def told(view: View, position: int) -> tuple[dict[str, int], list[str]]:
+    message = view.after(position)
+    assert message is not None
+    delta = json.loads(message.said.text)
+    return delta["changed"], delta["removed"]
+
+
+def test_all_who_come_to_the_same_state_get_the_same_message() -> None:
+    log = Log()
+    log.take([entry("web")])
+    view = View(ALL, log)
+
+    assert view.state() is view.state()
+
+
+def test_all_who_are_as_far_get_the_same_message() -> None:
+    log = Log()
+    view = View(ALL, log)
+    log.take([entry("web")])
+
+    assert view.after(0) is view.after(0)
+
+
+def test_messages_are_made_anew_after_a_change() -> None:
+    log = Log()
+    view = View(ALL, log)
+    log.take([entry("web")])
+    before = (view.state(), view.after(0))
+
+    log.take([entry("web", 2)])
+
+    assert json.loads(view.state().said.text)["entries"] == {"h1/default/web": 2}
+    assert told(view, 0) == ({"h1/default/web": 2}, [])
+    assert before[0].sequence == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (ALL, ["h1/default/db", "h1/default/web", "h2/default/web"]),
+        (Wanted("instances", host="h1"), ["h1/default/db", "h1/default/web"]),
+        (Wanted("instances", name="web"), ["h1/default/web", "h2/default/web"]),
+        (Wanted("instances", host="h2", name="web"), ["h2/default/web"]),
+        (Wanted("instances", host="nix"), []),
+    ],
+)
+def test_a_view_shows_what_is_wanted_and_nothing_else(wanted: Wanted, names: list[str]) -> None:
+    log = Log()
+    view = View(wanted, log)
+    log.take([entry("db"), entry("web"), entry("web", host="h2")])
+
+    state = json.loads(view.state().said.text)
+
+    assert sorted(state["entries"]) == names
+    assert sorted(told(view, 0)[0]) == names
+    assert (state["topic"], state["host"], state["name"]) == (
+        "instances",
+        wanted.host,
+        wanted.name,
+    )
+
+
+def test_a_state_and_all_later_changes_are_the_later_state() -> None:
+    log = Log()
+    view = View(ALL, log)
+    log.take([entry("a"), entry("b")])
+    have = json.loads(view.state().said.text)["entries"]
+
+    log.take([entry("a", 2), entry("c")])
+    log.take([entry("b", None)])
+    changed, removed = told(view, 1)
+
+    patched = {key: value for key, value in {**have, **changed}.items() if key not in removed}
+    assert patched == json.loads(view.state().said.text)["entries"]
+
+
+def test_only_changes_of_its_part_wake_a_watcher() -> None:
+    log, news = Log(), asyncio.Event()
+    view = View(Wanted("instances", host="h1"), log)
+    view.watch(news)
+
+    log.take([entry("web", host="h2")])
+    woken_by_another = news.is_set()
+    log.take([entry("web")])
+
+    assert (woken_by_another, news.is_set()) == (False, True)
+
+
+def test_a_watcher_that_left_is_not_woken() -> None:
+    log, news = Log(), asyncio.Event()
+    view = View(ALL, log)
+    view.watch(news)
+
+    view.leave(news)
+    log.take([entry("web")])
+
+    assert not news.is_set()
+
+
+def test_a_token_names_a_position() -> None:
+    log = Log()
+    log.take([entry("web")])
+    view = View(ALL, log)
+
+    assert view.position(view.at(1).token) == 1
+
+
+@pytest.mark.parametrize("token", ["", "1", "-1", "x-1", "{}-2", "{}--1", "{}-x", "{}-" + "9" * 99])
+def test_no_other_text_names_a_position(token: str) -> None:
+    log = Log()
+    log.take([entry("web")])
+    view = View(ALL, log)
+    source = view.at(1).token.partition("-")[0]
+
+    assert view.position(token.format(source)) is None
+
+
+def test_a_token_is_good_for_its_own_view_of_its_own_log_only() -> None:
+    log, later = Log(), Log()
+    for each in (log, later):
+        each.take([entry("web")])
+    token = View(ALL, log).at(1).token
+
+    assert View(Wanted("instances", host="h1"), log).position(token) is None
+    assert View(ALL, later).position(token) is None

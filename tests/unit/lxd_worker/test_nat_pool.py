@@ -1,0 +1,166 @@
+"""Which ports a host gives out, as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.lxd_worker.domain.nat_pool import NatPool, Ports, forwarded, given, held
+from services.lxd_worker.domain.plan import Devices
+from shared.contracts.changes import Forward
+from shared.contracts.errors import FleetError, InsufficientResources, InvalidInput, PortInUse
+
+POOL = NatPool("h1", "203.0.113.7", ssh=((2201, 2203),), ports=((3000, 3009), (4000, 4099)))
+NONE: Ports = frozenset()
+
+
+def tcp(*ports: int) -> Ports:
+    return frozenset(("tcp", port) for port in ports)
+
+
+def listens(devices: Devices) -> dict[str, str]:
+    return {name: device["listen"].removeprefix("tcp:") for name, device in devices.items()}
+
+
+def changed(*forwards: Forward, taken: Ports = NONE, own: Ports = NONE) -> dict[str, str]:
+    return listens(forwarded(POOL, forwards, taken=taken, own=own))
+
+
+def test_a_new_instance_gets_the_first_free_ports() -> None:
+    devices = given(POOL, ssh=True, ports=3, taken=tcp(2201, 3001))
+
+    assert devices == {
+        "ssh": {
+            "type": "proxy",
+            "listen": "tcp:203.0.113.7:2202",
+            "connect": "tcp:127.0.0.1:22",
+        },
+        "forward-0": {
+            "type": "proxy",
+            "listen": "tcp:203.0.113.7:3002-3004",
+            "connect": "tcp:127.0.0.1:3002-3004",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("ssh", "ports", "expected"),
+    [
+        (False, 0, {}),
+        (True, 0, {"ssh": "203.0.113.7:2201"}),
+        (False, 1, {"forward-0": "203.0.113.7:3000"}),
+        (False, 10, {"forward-0": "203.0.113.7:3000-3009"}),
+        (False, 11, {"forward-0": "203.0.113.7:4000-4010"}),
+    ],
+)
+def test_a_range_lies_within_one_range_of_the_pool(
+    ssh: bool, ports: int, expected: dict[str, str]
+) -> None:
+    assert listens(given(POOL, ssh=ssh, ports=ports, taken=NONE)) == expected
+
+
+def test_a_port_that_udp_holds_is_free_for_tcp() -> None:
+    devices = given(POOL, ssh=False, ports=1, taken=frozenset({("udp", 3000)}))
+
+    assert listens(devices) == {"forward-0": "203.0.113.7:3000"}
+
+
+def test_an_address_of_ipv6_is_written_as_lxd_wants_it() -> None:
+    pool = NatPool("h1", "2001:db8::7", ssh=((2201, 2201),))
+
+    assert listens(given(pool, ssh=True, ports=0, taken=NONE)) == {"ssh": "[2001:db8::7]:2201"}
+
+
+@pytest.mark.parametrize(
+    ("ssh", "ports", "taken", "values"),
+    [
+        (True, 0, tcp(2201, 2202, 2203), ("h1", "ports", "1", "0")),
+        (False, 101, NONE, ("h1", "ports", "101", "100")),
+        (False, 95, tcp(4010), ("h1", "ports", "95", "89")),
+    ],
+)
+def test_a_pool_without_enough_ports_in_a_row_gives_none(
+    ssh: bool, ports: int, taken: Ports, values: tuple[str, ...]
+) -> None:
+    with pytest.raises(InsufficientResources) as refusal:
+        given(POOL, ssh=ssh, ports=ports, taken=taken)
+
+    assert refusal.value.values == values
+
+
+def test_a_host_without_a_pool_gives_no_ports() -> None:
+    with pytest.raises(InvalidInput):
+        given(NatPool("h1"), ssh=True, ports=0, taken=NONE)
+
+
+def test_forwards_are_named_by_their_order_and_the_one_to_ssh_by_that() -> None:
+    found = changed(
+        Forward(connect=80, listen=3005),
+        Forward(connect=22),
+        Forward(connect=8000, count=2),
+    )
+
+    assert found == {
+        "forward-0": "203.0.113.7:3005",
+        "ssh": "203.0.113.7:2201",
+        "forward-1": "203.0.113.7:3000-3001",
+    }
+
+
+def test_a_port_that_is_chosen_is_none_that_is_asked_for() -> None:
+    found = changed(Forward(connect=80), Forward(connect=443, listen=3000))
+
+    assert sorted(found.values()) == ["203.0.113.7:3000", "203.0.113.7:3001"]
+
+
+def test_an_instance_keeps_what_it_holds_also_beyond_the_pool() -> None:
+    found = changed(
+        Forward(connect=80, listen=8080),
+        Forward(connect=81, listen=3000),
+        taken=tcp(8080, 3000),
+        own=tcp(8080, 3000),
+    )
+
+    assert found == {"forward-0": "203.0.113.7:8080", "forward-1": "203.0.113.7:3000"}
+
+
+def test_forwards_of_udp_stay_udp() -> None:
+    devices = forwarded(POOL, [Forward(connect=53, protocol="udp")], taken=NONE, own=NONE)
+
+    assert devices["forward-0"]["listen"] == "udp:203.0.113.7:3000"
+    assert devices["forward-0"]["connect"] == "udp:127.0.0.1:53"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error"),
+    [
+        ([{"connect": 80, "listen": 3000}], PortInUse),
+        ([{"connect": 80, "listen": 2999, "count": 2}], InvalidInput),
+        ([{"connect": 80, "listen": 22}], InvalidInput),
+        ([{"connect": 80, "protocol": "sctp"}], InvalidInput),
+        ([{"connect": 65535, "count": 2}], InvalidInput),
+        ([{"connect": 80, "listen": 3005}, {"connect": 81, "listen": 3005}], PortInUse),
+    ],
+)
+def test_what_is_not_to_be_had_is_refused(
+    wanted: list[dict[str, Any]], error: type[FleetError]
+) -> None:
+    with pytest.raises(error):
+        changed(*(Forward(**one) for one in wanted), taken=tcp(3000))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "ports"),
+    [
+        ("tcp:0.0.0.0:80", [("tcp", 80)]),
+        ("udp:[::]:53-54", [("udp", 53), ("udp", 54)]),
+        ("tcp:10.0.0.1:80,443-444", [("tcp", 80), ("tcp", 443), ("tcp", 444)]),
+        ("unix:/run/web.sock", []),
+        ("", []),
+    ],
+)
+def test_a_proxy_holds_the_ports_that_it_listens_on(
+    endpoint: str, ports: list[tuple[str, int]]
+) -> None:
+    assert held([endpoint]) == frozenset(ports)

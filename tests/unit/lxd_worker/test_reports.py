@@ -1,0 +1,264 @@
+"""What the worker tells the fleet by itself: operations, inventories, changes, its sign of life."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.lxd_worker.domain import entry as entries
+from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
+from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
+from services.lxd_worker.handlers.inventory import InventoryReport
+from services.lxd_worker.handlers.outbox import report_operations
+from shared.contracts.errors import BrokerUnavailable
+from shared.contracts.events import (
+    Event,
+    InstanceChanged,
+    InstanceRemoved,
+    Inventory,
+    OperationChanged,
+)
+from shared.contracts.operations import Kind, State, Submission
+from shared.testing.lxd_worker.bench import Bench
+
+
+class Wire:
+    """What was published; `cut` refuses that many publishes first."""
+
+    def __init__(self) -> None:
+        self.sent: list[Event] = []
+        self.cut = 0
+
+    def publish(self, event: Event) -> None:
+        if self.cut:
+            self.cut -= 1
+            raise BrokerUnavailable
+        self.sent.append(event)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def report(bench: Bench, wire: Wire) -> InventoryReport:
+    ring = bench.rings.append
+    return InventoryReport(3, bench.lxd, wire.publish, bench.clock, lambda: ring("inventory"))
+
+
+def lifecycle(action: str, name: str = "web", **context: object) -> LxdEvent:
+    return LxdEvent(Metadata(action, f"/1.0/instances/{name}", context or None))
+
+
+def test_an_inventory_holds_every_instance(report: InventoryReport, wire: Wire) -> None:
+    report.want_everything()
+    report.fulfil()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"web", "db"}
+    assert (inventory.epoch, inventory.sequence, report.sequence) == (3, 1, 1)
+
+
+def test_a_change_is_told_as_the_instance_stands_now(report: InventoryReport, wire: Wire) -> None:
+    report.heard(lifecycle("instance-started"))
+    report.fulfil()
+
+    (change,) = wire.sent
+    assert isinstance(change, InstanceChanged)
+    assert (change.action, change.instance.name) == ("instance-started", "web")
+
+
+def test_events_that_come_together_become_one_reading(report: InventoryReport, wire: Wire) -> None:
+    for action in ("instance-stopped", "instance-started", "instance-updated"):
+        report.heard(lifecycle(action))
+    report.heard(lifecycle("instance-started", "db"))
+    report.fulfil()
+
+    told = [(one.instance.name, one.action) for one in wire.sent]  # type: ignore[union-attr]
+    assert told == [("web", "instance-updated"), ("db", "instance-started")]
+
+
+def test_a_deleted_instance_is_told_as_removed_and_newer_than_every_reading_of_it(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    read_before = bench.lxd.instance("default", "web").revision
+    del bench.lxd.holds["web"]
+
+    report.heard(lifecycle("instance-deleted"))
+    report.fulfil()
+
+    (removal,) = wire.sent
+    assert isinstance(removal, InstanceRemoved)
+    assert (removal.name, removal.action) == ("web", "instance-deleted")
+    assert removal.revision > read_before
+
+
+def test_an_instance_that_was_created_anew_meanwhile_is_told_as_it_is(
+    report: InventoryReport, wire: Wire
+) -> None:
+    report.heard(lifecycle("instance-deleted"))
+    report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [InstanceChanged]
+
+
+def test_a_renamed_instance_goes_and_comes(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.holds["new"] = bench.lxd.holds.pop("web")
+
+    report.heard(lifecycle("instance-renamed", "new", old_name="web"))
+    report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [InstanceRemoved, InstanceChanged]
+    assert [one.sequence for one in wire.sent] == [1, 2]  # type: ignore[union-attr]
+
+
+def test_a_change_of_a_profile_is_told_as_a_whole_inventory(
+    report: InventoryReport, wire: Wire
+) -> None:
+    report.heard(LxdEvent(Metadata("profile-updated", "/1.0/profiles/default")))
+    report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [Inventory]
+
+
+def test_an_inventory_makes_single_changes_before_it_needless(
+    report: InventoryReport, wire: Wire
+) -> None:
+    report.heard(lifecycle("instance-started"))
+    report.want_everything()
+    report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [Inventory]
+
+
+def test_an_event_that_the_broker_did_not_take_leaves_a_gap_in_the_numbers(
+    report: InventoryReport, wire: Wire
+) -> None:
+    wire.cut = 1
+    report.heard(lifecycle("instance-started", "web"))
+    report.heard(lifecycle("instance-started", "db"))
+
+    report.fulfil()
+
+    assert [one.sequence for one in wire.sent] == [2]  # type: ignore[union-attr]
+
+
+def test_nothing_is_told_while_lxd_is_away_and_no_number_is_lost(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 1
+    report.want_everything()
+    report.fulfil()
+
+    report.want_everything()
+    report.fulfil()
+
+    assert [one.sequence for one in wire.sent] == [1]  # type: ignore[union-attr]
+
+
+def test_whoever_wants_something_rings(bench: Bench, report: InventoryReport) -> None:
+    report.heard(lifecycle("instance-started"))
+    report.heard(lifecycle("instance-exec"))
+    report.want_everything()
+
+    assert bench.rings == ["inventory", "inventory"]
+
+
+def submitted(bench: Bench, operation_id: str, instance: str) -> None:
+    order = Submission(
+        operation_id=operation_id,
+        host="h1",
+        kind=Kind.STOP,
+        instance=instance,
+        uuid=bench.lxd.holds[instance].uuid,
+        principal="admin",
+        start_by="1060",
+    )
+    bench.orders.submit(order)
+
+
+def test_every_operation_is_reported_in_the_order_of_its_change(bench: Bench, wire: Wire) -> None:
+    submitted(bench, "op-1", "web")
+    submitted(bench, "op-2", "db")
+    bench.journal.advance("op-1", lambda one: entries.started(one, "now"))
+
+    report_operations(bench.journal, wire.publish)
+
+    told = [one.operation for one in wire.sent if isinstance(one, OperationChanged)]
+    assert [(one.operation_id, one.state) for one in told] == [
+        ("op-2", State.ACCEPTED),
+        ("op-1", State.RUNNING),
+    ]
+    assert bench.journal.unconfirmed(10) == []
+
+
+def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: Wire) -> None:
+    submitted(bench, "op-1", "web")
+    wire.cut = 1
+
+    with pytest.raises(BrokerUnavailable):
+        report_operations(bench.journal, wire.publish)
+    report_operations(bench.journal, wire.publish)
+
+    assert len(wire.sent) == 1
+
+
+def test_a_change_during_the_report_is_reported_as_well(bench: Bench, wire: Wire) -> None:
+    submitted(bench, "op-1", "web")
+
+    def publish(event: Event) -> None:
+        wire.publish(event)
+        bench.journal.advance("op-1", lambda one: entries.started(one, "now"))
+
+    report_operations(bench.journal, publish)
+
+    states = [one.operation.state for one in wire.sent]  # type: ignore[union-attr]
+    assert states == [State.ACCEPTED, State.RUNNING]
+
+
+def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
+    watch = LxdWatch(changed=lambda: None, listening=True)
+    watch.probe(bench.lxd)
+
+    beat = heartbeat(3, 17, watch, bench.journal, bench.clock, 2.0)
+
+    assert (beat.epoch, beat.sequence, beat.clock) == (3, 17, "1000.000")
+    assert (beat.lxd_connected, beat.fingerprint, beat.lxd) == (True, "f" * 64, "5.0.2")
+
+
+def test_a_heartbeat_goes_on_without_lxd_and_remembers_who_it_was(bench: Bench) -> None:
+    watch = LxdWatch(changed=lambda: None, listening=True)
+    watch.probe(bench.lxd)
+    bench.lxd.away = 1
+    watch.probe(bench.lxd)
+
+    beat = heartbeat(3, 17, watch, bench.journal, bench.clock, 2.0)
+
+    assert (beat.lxd_connected, beat.lxd) == (False, "5.0.2")
+
+
+def test_an_lxd_that_answers_but_tells_nothing_is_not_connected(bench: Bench) -> None:
+    watch = LxdWatch(changed=lambda: None, listening=False)
+    watch.probe(bench.lxd)
+
+    assert watch.connected is False
+
+
+def test_every_change_of_lxd_is_told_at_once_and_nothing_else(bench: Bench) -> None:
+    told: list[tuple[bool, str]] = []
+    watch = LxdWatch(
+        changed=lambda: told.append((watch.connected, watch.server.name if watch.server else ""))
+    )
+
+    for _ in range(2):
+        watch.listens(listening=True)
+        watch.probe(bench.lxd)
+    bench.lxd.away = 1
+    watch.probe(bench.lxd)
+    watch.listens(listening=False)
+
+    name = bench.lxd.server().name
+    assert told == [(False, ""), (True, name), (False, name), (False, name)]

@@ -1,0 +1,157 @@
+"""Asking LXD rarely, and soon when it must be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from services.metrics.domain.described import DescribedInstance
+from services.metrics.domain.usage import Details
+from services.metrics.handlers.roster import Roster
+from shared.testing.sampler import HOST, FakeLxd, described, event, stopped
+
+
+@dataclass
+class Bench:
+    """A roster on a fake LXD; `now_s` is the time."""
+
+    lxd: FakeLxd = field(default_factory=FakeLxd)
+    now_s: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.roster = Roster(self.lxd, lambda: HOST, lambda: self.now_s, period_s=60.0)
+
+    def ask(self, *listed: DescribedInstance, after_s: float = 0.0) -> Sequence[str]:
+        """Let the duty do its work; return what LXD was asked, pools left out."""
+        self.now_s += after_s
+        self.lxd.listed = listed
+        self.lxd.questions.clear()
+        self.roster.ask_if_due()
+        return [each for each in self.lxd.questions if each != "pools"]
+
+    @property
+    def names(self) -> set[str]:
+        return {each.name for each in self.roster.running}
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A roster that knows `web`."""
+    bench = Bench()
+    bench.ask(described("web"))
+    return bench
+
+
+def test_everything_is_asked_for_at_first_and_then_once_a_minute(bench: Bench) -> None:
+    soon = bench.ask(described("web"), after_s=59.0)
+    later = bench.ask(described("web"), described("db"), after_s=1.0)
+
+    assert (soon, later) == ([], ["everything"])
+    assert bench.names == {"web", "db"}
+
+
+def test_an_instance_that_starts_is_asked_about_soon_and_again_for_its_address(
+    bench: Bench,
+) -> None:
+    both = (described("web"), described("db"))
+    bench.roster.heard(event("instance-started", "db"))
+
+    asked = {round(bench.now_s, 1): bench.ask(*both, after_s=0.1) for _ in range(120)}
+
+    assert [at_s for at_s, questions in asked.items() if questions] == [1000.0, 1002.9, 1009.9]
+    assert all(questions in ([], ["db"]) for questions in asked.values())
+    assert bench.names == {"web", "db"}
+
+
+def test_an_instance_that_stopped_or_is_gone_is_forgotten(bench: Bench) -> None:
+    bench.ask(described("web"), described("db"), after_s=60.0)
+    bench.roster.heard(event("instance-shutdown", "web"))
+    bench.roster.heard(event("instance-deleted", "db"))
+
+    asked = bench.ask(stopped("web"), after_s=0.1)
+
+    assert asked == ["web", "db"]
+    assert bench.names == set()
+
+
+def test_a_burst_of_events_is_one_question(bench: Bench) -> None:
+    for name in ["web", "web", "web"]:
+        bench.roster.heard(event("instance-updated", name))
+
+    assert bench.ask(described("web"), after_s=0.1) == ["web"]
+    assert bench.ask(described("web"), after_s=0.1) == []
+
+
+def test_many_that_start_at_once_are_one_question(bench: Bench) -> None:
+    many = [described(f"c{number}") for number in range(62)]
+    for each in many:
+        bench.roster.heard(event("instance-started", each.name))
+
+    assert bench.ask(*many, after_s=0.1) == ["everything"]
+    assert len(bench.names) == 62
+
+
+def test_when_events_begin_to_be_heard_everything_is_asked_for(bench: Bench) -> None:
+    bench.roster.listening()
+
+    assert bench.ask(described("web")) == ["everything"]
+
+
+def test_a_changed_profile_asks_for_everything(bench: Bench) -> None:
+    bench.roster.heard(event("profile-updated"))
+
+    assert bench.ask(described("web"), after_s=0.1) == ["everything"]
+
+
+def test_an_instance_in_doubt_is_asked_about_soon(bench: Bench) -> None:
+    bench.roster.doubt(("default", "web"))
+
+    assert bench.ask(stopped("web"), after_s=0.1) == ["web"]
+    assert bench.names == set()
+
+
+def test_metrics_are_asked_for_only_while_they_are_wanted(bench: Bench) -> None:
+    bench.lxd.metrics = {("default", "web"): Details(cpu_user_s=1.5)}
+    bench.roster.want_details(True)
+
+    wanted = bench.ask(described("web"), after_s=60.0)
+    [with_details] = bench.roster.running
+    bench.roster.want_details(False)
+    unwanted = bench.ask(described("web"), after_s=60.0)
+
+    assert (wanted, unwanted) == (["everything", "details"], ["everything"])
+    assert with_details.details == Details(cpu_user_s=1.5)
+
+
+def test_an_lxd_that_is_away_is_asked_again_soon_and_what_it_told_remains(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench.roster.heard(event("instance-updated", "web"))
+    bench.lxd.away = True
+    for _ in range(10):
+        bench.ask(after_s=0.1)
+    answered, names = bench.roster.lxd_answers, bench.names
+
+    bench.lxd.away = False
+    again = [bench.ask(described("web"), after_s=0.1) for _ in range(25)]
+
+    assert (answered, names) == (False, {"web"})
+    assert [questions for questions in again if questions] == [["everything"]]
+    assert bench.roster.lxd_answers
+    assert [record.getMessage() for record in caplog.records] == ["LXD is away", "LXD is back"]
+
+
+def test_pools_are_asked_for_twice_a_minute_at_most() -> None:
+    bench = Bench()
+    used = []
+
+    for _ in range(7):
+        bench.roster.ask_everything()
+        used.append(bench.roster.pools.spaces["default"].used)
+        bench.now_s += 5.0
+
+    assert used == [1] * 6 + [2]

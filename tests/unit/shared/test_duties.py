@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import logging
+
+import eventlet
+import pytest
+
+from shared.contracts.errors import BrokerUnavailable
+from shared.platform.duties import for_ever
+
+
+@pytest.mark.parametrize(
+    ("failure", "logged"), [(BrokerUnavailable(), []), (ValueError("a bug"), ["duty broke"])]
+)
+def test_a_duty_is_done_again_whatever_went_wrong(
+    failure: Exception, logged: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    done: list[int] = []
+
+    def duty() -> None:
+        done.append(1)
+        if len(done) == 1:
+            raise failure
+
+    doing = eventlet.spawn(for_ever, duty, 0.0)
+    while len(done) < 3:
+        eventlet.sleep(0)
+    doing.kill()
+
+    assert [record.message for record in caplog.records] == logged

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from shared.contracts.errors import InvalidInput
+from shared.contracts.events import Heartbeat, Sampled
+from shared.platform import topology
+
+
+@pytest.mark.parametrize("host", ["h1", "lab-3", "A_b", "9", "x" * 63])
+def test_a_host_id_that_fits_a_routing_key_is_taken(host: str) -> None:
+    assert topology.checked_host(host) == host
+
+
+@pytest.mark.parametrize("host", ["", "a.b", "*", "#", "a b", "-x", "x" * 64, "h1\n", "ü"])
+def test_a_host_id_that_could_reach_other_keys_is_refused(host: str) -> None:
+    with pytest.raises(InvalidInput):
+        topology.checked_host(host)
+
+
+@pytest.mark.parametrize(
+    ("key", "read"),
+    [
+        ("h1.worker.heartbeat", ("h1", Heartbeat)),
+        ("h1.sampler.sample", ("h1", Sampled)),
+        ("h1.sampler.heartbeat", None),
+        ("h1.worker.sample", None),
+        ("h1.worker.unheard-of", None),
+        ("h1.worker", None),
+        ("h1", None),
+        ("", None),
+        ("h*.worker.heartbeat", None),
+    ],
+)
+def test_an_event_key_names_a_host_and_a_type_or_nothing(
+    key: str, read: tuple[str, type] | None
+) -> None:
+    assert topology.read_event_key(key) == read
+
+
+@pytest.mark.parametrize(
+    ("key", "host"),
+    [
+        ("lxd_worker.h1.submit", "h1"),
+        ("lxd_worker.h1", None),
+        ("lxd_worker.h1.", None),
+        ("other.h1.submit", None),
+        ("", None),
+    ],
+)
+def test_a_call_key_names_its_host_or_nothing(key: str, host: str | None) -> None:
+    assert topology.host_of_call(key) == host
+
+
+def test_a_stream_has_a_key_each_way_and_a_queue_of_its_host() -> None:
+    stream = "0123456789abcdef" * 2
+
+    assert topology.stream_key_to("h1", stream) == f"h1.in.{stream}"
+    assert topology.stream_key_of("h1", stream) == f"h1.out.{stream}"
+    assert topology.stream_queue("h1", stream) == f"lxd_worker.h1.stream.{stream}"
+
+
+@pytest.mark.parametrize(
+    ("host", "stranger"),
+    [("h1", "h11"), ("h1", "xh1"), ("a-b", "a.b"), ("a-b", "axb"), ("h1", "H1")],
+)
+def test_no_expression_of_a_host_matches_a_key_of_a_similar_name(host: str, stranger: str) -> None:
+    topics = topology.host_permissions(host).topics
+    write, read = topics["nameko-rpc"]
+    event_write, _ = topics["fleet.events"]
+    stream_write, stream_read = topics["fleet.streams"]
+    stream = "0" * 32
+
+    assert re.search(write, topology.reply_key(host, "g"))
+    assert re.search(read, topology.call_key(host, "submit"))
+    assert re.search(event_write, f"{host}.worker.heartbeat")
+    assert re.search(stream_write, topology.stream_key_of(host, stream))
+    assert re.search(stream_read, topology.stream_key_to(host, stream))
+    assert not re.search(write, topology.reply_key(stranger, "g"))
+    assert not re.search(read, topology.call_key(stranger, "submit"))
+    assert not re.search(event_write, f"{stranger}.worker.heartbeat")
+    assert not re.search(stream_write, topology.stream_key_of(stranger, stream))
+    assert not re.search(stream_read, topology.stream_key_to(stranger, stream))
