@@ -1,6 +1,7 @@
 """The life of VMs on a real LXD, through the VM API v1 alone."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -48,6 +49,11 @@ def shown(fleet: Fleet, vm_id: str, status: str) -> dict[str, Any]:
     """Return the VM when it is shown to be in a state that somebody else brought it to."""
     assert processes.wait_until(lambda: state(fleet, vm_id) == status, timeout_s=10)
     return one(fleet, vm_id)
+
+
+def now() -> str:
+    """Return the time as a VM's times are written, in whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def state(fleet: Fleet, vm_id: str) -> str | None:
@@ -100,6 +106,7 @@ def test_a_vm_moves_through_its_life_and_every_answer_says_where_it_is(
 
 def test_a_change_is_lxds_and_shown_at_once(fleet: Fleet, running: str) -> None:
     before = one(fleet, running)
+    assert processes.wait_until(lambda: now() > before["createdAt"], timeout_s=5)
     wanted = {"cpu": 1, "memory": 128, "description": "网站", "labels": {"env": "prod"}}
 
     answer = fleet.http.put(f"{VMS}/{running}", json={**before, **wanted, "autoStart": True})

@@ -59,15 +59,14 @@ def _after_update(situation: Situation, now: Seen) -> Move:
     changes = situation.arguments.changes or Changes()
     if situation.error is None:
         return Done(changed=True, needs_restart=now.postponed)
-    if isinstance(situation.error, LxdRefused) and _starving(changes, situation.before):
+    if changes.memory is not None and _limit_not_set(situation.error):
         return Failed(InvalidInput("memory", "more than is in use"))
     return ended(situation, as_asked=now.shape.fulfil(changes))
 
 
-def _starving(changes: Changes, before: Seen | None) -> bool:
-    """Of this LXD says only that something failed."""
-    used = before.memory_used if before else None
-    return changes.memory is not None and used is not None and changes.memory < used
+def _limit_not_set(error: FleetError) -> bool:
+    """Whether the kernel refused a limit: of those that LXD sets at once, only less memory."""
+    return isinstance(error, LxdRefused) and "setting cgroup item" in error.reason
 
 
 def _after_rename(situation: Situation, _: Seen) -> Move:

@@ -22,10 +22,10 @@ class Seen(Struct, frozen=True, kw_only=True):
     """One look at an instance. `init` is None when it has none or it could not be read.
 
     `created_at` and `last_used_at` (LXD renews it at every start) are LXD's own texts. `complete`:
-    LXD has finished to make it. `snapshots` are the names of its snapshots, `memory_used` and
-    `root_used` the bytes in its memory and on its root disk, None where LXD does not tell.
-    `postponed` are the changes that LXD makes at the next start. `lxd` is the process id of the LXD
-    that was asked: another one has not finished what this one had begun.
+    LXD has finished to make it. `snapshots` are the names of its snapshots, `root_used` the bytes
+    on its root disk, None where LXD does not tell. `postponed` are the changes that LXD makes at
+    the next start. `lxd` is the process id of the LXD that was asked: another one has not finished
+    what this one had begun.
     """
 
     status: str
@@ -37,7 +37,6 @@ class Seen(Struct, frozen=True, kw_only=True):
     name: str = ""
     shape: Shape = Shape()
     snapshots: tuple[str, ...] = ()
-    memory_used: int | None = None
     root_used: int | None = None
     postponed: tuple[str, ...] = ()
     lxd: int = 0

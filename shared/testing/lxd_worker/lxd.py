@@ -77,7 +77,7 @@ class FakeLxd:
         self._answer()
         self.looks += 1
         found = self._look(name)
-        return replace(found, snapshots=(), memory_used=None, root_used=None) if found else None
+        return replace(found, snapshots=(), root_used=None) if found else None
 
     def examine(self, project: str, name: str) -> Seen | None:
         self._answer()

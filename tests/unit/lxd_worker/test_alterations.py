@@ -25,6 +25,7 @@ from shared.contracts.operations import Arguments, Kind
 from shared.testing.lxd_worker.looks import seen
 
 REFUSED = LxdRefused("no")
+LIMIT_NOT_SET = LxdRefused("setting cgroup item for the container failed")
 TWO_CPUS = Arguments(changes=Changes(cpu=2))
 SHRINK = Arguments(changes=Changes(disk=1000))
 TO_SHOP = Arguments(new_name="shop", display_name="Shop")
@@ -121,12 +122,19 @@ def test_what_lxd_refused_has_failed_unless_it_is_so_already(
 
 
 def test_less_memory_than_is_in_use_is_named_as_the_reason_of_lxds_refusal() -> None:
-    arguments = Arguments(changes=Changes(memory=1000))
-    before = replace(RUNNING, memory_used=1001)
+    less, refused = Arguments(changes=Changes(memory=1000)), LIMIT_NOT_SET
 
-    found = move(Kind.UPDATE, before, arguments, taken=(Step.UPDATE,), before=before, error=REFUSED)
+    found = move(Kind.UPDATE, RUNNING, less, taken=(Step.UPDATE,), before=RUNNING, error=refused)
 
     assert found is InvalidInput
+
+
+def test_what_else_lxd_refuses_has_nothing_to_do_with_memory() -> None:
+    less = Arguments(changes=Changes(memory=1000))
+
+    found = move(Kind.UPDATE, RUNNING, less, taken=(Step.UPDATE,), before=RUNNING, error=REFUSED)
+
+    assert found is LxdRefused
 
 
 def test_what_counts_from_the_next_start_is_told() -> None:

@@ -23,6 +23,7 @@ RESULT = {
     "name": "Web Server",
     "status": "running",
 }
+SIZES = ("cpu", "memory", "disk")
 WRITABLE = ("name", "cpu", "memory", "disk", "description", "autoStart", "labels")
 
 
@@ -79,8 +80,11 @@ class VmUpdate(Camel):
     def _without_what_is_only_read(cls, body: Any) -> Any:
         if not isinstance(body, dict):
             return body
-        read_only = set(FIELDS) - set(WRITABLE)
-        return {field: value for field, value in body.items() if field not in read_only}
+        unknown = body.get("unknown")
+        not_said = {*FIELDS} - {*WRITABLE}
+        if isinstance(unknown, list):  # an answer sent back shows as 0 what it did not know
+            not_said |= {field for field in SIZES if field in unknown and body.get(field) == 0}
+        return {field: value for field, value in body.items() if field not in not_said}
 
     def given(self) -> dict[str, object]:
         """Return the fields that are to be changed."""

@@ -17,7 +17,7 @@ _CANCELLED = 401
 
 
 class Use(Struct, frozen=True):
-    """How many bytes of memory or of a disk are in use; 0 or less where LXD does not know."""
+    """How many bytes of a disk are in use; 0 or less where LXD does not know."""
 
     usage: int = 0
 
@@ -26,7 +26,6 @@ class State(Struct, frozen=True):
     """How an instance runs; `pid` is that of its first process, 0 when it has none."""
 
     pid: int = 0
-    memory: Use = Use()
     disk: dict[str, Use] | None = None
 
 
@@ -48,19 +47,11 @@ class Full(Described, frozen=True):
     snapshots: tuple[FoundSnapshot, ...] | None = None
 
     @property
-    def memory_used(self) -> int | None:
-        """The bytes of its memory that are in use, None where LXD does not tell."""
-        return _known(self.state.memory if self.state else None)
-
-    @property
     def root_used(self) -> int | None:
         """The bytes on its root disk, None where LXD does not tell."""
         disks = (self.state.disk if self.state else None) or {}
-        return _known(disks.get(self.root_disk))
-
-
-def _known(use: Use | None) -> int | None:
-    return use.usage if use and use.usage > 0 else None
+        used = disks.get(self.root_disk, Use()).usage
+        return used if used > 0 else None
 
 
 class Environment(Struct, frozen=True):

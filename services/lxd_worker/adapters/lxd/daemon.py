@@ -113,7 +113,6 @@ class LxdDaemon:
             self._glimpsed(found),
             init=init_of(found.state.pid) if found.state else None,
             snapshots=tuple(snapshot.name for snapshot in found.snapshots or ()),
-            memory_used=found.memory_used,
             root_used=found.root_used,
         )
 

@@ -32,6 +32,8 @@ def code(answer: httpx.Response) -> tuple[int, str]:
         ({"autoStart": True}, Changes(auto_start=True)),
         ({"labels": {"env": "prod"}}, Changes(labels={"env": "prod"})),
         ({"cpu": 2, "memory": 512, "disk": None}, Changes(cpu=2)),
+        ({"cpu": 2, "disk": 0, "unknown": ["disk"]}, Changes(cpu=2)),
+        ({"disk": 20, "unknown": ["disk"]}, Changes(disk=20 * GIB)),
     ],
 )
 async def test_what_differs_is_changed_and_nothing_else(
@@ -84,6 +86,9 @@ async def test_an_answer_can_be_sent_back_and_changes_nothing(
         ({"memory": 0}, "memory"),
         ({"disk": 0}, "disk"),
         ({"disk": "20"}, "disk"),
+        ({"disk": 0, "unknown": ["cpu"]}, "disk"),
+        ({"disk": 0, "unknown": "disk"}, "disk"),
+        ({"disk": 0, "unknown": 7}, "disk"),
         ({"autoStart": "true"}, "autoStart"),
         ({"labels": {"a b": "x"}}, "labels.a b.[key]"),
         ({"labels": {"a": ""}}, "labels.a"),
