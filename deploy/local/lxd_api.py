@@ -64,8 +64,13 @@ def answers(path_to_socket: Path) -> bool:
 
 
 def _outcome(path_to_socket: Path, operation: str) -> Any:
-    path = f"{operation}/wait?timeout={OPERATION_TIMEOUT_S}"
-    outcome = _exchange(path_to_socket, "GET", path, None)["metadata"]
+    waited = f"{operation}/wait?timeout={OPERATION_TIMEOUT_S}"
+    try:
+        outcome = call(path_to_socket, "GET", waited)
+    except LxdSaidNo:
+        # LXD since 5.15, and Incus before 6.12 and 6.0.5, answer to who waits for an operation that
+        # fails, or goes on after the time-out, with the error.
+        outcome = call(path_to_socket, "GET", operation)
     if outcome["status_code"] != http.client.OK:
         raise LxdSaidNo(outcome["status_code"], outcome["err"] or outcome["status"])
     return outcome["metadata"]

@@ -112,8 +112,14 @@ class Client:
 
     async def carry_out(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Ask for something asynchronous; return its operation when it has ended."""
-        operation = await self.begin(method, path, body)
-        return dict(await self.get(f"{operation}/wait?timeout={PATIENCE_S}"))
+        return await self.ended(await self.begin(method, path, body))
+
+    async def ended(self, operation: str, timeout_s: int = PATIENCE_S) -> dict[str, Any]:
+        """Return an operation, by its path, when it has ended or the time is over."""
+        answer = await self.ask("GET", f"{operation}/wait?timeout={timeout_s}")
+        # Some answer to who waits with the error; see the worker's `Api.wait`.
+        shown = answer.body["type"] == "sync"
+        return dict(answer.metadata if shown else await self.get(operation))
 
     async def create(self, name: str) -> dict[str, Any]:
         """Create a stopped container; return the operation."""

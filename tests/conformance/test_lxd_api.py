@@ -402,10 +402,10 @@ async def test_an_operation_runs_is_waited_for_and_cannot_be_cancelled(
     )
 
     at_first = await client.get(operation)
-    waited_in_vain = await client.get(f"{operation}/wait?timeout=0")
+    waited_in_vain = await client.ended(operation, timeout_s=0)
     listed = await client.get("/1.0/operations")
     refused = await client.ask("DELETE", operation)
-    ended = await client.get(f"{operation}/wait")
+    ended = await client.ended(operation)
 
     assert (at_first["status"], at_first["status_code"]) == ("Running", 103)
     assert at_first["class"] == "task"
@@ -441,7 +441,7 @@ async def test_force_ends_a_clean_stop_that_still_waits(client: Client, running:
     forced = await client.change(running, "stop", force=True)
 
     assert forced["status"] == "Success"
-    assert (await client.get(f"{clean}/wait"))["status"] == "Success"
+    assert (await client.ended(clean))["status"] == "Success"
     assert await client.status(running) == "Stopped"
 
 

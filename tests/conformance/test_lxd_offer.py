@@ -94,7 +94,7 @@ async def test_no_virtual_machine_is_made_of_an_image_for_containers(
 
     refusal = answer.body["error"]
     if answer.status == 202:
-        operation = await client.get(f"{answer.body['operation']}/wait")
+        operation = await client.ended(answer.body["operation"])
         refusal = operation["err"]
     assert refusal
     assert (await client.ask("GET", f"/1.0/instances/{name}")).status == 404

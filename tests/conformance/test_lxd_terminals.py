@@ -18,7 +18,7 @@ async def test_a_shell_ends_with_an_empty_text_and_its_exit_status(
         await shell.data.send_bytes(b"exit 7\n")
         await shell.shown_to_the_end()
 
-    ended = await client.get(f"{shell.operation}/wait?timeout=20")
+    ended = await client.ended(shell.operation)
     assert (ended["class"], ended["status"]) == ("websocket", "Success")
     assert ended["metadata"]["return"] == 7
 

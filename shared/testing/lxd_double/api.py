@@ -140,6 +140,8 @@ class Api:
         operation = await self._projects.default.operations.wait(
             request.match_info["id"], timeout_s
         )
+        if self._faults.waits_refused and operation.status != "Success":
+            raise Refused(operation.err or "context deadline exceeded", 500)
         return sync(operation.rendered())
 
     async def _stream_events(self, request: web.Request) -> web.WebSocketResponse:

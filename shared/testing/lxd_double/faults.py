@@ -15,8 +15,10 @@ class Faults:
     inside its operation. `breaks`: those with which a creation fails when it has half made the
     instance. `deaf`: names of instances whose guest ignores a clean stop.
     `cancellable`: actions that may be cancelled; LXD itself cancels none of them. `late_running`:
-    an operation's event `Running` comes after the one that ends it. `no_json`: every answer is
-    HTML. `answer_delay_s`: before each answer. `pools_broken`: no storage pool tells its space.
+    an operation's event `Running` comes after the one that ends it. `waits_refused`: who waits for
+    an operation that fails, or goes on after the time-out, is answered with the error, as by LXD
+    5.15 and Incus 6.0.4. `no_json`: every answer is HTML. `answer_delay_s`: before each answer.
+    `pools_broken`: no storage pool tells its space.
     """
 
     duration_s: dict[str, float] = field(default_factory=dict)
@@ -25,6 +27,7 @@ class Faults:
     deaf: set[str] = field(default_factory=set)
     cancellable: set[str] = field(default_factory=set)
     late_running: bool = False
+    waits_refused: bool = False
     no_json: bool = False
     answer_delay_s: float = 0.0
     pools_broken: bool = False

@@ -90,6 +90,17 @@ class Api:
         """Return what LXD answers to a DELETE."""
         return self._read(self._request("delete", path, ACCEPT_S, params=dict(params or {})), kind)
 
+    def wait(self, kind: type[T], lxd_operation: str, timeout_s: int) -> T:
+        """Return one of LXD's operations at its end, or as it stands after the time-out."""
+        path = ("operations", lxd_operation)
+        answer_s = timeout_s + READ_S
+        try:
+            return self.get(kind, *path, "wait", params={"timeout": timeout_s}, answer_s=answer_s)
+        except (NotThere, Stale, LxdRefused):
+            # LXD since 5.15, and Incus before 6.12 and 6.0.5, show no operation that fails, or goes
+            # on after the time-out, to who waits for it: they answer with the error.
+            return self.get(kind, *path)
+
     @contextmanager
     def client(self) -> Iterator[pylxd.Client]:
         """Yield pylxd's client and translate what goes wrong with it."""

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from services.lxd_worker.adapters.init_process import init_of
 from services.lxd_worker.adapters.lxd.alterations import Alterations
 from services.lxd_worker.adapters.lxd.answers import About, FoundSnapshot, Full, State, Task
-from services.lxd_worker.adapters.lxd.api import READ_S, Api, NotThere
+from services.lxd_worker.adapters.lxd.api import Api, NotThere
 from services.lxd_worker.domain.description import Described, instance_of, utc
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.plan import Devices
@@ -158,15 +158,11 @@ class LxdDaemon:
 
     def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:
         """See `Lxd.wait`."""
-        seconds = math.ceil(timeout_s)
-        path = ("operations", lxd_operation, "wait")
         with self._only_reading():
             try:
-                answer_s = seconds + READ_S
-                task = self._api.get(Task, *path, params={"timeout": seconds}, answer_s=answer_s)
+                return self._api.wait(Task, lxd_operation, math.ceil(timeout_s)).progress
             except NotThere:
                 return None
-        return task.progress
 
     def cancel(self, lxd_operation: str) -> bool:
         """See `Lxd.cancel`."""

@@ -91,8 +91,7 @@ class LxdTerminal:
         if not self._data.complete:
             return None
         try:
-            path = ("operations", self._task.id, "wait")
-            return self._api.get(TerminalTask, *path, params={"timeout": EXIT_S}).facts.status
+            return self._api.wait(TerminalTask, self._task.id, EXIT_S).facts.status
         except (NotThere, LxdRefused):
             return None
 
