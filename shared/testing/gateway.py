@@ -11,7 +11,14 @@ import msgspec
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.snapshots import DescribedSnapshot
 from services.gateway.handlers.coming import Coming
-from services.gateway.ports import Caller, Change, OperationFilter, Target
+from services.gateway.ports import (
+    Caller,
+    Change,
+    Elsewhere,
+    OperationFilter,
+    Target,
+    nowhere_else,
+)
 from shared.contracts.errors import (
     AmbiguousName,
     FleetError,
@@ -120,7 +127,7 @@ class FakeOperations:
     coming: Coming = field(default_factory=Coming)
     _watchers: list[Callable[[Operation], None]] = field(default_factory=list)
 
-    async def submit(self, change: Change) -> Operation:
+    async def submit(self, change: Change, elsewhere: Elsewhere = nowhere_else) -> Operation:
         if self.refusal is not None:
             raise self.refusal
         self.submitted.append(change)

@@ -97,6 +97,10 @@ _ERRORS = {
         "Host {host} lacks resources: {wanted} of {resource} wanted, {free} left",
     ),
     "no_host_fits": Text("没有主机能容纳：{summary}", "No host can take it: {summary}"),
+    "no_host_for_now": Text(
+        "暂时没有主机能容纳，请稍后重试：{summary}",
+        "No host can take it at the moment; try again later: {summary}",
+    ),
     "port_in_use": Text(
         "主机 {host} 的端口 {port} 已被占用", "Port {port} of host {host} is in use"
     ),

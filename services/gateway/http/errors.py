@@ -68,6 +68,7 @@ STATUS: dict[str, int] = {
     "host_busy": 503,
     "host_unreachable": 503,
     "lxd_unavailable": 503,
+    "no_host_for_now": 503,
     "not_ready": 503,
     "not_sampled": 503,
     "operation_expired": 503,
