@@ -47,11 +47,14 @@ class Fleet(Protocol):
     def instances(self, host: str | None = None) -> Sequence[KnownInstance]:
         """Return all instances, by name then host; those of one host if named (HostNotFound)."""
 
-    def instance(self, name: str, host: str | None = None) -> KnownInstance:
+    def instance(
+        self, name: str, host: str | None = None, project: str | None = None
+    ) -> KnownInstance:
         """Return one instance.
 
-        Raises InstanceNotFound, HostNotFound, and AmbiguousName when it stands on several hosts and
-        none is named.
+        Raises InstanceNotFound, HostNotFound, AmbiguousName when it stands on several hosts and
+        none is named, and AmbiguousProject when it stands in several projects of one host and none
+        is named.
         """
 
     def named(self, name: str) -> Sequence[KnownInstance]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from services.gateway.domain.choosing import only_one
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.snapshots import DescribedSnapshot
 from services.gateway.handlers.coming import Coming
@@ -20,12 +21,10 @@ from services.gateway.ports import (
     nowhere_else,
 )
 from shared.contracts.errors import (
-    AmbiguousName,
     FleetError,
     FleetViewNotReady,
     HostNotFound,
     IdempotencyKeyReused,
-    InstanceNotFound,
     OperationNotCancellable,
     OperationNotFound,
 )
@@ -63,13 +62,11 @@ class FakeFleet:
         fitting = [each for each in self.known_instances if host in {None, each.host}]
         return sorted(fitting, key=lambda each: (each.instance.name, each.host))
 
-    def instance(self, name: str, host: str | None = None) -> KnownInstance:
+    def instance(
+        self, name: str, host: str | None = None, project: str | None = None
+    ) -> KnownInstance:
         named = [each for each in self.instances(host) if each.instance.name == name]
-        if not named:
-            raise InstanceNotFound(name)
-        if len(named) > 1:
-            raise AmbiguousName(name, ", ".join(each.host for each in named))
-        return named[0]
+        return only_one(name, named, host, project)
 
     def named(self, name: str) -> Sequence[KnownInstance]:
         return [each for each in self.instances() if each.instance.name == name]

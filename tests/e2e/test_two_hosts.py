@@ -11,6 +11,7 @@ from websockets.sync.client import connect
 from deploy.local.processes import wait_until
 from shared.testing.documents import INSTANCES_API, code_blocks, shape, without_additions
 from shared.testing.fleet import Fleet
+from shared.testing.lxd_project import Project
 
 HOSTS = ["h1", "h2"]
 STREAM = "4. WebSocket实时监控"
@@ -94,6 +95,36 @@ def test_an_instance_is_started_stopped_and_deleted_on_its_host(fleet: Fleet, ho
 
     assert deleted.json()["success"] is True
     assert status(fleet, name) is None
+
+
+def test_namesakes_in_two_projects_of_a_host_are_told_apart(
+    fleet: Fleet, lxd_project: Project
+) -> None:
+    name = fleet.on["h1"].create("twin")
+    lxd_project.create(name)
+    path, theirs = f"/api/instances/{name}", {"project": lxd_project.name}
+    ours = {"project": "default"}
+    assert wait_until(lambda: fleet.http.get(path, params=theirs).is_success, timeout_s=5)
+    assert wait_until(lambda: fleet.http.get(path, params=ours).is_success, timeout_s=5)
+
+    ambiguous = fleet.http.get(path)
+    started = fleet.http.post(f"{path}/start", params=theirs)
+    theirs_now = fleet.http.get(path, params=theirs).json()["info"]
+    ours_now = fleet.http.get(path, params=ours).json()["info"]
+    inside = fleet.http.get("/api/instances", params=theirs).json()
+    operations = fleet.http.get("/api/operations", params=theirs | {"instance": name}).json()
+    deleted = fleet.http.delete(path, params=theirs | {"force": "true"})
+
+    assert (ambiguous.status_code, ambiguous.json()["code"]) == (409, "ambiguous_project")
+    assert "?project=" in ambiguous.json()["detail"]
+    assert started.json()["success"] is True
+    assert (theirs_now["project"], theirs_now["status"]) == (lxd_project.name, "Running")
+    assert (ours_now["project"], ours_now["status"]) == ("default", "Stopped")
+    assert [one["name"] for one in inside] == [name]
+    assert [one["kind"] for one in operations] == ["start"]
+    assert deleted.json()["success"] is True
+    assert fleet.http.get(path).json()["info"]["project"] == "default"
+    assert fleet.on["h1"].status(name) == "Stopped"
 
 
 def test_a_host_that_refuses_a_creation_is_left_for_the_next(fleet: Fleet) -> None:

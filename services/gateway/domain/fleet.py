@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from services.gateway.domain.choosing import only_one
 from services.gateway.domain.clock import Clock
 from services.gateway.domain.entry import Entry, Index
 from services.gateway.domain.host import NOTHING, HostView, Reaction, WorkerEvent
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.stored import StoredHost
 from shared.contracts.errors import (
-    AmbiguousName,
     FleetError,
     FleetViewNotReady,
     HostIdentityMismatch,
     HostNotFound,
     HostStillOnline,
     HostUnreachable,
-    InstanceNotFound,
     LxdUnavailable,
 )
 from shared.contracts.events import Heartbeat, HostDescribed, Sampled
@@ -82,18 +81,14 @@ class FleetView:
             self._listed = (moment, self._known(self._index.ordered()))
         return self._listed[1]
 
-    def instance(self, name: str, host: str | None = None) -> KnownInstance:
-        """Return one instance; raise InstanceNotFound, HostNotFound, AmbiguousName."""
+    def instance(
+        self, name: str, host: str | None = None, project: str | None = None
+    ) -> KnownInstance:
+        """Return one instance; raise HostNotFound, and as `choosing.only_one` does."""
         self._demand_ready()
-        found = self._index.named(name)
         if host is not None:
             self._view_of(host)
-            found = [entry for entry in found if entry.key[1] == host]
-        if not found:
-            raise InstanceNotFound(name)
-        if len(found) > 1:
-            raise AmbiguousName(name, ", ".join(sorted(entry.key[1] for entry in found)))
-        return self._known_one(found[0])
+        return only_one(name, self.named(name), host, project)
 
     def named(self, name: str) -> Sequence[KnownInstance]:
         """Return all instances of one name, whichever host and project they are in."""

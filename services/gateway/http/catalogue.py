@@ -76,6 +76,11 @@ _ERRORS = {
         "多台主机上都有实例 {name}：{hosts}；请用 ?host= 指定",
         "Instance {name} exists on several hosts: {hosts}; choose one with ?host=",
     ),
+    "ambiguous_project": Text(
+        "主机 {host} 的多个项目中都有实例 {name}：{projects}；请用 ?project= 指定",
+        "Instance {name} exists in several projects of host {host}: {projects}; choose one with "
+        "?project=",
+    ),
     "ambiguous_vm": Text(
         "有多台虚拟机名为 {name}：{ids}；请用 id 指定",
         "Several VMs are called {name}: {ids}; use the id of one",

@@ -39,6 +39,7 @@ STATUS: dict[str, int] = {
     "snapshot_not_found": 404,
     "method_not_allowed": 405,
     "ambiguous_name": 409,
+    "ambiguous_project": 409,
     "ambiguous_vm": 409,
     "cancelled": 409,
     "console_in_use": 409,

@@ -164,11 +164,13 @@ def _key(known: KnownInstance) -> str:
 
 
 def _entry(known: KnownInstance, text: bytes | None) -> Entry:
-    return Entry(_key(known), known.host, known.instance.name, text)
+    instance = known.instance
+    return Entry(_key(known), known.host, instance.name, text, instance.project)
 
 
 def _operation_entry(operation: Operation, text: bytes | None) -> Entry:
-    return Entry(operation.operation_id, operation.host, operation.instance, text)
+    instance, project = operation.instance, operation.project
+    return Entry(operation.operation_id, operation.host, instance, text, project)
 
 
 def _machine(host: KnownHost) -> tuple[object, ...]:
