@@ -35,6 +35,7 @@ from shared.contracts.errors import (
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Operation, State
 from shared.testing.core import Core
+from shared.testing.host import eventually
 from shared.testing.reports import a_description, a_heartbeat, an_inventory
 
 VM = NewVm(name="Web Server", template="busybox", amount=Amount(1, 100, 1000))
@@ -187,6 +188,21 @@ async def test_a_second_host_that_may_have_taken_it_is_not_left_either(gateway: 
     assert (await gateway.operations.get(operation.operation_id)).state is State.REJECTED
 
 
+@pytest.mark.parametrize(("doubtful", "taker"), [("h3", "h2"), ("h2", "h1")])
+async def test_a_host_that_is_not_sure_to_be_itself_is_not_even_asked(
+    gateway: Core, doubtful: str, taker: str
+) -> None:
+    gateway.fleet.apply(doubtful, a_heartbeat(epoch=2, fingerprint=""))
+    if doubtful != "h3":
+        gateway.workers.refusals["h3"] = FULL
+
+    operation = await create(gateway)
+
+    assert operation.host == taker
+    assert doubtful not in asked(gateway)
+    assert f"{doubtful}: connection" in operation.arguments.placement
+
+
 async def test_the_host_that_is_asked_for_is_the_only_one_asked(gateway: Core) -> None:
     gateway.workers.refusals["h3"] = FULL
 
@@ -335,6 +351,31 @@ async def test_what_another_gateway_has_given_up_goes_nowhere_else(gateway: Core
     with pytest.raises(InsufficientResources):
         await creating
     assert asked(gateway) == ["h3"]
+
+
+async def test_who_resolves_it_meanwhile_asks_the_host_that_it_was_moved_to(gateway: Core) -> None:
+    gateway.workers.refusals["h3"] = FULL
+    first, second = asyncio.Event(), asyncio.Event()
+    gateway.workers.hold = first
+    creating = asyncio.create_task(create(gateway))
+    await asyncio.sleep(0)
+    gateway.workers.hold = second
+    first.set()
+    await eventually(lambda: asked(gateway) == ["h3", "h2"])
+    other = gateway.restarted()
+    gateway.time.wait(16)
+    for host in ("h1", "h2", "h3"):
+        other.fleet.apply(host, a_heartbeat())
+
+    await other.resolver.resolve_all()
+    second.set()
+
+    with pytest.raises(OperationRefused):
+        await creating
+    [stored] = gateway.store.operations.values()
+    assert gateway.workers.called[-1] == ("h2", "resolve")
+    assert (stored.host, stored.state) == ("h2", State.REJECTED)
+    assert gateway.workers.submissions == []
 
 
 async def test_without_the_database_it_goes_nowhere_else(gateway: Core) -> None:

@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 
+from services.gateway.domain.placement import Lack, NoHostForNow
 from services.gateway.domain.templates import Template
 from services.gateway.http.models import VmCreation
 from shared.contracts.changes import ImageSource
@@ -156,6 +157,22 @@ async def test_no_host_that_fits_says_what_each_lacks(
         ]
     }
     assert "h1: cpu (2 > 1), memory (2048 > 1024 MiB)" in answer.json()["error"]["message"]
+
+
+async def test_when_no_host_takes_it_for_now_the_reasons_and_when_to_come_again_are_told(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.operations.refusal = NoHostForNow({"h1": [Lack("time")], "h2": [Lack("ports", 2, 1)]})
+
+    answer = await create(client)
+
+    assert error(answer) == (503, "NO_HOST_FOR_NOW")
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["error"]["details"]["lacks"] == {
+        "h1": [{"what": "time"}],
+        "h2": [{"what": "ports", "wanted": 2, "free": 1}],
+    }
+    assert "h1: time; h2: ports (2 > 1)" in answer.json()["error"]["message"]
 
 
 async def test_a_name_that_exists_is_refused(client: httpx.AsyncClient) -> None:
