@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from services.lxd_worker.domain import entry as entries
@@ -17,8 +19,10 @@ from shared.contracts.events import (
     Inventory,
     OperationChanged,
 )
+from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, State, Submission
 from shared.testing.lxd_worker.bench import Bench
+from shared.testing.lxd_worker.looks import seen
 
 
 class Wire:
@@ -27,8 +31,10 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[Event] = []
         self.cut = 0
+        self.on_publish: Callable[[], object] = list
 
     def publish(self, event: Event) -> None:
+        self.on_publish()
         if self.cut:
             self.cut -= 1
             raise BrokerUnavailable
@@ -42,8 +48,14 @@ def wire() -> Wire:
 
 @pytest.fixture
 def report(bench: Bench, wire: Wire) -> InventoryReport:
-    ring = bench.rings.append
-    return InventoryReport(3, bench.lxd, wire.publish, bench.clock, lambda: ring("inventory"))
+    return InventoryReport(
+        3,
+        bench.lxd,
+        wire.publish,
+        bench.clock,
+        lambda: bench.rings.append("inventory"),
+        lambda: "deaf" not in bench.rings,
+    )
 
 
 def lifecycle(action: str, name: str = "web", **context: object) -> LxdEvent:
@@ -167,6 +179,50 @@ def test_whoever_wants_something_rings(bench: Bench, report: InventoryReport) ->
     assert bench.rings == ["inventory", "inventory"]
 
 
+def remembered(bench: Bench) -> dict[tuple[str, str], Instance]:
+    bench.lxd.memory = {(one.project, one.name): one for one in bench.lxd.instances()}
+    return bench.lxd.memory
+
+
+def test_what_was_read_last_is_known_to_be_so_now(bench: Bench, report: InventoryReport) -> None:
+    assert report.known() is None
+
+    memory = remembered(bench)
+
+    assert report.known() == memory
+
+
+def test_nothing_is_known_until_every_event_was_followed_up(
+    bench: Bench, report: InventoryReport
+) -> None:
+    remembered(bench)
+    report.heard(lifecycle("instance-started"))
+
+    assert report.known() is None
+    report.fulfil()
+    assert report.known() is not None
+
+
+def test_nothing_is_known_while_a_reading_is_under_way(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    remembered(bench)
+    known: list[object] = []
+    wire.on_publish = lambda: known.append(report.known())
+    report.want_everything()
+
+    report.fulfil()
+
+    assert known == [None]
+
+
+def test_nothing_is_known_while_nobody_listens(bench: Bench, report: InventoryReport) -> None:
+    remembered(bench)
+    bench.rings.append("deaf")
+
+    assert report.known() is None
+
+
 def submitted(bench: Bench, operation_id: str, instance: str) -> None:
     order = Submission(
         operation_id=operation_id,
@@ -206,7 +262,7 @@ def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: W
     assert len(wire.sent) == 1
 
 
-def test_a_change_during_the_report_is_reported_as_well(bench: Bench, wire: Wire) -> None:
+def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wire) -> None:
     submitted(bench, "op-1", "web")
 
     def publish(event: Event) -> None:
@@ -214,9 +270,21 @@ def test_a_change_during_the_report_is_reported_as_well(bench: Bench, wire: Wire
         bench.journal.advance("op-1", lambda one: entries.started(one, "now"))
 
     report_operations(bench.journal, publish)
+    report_operations(bench.journal, wire.publish)
 
     states = [one.operation.state for one in wire.sent]  # type: ignore[union-attr]
     assert states == [State.ACCEPTED, State.RUNNING]
+
+
+def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -> None:
+    bench.most_unfinished = 200
+    for number in range(200):
+        bench.lxd.holds[f"c{number}"] = seen(uuid=f"u{number}")
+        submitted(bench, f"op-{number}", f"c{number}")
+
+    report_operations(bench.journal, wire.publish)
+
+    assert len(wire.sent) == 200
 
 
 def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
