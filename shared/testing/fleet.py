@@ -169,6 +169,7 @@ def _roomy() -> dict[str, str]:
     return {
         "FLEET_OVERCOMMIT_CPU": "1000",
         "FLEET_OVERCOMMIT_MEMORY": "1000",
+        "FLEET_OVERCOMMIT_DISK": "1000",
         "FLEET_NAT_ADDRESS": "127.0.0.1",
         "FLEET_NAT_SSH_PORTS": f"{port}-{port}",
     }

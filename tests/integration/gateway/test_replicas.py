@@ -96,13 +96,13 @@ async def test_a_submission_on_its_way_is_left_alone_by_the_other(
 
 @pytest.fixture
 async def hosts(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[list[WireHost]]:
-    """Two hosts that can take an instance each, `h2` rather than `h1`."""
+    """Two hosts; `h2` has more room, and is preferred."""
     async with (
         WireHost(vhost.host_uri("h1"), "h1") as first,
         WireHost(vhost.host_uri("h2"), "h2") as second,
     ):
-        for memory, host in enumerate((first, second), start=100):
-            room = Capacity(cpu=1, memory=memory, disk=1)
+        for memory, host in ((100, first), (1000, second)):
+            room = Capacity(cpu=4, memory=memory, disk=4)
             told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
             await host.publish("worker.host", told)
         await eventually(lambda: all(are_able(gateway) for gateway in gateways))
@@ -115,8 +115,8 @@ def are_able(gateway: Parts) -> bool:
     return gateway.fleet.ready and able == ["h1", "h2"]
 
 
-def create(gateway: Parts, name: str, host: str = "") -> Coroutine[None, None, Operation]:
-    wanted = NewVm(name=name, template="busybox", amount=Amount(1, 100, 1), host=host)
+def create(gateway: Parts, name: str) -> Coroutine[None, None, Operation]:
+    wanted = NewVm(name=name, template="busybox", amount=Amount(1, 100, 1))
     return gateway.creations.create(wanted, Caller("admin", "127.0.0.1"), None, "")
 
 
@@ -144,6 +144,21 @@ async def test_what_one_gateway_has_promised_sends_the_others_creation_to_the_ne
     assert "refused by h2: memory" in operation.arguments.placement
     assert [each.host for each in await other.store.list(OperationFilter())] == ["h1"]
     assert hosts[0].journal.submissions[0].arguments == operation.arguments
+
+
+async def test_a_host_is_left_when_it_is_gone_and_not_when_it_is_silent(
+    gateways: tuple[Parts, Parts], hosts: list[WireHost]
+) -> None:
+    asked, _ = gateways
+    hosts[1].silent = True
+
+    unknown = await create(asked, "web")
+    taken_meanwhile = list(hosts[0].journal.submissions)
+    await hosts[1].disconnect()
+    moved = await create(asked, "db")
+
+    assert (unknown.host, unknown.state, taken_meanwhile) == ("h2", State.SUBMITTING, [])
+    assert (moved.host, moved.state) == ("h1", State.ACCEPTED)
 
 
 async def test_many_outcomes_are_shared_out_and_all_kept(
