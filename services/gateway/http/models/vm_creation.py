@@ -42,6 +42,7 @@ TEMPLATE = {
     "id": "ubuntu20.04",
     "os": "ubuntu20.04",
     "type": "container",
+    "types": ["container"],
     "description": "Ubuntu 20.04 LTS",
     "hosts": ["h1"],
     "remote": "images",
@@ -135,6 +136,9 @@ class Template(BaseModel):
     id: str
     os: str
     type: Literal["container", "virtual-machine"]
+    types: list[Literal["container", "virtual-machine"]] = Field(
+        description="创建时的 type 可为其中之一，默认为上面的 type"
+    )
     description: str
     hosts: list[str] = Field(description="本地已有其镜像的主机")
     remote: str | None = Field(description="可从此镜像服务器获取；没有时为 null")
