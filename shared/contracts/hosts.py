@@ -13,7 +13,7 @@ MOST_NETWORKS = 1000
 MOST_SERVERS = 64
 # Of one image server; the largest have a few hundred for each architecture.
 MOST_SERVED = 2000
-MOST_ALIASES = 16
+MOST_ALIASES = 8
 
 InstanceType = Literal["container", "virtual-machine"]
 

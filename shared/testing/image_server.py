@@ -41,7 +41,7 @@ class ImageServer:
 
 @contextmanager
 def image_server() -> Iterator[ImageServer]:
-    """Serve the image, and under `/odd` nothing that makes sense."""
+    """Serve the image; under `/odd` nothing makes sense, `/moved` leads to other protocols."""
     files = _files(busybox_image.packed("served"))
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as listener:
         running = ImageServer(f"http://127.0.0.1:{listener.server_port}", threading.Event())
@@ -98,6 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         running, files = self.server.running, self.server.files  # type: ignore[attr-defined]
         running.asked.append(self.path)
+        if self.path.startswith("/moved/"):
+            self.send_response(302)
+            self.send_header("Location", running.address.replace("http:", "https:"))
+            self.end_headers()
+            return
         body = files.get(self.path)
         self.send_response(200 if body else 404)
         self.send_header("Content-Length", str(len(body or b"")))

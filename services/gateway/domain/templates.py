@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from heapq import nlargest
+from itertools import takewhile
 from typing import NamedTuple
 
 from services.gateway.domain.image_servers import Shelves, joined, may_have, may_use
@@ -121,12 +122,18 @@ def listed(templates: Sequence[Template], hosts: Sequence[KnownHost]) -> list[Li
 def instead_of(name: str, there: Sequence[Listed]) -> list[str]:
     """Return the templates to name in place of one that is not there.
 
-    Those of image servers are hundreds: of them only those that are written much the same. An
-    ellipsis stands for the rest.
+    Those of image servers are hundreds: of them only those that begin most alike. An ellipsis
+    stands for the rest.
     """
+
+    def alike(other: str) -> int:
+        pairs = zip(name, other, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
     few = [each.template.id for each in there if not each.template.served]
     many = [each.template.id for each in there if each.template.served]
-    named = few[:MOST_NAMED] + get_close_matches(name, many, MOST_NEAR)
+    near = nlargest(MOST_NEAR, filter(alike, many), key=alike)
+    named = few[:MOST_NAMED] + near
     return named if len(named) == len(there) else [*named, "…"]
 
 

@@ -19,12 +19,12 @@ CONNECT_S = 5.0
 # Between two pieces, and in all.
 READ_S = 15.0
 WHOLE_S = 120.0
-LARGEST = 64 * 2**20
+LARGEST = 32 * 2**20
 _PIECE = 65536
 _REDIRECTS = 3
 
 
-def fetch(address: str, path: str) -> bytes:
+def fetch(address: str, path: str, *, largest: int = LARGEST) -> bytes:
     """Return a file below a server's address; raise ImageServerAway.
 
     A redirection that leaves the address's protocol is not followed.
@@ -37,7 +37,7 @@ def fetch(address: str, path: str) -> bytes:
             session.get(url, timeout=(CONNECT_S, READ_S), stream=True) as answer,
         ):
             answer.raise_for_status()
-            return _whole(answer)
+            return _whole(answer, largest)
     except (requests.RequestException, OSError, Timeout) as exc:
         raise ImageServerAway(str(exc) or type(exc).__name__) from exc
 
@@ -52,10 +52,10 @@ def _session(protocol: str) -> requests.Session:
     return session
 
 
-def _whole(answer: requests.Response) -> bytes:
+def _whole(answer: requests.Response, largest: int) -> bytes:
     read = bytearray()
     for piece in answer.iter_content(_PIECE):
         read += piece
-        if len(read) > LARGEST:
-            raise ImageServerAway(f"more than {LARGEST} bytes")
+        if len(read) > largest:
+            raise ImageServerAway(f"more than {largest} bytes")
     return bytes(read)

@@ -86,7 +86,11 @@ class VmCreation(Camel):
 
     model_config = with_example(REQUEST)
     name: DisplayName = Field(description="显示名称")
-    template: str = Field(min_length=1, max_length=255, description="模板，见 /api/v1/templates")
+    template: str = Field(
+        min_length=1,
+        max_length=255,
+        description="模板，见 /api/v1/templates；镜像服务器的镜像为 服务器:别名",
+    )
     cpu: Cpus = Field(description="CPU核数")
     memory: Mib = Field(description="内存大小（MiB）")
     disk: Gib = Field(description="磁盘大小（GiB）")
