@@ -34,6 +34,9 @@ Fetch = Callable[[str, str], bytes]
 # Says that something waits to be done; rings through to whoever does it and never blocks.
 Ring = Callable[[], None]
 
+# Returns all instances, by project and name, as they are now; None when LXD has to be asked.
+Known = Callable[[], Mapping[tuple[str, str], Instance] | None]
+
 # Makes a new version of an entry, or returns the same one to leave it; may be called on any thread.
 Change = Callable[[Entry], Entry]
 
@@ -103,6 +106,12 @@ class Lxd(Protocol):
     def instance(self, project: str, name: str) -> Reading:
         """Return one instance as the fleet shall know it."""
 
+    def remembered(self) -> Mapping[tuple[str, str], Instance] | None:
+        """Return all instances, by project and name, as they were read last, without asking.
+
+        None until all were read, and after a reading that failed.
+        """
+
     def look(self, project: str, name: str) -> Seen | None:
         """Return what is seen of an instance, with its first process; None where there is none."""
 
@@ -164,6 +173,9 @@ class Offer(Protocol):
 
     def image(self, project: str, wanted: ImageSource) -> Image | None:
         """Return one image of the host's own store."""
+
+    def forget(self) -> None:
+        """Ask anew from now on: what there is may have changed."""
 
     def projects(self) -> list[str]:
         """Return the names of all of LXD's projects."""

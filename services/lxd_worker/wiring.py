@@ -76,14 +76,19 @@ class Worker:
         scope = LxdScope(settings.lxd_projects)
         self._events = LxdEvents(api, settings.host, scope)
         self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope)
-        offer = LxdOffer(api, settings.host)
         secrets: Secrets = {}
         self._operations_bell, self._inventory_bell = Bell(), Bell()
         self._heartbeat_bell, self._probe_bell = Bell(), Bell()
         self._host_bell, self._servers_bell = Bell(), Bell()
         self._watch = LxdWatch(self._heartbeat_bell.ring)
+        offer = LxdOffer(api, settings.host, self._hears)
         self.inventory = InventoryReport(
-            self._epoch, self._lxd, self._publisher.publish, self._clock, self._inventory_bell.ring
+            self._epoch,
+            self._lxd,
+            self._publisher.publish,
+            self._clock,
+            self._inventory_bell.ring,
+            self._hears,
         )
         self._host_report = self._host_report_of(offer, scope)
         self._servers_report = self._servers_report_of(offer)
@@ -107,6 +112,7 @@ class Worker:
             admission=self._admission(offer),
             secrets=secrets,
             scope=scope,
+            known=self.inventory.known,
         )
         self.consoles = self._consoles_of(api, scope)
         # The heartbeat first: what comes before it of a new worker is not believed.
@@ -147,7 +153,7 @@ class Worker:
         return Admission(
             host=self._settings.host,
             offer=offer,
-            ledger=Ledger(self._journal, self._lxd, self._clock),
+            ledger=Ledger(self._journal, self._lxd, self._clock, self.inventory.known),
             pool=self._settings.nat_pool,
             overcommit=self._settings.overcommit,
             remotes=self._settings.remotes,
@@ -231,6 +237,9 @@ class Worker:
     def _probe(self) -> None:
         self._watch.probe(self._lxd)
         self._probe_bell.wait(self._settings.heartbeat_s)
+
+    def _hears(self) -> bool:
+        return self._watch.connected
 
     def _listen(self) -> None:
         try:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
+from deploy.local.busybox_image import ALIAS
 from deploy.local.processes import wait_until
 from shared.testing import docker as docker_for_tests
 from shared.testing.composed import HOST, PROGRAMS, Composed, program
@@ -38,6 +40,12 @@ def is_sampled(fleet: Composed, name: str) -> bool:
 def sources(fleet: Composed) -> list[str]:
     """Return who instances were measured by, one after another."""
     return re.findall(r"the source of samples is (\w+)", fleet.compose("logs", "sampler"))
+
+
+def templates_there(fleet: Composed) -> set[str]:
+    """Return the ids of the templates whose image a host has."""
+    answer = fleet.http.get("/api/v1/templates").raise_for_status()
+    return {each["id"] for each in answer.json()["data"]["templates"] if each["hosts"]}
 
 
 def grows(fleet: Composed, service: str, health: str) -> bool:
@@ -80,6 +88,24 @@ def test_an_instance_is_seen_sampled_stopped_and_started(composed: Composed) -> 
 
     assert started.json()["success"] is True
     assert composed.instances.status(name) == "Running"
+
+
+def test_an_instance_is_created_and_typed_to(composed: Composed) -> None:
+    assert wait_until(lambda: ALIAS in templates_there(composed), timeout_s=20)
+    name = composed.instances.name("new")
+    wanted = {"name": name, "template": ALIAS, "cpu": 1, "memory": 64, "disk": 1, "autoStart": True}
+
+    vm = composed.http.post("/api/v1/vms", json=wanted).raise_for_status().json()["data"]
+
+    ended = composed.http.get(f"/api/operations/{vm['operation']}?wait=60", timeout=70).json()
+    assert ended["state"] == "done", ended
+    assert becomes(composed, name, "Running")
+    way = composed.http.get(f"/api/v1/vms/{vm['id']}/console").raise_for_status().json()["data"]
+    with connect(way["url"]) as socket:
+        socket.send(b"echo $((6 * 7))\n")
+        screen = b""
+        while b"\n42" not in screen:
+            screen += socket.recv(timeout=20, decode=False)
 
 
 def test_without_the_token_nothing_is_told(composed: Composed) -> None:

@@ -54,6 +54,7 @@ class HostReport:
     def heard(self, event: LxdEvent) -> None:
         """Have it looked at soon when an event of LXD's may have changed it."""
         if event.metadata.action.startswith(_KINDS):
+            self.offer.forget()
             self.wanted()
 
     def fulfil(self) -> None:
@@ -61,6 +62,7 @@ class HostReport:
 
         What cannot be sent now is sent after the reconnection, for which everything is wanted.
         """
+        self.offer.forget()
         try:
             found = self._described()
             if self._anyhow or found != self._told:

@@ -7,11 +7,13 @@ is the order of the numbers. Several events of one instance that arrive together
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 
 from services.lxd_worker.domain.lifecycle import LxdEvent, Touched, touched, touches_many
 from services.lxd_worker.ports import Clock, Lxd, Publish, Ring
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
+from shared.contracts.instances import Instance
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +25,22 @@ class InventoryReport:
     reconnection, make up for it.
     """
 
-    def __init__(self, epoch: int, lxd: Lxd, publish: Publish, clock: Clock, wanted: Ring) -> None:
+    def __init__(
+        self,
+        epoch: int,
+        lxd: Lxd,
+        publish: Publish,
+        clock: Clock,
+        wanted: Ring,
+        listening: Callable[[], bool],
+    ) -> None:
         self._epoch = epoch
         self._lxd = lxd
         self._publish = publish
         self._clock = clock
         self._wanted = wanted
+        self._listening = listening
+        self._busy = False
         self._everything = False
         self._touched: dict[tuple[str, str], Touched] = {}
         self._sequence = 0
@@ -37,6 +49,11 @@ class InventoryReport:
     def sequence(self) -> int:
         """The number of the last event that was sent or lost."""
         return self._sequence
+
+    def known(self) -> Mapping[tuple[str, str], Instance] | None:
+        """See `ports.Known`: what was read last, when every event heard has been followed up."""
+        behind = self._everything or self._touched or self._busy
+        return self._lxd.remembered() if self._listening() and not behind else None
 
     def want_everything(self) -> None:
         """Have the whole inventory sent soon."""
@@ -53,11 +70,18 @@ class InventoryReport:
 
     def fulfil(self) -> None:
         """Send what was asked for until nothing is left to send."""
-        while self._everything or self._touched:
-            try:
-                self._send_next()
-            except (LxdUnavailable, BrokerUnavailable) as exc:
-                log.warning("inventory not reported", extra={"error": str(exc)})
+        self._busy = True
+        try:
+            while self._everything or self._touched:
+                self._try_next()
+        finally:
+            self._busy = False
+
+    def _try_next(self) -> None:
+        try:
+            self._send_next()
+        except (LxdUnavailable, BrokerUnavailable) as exc:
+            log.warning("inventory not reported", extra={"error": str(exc)})
 
     def _send_next(self) -> None:
         # What is touched after the inventory is read must be looked at again: hence this order.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from services.lxd_worker.domain.allotted import Allotted
 from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.ports import Clock, Journal, Lxd
+from services.lxd_worker.ports import Clock, Journal, Known, Lxd
+from shared.contracts.instances import Instance
 
 
 @dataclass(slots=True)
@@ -22,21 +24,26 @@ class Ledger:
     journal: Journal
     lxd: Lxd
     clock: Clock
+    known: Known
     lock: Lock = field(default_factory=Lock)
-    _known: Allotted | None = None
+    _allotted: Allotted | None = None
     _began: float = 0.0
 
     def allotted(self, arrived: float) -> Allotted:
         """Return what is given out; `arrived` is when the order came, by the monotonic clock."""
-        if self._known is None or self._began <= arrived:
+        if self._allotted is None or self._began <= arrived:
             began = self.clock.monotonic()
             # In this order: an operation that ends meanwhile is in LXD's list.
             entries = [entry for entry in self.journal.unfinished() if entry.plan]
-            self._known = Allotted(tuple(self.lxd.instances()), tuple(entries))
+            self._allotted = Allotted(tuple(self._instances()), tuple(entries))
             self._began = began
-        return self._known
+        return self._allotted
+
+    def _instances(self) -> Iterable[Instance]:
+        known = self.known()
+        return self.lxd.instances() if known is None else known.values()
 
     def note(self, entry: Entry) -> None:
         """Take in what was given out since the reading."""
-        if self._known and entry.plan:
-            self._known = replace(self._known, under_way=(*self._known.under_way, entry))
+        if self._allotted and entry.plan:
+            self._allotted = replace(self._allotted, under_way=(*self._allotted.under_way, entry))

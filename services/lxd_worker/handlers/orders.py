@@ -16,7 +16,7 @@ from services.lxd_worker.domain.seen import Seen, meant
 from services.lxd_worker.domain.steps import Situation
 from services.lxd_worker.handlers.changing import planned_restore, planned_update
 from services.lxd_worker.handlers.creating import Admission, Offered, Secrets
-from services.lxd_worker.ports import Clock, Journal, Lxd, Ring
+from services.lxd_worker.ports import Clock, Journal, Known, Lxd, Ring
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
@@ -54,6 +54,7 @@ class Orders:
     admission: Admission
     secrets: Secrets
     scope: LxdScope
+    known: Known
 
     def submit(self, submission: Submission) -> Operation:
         """Take an operation on and return it as journalled; the same id again changes nothing.
@@ -61,14 +62,13 @@ class Orders:
         Errors as `LxdWorker.submit` lists them, and InvalidInput for an order that no gateway of
         this release makes.
         """
-        if known := self.journal.find(submission.operation_id):
-            return known.operation
-        self._check(submission)
-        if submission.kind is not Kind.CREATE:
-            self._check_target(submission)
-        if submission.kind not in _TAKES_SOMETHING:
-            return self._take_on(submission)
-        return self._allot(submission)
+        try:
+            return self._submit(submission)
+        except FleetError:
+            # An order that came before may find now what it has itself brought about.
+            if known := self.journal.find(submission.operation_id):
+                return known.operation
+            raise
 
     def resolve(self, operation_id: str) -> Operation | None:
         """Return the operation, or None: it never came, and from now on it never can."""
@@ -91,6 +91,14 @@ class Orders:
         found = self.journal.since(sequence, limit + 1)
         return OperationPage(operations=found[:limit], more=len(found) > limit)
 
+    def _submit(self, submission: Submission) -> Operation:
+        self._check(submission)
+        if submission.kind is not Kind.CREATE:
+            self._check_target(submission)
+        if submission.kind not in _TAKES_SOMETHING:
+            return self._take_on(submission)
+        return self._allot(submission)
+
     def _check(self, submission: Submission) -> None:
         if submission.host != self.host:
             raise InvalidInput("host", f"this worker serves {self.host}")
@@ -108,9 +116,6 @@ class Orders:
         creates = submission.kind is Kind.CREATE
         offered = self.admission.look_into(submission) if creates else None
         with ledger.lock:
-            # The same order may have come a second time while the first one was looked into.
-            if known := self.journal.find(submission.operation_id):
-                return known.operation
             return self._take_on(*self._planned(submission, offered, arrived))
 
     def _planned(
@@ -143,6 +148,8 @@ class Orders:
             self.carry_out(entry)
 
     def _check_target(self, submission: Submission) -> None:
+        if not is_alteration(submission.kind) and self._is_there(submission):
+            return
         holder = self.journal.holder(submission.project, submission.instance)
         if holder and holder.operation.kind is Kind.CREATE:
             _check_chained(submission, holder.operation)
@@ -152,6 +159,12 @@ class Orders:
         found = meant(seen, submission.instance, submission.uuid)
         if error := self._refusal(submission, found):
             raise error
+
+    def _is_there(self, submission: Submission) -> bool:
+        """Whether the instance is known to be the one that is meant, without asking LXD."""
+        known = self.known() or {}
+        instance = known.get((submission.project, submission.instance))
+        return bool(instance and submission.uuid and instance.uuid == submission.uuid)
 
     def _refusal(self, submission: Submission, seen: Seen) -> FleetError | None:
         """Return why there is nothing to begin; what can go wrong later is found out again then."""

@@ -27,6 +27,7 @@ from services.metrics.domain.usage import Details
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_events import all_projects, reader
 from shared.platform.lxd_scope import LxdScope
+from shared.platform.lxd_session import lxd_session
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ class LxdOverSocket:
     def __init__(self, host: str, socket: Path, timeout_s: float, scope: LxdScope) -> None:
         self._host = host
         self._scope = scope
-        self._endpoint = f"http+unix://{quote(str(socket), safe='')}"
+        self._socket = str(socket)
         self._timeout_s = timeout_s
         self._client: Any = None
 
@@ -146,7 +147,11 @@ class LxdOverSocket:
 
     def _connected(self) -> Any:
         if self._client is None:
-            self._client = pylxd.Client(endpoint=self._endpoint, timeout=self._timeout_s)
+            self._client = pylxd.Client(
+                endpoint=f"http+unix://{quote(self._socket, safe='')}",
+                session=lxd_session(self._socket),
+                timeout=self._timeout_s,
+            )
             about = msgspec.convert(self._client.host_info, _About).environment
             self._scope.learn(about.server_name, clustered=about.server_clustered)
         return self._client

@@ -67,6 +67,7 @@ class Bench:
             admission=self.admission,
             secrets=self.secrets,
             scope=self.scope,
+            known=self.lxd.remembered,
         )
 
     @property
@@ -74,7 +75,7 @@ class Bench:
         return Admission(
             host="h1",
             offer=self.offer,
-            ledger=Ledger(self.journal, self.lxd, self.clock),
+            ledger=Ledger(self.journal, self.lxd, self.clock, self.lxd.remembered),
             pool=self.pool,
             overcommit=self.overcommit,
             remotes=self.remotes,

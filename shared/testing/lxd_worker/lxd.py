@@ -53,6 +53,7 @@ class FakeLxd:
         self.on_wait: Callable[[], object] | None = None
         self.away = 0
         self.looks = 0
+        self.memory: dict[tuple[str, str], Instance] | None = None
         self._clock = clock
         self._operations: dict[str, _Request] = {}
         self._pids = count(200)
@@ -72,6 +73,9 @@ class FakeLxd:
         found = self.holds.get(name)
         revision = next(self._revisions)
         return Reading(revision, self._described(name, found, revision) if found else None)
+
+    def remembered(self) -> dict[tuple[str, str], Instance] | None:
+        return self.memory
 
     def look(self, project: str, name: str) -> Seen | None:
         self._answer()

@@ -16,11 +16,12 @@ BUSYBOX = Image(fingerprint="f" * 64, aliases=("busybox",))
 class FakeOffer:
     """A machine of 4 CPUs, 8 GiB and a pool of 100 GiB; the image `busybox`; two networks.
 
-    While `away` nothing is answered.
+    While `away` nothing is answered. `forgotten` counts how often it was to be asked anew.
     """
 
     def __init__(self) -> None:
         self.away = False
+        self.forgotten = 0
         self.profile: Devices = {
             "root": {"type": "disk", "path": "/", "pool": "default"},
             "eth0": {"type": "nic", "name": "eth0", "network": "lxdbr0"},
@@ -70,3 +71,6 @@ class FakeOffer:
 
     def network(self, name: str) -> Network | None:
         return next((one for one in self.own_networks if one.name == name), None)
+
+    def forget(self) -> None:
+        self.forgotten += 1

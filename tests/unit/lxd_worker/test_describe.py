@@ -108,7 +108,13 @@ def test_only_events_that_may_change_it_are_a_reason_to_look(
 ) -> None:
     host.report.heard(LxdEvent(Metadata(action, "/1.0/whatever")))
 
-    assert host.rings == rings
+    assert (host.rings, host.offer.forgotten) == (rings, rings)
+
+
+def test_it_is_not_told_from_memory(host: Host) -> None:
+    host.told()
+
+    assert host.offer.forgotten == 1
 
 
 def test_what_the_broker_did_not_take_is_told_when_it_does(host: Host) -> None:

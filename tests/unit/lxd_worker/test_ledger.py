@@ -16,7 +16,7 @@ from shared.testing.lxd_worker.looks import seen
 
 @pytest.fixture
 def ledger(bench: Bench) -> Ledger:
-    return Ledger(bench.journal, bench.lxd, bench.clock)
+    return Ledger(bench.journal, bench.lxd, bench.clock, bench.lxd.remembered)
 
 
 def names(ledger: Ledger, arrived: float) -> list[str]:
@@ -68,6 +68,13 @@ def test_what_is_under_way_is_read_from_the_journal(bench: Bench, ledger: Ledger
     accepted(bench)
 
     assert names(ledger, 999.0) == ["web", "db", "new"]
+
+
+def test_what_is_known_is_not_read(bench: Bench, ledger: Ledger) -> None:
+    bench.lxd.memory = {("default", "web"): bench.lxd.instances()[0]}
+    bench.lxd.away = 1
+
+    assert names(ledger, 990.0) == ["web"]
 
 
 def test_after_a_reading_that_failed_the_next_order_reads(bench: Bench, ledger: Ledger) -> None:

@@ -106,6 +106,30 @@ def test_while_lxd_is_away_nothing_is_taken_on(bench: Bench) -> None:
     assert bench.journal.length == 0
 
 
+def test_what_is_known_to_be_there_is_not_looked_at(bench: Bench) -> None:
+    bench.lxd.memory = {("default", one.name): one for one in bench.lxd.instances()}
+    bench.lxd.away = 1
+
+    assert bench.orders.submit(order()).state is State.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"instance": "nope"}, InstanceNotFound),
+        ({"uuid": "u-old"}, InstanceReplaced),
+        ({"uuid": ""}, InstanceReplaced),
+    ],
+)
+def test_what_is_not_known_to_be_there_is_looked_at(
+    bench: Bench, changes: dict[str, Any], error: type[FleetError]
+) -> None:
+    bench.lxd.memory = {("default", one.name): one for one in bench.lxd.instances()}
+
+    with pytest.raises(error):
+        bench.orders.submit(order(**changes))
+
+
 def test_an_instance_with_an_unfinished_operation_takes_no_other(bench: Bench) -> None:
     bench.orders.submit(order("op-1"))
 

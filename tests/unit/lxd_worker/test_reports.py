@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from services.lxd_worker.domain import entry as entries
@@ -17,6 +19,7 @@ from shared.contracts.events import (
     Inventory,
     OperationChanged,
 )
+from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, State, Submission
 from shared.testing.lxd_worker.bench import Bench
 
@@ -27,8 +30,10 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[Event] = []
         self.cut = 0
+        self.on_publish: Callable[[], object] = list
 
     def publish(self, event: Event) -> None:
+        self.on_publish()
         if self.cut:
             self.cut -= 1
             raise BrokerUnavailable
@@ -42,8 +47,14 @@ def wire() -> Wire:
 
 @pytest.fixture
 def report(bench: Bench, wire: Wire) -> InventoryReport:
-    ring = bench.rings.append
-    return InventoryReport(3, bench.lxd, wire.publish, bench.clock, lambda: ring("inventory"))
+    return InventoryReport(
+        3,
+        bench.lxd,
+        wire.publish,
+        bench.clock,
+        lambda: bench.rings.append("inventory"),
+        lambda: "deaf" not in bench.rings,
+    )
 
 
 def lifecycle(action: str, name: str = "web", **context: object) -> LxdEvent:
@@ -165,6 +176,50 @@ def test_whoever_wants_something_rings(bench: Bench, report: InventoryReport) ->
     report.want_everything()
 
     assert bench.rings == ["inventory", "inventory"]
+
+
+def remembered(bench: Bench) -> dict[tuple[str, str], Instance]:
+    bench.lxd.memory = {(one.project, one.name): one for one in bench.lxd.instances()}
+    return bench.lxd.memory
+
+
+def test_what_was_read_last_is_known_to_be_so_now(bench: Bench, report: InventoryReport) -> None:
+    assert report.known() is None
+
+    memory = remembered(bench)
+
+    assert report.known() == memory
+
+
+def test_nothing_is_known_until_every_event_was_followed_up(
+    bench: Bench, report: InventoryReport
+) -> None:
+    remembered(bench)
+    report.heard(lifecycle("instance-started"))
+
+    assert report.known() is None
+    report.fulfil()
+    assert report.known() is not None
+
+
+def test_nothing_is_known_while_a_reading_is_under_way(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    remembered(bench)
+    known: list[object] = []
+    wire.on_publish = lambda: known.append(report.known())
+    report.want_everything()
+
+    report.fulfil()
+
+    assert known == [None]
+
+
+def test_nothing_is_known_while_nobody_listens(bench: Bench, report: InventoryReport) -> None:
+    remembered(bench)
+    bench.rings.append("deaf")
+
+    assert report.known() is None
 
 
 def submitted(bench: Bench, operation_id: str, instance: str) -> None:

@@ -16,10 +16,10 @@ from urllib.parse import quote
 import msgspec
 import pylxd
 import requests
-from pylxd.client import get_session_for_url
 from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 
 from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
+from shared.platform.lxd_session import lxd_session
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Api:
     """
 
     def __init__(self, socket: str, host: str) -> None:
-        self._endpoint = f"http+unix://{quote(socket, safe='')}"
+        self._socket = socket
         self._host = host
         self._client: pylxd.Client | None = None
 
@@ -95,7 +95,7 @@ class Api:
         """Yield pylxd's client and translate what goes wrong with it."""
         try:
             if self._client is None:
-                self._client = _client_of(self._endpoint)
+                self._client = _client_of(self._socket)
             yield self._client
         except LXDAPIException as exc:
             raise self._refusal(exc) from exc
@@ -132,11 +132,10 @@ class Api:
         return LxdRefused(str(exc))
 
 
-def _client_of(endpoint: str) -> pylxd.Client:
-    session = get_session_for_url(endpoint)
-    # Else each request looks for proxies and a .netrc, which takes a quarter of its time.
-    session.trust_env = False
-    return pylxd.Client(endpoint=endpoint, session=session, timeout=(CONNECT_S, READ_S))
+def _client_of(socket: str) -> pylxd.Client:
+    endpoint = f"http+unix://{quote(socket, safe='')}"
+    timeout = (CONNECT_S, READ_S)
+    return pylxd.Client(endpoint=endpoint, session=lxd_session(socket), timeout=timeout)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.shape import shape_of
 from services.lxd_worker.domain.steps import Step
 from services.lxd_worker.ports import LxdOperation, Reading, Server
-from shared.contracts.errors import InstanceNotFound, LxdRefused, LxdUnavailable
+from shared.contracts.errors import FleetError, InstanceNotFound, LxdRefused, LxdUnavailable
 from shared.contracts.instances import Instance
 from shared.contracts.worker_api import Snapshot
 from shared.platform.lxd_scope import LxdScope
@@ -55,6 +55,7 @@ class LxdDaemon:
         self._revisions = count(1)
         self._pid = 0
         self._reading = threading.Lock()
+        self._remembered: dict[tuple[str, str], Instance] | None = None
 
     def server(self) -> Server:
         """See `Lxd.server`."""
@@ -75,7 +76,9 @@ class LxdDaemon:
         params = {"recursion": 1, "all-projects": "true"}
         with self._one_reading() as revision:
             found = self._api.get(list[Described], "instances", params=params)
-        return [self._instance(one, revision) for one in found if self._is_ours(one)]
+            instances = [self._instance(one, revision) for one in found if self._is_ours(one)]
+            self._remembered = {(one.project, one.name): one for one in instances}
+        return instances
 
     def instance(self, project: str, name: str) -> Reading:
         """See `Lxd.instance`."""
@@ -83,8 +86,15 @@ class LxdDaemon:
             try:
                 found = self._api.get(Described, "instances", name, params={"project": project})
             except NotThere:
-                return Reading(revision, None)
-        return Reading(revision, self._instance(found, revision) if self._is_ours(found) else None)
+                instance = None
+            else:
+                instance = self._instance(found, revision) if self._is_ours(found) else None
+            self._remember(project, name, instance)
+        return Reading(revision, instance)
+
+    def remembered(self) -> Mapping[tuple[str, str], Instance] | None:
+        """See `Lxd.remembered`."""
+        return self._remembered
 
     def look(self, project: str, name: str) -> Seen | None:
         """See `Lxd.look`."""
@@ -217,6 +227,14 @@ class LxdDaemon:
     def _instance(self, described: Described, revision: int) -> Instance:
         return instance_of(described, revision=revision, host_memory=self._host_memory)
 
+    def _remember(self, project: str, name: str, instance: Instance | None) -> None:
+        if self._remembered is None:
+            return
+        if instance is None:
+            self._remembered.pop((project, name), None)
+        else:
+            self._remembered[project, name] = instance
+
     @contextmanager
     def _only_reading(self) -> Iterator[None]:
         """An LXD that says no to a question is not well; it may answer later."""
@@ -229,7 +247,11 @@ class LxdDaemon:
     def _one_reading(self) -> Iterator[int]:
         """Yield the next revision; one reading at a time, else their order would say nothing."""
         with self._reading, self._only_reading():
-            yield next(self._revisions)
+            try:
+                yield next(self._revisions)
+            except FleetError:
+                self._remembered = None
+                raise
 
 
 def _snapshot(found: FoundSnapshot) -> Snapshot:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 from msgspec import Meta, Struct, field
@@ -25,12 +26,22 @@ _LONGEST = 255
 
 
 class LxdOffer:
-    """What one daemon has."""
+    """What one daemon has; its answers are remembered while `listening` returns True.
 
-    def __init__(self, api: Api, host: str) -> None:
+    Whoever hears its events calls `forget` when one of them says that something has changed.
+    """
+
+    def __init__(self, api: Api, host: str, listening: Callable[[], bool]) -> None:
         self._api = api
         self._host = host
+        self._listening = listening
         self._machine: Machine | None = None
+        self._remembered: dict[object, Any] = {}
+
+    def forget(self) -> None:
+        """See `Offer.forget`."""
+        # What is being asked now is remembered in the old one, which nobody reads any more.
+        self._remembered = {}
 
     def machine(self) -> Machine:
         """See `Offer.machine`; asked once, for neither changes while the machine runs."""
@@ -90,12 +101,19 @@ class LxdOffer:
 
     def _find(self, kind: type[T], *path: str, **params: object) -> T | None:
         """An LXD that says no to a question is not well; it may answer later."""
+        if not self._listening():
+            self.forget()
+        remembered, question = self._remembered, (path, *sorted(params.items()))
+        if question in remembered:
+            found: T = remembered[question]
+            return found
         try:
-            return self._api.get(kind, *path, params=params)
+            found = remembered[question] = self._api.get(kind, *path, params=params)
         except NotThere:
             return None
         except LxdRefused as exc:
             raise LxdUnavailable(self._host) from exc
+        return found
 
 
 class _Total(Struct, frozen=True):

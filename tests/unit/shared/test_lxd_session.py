@@ -1,0 +1,98 @@
+"""HTTP over a unix socket: how many connections it takes, and what becomes of a lost one."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from shared.platform.lxd_session import lxd_session
+
+
+class Server(socketserver.ThreadingUnixStreamServer):
+    """Answers with the path that was asked for; `connections` is how many were made.
+
+    It closes each connection after `closes_after` answers.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, path: Path) -> None:
+        self.connections = 0
+        self.closes_after = 1000
+        self.closed = threading.Event()
+        super().__init__(str(path), Handler)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.closed.set()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def setup(self) -> None:
+        self.server.connections += 1
+        self.answered = 0
+        super().setup()
+
+    def do_GET(self) -> None:
+        self.answered += 1
+        self.close_connection = self.answered >= self.server.closes_after
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.path)))
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path / "unix.socket") as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield server
+        server.shutdown()
+
+
+def asked(session: requests.Session, server: Server, path: str) -> str:
+    return session.get(f"http+unix://{quote(str(server.server_address), safe='')}{path}").text
+
+
+def test_requests_for_different_things_share_a_connection(server: Server) -> None:
+    paths = ["/1.0", "/1.0/instances?recursion=1", "/1.0/instances/web%20site"]
+
+    with lxd_session(str(server.server_address)) as session:
+        told = [asked(session, server, path) for path in paths]
+
+    assert told == paths
+    assert server.connections == 1
+
+
+def test_a_connection_that_was_closed_is_made_anew(server: Server) -> None:
+    server.closes_after = 1
+
+    with lxd_session(str(server.server_address)) as session:
+        first = asked(session, server, "/1.0")
+        assert server.closed.wait(timeout=5)
+        second = asked(session, server, "/1.0")
+
+    assert [first, second] == ["/1.0"] * 2
+    assert server.connections == 2
+
+
+def test_without_a_server_it_is_a_connection_error(tmp_path: Path) -> None:
+    with (
+        lxd_session(str(tmp_path / "nobody")) as session,
+        pytest.raises(requests.ConnectionError),
+    ):
+        session.get("http+unix://lxd/1.0")
