@@ -79,7 +79,7 @@ def product_files(index: bytes) -> list[str]:
     Raises UnreadableCatalogue.
     """
     streams = _readable(_Stream, _decoded(_Index, index).index)
-    paths = (each.path for each in streams if each.datatype == "image-downloads" and each.path)
+    paths = (each.path for each in streams if each.has_images and each.path)
     return list(islice(dict.fromkeys(paths), MOST_FILES))
 
 
@@ -97,6 +97,12 @@ class _Index(Struct):
 class _Stream(Struct):
     datatype: str = ""
     path: str = ""
+    products: list[str] = []
+
+    @property
+    def has_images(self) -> bool:
+        """Whether LXD would read its file."""
+        return self.datatype == "image-downloads" and bool(self.products)
 
 
 class _Products(Struct):

@@ -45,10 +45,14 @@ def test_a_server_that_is_not_there_is_away() -> None:
         fetch(f"http://127.0.0.1:{processes.free_port()}", INDEX)
 
 
+def offer(socket: Path) -> LxdOffer:
+    return LxdOffer(Api(str(socket), "h1"), "h1", listening=lambda: False)
+
+
 def test_lxd_tells_what_it_can_run(lxd: Lxd, tmp_path: Path) -> None:
-    own = LxdOffer(Api(str(lxd.socket), "h1"), "h1").runs()
+    own = offer(lxd.socket).runs()
     with LxdDouble(tmp_path / "lxd.socket") as double:
-        doubles = LxdOffer(Api(str(double.socket), "h1"), "h1").runs()
+        doubles = offer(double.socket).runs()
 
     assert (own.architecture, own.types[0]) == (platform.machine(), "container")
     assert doubles == Runs("x86_64", ("container", "virtual-machine"))

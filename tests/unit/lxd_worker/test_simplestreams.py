@@ -136,17 +136,19 @@ def test_what_is_told_is_bounded() -> None:
 
 
 def test_the_index_names_the_files_of_images() -> None:
-    images = {"datatype": "image-downloads", "path": "streams/v1/images.json"}
+    path = "streams/v1/images.json"
+    images = {"datatype": "image-downloads", "path": path, "products": ["alpine"]}
     entries = {
         "images": images,
         "again": images,
         "ids": {"datatype": "image-ids", "path": "streams/v1/ids.json"},
-        "pathless": {"datatype": "image-downloads"},
+        "pathless": images | {"path": ""},
+        "empty": images | {"path": "streams/v1/none.json", "products": []},
         "odd": 3,
     }
     many = {str(number): images | {"path": str(number)} for number in range(20)}
 
-    assert product_files(json.dumps({"index": entries}).encode()) == ["streams/v1/images.json"]
+    assert product_files(json.dumps({"index": entries}).encode()) == [path]
     assert len(product_files(json.dumps({"index": many}).encode())) == MOST_FILES
 
 

@@ -51,7 +51,7 @@ class LxdOffer:
         return self._machine
 
     def runs(self) -> Runs:
-        """See `Offer.runs`; asked each time, for LXD may be another one by now."""
+        """See `Offer.runs`."""
         found = self._there(About).environment
         types = (CONTAINER, VIRTUAL_MACHINE) if "qemu" in found.driver else (CONTAINER,)
         own = next(iter(found.architectures), "")
