@@ -114,15 +114,15 @@ class _Version(Struct):
 
     def types(self, incus: bool) -> set[InstanceType]:
         """Return what can be made of its files."""
-        each = slice(None) if incus else slice(1)
+        known = None if incus else 1
         by_kind = {str(item.get("ftype")): item for item in self.items.values()}
-        heads = [by_kind[kind] for kind in _METADATA[each] if kind in by_kind]
+        heads = [by_kind[kind] for kind in _METADATA[:known] if kind in by_kind]
         types = {
             made
             for root, (made, digests) in _ROOTS.items()
             if root in by_kind and any(head.get(digest) for head in heads for digest in digests)
         }
-        whole = [kind for kind in _WHOLE[each] if by_kind.get(kind, {}).get("sha256")]
+        whole = [kind for kind in _WHOLE[:known] if by_kind.get(kind, {}).get("sha256")]
         return types | {CONTAINER} if whole else types
 
 
