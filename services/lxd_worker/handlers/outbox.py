@@ -13,8 +13,14 @@ _AT_ONCE = 100
 
 
 def report_operations(journal: Journal, publish: Publish) -> None:
-    """Send every unconfirmed operation; raises BrokerUnavailable and DatabaseUnavailable."""
-    while operations := journal.unconfirmed(_AT_ONCE):
+    """Send every operation that is unconfirmed now; what changes meanwhile rings for the next time.
+
+    Raises BrokerUnavailable and DatabaseUnavailable.
+    """
+    more = True
+    while more:
+        operations = journal.unconfirmed(_AT_ONCE)
         for operation in operations:
             publish(OperationChanged(operation=operation))
             journal.confirm(operation.operation_id, operation.sequence)
+        more = len(operations) == _AT_ONCE

@@ -22,6 +22,7 @@ from shared.contracts.events import (
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, State, Submission
 from shared.testing.lxd_worker.bench import Bench
+from shared.testing.lxd_worker.looks import seen
 
 
 class Wire:
@@ -261,7 +262,7 @@ def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: W
     assert len(wire.sent) == 1
 
 
-def test_a_change_during_the_report_is_reported_as_well(bench: Bench, wire: Wire) -> None:
+def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wire) -> None:
     submitted(bench, "op-1", "web")
 
     def publish(event: Event) -> None:
@@ -269,9 +270,21 @@ def test_a_change_during_the_report_is_reported_as_well(bench: Bench, wire: Wire
         bench.journal.advance("op-1", lambda one: entries.started(one, "now"))
 
     report_operations(bench.journal, publish)
+    report_operations(bench.journal, wire.publish)
 
     states = [one.operation.state for one in wire.sent]  # type: ignore[union-attr]
     assert states == [State.ACCEPTED, State.RUNNING]
+
+
+def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -> None:
+    bench.most_unfinished = 200
+    for number in range(200):
+        bench.lxd.holds[f"c{number}"] = seen(uuid=f"u{number}")
+        submitted(bench, f"op-{number}", f"c{number}")
+
+    report_operations(bench.journal, wire.publish)
+
+    assert len(wire.sent) == 200
 
 
 def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
