@@ -211,7 +211,7 @@ class Creations(Protocol):
         """
 
     def templates(self) -> Sequence[Listed]:
-        """Return the templates of the operator's file, then the images that hosts have."""
+        """Return the templates of the operator's file, then the images hosts have or may fetch."""
 
     def unknown(self, vm: NewVm) -> Mapping[str, Sequence[str]]:
         """Return the fields that name what is not there, each with what is there instead."""

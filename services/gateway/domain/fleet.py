@@ -12,6 +12,7 @@ from services.gateway.domain.choosing import only_one
 from services.gateway.domain.clock import Clock
 from services.gateway.domain.entry import Entry, Index
 from services.gateway.domain.host import NOTHING, HostView, Reaction, WorkerEvent
+from services.gateway.domain.image_servers import Shelves, shelves
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.stored import StoredHost
 from shared.contracts.errors import (
@@ -23,11 +24,11 @@ from shared.contracts.errors import (
     HostUnreachable,
     LxdUnavailable,
 )
-from shared.contracts.events import Heartbeat, HostDescribed, Sampled
+from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead, Sampled
 from shared.contracts.operations import Operation
 
 # What a host tells of itself; operations are told to `FleetView.finish`.
-Report = Heartbeat | WorkerEvent | HostDescribed | Sampled
+Report = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
 
 
 class FleetView:
@@ -147,6 +148,8 @@ class FleetView:
             if not isinstance(report, Heartbeat):
                 return NOTHING
             view = self._add(host)
+        if isinstance(report, ImageServersRead):
+            return self._noted(view, view.stock(report.epoch, self._one_for_all(shelves(report))))
         return self._noted(view, _applied(view, report))
 
     def finish(self, operation: Operation) -> None:
@@ -221,6 +224,10 @@ class FleetView:
         for changed in list(self._watchers.values()):
             changed()
 
+    def _one_for_all(self, told: Shelves) -> Shelves:
+        """Return the same object for all hosts that told the same: they are many, servers few."""
+        return next((view.shelves for view in self._hosts.values() if view.shelves == told), told)
+
     def _known(self, entries: Sequence[Entry]) -> list[KnownInstance]:
         ages = {host: view.age for host, view in self._hosts.items()}
         return [entry.known(ages[entry.key[1]]) for entry in entries]
@@ -244,7 +251,7 @@ class FleetView:
             raise FleetViewNotReady
 
 
-def _applied(view: HostView, report: Report) -> Reaction:
+def _applied(view: HostView, report: Heartbeat | WorkerEvent | HostDescribed | Sampled) -> Reaction:
     if isinstance(report, Heartbeat):
         return view.heartbeat(report)
     if isinstance(report, Sampled):

@@ -174,7 +174,7 @@ def _judged(needs: Needs, candidate: Candidate) -> _Fit | list[Lack]:
         return [Lack("connection")]
     described, in_all = offer
     free = in_all.minus(candidate.promised)
-    image = needs.template.source_on(described, needs.type)
+    image = needs.template.source_on(candidate.known, needs.type)
     lacks = [*_missing(needs, described, image), *_too_little(needs.amount, free)]
     return lacks if lacks or not image else _Fit(candidate, free, image)
 

@@ -15,7 +15,7 @@ from itertools import chain
 from uuid import uuid4
 
 from services.gateway.domain import capacity, templates
-from services.gateway.domain.creation import NewVm, described, unknown
+from services.gateway.domain.creation import NewVm, unknown
 from services.gateway.domain.known import KnownHost
 from services.gateway.domain.naming import free_name, shown_name
 from services.gateway.domain.placement import (
@@ -101,8 +101,8 @@ class CreationsHandler:
         return self._vms
 
     def templates(self) -> list[Listed]:
-        """Return the file's templates, then the images that hosts have."""
-        return templates.listed(self._catalogue, described(self._fleet.hosts()))
+        """Return the file's templates, then the images that hosts have or may fetch."""
+        return templates.listed(self._catalogue, self._fleet.hosts())
 
     def unknown(self, vm: NewVm) -> dict[str, list[str]]:
         """Return the fields that name what is not there, each with what is there instead."""
@@ -147,8 +147,7 @@ class CreationsHandler:
         raise HostUnreachable(host) if host else LxdUnavailable("")
 
     def _template(self, name: str) -> Template:
-        offered = described(self._fleet.hosts()).values()
-        found = templates.find(name, self._catalogue, offered)
+        found = templates.find(name, self._catalogue, self._fleet.hosts())
         if found is None:
             raise ImageNotFound(name)
         return found

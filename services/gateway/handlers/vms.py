@@ -97,5 +97,5 @@ class Vms:
 
     def _coming_one(self, begun: Begun) -> KnownInstance:
         host = self._fleet.host(begun.operation.host)
-        system = os_of(begun.ordered.image, self._catalogue, host.described)
+        system = os_of(begun.ordered.image, self._catalogue, host)
         return to_be(begun, host_online=host.online, os=system)

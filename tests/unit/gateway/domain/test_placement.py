@@ -139,6 +139,17 @@ def test_what_a_host_does_not_have_is_named(change: dict[str, object], what: str
     assert lacks(needs, a_candidate()) == {"h1": [Lack(what)]}
 
 
+def test_a_host_that_may_not_use_an_image_server_lacks_its_images() -> None:
+    needs = replace(NEEDS, template=Template("x", "", (ImageSource(remote="lab", alias="x"),)))
+    allowed, other, older = (a_candidate(host) for host in ("allowed", "other", "older"))
+    allowed = replace(allowed, known=replace(allowed.known, shelves={"lab": None}))
+    other = replace(other, known=replace(other.known, shelves={"images": {}}))
+
+    assert lacks(needs, other) == {"other": [Lack("image")]}
+    assert place(needs, [allowed, other]).host == "allowed"
+    assert place(needs, [older]).host == "older"
+
+
 @pytest.mark.parametrize(
     "change", [{"lxd_connected": False}, {"trusted": False}, {"described": None}]
 )

@@ -12,7 +12,7 @@ from services.gateway.domain.templates import Template
 from services.gateway.http.models import VmCreation
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
-from shared.contracts.hosts import Capacity, Network
+from shared.contracts.hosts import Capacity, Network, ServedImage
 from shared.contracts.operations import Failure, Kind, State
 from shared.testing.documents import VMS_API, code_blocks
 from shared.testing.gateway_http import FakeGateway
@@ -293,6 +293,32 @@ async def test_the_templates_are_the_operators_and_the_hosts_images(
     ours, image = answer.json()["data"]["templates"]
     assert (ours["id"], ours["hosts"], ours["remote"]) == ("ubuntu20.04", ["h1"], None)
     assert (image["id"], image["os"], image["hosts"]) == ("busybox", "busybox1", ["h1"])
+
+
+async def test_what_image_servers_have_is_listed_and_can_be_created(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    types = ("container", "virtual-machine")
+    image = ServedImage(aliases=("alpine/3.22",), types=types, os="alpine3.22")
+    [host] = gateway.fleet.known_hosts
+    gateway.fleet.change(hosts=[replace(host, shelves={"images": {"alpine/3.22": image}})])
+
+    listed = await client.get("/api/v1/templates")
+    created = await create(client, template="images:alpine/3.22", type="virtual-machine")
+    shown = await client.get(created.headers["location"])
+    wrong = await create(client, name="other", template="images:alpine/3.2")
+
+    last = listed.json()["data"]["templates"][-1]
+    assert (last["id"], last["remote"], last["hosts"]) == ("images:alpine/3.22", "images", [])
+    assert (last["type"], last["types"]) == ("container", list(types))
+    [change] = gateway.operations.submitted
+    order = change.arguments.create
+    assert order is not None
+    assert order.image == ImageSource(remote="images", alias="alpine/3.22")
+    assert (order.type, shown.json()["data"]["os"]) == ("virtual-machine", "alpine3.22")
+    assert error(wrong) == (400, "VALIDATION_ERROR")
+    [told] = wrong.json()["error"]["details"]["errors"]
+    assert told["message"] == "须为 ubuntu20.04, busybox, images:alpine/3.22 之一"
 
 
 def test_no_secret_is_in_what_a_request_is_printed_as() -> None:
