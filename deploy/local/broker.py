@@ -90,6 +90,11 @@ def start(directory: Path, definitions: Definitions, *, management: bool = False
         return _start(directory, management=management)
 
 
+def start_again(directory: Path) -> Node:
+    """Return the directory's node, started with the definitions that it had. Raises DidNotStart."""
+    return start(directory, json.loads((directory / "definitions.json").read_text()))
+
+
 def stop(node: Node) -> None:
     """Stop the node, if it runs; what it keeps durably stays in its directory."""
     mark = _mark(node.directory)

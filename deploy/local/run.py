@@ -19,13 +19,14 @@ from pathlib import Path
 from honcho.manager import Manager
 
 from deploy.local import broker, credentials, definitions, lxd_daemon, needs, packages, processes
-from deploy.local.services import Host, Service, binds, services, url
+from deploy.local.services import Host, Service, binds, broker_keeper, services, url
 from shared.platform import topology
 from shared.platform.host import host_id
 from shared.platform.settings import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 VAR = ROOT / "var"
+BROKER = "broker"
 
 
 class Refused(Exception):
@@ -77,7 +78,10 @@ def serve(
     """Run broker and services until one of them ends or we are told to; return the exit code."""
     addresses = _broker_addresses(directory, hosts, env, started)
     uris = credentials.write_uris(directory / "credentials", addresses)
-    return _supervise(services(hosts, directory, uris, env), url(binds(env)))
+    listed = services(hosts, directory, uris, env)
+    if broker.running(directory / BROKER):
+        listed.append(broker_keeper(directory / BROKER, env))
+    return _supervise(listed, url(binds(env)))
 
 
 def _started_lxd(started: ExitStack) -> Path:
@@ -108,9 +112,9 @@ def _broker_addresses(
     reader.check()
     if given:
         return {user.name: given for user in users}
-    print(f"Starting RabbitMQ in {directory / 'broker'}", flush=True)
+    print(f"Starting RabbitMQ in {directory / BROKER}", flush=True)
     started.callback(stop_broker, directory)
-    node = broker.start(directory / "broker", definitions.of(users))
+    node = broker.start(directory / BROKER, definitions.of(users))
     addresses = {user.name: node.uri(user.name, user.password) for user in users}
     # The gateway declares it too, but the services of the hosts may be faster than the gateway.
     topology.declare(addresses[credentials.CENTRAL])
@@ -119,7 +123,7 @@ def _broker_addresses(
 
 def stop_broker(directory: Path) -> None:
     """Stop the fleet's private broker, if it runs."""
-    if node := broker.running(directory / "broker"):
+    if node := broker.running(directory / BROKER):
         broker.stop(node)
 
 

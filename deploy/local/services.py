@@ -75,6 +75,12 @@ def services(
     return found
 
 
+def broker_keeper(directory: Path, env: Mapping[str, str]) -> Service:
+    """Return what looks after the private node of a directory."""
+    own = {"FLEET_STATE_DIR": str(directory)}
+    return Service("broker", "deploy.local.keep_broker", {**env, **own})
+
+
 def binds(env: Mapping[str, str]) -> str:
     """Return what the gateway listens on: `FLEET_HTTP_BIND`, else loopback."""
     return env.get("FLEET_HTTP_BIND") or loopback_binds(PORT, ipv6=has_ipv6_loopback())

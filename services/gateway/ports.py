@@ -15,9 +15,10 @@ from typing import NamedTuple, Protocol
 from services.gateway.domain.creation import NewVm
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.snapshots import DescribedSnapshot, Note
-from services.gateway.domain.stored import Key, Request, StoredHost
+from services.gateway.domain.stored import Key, Lease, Request, StoredHost
 from services.gateway.domain.templates import Listed
 from shared.contracts.consoles import ConsoleType
+from shared.contracts.errors import FleetError
 from shared.contracts.operations import Arguments, Kind, Operation
 from shared.contracts.streams import Resize
 
@@ -46,11 +47,14 @@ class Fleet(Protocol):
     def instances(self, host: str | None = None) -> Sequence[KnownInstance]:
         """Return all instances, by name then host; those of one host if named (HostNotFound)."""
 
-    def instance(self, name: str, host: str | None = None) -> KnownInstance:
+    def instance(
+        self, name: str, host: str | None = None, project: str | None = None
+    ) -> KnownInstance:
         """Return one instance.
 
-        Raises InstanceNotFound, HostNotFound, and AmbiguousName when it stands on several hosts and
-        none is named.
+        Raises InstanceNotFound, HostNotFound, AmbiguousName when it stands on several hosts and
+        none is named, and AmbiguousProject when it stands in several projects of one host and none
+        is named.
         """
 
     def named(self, name: str) -> Sequence[KnownInstance]:
@@ -103,7 +107,8 @@ class Change:
 
     `secrets` are the arguments that are kept nowhere (see `Submission`).
     `fingerprint` is a digest of the whole request: the same Idempotency-Key with another one is
-    refused.
+    refused. `new_name` is the display name of a new instance that no other of its project may get
+    at the same time, on whichever host; empty: that does not matter.
     """
 
     kind: Kind
@@ -113,6 +118,17 @@ class Change:
     idempotency_key: str | None = None
     fingerprint: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
+    new_name: str = ""
+
+
+# Told a host's refusal, returns the same change of the same uuid for another host, or raises what
+# the caller is to be told.
+Elsewhere = Callable[[FleetError], Change]
+
+
+def nowhere_else(refusal: FleetError) -> Change:
+    """Raise the refusal: what is to be changed is on that host and on no other."""
+    raise refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +140,24 @@ class OperationFilter:
     state: str | None = None
     kind: str | None = None
     limit: int = 100
+    project: str | None = None
 
 
 class Operations(Protocol):
     """Changing things, and asking what became of it."""
 
-    async def submit(self, change: Change) -> Operation:
+    async def submit(self, change: Change, elsewhere: Elsewhere = nowhere_else) -> Operation:
         """Record the operation and hand it to the host's worker; return it as far as it got.
 
         A repeated Idempotency-Key returns the first call's operation. Raises HostUnreachable,
         LxdUnavailable, BrokerUnavailable, DatabaseUnavailable, OperationInProgress,
         InstanceNotFound, InstanceReplaced, HostIdentityMismatch, HostBusy: nothing was started.
-        Raises IdempotencyKeyReused. When the worker's answer is lost, the operation returns in
-        state `submitting` and its fate is found out in the background.
+        Raises IdempotencyKeyReused, and InstanceExists for a `new_name` that is being given. When
+        the worker's answer is lost, the operation returns in state `submitting` and its fate is
+        found out in the background.
+
+        A host that certainly started nothing is left for the one that `elsewhere` names; the
+        operation stays the same one.
         """
 
     async def recall(self, caller: Caller, key: str, fingerprint: str) -> Operation | None:
@@ -180,14 +201,17 @@ class Creations(Protocol):
     ) -> Operation:
         """Choose host and name of a new instance, and submit its creation.
 
-        The operation has the uuid that the instance gets. Raises what `Operations.submit` does;
-        besides NoHostFits, InstanceExists for a name that stands already on the host that is asked
-        for, or on any where none is; HostUnreachable or LxdUnavailable where no host can be told;
-        ImageNotFound; and from the worker InsufficientResources, PortInUse and InvalidInput.
+        The operation has the uuid that the instance gets. Where no host is asked for, one that
+        refuses is left for the next; NoHostFits, or NoHostForNow, tells why each would not.
+
+        Raises what `Operations.submit` does; besides InstanceExists for a name that stands already
+        on the host that is asked for, or on any where none is; HostUnreachable or LxdUnavailable
+        where no host can be told; ImageNotFound; and from the worker of a host that is asked for,
+        or is the only one, InsufficientResources, PortInUse and InvalidInput.
         """
 
     def templates(self) -> Sequence[Listed]:
-        """Return the templates of the operator's file, then the images that hosts have."""
+        """Return the templates of the operator's file, then the images hosts have or may fetch."""
 
     def unknown(self, vm: NewVm) -> Mapping[str, Sequence[str]]:
         """Return the fields that name what is not there, each with what is there instead."""
@@ -311,7 +335,8 @@ class OperationStore(Protocol):
     async def insert(self, operation: Operation, request: Request) -> Operation:
         """Keep a new operation and its key together, or return the one the key stands for.
 
-        Raises IdempotencyKeyReused when the key came with another request.
+        Raises IdempotencyKeyReused when the key came with another request, and InstanceExists when
+        an operation of the project that has not ended holds the request's new name.
         """
 
     async def find(self, key: Key) -> Operation | None:
@@ -327,7 +352,16 @@ class OperationStore(Protocol):
         """Return the sequence up to which the host's operations are known."""
 
     async def reject(self, operation: Operation, *, free_key: bool) -> None:
-        """Keep a rejected operation; its key may be used again if `free_key`."""
+        """Keep a rejected operation; its key may be used again if `free_key`.
+
+        Neither happens when it is another host's by now.
+        """
+
+    async def move(self, operation: Operation, left: str, lease: Lease) -> bool:
+        """Keep a submission as one to its present host instead of to the host `left`.
+
+        Returns False, and changes nothing, when it is no submission to that one any more.
+        """
 
     async def get(self, operation_id: str) -> Operation | None:
         """Return one operation."""

@@ -10,6 +10,7 @@ from services.lxd_worker.domain.capacity import Machine
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.seen import Seen
+from services.lxd_worker.domain.simplestreams import Runs
 from services.lxd_worker.domain.steps import Step
 from shared.contracts.changes import ImageSource
 from shared.contracts.consoles import OpenConsole
@@ -27,6 +28,9 @@ Beside = Callable[[Callable[[], None]], "Running"]
 # Sends one event to the fleet and returns when the broker has it; raises BrokerUnavailable.
 Publish = Callable[[Event], None]
 
+# Returns a file below an image server's address; raises ImageServerAway.
+Fetch = Callable[[str, str], bytes]
+
 # Says that something waits to be done; rings through to whoever does it and never blocks.
 Ring = Callable[[], None]
 
@@ -35,6 +39,10 @@ Known = Callable[[], Mapping[tuple[str, str], Instance] | None]
 
 # Makes a new version of an entry, or returns the same one to leave it; may be called on any thread.
 Change = Callable[[Entry], Entry]
+
+
+class ImageServerAway(Exception):
+    """An image server gave no file, or none that is small enough, in time."""
 
 
 class Clock(Protocol):
@@ -147,6 +155,9 @@ class Offer(Protocol):
 
     def machine(self) -> Machine:
         """Return the CPUs and the memory of the host."""
+
+    def runs(self) -> Runs:
+        """Return which instances the daemon can run."""
 
     def default_devices(self, project: str) -> Devices:
         """Return the devices that the project's default profile gives to an instance."""

@@ -85,7 +85,7 @@ class LxdWorker:
 
     @host_rpc
     def publish_inventory(self) -> None:
-        """Send the inventory, and what the host has for new instances, as events soon."""
+        """Send the inventory, and what there is for new instances, as events soon."""
         self.worker.report_everything()
 
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from services.lxd_worker.domain.capacity import Overcommit
 from services.lxd_worker.domain.images import Remotes
 from services.lxd_worker.domain.nat_pool import NatPool, Span
+from shared.contracts.hosts import MOST_SERVERS
 from shared.platform.host import host_id, lxd_socket
 from shared.platform.lxd_scope import ALL, lxd_projects
 from shared.platform.settings import Bind, Reader
@@ -88,10 +90,23 @@ def _remotes(read: Reader) -> dict[str, str]:
     remotes = {}
     for word in read.words("FLEET_IMAGE_REMOTES"):
         name, _, address = word.partition("=")
-        if not name or not address.startswith("https://"):
+        if not name or ":" in name or not _is_server(address):
             read.complain(f"FLEET_IMAGE_REMOTES holds {word!r}; it takes NAME=https://ADDRESS")
         remotes[name] = address
+    if len(remotes) > MOST_SERVERS:
+        read.complain(f"FLEET_IMAGE_REMOTES holds {len(remotes)} servers; it takes {MOST_SERVERS}")
     return remotes
+
+
+def _is_server(address: str) -> bool:
+    """Only from its own machine may an image come unprotected."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    unprotected = parts.scheme == "http" and _is_address(host) and ip_address(host).is_loopback
+    return bool(host) and (parts.scheme == "https" or unprotected)
 
 
 def _nat_pool(read: Reader, host: str) -> NatPool:

@@ -12,6 +12,7 @@ from eventlet.greenthread import GreenThread
 
 from services.lxd_worker.adapters.clock import SystemClock
 from services.lxd_worker.adapters.green import Bell, in_one_thread
+from services.lxd_worker.adapters.image_servers import fetch
 from services.lxd_worker.adapters.journal import SqlJournal
 from services.lxd_worker.adapters.lxd.api import Api
 from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
@@ -28,6 +29,7 @@ from services.lxd_worker.handlers.consoles import Consoles
 from services.lxd_worker.handlers.creating import Admission, Secrets
 from services.lxd_worker.handlers.describe import HostReport
 from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
+from services.lxd_worker.handlers.image_servers import ImageServersReport
 from services.lxd_worker.handlers.inventory import InventoryReport
 from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.ledger import Ledger
@@ -47,6 +49,8 @@ from shared.platform.publisher import EventPublisher
 GATHER_S = 0.02
 RECONNECT_S = 0.5
 PRUNE_EVERY_S = 3600.0
+# Between two looks whether an image server is due.
+LOOK_S = 10.0
 DAY_S = 24 * 3600.0
 
 
@@ -75,7 +79,7 @@ class Worker:
         secrets: Secrets = {}
         self._operations_bell, self._inventory_bell = Bell(), Bell()
         self._heartbeat_bell, self._probe_bell = Bell(), Bell()
-        self._host_bell = Bell()
+        self._host_bell, self._servers_bell = Bell(), Bell()
         self._watch = LxdWatch(self._heartbeat_bell.ring)
         offer = LxdOffer(api, settings.host, self._hears)
         self.inventory = InventoryReport(
@@ -87,6 +91,7 @@ class Worker:
             self._hears,
         )
         self._host_report = self._host_report_of(offer, scope)
+        self._servers_report = self._servers_report_of(offer)
         self._tools = Tools(
             host=settings.host,
             epoch=self._epoch,
@@ -125,9 +130,10 @@ class Worker:
         return snapshots(self._lxd, project, name, uuid)
 
     def report_everything(self) -> None:
-        """Have all instances, and what the host has for new ones, sent soon."""
+        """Have all instances, and what there is for new ones, sent soon."""
         self.inventory.want_everything()
         self._host_report.want()
+        self._servers_report.want()
 
     def start(self) -> None:
         """Go on with what the journal holds unfinished, and take up every duty."""
@@ -166,6 +172,17 @@ class Worker:
             scope=scope,
         )
 
+    def _servers_report_of(self, offer: LxdOffer) -> ImageServersReport:
+        return ImageServersReport(
+            epoch=self._epoch,
+            remotes=self._settings.remotes,
+            offer=offer,
+            fetch=fetch,
+            publish=self._publisher.publish,
+            clock=self._clock,
+            wanted=self._servers_bell.ring,
+        )
+
     def _consoles_of(self, api: Api, scope: LxdScope) -> Consoles:
         settings = self._settings
         return Consoles(
@@ -189,6 +206,8 @@ class Worker:
         yield self._listen, RECONNECT_S
         yield self._report_inventory, GATHER_S
         yield self._report_host, GATHER_S
+        yield self._report_servers, GATHER_S
+        yield self._servers_report.read, LOOK_S
         yield self._report_operations, 0.0
         yield self.inventory.want_everything, settings.inventory_s
         yield self._prune, PRUNE_EVERY_S
@@ -246,6 +265,10 @@ class Worker:
     def _report_host(self) -> None:
         self._host_bell.wait(self._settings.inventory_s)
         self._host_report.fulfil()
+
+    def _report_servers(self) -> None:
+        self._servers_bell.wait()
+        self._servers_report.fulfil()
 
     def _report_operations(self) -> None:
         self._operations_bell.wait()

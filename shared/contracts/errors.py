@@ -8,7 +8,7 @@
     +-- PermanentError: the same request will fail again
         +-- InvalidInput, UnreadableMessage, IdempotencyKeyReused
         +-- HostNotFound, HostIdentityMismatch, HostStillOnline
-        +-- InstanceNotFound, AmbiguousName, InstanceReplaced
+        +-- InstanceNotFound, AmbiguousName, AmbiguousProject, InstanceReplaced
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
         +-- ImageNotFound, SnapshotNotFound, SnapshotExists
@@ -235,6 +235,17 @@ class AmbiguousName(PermanentError):
     text = "instance {name!r} exists on several hosts: {hosts}"
     name: str
     hosts: str
+
+
+@dataclass(eq=False)
+class AmbiguousProject(PermanentError):
+    """The name stands in more than one project of a host; they are separated by commas."""
+
+    code = "ambiguous_project"
+    text = "instance {name!r} exists in several projects of host {host!r}: {projects}"
+    name: str
+    host: str
+    projects: str
 
 
 @dataclass(eq=False)

@@ -14,6 +14,7 @@ Ledger:
                   Inventory, InstanceChanged: names, labels, origin, networks of instances
                   OperationChanged: see operations
     1.0  2026-11  HostDescribed
+    1.0  2026-11  ImageServersRead
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ from msgspec import Meta, Struct
 
 from shared.contracts import operations
 from shared.contracts.bounds import MOST_INSTANCES, Count, Name, Word
-from shared.contracts.hosts import MOST_IMAGES, MOST_NETWORKS, Capacity, Image, Network
+from shared.contracts.hosts import (
+    MOST_IMAGES,
+    MOST_NETWORKS,
+    MOST_SERVERS,
+    Capacity,
+    Image,
+    Network,
+    Served,
+)
 from shared.contracts.instances import DEFAULT_PROJECT, HostSample, Instance, InstanceSample
 from shared.contracts.operations import Operation
 
@@ -111,6 +120,19 @@ class HostDescribed(Struct, frozen=True, kw_only=True):
     version: str = VERSION
 
 
+class ImageServersRead(Struct, frozen=True, kw_only=True):
+    """What the image servers have that the host's operator allows, by the operator's names of them.
+
+    It is complete in itself and takes no event number. No address is told, for nobody but the host
+    shall ask an image server.
+    """
+
+    epoch: Count
+    at: Word
+    servers: Annotated[dict[Word, Served], Meta(max_length=MOST_SERVERS)] = {}
+    version: str = VERSION
+
+
 class OperationChanged(Struct, frozen=True, kw_only=True):
     """An operation moved on.
 
@@ -145,6 +167,7 @@ Event = (
     | InstanceChanged
     | InstanceRemoved
     | HostDescribed
+    | ImageServersRead
     | OperationChanged
     | Sampled
 )
@@ -156,6 +179,7 @@ TYPES: dict[str, type[Event]] = {
     "instance-changed": InstanceChanged,
     "instance-removed": InstanceRemoved,
     "host": HostDescribed,
+    "image-servers": ImageServersRead,
     "operation": OperationChanged,
     "sample": Sampled,
 }

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
 
 from shared.contracts.bounds import Cores, Count, Text, Word
 
 MOST_IMAGES = 1000
 MOST_NETWORKS = 1000
+MOST_SERVERS = 64
+# Of one image server; the largest have a few hundred for each architecture.
+MOST_SERVED = 2000
+MOST_ALIASES = 8
+
+InstanceType = Literal["container", "virtual-machine"]
+
+# A name of an image that can stand in a template's id.
+Alias = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z")]
 
 
 class Capacity(Struct, frozen=True, kw_only=True):
@@ -39,3 +50,19 @@ class Image(Struct, frozen=True, kw_only=True):
     os: Word = ""
     description: Text = ""
     size: Count = 0
+
+
+class ServedImage(Struct, frozen=True, kw_only=True):
+    """An image of an image server that the host can use, and all names the server has for it.
+
+    `types` says what it can be made into.
+    """
+
+    aliases: Annotated[tuple[Alias, ...], Meta(max_length=MOST_ALIASES)]
+    types: Annotated[tuple[InstanceType, ...], Meta(min_length=1, max_length=2)]
+    os: Word = ""
+    description: Word = ""
+
+
+# None: the server has not been read yet.
+Served = Annotated[list[ServedImage], Meta(max_length=MOST_SERVED)] | None

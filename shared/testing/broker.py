@@ -65,7 +65,7 @@ class OwnBroker:
     """A node that belongs to one test, which may stop, kill and start it; its ports stay."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._users = {"central": _user("central", CENTRAL_PERMISSIONS)}
         self.start()
 
@@ -89,7 +89,7 @@ class OwnBroker:
     def start(self) -> None:
         """Start the node unless it runs; it knows the users it has ever been asked for."""
         known = definitions.of(list(self._users.values()))
-        self._node = nodes.start(self._directory, known)
+        self._node = nodes.start(self.directory, known)
 
     def stop(self) -> None:
         """Stop it in order, which takes some seconds."""

@@ -8,6 +8,7 @@ test fails, the last lines of each service's log are part of the report.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def fleet(broker: Broker, lxd: Lxd, tmp_path_factory: pytest.TempPathFactory) ->
     with (
         daemon_of_its_own() as own,
         fresh_vhost(broker) as vhost,
-        fleet_of({"h1": lxd, "h2": own}, vhost, directory, binds) as running,
+        fleet_of({"h1": lxd, "h2": own}, vhost, directory, binds, **_roomy()) as running,
     ):
         yield running
 
@@ -159,6 +160,19 @@ def _started(listed: Sequence[Service], directory: Path, stack: ExitStack) -> di
         started[service.name] = Process(service, directory / f"{service.name}.log")
         stack.callback(started[service.name].stop)
     return started
+
+
+def _roomy() -> dict[str, str]:
+    """Return settings with which other sessions' instances leave room, and one port for SSH."""
+    # None from which the kernel connects.
+    port = 11000 + secrets.randbelow(20000)
+    return {
+        "FLEET_OVERCOMMIT_CPU": "1000",
+        "FLEET_OVERCOMMIT_MEMORY": "1000",
+        "FLEET_OVERCOMMIT_DISK": "1000",
+        "FLEET_NAT_ADDRESS": "127.0.0.1",
+        "FLEET_NAT_SSH_PORTS": f"{port}-{port}",
+    }
 
 
 def _authorization(token_file: str | None) -> dict[str, str]:

@@ -8,17 +8,23 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from services.gateway.domain.choosing import only_one
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.snapshots import DescribedSnapshot
 from services.gateway.handlers.coming import Coming
-from services.gateway.ports import Caller, Change, OperationFilter, Target
+from services.gateway.ports import (
+    Caller,
+    Change,
+    Elsewhere,
+    OperationFilter,
+    Target,
+    nowhere_else,
+)
 from shared.contracts.errors import (
-    AmbiguousName,
     FleetError,
     FleetViewNotReady,
     HostNotFound,
     IdempotencyKeyReused,
-    InstanceNotFound,
     OperationNotCancellable,
     OperationNotFound,
 )
@@ -56,13 +62,11 @@ class FakeFleet:
         fitting = [each for each in self.known_instances if host in {None, each.host}]
         return sorted(fitting, key=lambda each: (each.instance.name, each.host))
 
-    def instance(self, name: str, host: str | None = None) -> KnownInstance:
+    def instance(
+        self, name: str, host: str | None = None, project: str | None = None
+    ) -> KnownInstance:
         named = [each for each in self.instances(host) if each.instance.name == name]
-        if not named:
-            raise InstanceNotFound(name)
-        if len(named) > 1:
-            raise AmbiguousName(name, ", ".join(each.host for each in named))
-        return named[0]
+        return only_one(name, named, host, project)
 
     def named(self, name: str) -> Sequence[KnownInstance]:
         return [each for each in self.instances() if each.instance.name == name]
@@ -120,7 +124,7 @@ class FakeOperations:
     coming: Coming = field(default_factory=Coming)
     _watchers: list[Callable[[Operation], None]] = field(default_factory=list)
 
-    async def submit(self, change: Change) -> Operation:
+    async def submit(self, change: Change, elsewhere: Elsewhere = nowhere_else) -> Operation:
         if self.refusal is not None:
             raise self.refusal
         self.submitted.append(change)

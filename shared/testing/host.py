@@ -45,7 +45,7 @@ class WireHost:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._connection.close()
+        await self.disconnect()
 
     async def connect(self) -> None:
         """Take calls, and say that the host is here."""
@@ -60,6 +60,10 @@ class WireHost:
         await queue.consume(self._take, no_ack=True)
         await self.beat()
         await self.publish_inventory()
+
+    async def disconnect(self) -> None:
+        """Be gone, as a worker that was killed is."""
+        await self._connection.close()
 
     async def beat(self, **more: Any) -> None:
         """Publish a heartbeat."""

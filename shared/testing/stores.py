@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from services.gateway.domain.operations import learned
 from services.gateway.domain.snapshots import Note, forgets_all, forgets_one, note_of
 from services.gateway.domain.stored import Key, Lease, Request, StoredHost
 from services.gateway.handlers.listing import newest
 from services.gateway.ports import OperationFilter
-from shared.contracts.errors import DatabaseUnavailable, IdempotencyKeyReused
+from shared.contracts.errors import DatabaseUnavailable, IdempotencyKeyReused, InstanceExists
 from shared.contracts.operations import Operation, State
 
 
@@ -77,6 +78,8 @@ class MemoryOperationStore:
         if request.key and (earlier := await self.find(request.key)):
             return earlier
         self._demand()
+        if request.new_name and self._is_held(request.new_name, operation.project):
+            raise InstanceExists(request.new_name)
         if key := request.key:
             self.keys[key.principal, key.key] = (key.fingerprint, operation.operation_id)
         self.operations[operation.operation_id] = operation
@@ -111,10 +114,20 @@ class MemoryOperationStore:
 
     async def reject(self, operation: Operation, *, free_key: bool) -> None:
         await self.merge([operation])
-        if free_key:
+        if free_key and self.operations[operation.operation_id].state is State.REJECTED:
             self.keys = {
                 key: value for key, value in self.keys.items() if value[1] != operation.operation_id
             }
+
+    async def move(self, operation: Operation, left: str, lease: Lease) -> bool:
+        self._demand()
+        known = self.operations[operation.operation_id]
+        if (known.host, known.state) != (left, State.SUBMITTING):
+            return False
+        self.operations[operation.operation_id] = operation
+        request = self.requests[operation.operation_id]
+        self.requests[operation.operation_id] = replace(request, lease=lease)
+        return True
 
     async def get(self, operation_id: str) -> Operation | None:
         self._demand()
@@ -137,7 +150,7 @@ class MemoryOperationStore:
         self._demand()
         if not self._shared:
             self.requests = {
-                operation_id: Request(request.address, request.created, Lease("", 0), request.key)
+                operation_id: replace(request, lease=Lease("", 0))
                 for operation_id, request in self.requests.items()
             }
 
@@ -151,6 +164,11 @@ class MemoryOperationStore:
         }
         for operation_id in [i for i, r in requests.items() if r.created < operations_before]:
             del self.operations[operation_id], self.requests[operation_id]
+
+    def _is_held(self, new_name: str, project: str) -> bool:
+        holders = [i for i, request in self.requests.items() if request.new_name == new_name]
+        held = [self.operations[operation_id] for operation_id in holders]
+        return any(each.project == project and not each.final for each in held)
 
     def _demand(self) -> None:
         if self.away:

@@ -22,9 +22,9 @@ from shared.contracts.worker_api import OperationPage, Snapshot, SnapshotList
 class FakeWorkers:
     """Implements `worker_api.Call` for all hosts at once, with one journal.
 
-    `refusal` is raised instead of taking a submission. `loses_answers`: calls are carried out and
-    their answers lost. `hold` makes submissions wait. `called` lists (host, method).
-    `snapshots` are those of any instance.
+    `refusal` is raised instead of taking a submission, `refusals` by single hosts.
+    `loses_answers`: calls are carried out and their answers lost. `hold` makes submissions wait.
+    `called` lists (host, method). `snapshots` are those of any instance.
     """
 
     def __init__(self) -> None:
@@ -35,6 +35,7 @@ class FakeWorkers:
         self.called: list[tuple[str, str]] = []
         self.snapshots: list[Snapshot] = []
         self.refusal: FleetError | None = None
+        self.refusals: dict[str, FleetError] = {}
         self.unreachable: dict[str, FleetError] = {}
         self.loses_answers = False
         self.hold: asyncio.Event | None = None
@@ -74,8 +75,8 @@ class FakeWorkers:
         }
 
     def _submit(self, host: str, wired: object) -> object:
-        if self.refusal:
-            raise self.refusal
+        if refusal := self.refusal or self.refusals.get(host):
+            raise refusal
         submission = from_wire(Submission, wired)
         if submission.operation_id in self.tombstones:
             raise OperationRefused(submission.operation_id)

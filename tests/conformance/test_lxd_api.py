@@ -6,6 +6,7 @@ A name says what LXD does; where LXD leaves an order open, so do the assertions.
 from __future__ import annotations
 
 import asyncio
+import platform
 
 import pytest
 
@@ -22,6 +23,8 @@ async def test_the_server_names_itself_and_its_certificate(client: Client) -> No
     assert server["auth"] == "trusted"
     assert server["environment"]["server"] == "lxd"
     assert server["environment"]["server_version"]
+    assert server["environment"]["architectures"][0] == platform.machine()
+    assert "lxc" in server["environment"]["driver"].split(" | ")
     assert len(bytes.fromhex(server["environment"]["certificate_fingerprint"])) == 32
 
 

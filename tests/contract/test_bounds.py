@@ -11,7 +11,13 @@ import pytest
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.codec import decode, from_wire
 from shared.contracts.errors import UnreadableMessage
-from shared.contracts.events import Heartbeat, Inventory, OperationChanged, Sampled
+from shared.contracts.events import (
+    Heartbeat,
+    ImageServersRead,
+    Inventory,
+    OperationChanged,
+    Sampled,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "1.0"
 
@@ -46,6 +52,12 @@ def changed(kind: type[msgspec.Struct], place: str, value: object) -> dict[str, 
         (Inventory, "instances.0.name", "a\x00b"),
         (Inventory, "instances.0.memory_limit", 2**70),
         (Inventory, "instances.0.uuid", "x" * 256),
+        (ImageServersRead, "servers.images.0.types", []),
+        (ImageServersRead, "servers.images.0.types", ["vm"]),
+        (ImageServersRead, "servers.images.0.aliases", ["a\n"]),
+        (ImageServersRead, "servers.images.0.aliases", ["x" * 129]),
+        (ImageServersRead, "servers.images.0.aliases", ["x"] * 9),
+        (ImageServersRead, "servers.images.0.description", "x" * 256),
         (OperationChanged, "operation.progress", 2**70),
         (OperationChanged, "operation.after_epoch", -1),
         (OperationChanged, "operation.operation_id", "x" * 256),

@@ -4,12 +4,14 @@ import json
 import time
 from typing import Any
 
+import httpx
 import pytest
 from websockets.sync.client import connect
 
 from deploy.local.processes import wait_until
 from shared.testing.documents import INSTANCES_API, code_blocks, shape, without_additions
 from shared.testing.fleet import Fleet
+from shared.testing.lxd_project import Project
 
 HOSTS = ["h1", "h2"]
 STREAM = "4. WebSocket实时监控"
@@ -93,6 +95,71 @@ def test_an_instance_is_started_stopped_and_deleted_on_its_host(fleet: Fleet, ho
 
     assert deleted.json()["success"] is True
     assert status(fleet, name) is None
+
+
+def test_namesakes_in_two_projects_of_a_host_are_told_apart(
+    fleet: Fleet, lxd_project: Project
+) -> None:
+    name = fleet.on["h1"].create("twin")
+    lxd_project.create(name)
+    path, theirs = f"/api/instances/{name}", {"project": lxd_project.name}
+    ours = {"project": "default"}
+    assert wait_until(lambda: fleet.http.get(path, params=theirs).is_success, timeout_s=5)
+    assert wait_until(lambda: fleet.http.get(path, params=ours).is_success, timeout_s=5)
+
+    ambiguous = fleet.http.get(path)
+    started = fleet.http.post(f"{path}/start", params=theirs)
+    theirs_now = fleet.http.get(path, params=theirs).json()["info"]
+    ours_now = fleet.http.get(path, params=ours).json()["info"]
+    inside = fleet.http.get("/api/instances", params=theirs).json()
+    operations = fleet.http.get("/api/operations", params=theirs | {"instance": name}).json()
+    deleted = fleet.http.delete(path, params=theirs | {"force": "true"})
+
+    assert (ambiguous.status_code, ambiguous.json()["code"]) == (409, "ambiguous_project")
+    assert "?project=" in ambiguous.json()["detail"]
+    assert started.json()["success"] is True
+    assert (theirs_now["project"], theirs_now["status"]) == (lxd_project.name, "Running")
+    assert (ours_now["project"], ours_now["status"]) == ("default", "Stopped")
+    assert [one["name"] for one in inside] == [name]
+    assert [one["kind"] for one in operations] == ["start"]
+    assert deleted.json()["success"] is True
+    assert fleet.http.get(path).json()["info"]["project"] == "default"
+    assert fleet.on["h1"].status(name) == "Stopped"
+
+
+def test_a_host_that_refuses_a_creation_is_left_for_the_next(fleet: Fleet) -> None:
+    # The gateway cannot know that h2's only port for SSH is taken; it prefers h2, which has more
+    # CPUs to promise.
+    assert wait_until(lambda: has_the_image(fleet), timeout_s=20)
+    assert create(fleet, "filler", host="h1", cpu=100).status_code == 201
+    assert create(fleet, "first", host="h2", ssh=True).status_code == 201
+
+    moved = create(fleet, "second", placement="most_free_cpu", ssh=True)
+    nowhere = create(fleet, "third", placement="most_free_cpu", ssh=True)
+    named = create(fleet, "fourth", host="h2", ssh=True)
+
+    vm = moved.json()["data"]
+    operation = fleet.http.get(f"/api/operations/{vm['operation']}?wait=30").json()
+    assert (moved.status_code, vm["host"], vm["id"]) == (201, "h1", f"vm-{vm['operation']}")
+    assert (operation["state"], operation["host"]) == ("done", "h1")
+    assert "on h1, of 1 able; refused by h2: ports (1 > 0)" in operation["placement"]
+    assert nowhere.status_code == named.status_code == 400
+    lacks = nowhere.json()["error"]["details"]["lacks"]
+    assert lacks == {host: [{"what": "ports", "wanted": 1, "free": 0}] for host in HOSTS}
+    assert named.json()["error"]["details"]["host"] == "h2"
+
+
+def has_the_image(fleet: Fleet) -> bool:
+    """Tell whether both hosts have said that they have the image `busybox`."""
+    listed = fleet.http.get("/api/v1/templates").json()["data"]["templates"]
+    return any((one["id"], one["hosts"]) == ("busybox", HOSTS) for one in listed)
+
+
+def create(fleet: Fleet, name: str, host: str | None = None, **wanted: object) -> httpx.Response:
+    """Ask for a small VM that is deleted after the module."""
+    small = {"template": "busybox", "cpu": 1, "memory": 64, "disk": 1, "host": host}
+    named = {"name": fleet.on[host or "h1"].name(name)} | small
+    return fleet.http.post("/api/v1/vms", json=named | wanted)
 
 
 def test_the_live_stream_shows_both_hosts_at_once(fleet: Fleet) -> None:

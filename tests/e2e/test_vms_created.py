@@ -23,6 +23,7 @@ from shared.testing.broker import Broker, fresh_vhost
 from shared.testing.daemons import missing
 from shared.testing.documents import VMS_API, code_blocks
 from shared.testing.fleet import Fleet, fleet_of
+from shared.testing.image_server import ALIAS, IMAGE, ImageServer, image_server
 from shared.testing.lxd import Lxd, daemon_of_its_own
 
 PORT = 3000
@@ -39,8 +40,14 @@ FINAL = {"done", "failed", "cancelled", "rejected", "unknown"}
 
 
 @pytest.fixture(scope="module")
+def lab() -> Iterator[ImageServer]:
+    with image_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def created_fleet(
-    broker: Broker, tmp_path_factory: pytest.TempPathFactory
+    broker: Broker, lab: ImageServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Fleet, Lxd]]:
     directory = tmp_path_factory.mktemp("fleet")
     templates = directory / "templates.yaml"
@@ -49,7 +56,9 @@ def created_fleet(
     first = 11000 + secrets.randbelow(210) * 100
     settings = {
         "FLEET_TEMPLATES_FILE": str(templates),
-        "FLEET_IMAGE_REMOTES": "images=https://127.0.0.1:1",
+        "FLEET_IMAGE_REMOTES": (
+            f"images=https://127.0.0.1:1,odd={lab.address}/odd,lab={lab.address}"
+        ),
         "FLEET_NAT_ADDRESS": "127.0.0.1",
         "FLEET_NAT_SSH_PORTS": f"{first}-{first + 9}",
         "FLEET_NAT_PORTS": f"{first + 10}-{first + 99}",
@@ -214,6 +223,54 @@ def test_a_creation_that_fails_leaves_nothing_but_its_reason(fleet: Fleet, lxd: 
     assert lxd.call("GET", "/1.0/instances") == []
     operation = fleet.http.get(f"/api/operations/{vm['operation']}").json()
     assert operation["state"] == "failed"
+
+
+def served(fleet: Fleet) -> dict[str, dict[str, Any]]:
+    """Return the templates that image servers have."""
+    there = fleet.http.get("/api/v1/templates").json()["data"]["templates"]
+    return {each["id"]: each for each in there if ":" in each["id"]}
+
+
+def test_what_an_image_server_has_is_listed_and_others_do_not_matter(fleet: Fleet) -> None:
+    assert processes.wait_until(lambda: bool(served(fleet)), timeout_s=20)
+
+    shown = served(fleet)
+    wrong = fleet.http.post(VMS, json=SMALL | {"name": "wrong", "template": "lab:busybox/9"})
+
+    assert list(shown) == ["lab:busybox/1", "lab:busybox/latest"]
+    assert shown["lab:busybox/1"] == {
+        "id": "lab:busybox/1",
+        "os": "busybox1",
+        "type": "container",
+        "types": ["container"],
+        "description": "BusyBox 1",
+        "hosts": [],
+        "remote": "lab",
+    }
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    assert "lab:busybox/1" in wrong.json()["error"]["details"]["errors"][0]["message"]
+
+
+def test_a_vm_is_made_of_an_image_that_is_downloaded_for_it(fleet: Fleet, lab: ImageServer) -> None:
+    assert processes.wait_until(lambda: bool(served(fleet)), timeout_s=20)
+    lab.hold()
+    vm = create(fleet, name="fetched", template=f"lab:{ALIAS}", autoStart=True)
+
+    def is_half_fetched() -> bool:
+        # A download is half of a creation.
+        return one(fleet, vm["id"])["progress"] in {24, 25}
+
+    halfway = processes.wait_until(is_half_fetched, timeout_s=20)
+    meanwhile = one(fleet, vm["id"])
+    lab.release()
+    done = completed(fleet, vm["id"])
+    again = create(fleet, name="again", template=f"lab:{ALIAS}")
+
+    assert halfway
+    assert (meanwhile["status"], meanwhile["os"]) == ("creating", "busybox1")
+    assert (done["status"], done["os"]) == ("running", "busybox1")
+    assert completed(fleet, again["id"])["status"] == "stopped"
+    assert lab.asked.count(f"/{IMAGE}") == 1
 
 
 def test_a_second_vm_of_the_name_is_refused(fleet: Fleet) -> None:

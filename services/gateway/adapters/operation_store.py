@@ -16,7 +16,7 @@ from services.gateway.domain.operations import learned
 from services.gateway.domain.stored import Key, Lease, Request
 from services.gateway.ports import OperationFilter
 from shared.contracts.codec import decode, encode
-from shared.contracts.errors import IdempotencyKeyReused
+from shared.contracts.errors import IdempotencyKeyReused, InstanceExists
 from shared.contracts.operations import Operation, State
 
 NO_LEASE = Lease("", 0.0)
@@ -57,8 +57,10 @@ class SqlOperationStore:
 
     async def reject(self, operation: Operation, *, free_key: bool) -> None:
         """Keep a rejected operation; its key may be used again if `free_key`."""
+        same = operations.c.id == operation.operation_id
+        was = sa.exists().where(same, operations.c.state == State.REJECTED)
         freed = sa.delete(idempotency_keys).where(
-            idempotency_keys.c.operation_id == operation.operation_id
+            idempotency_keys.c.operation_id == operation.operation_id, was
         )
 
         def work(connection: sa.Connection) -> None:
@@ -67,6 +69,17 @@ class SqlOperationStore:
                 connection.execute(freed)
 
         await self._database.run(work)
+
+    async def move(self, operation: Operation, left: str, lease: Lease) -> bool:
+        """Keep a submission as one to its present host; False: it is none to `left` any more."""
+        there = sa.and_(
+            operations.c.id == operation.operation_id,
+            operations.c.host == left,
+            operations.c.state == State.SUBMITTING,
+        )
+        moved = sa.update(operations).where(there).returning(operations.c.id)
+        here = moved.values(**_placed(operation), **_leased(lease), **_searched(operation))
+        return await self._database.run(lambda c: c.execute(here).first()) is not None
 
     async def get(self, operation_id: str) -> Operation | None:
         """Return one operation."""
@@ -109,14 +122,12 @@ class SqlOperationStore:
 
     def _insert(self, c: sa.Connection, operation: Operation, request: Request) -> Operation:
         key = request.key
-        if key is None:
-            c.execute(sa.insert(operations).values(_row(operation, request)))
-            return operation
-        if self._add(c, idempotency_keys, _key_row(key, operation, request)):
-            c.execute(sa.insert(operations).values(_row(operation, request)))
-            return operation
-        # The key may have been freed between the two statements; then it is there to be claimed.
-        return _find(c, key) or self._insert(c, operation, request)
+        if key and not self._add(c, idempotency_keys, _key_row(key, operation, request)):
+            # The key may have been freed since; then it is there to be claimed.
+            return _find(c, key) or self._insert(c, operation, request)
+        if not self._add(c, operations, _row(operation, request)):
+            raise InstanceExists(request.new_name)
+        return operation
 
     def _merge(self, connection: sa.Connection, learnt: Sequence[Operation]) -> None:
         for operation in learnt:
@@ -136,7 +147,7 @@ class SqlOperationStore:
             snapshot_notes.take(connection, true_now)
 
     def _add(self, connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:
-        """Insert a row unless there is one of its primary key; return whether there was none."""
+        """Insert a row unless another one is in its way; return whether there was none."""
         new = self._database.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
         return connection.execute(new.values(row)).first() is not None
 
@@ -163,6 +174,7 @@ def _record_of(operation_id: str) -> sa.Select[Any]:
 def _fitting(wanted: OperationFilter) -> sa.Select[Any]:
     asked = {
         operations.c.host: wanted.host,
+        operations.c.project: wanted.project,
         operations.c.instance: wanted.instance,
         operations.c.state: wanted.state,
         operations.c.kind: wanted.kind,
@@ -179,17 +191,25 @@ def _fitting(wanted: OperationFilter) -> sa.Select[Any]:
 def _row(operation: Operation, request: Request) -> dict[str, object]:
     return {
         "id": operation.operation_id,
-        "host": operation.host,
-        "instance": operation.instance,
+        "project": operation.project,
+        "new_name": request.new_name or None,
         "kind": operation.kind.value,
         "principal": operation.principal,
         "address": request.address,
         "created": request.created,
         "parent_id": operation.parent_id,
-        "lease_owner": request.lease.owner,
-        "lease_until": request.lease.until,
+        **_placed(operation),
+        **_leased(request.lease),
         **_searched(operation),
     }
+
+
+def _placed(operation: Operation) -> dict[str, object]:
+    return {"host": operation.host, "instance": operation.instance}
+
+
+def _leased(lease: Lease) -> dict[str, object]:
+    return {"lease_owner": lease.owner, "lease_until": lease.until}
 
 
 def _searched(operation: Operation) -> dict[str, object]:

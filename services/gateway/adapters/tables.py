@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -31,8 +32,11 @@ hosts = Table(
     Column("changes", LargeBinary),
 )
 
+# What holds a new name: an operation that has not ended.
+UNFINISHED = text("state in ('submitting', 'accepted', 'running', 'cancelling')")
+
 # `record` is the whole operation as JSON; the other columns are what is searched for, or what the
-# record does not carry.
+# record does not carry. `new_name` is what no other operation of the project may give meanwhile.
 operations = Table(
     "operations",
     metadata,
@@ -50,10 +54,20 @@ operations = Table(
     Column("lease_owner", String(64), nullable=False),
     Column("lease_until", Float, nullable=False),
     Column("record", Text, nullable=False),
+    Column("project", String(255), nullable=False, server_default="default"),
+    Column("new_name", String(255)),
     Index("operations_by_created", "created"),
     Index("operations_by_host", "host", "created"),
     Index("operations_by_instance", "instance", "created"),
     Index("operations_by_state", "state", "created"),
+    Index(
+        "operations_of_new_names",
+        "project",
+        "new_name",
+        unique=True,
+        sqlite_where=UNFINISHED,
+        postgresql_where=UNFINISHED,
+    ),
 )
 
 idempotency_keys = Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,7 +13,6 @@ from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.placement import Needs, Rule
 from services.gateway.domain.templates import Template
 from shared.contracts.changes import ImageSource, NewInstance
-from shared.contracts.events import HostDescribed
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Operation
 
@@ -138,15 +137,15 @@ def unknown(
     ids = [known.host for known in hosts]
     if vm.host not in {"", *ids}:
         wrong["host"] = ids
-    offered = described(hosts)
-    meant = {vm.host: offered[vm.host]} if vm.host in offered else offered
+    told = [known for known in hosts if known.described]
+    meant = [known for known in told if known.host == vm.host] or told
     return wrong | _missing(vm, catalogue, meant) if meant else wrong
 
 
 def _missing(
-    vm: NewVm, catalogue: Sequence[Template], meant: Mapping[str, HostDescribed]
+    vm: NewVm, catalogue: Sequence[Template], meant: Sequence[KnownHost]
 ) -> dict[str, list[str]]:
-    told = meant.values()
+    told = [known.described for known in meant if known.described]
     networks = sorted({network.name for each in told for network in each.networks})
     projects = sorted({project for each in told for project in each.projects})
     missing = {}
@@ -154,14 +153,10 @@ def _missing(
         missing["network"] = networks
     if vm.project not in projects:
         missing["project"] = projects
-    if templates.find(vm.template, catalogue, told) is None:
-        missing["template"] = [each.template.id for each in templates.listed(catalogue, meant)]
+    if templates.find(vm.template, catalogue, meant) is None:
+        there = templates.listed(catalogue, meant)
+        missing["template"] = templates.instead_of(vm.template, there)
     return missing
-
-
-def described(hosts: Iterable[KnownHost]) -> dict[str, HostDescribed]:
-    """Return what each host has for new instances, as far as it is known."""
-    return {known.host: known.described for known in hosts if known.described}
 
 
 def _digest(text: str) -> str:

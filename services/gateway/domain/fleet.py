@@ -8,27 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from services.gateway.domain.choosing import only_one
 from services.gateway.domain.clock import Clock
 from services.gateway.domain.entry import Entry, Index
 from services.gateway.domain.host import NOTHING, HostView, Reaction, WorkerEvent
+from services.gateway.domain.image_servers import Shelves, shelves
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.stored import StoredHost
 from shared.contracts.errors import (
-    AmbiguousName,
     FleetError,
     FleetViewNotReady,
     HostIdentityMismatch,
     HostNotFound,
     HostStillOnline,
     HostUnreachable,
-    InstanceNotFound,
     LxdUnavailable,
 )
-from shared.contracts.events import Heartbeat, HostDescribed, Sampled
+from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead, Sampled
 from shared.contracts.operations import Operation
 
 # What a host tells of itself; operations are told to `FleetView.finish`.
-Report = Heartbeat | WorkerEvent | HostDescribed | Sampled
+Report = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
 
 
 class FleetView:
@@ -82,18 +82,14 @@ class FleetView:
             self._listed = (moment, self._known(self._index.ordered()))
         return self._listed[1]
 
-    def instance(self, name: str, host: str | None = None) -> KnownInstance:
-        """Return one instance; raise InstanceNotFound, HostNotFound, AmbiguousName."""
+    def instance(
+        self, name: str, host: str | None = None, project: str | None = None
+    ) -> KnownInstance:
+        """Return one instance; raise HostNotFound, and as `choosing.only_one` does."""
         self._demand_ready()
-        found = self._index.named(name)
         if host is not None:
             self._view_of(host)
-            found = [entry for entry in found if entry.key[1] == host]
-        if not found:
-            raise InstanceNotFound(name)
-        if len(found) > 1:
-            raise AmbiguousName(name, ", ".join(sorted(entry.key[1] for entry in found)))
-        return self._known_one(found[0])
+        return only_one(name, self.named(name), host, project)
 
     def named(self, name: str) -> Sequence[KnownInstance]:
         """Return all instances of one name, whichever host and project they are in."""
@@ -152,6 +148,8 @@ class FleetView:
             if not isinstance(report, Heartbeat):
                 return NOTHING
             view = self._add(host)
+        if isinstance(report, ImageServersRead):
+            return self._noted(view, view.stock(report.epoch, self._one_for_all(shelves(report))))
         return self._noted(view, _applied(view, report))
 
     def finish(self, operation: Operation) -> None:
@@ -226,6 +224,10 @@ class FleetView:
         for changed in list(self._watchers.values()):
             changed()
 
+    def _one_for_all(self, told: Shelves) -> Shelves:
+        """Return the same object for all hosts that told the same: they are many, servers few."""
+        return next((view.shelves for view in self._hosts.values() if view.shelves == told), told)
+
     def _known(self, entries: Sequence[Entry]) -> list[KnownInstance]:
         ages = {host: view.age for host, view in self._hosts.items()}
         return [entry.known(ages[entry.key[1]]) for entry in entries]
@@ -249,7 +251,7 @@ class FleetView:
             raise FleetViewNotReady
 
 
-def _applied(view: HostView, report: Report) -> Reaction:
+def _applied(view: HostView, report: Heartbeat | WorkerEvent | HostDescribed | Sampled) -> Reaction:
     if isinstance(report, Heartbeat):
         return view.heartbeat(report)
     if isinstance(report, Sampled):

@@ -14,6 +14,7 @@ from services.gateway.domain.cursor import Cursor
 from services.gateway.domain.entry import FRESH, Age, Index
 from services.gateway.domain.holdings import Holdings
 from services.gateway.domain.identity import Identity
+from services.gateway.domain.image_servers import Shelves
 from services.gateway.domain.known import KnownHost
 from services.gateway.domain.stored import StoredHost
 from shared.contracts.events import (
@@ -69,6 +70,7 @@ class HostView:
         self._sampled: Sampled | None = None
         self._sampled_at: float | None = None
         self._described: HostDescribed | None = None
+        self.shelves: Shelves | None = None
 
     @property
     def online(self) -> bool:
@@ -147,6 +149,13 @@ class HostView:
         self._described = described
         return Reaction(changed=True)
 
+    def stock(self, epoch: int, shelves: Shelves) -> Reaction:
+        """Take what the host's image servers have, from the worker's verified epoch only."""
+        if not self._speaks_for_host(epoch):
+            return NOTHING
+        self.shelves = shelves
+        return Reaction(changed=True)
+
     def finish(self, operation: Operation) -> None:
         """Show what a finished operation left behind; it moves no cursor."""
         if self.identity.trusted:
@@ -204,6 +213,7 @@ class HostView:
             journal_length=beat.journal_length if beat else None,
             described=self._described,
             promised=self.holdings.promised,
+            shelves=self.shelves,
         )
 
     @property

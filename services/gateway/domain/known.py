@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.gateway.domain.capacity import NOTHING, Amount
+from services.gateway.domain.image_servers import Shelves
 from shared.contracts.events import HostDescribed, Sampled
 from shared.contracts.instances import Instance, InstanceSample
 from shared.contracts.operations import Operation
@@ -20,7 +21,8 @@ class KnownHost:
     `online`: its worker's heartbeat is in time. `lxd_connected`: and its LXD answers. `trusted`: it
     reports with the certificate it is pinned to. `clock_skew_s` is the host's clock minus ours.
     `journal_length` counts the operations in its worker's journal; None: it was not heard yet.
-    `described` is what the host has for new instances, `promised` what its instances may take.
+    `described` is what the host has for new instances, `promised` what its instances may take,
+    `shelves` what its image servers have; None: it has not told.
     """
 
     host: str
@@ -40,6 +42,7 @@ class KnownHost:
     journal_length: int | None = None
     described: HostDescribed | None = None
     promised: Amount = NOTHING
+    shelves: Shelves | None = None
 
     @property
     def fresh(self) -> bool:

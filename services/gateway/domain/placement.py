@@ -2,13 +2,15 @@
 
 A host is able when its worker is there and trusted, it has the image or may fetch it, it has the
 network, and what it has not promised yet suffices. Of those that are able a rule chooses. Every
-host that is not says what it lacks, so that nobody has to guess why none was found.
+host that is not says what it lacks, so that nobody has to guess why none was found. A host's worker
+knows better: what it has refused already it lacks, whatever is known of it here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
@@ -19,7 +21,7 @@ from services.gateway.domain.known import KnownHost
 from services.gateway.domain.templates import Template
 from services.gateway.domain.units import MIB
 from shared.contracts.changes import ImageSource
-from shared.contracts.errors import PermanentError
+from shared.contracts.errors import PermanentError, TemporaryError
 from shared.contracts.events import HostDescribed
 
 Rule = Literal["most_free_memory", "most_free_cpu", "fewest_instances"]
@@ -27,18 +29,26 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 DEFAULT_RULE: Rule = "most_free_memory"
 # What the reason says where the caller named the host.
 ASKED_FOR = "asked_for"
+# An operation holds no longer text.
+LONGEST_REASON = 8192
+_IN_BYTES = ("memory", "disk")
 
 
 class Lack(Struct, frozen=True, omit_defaults=True):
     """Something that a host does not have enough of, or not at all.
 
-    `what` is `connection`, `image`, `network`, `project`, `ports`, `cpu`, `memory` or `disk`; for
-    the last three `wanted` and `free` say how much, sizes in bytes.
+    `what` is `connection`, `time`, `image`, `network`, `project`, `ports`, `cpu`, `memory` or
+    `disk`; for the last three, and for ports that the host has counted, `wanted` and `free` say how
+    much, sizes in bytes.
     """
 
     what: str
     wanted: int | None = None
     free: int | None = None
+
+
+# What each of some hosts lacks, by their ids.
+Lacks = Mapping[str, Sequence[Lack]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +90,37 @@ class Place:
 
 
 class NoHostFits(PermanentError):
-    """No host can take the instance; `lacks` says of each host that was looked at what it lacks."""
+    """No host can take the instance; `lacks` says of each host that was looked at what it lacks.
+
+    That holds for those too that were asked and refused.
+    """
 
     code = "no_host_fits"
 
-    def __init__(self, lacks: Mapping[str, Sequence[Lack]]) -> None:
-        super().__init__(_told(lacks))
+    def __init__(self, lacks: Lacks) -> None:
+        super().__init__(told(lacks))
         self.lacks = lacks
-        self.summary = _told(lacks)
+        self.summary = told(lacks)
 
     def __str__(self) -> str:
         return f"no host can take it: {self.summary}"
+
+
+class NoHostForNow(TemporaryError):
+    """No host takes the instance, one of them for a reason that may pass.
+
+    `lacks` says of each what it lacks.
+    """
+
+    code = "no_host_for_now"
+
+    def __init__(self, lacks: Lacks) -> None:
+        super().__init__(told(lacks))
+        self.lacks = lacks
+        self.summary = told(lacks)
+
+    def __str__(self) -> str:
+        return f"no host can take it now: {self.summary}"
 
 
 class _Fit(NamedTuple):
@@ -99,14 +129,21 @@ class _Fit(NamedTuple):
     image: ImageSource
 
 
-def place(needs: Needs, candidates: Iterable[Candidate], rule: Rule | None = None) -> Place:
+def place(
+    needs: Needs,
+    candidates: Iterable[Candidate],
+    rule: Rule | None = None,
+    refused: Lacks = MappingProxyType({}),
+) -> Place:
     """Return the place that the rule prefers; of equal ones the first by id.
 
-    Without a rule the only candidate is the one that was asked for. Raises NoHostFits.
+    Without a rule the only candidate is the one that was asked for. `refused` are the hosts that
+    were asked already, and what each lacks by its own word; they are not chosen again, and the
+    reason tells of them. Raises NoHostFits.
     """
     fits, lacks = [], {}
     for candidate in candidates:
-        found = _judged(needs, candidate)
+        found = refused.get(candidate.host) or _judged(needs, candidate)
         if isinstance(found, _Fit):
             fits.append(found)
         else:
@@ -115,7 +152,9 @@ def place(needs: Needs, candidates: Iterable[Candidate], rule: Rule | None = Non
         raise NoHostFits(lacks)
     preferred = _PREFERRED[rule or DEFAULT_RULE]
     best = min(fits, key=lambda fit: (*preferred(fit), fit.candidate.host))
-    return Place(best.candidate.host, best.image, _reason(best, rule or ASKED_FOR, len(fits)))
+    reason = _reason(best, rule or ASKED_FOR, len(fits))
+    after = f"; refused by {told(refused)}" if refused else ""
+    return Place(best.candidate.host, best.image, f"{reason}{after}"[:LONGEST_REASON])
 
 
 def offered(known: KnownHost) -> tuple[HostDescribed, Amount] | None:
@@ -135,7 +174,7 @@ def _judged(needs: Needs, candidate: Candidate) -> _Fit | list[Lack]:
         return [Lack("connection")]
     described, in_all = offer
     free = in_all.minus(candidate.promised)
-    image = needs.template.source_on(described, needs.type)
+    image = needs.template.source_on(candidate.known, needs.type)
     lacks = [*_missing(needs, described, image), *_too_little(needs.amount, free)]
     return lacks if lacks or not image else _Fit(candidate, free, image)
 
@@ -170,13 +209,14 @@ def _reason(fit: _Fit, rule: str, able: int) -> str:
     )
 
 
-def _told(lacks: Mapping[str, Sequence[Lack]]) -> str:
-    told = (f"{host}: {', '.join(map(_named, lacking))}" for host, lacking in lacks.items())
-    return "; ".join(told)
+def told(lacks: Lacks) -> str:
+    """Return in one line what each host lacks."""
+    each = (f"{host}: {', '.join(map(_named, lacking))}" for host, lacking in lacks.items())
+    return "; ".join(each)
 
 
 def _named(lack: Lack) -> str:
     if lack.wanted is None or lack.free is None:
         return lack.what
-    unit = 1 if lack.what == "cpu" else MIB
+    unit = MIB if lack.what in _IN_BYTES else 1
     return f"{lack.what} ({lack.wanted // unit} > {lack.free // unit}{' MiB' * (unit == MIB)})"

@@ -45,9 +45,13 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is kept of a request beside its operation: the caller's address, its key, the lease."""
+    """What is kept of a request beside its operation: the caller's address, its key, the lease.
+
+    `new_name` is held in the operation's project until that ends: no other may be given it then.
+    """
 
     address: str
     created: float
     lease: Lease
     key: Key | None = None
+    new_name: str = ""

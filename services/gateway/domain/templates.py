@@ -1,25 +1,36 @@
 """Templates: what `template` of a new instance may name.
 
 Some stand in a file that the operator edits; besides, every image in a host's own store is one,
-under each of its aliases, or under its fingerprint where it has none. A name in the file hides an
-image of the same name. A request can only choose among them: it never brings an image's address.
+under each of its aliases, or under its fingerprint where it has none, and so is every image of the
+image servers that hosts may use, as SERVER:ALIAS. A name in the file hides an image of the same
+name. A request can only choose among them: it never brings an image's address.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from heapq import nlargest
+from itertools import takewhile
 from typing import NamedTuple
 
+from services.gateway.domain.image_servers import Shelves, joined, may_have, may_use
+from services.gateway.domain.known import KnownHost
 from shared.contracts.changes import ImageSource
-from shared.contracts.events import HostDescribed
-from shared.contracts.hosts import Image
+from shared.contracts.hosts import Image, InstanceType, ServedImage
 
-CONTAINER, VIRTUAL_MACHINE = TYPES = ("container", "virtual-machine")
+CONTAINER: InstanceType = "container"
+VIRTUAL_MACHINE: InstanceType = "virtual-machine"
+TYPES = (CONTAINER, VIRTUAL_MACHINE)
 
 _FIELDS = frozenset({"os", "type", "description", "alias", "fingerprint", "remote"})
+
+# An image of which nothing is known but its name.
+_UNREAD = ServedImage(aliases=(), types=TYPES)
+
+# How many are named in place of one that is not there: the nearest of those of image servers.
+MOST_NAMED, MOST_NEAR = 50, 10
 
 # Takes one complaint about the operator's file.
 Complain = Callable[[str], None]
@@ -27,25 +38,42 @@ Complain = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One template. Of `sources` a host takes the first that it has or may fetch."""
+    """One template. Of `sources` a host takes the first that it has or may fetch.
+
+    `served` are the types that image servers have it in; empty: it is not one that they list.
+    """
 
     id: str
     os: str
     sources: tuple[ImageSource, ...]
     type: str = CONTAINER
     description: str = ""
+    served: tuple[str, ...] = ()
 
-    def source_on(self, described: HostDescribed, kind: str) -> ImageSource | None:
+    def source_on(self, host: KnownHost, kind: str) -> ImageSource | None:
         """Return where a host takes the image of a container or virtual machine from, if at all.
 
-        Whether it may fetch from a remote only its worker knows.
+        What the file says of an image server is not held against the server's list: LXD knows
+        more names than those that are listed.
         """
-        return next((each for each in self.sources if _is_had(each, described, kind)), None)
+        return next((each for each in self.sources if self._is_had(each, host, kind)), None)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types that it can be made into."""
+        return self.served or (self.type,)
 
     @property
     def remote(self) -> str:
         """The image server that it may come from; empty: it has to be in a host's store."""
         return next((each.remote for each in self.sources if each.remote), "")
+
+    def _is_had(self, source: ImageSource, host: KnownHost, kind: str) -> bool:
+        if not source.remote:
+            return any(each.type == kind and _is_of(source, each) for each in _stored(host))
+        if self.served:
+            return may_have(host.shelves, source, kind)
+        return may_use(host.shelves, source.remote)
 
 
 class Listed(NamedTuple):
@@ -55,35 +83,58 @@ class Listed(NamedTuple):
     hosts: list[str]
 
 
-def find(
-    name: str, templates: Sequence[Template], hosts: Iterable[HostDescribed]
-) -> Template | None:
-    """Return the template of a name; None: neither the file nor any host has it."""
-    images = (image for described in hosts for image in described.images)
-    stored = (_of_image(name, image) for image in images if name in _names(image))
-    return next(chain((each for each in templates if each.id == name), stored), None)
+def find(name: str, templates: Sequence[Template], hosts: Sequence[KnownHost]) -> Template | None:
+    """Return the template of a name; None: neither the file, nor any host or server has it."""
+    ours = next((each for each in templates if each.id == name), None)
+    images = (image for host in hosts for image in _stored(host) if name in _names(image))
+    stored = next((_of_image(name, image) for image in images), None)
+    return ours or stored or _find_served(name, hosts)
 
 
-def os_of(
-    source: ImageSource, templates: Sequence[Template], described: HostDescribed | None
-) -> str:
-    """Return the system that a host gets from a source; empty: neither file nor host says."""
-    ours = (each.os for each in templates if source in each.sources)
-    images = described.images if described else ()
-    return next(chain(ours, (each.os for each in images if _is_of(source, each))), "")
+def os_of(source: ImageSource, templates: Sequence[Template], host: KnownHost) -> str:
+    """Return the system that a host gets from a source; empty: nobody says."""
+    if ours := next((each.os for each in templates if source in each.sources), ""):
+        return ours
+    if source.remote:
+        shelf = (host.shelves or {}).get(source.remote) or {}
+        return shelf[source.alias].os if source.alias in shelf else ""
+    return next((each.os for each in _stored(host) if _is_of(source, each)), "")
 
 
-def listed(templates: Sequence[Template], hosts: Mapping[str, HostDescribed]) -> list[Listed]:
-    """Return all templates: those of the file in its order, then the hosts' images."""
+def listed(templates: Sequence[Template], hosts: Sequence[KnownHost]) -> list[Listed]:
+    """Return all templates: those of the file in its order, the hosts' images, the servers'.
+
+    A server's are listed while a host is connected that may fetch them.
+    """
     found = {template.id: template for template in templates}
     stores: defaultdict[str, list[str]] = defaultdict(list)
-    for host, described in hosts.items():
-        for image in described.images:
+    for host in hosts:
+        for image in _stored(host):
             for name in (*image.aliases, image.fingerprint):
-                stores[name].append(host)
+                stores[name].append(host.host)
             for name in _names(image):
                 found.setdefault(name, _of_image(name, image))
+    for template in _served([host for host in hosts if host.lxd_connected]):
+        found.setdefault(template.id, template)
     return [Listed(template, _holders(template, stores)) for template in found.values()]
+
+
+def instead_of(name: str, there: Sequence[Listed]) -> list[str]:
+    """Return the templates to name in place of one that is not there.
+
+    Those of image servers are hundreds: of them only those that begin most alike. An ellipsis
+    stands for the rest.
+    """
+
+    def alike(other: str) -> int:
+        pairs = zip(name, other, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    few = [each.template.id for each in there if not each.template.served]
+    many = [each.template.id for each in there if each.template.served]
+    near = nlargest(MOST_NEAR, filter(alike, many), key=alike)
+    named = few[:MOST_NAMED] + near
+    return named if len(named) == len(there) else [*named, "…"]
 
 
 def read(document: object, complain: Complain) -> tuple[Template, ...]:
@@ -144,15 +195,48 @@ def _names(image: Image) -> tuple[str, ...]:
     return image.aliases or (image.fingerprint,)
 
 
+def _stored(host: KnownHost) -> Sequence[Image]:
+    return host.described.images if host.described else ()
+
+
+def _find_served(name: str, hosts: Sequence[KnownHost]) -> Template | None:
+    """Return an image server's image; what a server has that was not read only LXD can tell."""
+    server, _, alias = name.partition(":")
+    shelves = [host.shelves[server] for host in hosts if host.shelves and server in host.shelves]
+    image: ServedImage | None = None
+    for shelf in shelves:
+        image = joined(image, shelf[alias]) if shelf and alias in shelf else image
+    if image is None and alias and None in shelves:
+        image = _UNREAD
+    return _of_server(server, alias, image) if image else None
+
+
+def _served(hosts: Sequence[KnownHost]) -> list[Template]:
+    """Return the images of the servers that these hosts may use; many share the same shelves."""
+    distinct = {id(host.shelves): host.shelves for host in hosts if host.shelves}
+    found: dict[tuple[str, str], ServedImage] = {}
+    for server, alias, image in _on(distinct.values()):
+        found[server, alias] = joined(found.get((server, alias)), image)
+    return [_of_server(*name, image) for name, image in found.items()]
+
+
+def _on(all_shelves: Iterable[Shelves]) -> Iterator[tuple[str, str, ServedImage]]:
+    for shelves in all_shelves:
+        for server, shelf in shelves.items():
+            for alias, image in (shelf or {}).items():
+                yield server, alias, image
+
+
+def _of_server(server: str, alias: str, image: ServedImage) -> Template:
+    source = ImageSource(remote=server, alias=alias)
+    kind = CONTAINER if CONTAINER in image.types else VIRTUAL_MACHINE
+    name, served = f"{server}:{alias}", tuple(image.types)
+    return Template(name, image.os, (source,), kind, image.description, served)
+
+
 def _of_image(name: str, image: Image) -> Template:
     source = ImageSource(alias=name) if image.aliases else ImageSource(fingerprint=name)
     return Template(name, image.os, (source,), image.type, image.description)
-
-
-def _is_had(source: ImageSource, described: HostDescribed, kind: str) -> bool:
-    return bool(source.remote) or any(
-        image.type == kind and _is_of(source, image) for image in described.images
-    )
 
 
 def _is_of(source: ImageSource, image: Image) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from services.gateway.domain.creation import Begun
 from services.gateway.ports import Change, OperationFilter, Operations, Target
@@ -16,6 +17,13 @@ MOST = 10_000
 UNFINISHED = (State.SUBMITTING, State.ACCEPTED, State.RUNNING, State.CANCELLING)
 
 
+@dataclass(slots=True)
+class Decision:
+    """A creation that is being submitted, as it was decided last."""
+
+    change: Change
+
+
 class Coming:
     """Creations that have been decided on and have not ended.
 
@@ -25,7 +33,7 @@ class Coming:
     def __init__(self) -> None:
         self.version = 0
         self._begun: dict[str, Begun] = {}
-        self._decided: dict[str, Change] = {}
+        self._decided: dict[str, Decision] = {}
         self._watchers: dict[object, Callable[[], None]] = {}
 
     async def load(self, operations: Operations) -> None:
@@ -60,23 +68,29 @@ class Coming:
         return end
 
     @contextmanager
-    def decided(self, change: Change) -> Iterator[None]:
-        """Count a creation whose operation is not known yet."""
-        self._decided[change.target.uuid] = change
+    def decided(self, change: Change) -> Iterator[Decision]:
+        """Count a creation as it is decided, until its operation is known."""
+        uuid = change.target.uuid
+        decision = self._decided[uuid] = Decision(change)
         try:
-            yield
+            yield decision
         finally:
-            del self._decided[change.target.uuid]
+            del self._decided[uuid]
 
     def begun(self) -> Sequence[Begun]:
         """Return the creations that were submitted."""
         return list(self._begun.values())
 
     def all(self) -> dict[Target, NewInstance]:
-        """Return everything that is on its way, or about to be."""
-        decided = {each.target: each.arguments.create for each in self._decided.values()}
-        begun = {_target(each.operation): each.ordered for each in self._begun.values()}
-        return {target: new for target, new in decided.items() if new} | begun
+        """Return everything that is on its way, or about to be, each once: as decided last."""
+        changes = [each.change for each in self._decided.values()]
+        decided = {each.target: each.arguments.create for each in changes}
+        begun = {
+            _target(each.operation): each.ordered
+            for uuid, each in self._begun.items()
+            if uuid not in self._decided
+        }
+        return begun | {target: new for target, new in decided.items() if new}
 
 
 def _target(operation: Operation) -> Target:

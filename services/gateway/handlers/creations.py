@@ -1,33 +1,49 @@
 """Creating instances: where each new one goes, under which name.
 
 What a creation will take is counted from the moment its host is chosen, so that many requests at
-once do not all choose the same one. Nothing is awaited between looking and choosing.
+once do not all choose the same one. Nothing is awaited between looking and choosing. A host that
+was chosen and does not take it is left for another one, unless the caller named it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from uuid import uuid4
 
 from services.gateway.domain import capacity, templates
-from services.gateway.domain.creation import NewVm, described, unknown
+from services.gateway.domain.creation import NewVm, unknown
 from services.gateway.domain.known import KnownHost
 from services.gateway.domain.naming import free_name, shown_name
-from services.gateway.domain.placement import DEFAULT_RULE, Candidate, offered, place
+from services.gateway.domain.placement import (
+    DEFAULT_RULE,
+    Candidate,
+    Lacks,
+    NoHostFits,
+    NoHostForNow,
+    offered,
+    place,
+)
+from services.gateway.domain.refusals import lack
 from services.gateway.domain.templates import Listed, Template
 from services.gateway.handlers.coming import Coming
 from services.gateway.handlers.vms import Vms
 from services.gateway.ports import Caller, Change, Fleet, Operations, Target
 from shared.contracts.changes import NewInstance
 from shared.contracts.errors import (
+    FleetError,
     HostUnreachable,
     ImageNotFound,
     InstanceExists,
     LxdUnavailable,
+    TemporaryError,
 )
 from shared.contracts.operations import Arguments, Kind, Operation
+
+log = logging.getLogger(__name__)
 
 
 def _new_uuid() -> str:
@@ -56,7 +72,9 @@ class CreationsHandler:
         self, vm: NewVm, caller: Caller, key: str | None, fingerprint: str
     ) -> Operation:
         """Choose a host, and submit the creation; see `ports.Creations`."""
-        target, arguments = self._decided(vm)
+        hosts = self._connected(vm.host)
+        self._demand_new_name(vm)
+        target, arguments = self._decided(vm, hosts, self._new_uuid(), {})
         change = Change(
             kind=Kind.CREATE,
             target=target,
@@ -65,9 +83,17 @@ class CreationsHandler:
             idempotency_key=key,
             fingerprint=fingerprint,
             secrets=vm.secrets(),
+            new_name="" if vm.host else vm.name,
         )
-        with self._coming.decided(change):
-            return await self._operations.submit(change)
+        refusals: dict[str, FleetError] = {}
+        with self._coming.decided(change) as decision:
+
+            def elsewhere(refusal: FleetError) -> Change:
+                refusals[decision.change.target.host] = refusal
+                decision.change = self._elsewhere(vm, decision.change, refusals)
+                return decision.change
+
+            return await self._operations.submit(change, elsewhere)
 
     @property
     def vms(self) -> Vms:
@@ -75,21 +101,41 @@ class CreationsHandler:
         return self._vms
 
     def templates(self) -> list[Listed]:
-        """Return the file's templates, then the images that hosts have."""
-        return templates.listed(self._catalogue, described(self._fleet.hosts()))
+        """Return the file's templates, then the images that hosts have or may fetch."""
+        return templates.listed(self._catalogue, self._fleet.hosts())
 
     def unknown(self, vm: NewVm) -> dict[str, list[str]]:
         """Return the fields that name what is not there, each with what is there instead."""
         return unknown(vm, self._catalogue, self._fleet.hosts())
 
-    def _decided(self, vm: NewVm) -> tuple[Target, Arguments]:
-        candidates = self._candidates(self._connected(vm.host))
-        self._demand_new_name(vm)
+    def _elsewhere(self, vm: NewVm, change: Change, refusals: Mapping[str, FleetError]) -> Change:
+        """Return the change for the next host.
+
+        Raises the last refusal where it is the answer: by the host that the caller named, by the
+        only one there is, or for a reason that is not up to the host. Raises NoHostFits or
+        NoHostForNow when no other host is able.
+        """
+        refusal = refusals[change.target.host]
+        lacks = {host: [lacking] for host, each in refusals.items() if (lacking := lack(each))}
+        hosts = self._fleet.hosts()
+        if vm.host or change.target.host not in lacks or len(hosts) == 1:
+            raise refusal
+        try:
+            target, arguments = self._decided(vm, hosts, change.target.uuid, lacks)
+        except NoHostFits as error:
+            may_pass = any(isinstance(each, TemporaryError) for each in refusals.values())
+            raise NoHostForNow(error.lacks) if may_pass else error from refusal
+        _log_refusal(change.target, target, refusal)
+        return replace(change, target=target, arguments=arguments)
+
+    def _decided(
+        self, vm: NewVm, hosts: Sequence[KnownHost], uuid: str, refused: Lacks
+    ) -> tuple[Target, Arguments]:
         needs = vm.needs(self._template(vm.template))
         rule = None if vm.host else vm.rule or DEFAULT_RULE
-        found = place(needs, candidates, rule)
+        found = place(needs, self._candidates(hosts), rule, refused)
         name = free_name(vm.name, self._names_on(found.host, vm.project))
-        target = Target(found.host, vm.project, name, self._new_uuid())
+        target = Target(found.host, vm.project, name, uuid)
         order = vm.order(needs.type, found.image)
         return target, Arguments(create=order, placement=found.reason)
 
@@ -101,8 +147,7 @@ class CreationsHandler:
         raise HostUnreachable(host) if host else LxdUnavailable("")
 
     def _template(self, name: str) -> Template:
-        offered = described(self._fleet.hosts()).values()
-        found = templates.find(name, self._catalogue, offered)
+        found = templates.find(name, self._catalogue, self._fleet.hosts())
         if found is None:
             raise ImageNotFound(name)
         return found
@@ -138,6 +183,18 @@ class CreationsHandler:
         }
         coming = (each for each in self._coming.all() if each.host == host)
         return there | {each.name for each in coming if each.project == project}
+
+
+def _log_refusal(left: Target, chosen: Target, refusal: FleetError) -> None:
+    log.info(
+        "creation refused and sent elsewhere",
+        extra={
+            "operation": left.uuid,
+            "host": left.host,
+            "reason": str(refusal),
+            "next_host": chosen.host,
+        },
+    )
 
 
 def _candidate(known: KnownHost, coming: Sequence[NewInstance]) -> Candidate:

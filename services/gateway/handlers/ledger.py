@@ -11,6 +11,7 @@ import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from services.gateway.domain.fleet import FleetView
 from services.gateway.domain.operations import learned
@@ -31,7 +32,7 @@ class Ledger:
         self._fleet = fleet
         self._tally = tally
         self._recent: OrderedDict[Key, Operation] = OrderedDict()
-        self._ended: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._in_flight: set[str] = set()
         self._watchers: dict[object, Callable[[Operation], None]] = {}
 
@@ -52,6 +53,14 @@ class Ledger:
         if current is not known:
             self._tell(current)
         return current
+
+    def move(self, operation: Operation, moved: Operation) -> None:
+        """Take it that a submission is another host's now; who waits for its end waits on."""
+        self._recent.pop(_key(operation), None)
+        for waiter in self._waiting.get(operation.operation_id, ()):
+            if waiter.operation.host == operation.host:
+                waiter.operation = moved
+        self.learn(moved)
 
     def freshest(self, stored: Operation) -> Operation:
         """Return what is true of an operation the database holds."""
@@ -77,17 +86,18 @@ class Ledger:
 
         return end
 
-    async def wait(self, operation: Operation, timeout_s: float) -> None:
-        """Return when news of its end come, or after the time-out."""
-        ended = asyncio.Event()
-        self._ended[_key(operation)].add(ended)
+    async def wait(self, operation: Operation, timeout_s: float) -> Operation:
+        """Return the operation when news of its end come, or as it stands after the time-out."""
+        waiter = _Waiter(operation, asyncio.Event())
+        self._waiting[operation.operation_id].add(waiter)
         try:
             async with asyncio.timeout(timeout_s):
-                await ended.wait()
+                await waiter.ended.wait()
         except TimeoutError:
             pass
         finally:
-            self._stop_waiting(_key(operation), ended)
+            self._stop_waiting(waiter)
+        return self.freshest(waiter.operation)
 
     @contextmanager
     def in_flight(self, operation_id: str) -> Iterator[None]:
@@ -106,17 +116,27 @@ class Ledger:
     def _end(self, operation: Operation) -> None:
         self._fleet.finish(operation)
         self._tally.end(operation)
-        for ended in self._ended.get(_key(operation), ()):
-            ended.set()
+        for waiter in self._waiting.get(operation.operation_id, ()):
+            if waiter.operation.host == operation.host:
+                waiter.ended.set()
 
     def _tell(self, operation: Operation) -> None:
         for learnt in list(self._watchers.values()):
             learnt(operation)
 
-    def _stop_waiting(self, key: Key, ended: asyncio.Event) -> None:
-        self._ended[key].discard(ended)
-        if not self._ended[key]:
-            del self._ended[key]
+    def _stop_waiting(self, waiter: _Waiter) -> None:
+        waiting = self._waiting[waiter.operation.operation_id]
+        waiting.discard(waiter)
+        if not waiting:
+            del self._waiting[waiter.operation.operation_id]
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """Somebody who waits for the end of an operation, and what was known of it then."""
+
+    operation: Operation
+    ended: asyncio.Event
 
 
 def _key(operation: Operation) -> Key:

@@ -27,6 +27,7 @@ def newest(
 def _fits(operation: Operation, wanted: OperationFilter) -> bool:
     asked = (
         (wanted.host, operation.host),
+        (wanted.project, operation.project),
         (wanted.instance, operation.instance),
         (wanted.state, operation.state),
         (wanted.kind, operation.kind),

@@ -2,15 +2,18 @@
 
 An operation is in the database before its worker hears of it. What the worker then says is either
 its journal's entry, a refusal that proves that nothing was started, or nothing; in the last case
-the operation stays `submitting` until `Resolver` knows.
+the operation stays `submitting` until `Resolver` knows. Only after such a refusal may it be handed
+to another host, and it is in the database as that host's before that one hears of it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from services.gateway.domain.clock import Clock, rfc3339
 from services.gateway.domain.fleet import FleetView
@@ -23,14 +26,21 @@ from services.gateway.domain.operations import (
 from services.gateway.domain.stored import Key, Lease, Request
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.handlers.listing import newest
-from services.gateway.ports import Caller, Change, OperationFilter, OperationStore
+from services.gateway.ports import (
+    Caller,
+    Change,
+    Elsewhere,
+    OperationFilter,
+    OperationStore,
+    nowhere_else,
+)
 from shared.contracts.errors import (
     DatabaseUnavailable,
     FleetError,
     OperationNotCancellable,
     OperationNotFound,
 )
-from shared.contracts.operations import Kind, Operation, State, Submission
+from shared.contracts.operations import Kind, Operation, State
 from shared.contracts.worker_api import LxdWorker
 
 log = logging.getLogger(__name__)
@@ -66,21 +76,19 @@ class OperationsHandler:
         self._clock = clock
         self._submitting = submitting
 
-    async def submit(self, change: Change) -> Operation:
+    async def submit(self, change: Change, elsewhere: Elsewhere = nowhere_else) -> Operation:
         """Record the operation and hand it to the host's worker; see `ports.Operations`."""
         key = _key(change)
         if key and (earlier := await self._find(key)):
             return earlier
-        if refusal := self._fleet.refusal(change.target.host):
-            raise refusal
+        change = self._reachable(change, elsewhere)
         now = self._clock.wall()
         operation = _begun(change, rfc3339(now))
         with self._ledger.in_flight(operation.operation_id):
             stored = await self._store.insert(operation, self._request(change, key, now))
             if stored.operation_id != operation.operation_id:
                 return self._ledger.freshest(stored)
-            order = submission(operation, now + self._submitting.start_by_s, change.secrets)
-            return await self._hand_over(operation, order)
+            return await self._hand_over(operation, change.secrets, elsewhere)
 
     async def recall(self, caller: Caller, key: str, fingerprint: str) -> Operation | None:
         """Return the operation that the caller's Idempotency-Key stands for; None: a new key."""
@@ -91,8 +99,7 @@ class OperationsHandler:
         known = await self.get(operation_id)
         if known.final:
             return known
-        await self._ledger.wait(known, timeout_s)
-        return self._ledger.freshest(known)
+        return await self._ledger.wait(known, timeout_s)
 
     async def get(self, operation_id: str) -> Operation:
         """Return one operation; raise OperationNotFound."""
@@ -127,23 +134,51 @@ class OperationsHandler:
         stored = await self._store.find(key)
         return self._ledger.freshest(stored) if stored else None
 
-    async def _hand_over(self, operation: Operation, order: Submission) -> Operation:
-        self._ledger.learn(operation)
-        try:
-            accepted = await self._worker.submit(order)
-        except FleetError as error:
-            if not proves_not_started(error):
-                log.warning("fate of a submission unknown", extra=_described(operation, error))
-                return operation
-            await self._reject(operation, error)
-            raise
-        return await self._keep(accepted)
+    def _reachable(self, change: Change, elsewhere: Elsewhere) -> Change:
+        """Return the change for a host that can be told; raise what `elsewhere` raises."""
+        while refusal := self._fleet.refusal(change.target.host):
+            change = elsewhere(refusal)
+        return change
 
-    async def _reject(self, operation: Operation, error: FleetError) -> None:
+    async def _hand_over(
+        self, operation: Operation, secrets: Mapping[str, str], elsewhere: Elsewhere
+    ) -> Operation:
+        """Hand it to one host after the other until one takes it, or may have taken it."""
+        self._ledger.learn(operation)
+        while True:
+            start_by = self._clock.wall() + self._submitting.start_by_s
+            try:
+                accepted = await self._worker.submit(submission(operation, start_by, secrets))
+            except FleetError as error:
+                if not proves_not_started(error):
+                    log.warning("fate of a submission unknown", extra=_described(operation, error))
+                    return operation
+                operation = await self._moved(operation, error, elsewhere)
+            else:
+                return await self._keep(accepted)
+
+    async def _moved(
+        self, operation: Operation, refusal: FleetError, elsewhere: Elsewhere
+    ) -> Operation:
+        """Return the operation as another host's, kept as such; else reject it, and raise why."""
+        try:
+            change = self._reachable(elsewhere(refusal), elsewhere)
+            moved = _at(change, operation)
+            if not await self._store.move(moved, operation.host, self._lease(self._clock.wall())):
+                raise refusal
+        except FleetError as error:
+            # Where other hosts were sought too, the answer is of a moment: no key stands for it.
+            free_key = frees_key(refusal) or error is not refusal
+            await self._reject(operation, refusal, free_key=free_key)
+            raise
+        self._ledger.move(operation, moved)
+        return moved
+
+    async def _reject(self, operation: Operation, error: FleetError, *, free_key: bool) -> None:
         refused = rejected(operation, error, rfc3339(self._clock.wall()))
         self._ledger.learn(refused)
         try:
-            await self._store.reject(refused, free_key=frees_key(error))
+            await self._store.reject(refused, free_key=free_key)
         except DatabaseUnavailable as exc:
             # The row stays `submitting`; resolving it will come to the same end.
             log.warning("rejection not kept", extra=_described(operation, exc))
@@ -158,8 +193,16 @@ class OperationsHandler:
         return current
 
     def _request(self, change: Change, key: Key | None, now: float) -> Request:
-        lease = Lease(self._submitting.gateway, now + self._submitting.lease_s)
-        return Request(address=change.caller.address, created=now, lease=lease, key=key)
+        return Request(
+            address=change.caller.address,
+            created=now,
+            lease=self._lease(now),
+            key=key,
+            new_name=change.new_name,
+        )
+
+    def _lease(self, now: float) -> Lease:
+        return Lease(self._submitting.gateway, now + self._submitting.lease_s)
 
 
 def _begun(change: Change, created_at: str) -> Operation:
@@ -178,6 +221,12 @@ def _begun(change: Change, created_at: str) -> Operation:
         created_at=created_at,
         correlation_id=change.caller.correlation_id,
     )
+
+
+def _at(change: Change, operation: Operation) -> Operation:
+    """Return an operation that no worker has taken yet as that of the host of the change."""
+    target = change.target
+    return replace(operation, host=target.host, instance=target.name, arguments=change.arguments)
 
 
 def _key(change: Change) -> Key | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from services.gateway.domain.choosing import only_one
 from services.gateway.domain.creation import Begun, to_be
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.paging import place
 from services.gateway.domain.templates import Template, os_of
 from services.gateway.handlers.coming import Coming
 from services.gateway.ports import Fleet
-from shared.contracts.errors import AmbiguousName, InstanceNotFound
 
 
 class Vms:
@@ -49,16 +49,13 @@ class Vms:
         coming = [each for each in self._creations() if host in {None, each.operation.host}]
         return sorted(self._joined(known, coming), key=place) if coming else known
 
-    def instance(self, name: str, host: str | None = None) -> KnownInstance:
-        """Return one instance; raise InstanceNotFound, HostNotFound, AmbiguousName."""
+    def instance(
+        self, name: str, host: str | None = None, project: str | None = None
+    ) -> KnownInstance:
+        """Return one instance; raise HostNotFound, and as `choosing.only_one` does."""
         if host is not None:
             self._fleet.host(host)
-        found = [each for each in self.named(name) if host in {None, each.host}]
-        if not found:
-            raise InstanceNotFound(name)
-        if len(found) > 1:
-            raise AmbiguousName(name, ", ".join(sorted(each.host for each in found)))
-        return found[0]
+        return only_one(name, self.named(name), host, project)
 
     def named(self, name: str) -> Sequence[KnownInstance]:
         """Return all instances of one name, whichever host and project they are in."""
@@ -100,5 +97,5 @@ class Vms:
 
     def _coming_one(self, begun: Begun) -> KnownInstance:
         host = self._fleet.host(begun.operation.host)
-        system = os_of(begun.ordered.image, self._catalogue, host.described)
+        system = os_of(begun.ordered.image, self._catalogue, host)
         return to_be(begun, host_online=host.online, os=system)

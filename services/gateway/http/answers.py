@@ -27,6 +27,7 @@ class InstanceFilter:
     """Which instances to list; None: any. `search` looks into name, description, addresses."""
 
     host: str | None = None
+    project: str | None = None
     status: str | None = None
     type: str | None = None
     search: str | None = None
@@ -93,6 +94,7 @@ def _fits(known: KnownInstance, wanted: InstanceFilter, *, secrets: bool) -> boo
     instance = known.instance
     return (
         wanted.host in {None, known.host}
+        and wanted.project in {None, instance.project}
         and (wanted.status is None or wanted.status.lower() == instance.status.lower())
         and wanted.type in {None, instance.type}
         and (wanted.search is None or _mentions(known, wanted.search.lower(), secrets=secrets))

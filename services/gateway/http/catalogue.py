@@ -76,6 +76,11 @@ _ERRORS = {
         "多台主机上都有实例 {name}：{hosts}；请用 ?host= 指定",
         "Instance {name} exists on several hosts: {hosts}; choose one with ?host=",
     ),
+    "ambiguous_project": Text(
+        "主机 {host} 的多个项目中都有实例 {name}：{projects}；请用 ?project= 指定",
+        "Instance {name} exists in several projects of host {host}: {projects}; choose one with "
+        "?project=",
+    ),
     "ambiguous_vm": Text(
         "有多台虚拟机名为 {name}：{ids}；请用 id 指定",
         "Several VMs are called {name}: {ids}; use the id of one",
@@ -97,6 +102,10 @@ _ERRORS = {
         "Host {host} lacks resources: {wanted} of {resource} wanted, {free} left",
     ),
     "no_host_fits": Text("没有主机能容纳：{summary}", "No host can take it: {summary}"),
+    "no_host_for_now": Text(
+        "暂时没有主机能容纳，请稍后重试：{summary}",
+        "No host can take it at the moment; try again later: {summary}",
+    ),
     "port_in_use": Text(
         "主机 {host} 的端口 {port} 已被占用", "Port {port} of host {host} is in use"
     ),

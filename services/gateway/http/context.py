@@ -110,6 +110,15 @@ Name = Annotated[str, Depends(instance_name)]
 HostChoice = Annotated[
     str | None, Query(alias="host", description="主机；名称在多台主机上时必须指定")
 ]
+ProjectChoice = Annotated[
+    str | None,
+    Query(
+        alias="project",
+        max_length=63,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="LXD 项目；默认所有项目，名称在一台主机的多个项目中时必须指定",
+    ),
+]
 
 Fields = Annotated[
     str | None, Query(max_length=1000, description="只返回这些字段，以逗号分隔，如 `name,status`")

@@ -25,8 +25,10 @@ def known_hosts(fleet: Fleet, host: str | None = None) -> list[KnownHost]:
     return hosts
 
 
-def known_instance(fleet: Fleet, name: str, host: str | None) -> tuple[KnownInstance, KnownHost]:
+def known_instance(
+    fleet: Fleet, name: str, host: str | None, project: str | None
+) -> tuple[KnownInstance, KnownHost]:
     """Return an instance and its host; raise as `Fleet.instance` and `known_hosts` do."""
     known_hosts(fleet, host)
-    known = fleet.instance(name, host)
+    known = fleet.instance(name, host, project)
     return known, fleet.host(known.host)

@@ -88,6 +88,7 @@ EXAMPLE_VALUES = {
     "ids": "vm-001, vm-002",
     "instance": "test1",
     "host": "h1",
+    "projects": "default, shop",
     "hosts": "h1, h2",
     "summary": "h1: memory (2048 > 1024 MiB)",
     "image": "images:debian/12",

@@ -7,7 +7,7 @@ thousand viewers cost no more than five.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -38,11 +38,18 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class Feed:
-    """The messages about one host, or about the whole fleet."""
+    """The messages about one host, or about the whole fleet; of one project, or of all."""
 
-    def __init__(self, fleet: Fleet, host: str | None, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        host: str | None,
+        now: Callable[[], datetime],
+        project: str | None = None,
+    ) -> None:
         self._fleet = fleet
         self._host = host
+        self._project = project
         self._now = now
         self._entries = Entries(_rendered)
         self._message = framed(b"")
@@ -67,7 +74,7 @@ class Feed:
         return self._message
 
     def _encoded(self) -> bytes:
-        instances = self._fleet.instances(self._host)
+        instances = self._instances()
         hosts = {known.host: known for known in self._watched()}
         entries = self._entries.refreshed(instances, hosts)
         now = self._now()
@@ -81,6 +88,12 @@ class Feed:
             ),
         )
         return msgspec.json.encode(update)
+
+    def _instances(self) -> Sequence[KnownInstance]:
+        on_host = self._fleet.instances(self._host)
+        if self._project is None:
+            return on_host
+        return [known for known in on_host if known.instance.project == self._project]
 
     def _watched(self) -> list[KnownHost]:
         if self._host is not None:

@@ -20,12 +20,13 @@ ENTRY_BYTES = 200
 
 
 class Entry(NamedTuple):
-    """One thing, encoded; `text` is None when it is gone. Filters ask for `host` and `name`."""
+    """One thing, encoded; `text` is None when it is gone. Filters ask for the rest but the key."""
 
     key: str
     host: str
     name: str
     text: bytes | None
+    project: str = ""
 
 
 class Change(NamedTuple):

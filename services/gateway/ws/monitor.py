@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 STREAM = "monitor"  # its name in the metrics
 SLOTS_PER_INTERVAL = 5
 
+# Host and project, None: all.
+Part = tuple[str | None, str | None]
+
 
 @dataclass
 class Monitor:
@@ -39,7 +42,7 @@ class Monitor:
     telemetry: Telemetry
     patience_s: float = 10.0
     # A feed lives as long as somebody watches it.
-    _feeds: WeakValueDictionary[str | None, Feed] = field(default_factory=WeakValueDictionary)
+    _feeds: WeakValueDictionary[Part, Feed] = field(default_factory=WeakValueDictionary)
     # Slots to come that somebody waits for: one timer for all of its viewers.
     _slots: dict[int, asyncio.Event] = field(default_factory=dict)
 
@@ -47,21 +50,23 @@ class Monitor:
         self._patience = Patience(self.patience_s)
 
     async def serve(self, websocket: WebSocket) -> None:
-        """Serve one viewer until it leaves; `?host=` chooses one host.
+        """Serve one viewer until it leaves; `?host=` and `?project=` choose one each.
 
         Raises HostNotFound and FleetViewNotReady before the hand-shake, so that the viewer gets an
         answer with a status.
         """
-        feed = self._feed(websocket.query_params.get("host"))
+        asked = websocket.query_params
+        feed = self._feed((asked.get("host"), asked.get("project")))
         first = feed.present(self._slot())
         await websocket.accept()
         with self.telemetry.watching(STREAM):
             await until_one_ends(self._stream(websocket, feed, first), _left(websocket))
 
-    def _feed(self, host: str | None) -> Feed:
-        feed = self._feeds.get(host)
+    def _feed(self, part: Part) -> Feed:
+        host, project = part
+        feed = self._feeds.get(part)
         if feed is None:
-            feed = self._feeds[host] = Feed(self.fleet, host, self.now)
+            feed = self._feeds[part] = Feed(self.fleet, host, self.now, project)
         return feed
 
     async def _stream(self, websocket: WebSocket, feed: Feed, message: Framed) -> None:

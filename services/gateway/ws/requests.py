@@ -13,21 +13,25 @@ Topic = Literal["instances", "hosts", "operations"]
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which part of which topic; None: any. Hosts have no other name than `host`."""
+    """Which part of which topic; None: any. Hosts are told apart by `host` only."""
 
     topic: Topic
     host: str | None = None
     name: str | None = None
+    project: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could never show anything."""
-        if self.topic == "hosts" and self.name is not None:
-            raise InvalidInput("name", "stream_hosts_have_no_name")
+        if self.topic != "hosts":
+            return
+        for field in ("name", "project"):
+            if getattr(self, field) is not None:
+                raise InvalidInput(field, "stream_hosts_have_no_name")
 
     @property
     def wanted(self) -> Wanted:
         """What is wanted, and nothing else of the request."""
-        return Wanted(self.topic, self.host, self.name)
+        return Wanted(self.topic, self.host, self.name, self.project)
 
 
 class Subscribe(Wanted, frozen=True, tag="subscribe", forbid_unknown_fields=True):

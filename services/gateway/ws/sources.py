@@ -17,7 +17,7 @@ from services.gateway.domain.operations import learned
 from services.gateway.domain.presentation_stream import host_entry, instance_entry
 from services.gateway.ports import Fleet, OperationFilter, Operations
 from services.gateway.ws.log import Entry
-from shared.contracts.operations import Operation
+from shared.contracts.operations import Operation, State
 
 # The newest operations are the topic; GET /api/operations knows the others.
 NEWEST = 500
@@ -109,11 +109,15 @@ class OperationSource:
         self._newest = newest
         self._present: dict[str, Operation] = {}
         self._news: dict[tuple[str, str], Operation] = {}
+        # The hosts of new submissions, by their ids: a gateway may hand one to another host.
+        self._submitted_to: dict[str, str] = {}
 
     async def begin(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Watch the operations, and read those there are."""
 
         def learn(operation: Operation) -> None:
+            if _is_submitted(operation):
+                self._submitted_to[operation.operation_id] = operation.host
             self._news[_place(operation)] = operation
             changed()
 
@@ -129,9 +133,11 @@ class OperationSource:
     def candidates(self) -> Iterable[Entry]:
         """Return the operations with news, and those that newer ones displaced."""
         news, self._news = self._news, {}
+        submitted_to, self._submitted_to = self._submitted_to, {}
         for reported in news.values():
             known = self._present.get(reported.operation_id, reported)
-            self._present[reported.operation_id] = learned(known, reported)
+            moved = _is_submitted(known) and submitted_to.get(known.operation_id) == reported.host
+            self._present[reported.operation_id] = reported if moved else learned(known, reported)
         by_age = sorted(self._present.values(), key=lambda each: each.created_at, reverse=True)
         self._present = {each.operation_id: each for each in by_age[: self._newest]}
         named = {each.operation_id for each in news.values()} & self._present.keys()
@@ -148,16 +154,23 @@ def _place(operation: Operation) -> tuple[str, str]:
     return operation.host, operation.operation_id
 
 
+def _is_submitted(operation: Operation) -> bool:
+    """Whether no host has taken it yet."""
+    return operation.state is State.SUBMITTING and not operation.sequence
+
+
 def _key(known: KnownInstance) -> str:
     return f"{known.host}/{known.instance.project}/{known.instance.name}"
 
 
 def _entry(known: KnownInstance, text: bytes | None) -> Entry:
-    return Entry(_key(known), known.host, known.instance.name, text)
+    instance = known.instance
+    return Entry(_key(known), known.host, instance.name, text, instance.project)
 
 
 def _operation_entry(operation: Operation, text: bytes | None) -> Entry:
-    return Entry(operation.operation_id, operation.host, operation.instance, text)
+    instance, project = operation.instance, operation.project
+    return Entry(operation.operation_id, operation.host, instance, text, project)
 
 
 def _machine(host: KnownHost) -> tuple[object, ...]:

@@ -110,7 +110,11 @@ class View:
         return int(number) if int(number) <= self._log.sequence else None
 
     def _shows(self, entry: Entry) -> bool:
-        return self.wanted.host in {None, entry.host} and self.wanted.name in {None, entry.name}
+        return (
+            self.wanted.host in {None, entry.host}
+            and self.wanted.name in {None, entry.name}
+            and self.wanted.project in {None, entry.project}
+        )
 
     def _kept(self, position: int | None) -> Message | None:
         if self._made_at != self._log.sequence:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.lxd_worker.domain.capacity import Machine
 from services.lxd_worker.domain.plan import Devices
+from services.lxd_worker.domain.simplestreams import CONTAINER, Runs
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.hosts import Image, Network
@@ -36,6 +37,11 @@ class FakeOffer:
         if self.away:
             raise LxdUnavailable("h1")
         return self.own_machine
+
+    def runs(self) -> Runs:
+        if self.away:
+            raise LxdUnavailable("h1")
+        return Runs("x86_64", (CONTAINER,))
 
     def default_devices(self, project: str) -> Devices:
         return self.profile

@@ -1,19 +1,26 @@
 """Two gateways share one PostgreSQL, one broker and the work."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 import pytest
 
+from services.gateway.domain.capacity import Amount
+from services.gateway.domain.creation import NewVm
+from services.gateway.domain.placement import offered
 from services.gateway.ports import Caller, Change, OperationFilter, target_of
 from services.gateway.wiring import Parts
-from shared.contracts.operations import Arguments, Kind, State
+from shared.contracts.errors import InstanceExists, InsufficientResources
+from shared.contracts.hosts import Capacity, Image
+from shared.contracts.operations import Arguments, Kind, Operation, State
 from shared.testing.broker import Vhost
 from shared.testing.host import WireHost, eventually
 from shared.testing.postgresql import fresh_database
-from shared.testing.reports import an_instance
+from shared.testing.reports import a_description, an_instance
 
 Start = Callable[..., Awaitable[Parts]]
+
+BUSYBOX = Image(fingerprint="ab12", aliases=("busybox",))
 
 
 @pytest.fixture
@@ -85,6 +92,73 @@ async def test_a_submission_on_its_way_is_left_alone_by_the_other(
 
     assert (await submitting).state is State.ACCEPTED
     assert host.journal.tombstones == set()
+
+
+@pytest.fixture
+async def hosts(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[list[WireHost]]:
+    """Two hosts; `h2` has more room, and is preferred."""
+    async with (
+        WireHost(vhost.host_uri("h1"), "h1") as first,
+        WireHost(vhost.host_uri("h2"), "h2") as second,
+    ):
+        for memory, host in ((100, first), (1000, second)):
+            room = Capacity(cpu=4, memory=memory, disk=4)
+            told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
+            await host.publish("worker.host", told)
+        await eventually(lambda: all(are_able(gateway) for gateway in gateways))
+        yield [first, second]
+
+
+def are_able(gateway: Parts) -> bool:
+    ids = gateway.fleet.host_ids()
+    able = [host for host in ids if offered(gateway.fleet.host(host))]
+    return gateway.fleet.ready and able == ["h1", "h2"]
+
+
+def create(gateway: Parts, name: str) -> Coroutine[None, None, Operation]:
+    wanted = NewVm(name=name, template="busybox", amount=Amount(1, 100, 1))
+    return gateway.creations.create(wanted, Caller("admin", "127.0.0.1"), None, "")
+
+
+async def test_a_name_that_both_are_asked_for_at_once_is_given_once(
+    gateways: tuple[Parts, Parts], hosts: list[WireHost]
+) -> None:
+    results = await asyncio.gather(
+        *(create(gateway, "web") for gateway in gateways), return_exceptions=True
+    )
+
+    [refused] = [result for result in results if isinstance(result, Exception)]
+    assert isinstance(refused, InstanceExists)
+    assert sum(len(host.journal.submissions) for host in hosts) == 1
+
+
+async def test_what_one_gateway_has_promised_sends_the_others_creation_to_the_next_host(
+    gateways: tuple[Parts, Parts], hosts: list[WireHost]
+) -> None:
+    asked, other = gateways
+    hosts[1].journal.refusal = InsufficientResources("h2", "memory", "100", "1")
+
+    operation = await create(asked, "web")
+
+    assert (operation.host, operation.state) == ("h1", State.ACCEPTED)
+    assert "refused by h2: memory" in operation.arguments.placement
+    assert [each.host for each in await other.store.list(OperationFilter())] == ["h1"]
+    assert hosts[0].journal.submissions[0].arguments == operation.arguments
+
+
+async def test_a_host_is_left_when_it_is_gone_and_not_when_it_is_silent(
+    gateways: tuple[Parts, Parts], hosts: list[WireHost]
+) -> None:
+    asked, _ = gateways
+    hosts[1].silent = True
+
+    unknown = await create(asked, "web")
+    taken_meanwhile = list(hosts[0].journal.submissions)
+    await hosts[1].disconnect()
+    moved = await create(asked, "db")
+
+    assert (unknown.host, unknown.state, taken_meanwhile) == ("h2", State.SUBMITTING, [])
+    assert (moved.host, moved.state) == ("h1", State.ACCEPTED)
 
 
 async def test_many_outcomes_are_shared_out_and_all_kept(

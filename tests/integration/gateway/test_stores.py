@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from msgspec.structs import replace
 
-from services.gateway.adapters.database import Database, answers
+from services.gateway.adapters.database import MIGRATIONS, Database, answers
 from services.gateway.adapters.host_store import SqlHostStore
 from services.gateway.adapters.operation_store import SqlOperationStore
 from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
@@ -20,7 +22,13 @@ from services.gateway.adapters.tables import hosts, metadata
 from services.gateway.domain.snapshots import Note
 from services.gateway.domain.stored import Key, Lease, Request, StoredHost
 from services.gateway.ports import HostStore, OperationFilter, OperationStore, SnapshotNotes
-from shared.contracts.errors import DatabaseUnavailable, IdempotencyKeyReused, UnreadableMessage
+from shared.contracts.codec import encode
+from shared.contracts.errors import (
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    InstanceExists,
+    UnreadableMessage,
+)
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, State
 from shared.testing.postgresql import fresh_database
 from shared.testing.reports import an_instance, an_operation
@@ -59,8 +67,14 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await database.close()
 
 
-def asked(*, key: Key | None = None, created: float = 100.0, lease: Lease | None = None) -> Request:
-    return Request("127.0.0.1", created, lease or Lease("g1", 200.0), key)
+def asked(
+    *,
+    key: Key | None = None,
+    created: float = 100.0,
+    lease: Lease | None = None,
+    new_name: str = "",
+) -> Request:
+    return Request("127.0.0.1", created, lease or Lease("g1", 200.0), key, new_name)
 
 
 def submitting(operation_id: str = "op-1", **more: object) -> Operation:
@@ -135,6 +149,81 @@ async def test_a_rejection_frees_the_key_if_asked_to(
     assert stored.state is State.REJECTED
 
 
+async def test_a_submission_is_moved_to_another_host_with_a_new_lease(stores: Stores) -> None:
+    await stores.operations.insert(submitting(), asked(key=KEY))
+    elsewhere = submitting(host="h2", instance="web-2")
+
+    moved = await stores.operations.move(elsewhere, "h1", Lease("g1", 300.0))
+
+    assert moved
+    assert await stores.operations.get("op-1") == await stores.operations.find(KEY) == elsewhere
+    assert await stores.operations.list(OperationFilter(host="h1")) == []
+    assert await stores.operations.list(OperationFilter(instance="web-2")) == [elsewhere]
+    assert await stores.operations.unresolved("g2", 250.0) == []
+
+
+@pytest.mark.parametrize("news", [State.ACCEPTED, State.REJECTED])
+async def test_what_its_host_has_answered_for_is_not_moved(stores: Stores, news: State) -> None:
+    answered = replace(submitting(), state=news)
+    await stores.operations.insert(submitting(), asked())
+    await stores.operations.merge([answered])
+
+    moved = await stores.operations.move(submitting(host="h2"), "h1", Lease("g1", 300.0))
+
+    assert not moved
+    assert await stores.operations.get("op-1") == answered
+
+
+async def test_who_resolves_what_was_moved_changes_nothing(stores: Stores) -> None:
+    await stores.operations.insert(submitting(), asked(key=KEY))
+    await stores.operations.move(submitting(host="h2"), "h1", Lease("g1", 300.0))
+
+    late = replace(submitting(), state=State.REJECTED)
+    await stores.operations.reject(late, free_key=True)
+
+    assert await stores.operations.find(KEY) == submitting(host="h2")
+
+
+async def test_a_new_name_is_held_once_until_its_operation_ends(stores: Stores) -> None:
+    await stores.operations.insert(submitting("op-1"), asked(new_name="Web"))
+    await stores.operations.merge([an_operation("op-1", state=State.RUNNING, sequence=2)])
+
+    with pytest.raises(InstanceExists):
+        await stores.operations.insert(
+            submitting("op-2", host="h2"), asked(key=KEY, new_name="Web")
+        )
+    for number, wanted in enumerate(({"new_name": "web"}, {}, {})):
+        await stores.operations.insert(submitting(f"other-{number}"), asked(**wanted))
+    await stores.operations.insert(submitting("op-3", project="shop"), asked(new_name="Web"))
+    key_is_free = await stores.operations.find(KEY) is None
+    await stores.operations.merge([an_operation("op-1", state=State.DONE, sequence=3)])
+    again = await stores.operations.insert(submitting("op-4"), asked(new_name="Web"))
+
+    assert key_is_free
+    assert again.operation_id == "op-4"
+
+
+async def test_a_name_that_is_asked_for_many_times_at_once_is_held_once(stores: Stores) -> None:
+    wishes = [
+        stores.operations.insert(submitting(f"op-{number}"), asked(new_name="Web"))
+        for number in range(8)
+    ]
+
+    results = await asyncio.gather(*wishes, return_exceptions=True)
+
+    refused = [result for result in results if isinstance(result, InstanceExists)]
+    assert len(refused) == 7
+    assert len(await stores.operations.list(OperationFilter())) == 1
+
+
+async def test_an_operation_from_elsewhere_holds_no_name(stores: Stores) -> None:
+    await stores.operations.insert(submitting("op-1"), asked(new_name="Web"))
+
+    await stores.operations.merge([an_operation("op-2"), an_operation("op-3")])
+
+    assert len(await stores.operations.list(OperationFilter())) == 3
+
+
 async def test_merging_keeps_what_is_true_whatever_the_order(stores: Stores) -> None:
     running = an_operation(sequence=2)
     done = an_operation(state=State.DONE, sequence=5)
@@ -163,6 +252,7 @@ async def test_the_newest_that_fit_are_listed(stores: Stores) -> None:
         operation = submitting(
             f"op-{number}",
             host=f"h{number % 2}",
+            project="shop" if number == 4 else "default",
             kind=Kind.STOP if number < 3 else Kind.START,
             created_at=f"2026-11-20T10:00:0{number}Z",
         )
@@ -176,6 +266,7 @@ async def test_the_newest_that_fit_are_listed(stores: Stores) -> None:
     assert await ids(host="h1") == ["op-5", "op-3", "op-1"]
     assert await ids(host="h1", kind="stop") == ["op-1"]
     assert await ids(state="done") == []
+    assert await ids(project="shop") == ["op-4"]
     assert len(await ids(instance="web", state="submitting")) == 6
 
 
@@ -373,6 +464,41 @@ async def test_the_migrations_lead_to_the_schema_the_code_uses(database: Databas
         return compare_metadata(MigrationContext.configure(connection), metadata)
 
     assert await database.run(differences) == []
+
+
+def of_release_two(operation: Operation) -> dict[str, object]:
+    """Return the row of an operation as it was kept before its project had a column."""
+    texts = ("principal", "address", "parent_id", "step", "lease_owner")
+    return {
+        **dict.fromkeys(texts, ""),
+        **dict.fromkeys(("sequence", "created", "lease_until"), 0),
+        "id": operation.operation_id,
+        "host": operation.host,
+        "instance": operation.instance,
+        "kind": operation.kind.value,
+        "state": operation.state.value,
+        "record": encode(operation).decode(),
+    }
+
+
+async def test_operations_of_an_older_release_are_found_by_their_project(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/gateway.db")
+    kept = [of_release_two(an_operation(each, project=each)) for each in ("default", "shop")]
+
+    def begin(connection: sa.Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        table = sa.table("operations", *map(sa.column, kept[0]))
+        connection.execute(sa.insert(table), kept)
+
+    await database.run(begin)
+    await database.migrate()
+
+    found = await SqlOperationStore(database).list(OperationFilter(project="shop"))
+    assert [operation.operation_id for operation in found] == ["shop"]
+    await database.close()
 
 
 async def test_migrating_again_keeps_what_is_there(database: Database) -> None:

@@ -93,7 +93,8 @@ def test_what_new_instances_may_have_is_a_matter_of_settings() -> None:
         LEAST
         | {
             "FLEET_OVERCOMMIT_CPU": "8",
-            "FLEET_IMAGE_REMOTES": "images=https://images.example.org, lab=https://lab:8443/x",
+            "FLEET_IMAGE_REMOTES": "images=https://images.example.org, lab=https://lab:8443/x, "
+            "own=http://127.0.0.1:8080, own6=http://[::1]",
             "FLEET_NAT_ADDRESS": "203.0.113.7",
             "FLEET_NAT_SSH_PORTS": "20000-20999",
             "FLEET_NAT_PORTS": "30000-30999,31005",
@@ -104,6 +105,8 @@ def test_what_new_instances_may_have_is_a_matter_of_settings() -> None:
     assert settings.remotes == {
         "images": "https://images.example.org",
         "lab": "https://lab:8443/x",
+        "own": "http://127.0.0.1:8080",
+        "own6": "http://[::1]",
     }
     assert settings.nat_pool == NatPool(
         "h1", "203.0.113.7", ssh=((20000, 20999),), ports=((30000, 30999), (31005, 31005))
@@ -123,6 +126,14 @@ def test_without_settings_a_host_gives_out_no_ports_and_fetches_no_images() -> N
         ("FLEET_OVERCOMMIT_MEMORY", "0"),
         ("FLEET_IMAGE_REMOTES", "https://images.example.org"),
         ("FLEET_IMAGE_REMOTES", "images=http://images.example.org"),
+        ("FLEET_IMAGE_REMOTES", "images=http://localhost.example.org"),
+        ("FLEET_IMAGE_REMOTES", "images=http://192.0.2.1"),
+        ("FLEET_IMAGE_REMOTES", "images=http://127.0.0.1@192.0.2.1"),
+        ("FLEET_IMAGE_REMOTES", "images=https://"),
+        ("FLEET_IMAGE_REMOTES", "images=https://[::1"),
+        ("FLEET_IMAGE_REMOTES", "images=file:///etc"),
+        ("FLEET_IMAGE_REMOTES", "a:b=https://images.example.org"),
+        ("FLEET_IMAGE_REMOTES", ",".join(f"s{number}=https://s" for number in range(65))),
         ("FLEET_NAT_ADDRESS", "here"),
         ("FLEET_NAT_SSH_PORTS", "20999-20000"),
         ("FLEET_NAT_PORTS", "0-10"),

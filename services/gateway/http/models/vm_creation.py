@@ -42,6 +42,7 @@ TEMPLATE = {
     "id": "ubuntu20.04",
     "os": "ubuntu20.04",
     "type": "container",
+    "types": ["container"],
     "description": "Ubuntu 20.04 LTS",
     "hosts": ["h1"],
     "remote": "images",
@@ -85,7 +86,11 @@ class VmCreation(Camel):
 
     model_config = with_example(REQUEST)
     name: DisplayName = Field(description="显示名称")
-    template: str = Field(min_length=1, max_length=255, description="模板，见 /api/v1/templates")
+    template: str = Field(
+        min_length=1,
+        max_length=255,
+        description="模板，见 /api/v1/templates；镜像服务器的镜像为 服务器:别名",
+    )
     cpu: Cpus = Field(description="CPU核数")
     memory: Mib = Field(description="内存大小（MiB）")
     disk: Gib = Field(description="磁盘大小（GiB）")
@@ -135,6 +140,9 @@ class Template(BaseModel):
     id: str
     os: str
     type: Literal["container", "virtual-machine"]
+    types: list[Literal["container", "virtual-machine"]] = Field(
+        description="创建时的 type 可为其中之一，默认为上面的 type"
+    )
     description: str
     hosts: list[str] = Field(description="本地已有其镜像的主机")
     remote: str | None = Field(description="可从此镜像服务器获取；没有时为 null")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 
 from services.gateway.http import models
 from services.gateway.http.asking import Asked, Asking, Order, carried_out
-from services.gateway.http.context import HostChoice, Name
+from services.gateway.http.context import HostChoice, Name, ProjectChoice
 from services.gateway.http.lookup import known_instance
 from services.gateway.http.openapi import CHANGING, FLEET, OPERATING, TOKEN, problems
 from services.gateway.http.outcomes import answer
@@ -24,6 +24,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         *FLEET,
         "instance_not_found",
         "ambiguous_name",
+        "ambiguous_project",
         *OPERATING,
         "instance_running",
         "instance_not_running",
@@ -40,14 +41,21 @@ class Named(NamedTuple):
     asked: Asked
     name: str
     host: str | None
+    project: str | None
 
 
-async def named_by(asked: Asking, name: Name, host: HostChoice = None, body: Empty = None) -> Named:
+async def named_by(
+    asked: Asking,
+    name: Name,
+    host: HostChoice = None,
+    project: ProjectChoice = None,
+    body: Empty = None,
+) -> Named:
     """Return what the request says, but for the kind of change, which the endpoint knows.
 
     The body is read only to refuse one that has fields.
     """
-    return Named(asked, name, host)
+    return Named(asked, name, host, project)
 
 
 Ordered = Annotated[Named, Depends(named_by)]
@@ -101,6 +109,6 @@ async def _carried_out(order: Named, kind: Kind, *, force: bool = False) -> Resp
 
 def _order(order: Named, kind: Kind, force: bool) -> Order:
     gateway = order.asked.gateway
-    target, _ = known_instance(gateway.fleet, order.name, order.host)
+    target, _ = known_instance(gateway.fleet, order.name, order.host, order.project)
     arguments = Arguments(force=force, stop_timeout_s=gateway.settings.stop_timeout_s)
     return Order(kind, target_of(target), arguments)

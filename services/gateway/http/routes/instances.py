@@ -17,6 +17,7 @@ from services.gateway.http.context import (
     Gateway,
     HostChoice,
     Name,
+    ProjectChoice,
     Who,
     caught_up,
     read,
@@ -31,7 +32,7 @@ router = APIRouter(
 
 MOST_AT_ONCE = 1000
 
-ONE = problems(*READING, *FLEET, "instance_not_found", "ambiguous_name")
+ONE = problems(*READING, *FLEET, "instance_not_found", "ambiguous_name", "ambiguous_project")
 
 
 @router.get(
@@ -45,6 +46,7 @@ async def instances(
     gateway: Gateway,
     who: Who,
     host: HostChoice = None,
+    project: ProjectChoice = None,
     status: Annotated[str | None, Query(description="状态，不分大小写")] = None,
     kind: Annotated[
         Literal["container", "virtual-machine"] | None, Query(alias="type", description="类型")
@@ -61,7 +63,7 @@ async def instances(
     Where `limit` leaves some out, `X-Next-Cursor` is the `cursor` of the next part.
     """
     question = Question(
-        InstanceFilter(host=host, status=status, type=kind, search=search),
+        InstanceFilter(host=host, project=project, status=status, type=kind, search=search),
         secrets=who.may_see_secrets,
         part=_part(limit, cursor),
         fields=chosen(fields, models.InstanceInfo.model_fields),
@@ -70,9 +72,15 @@ async def instances(
 
 
 @router.get("/{name}", response_model=models.InstanceDetail, responses=ONE, summary="获取实例详情")
-async def instance(gateway: Gateway, who: Who, name: Name, host: HostChoice = None) -> Response:
+async def instance(
+    gateway: Gateway,
+    who: Who,
+    name: Name,
+    host: HostChoice = None,
+    project: ProjectChoice = None,
+) -> Response:
     """Return all about one instance."""
-    known, its_host = known_instance(gateway.fleet, name, host)
+    known, its_host = known_instance(gateway.fleet, name, host, project)
     detail = shown.detail(known, its_host, secrets=who.may_see_secrets)
     return read(msgspec.json.encode(detail))
 
@@ -83,9 +91,11 @@ async def instance(gateway: Gateway, who: Who, name: Name, host: HostChoice = No
     responses=ONE,
     summary="获取实例资源使用",
 )
-async def instance_resources(gateway: Gateway, name: Name, host: HostChoice = None) -> Response:
+async def instance_resources(
+    gateway: Gateway, name: Name, host: HostChoice = None, project: ProjectChoice = None
+) -> Response:
     """Return what one instance uses, and its limits."""
-    known, its_host = known_instance(gateway.fleet, name, host)
+    known, its_host = known_instance(gateway.fleet, name, host, project)
     return read(msgspec.json.encode(shown.resources(known, its_host)))
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from services.gateway.http import models
 from services.gateway.http.catalogue import Language
-from services.gateway.http.context import Gateway
+from services.gateway.http.context import Gateway, ProjectChoice
 from services.gateway.http.errors import problem_text, tongue_of
 from services.gateway.http.openapi import CHANGING, READING, TOKEN, problems
 from services.gateway.http.outcomes import addresses, error_of
@@ -47,9 +47,10 @@ async def operations(
     state: State | None = None,
     kind: Kind | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    project: ProjectChoice = None,
 ) -> JSONResponse:
     """Return the newest operations that fit, newest first."""
-    wanted = OperationFilter(host=host, instance=instance, state=state, kind=kind, limit=limit)
+    wanted = OperationFilter(host, instance, state, kind, limit, project)
     found = await gateway.operations.list(wanted)
     return JSONResponse([view(operation, tongue) for operation in found])
 

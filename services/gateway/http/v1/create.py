@@ -26,6 +26,7 @@ ANSWERS = failures(
     *CHANGING,
     *FLEET,
     "no_host_fits",
+    "no_host_for_now",
     "insufficient_resources",
     "image_not_found",
     "instance_exists",

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Path
 
 from services.gateway.domain.creation import Begun, to_be
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.naming import shown_name
 from services.gateway.domain.presentation_vms import ID_PREFIX, vm_id
-from services.gateway.http.context import Context, Gateway
+from services.gateway.http.context import Context, Gateway, ProjectChoice
 from services.gateway.http.errors import HttpError
 from services.gateway.http.lookup import known_hosts
 from services.gateway.ports import Fleet
@@ -29,9 +29,6 @@ Id = Annotated[
         description="`vm-` 加 uuid；名称唯一时也可用名称或 `主机:名称`",
         examples=["vm-001"],
     ),
-]
-ProjectChoice = Annotated[
-    str | None, Query(alias="project", max_length=63, description="LXD 项目；默认所有项目")
 ]
 
 

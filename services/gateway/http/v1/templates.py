@@ -21,7 +21,7 @@ router = APIRouter(prefix=f"{PREFIX}/templates", tags=["虚拟机"], dependencie
     summary="获取模板列表",
 )
 async def templates(gateway: Gateway) -> Response:
-    """Return the operator's templates, then the images that hosts have."""
+    """Return the operator's templates, the images that hosts have, those they may fetch."""
     return success({"templates": [_shown(each) for each in gateway.creations.templates()]})
 
 
@@ -31,6 +31,7 @@ def _shown(listed: Listed) -> dict[str, object]:
         "id": template.id,
         "os": template.os,
         "type": template.type,
+        "types": template.types,
         "description": template.description,
         "hosts": listed.hosts,
         "remote": template.remote or None,

@@ -12,13 +12,21 @@ from services.gateway.domain.paging import Part
 from services.gateway.domain.presentation_vms import FIELDS, vm, vm_state
 from services.gateway.domain.vm_filter import VmFilter
 from services.gateway.http import conditional, models
-from services.gateway.http.context import Cursor, Fields, Gateway, HostChoice, Who, caught_up
+from services.gateway.http.context import (
+    Cursor,
+    Fields,
+    Gateway,
+    HostChoice,
+    ProjectChoice,
+    Who,
+    caught_up,
+)
 from services.gateway.http.errors import problem_text, tongue_of
 from services.gateway.http.fields import chosen
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.outcomes import error_of
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import ProjectChoice, WantedOrFailed
+from services.gateway.http.v1.lookup import WantedOrFailed
 from services.gateway.http.v1.openapi import failures
 from services.gateway.http.v1.pages import PageQuestion
 from shared.contracts.instances import etag

@@ -55,9 +55,14 @@ class Full(Described, frozen=True):
 
 
 class Environment(Struct, frozen=True):
-    """Who the daemon is; Incus names itself in `server`, older LXD does not."""
+    """Who the daemon is; Incus names itself in `server`, older LXD does not.
 
+    The first of `architectures` is its own; `driver` is `lxc`, `qemu`, or both as `lxc | qemu`.
+    """
+
+    architectures: tuple[str, ...] = ()
     certificate_fingerprint: str = ""
+    driver: str = ""
     server: str = "lxd"
     server_clustered: bool = False
     server_pid: int = 0

@@ -8,11 +8,13 @@ from urllib.parse import unquote
 
 from msgspec import Meta, Struct, field
 
+from services.lxd_worker.adapters.lxd.answers import About
 from services.lxd_worker.adapters.lxd.api import Api, NotThere
 from services.lxd_worker.domain.capacity import Machine
 from services.lxd_worker.domain.creation_devices import joinable
 from services.lxd_worker.domain.image_os import os_of
 from services.lxd_worker.domain.plan import Devices
+from services.lxd_worker.domain.simplestreams import CONTAINER, VIRTUAL_MACHINE, Runs
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import LxdRefused, LxdUnavailable
 from shared.contracts.hosts import Image, Network
@@ -47,6 +49,13 @@ class LxdOffer:
             found = self._there(_Resources, "resources")
             self._machine = Machine(cpu=found.cpu.total, memory=found.memory.total)
         return self._machine
+
+    def runs(self) -> Runs:
+        """See `Offer.runs`."""
+        found = self._there(About).environment
+        types = (CONTAINER, VIRTUAL_MACHINE) if "qemu" in found.driver else (CONTAINER,)
+        own = next(iter(found.architectures), "")
+        return Runs(architecture=own, types=types, incus=found.server == "incus")
 
     def default_devices(self, project: str) -> Devices:
         """See `Offer.default_devices`."""

@@ -6,7 +6,8 @@ from services.gateway.domain.capacity import Amount
 from services.gateway.domain.fleet import FleetView
 from services.gateway.domain.host import NOTHING, WorkerEvent
 from shared.contracts.errors import InstanceNotFound
-from shared.contracts.hosts import Network
+from shared.contracts.events import ImageServersRead
+from shared.contracts.hosts import Network, Served, ServedImage
 from shared.contracts.operations import Kind, Operation, State
 from shared.testing.clock import FakeClock
 from shared.testing.reports import (
@@ -322,6 +323,39 @@ def test_what_an_earlier_worker_said_of_its_host_is_ignored(fleet: FleetView) ->
     fleet.apply("h1", a_description(epoch=0))
 
     assert fleet.host("h1").described is None
+
+
+def test_what_a_hosts_image_servers_have_is_shown_by_server_and_alias(fleet: FleetView) -> None:
+    both = ServedImage(aliases=("a", "b"), types=("container",))
+    machine = ServedImage(aliases=("b",), types=("virtual-machine",))
+
+    fleet.apply("h1", image_servers(images=[both, machine], lab=None))
+
+    shelves = fleet.host("h1").shelves
+    assert shelves is not None
+    assert shelves["lab"] is None
+    assert shelves["images"] is not None
+    assert {alias: one.types for alias, one in shelves["images"].items()} == {
+        "a": ("container",),
+        "b": ("container", "virtual-machine"),
+    }
+
+
+def test_hosts_that_told_the_same_share_it_and_none_speaks_for_another(fleet: FleetView) -> None:
+    for host in ("h2", "h3"):
+        fleet.apply(host, a_heartbeat())
+        fleet.apply(host, an_inventory())
+    image = ServedImage(aliases=("a",), types=("container",))
+    for host in ("h1", "h2"):
+        fleet.apply(host, image_servers(images=[image]))
+    fleet.apply("h3", image_servers(epoch=0, images=[image]))
+
+    assert fleet.host("h1").shelves is fleet.host("h2").shelves
+    assert fleet.host("h3").shelves is None
+
+
+def image_servers(*, epoch: int = 1, **servers: Served) -> ImageServersRead:
+    return ImageServersRead(epoch=epoch, at="2026-11-20T10:00:00Z", servers=servers)
 
 
 def changed_at(fleet: FleetView, name: str = "web") -> float | None:

@@ -7,6 +7,7 @@ from services.gateway.domain.host import NOTHING
 from services.gateway.domain.stored import StoredHost
 from shared.contracts.errors import (
     AmbiguousName,
+    AmbiguousProject,
     FleetError,
     FleetViewNotReady,
     HostIdentityMismatch,
@@ -269,6 +270,18 @@ def test_a_name_on_two_hosts_needs_a_host(fleet: FleetView) -> None:
     assert fleet.instance("web", "h2").host == "h2"
     with pytest.raises(InstanceNotFound):
         fleet.instance("cache", "h2")
+
+
+def test_a_name_in_two_projects_of_a_host_needs_a_project(fleet: FleetView) -> None:
+    twins = [an_instance("twin", uuid=f"u-{each}", project=each) for each in ("default", "shop")]
+    fleet.apply("h2", a_heartbeat(fingerprint="f2"))
+    fleet.apply("h2", an_inventory(*twins))
+
+    with pytest.raises(AmbiguousProject):
+        fleet.instance("twin")
+
+    assert fleet.instance("twin", project="shop").instance.uuid == "u-shop"
+    assert fleet.instance("twin", "h2", "default").instance.uuid == "u-default"
 
 
 def test_a_uuid_on_two_hosts_is_flagged_on_both_until_one_is_gone(fleet: FleetView) -> None:

@@ -66,6 +66,34 @@ def test_each_rule_prefers_another_host(rule: Rule, chosen: str) -> None:
     assert place(NEEDS, candidates, rule).host == chosen
 
 
+def test_a_host_that_has_refused_is_not_chosen_again_and_the_reason_tells_of_it() -> None:
+    candidates = [a_candidate("h1"), a_candidate("h2"), a_candidate("h3", cpu=1)]
+    refused = {"h1": [Lack("memory", GIB, 7 * MIB)], "h0": [Lack("image"), Lack("network")]}
+
+    found = place(NEEDS, candidates, "most_free_memory", refused)
+
+    assert found.host == "h2"
+    assert found.reason.endswith(
+        "on h2, of 1 able; refused by h1: memory (1024 > 7 MiB); h0: image, network"
+    )
+
+
+def test_a_reason_is_no_longer_than_an_operation_can_hold() -> None:
+    refused = {f"host-{number}": [Lack("memory", GIB, 1)] for number in range(1000)}
+
+    assert len(place(NEEDS, [a_candidate("h1")], None, refused).reason) == 8192
+
+
+def test_when_all_have_refused_each_lacks_what_it_said() -> None:
+    refused = {"h1": [Lack("ports", 2, 1)], "h2": [Lack("connection")]}
+
+    with pytest.raises(NoHostFits) as none:
+        place(NEEDS, [a_candidate("h1"), a_candidate("h2")], None, refused)
+
+    assert none.value.lacks == refused
+    assert none.value.summary == "h1: ports (2 > 1); h2: connection"
+
+
 def test_what_is_promised_counts_as_taken() -> None:
     candidates = [a_candidate("h1", promised=Amount(0, GIB, 0)), a_candidate("h2")]
 
@@ -109,6 +137,17 @@ def test_what_a_host_does_not_have_is_named(change: dict[str, object], what: str
     needs = replace(NEEDS, **change)  # type: ignore[arg-type]
 
     assert lacks(needs, a_candidate()) == {"h1": [Lack(what)]}
+
+
+def test_a_host_that_may_not_use_an_image_server_lacks_its_images() -> None:
+    needs = replace(NEEDS, template=Template("x", "", (ImageSource(remote="lab", alias="x"),)))
+    allowed, other, older = (a_candidate(host) for host in ("allowed", "other", "older"))
+    allowed = replace(allowed, known=replace(allowed.known, shelves={"lab": None}))
+    other = replace(other, known=replace(other.known, shelves={"images": {}}))
+
+    assert lacks(needs, other) == {"other": [Lack("image")]}
+    assert place(needs, [allowed, other]).host == "allowed"
+    assert place(needs, [older]).host == "older"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from shared.testing.gateway_http import LOOPBACK, FakeGateway
+from shared.testing.known import an_instance, known
 
 ACTIONS = [
     ("POST", "/api/instances/test1/start", Kind.START, "启动成功"),
@@ -249,6 +250,21 @@ async def test_a_wrong_type_is_refused(gateway: FakeGateway, client: httpx.Async
         "errors": [{"field": "force", "message": "须为 true 或 false"}],
     }
     assert gateway.operations.submitted == []
+
+
+@pytest.mark.parametrize(("method", "path"), [action[:2] for action in ACTIONS])
+async def test_an_action_is_on_the_instance_of_the_project_that_is_named(
+    gateway: FakeGateway, client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    twins = [known(an_instance("test1", project=each)) for each in ("default", "shop")]
+    gateway.fleet.known_instances = twins
+
+    refused = await client.request(method, path)
+    done = await client.request(method, f"{path}?project=shop")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "ambiguous_project")
+    assert done.status_code == 200
+    assert [change.target.project for change in gateway.operations.submitted] == ["shop"]
 
 
 async def test_an_unknown_instance_cannot_be_changed(

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.gateway import http
-from services.gateway.domain.placement import NoHostFits
+from services.gateway.domain.placement import NoHostFits, NoHostForNow
 from services.gateway.http.catalogue import TEXTS, Text, say
 from services.gateway.http.errors import STATUS, HttpError, problem_text
 from services.gateway.http.openapi import EXAMPLE_VALUES
@@ -34,7 +34,8 @@ def test_every_error_has_a_status_and_a_text(code: str) -> None:
 
 
 def test_no_status_stands_for_an_error_that_does_not_exist() -> None:
-    other = {"route_not_found", "method_not_allowed", "bad_request", NoHostFits.code}
+    placement = {NoHostFits.code, NoHostForNow.code}
+    other = {"route_not_found", "method_not_allowed", "bad_request"} | placement
 
     assert set(STATUS) == BY_CODE.keys() | raised_here() | other
 

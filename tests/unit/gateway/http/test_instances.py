@@ -11,6 +11,7 @@ from shared.testing.known import a_host, an_instance, away, known
 WEB = known(an_instance("web", description="the shop"), host="h1")
 DB = known(an_instance("db", status="Stopped", description="orders"), host="h2")
 WEB_TOO = known(an_instance("web", type="virtual-machine", description=""), host="h2")
+SHOPS_DB = known(an_instance("db", project="shop"), host="h2")
 
 
 @pytest.fixture
@@ -49,6 +50,55 @@ async def test_the_list_can_be_filtered(
     client: httpx.AsyncClient, query: str, expected: list[tuple[str, str]]
 ) -> None:
     assert names(await client.get(f"/api/instances?{query}")) == expected
+
+
+async def test_the_list_can_be_that_of_a_project(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.fleet.known_instances = [WEB, DB, SHOPS_DB]
+
+    answer = await client.get("/api/instances?project=shop")
+
+    assert [(each["name"], each["project"]) for each in answer.json()] == [("db", "shop")]
+
+
+@pytest.mark.parametrize("path", ["/api/instances/db", "/api/instances/db/resources"])
+async def test_a_name_in_two_projects_of_a_host_needs_a_project(
+    gateway: FakeGateway, client: httpx.AsyncClient, path: str
+) -> None:
+    gateway.fleet.known_instances = [WEB, DB, SHOPS_DB]
+
+    refused = await client.get(path)
+    found = await client.get(f"{path}?project=shop")
+    elsewhere = await client.get(f"{path}?project=shop&host=h1")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "ambiguous_project")
+    assert refused.json()["detail"] == (
+        "主机 h2 的多个项目中都有实例 db：default, shop；请用 ?project= 指定"
+    )
+    assert found.status_code == 200
+    assert elsewhere.status_code == 404
+
+
+async def test_the_project_that_is_named_is_the_one_that_is_shown(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.fleet.known_instances = [WEB, DB, SHOPS_DB]
+
+    answer = await client.get("/api/instances/db?project=shop")
+
+    assert answer.json()["info"]["project"] == "shop"
+
+
+@pytest.mark.parametrize("project", ["p" * 64, "a%00b"])
+@pytest.mark.parametrize("path", ["/api/instances", "/api/instances/db", "/api/operations"])
+async def test_what_is_no_projects_name_is_refused(
+    client: httpx.AsyncClient, path: str, project: str
+) -> None:
+    answer = await client.get(f"{path}?project={project}")
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["project"]
 
 
 async def test_an_unknown_type_is_refused_with_the_field(client: httpx.AsyncClient) -> None:

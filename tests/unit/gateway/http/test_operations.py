@@ -82,6 +82,15 @@ async def test_an_unknown_outcome_needs_attention(
     assert shown["failure"]["code"] == "operation_unknown"
 
 
+async def test_operations_of_one_project_can_be_listed(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    answer = await client.get("/api/operations?instance=test1&project=shop")
+
+    assert answer.status_code == 200
+    assert gateway.operations.wanted == [OperationFilter(instance="test1", project="shop")]
+
+
 async def test_the_newest_operations_that_fit_are_listed(
     gateway: FakeGateway, client: httpx.AsyncClient, begun: str
 ) -> None:

@@ -33,6 +33,13 @@ def test_one_slot_has_one_message() -> None:
     assert fleet.reads == 1
 
 
+def test_a_feed_of_one_project_has_its_instances_only() -> None:
+    fleet = FakeFleet()
+    fleet.change(instances=[known(), known(an_instance("shops", project="shop"))])
+
+    assert names(Feed(fleet, None, lambda: NOON, "shop").at(0)) == ["shops"]
+
+
 def test_the_next_slot_has_what_changed_since() -> None:
     fleet = FakeFleet()
     stream = feed(fleet)

@@ -150,6 +150,22 @@ async def test_a_host_cannot_change_another_hosts_operation() -> None:
     assert [(each.host, each.text) for each in told] == [("h1", b'{"state":"running"}')]
 
 
+@pytest.mark.parametrize("seen_before", [True, False])
+async def test_a_submission_that_another_host_takes_is_followed_there(seen_before: bool) -> None:
+    fake = FakeOperations()
+    source = operations(fake)
+    await source.begin(lambda: None)
+    first = an_operation(state=State.SUBMITTING, sequence=0)
+    fake.learn(first)
+    if seen_before:
+        candidates(source)
+
+    fake.learn(an_operation(host="h2", state=State.SUBMITTING, sequence=0))
+    fake.learn(an_operation(host="h2", state=State.RUNNING, sequence=3))
+
+    assert candidates(source) == {first.operation_id: {"state": "running"}}
+
+
 async def test_newer_operations_displace_the_oldest() -> None:
     fake = FakeOperations()
     source = operations(fake, newest=2)

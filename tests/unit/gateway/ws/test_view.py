@@ -12,9 +12,9 @@ from services.gateway.ws.view import View
 ALL = Wanted("instances")
 
 
-def entry(name: str, value: int | None = 1, host: str = "h1") -> Entry:
+def entry(name: str, value: int | None = 1, host: str = "h1", project: str = "default") -> Entry:
     text = None if value is None else str(value).encode()
-    return Entry(f"{host}/default/{name}", host, name, text)
+    return Entry(f"{host}/{project}/{name}", host, name, text, project)
 
 
 def told(view: View, position: int) -> tuple[dict[str, int], list[str]]:
@@ -56,27 +56,26 @@ def test_messages_are_made_anew_after_a_change() -> None:
 @pytest.mark.parametrize(
     ("wanted", "names"),
     [
-        (ALL, ["h1/default/db", "h1/default/web", "h2/default/web"]),
+        (ALL, ["h1/default/db", "h1/default/web", "h2/shop/web"]),
         (Wanted("instances", host="h1"), ["h1/default/db", "h1/default/web"]),
-        (Wanted("instances", name="web"), ["h1/default/web", "h2/default/web"]),
-        (Wanted("instances", host="h2", name="web"), ["h2/default/web"]),
+        (Wanted("instances", name="web"), ["h1/default/web", "h2/shop/web"]),
+        (Wanted("instances", host="h2", name="web"), ["h2/shop/web"]),
         (Wanted("instances", host="nix"), []),
+        (Wanted("instances", project="default"), ["h1/default/db", "h1/default/web"]),
+        (Wanted("instances", name="web", project="shop"), ["h2/shop/web"]),
     ],
 )
 def test_a_view_shows_what_is_wanted_and_nothing_else(wanted: Wanted, names: list[str]) -> None:
     log = Log()
     view = View(wanted, log)
-    log.take([entry("db"), entry("web"), entry("web", host="h2")])
+    log.take([entry("db"), entry("web"), entry("web", host="h2", project="shop")])
 
     state = json.loads(view.state().said.text)
 
     assert sorted(state["entries"]) == names
     assert sorted(told(view, 0)[0]) == names
-    assert (state["topic"], state["host"], state["name"]) == (
-        "instances",
-        wanted.host,
-        wanted.name,
-    )
+    named = {field: state[field] for field in ("topic", "host", "name", "project")}
+    assert Wanted(**named) == wanted
 
 
 def test_a_state_and_all_later_changes_are_the_later_state() -> None:

@@ -222,6 +222,7 @@ async def test_to_subscribe_again_is_to_begin_anew() -> None:
         {"type": "subscribe", "topic": "secrets"},
         {"type": "subscribe", "topic": "hosts", "nme": "x"},
         {"type": "subscribe", "topic": "hosts", "name": "x"},
+        {"type": "subscribe", "topic": "hosts", "project": "x"},
         {"type": "subscribe", "topic": "instances", "after": 3},
     ],
 )

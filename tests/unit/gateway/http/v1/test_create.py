@@ -7,11 +7,12 @@ import httpx
 import msgspec
 import pytest
 
+from services.gateway.domain.placement import Lack, NoHostForNow
 from services.gateway.domain.templates import Template
 from services.gateway.http.models import VmCreation
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
-from shared.contracts.hosts import Capacity, Network
+from shared.contracts.hosts import Capacity, Network, ServedImage
 from shared.contracts.operations import Failure, Kind, State
 from shared.testing.documents import VMS_API, code_blocks
 from shared.testing.gateway_http import FakeGateway
@@ -158,6 +159,22 @@ async def test_no_host_that_fits_says_what_each_lacks(
     assert "h1: cpu (2 > 1), memory (2048 > 1024 MiB)" in answer.json()["error"]["message"]
 
 
+async def test_when_no_host_takes_it_for_now_the_reasons_and_when_to_come_again_are_told(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.operations.refusal = NoHostForNow({"h1": [Lack("time")], "h2": [Lack("ports", 2, 1)]})
+
+    answer = await create(client)
+
+    assert error(answer) == (503, "NO_HOST_FOR_NOW")
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["error"]["details"]["lacks"] == {
+        "h1": [{"what": "time"}],
+        "h2": [{"what": "ports", "wanted": 2, "free": 1}],
+    }
+    assert "h1: time; h2: ports (2 > 1)" in answer.json()["error"]["message"]
+
+
 async def test_a_name_that_exists_is_refused(client: httpx.AsyncClient) -> None:
     assert error(await create(client, name="web")) == (409, "VM_ALREADY_EXISTS")
 
@@ -276,6 +293,32 @@ async def test_the_templates_are_the_operators_and_the_hosts_images(
     ours, image = answer.json()["data"]["templates"]
     assert (ours["id"], ours["hosts"], ours["remote"]) == ("ubuntu20.04", ["h1"], None)
     assert (image["id"], image["os"], image["hosts"]) == ("busybox", "busybox1", ["h1"])
+
+
+async def test_what_image_servers_have_is_listed_and_can_be_created(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    types = ("container", "virtual-machine")
+    image = ServedImage(aliases=("alpine/3.22",), types=types, os="alpine3.22")
+    [host] = gateway.fleet.known_hosts
+    gateway.fleet.change(hosts=[replace(host, shelves={"images": {"alpine/3.22": image}})])
+
+    listed = await client.get("/api/v1/templates")
+    created = await create(client, template="images:alpine/3.22", type="virtual-machine")
+    shown = await client.get(created.headers["location"])
+    wrong = await create(client, name="other", template="images:alpine/3.2")
+
+    last = listed.json()["data"]["templates"][-1]
+    assert (last["id"], last["remote"], last["hosts"]) == ("images:alpine/3.22", "images", [])
+    assert (last["type"], last["types"]) == ("container", list(types))
+    [change] = gateway.operations.submitted
+    order = change.arguments.create
+    assert order is not None
+    assert order.image == ImageSource(remote="images", alias="alpine/3.22")
+    assert (order.type, shown.json()["data"]["os"]) == ("virtual-machine", "alpine3.22")
+    assert error(wrong) == (400, "VALIDATION_ERROR")
+    [told] = wrong.json()["error"]["details"]["errors"]
+    assert told["message"] == "须为 ubuntu20.04, busybox, images:alpine/3.22 之一"
 
 
 def test_no_secret_is_in_what_a_request_is_printed_as() -> None:

@@ -1,0 +1,32 @@
+"""Which instance a name means: LXD's names are unique in a project of a host, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.gateway.domain.known import KnownInstance
+from shared.contracts.errors import AmbiguousName, AmbiguousProject, InstanceNotFound
+
+
+def only_one(
+    name: str, named: Iterable[KnownInstance], host: str | None, project: str | None
+) -> KnownInstance:
+    """Return the one instance of this name on the host and in the project, as far as they are told.
+
+    Raises InstanceNotFound; AmbiguousName when it stands on several hosts, and AmbiguousProject
+    when it stands in several projects of one.
+    """
+    found = [
+        known
+        for known in named
+        if host in {None, known.host} and project in {None, known.instance.project}
+    ]
+    if not found:
+        raise InstanceNotFound(name)
+    hosts = sorted({known.host for known in found})
+    if len(hosts) > 1:
+        raise AmbiguousName(name, ", ".join(hosts))
+    if len(found) > 1:
+        projects = sorted(known.instance.project for known in found)
+        raise AmbiguousProject(name, hosts[0], ", ".join(projects))
+    return found[0]

@@ -1,0 +1,179 @@
+"""What of an image server's catalogue, in the simplestreams format, a host can use.
+
+A catalogue has an index, which names files of products; a product is an image for one architecture
+with all its versions. Whatever cannot be read is left out: a catalogue is somebody else's text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from services.lxd_worker.domain.image_os import os_of
+from shared.contracts.hosts import MOST_ALIASES, MOST_SERVED, InstanceType, ServedImage
+
+T = TypeVar("T")
+
+INDEX = "streams/v1/index.json"
+# Of one server; those that are known have one or two.
+MOST_FILES = 8
+
+CONTAINER: InstanceType = "container"
+VIRTUAL_MACHINE: InstanceType = "virtual-machine"
+
+_LONGEST = 255
+_ALIAS = re.compile(r"[!-~]{1,128}")
+# LXD takes a version's name for its date.
+_DATE = re.compile(r"\d{8}")
+
+# Files that are a whole image, and files that are the metadata of one; LXD knows only the first.
+_WHOLE = ("lxd_combined.tar.gz", "incus_combined.tar.gz")
+_METADATA = ("lxd.tar.xz", "incus.tar.xz")
+
+# Each file with a root file system: what becomes of it, and where in the metadata's entry the
+# digest of both stands, without which the image cannot be had.
+_ROOTS: dict[str, tuple[InstanceType, tuple[str, ...]]] = {
+    "squashfs": (CONTAINER, ("combined_squashfs_sha256",)),
+    "root.tar.xz": (CONTAINER, ("combined_rootxz_sha256", "combined_sha256")),
+    "disk-kvm.img": (VIRTUAL_MACHINE, ("combined_disk-kvm-img_sha256",)),
+    "disk1.img": (VIRTUAL_MACHINE, ("combined_disk1-img_sha256",)),
+    "uefi1.img": (VIRTUAL_MACHINE, ("combined_uefi1-img_sha256",)),
+}
+
+# What Debian calls an architecture, and what the kernel does, as LXD.
+_KERNEL_NAMES = {
+    "amd64": "x86_64",
+    "arm64": "aarch64",
+    "armhf": "armv7l",
+    "i386": "i686",
+    "powerpc": "ppc",
+    "ppc64el": "ppc64le",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What the host's daemon can run: its own architecture, in the kernel's name, and these types.
+
+    `incus`: it is Incus, which takes more kinds of files than LXD.
+    """
+
+    architecture: str
+    types: tuple[InstanceType, ...]
+    incus: bool = False
+
+
+class UnreadableCatalogue(Exception):
+    """A file of an image server's is no index, or holds no products."""
+
+
+def product_files(index: bytes) -> list[str]:
+    """Return the paths of the files that hold images, below the server's address.
+
+    Raises UnreadableCatalogue.
+    """
+    streams = _readable(_Stream, _decoded(_Index, index).index)
+    paths = (each.path for each in streams if each.has_images and each.path)
+    return list(islice(dict.fromkeys(paths), MOST_FILES))
+
+
+def served(products: bytes, runs: Runs) -> list[ServedImage]:
+    """Return the images of one file that the host can use; raise UnreadableCatalogue."""
+    readable = _readable(_Product, _decoded(_Products, products).products)
+    found = (image for product in readable if (image := _image(product, runs)))
+    return list(islice(found, MOST_SERVED))
+
+
+class _Index(Struct):
+    index: dict[str, msgspec.Raw]
+
+
+class _Stream(Struct):
+    datatype: str = ""
+    path: str = ""
+    products: list[str] = []
+
+    @property
+    def has_images(self) -> bool:
+        """Whether LXD would read its file."""
+        return self.datatype == "image-downloads" and bool(self.products)
+
+
+class _Products(Struct):
+    products: dict[str, msgspec.Raw]
+
+
+class _Version(Struct):
+    items: dict[str, dict[str, Any]] = {}
+
+    def types(self, incus: bool) -> set[InstanceType]:
+        """Return what can be made of its files."""
+        known = None if incus else 1
+        by_kind = {str(item.get("ftype")): item for item in self.items.values()}
+        heads = [by_kind[kind] for kind in _METADATA[:known] if kind in by_kind]
+        types = {
+            made
+            for root, (made, digests) in _ROOTS.items()
+            if root in by_kind and any(head.get(digest) for head in heads for digest in digests)
+        }
+        whole = [kind for kind in _WHOLE[:known] if by_kind.get(kind, {}).get("sha256")]
+        return types | {CONTAINER} if whole else types
+
+
+class _Product(Struct):
+    arch: str
+    aliases: str
+    versions: dict[str, _Version]
+    os: str = ""
+    release: str = ""
+    release_title: str = ""
+    version: str = ""
+    variant: str = ""
+
+
+def _decoded(kind: type[T], text: bytes) -> T:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise UnreadableCatalogue(str(exc)) from exc
+
+
+def _readable(kind: type[T], entries: Mapping[str, msgspec.Raw]) -> Iterable[T]:
+    for entry in entries.values():
+        try:
+            yield _decoded(kind, bytes(entry))
+        except UnreadableCatalogue:
+            continue
+
+
+def _image(product: _Product, runs: Runs) -> ServedImage | None:
+    names = (alias.strip() for alias in product.aliases.split(","))
+    aliases = tuple(islice(filter(_ALIAS.fullmatch, dict.fromkeys(names)), MOST_ALIASES))
+    dated = [each for name, each in product.versions.items() if _DATE.match(name)]
+    there = {made for each in dated for made in each.types(runs.incus)}
+    types = tuple(made for made in runs.types if made in there)
+    architecture = _KERNEL_NAMES.get(product.arch, product.arch)
+    if architecture != runs.architecture or not aliases or not types:
+        return None
+    facts = {
+        "image.os": product.os,
+        "image.version": product.version,
+        "image.release": product.release,
+    }
+    return ServedImage(
+        aliases=aliases,
+        types=types,
+        os=os_of(facts)[:_LONGEST],
+        description=_described(product)[:_LONGEST],
+    )
+
+
+def _described(product: _Product) -> str:
+    variant = f"({product.variant})" if product.variant else ""
+    return " ".join(filter(None, (product.os, product.release_title or product.release, variant)))
