@@ -33,12 +33,13 @@ _OF_THIS_MACHINE = (
 # Debian's package would start the broker in the build.
 _START_NOTHING = "#!/bin/sh\nexit 101\n"
 
+# Not the command in /usr/sbin: it hands no signal on, and Docker would kill it after a minute.
 _BROKER = """\
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 RUN apt-get update && apt-get install --yes --no-install-recommends rabbitmq-server
 USER rabbitmq
-CMD ["rabbitmq-server"]
+CMD ["/usr/lib/rabbitmq/bin/rabbitmq-server"]
 """
 
 
