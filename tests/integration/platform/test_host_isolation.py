@@ -61,6 +61,20 @@ def publish(channel: Any, exchange: str, key: str, body: str = CALL, **propertie
     channel.basic_publish_confirm(message, exchange, key)
 
 
+def gets_through(
+    channel: Any, exchange: str, key: str, body: str = CALL, **headers: list[str]
+) -> bool:
+    """Publish with other keys in headers; RabbitMQ checks those only since 4.0.
+
+    Return whether the broker took it.
+    """
+    try:
+        publish(channel, exchange, key, body, application_headers=headers)
+    except amqp.AccessRefused:
+        return False
+    return True
+
+
 def own_calls_queue(channel: Any, **arguments: Any) -> str:
     name: str = channel.queue_declare("lxd_worker.h1.calls", arguments=arguments).queue
     return name
@@ -199,18 +213,15 @@ def test_an_exchange_of_its_own_cannot_be_bound_to_all_streams(
         channel.exchange_bind(own_exchange, "fleet.streams", "#")
 
 
-def test_bytes_smuggled_to_another_host_bear_the_mark_of_it(
+def test_bytes_smuggled_to_another_host_bear_the_mark_of_it_if_they_arrive(
     gateway: Caller, taken_over: Callable[[], Any]
 ) -> None:
     typed = gateway.channel.queue_declare("", exclusive=True).queue
     gateway.channel.queue_bind(typed, "fleet.streams", f"h2.in.{STREAM}")
-    headers = {"CC": [f"h2.in.{STREAM}"]}
+    key, other = f"h1.out.{STREAM}", f"h2.in.{STREAM}"
 
-    publish(
-        taken_over(), "fleet.streams", f"h1.out.{STREAM}", "attack", application_headers=headers
-    )
-
-    assert arrived(gateway.channel, typed).delivery_info["routing_key"] == f"h1.out.{STREAM}"
+    if gets_through(taken_over(), "fleet.streams", key, "attack", CC=[other]):
+        assert arrived(gateway.channel, typed).delivery_info["routing_key"] == key
 
 
 def arrived(channel: Any, queue: str) -> Any:
@@ -222,18 +233,17 @@ def arrived(channel: Any, queue: str) -> Any:
 
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
-def test_a_copy_sent_by_header_reaches_the_other_host_but_is_not_served(
+def test_a_copy_sent_by_header_is_not_served_by_the_other_host(
     victim: EchoWorker, gateway: Caller, taken_over: Callable[[], Any], header: str
 ) -> None:
-    headers = {header: ["lxd_worker.h2.echo"]}
+    other = {header: ["lxd_worker.h2.echo"]}
 
-    publish(taken_over(), "nameko-rpc", "h1.reply.x", application_headers=headers)
-
-    victim.wait_for_output("call of doubtful origin dropped")
+    if gets_through(taken_over(), "nameko-rpc", "h1.reply.x", **other):
+        victim.wait_for_output("call of doubtful origin dropped")
     assert still_unharmed(victim, gateway)
 
 
-def test_a_dead_letter_of_its_queue_reaches_the_other_host_but_is_not_served(
+def test_a_dead_letter_of_its_queue_is_not_served_by_the_other_host(
     victim: EchoWorker, gateway: Caller, taken_over: Callable[[], Any]
 ) -> None:
     channel = taken_over()
@@ -246,11 +256,9 @@ def test_a_dead_letter_of_its_queue_reaches_the_other_host_but_is_not_served(
         },
     )
     channel.queue_bind(queue, "nameko-rpc", "lxd_worker.h1.*")
-    headers = {"CC": ["lxd_worker.h1.echo"]}
 
-    publish(channel, "nameko-rpc", "h1.reply.x", application_headers=headers)
-
-    victim.wait_for_output("call of doubtful origin dropped")
+    if gets_through(channel, "nameko-rpc", "h1.reply.x", CC=["lxd_worker.h1.echo"]):
+        victim.wait_for_output("call of doubtful origin dropped")
     assert still_unharmed(victim, gateway)
 
 
