@@ -129,10 +129,10 @@ class Consoles:
         try:
             said["reason"] = relay.run(self.beside)
         finally:
+            del self.taken[request.stream]
             took_s = round(self.clock.monotonic() - began, 1)
             counts = {"took_s": took_s, "typed": relay.typed, "shown": relay.shown}
             log.info("console closed", extra=said | counts)
-            del self.taken[request.stream]
 
 
 def _same_console(one: OpenConsole, other: OpenConsole) -> bool:

@@ -56,6 +56,16 @@ class Screen:
             return len(self.text) + sum([len(chunk) async for chunk in self._chunks])
 
 
+@pytest.fixture(autouse=True)
+async def nobody_else(worker: WorkerProcess) -> None:
+    """What the test before has left is closed a moment later; until then it takes up a place."""
+
+    def open_ones() -> int:
+        return len(worker.logged("console opened")) - len(worker.logged("console closed"))
+
+    await eventually(lambda: open_ones() == 0, within_s=20)
+
+
 @asynccontextmanager
 async def shell_of(gateway: Parts, console_of: ConsoleOf, name: str) -> AsyncIterator[Screen]:
     """A shell that takes commands and echoes nothing."""
