@@ -18,6 +18,8 @@ ALIAS = "busybox/1"
 IMAGE = "images/busybox.tar.gz"
 INDEX = "streams/v1/index.json"
 PRODUCTS = "streams/v1/images.json"
+# What LXD takes for a whole image, and what Incus does.
+KINDS = ("lxd_combined.tar.gz", "incus_combined.tar.gz")
 # How long a download may be held; then it goes on, so that a failed test ends.
 HOLD_S = 30.0
 
@@ -60,7 +62,6 @@ def image_server() -> Iterator[ImageServer]:
 def catalogue(image: bytes = b"", **changes: Any) -> dict[str, Any]:
     """Return the products of a server that has one image for this machine."""
     packed = {
-        "ftype": "lxd_combined.tar.gz",
         "path": IMAGE,
         "sha256": hashlib.sha256(image).hexdigest(),
         "size": len(image),
@@ -71,7 +72,9 @@ def catalogue(image: bytes = b"", **changes: Any) -> dict[str, Any]:
         "os": "BusyBox",
         "release": "1",
         "release_title": "1",
-        "versions": {"20261120_0700": {"items": {"lxd_combined.tar.gz": packed}}},
+        "versions": {
+            "20261120_0700": {"items": {kind: packed | {"ftype": kind} for kind in KINDS}}
+        },
     }
     return {"format": "products:1.0", "products": {"busybox:1": product | changes}}
 

@@ -32,9 +32,10 @@ _ALIAS = re.compile(r"[!-~]{1,128}")
 # LXD takes a version's name for its date.
 _DATE = re.compile(r"\d{8}")
 
-# Files that are a whole image, and files that are the metadata of one; LXD knows only the first.
-_WHOLE = ("lxd_combined.tar.gz", "incus_combined.tar.gz")
-_METADATA = ("lxd.tar.xz", "incus.tar.xz")
+# A file that is a whole image, and one that is the metadata of one: LXD takes the first names,
+# Incus (v6.0.4, shared/simplestreams) the second, and neither takes the other's.
+_LXDS = ("lxd_combined.tar.gz", "lxd.tar.xz")
+_INCUS = ("incus_combined.tar.gz", "incus.tar.xz")
 
 # Each file with a root file system: what becomes of it, and where in the metadata's entry the
 # digest of both stands, without which the image cannot be had.
@@ -61,7 +62,7 @@ _KERNEL_NAMES = {
 class Runs:
     """What the host's daemon can run: its own architecture, in the kernel's name, and these types.
 
-    `incus`: it is Incus, which takes more kinds of files than LXD.
+    `incus`: it is Incus, which takes files of other names than LXD.
     """
 
     architecture: str
@@ -114,16 +115,15 @@ class _Version(Struct):
 
     def types(self, incus: bool) -> set[InstanceType]:
         """Return what can be made of its files."""
-        known = None if incus else 1
+        whole, metadata = _INCUS if incus else _LXDS
         by_kind = {str(item.get("ftype")): item for item in self.items.values()}
-        heads = [by_kind[kind] for kind in _METADATA[:known] if kind in by_kind]
+        head = by_kind.get(metadata, {})
         types = {
             made
             for root, (made, digests) in _ROOTS.items()
-            if root in by_kind and any(head.get(digest) for head in heads for digest in digests)
+            if root in by_kind and any(head.get(digest) for digest in digests)
         }
-        whole = [kind for kind in _WHOLE[:known] if by_kind.get(kind, {}).get("sha256")]
-        return types | {CONTAINER} if whole else types
+        return types | {CONTAINER} if by_kind.get(whole, {}).get("sha256") else types
 
 
 class _Product(Struct):

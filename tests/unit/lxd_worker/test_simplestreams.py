@@ -92,14 +92,16 @@ def test_only_what_the_host_can_run_is_told() -> None:
     assert types(*FILES, arch="riscv64", runs=Runs("riscv64", BOTH.types)) == BOTH.types
 
 
-def test_incus_takes_files_of_its_own_too() -> None:
+def test_incus_takes_files_of_its_own() -> None:
     head = HEAD | {"ftype": "incus.tar.xz"}
     incus = Runs("x86_64", BOTH.types, incus=True)
 
     assert types(head, {"ftype": "squashfs"}) == ()
     assert types(head, {"ftype": "squashfs"}, runs=incus) == ("container",)
-    assert types(*FILES, runs=incus) == BOTH.types
+    assert types(*FILES, runs=incus) == ()
+    assert types(*FILES, head, runs=incus) == BOTH.types
     assert types({"ftype": "incus_combined.tar.gz", "sha256": "a"}, runs=incus) == ("container",)
+    assert types({"ftype": "lxd_combined.tar.gz", "sha256": "a"}, runs=incus) == ()
 
 
 @pytest.mark.parametrize(
