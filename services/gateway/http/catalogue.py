@@ -303,4 +303,17 @@ _OUTCOMES = {
     "host.forgotten": Text("主机 {host} 已移除", "Host {host} was removed"),
 }
 
-TEXTS: dict[str, Text] = {**_ERRORS, **_RULES, **_OUTCOMES}
+# What workers say in English, as they say it; what names a value of theirs stays so.
+WORKERS_RULES = {
+    rule: Text(chinese, rule)
+    for rule, chinese in {
+        "more than is in use": "须大于当前使用量",
+        "this host has no pool of ports": "该主机没有端口池",
+        "for containers only": "仅适用于容器",
+        "ports end at 65535": "端口不能超过 65535",
+        "one key on one line each": "每个密钥须为一行",
+        "8-128 printable ASCII characters without spaces": "须为8到128个ASCII字符，无空格",
+    }.items()
+}
+
+TEXTS: dict[str, Text] = {**_ERRORS, **_RULES, **WORKERS_RULES, **_OUTCOMES}

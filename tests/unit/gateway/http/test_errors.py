@@ -7,16 +7,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services import lxd_worker
 from services.gateway import http
 from services.gateway.domain.placement import NoHostFits, NoHostForNow
-from services.gateway.http.catalogue import TEXTS, Text, say
+from services.gateway.http.catalogue import TEXTS, WORKERS_RULES, Text, say
 from services.gateway.http.errors import STATUS, HttpError, problem_text
 from services.gateway.http.openapi import EXAMPLE_VALUES
 from shared.contracts.errors import BY_CODE, InvalidInput
 from shared.contracts.operations import Kind
 from shared.testing.gateway_http import FakeGateway
 
-SOURCE = Path(http.__file__).parent
+SOURCE, WORKER = Path(http.__file__).parent, Path(lxd_worker.__file__).parent
 
 
 def raised_here() -> set[str]:
@@ -81,6 +82,14 @@ def _named(code: str, values: tuple[str, ...]) -> tuple[str, ...]:
 @pytest.mark.parametrize("code", sorted(raised_here()))
 def test_every_error_of_http_has_example_values(code: str) -> None:
     assert placeholders(TEXTS[code].zh) <= EXAMPLE_VALUES.keys()
+
+
+@pytest.mark.parametrize("rule", sorted(WORKERS_RULES))
+def test_what_workers_say_is_known_by_their_own_words(rule: str) -> None:
+    said = [file for file in WORKER.rglob("*.py") if f'"{rule}"' in file.read_text()]
+
+    assert said
+    assert problem_text(InvalidInput("name", rule), "zh") == f"name：{WORKERS_RULES[rule].zh}"
 
 
 def test_a_rule_is_told_in_the_callers_language_or_as_it_came() -> None:
