@@ -91,9 +91,16 @@ class Instances:
         return full_name
 
     def create(self, name: str = "c", **fields: Any) -> str:
-        """Create a container and leave it stopped; return its full name."""
+        """Create a container and leave it stopped; return its full name.
+
+        One of this name that an earlier try of the same test has left is deleted first.
+        """
         full_name = self.name(name)
-        self.lxd.create(full_name, **fields)
+        try:
+            self.lxd.create(full_name, **fields)
+        except lxd_api.LxdSaidNo:
+            self.delete(full_name)
+            self.lxd.create(full_name, **fields)
         return full_name
 
     def status(self, full_name: str) -> str:
