@@ -16,6 +16,8 @@ MOST_SERVED = 2000
 MOST_ALIASES = 8
 
 InstanceType = Literal["container", "virtual-machine"]
+CONTAINER: InstanceType = "container"
+VIRTUAL_MACHINE: InstanceType = "virtual-machine"
 
 # A name of an image that can stand in a template's id.
 Alias = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z")]

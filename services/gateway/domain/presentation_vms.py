@@ -14,11 +14,11 @@ from services.gateway.domain import nat, units
 from services.gateway.domain import presentation_instances as shown
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.naming import shown_name
+from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.instances import Instance
 from shared.contracts.sizes import cpu_count
 
 ID_PREFIX = "vm-"
-VIRTUAL_MACHINE = "virtual-machine"
 # What LXD gives a virtual machine that has no limit.
 VM_CPUS, VM_MEMORY = 1, units.GIB
 

@@ -18,10 +18,8 @@ from typing import NamedTuple
 from services.gateway.domain.image_servers import Shelves, joined, may_have, may_use
 from services.gateway.domain.known import KnownHost
 from shared.contracts.changes import ImageSource
-from shared.contracts.hosts import Image, InstanceType, ServedImage
+from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
 
-CONTAINER: InstanceType = "container"
-VIRTUAL_MACHINE: InstanceType = "virtual-machine"
 TYPES = (CONTAINER, VIRTUAL_MACHINE)
 
 _FIELDS = frozenset({"os", "type", "description", "alias", "fingerprint", "remote"})

@@ -8,10 +8,9 @@ from services.lxd_worker.domain.checks import check_labels
 from services.lxd_worker.domain.cloud_init import check
 from shared.contracts.changes import NewInstance
 from shared.contracts.errors import InvalidInput
+from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
 from shared.contracts.operations import Submission
 
-CONTAINER = "container"
-VIRTUAL_MACHINE = "virtual-machine"
 LEAST_MEMORY = 1 << 20
 LEAST_DISK = 1 << 20
 

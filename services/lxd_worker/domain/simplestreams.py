@@ -16,16 +16,20 @@ import msgspec
 from msgspec import Struct
 
 from services.lxd_worker.domain.image_os import os_of
-from shared.contracts.hosts import MOST_ALIASES, MOST_SERVED, InstanceType, ServedImage
+from shared.contracts.hosts import (
+    CONTAINER,
+    MOST_ALIASES,
+    MOST_SERVED,
+    VIRTUAL_MACHINE,
+    InstanceType,
+    ServedImage,
+)
 
 T = TypeVar("T")
 
 INDEX = "streams/v1/index.json"
 # Of one server; those that are known have one or two.
 MOST_FILES = 8
-
-CONTAINER: InstanceType = "container"
-VIRTUAL_MACHINE: InstanceType = "virtual-machine"
 
 _LONGEST = 255
 _ALIAS = re.compile(r"[!-~]{1,128}")

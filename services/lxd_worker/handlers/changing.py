@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from services.lxd_worker.domain.allotted import Allotted
 from services.lxd_worker.domain.capacity import cpus, refuse_beyond
-from services.lxd_worker.domain.creation_order import CONTAINER
 from services.lxd_worker.domain.forwards import forwards_in
 from services.lxd_worker.domain.nat_pool import Ports, forwarded, held
 from services.lxd_worker.domain.plan import Plan
@@ -14,7 +13,7 @@ from services.lxd_worker.handlers.creating import Admission
 from shared.contracts.changes import Changes, Forward
 from shared.contracts.errors import InvalidInput, PortInUse
 from shared.contracts.forwards import is_ours
-from shared.contracts.hosts import Capacity
+from shared.contracts.hosts import CONTAINER, Capacity
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Submission
 

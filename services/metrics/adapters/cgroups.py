@@ -12,10 +12,10 @@ from pathlib import Path
 
 from services.metrics.adapters.open_cgroup import Directories, DiskName, OpenCgroup, open_cgroup
 from services.metrics.domain.cgroup_paths import directories, parse_mounts
-from services.metrics.domain.limits import VIRTUAL_MACHINE
 from services.metrics.domain.reading import InstanceReading
 from services.metrics.domain.usage import InstanceEnded, Usage
 from services.metrics.ports import Monotonic
+from shared.contracts.hosts import VIRTUAL_MACHINE
 
 _MOST_FILES = 1 << 16
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.sizes import cpu_count, memory_limit
-
-VIRTUAL_MACHINE = "virtual-machine"
 
 # What LXD gives a virtual machine that has no limit; a container without one has all of the host.
 VM_CPUS = "1"

@@ -12,9 +12,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.metrics.domain.described import DescribedInstance, InstanceState, Nic, Space
-from services.metrics.domain.limits import VIRTUAL_MACHINE, allowed_cpus, allowed_memory
+from services.metrics.domain.limits import allowed_cpus, allowed_memory
 from services.metrics.domain.network import traffic_of
 from services.metrics.domain.usage import NO_DETAILS, Details, DiskTraffic, Traffic, Usage
+from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.instances import Address
 from shared.contracts.sizes import size_in_bytes
 

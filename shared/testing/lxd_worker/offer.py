@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from services.lxd_worker.domain.capacity import Machine
 from services.lxd_worker.domain.plan import Devices
-from services.lxd_worker.domain.simplestreams import CONTAINER, Runs
+from services.lxd_worker.domain.simplestreams import Runs
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import LxdUnavailable
-from shared.contracts.hosts import Image, Network
+from shared.contracts.hosts import CONTAINER, Image, Network
 
 GIB = 1 << 30
 BUSYBOX = Image(fingerprint="f" * 64, aliases=("busybox",))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.gateway.domain.presentation_vms import RUNNING, VIRTUAL_MACHINE, vm_id, vm_state
+from services.gateway.domain.presentation_vms import RUNNING, vm_id, vm_state
 from services.gateway.http import models
 from services.gateway.http.context import Gateway, Who, caught_up
 from services.gateway.http.gate import CONSOLES
@@ -17,6 +17,7 @@ from services.gateway.http.v1.openapi import failures
 from services.gateway.ports import Console, target_of
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import HostUnreachable, InstanceNotRunning, InvalidInput
+from shared.contracts.hosts import VIRTUAL_MACHINE
 
 # What really flows, where that is not called like what was asked for.
 FLOWS = {ConsoleType.VGA: "spice"}

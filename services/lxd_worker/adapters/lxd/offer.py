@@ -14,10 +14,10 @@ from services.lxd_worker.domain.capacity import Machine
 from services.lxd_worker.domain.creation_devices import joinable
 from services.lxd_worker.domain.image_os import os_of
 from services.lxd_worker.domain.plan import Devices
-from services.lxd_worker.domain.simplestreams import CONTAINER, VIRTUAL_MACHINE, Runs
+from services.lxd_worker.domain.simplestreams import Runs
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import LxdRefused, LxdUnavailable
-from shared.contracts.hosts import Image, Network
+from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, Network
 
 T = TypeVar("T")
 
@@ -142,13 +142,13 @@ class _Alias(Struct, frozen=True):
 
     name: str
     target: str = ""
-    type: str = "container"
+    type: str = CONTAINER
 
 
 class _Image(Struct, frozen=True):
     fingerprint: str
     aliases: tuple[_Alias, ...] = ()
-    type: str = "container"
+    type: str = CONTAINER
     architecture: str = ""
     size: int = 0
     properties: dict[str, str] = {}

@@ -7,9 +7,9 @@ import pytest
 from services.gateway.domain import templates
 from services.gateway.domain.image_servers import Shelf
 from services.gateway.domain.known import KnownHost
-from services.gateway.domain.templates import CONTAINER, VIRTUAL_MACHINE, Listed, Template
+from services.gateway.domain.templates import Listed, Template
 from shared.contracts.changes import ImageSource
-from shared.contracts.hosts import Image, ServedImage
+from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
 from shared.testing import known
 
 UBUNTU = Template(
