@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import socket
 from typing import Any
+from urllib.parse import quote
 
+import pylxd
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -16,6 +18,15 @@ from urllib3.connection import HTTPConnection
 
 # More at once make connections that are not kept.
 _KEPT = 32
+
+
+def lxd_client(path: str, timeout: float | tuple[float, float]) -> pylxd.Client:
+    """Return pylxd's client of the LXD at this socket; it asks LXD who it is.
+
+    `timeout` as requests takes it, in seconds. Raises what pylxd and requests do.
+    """
+    endpoint = f"http+unix://{quote(path, safe='')}"
+    return pylxd.Client(endpoint=endpoint, session=lxd_session(path), timeout=timeout)
 
 
 def lxd_session(path: str) -> requests.Session:

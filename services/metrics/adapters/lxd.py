@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
-import pylxd
 import requests
 from pylxd import EventType
 from pylxd.exceptions import ClientConnectionFailed, LXDAPIException, NotFound
@@ -27,7 +26,7 @@ from services.metrics.domain.usage import Details
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_events import all_projects, reader
 from shared.platform.lxd_scope import LxdScope
-from shared.platform.lxd_session import lxd_session
+from shared.platform.lxd_session import lxd_client
 
 T = TypeVar("T")
 
@@ -147,11 +146,7 @@ class LxdOverSocket:
 
     def _connected(self) -> Any:
         if self._client is None:
-            self._client = pylxd.Client(
-                endpoint=f"http+unix://{quote(self._socket, safe='')}",
-                session=lxd_session(self._socket),
-                timeout=self._timeout_s,
-            )
+            self._client = lxd_client(self._socket, self._timeout_s)
             about = msgspec.convert(self._client.host_info, _About).environment
             self._scope.learn(about.server_name, clustered=about.server_clustered)
         return self._client

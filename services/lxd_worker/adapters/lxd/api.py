@@ -19,7 +19,7 @@ import requests
 from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 
 from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
-from shared.platform.lxd_session import lxd_session
+from shared.platform.lxd_session import lxd_client
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Api:
         """Yield pylxd's client and translate what goes wrong with it."""
         try:
             if self._client is None:
-                self._client = _client_of(self._socket)
+                self._client = lxd_client(self._socket, (CONNECT_S, READ_S))
             yield self._client
         except LXDAPIException as exc:
             raise self._refusal(exc) from exc
@@ -141,12 +141,6 @@ class Api:
         if status == requests.codes.service_unavailable:
             return LxdUnavailable(self._host)
         return LxdRefused(str(exc))
-
-
-def _client_of(socket: str) -> pylxd.Client:
-    endpoint = f"http+unix://{quote(socket, safe='')}"
-    timeout = (CONNECT_S, READ_S)
-    return pylxd.Client(endpoint=endpoint, session=lxd_session(socket), timeout=timeout)
 
 
 @contextmanager
