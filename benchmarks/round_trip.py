@@ -67,7 +67,7 @@ async def _worker_caller(connection: AbstractConnection) -> Call:
 
 async def _echo_caller(connection: AbstractConnection) -> Call:
     channel = await connection.channel(on_return_raises=True)
-    exchange = await channel.get_exchange(topology.RPC.name, ensure=False)
+    exchange = await channel.get_exchange(topology.CALLS.name, ensure=False)
     replies = await channel.declare_queue(exclusive=True)
     reply_to = f"echo.reply.{secrets.token_hex(8)}"
     await replies.bind(exchange, reply_to)
@@ -91,7 +91,7 @@ async def _echo(uri: str, orders: Connection) -> None:
     """Send back what comes, acknowledged when the answer is out as nameko does it."""
     async with await aio_pika.connect(uri) as connection:
         channel = await connection.channel()
-        exchange = await channel.get_exchange(topology.RPC.name, ensure=False)
+        exchange = await channel.get_exchange(topology.CALLS.name, ensure=False)
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(exchange, ECHO_KEY)
 

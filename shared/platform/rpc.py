@@ -20,10 +20,10 @@ import eventlet
 from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 from nameko.amqp.publish import get_producer
-from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko.constants import AMQP_URI_CONFIG_KEY, DEFAULT_SERIALIZER
 from nameko.extensions import DependencyProvider
 from nameko.messaging import QueueConsumer
-from nameko.rpc import Rpc, RpcConsumer
+from nameko.rpc import Responder, Rpc, RpcConsumer
 
 from shared.contracts.errors import FleetError
 from shared.platform import provenance, topology
@@ -86,7 +86,7 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
         service = self.container.service_name
         self.queue = Queue(
             topology.calls_queue(self._host),
-            exchange=Exchange(topology.RPC.name, type="topic", durable=True, passive=True),
+            exchange=Exchange(topology.CALLS.name, type="topic", durable=True, passive=True),
             routing_key=f"{service}.*",
             durable=False,
             exclusive=True,
@@ -108,12 +108,19 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
 
     def handle_result(self, message: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
         """Answer the call; give the answer up when it cannot be sent."""
+        responder = Responder(
+            self.container.config[AMQP_URI_CONFIG_KEY],
+            # Stock nameko answers through the exchange that calls come from.
+            Exchange(topology.ANSWERS.name, type="topic", durable=True, passive=True),
+            DEFAULT_SERIALIZER,
+            message,
+        )
         try:
-            answered: tuple[Any, Any] = super().handle_result(message, result, exc_info)
+            answered: tuple[Any, Any] = responder.send_response(result, exc_info)
         except (KombuError, OSError, *_channel_errors(message)) as exc:
             _log.warning("answer not sent", extra={"key": _key(message), "reason": str(exc)})
-            self.queue_consumer.ack_message(message)
-            return result, sys.exc_info()
+            answered = result, sys.exc_info()
+        self.queue_consumer.ack_message(message)
         return answered
 
     def _is_ours(self, message: Any) -> bool:
@@ -122,7 +129,7 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
         return (
             provenance.direct(
                 exchange=delivery["exchange"],
-                expected_exchange=topology.RPC.name,
+                expected_exchange=topology.CALLS.name,
                 headers=message.headers,
             )
             and _key(message).startswith(f"{self.container.service_name}.")

@@ -4,12 +4,16 @@ The names put the host first (or, for calls, right after the service), because R
 permissions are regular expressions over the routing key: they hold a host to its own keys. Central
 services declare this topology; a worker declares nothing but its own exclusive queues.
 
-    nameko-rpc    lxd_worker.<host>.<method>   a call, by a gateway
-                  <host>.reply.<gateway>       its answer, by the host
-    fleet.events  <host>.<producer>.<type>     an event, by the host
-    fleet.streams <host>.in.<stream>           bytes for the host, by a gateway
-                  <host>.out.<stream>          bytes of the host
-    fleet.dead    <host or service>.<reason>   a message nobody could read
+    fleet.calls        lxd_worker.<host>.<method>   a call, by a gateway
+    fleet.answers      <host>.reply.<gateway>       its answer, by the host
+    fleet.events       <host>.<producer>.<type>     an event, by the host
+    fleet.streams.in   <host>.in.<stream>           bytes for the host, by a gateway
+    fleet.streams.out  <host>.out.<stream>          bytes of the host
+    fleet.dead         <host or service>.<reason>   a message nobody could read
+
+A host reads from `fleet.calls` and `fleet.streams.in` only and writes to the others only: a routing
+key can be evaded (by `CC` headers before RabbitMQ 4, by dead letters, by bindings), an exchange
+without the right to write cannot.
 """
 
 from __future__ import annotations
@@ -24,9 +28,11 @@ from shared.contracts.events import NAMES, PRODUCER, TYPES, Event
 from shared.contracts.streams import checked_stream
 from shared.contracts.worker_api import SERVICE
 
-RPC = Exchange("nameko-rpc", type="topic", durable=True)  # nameko's own name for it
+CALLS = Exchange("fleet.calls", type="topic", durable=True)
+ANSWERS = Exchange("fleet.answers", type="topic", durable=True)
 EVENTS = Exchange("fleet.events", type="topic", durable=True)
-STREAMS = Exchange("fleet.streams", type="topic", durable=True)
+STREAMS_IN = Exchange("fleet.streams.in", type="topic", durable=True)
+STREAMS_OUT = Exchange("fleet.streams.out", type="topic", durable=True)
 DEAD = Exchange("fleet.dead", type="topic", durable=True)
 
 DAY_MS = 24 * 3600 * 1000
@@ -62,7 +68,7 @@ def declare(amqp_uri: str, *, timeout_s: float = 5.0) -> None:
     """Declare all that is shared and lasting; what is there already stays as it is."""
     with Connection(amqp_uri, connect_timeout=timeout_s) as connection:
         channel = connection.channel()
-        for exchange in (RPC, EVENTS, STREAMS, DEAD):
+        for exchange in (CALLS, ANSWERS, EVENTS, STREAMS_IN, STREAMS_OUT, DEAD):
             exchange(channel).declare()
         for queue in (OUTCOMES, DEAD_LETTERS):
             queue(channel).declare()
@@ -146,12 +152,14 @@ def host_permissions(host: str) -> Permissions:
     own_queues = rf"{SERVICE}\.{name}\.(calls|stream\.[0-9a-f]+)"
     return Permissions(
         configure=rf"^{own_queues}$",
-        write=rf"^({RPC.name}|fleet\.events|fleet\.streams|fleet\.dead|{own_queues})$",
-        read=rf"^({RPC.name}|fleet\.streams|{own_queues})$",
+        write=rf"^(fleet\.(answers|events|streams\.out|dead)|{own_queues})$",
+        read=rf"^(fleet\.(calls|streams\.in)|{own_queues})$",
         topics={
-            RPC.name: (rf"^{name}\.reply\.[^.]+$", rf"^{SERVICE}\.{name}\.[^.]+$"),
+            CALLS.name: (NOTHING, rf"^{SERVICE}\.{name}\.[^.]+$"),
+            ANSWERS.name: (rf"^{name}\.reply\.[^.]+$", NOTHING),
             EVENTS.name: (rf"^{name}\.(worker|sampler)\.[^.]+$", NOTHING),
-            STREAMS.name: (rf"^{name}\.out\.[^.]+$", rf"^{name}\.in\.[^.]+$"),
+            STREAMS_IN.name: (NOTHING, rf"^{name}\.in\.[^.]+$"),
+            STREAMS_OUT.name: (rf"^{name}\.out\.[^.]+$", NOTHING),
             DEAD.name: (rf"^{name}\.[^.]+$", NOTHING),
         },
     )

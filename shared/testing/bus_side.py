@@ -41,7 +41,7 @@ class BusSide:
         self._connection = Connection(uri)
         channel = self._connection.channel()
         self._producer = Producer(channel, on_return=self._returned)
-        replies = Exchange(topology.RPC.name, type="topic", passive=True)
+        replies = Exchange(topology.ANSWERS.name, type="topic", passive=True)
         self._consumer = Consumer(
             channel,
             [
@@ -86,7 +86,7 @@ class BusSide:
         call_id = uuid.uuid4().hex
         self._producer.publish(
             {"args": list(arguments), "kwargs": {}},
-            exchange=topology.RPC.name,
+            exchange=topology.CALLS.name,
             routing_key=topology.call_key(self.host, method),
             correlation_id=call_id,
             reply_to=topology.reply_key(self.host, GATEWAY),

@@ -48,7 +48,7 @@ class Caller:
         self.connection = connect(uri)
         self.channel = self.connection.channel()
         queue = self.channel.queue_declare("", exclusive=True).queue
-        self.channel.queue_bind(queue, "nameko-rpc", f"*.reply.{name}")
+        self.channel.queue_bind(queue, "fleet.answers", f"*.reply.{name}")
         self.channel.basic_consume(queue, callback=self._take, no_ack=True)
         self._replies: dict[str, Reply] = {}
 
@@ -79,7 +79,7 @@ class Caller:
             },
         )
         key = f"lxd_worker.{host}.{method}"
-        self.channel.basic_publish_confirm(message, "nameko-rpc", key, mandatory=True)
+        self.channel.basic_publish_confirm(message, "fleet.calls", key, mandatory=True)
         return sent
 
     def reply(self, sent: str, *, timeout_s: float = 5.0) -> Reply:

@@ -51,12 +51,12 @@ class WireHost:
         """Take calls, and say that the host is here."""
         self._connection = await aio_pika.connect(self._uri)
         channel = await self._connection.channel()
-        self._rpc = await channel.get_exchange("nameko-rpc")
+        self._answers = await channel.get_exchange("fleet.answers")
         self._events = await channel.get_exchange("fleet.events")
         queue = await channel.declare_queue(
             f"lxd_worker.{self.host}.calls", exclusive=True, auto_delete=True
         )
-        await queue.bind("nameko-rpc", f"lxd_worker.{self.host}.*")
+        await queue.bind("fleet.calls", f"lxd_worker.{self.host}.*")
         await queue.consume(self._take, no_ack=True)
         await self.beat()
         await self.publish_inventory()
@@ -119,7 +119,7 @@ class WireHost:
             content_type="application/json",
             correlation_id=call.correlation_id,
         )
-        await self._rpc.publish(message, str(call.reply_to), mandatory=False)
+        await self._answers.publish(message, str(call.reply_to), mandatory=False)
 
 
 async def eventually(what: Callable[[], bool | Awaitable[bool]], *, within_s: float = 5.0) -> None:

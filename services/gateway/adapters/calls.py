@@ -43,7 +43,7 @@ class Calls:
         # A broker that has not noticed the loss of the last connection still holds its queue.
         name = f"gateway.{self._gateway}.replies.{secrets.token_hex(4)}"
         queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
-        await queue.bind(topology.RPC.name, topology.reply_key("*", self._gateway))
+        await queue.bind(topology.ANSWERS.name, topology.reply_key("*", self._gateway))
         await queue.consume(self._take, no_ack=True)
         self._channel = channel
 
@@ -62,7 +62,7 @@ class Calls:
         """
         if self._channel is None or not self.connected:
             raise BrokerUnavailable
-        exchange = await self._channel.get_exchange(topology.RPC.name, ensure=False)
+        exchange = await self._channel.get_exchange(topology.CALLS.name, ensure=False)
         call_id = uuid4().hex
         answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._pending[call_id] = (host, answer)
@@ -110,6 +110,6 @@ class Calls:
     def _is_from(self, host: str, message: AbstractIncomingMessage) -> bool:
         return message.routing_key == topology.reply_key(host, self._gateway) and provenance.direct(
             exchange=message.exchange or "",
-            expected_exchange=topology.RPC.name,
+            expected_exchange=topology.ANSWERS.name,
             headers=message.headers,
         )

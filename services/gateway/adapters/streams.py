@@ -66,7 +66,7 @@ class BusStream:
             auto_delete=True,
             arguments={"x-max-length-bytes": MOST_BYTES_WAITING},
         )
-        await queue.bind(topology.STREAMS.name, topology.stream_key_of(self._host, self.id))
+        await queue.bind(topology.STREAMS_OUT.name, topology.stream_key_of(self._host, self.id))
         await queue.consume(self._received, no_ack=True)
         self._channel.close_callbacks.add(lambda *_: self._fail(StreamLost("broker")))
 
@@ -135,7 +135,7 @@ class BusStream:
             self._host, self.id
         ) and provenance.direct(
             exchange=message.exchange or "",
-            expected_exchange=topology.STREAMS.name,
+            expected_exchange=topology.STREAMS_OUT.name,
             headers=message.headers,
         )
 
@@ -162,7 +162,7 @@ class BusStream:
     async def _say(self, frame: Frame) -> None:
         self._raise_failure()
         kind, body = to_message(frame)
-        exchange = await self._channel.get_exchange(topology.STREAMS.name, ensure=False)
+        exchange = await self._channel.get_exchange(topology.STREAMS_IN.name, ensure=False)
         key = topology.stream_key_to(self._host, self.id)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):

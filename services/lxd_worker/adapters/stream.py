@@ -111,7 +111,7 @@ class HostStream:
         self._connection.connect()
         channel = self._connection.channel()
         channel.queue_declare(queue, durable=False, exclusive=True, auto_delete=True)
-        channel.queue_bind(queue, topology.STREAMS.name, self._key_in)
+        channel.queue_bind(queue, topology.STREAMS_IN.name, self._key_in)
         channel.basic_consume(queue, no_ack=True, callback=self._received)
         channel.events["basic_return"].add(self._returned)
         return channel
@@ -142,7 +142,7 @@ class HostStream:
         delivery = message.delivery_info
         if delivery["routing_key"] != self._key_in or not provenance.direct(
             exchange=delivery["exchange"],
-            expected_exchange=topology.STREAMS.name,
+            expected_exchange=topology.STREAMS_IN.name,
             headers=message.headers,
         ):
             log.warning("frame of doubtful origin dropped", extra={"key": delivery["routing_key"]})
@@ -170,7 +170,7 @@ class HostStream:
         try:
             with self._sending:
                 self._channel.basic_publish(
-                    message, topology.STREAMS.name, self._key_out, mandatory=True
+                    message, topology.STREAMS_OUT.name, self._key_out, mandatory=True
                 )
         except self._errors() as exc:
             raise StreamLost(f"broker: {exc}") from exc

@@ -307,7 +307,7 @@ def closed(vhost: Vhost, screen: Screen) -> bool:
 def gets_through(channel: amqp.Channel, message: amqp.Message, key: str) -> bool:
     """Publish; return whether the broker took it. RabbitMQ checks keys in headers since 4.0."""
     try:
-        channel.basic_publish(message, "fleet.streams", key)
+        channel.basic_publish(message, "fleet.streams.out", key)
     except amqp.AccessRefused:
         return False
     return True

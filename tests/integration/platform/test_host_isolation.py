@@ -88,14 +88,17 @@ def still_unharmed(victim: EchoWorker, gateway: Caller) -> bool:
 @pytest.mark.parametrize(
     ("exchange", "key"),
     [
-        pytest.param("nameko-rpc", "lxd_worker.h2.echo", id="command another host"),
-        pytest.param("nameko-rpc", "lxd_worker.h1.echo", id="command itself as a gateway would"),
-        pytest.param("nameko-rpc", "h2.reply.tester", id="answer in another's name"),
+        pytest.param("fleet.calls", "lxd_worker.h2.echo", id="command another host"),
+        pytest.param("fleet.calls", "lxd_worker.h1.echo", id="command itself as a gateway would"),
+        pytest.param("fleet.calls", "h1.reply.tester", id="answer where calls are read"),
+        pytest.param("fleet.answers", "h2.reply.tester", id="answer in another's name"),
+        pytest.param("fleet.answers", "lxd_worker.h2.echo", id="command where answers are read"),
         pytest.param("fleet.events", "h2.worker.heartbeat", id="publish another's event"),
         pytest.param("fleet.events", "h1.gateway.heartbeat", id="publish as another producer"),
-        pytest.param("fleet.streams", f"h2.out.{STREAM}", id="send bytes in another's name"),
-        pytest.param("fleet.streams", f"h2.in.{STREAM}", id="send bytes to another host"),
-        pytest.param("fleet.streams", f"h1.in.{STREAM}", id="send bytes to itself"),
+        pytest.param("fleet.streams.out", f"h2.out.{STREAM}", id="send bytes in another's name"),
+        pytest.param("fleet.streams.in", f"h2.in.{STREAM}", id="send bytes to another host"),
+        pytest.param("fleet.streams.in", f"h1.in.{STREAM}", id="send bytes to itself"),
+        pytest.param("fleet.streams.in", f"h1.out.{STREAM}", id="send bytes where hosts read"),
         pytest.param("fleet.dead", "h2.unreadable", id="bury in another's name"),
         pytest.param("", "lxd_worker.h2.calls", id="write into a queue by its name"),
         pytest.param("", f"lxd_worker.h2.stream.{STREAM}", id="write into another's stream"),
@@ -115,19 +118,20 @@ def test_a_publish_beyond_its_own_keys_is_refused(
 @pytest.mark.parametrize(
     ("exchange", "key"),
     [
-        ("nameko-rpc", "#"),
-        ("nameko-rpc", "lxd_worker.#"),
-        ("nameko-rpc", "lxd_worker.*.echo"),
-        ("nameko-rpc", "lxd_worker.h2.echo"),
-        ("nameko-rpc", "*.reply.tester"),
-        ("nameko-rpc", "h1.reply.*"),
+        ("fleet.calls", "#"),
+        ("fleet.calls", "lxd_worker.#"),
+        ("fleet.calls", "lxd_worker.*.echo"),
+        ("fleet.calls", "lxd_worker.h2.echo"),
+        ("fleet.answers", "#"),
+        ("fleet.answers", "*.reply.tester"),
+        ("fleet.answers", "h1.reply.*"),
         ("fleet.events", "#"),
         ("fleet.events", "h1.worker.heartbeat"),
-        ("fleet.streams", "#"),
-        ("fleet.streams", "*.in.*"),
-        ("fleet.streams", "h1.#"),
-        ("fleet.streams", f"h1.out.{STREAM}"),
-        ("fleet.streams", f"h2.in.{STREAM}"),
+        ("fleet.streams.in", "#"),
+        ("fleet.streams.in", "*.in.*"),
+        ("fleet.streams.in", "h1.#"),
+        ("fleet.streams.in", f"h2.in.{STREAM}"),
+        ("fleet.streams.out", f"h1.out.{STREAM}"),
         ("fleet.dead", "#"),
     ],
 )
@@ -190,13 +194,13 @@ def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
 
 def test_it_has_its_ends_of_streams(gateway: Caller, taken_over: Callable[[], Any]) -> None:
     shown = gateway.channel.queue_declare("", exclusive=True).queue
-    gateway.channel.queue_bind(shown, "fleet.streams", f"h1.out.{STREAM}")
+    gateway.channel.queue_bind(shown, "fleet.streams.out", f"h1.out.{STREAM}")
     channel = taken_over()
     typed = channel.queue_declare(f"lxd_worker.h1.stream.{STREAM}", exclusive=True).queue
-    channel.queue_bind(typed, "fleet.streams", f"h1.in.{STREAM}")
+    channel.queue_bind(typed, "fleet.streams.in", f"h1.in.{STREAM}")
 
-    publish(channel, "fleet.streams", f"h1.out.{STREAM}", "shown")
-    publish(gateway.channel, "fleet.streams", f"h1.in.{STREAM}", "typed")
+    publish(channel, "fleet.streams.out", f"h1.out.{STREAM}", "shown")
+    publish(gateway.channel, "fleet.streams.in", f"h1.in.{STREAM}", "typed")
 
     assert arrived(gateway.channel, shown).body == "shown"
     assert arrived(channel, typed).body == "typed"
@@ -210,18 +214,20 @@ def test_an_exchange_of_its_own_cannot_be_bound_to_all_streams(
     channel.exchange_declare(own_exchange, "topic", auto_delete=False)
 
     with pytest.raises(amqp.AccessRefused):
-        channel.exchange_bind(own_exchange, "fleet.streams", "#")
+        channel.exchange_bind(own_exchange, "fleet.streams.in", "#")
 
 
-def test_bytes_smuggled_to_another_host_bear_the_mark_of_it_if_they_arrive(
+def test_no_bytes_reach_another_host_by_a_header(
     gateway: Caller, taken_over: Callable[[], Any]
 ) -> None:
     typed = gateway.channel.queue_declare("", exclusive=True).queue
-    gateway.channel.queue_bind(typed, "fleet.streams", f"h2.in.{STREAM}")
+    gateway.channel.queue_bind(typed, "fleet.streams.in", f"h2.in.{STREAM}")
     key, other = f"h1.out.{STREAM}", f"h2.in.{STREAM}"
 
-    if gets_through(taken_over(), "fleet.streams", key, "attack", CC=[other]):
-        assert arrived(gateway.channel, typed).delivery_info["routing_key"] == key
+    gets_through(taken_over(), "fleet.streams.out", key, "attack", CC=[other])
+    publish(gateway.channel, "fleet.streams.in", other, "typed")
+
+    assert arrived(gateway.channel, typed).body == "typed"
 
 
 def arrived(channel: Any, queue: str) -> Any:
@@ -232,66 +238,60 @@ def arrived(channel: Any, queue: str) -> Any:
     return message
 
 
+# Every exchange that a host may write to, with a key that it may write.
+WRITABLE = [
+    ("fleet.answers", "h1.reply.x"),
+    ("fleet.events", "h1.worker.heartbeat"),
+    ("fleet.streams.out", f"h1.out.{STREAM}"),
+    ("fleet.dead", "h1.unreadable"),
+]
+
+
 @pytest.mark.parametrize("header", ["CC", "BCC"])
-def test_a_copy_sent_by_header_is_not_served_by_the_other_host(
-    victim: EchoWorker, gateway: Caller, taken_over: Callable[[], Any], header: str
-) -> None:
-    other = {header: ["lxd_worker.h2.echo"]}
-
-    if gets_through(taken_over(), "nameko-rpc", "h1.reply.x", **other):
-        victim.wait_for_output("call of doubtful origin dropped")
-    assert still_unharmed(victim, gateway)
-
-
-def test_a_dead_letter_of_its_queue_is_not_served_by_the_other_host(
-    victim: EchoWorker, gateway: Caller, taken_over: Callable[[], Any]
-) -> None:
-    channel = taken_over()
-    queue = own_calls_queue(
-        channel,
-        **{
-            "x-dead-letter-exchange": "nameko-rpc",
-            "x-dead-letter-routing-key": "lxd_worker.h2.echo",
-            "x-message-ttl": 0,
-        },
-    )
-    channel.queue_bind(queue, "nameko-rpc", "lxd_worker.h1.*")
-
-    if gets_through(channel, "nameko-rpc", "h1.reply.x", CC=["lxd_worker.h1.echo"]):
-        victim.wait_for_output("call of doubtful origin dropped")
-    assert still_unharmed(victim, gateway)
-
-
-def own_exchange_bound_to_the_calls(channel: Any) -> None:
-    channel.exchange_declare("lxd_worker.h1.calls", "topic", auto_delete=False)
-    channel.exchange_bind("nameko-rpc", "lxd_worker.h1.calls", "#")
-
-
-def own_exchange_with_the_calls_as_alternate(channel: Any) -> None:
-    channel.exchange_declare(
-        "lxd_worker.h1.calls",
-        "fanout",
-        auto_delete=False,
-        arguments={"alternate-exchange": "nameko-rpc"},
-    )
-
-
-@pytest.mark.parametrize(
-    "prepare", [own_exchange_bound_to_the_calls, own_exchange_with_the_calls_as_alternate]
-)
-def test_a_call_through_an_exchange_of_its_own_is_not_served(
+@pytest.mark.parametrize(("exchange", "key"), WRITABLE)
+def test_a_copy_sent_by_header_does_not_reach_the_other_host(
     victim: EchoWorker,
     gateway: Caller,
     taken_over: Callable[[], Any],
-    prepare: Callable[[Any], None],
+    exchange: str,
+    key: str,
+    header: str,
+) -> None:
+    gets_through(taken_over(), exchange, key, **{header: ["lxd_worker.h2.echo"]})
+
+    assert still_unharmed(victim, gateway)
+    assert "call of doubtful origin" not in victim.output
+
+
+def test_a_queue_of_its_own_cannot_dead_letter_to_the_calls(taken_over: Callable[[], Any]) -> None:
+    to_the_calls = {
+        "x-dead-letter-exchange": "fleet.calls",
+        "x-dead-letter-routing-key": "lxd_worker.h2.echo",
+    }
+
+    with pytest.raises(amqp.AccessRefused):
+        own_calls_queue(taken_over(), **to_the_calls)
+
+
+def test_an_exchange_of_its_own_cannot_be_bound_to_the_calls(
+    taken_over: Callable[[], Any],
 ) -> None:
     channel = taken_over()
-    prepare(channel)
+    channel.exchange_declare("lxd_worker.h1.calls", "topic", auto_delete=False)
 
-    publish(channel, "lxd_worker.h1.calls", "lxd_worker.h2.echo")
+    with pytest.raises(amqp.AccessRefused):
+        channel.exchange_bind("fleet.calls", "lxd_worker.h1.calls", "#")
 
-    victim.wait_for_output("call of doubtful origin dropped")
-    assert still_unharmed(victim, gateway)
+
+def test_the_calls_cannot_be_the_alternate_of_an_exchange_of_its_own(
+    taken_over: Callable[[], Any],
+) -> None:
+    to_the_calls = {"alternate-exchange": "fleet.calls"}
+
+    with pytest.raises(amqp.AccessRefused):
+        taken_over().exchange_declare(
+            "lxd_worker.h1.calls", "fanout", auto_delete=False, arguments=to_the_calls
+        )
 
 
 def test_a_call_whose_answer_would_bear_another_name_is_not_served(

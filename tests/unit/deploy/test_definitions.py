@@ -27,9 +27,11 @@ def test_a_host_is_held_to_its_topics() -> None:
     topics = definitions.of([user], vhost="v")["topic_permissions"]
 
     assert {line["exchange"] for line in topics} == {
-        "nameko-rpc",
+        "fleet.calls",
+        "fleet.answers",
         "fleet.events",
-        "fleet.streams",
+        "fleet.streams.in",
+        "fleet.streams.out",
         "fleet.dead",
     }
     assert {(line["user"], line["vhost"]) for line in topics} == {("host-h1", "v")}

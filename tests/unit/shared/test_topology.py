@@ -68,9 +68,9 @@ def test_a_stream_has_a_key_each_way_and_a_queue_of_its_host() -> None:
 )
 def test_no_expression_of_a_host_matches_a_key_of_a_similar_name(host: str, stranger: str) -> None:
     topics = topology.host_permissions(host).topics
-    write, read = topics["nameko-rpc"]
+    (write, _), (_, read) = topics["fleet.answers"], topics["fleet.calls"]
     event_write, _ = topics["fleet.events"]
-    stream_write, stream_read = topics["fleet.streams"]
+    (stream_write, _), (_, stream_read) = topics["fleet.streams.out"], topics["fleet.streams.in"]
     stream = "0" * 32
 
     assert re.search(write, topology.reply_key(host, "g"))
