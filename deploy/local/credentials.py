@@ -27,10 +27,8 @@ def users(directory: Path, hosts: Iterable[str]) -> list[User]:
 
     Raises InvalidInput where a host's id could not stand in a routing key.
     """
-    permissions = {CENTRAL: CENTRAL_PERMISSIONS} | {
-        host_user(host): host_permissions(host) for host in hosts
-    }
-    return [User(name, password(directory / name), may) for name, may in permissions.items()]
+    central = User(CENTRAL, password(directory / CENTRAL), CENTRAL_PERMISSIONS)
+    return [central, *(_host(directory / host_user(host), host) for host in hosts)]
 
 
 def password(file: Path) -> str:
@@ -38,6 +36,11 @@ def password(file: Path) -> str:
     if not file.exists():
         private_files.write(file, secrets.token_urlsafe(24))
     return file.read_text()
+
+
+def _host(file: Path, host: str) -> User:
+    drawn = password(file)
+    return User(host_user(host), drawn, host_permissions(host, drawn))
 
 
 def write_uris(directory: Path, uris: Mapping[str, str]) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""RabbitMQ's definitions: the users of a broker and what each may do there.
+"""RabbitMQ's definitions: the users of a broker, what each may do there, and how much of it.
 
 A definitions file carries salted hashes, never passwords, and RabbitMQ loads it before it listens:
 no moment exists in which a default user could log in.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.rabbitmq.operator_policies import operator_policies
 from shared.platform.topology import Permissions
 
 Definitions = dict[str, list[dict[str, Any]]]
@@ -29,12 +30,16 @@ class User:
 
 
 def of(users: Sequence[User], *, vhost: str = "/") -> Definitions:
-    """Return the definitions that make these users, and their virtual host, known to a node."""
+    """Return the definitions that make these users, and their virtual host, known to a node.
+
+    A user who is there already gets these rights and this password instead of the ones before.
+    """
     return {
         "vhosts": [{"name": vhost}],
         "users": [_user(user) for user in users],
         "permissions": [_permission(user, vhost) for user in users],
         "topic_permissions": [line for user in users for line in _topics(user, vhost)],
+        "parameters": operator_policies(vhost),
     }
 
 
@@ -44,12 +49,13 @@ def password_hash(password: str, salt: bytes | None = None) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def _user(user: User) -> dict[str, str]:
+def _user(user: User) -> dict[str, Any]:
     return {
         "name": user.name,
         "password_hash": password_hash(user.password),
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": user.tags,
+        "limits": user.permissions.limits,
     }
 
 

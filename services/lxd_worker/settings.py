@@ -15,6 +15,7 @@ from shared.contracts.hosts import MOST_SERVERS
 from shared.platform.host import host_id, lxd_socket
 from shared.platform.lxd_scope import ALL, lxd_projects
 from shared.platform.settings import Bind, Reader
+from shared.platform.topology import MOST_STREAMS
 
 # bash where the instance has one.
 LOGIN_SHELL = ("/bin/sh", "-c", 'exec "$(command -v bash || echo sh)" -l')
@@ -71,7 +72,7 @@ class Settings:
             overcommit=_overcommit(read),
             remotes=_remotes(read),
             nat_pool=_nat_pool(read, host),
-            most_consoles=int(read.number("FLEET_MAX_CONSOLES", 32, most=1000)),
+            most_consoles=int(read.number("FLEET_MAX_CONSOLES", 32, most=MOST_STREAMS)),
             console_command=read.command("FLEET_CONSOLE_COMMAND", LOGIN_SHELL),
         )
         read.check()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import eventlet
 from eventlet.greenthread import GreenThread
@@ -20,7 +19,7 @@ from services.lxd_worker.adapters.lxd.events import LxdEvents
 from services.lxd_worker.adapters.lxd.offer import LxdOffer
 from services.lxd_worker.adapters.lxd.terminals import LxdTerminals
 from services.lxd_worker.adapters.ports_in_use import ports_in_use
-from services.lxd_worker.adapters.stream import HostStream
+from services.lxd_worker.adapters.stream import HostStreams
 from services.lxd_worker.adapters.telemetry import WorkerTelemetry
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.lifecycle import LxdEvent
@@ -191,7 +190,7 @@ class Worker:
             terminals=LxdTerminals(
                 api, settings.lxd_socket, settings.host, settings.console_command
             ),
-            open_stream=partial(HostStream, settings.amqp_uri, settings.host),
+            open_stream=HostStreams(settings.amqp_uri, settings.host),
             clock=self._clock,
             beside=eventlet.spawn,
             most=settings.most_consoles,

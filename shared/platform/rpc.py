@@ -1,11 +1,12 @@
 """nameko's RPC, made safe for one worker per host. Measured reasons stand in docs/broker-notes.md.
 
 * The queue is exclusive and goes with its connection: a call for a worker that is away is
-returned to its caller at once, and nothing stale runs after a restart. * A call is served only if
-it provably comes from a gateway (see `provenance`) and its answer stays within this host's own
-routing keys; anything else is dropped or buried before it can do harm. * A lost connection is
-tried again every half second, and an answer that cannot be sent is given up (its caller asks by
-the operation's id); stock nameko backs off to 32 s, and dies of the latter.
+  returned to its caller at once, and nothing stale runs after a restart.
+* A delivery is judged before it is decoded: a call is served only if it provably comes from a
+  gateway (see `provenance`), its answer stays within this host's own routing keys, and its body is
+  uncompressed JSON. Any other one is logged and dropped.
+* A lost connection is tried again every half second, and an answer that cannot be sent is given up
+  (its caller asks by the operation's id); stock nameko backs off to 32 s, and dies of the latter.
 """
 
 from __future__ import annotations
@@ -14,32 +15,71 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import eventlet
+from amqp.exceptions import AMQPError
 from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
-from nameko.amqp.publish import get_producer
+from kombu.transport.pyamqp import Message
+from msgspec import Struct
 from nameko.constants import AMQP_URI_CONFIG_KEY, DEFAULT_SERIALIZER
 from nameko.extensions import DependencyProvider
 from nameko.messaging import QueueConsumer
 from nameko.rpc import Responder, Rpc, RpcConsumer
 
-from shared.contracts.errors import FleetError
+from shared.contracts.codec import decode
+from shared.contracts.errors import FleetError, UnreadableMessage
 from shared.platform import provenance, topology
 from shared.platform.logs import correlation_id
+from shared.platform.undecodable import UNDECODABLE
 
 _log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+# Bytes; a submission with all that it may carry is a quarter of it.
+LARGEST_CALL = 2**20
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Call(Struct, frozen=True):
+    """The body of a call, as nameko's callers write it."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+class UndecodedMessage(Message):  # type: ignore[misc]
+    """A delivery as it came; stock kombu inflates a compressed body before anybody can look."""
+
+    def __init__(self, msg: Any, channel: Any = None, **kwargs: Any) -> None:
+        headers = msg.properties.get("application_headers") or {}
+        self.compression = headers.pop("compression", None)
+        super().__init__(msg, channel, **kwargs)
+
+
 class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
-    """Consumes; connects again every half second; buries what is no JSON."""
+    """Consumes, without decoding anything; connects again every half second."""
 
     should_stop: bool
     _pending_remove_providers: dict[Any, Any]
+
+    def get_consumers(self, consumer_cls: Any, channel: Any) -> Any:
+        """Have deliveries handed over as they come."""
+        channel.Message = UndecodedMessage
+        consumers = super().get_consumers(consumer_cls, channel)
+        for provider, consumer in self._consumers.items():
+            consumer.on_message = partial(self.handle_message, provider, None)
+        return consumers
+
+    def consume(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        """Consume; take a delivery that py-amqp cannot decode for a loss of the connection."""
+        try:
+            yield from super().consume(*args, **kwargs)
+        except UNDECODABLE as exc:
+            _log.warning("undecodable delivery", extra={"reason": repr(exc)})
+            raise ConnectionResetError("undecodable delivery") from exc
 
     @contextmanager
     def establish_connection(self) -> Iterator[Any]:
@@ -67,11 +107,6 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
             left.send()
         self.should_stop = self.should_stop or bool(leaving and not self._consumers)
 
-    def on_decode_error(self, message: Any, exc: BaseException) -> None:
-        """Put a body that cannot be decoded among the dead letters."""
-        bury(self.amqp_uri, message, f"body: {exc}")
-        self.ack_message(message)
-
 
 class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
     """Takes this host's calls from a queue of its own."""
@@ -85,7 +120,7 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
             return
         service = self.container.service_name
         self.queue = Queue(
-            topology.calls_queue(self._host),
+            topology.calls_queue(self._host, topology.password_of(self._amqp_uri)),
             exchange=Exchange(topology.CALLS.name, type="topic", durable=True, passive=True),
             routing_key=f"{service}.*",
             durable=False,
@@ -95,21 +130,24 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
         self.queue_consumer.register_provider(self)
         self._registered = True
 
-    def handle_message(self, body: Any, message: Any) -> None:
-        """Serve an honest call; bury or drop anything else."""
+    def handle_message(self, body: None, message: Any) -> None:
+        """Serve an honest call; drop anything else."""
         if not self._is_ours(message):
             _log.warning("call of doubtful origin dropped", extra={"key": _key(message)})
             self.queue_consumer.ack_message(message)
-        elif reason := _unreadable(body, message):
-            bury(self.container.config[AMQP_URI_CONFIG_KEY], message, reason)
+            return
+        try:
+            call = read_call(message)
+        except UnreadableMessage as exc:
+            _log.warning("unreadable call", extra={"key": _key(message), "reason": exc.reason})
             self.queue_consumer.ack_message(message)
         else:
-            super().handle_message(body, message)
+            super().handle_message({"args": call.args, "kwargs": call.kwargs}, message)
 
     def handle_result(self, message: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
         """Answer the call; give the answer up when it cannot be sent."""
         responder = Responder(
-            self.container.config[AMQP_URI_CONFIG_KEY],
+            self._amqp_uri,
             # Stock nameko answers through the exchange that calls come from.
             Exchange(topology.ANSWERS.name, type="topic", durable=True, passive=True),
             DEFAULT_SERIALIZER,
@@ -117,7 +155,7 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
         )
         try:
             answered: tuple[Any, Any] = responder.send_response(result, exc_info)
-        except (KombuError, OSError, *_channel_errors(message)) as exc:
+        except (KombuError, AMQPError, OSError) as exc:
             _log.warning("answer not sent", extra={"key": _key(message), "reason": str(exc)})
             answered = result, sys.exc_info()
         self.queue_consumer.ack_message(message)
@@ -125,7 +163,7 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
 
     def _is_ours(self, message: Any) -> bool:
         delivery = message.delivery_info
-        reply_to = message.properties.get("reply_to") or ""
+        reply_to = str(message.properties.get("reply_to"))
         return (
             provenance.direct(
                 exchange=delivery["exchange"],
@@ -135,6 +173,10 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
             and _key(message).startswith(f"{self.container.service_name}.")
             and reply_to.startswith(topology.reply_key(self._host, ""))
         )
+
+    @property
+    def _amqp_uri(self) -> str:
+        return str(self.container.config[AMQP_URI_CONFIG_KEY])
 
     @property
     def _host(self) -> str:
@@ -162,38 +204,20 @@ class Correlation(DependencyProvider):  # type: ignore[misc]
         correlation_id.set(str(worker_ctx.data.get("correlation_id", "")))
 
 
-def bury(amqp_uri: str, message: Any, reason: str) -> None:
-    """Copy a message to the dead letters, with the reason; log only when that fails."""
-    host = topology.host_of_call(_key(message)) or "unknown"
-    body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
-    try:
-        with get_producer(amqp_uri) as producer:
-            producer.publish(
-                body,
-                exchange=topology.DEAD.name,
-                routing_key=f"{host}.unreadable",
-                headers={"fleet-reason": reason[:500], "fleet-key": _key(message)},
-                content_type="application/octet-stream",
-                content_encoding="binary",
-            )
-    except (KombuError, OSError, *_channel_errors(message)) as exc:
-        _log.warning("unreadable call lost", extra={"reason": reason, "because": str(exc)})
-
-
-def _unreadable(body: Any, message: Any) -> str | None:
-    if message.content_type != "application/json":
-        return f"content type: {message.content_type}"
-    if not isinstance(body, dict) or not isinstance(body.get("args"), list):
-        return "not a call: no args"
-    if not isinstance(body.get("kwargs"), dict):
-        return "not a call: no kwargs"
-    return None
+def read_call(message: UndecodedMessage) -> Call:
+    """Return the call in a delivery; raise UnreadableMessage."""
+    properties = message.properties
+    if properties.get("content_type") != "application/json":
+        raise UnreadableMessage(f"content type: {properties.get('content_type')!r}"[:200])
+    if properties.get("content_encoding") not in (None, "utf-8"):
+        raise UnreadableMessage(f"encoding: {properties.get('content_encoding')!r}"[:200])
+    if message.compression is not None:
+        raise UnreadableMessage("compressed")
+    body = message.body if isinstance(message.body, bytes) else message.body.encode()
+    if len(body) > LARGEST_CALL:
+        raise UnreadableMessage(f"larger than {LARGEST_CALL} bytes")
+    return decode(Call, body)
 
 
 def _key(message: Any) -> str:
     return str(message.delivery_info["routing_key"])
-
-
-def _channel_errors(message: Any) -> tuple[type[BaseException], ...]:
-    transport = message.channel.connection.Transport if message.channel.connection else None
-    return () if transport is None else transport.channel_errors

@@ -9,7 +9,7 @@ services declare this topology; a worker declares nothing but its own exclusive 
     fleet.events       <host>.<producer>.<type>     an event, by the host
     fleet.streams.in   <host>.in.<stream>           bytes for the host, by a gateway
     fleet.streams.out  <host>.out.<stream>          bytes of the host
-    fleet.dead         <host or service>.<reason>   a message nobody could read
+    fleet.dead         <host or service>.<reason>   a message nobody could read, by a gateway
 
 A host reads from `fleet.calls` and `fleet.streams.in` only and writes to the others only: a routing
 key can be evaded (by `CC` headers before RabbitMQ 4, by dead letters, by bindings), an exchange
@@ -18,8 +18,10 @@ without the right to write cannot.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
 
 from kombu import Connection, Exchange, Queue
 
@@ -34,6 +36,12 @@ EVENTS = Exchange("fleet.events", type="topic", durable=True)
 STREAMS_IN = Exchange("fleet.streams.in", type="topic", durable=True)
 STREAMS_OUT = Exchange("fleet.streams.out", type="topic", durable=True)
 DEAD = Exchange("fleet.dead", type="topic", durable=True)
+
+# Streams of one host that can be open at once; each has a queue with one of so many names.
+MOST_STREAMS = 64
+# Of one host's user. A worker needs 14 connections and one for each stream, a sampler two.
+HOST_CONNECTIONS = 96
+HOST_CHANNELS = 256
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -79,16 +87,9 @@ def call_key(host: str, method: str) -> str:
     return f"{SERVICE}.{host}.{method}"
 
 
-def calls_queue(host: str) -> str:
+def calls_queue(host: str, password: str) -> str:
     """Return the name of a worker's own queue."""
-    return f"{SERVICE}.{host}.calls"
-
-
-def host_of_call(routing_key: str) -> str | None:
-    """Return the host that a call's routing key names; None when it is no call."""
-    service, _, rest = routing_key.partition(".")
-    host, _, method = rest.partition(".")
-    return host if service == SERVICE and method and _HOST.fullmatch(host) else None
+    return f"{_own_queues(host, password)}.calls"
 
 
 def reply_key(host: str, gateway: str) -> str:
@@ -106,9 +107,24 @@ def stream_key_of(host: str, stream: str) -> str:
     return f"{host}.out.{checked_stream(stream)}"
 
 
-def stream_queue(host: str, stream: str) -> str:
-    """Return the name of the host's own queue of a stream."""
-    return f"{SERVICE}.{host}.stream.{checked_stream(stream)}"
+def stream_queue(host: str, password: str, slot: int) -> str:
+    """Return the name of the host's own queue of a stream; `slot` is below `MOST_STREAMS`."""
+    return f"{_own_queues(host, password)}.stream.{slot}"
+
+
+def password_of(amqp_uri: str) -> str:
+    """Return the password in a broker's address."""
+    return unquote(urlsplit(amqp_uri).password or "")
+
+
+def _own_queues(host: str, password: str) -> str:
+    """Return what the names of a host's queues begin with.
+
+    A passive declare tells everybody whether a queue is there, without any permission: who does not
+    know a host's password must not guess the name either.
+    """
+    digest = hashlib.sha256(f"lxdfleet queues of {host}\0{password}".encode()).hexdigest()
+    return f"{SERVICE}.{host}.{digest[:32]}"
 
 
 def event_key(host: str, event: Event) -> str:
@@ -131,37 +147,42 @@ class Permissions:
     """A broker user's rights in RabbitMQ's terms: regular expressions over names and routing keys.
 
     `topics` maps an exchange to its (write, read) expressions; an exchange without an entry would
-    be open to every key, so each one that the user may write to or read from has one.
+    be open to every key, so each one that the user may write to or read from has one. `limits` are
+    those of the user (`max-connections`, `max-channels`); what is not named is not limited.
     """
 
     configure: str
     write: str
     read: str
     topics: dict[str, tuple[str, str]]
+    limits: dict[str, int] = field(default_factory=dict)
 
 
 NOTHING = "^$"
 
 
-def host_permissions(host: str) -> Permissions:
+def host_permissions(host: str, password: str) -> Permissions:
     """Return what a host may do on the broker: what it is called for, as itself, and no more.
 
-    It takes calls and answers them, publishes its own events, and has its ends of streams.
+    It takes calls and answers them, publishes its own events, and has its ends of streams. The
+    names it may declare are `MOST_STREAMS` + 1, and what it may bind a queue to is spelled out: one
+    key for its calls, and streams' ids.
     """
     name = re.escape(checked_host(host)).replace(r"\-", "-")
-    own_queues = rf"{SERVICE}\.{name}\.(calls|stream\.[0-9a-f]+)"
+    prefix = re.escape(_own_queues(host, password)).replace(r"\-", "-")
+    own_queues = rf"{prefix}\.(calls|stream\.([0-9]|[1-5][0-9]|6[0-3]))"
     return Permissions(
         configure=rf"^{own_queues}$",
-        write=rf"^(fleet\.(answers|events|streams\.out|dead)|{own_queues})$",
+        write=rf"^(fleet\.(answers|events|streams\.out)|{own_queues})$",
         read=rf"^(fleet\.(calls|streams\.in)|{own_queues})$",
         topics={
-            CALLS.name: (NOTHING, rf"^{SERVICE}\.{name}\.[^.]+$"),
-            ANSWERS.name: (rf"^{name}\.reply\.[^.]+$", NOTHING),
-            EVENTS.name: (rf"^{name}\.(worker|sampler)\.[^.]+$", NOTHING),
-            STREAMS_IN.name: (NOTHING, rf"^{name}\.in\.[^.]+$"),
-            STREAMS_OUT.name: (rf"^{name}\.out\.[^.]+$", NOTHING),
-            DEAD.name: (rf"^{name}\.[^.]+$", NOTHING),
+            CALLS.name: (NOTHING, rf"^{SERVICE}\.{name}\.\*$"),
+            ANSWERS.name: (rf"^{name}\.reply\.[A-Za-z0-9]{{1,64}}$", NOTHING),
+            EVENTS.name: (rf"^{name}\.(worker|sampler)\.[a-z-]{{1,32}}$", NOTHING),
+            STREAMS_IN.name: (NOTHING, rf"^{name}\.in\.[0-9a-f]{{32}}$"),
+            STREAMS_OUT.name: (rf"^{name}\.out\.[0-9a-f]{{32}}$", NOTHING),
         },
+        limits={"max-connections": HOST_CONNECTIONS, "max-channels": HOST_CHANNELS},
     )
 
 

@@ -12,7 +12,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +21,8 @@ import pytest
 
 from deploy.local import broker as nodes
 from deploy.local import definitions
-from shared.platform.topology import CENTRAL_PERMISSIONS, Permissions, host_permissions
+from shared.platform import topology
+from shared.platform.topology import CENTRAL_PERMISSIONS, host_permissions
 from shared.testing.daemons import ROOT, mark, missing
 from shared.testing.line import Line
 
@@ -35,9 +36,8 @@ class Broker:
     node: nodes.Node
     http: httpx.Client
 
-    def add_user(self, vhost: str, user: str, permissions: Permissions) -> str:
-        """Create a user with these permissions on a virtual host; return its AMQP address."""
-        added = _user(user, permissions)
+    def add(self, vhost: str, added: definitions.User) -> str:
+        """Create a user on a virtual host; return its AMQP address."""
         loaded = self.http.post("/definitions", json=definitions.of([added], vhost=vhost))
         loaded.raise_for_status()
         return self.node.uri(added.name, added.password, vhost)
@@ -50,10 +50,17 @@ class Vhost:
     broker: Broker
     name: str
     uri: str
+    hosts: dict[str, str] = field(default_factory=dict)
 
     def host_uri(self, host: str) -> str:
         """Return the address of a user who may do what this host may do, and no more."""
-        return self.broker.add_user(self.name, f"{self.name}-{host}", host_permissions(host))
+        if host not in self.hosts:
+            self.hosts[host] = self.broker.add(self.name, _host(f"{self.name}-{host}", host))
+        return self.hosts[host]
+
+    def calls_queue(self, host: str) -> str:
+        """Return the name of the host's own queue, which it may give to an exchange as well."""
+        return topology.calls_queue(host, topology.password_of(self.host_uri(host)))
 
     def close_connections(self) -> None:
         """Close every connection to this virtual host, as an operator would."""
@@ -66,7 +73,7 @@ class OwnBroker:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._users = {"central": _user("central", CENTRAL_PERMISSIONS)}
+        self._users = {"central": _central("central")}
         self.start()
 
     @property
@@ -82,7 +89,7 @@ class OwnBroker:
     def host_uri(self, host: str) -> str:
         """Return the address of a user who may do what this host may do, and no more."""
         if host not in self._users:
-            self._users[host] = _user(host, host_permissions(host))
+            self._users[host] = _host(host, host)
             self.start()
         return self._uri(host)
 
@@ -115,7 +122,7 @@ def broker() -> Iterator[Broker]:
 @contextmanager
 def shared_broker() -> Iterator[Broker]:
     """Start the checkout's node, unless it runs; stop it when nobody else uses it."""
-    admin = _user(f"tests-{secrets.token_hex(4)}", CENTRAL_PERMISSIONS, tags="administrator")
+    admin = _central(f"tests-{secrets.token_hex(4)}", tags="administrator")
     with _shared_node(ROOT / "var" / "test-broker", admin) as node:
         address = f"http://127.0.0.1:{node.ports.management}/api"
         with httpx.Client(base_url=address, auth=(admin.name, admin.password)) as http:
@@ -137,7 +144,7 @@ def fresh_vhost(broker: Broker) -> Iterator[Vhost]:
     """Make a virtual host; afterwards delete it with its users."""
     name = f"t{secrets.token_hex(4)}"
     try:
-        yield Vhost(broker, name, broker.add_user(name, f"{name}-central", CENTRAL_PERMISSIONS))
+        yield Vhost(broker, name, broker.add(name, _central(f"{name}-central")))
     finally:
         _remove_vhost(broker, name)
 
@@ -193,5 +200,10 @@ def _is_last(sessions: IO[str]) -> bool:
     return True
 
 
-def _user(name: str, permissions: Permissions, *, tags: str = "") -> definitions.User:
-    return definitions.User(name, secrets.token_urlsafe(12), permissions, tags)
+def _central(name: str, *, tags: str = "") -> definitions.User:
+    return definitions.User(name, secrets.token_urlsafe(12), CENTRAL_PERMISSIONS, tags)
+
+
+def _host(name: str, host: str) -> definitions.User:
+    password = secrets.token_urlsafe(12)
+    return definitions.User(name, password, host_permissions(host, password))

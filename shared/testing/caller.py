@@ -95,6 +95,6 @@ class Caller:
     def _take(self, message: Any) -> None:
         body = json.loads(message.body)
         key = message.delivery_info["routing_key"]
-        self._replies[message.properties["correlation_id"]] = Reply(
+        self._replies[message.properties.get("correlation_id", "")] = Reply(
             key, body["result"], body["error"]
         )

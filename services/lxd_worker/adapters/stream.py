@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import eventlet
@@ -32,6 +34,7 @@ from shared.contracts.streams import (
 )
 from shared.platform import provenance, topology
 from shared.platform.streams import Incoming, Outgoing
+from shared.platform.undecodable import UNDECODABLE
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +44,47 @@ CLOSE_S = 2.0
 HEARTBEAT_S = 10
 
 
-class HostStream:
-    """Open when made. Raises BrokerUnavailable then; see `Stream` and `OpenStream`."""
+class HostStreams:
+    """Implements `OpenStream`: each open stream has one of the host's few names of queues."""
 
-    def __init__(self, amqp_uri: str, host: str, stream: str, lost: Callable[[], None]) -> None:
+    def __init__(self, amqp_uri: str, host: str) -> None:
+        self._amqp_uri = amqp_uri
+        self._host = host
+        # The one that was free for longest first: its queue has gone with its last connection.
+        self._slots = deque(range(topology.MOST_STREAMS))
+
+    def __call__(self, stream: str, lost: Callable[[], None]) -> HostStream:
+        """See `OpenStream`; the caller has at most `MOST_STREAMS` open."""
+        slot = self._slots.popleft()
+        queue = topology.stream_queue(self._host, topology.password_of(self._amqp_uri), slot)
+        free = partial(self._slots.append, slot)
+        try:
+            return HostStream(self._amqp_uri, self._host, stream, queue, lost=lost, closed=free)
+        except BrokerUnavailable:
+            free()
+            raise
+
+
+class HostStream:
+    """Open when made. Raises BrokerUnavailable then; see `Stream` and `OpenStream`.
+
+    `closed` is called once it is, and `queue` free.
+    """
+
+    def __init__(
+        self,
+        amqp_uri: str,
+        host: str,
+        stream: str,
+        queue: str,
+        *,
+        lost: Callable[[], None],
+        closed: Callable[[], None],
+    ) -> None:
         self._key_out = topology.stream_key_of(host, stream)
         self._key_in = topology.stream_key_to(host, stream)
         self._lost = lost
+        self._closed = closed
         self._outgoing, self._incoming = Outgoing(), Incoming()
         self._came: Any = LightQueue()
         self._room, self._ended = Bell(), Bell()
@@ -59,7 +96,7 @@ class HostStream:
         )
         try:
             with eventlet.Timeout(CONNECT_S):
-                self._channel = self._open_channel(topology.stream_queue(host, stream))
+                self._channel = self._open_channel(queue)
                 self._beat()
         except (*self._errors(), eventlet.Timeout) as exc:
             self._connection.collect()
@@ -106,6 +143,7 @@ class HostStream:
         with eventlet.Timeout(CLOSE_S, False), suppress(*self._errors()):
             self._connection.release()
         self._connection.collect()
+        self._closed()
 
     def _open_channel(self, queue: str) -> Any:
         self._connection.connect()
@@ -121,7 +159,7 @@ class HostStream:
             while self._failure is None:
                 self._hear()
                 self._beat()
-        except self._errors() as exc:
+        except (*self._errors(), *UNDECODABLE) as exc:
             self._fail(StreamLost(f"broker: {exc}"))
         except FleetError as exc:
             self._fail(exc)

@@ -28,9 +28,10 @@ def test_a_host_made_by_the_tool_can_log_in_and_do_no_more_than_a_host(
     uri = file.read_text().strip()
     with closing(connect(uri)) as connection:
         channel = connection.channel()
-        channel.queue_declare("lxd_worker.h1.calls")
+        password = topology.password_of(uri)
+        channel.queue_declare(topology.calls_queue("h1", password))
         with pytest.raises(amqp.AccessRefused):
-            channel.queue_declare("lxd_worker.h2.calls")
+            channel.queue_declare(topology.calls_queue("h2", password))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert uri.split(":")[2].split("@")[0] not in printed
     broker.http.delete("/users/h1").raise_for_status()

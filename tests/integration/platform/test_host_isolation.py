@@ -15,7 +15,7 @@ import pytest
 
 from shared.contracts.codec import encode
 from shared.contracts.events import Heartbeat
-from shared.platform import provenance
+from shared.platform import provenance, topology
 from shared.testing.broker import Vhost
 from shared.testing.caller import Caller, connect
 
@@ -75,9 +75,10 @@ def gets_through(
     return True
 
 
-def own_calls_queue(channel: Any, **arguments: Any) -> str:
-    name: str = channel.queue_declare("lxd_worker.h1.calls", arguments=arguments).queue
-    return name
+@pytest.fixture
+def own_name(declared: Vhost) -> str:
+    """The name of h1's own queue, which it may give to an exchange as well."""
+    return declared.calls_queue("h1")
 
 
 def still_unharmed(victim: EchoWorker, gateway: Caller) -> bool:
@@ -99,9 +100,7 @@ def still_unharmed(victim: EchoWorker, gateway: Caller) -> bool:
         pytest.param("fleet.streams.in", f"h2.in.{STREAM}", id="send bytes to another host"),
         pytest.param("fleet.streams.in", f"h1.in.{STREAM}", id="send bytes to itself"),
         pytest.param("fleet.streams.in", f"h1.out.{STREAM}", id="send bytes where hosts read"),
-        pytest.param("fleet.dead", "h2.unreadable", id="bury in another's name"),
-        pytest.param("", "lxd_worker.h2.calls", id="write into a queue by its name"),
-        pytest.param("", f"lxd_worker.h2.stream.{STREAM}", id="write into another's stream"),
+        pytest.param("fleet.dead", "h1.unreadable", id="write a dead letter"),
         pytest.param("", "fleet.outcomes", id="write into the outcomes' queue by its name"),
         pytest.param("amq.topic", "x", id="use a predeclared exchange"),
     ],
@@ -115,13 +114,23 @@ def test_a_publish_beyond_its_own_keys_is_refused(
         publish(channel, exchange, key)
 
 
+def test_a_queue_cannot_be_written_to_by_its_name(
+    victim: EchoWorker, declared: Vhost, taken_over: Callable[[], Any]
+) -> None:
+    with pytest.raises(amqp.AccessRefused):
+        publish(taken_over(), "", declared.calls_queue("h2"))
+
+
 @pytest.mark.parametrize(
     ("exchange", "key"),
     [
         ("fleet.calls", "#"),
         ("fleet.calls", "lxd_worker.#"),
         ("fleet.calls", "lxd_worker.*.echo"),
-        ("fleet.calls", "lxd_worker.h2.echo"),
+        ("fleet.calls", "lxd_worker.h2.*"),
+        ("fleet.calls", "lxd_worker.h1.#"),
+        ("fleet.calls", "lxd_worker.h1.echo"),
+        ("fleet.calls", "h1.reply.tester"),
         ("fleet.answers", "#"),
         ("fleet.answers", "*.reply.tester"),
         ("fleet.answers", "h1.reply.*"),
@@ -131,48 +140,82 @@ def test_a_publish_beyond_its_own_keys_is_refused(
         ("fleet.streams.in", "*.in.*"),
         ("fleet.streams.in", "h1.#"),
         ("fleet.streams.in", f"h2.in.{STREAM}"),
+        ("fleet.streams.in", "h1.in.not-a-stream"),
         ("fleet.streams.out", f"h1.out.{STREAM}"),
         ("fleet.dead", "#"),
     ],
 )
 def test_a_binding_beyond_its_own_calls_is_refused(
-    taken_over: Callable[[], Any], exchange: str, key: str
+    taken_over: Callable[[], Any], own_name: str, exchange: str, key: str
 ) -> None:
     channel = taken_over()
-    queue = own_calls_queue(channel)
+    channel.queue_declare(own_name)
 
     with pytest.raises(amqp.AccessRefused):
-        channel.queue_bind(queue, exchange, key)
+        channel.queue_bind(own_name, exchange, key)
 
 
 @pytest.mark.parametrize(
     "attempt",
     [
-        pytest.param(lambda c: c.basic_get("fleet.outcomes"), id="read the outcomes"),
-        pytest.param(lambda c: c.basic_get("lxd_worker.h2.calls"), id="read another's calls"),
-        pytest.param(lambda c: c.queue_delete("fleet.outcomes"), id="delete the outcomes"),
-        pytest.param(lambda c: c.queue_purge("fleet.outcomes"), id="purge the outcomes"),
-        pytest.param(lambda c: c.queue_delete("lxd_worker.h2.calls"), id="delete another's queue"),
-        pytest.param(lambda c: c.exchange_delete("fleet.events"), id="delete an exchange"),
-        pytest.param(
-            lambda c: c.exchange_declare("evil", "topic", passive=False), id="declare an exchange"
-        ),
-        pytest.param(lambda c: c.queue_declare("evil"), id="declare a queue"),
-        pytest.param(lambda c: c.queue_declare("lxd_worker.h3.calls"), id="declare another's"),
-        pytest.param(
-            lambda c: c.queue_declare(f"lxd_worker.h2.stream.{STREAM}"),
-            id="declare another's stream",
-        ),
-        pytest.param(lambda c: c.queue_declare(""), id="declare an unnamed queue"),
+        pytest.param(lambda c, h2: c.basic_get("fleet.dead-letters"), id="read the dead letters"),
+        pytest.param(lambda c, h2: c.queue_purge("fleet.dead-letters"), id="purge them"),
+        pytest.param(lambda c, h2: c.queue_delete("fleet.dead-letters"), id="delete them"),
+        pytest.param(lambda c, h2: c.basic_get(topology.OUTCOMES.name), id="read the outcomes"),
+        pytest.param(lambda c, h2: c.queue_delete(topology.OUTCOMES.name), id="delete them all"),
+        pytest.param(lambda c, h2: c.queue_purge(topology.OUTCOMES.name), id="purge the outcomes"),
+        pytest.param(lambda c, h2: c.basic_get(h2), id="read another's calls"),
+        pytest.param(lambda c, h2: c.queue_delete(h2), id="delete another's queue"),
+        pytest.param(lambda c, h2: c.exchange_delete("fleet.events"), id="delete an exchange"),
+        pytest.param(lambda c, h2: c.exchange_declare("evil", "topic"), id="declare an exchange"),
+        pytest.param(lambda c, h2: c.queue_declare("evil"), id="declare a queue"),
+        pytest.param(lambda c, h2: c.queue_declare(h2), id="declare another's"),
+        pytest.param(lambda c, h2: c.queue_declare(""), id="declare an unnamed queue"),
     ],
 )
 def test_what_is_not_its_own_it_can_neither_read_nor_declare_nor_delete(
-    victim: EchoWorker, taken_over: Callable[[], Any], attempt: Callable[[Any], Any]
+    victim: EchoWorker,
+    declared: Vhost,
+    taken_over: Callable[[], Any],
+    attempt: Callable[[Any, str], Any],
 ) -> None:
     channel = taken_over()
 
     with pytest.raises((amqp.AccessRefused, amqp.ResourceLocked)):
-        attempt(channel)
+        attempt(channel, declared.calls_queue("h2"))
+
+
+def test_the_names_of_queues_it_may_declare_are_few(
+    declared: Vhost, taken_over: Callable[[], Any]
+) -> None:
+    password = topology.password_of(declared.host_uri("h1"))
+    last = topology.stream_queue("h1", password, topology.MOST_STREAMS - 1)
+    beyond = topology.stream_queue("h1", password, topology.MOST_STREAMS)
+
+    taken_over().queue_declare(last)
+
+    for name in (beyond, f"{last}0", f"{last}.x", declared.calls_queue("h1") + "x"):
+        with pytest.raises(amqp.AccessRefused):
+            taken_over().queue_declare(name)
+
+
+def test_whether_another_host_exists_does_not_show_in_what_it_may_ask(
+    victim: EchoWorker, taken_over: Callable[[], Any]
+) -> None:
+    def answer(ask: Callable[[Any], Any]) -> str:
+        with pytest.raises(amqp.ChannelError) as refused:
+            ask(taken_over())
+        return str(refused.value)
+
+    for there, not_there in [("lxd_worker.h2.calls", "lxd_worker.h3.calls")]:
+        for ask in (
+            lambda name: lambda c: c.queue_declare(name, passive=True),
+            lambda name: lambda c: c.exchange_declare(name, "topic", passive=True),
+            lambda name: lambda c: c.basic_get(name),
+            lambda name: lambda c: c.queue_delete(name),
+            lambda name: lambda c: c.queue_bind(name, "fleet.calls", "lxd_worker.h1.*"),
+        ):
+            assert answer(ask(there)).replace("h2", "h3") == answer(ask(not_there))
 
 
 def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
@@ -192,11 +235,15 @@ def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
     assert event.delivery_info["routing_key"] == "h1.worker.heartbeat"
 
 
-def test_it_has_its_ends_of_streams(gateway: Caller, taken_over: Callable[[], Any]) -> None:
+def test_it_has_its_ends_of_streams(
+    declared: Vhost, gateway: Caller, taken_over: Callable[[], Any]
+) -> None:
     shown = gateway.channel.queue_declare("", exclusive=True).queue
     gateway.channel.queue_bind(shown, "fleet.streams.out", f"h1.out.{STREAM}")
     channel = taken_over()
-    typed = channel.queue_declare(f"lxd_worker.h1.stream.{STREAM}", exclusive=True).queue
+    password = topology.password_of(declared.host_uri("h1"))
+    typed = topology.stream_queue("h1", password, 0)
+    channel.queue_declare(typed, exclusive=True)
     channel.queue_bind(typed, "fleet.streams.in", f"h1.in.{STREAM}")
 
     publish(channel, "fleet.streams.out", f"h1.out.{STREAM}", "shown")
@@ -207,14 +254,13 @@ def test_it_has_its_ends_of_streams(gateway: Caller, taken_over: Callable[[], An
 
 
 def test_an_exchange_of_its_own_cannot_be_bound_to_all_streams(
-    taken_over: Callable[[], Any],
+    taken_over: Callable[[], Any], own_name: str
 ) -> None:
     channel = taken_over()
-    own_exchange = f"lxd_worker.h1.stream.{STREAM}"
-    channel.exchange_declare(own_exchange, "topic", auto_delete=False)
+    channel.exchange_declare(own_name, "topic", auto_delete=False)
 
     with pytest.raises(amqp.AccessRefused):
-        channel.exchange_bind(own_exchange, "fleet.streams.in", "#")
+        channel.exchange_bind(own_name, "fleet.streams.in", "#")
 
 
 def test_no_bytes_reach_another_host_by_a_header(
@@ -243,7 +289,6 @@ WRITABLE = [
     ("fleet.answers", "h1.reply.x"),
     ("fleet.events", "h1.worker.heartbeat"),
     ("fleet.streams.out", f"h1.out.{STREAM}"),
-    ("fleet.dead", "h1.unreadable"),
 ]
 
 
@@ -263,35 +308,35 @@ def test_a_copy_sent_by_header_does_not_reach_the_other_host(
     assert "call of doubtful origin" not in victim.output
 
 
-def test_a_queue_of_its_own_cannot_dead_letter_to_the_calls(taken_over: Callable[[], Any]) -> None:
+def test_a_queue_of_its_own_cannot_dead_letter_to_the_calls(
+    taken_over: Callable[[], Any], own_name: str
+) -> None:
     to_the_calls = {
         "x-dead-letter-exchange": "fleet.calls",
         "x-dead-letter-routing-key": "lxd_worker.h2.echo",
     }
 
     with pytest.raises(amqp.AccessRefused):
-        own_calls_queue(taken_over(), **to_the_calls)
+        taken_over().queue_declare(own_name, arguments=to_the_calls)
 
 
 def test_an_exchange_of_its_own_cannot_be_bound_to_the_calls(
-    taken_over: Callable[[], Any],
+    taken_over: Callable[[], Any], own_name: str
 ) -> None:
     channel = taken_over()
-    channel.exchange_declare("lxd_worker.h1.calls", "topic", auto_delete=False)
+    channel.exchange_declare(own_name, "topic", auto_delete=False)
 
     with pytest.raises(amqp.AccessRefused):
-        channel.exchange_bind("fleet.calls", "lxd_worker.h1.calls", "#")
+        channel.exchange_bind("fleet.calls", own_name, "#")
 
 
 def test_the_calls_cannot_be_the_alternate_of_an_exchange_of_its_own(
-    taken_over: Callable[[], Any],
+    taken_over: Callable[[], Any], own_name: str
 ) -> None:
     to_the_calls = {"alternate-exchange": "fleet.calls"}
 
     with pytest.raises(amqp.AccessRefused):
-        taken_over().exchange_declare(
-            "lxd_worker.h1.calls", "fanout", auto_delete=False, arguments=to_the_calls
-        )
+        taken_over().exchange_declare(own_name, "fanout", auto_delete=False, arguments=to_the_calls)
 
 
 def test_a_call_whose_answer_would_bear_another_name_is_not_served(
@@ -304,17 +349,16 @@ def test_a_call_whose_answer_would_bear_another_name_is_not_served(
 
 
 def test_an_event_smuggled_in_another_name_bears_the_mark_of_it(
-    declared: Vhost, gateway: Caller, taken_over: Callable[[], Any]
+    gateway: Caller, taken_over: Callable[[], Any], own_name: str
 ) -> None:
     events = gateway.channel.queue_declare("", exclusive=True).queue
     gateway.channel.queue_bind(events, "fleet.events", "#")
     channel = taken_over()
-    own_exchange = "lxd_worker.h1.calls"
-    channel.exchange_declare(own_exchange, "fanout", auto_delete=False)
-    channel.exchange_bind("fleet.events", own_exchange, "")
+    channel.exchange_declare(own_name, "fanout", auto_delete=False)
+    channel.exchange_bind("fleet.events", own_name, "")
     lie = Heartbeat(epoch=9, sequence=9, clock="0", lxd_connected=False, interval_s=1.0)
 
-    publish(channel, own_exchange, "h2.worker.heartbeat", encode(lie).decode())
+    publish(channel, own_name, "h2.worker.heartbeat", encode(lie).decode())
 
     end = time.monotonic() + 5
     while (event := gateway.channel.basic_get(events, no_ack=True)) is None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import time
+import zlib
+from typing import Any
 
 import amqp
+import psutil
 import pytest
 
 from shared.platform import topology
 from shared.testing.broker import OwnBroker, Vhost
 from shared.testing.caller import Caller
+from shared.testing.raw_message import POISON, poison, short
 
 from .conftest import EchoWorker, StartWorker
 
@@ -21,13 +26,6 @@ def worker(declared: Vhost, gateway: Caller, start_worker: StartWorker) -> EchoW
     worker = start_worker("h1", declared.host_uri("h1"))
     worker.wait_until_it_answers(gateway)
     return worker
-
-
-def dead_letters(caller: Caller) -> list[str]:
-    found = []
-    while message := caller.channel.basic_get("fleet.dead-letters", no_ack=True):
-        found.append(message.headers["fleet-reason"])
-    return found
 
 
 def test_an_expected_error_travels_as_its_name_and_raw_values(
@@ -50,38 +48,83 @@ def test_the_correlation_id_of_a_call_is_that_of_the_code_it_runs(
     worker.wait_for_output("served traced for abc-1")
 
 
+COMPRESSED = zlib.compress(b'{"args": ["x"], "kwargs": {}}')
+
+
 @pytest.mark.parametrize(
-    ("body", "properties", "reason"),
+    ("body", "properties"),
     [
-        pytest.param("{no json", {}, "body: ", id="no JSON"),
-        pytest.param(b"\xff\xfe", {}, "body: ", id="no UTF-8"),
-        pytest.param("[]", {}, "not a call: no args", id="a list"),
-        pytest.param('{"args": 1, "kwargs": {}}', {}, "not a call: no args", id="args no list"),
-        pytest.param('{"args": []}', {}, "not a call: no kwargs", id="no kwargs"),
-        pytest.param("{}", {"content_type": None}, "content type: None", id="no content type"),
-        pytest.param("{}", {"content_type": "text/plain"}, "body: Refusing", id="text"),
+        pytest.param("{no json", {}, id="no JSON"),
+        pytest.param(b"\xff\xfe", {}, id="no UTF-8"),
+        pytest.param("[]", {}, id="a list"),
+        pytest.param('{"args": 1, "kwargs": {}}', {}, id="args no list"),
+        pytest.param('{"args": []}', {}, id="no kwargs"),
+        pytest.param('{"args": ' + "[" * 100_000, {}, id="nested"),
+        pytest.param('{"args": [' + "9" * 10_000 + '], "kwargs": {}}', {}, id="a long number"),
+        pytest.param('{"args": ["' + "x" * 2_000_000 + '"], "kwargs": {}}', {}, id="too large"),
+        pytest.param("{}", {"content_type": None}, id="no content type"),
+        pytest.param("{}", {"content_type": "text/plain"}, id="text"),
         pytest.param(
-            b"\x80\x04N.",
-            {"content_type": "application/x-python-serialize"},
-            "body: Refusing",
-            id="pickle",
+            b"\x80\x04N.", {"content_type": "application/x-python-serialize"}, id="pickle"
+        ),
+        pytest.param(b"{}", {"content_encoding": "utf-16"}, id="UTF-16"),
+        pytest.param(b"{}", {"content_encoding": "zlib_codec"}, id="a codec of Python's"),
+        pytest.param(
+            COMPRESSED, {"application_headers": {"compression": "application/x-gzip"}}, id="gzip"
+        ),
+        pytest.param(
+            '{"args": ["x"], "kwargs": {}}',
+            {"application_headers": {"compression": "no such thing"}},
+            id="an unknown compression",
         ),
     ],
 )
-def test_a_call_that_nobody_can_read_is_buried_with_the_reason(
-    worker: EchoWorker,
-    gateway: Caller,
-    body: str | bytes,
-    properties: dict[str, str | None],
-    reason: str,
+def test_a_call_that_nobody_can_read_is_dropped_with_the_reason(
+    worker: EchoWorker, gateway: Caller, body: str | bytes, properties: dict[str, Any]
 ) -> None:
     gateway.send("h1", "echo", body, **properties)
 
     assert gateway.call("h1", "echo", "still here").result == "still here"
-    end = time.monotonic() + 5
-    while not (buried := dead_letters(gateway)):
-        assert time.monotonic() < end, worker.output
-    assert buried[0].startswith(reason)
+    worker.wait_for_output("unreadable call")
+
+
+def test_a_compressed_body_is_never_inflated(worker: EchoWorker, gateway: Caller) -> None:
+    bomb = zlib.compress(b" " * 200_000_000, 9)
+    headers = {"compression": "application/x-gzip"}
+    before = psutil.Process(worker.process.pid).memory_info().rss
+
+    gateway.send("h1", "echo", bomb, application_headers=headers)
+
+    assert gateway.call("h1", "echo", "still here").result == "still here"
+    assert psutil.Process(worker.process.pid).memory_info().rss - before < 50_000_000
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_no_property_of_a_call_ends_the_worker(
+    declared: Vhost, worker: EchoWorker, gateway: Caller, name: str
+) -> None:
+    honest = {"content_type": short(b"application/json"), "reply_to": short(b"h1.reply.tester")}
+    odd = poison(name, '{"args": ["odd"], "kwargs": {}}', **honest)
+
+    with contextlib.suppress(amqp.AMQPError):  # the broker looks at some of them
+        gateway.channel.basic_publish_confirm(odd, "fleet.calls", "lxd_worker.h1.echo")
+
+    with Caller(declared.uri, "second") as second:
+        worker.wait_until_it_answers(second)
+    assert worker.process.poll() is None
+
+
+def test_a_call_in_hand_outlives_the_connection_that_poison_ends(
+    worker: EchoWorker, gateway: Caller
+) -> None:
+    sent = gateway.send("h1", "slow", '{"args": [1.5], "kwargs": {}}')
+    worker.wait_for_output("slow begun")
+
+    odd = poison("headers in headers", '{"args": ["odd"], "kwargs": {}}')
+    gateway.channel.basic_publish_confirm(odd, "fleet.calls", "lxd_worker.h1.echo")
+
+    worker.wait_for_output("undecodable delivery")
+    assert gateway.reply(sent).result == 1.5
 
 
 @pytest.mark.parametrize("reply_to", ["", "tester", "h1", "h11.reply.tester"])

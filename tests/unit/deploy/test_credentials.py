@@ -27,7 +27,7 @@ def test_a_host_may_do_what_a_host_may(tmp_path: Path) -> None:
     central, host = credentials.users(tmp_path, ["h1"])
 
     assert central.permissions == CENTRAL_PERMISSIONS
-    assert host.permissions == host_permissions("h1")
+    assert host.permissions == host_permissions("h1", host.password)
 
 
 def test_a_host_that_calls_itself_central_is_only_a_host(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_definitions_hold_no_password() -> None:
 
 
 def test_a_host_is_held_to_its_topics() -> None:
-    user = definitions.User("host-h1", "secret", host_permissions("h1"))
+    user = definitions.User("host-h1", "secret", host_permissions("h1", "secret"))
 
     topics = definitions.of([user], vhost="v")["topic_permissions"]
 
@@ -32,6 +32,5 @@ def test_a_host_is_held_to_its_topics() -> None:
         "fleet.events",
         "fleet.streams.in",
         "fleet.streams.out",
-        "fleet.dead",
     }
     assert {(line["user"], line["vhost"]) for line in topics} == {("host-h1", "v")}

@@ -40,26 +40,26 @@ def test_an_event_key_names_a_host_and_a_type_or_nothing(
     assert topology.read_event_key(key) == read
 
 
-@pytest.mark.parametrize(
-    ("key", "host"),
-    [
-        ("lxd_worker.h1.submit", "h1"),
-        ("lxd_worker.h1", None),
-        ("lxd_worker.h1.", None),
-        ("other.h1.submit", None),
-        ("", None),
-    ],
-)
-def test_a_call_key_names_its_host_or_nothing(key: str, host: str | None) -> None:
-    assert topology.host_of_call(key) == host
-
-
 def test_a_stream_has_a_key_each_way_and_a_queue_of_its_host() -> None:
     stream = "0123456789abcdef" * 2
 
     assert topology.stream_key_to("h1", stream) == f"h1.in.{stream}"
     assert topology.stream_key_of("h1", stream) == f"h1.out.{stream}"
-    assert topology.stream_queue("h1", stream) == f"lxd_worker.h1.stream.{stream}"
+
+
+def test_nobody_guesses_the_queues_of_a_host_without_its_password() -> None:
+    calls = topology.calls_queue("h1", "secret")
+    stream = topology.stream_queue("h1", "secret", 7)
+
+    assert re.fullmatch(r"lxd_worker\.h1\.[0-9a-f]{32}\.calls", calls)
+    assert stream == calls.removesuffix("calls") + "stream.7"
+    assert calls != topology.calls_queue("h1", "other")
+    assert calls.split(".")[2] != topology.calls_queue("h2", "secret").split(".")[2]
+
+
+def test_a_password_is_read_from_an_address_as_it_was_drawn() -> None:
+    assert topology.password_of("amqps://h1:a%2Fb%25@broker:5671/fleet") == "a/b%"
+    assert topology.password_of("amqp://broker/") == ""
 
 
 @pytest.mark.parametrize(
@@ -67,19 +67,20 @@ def test_a_stream_has_a_key_each_way_and_a_queue_of_its_host() -> None:
     [("h1", "h11"), ("h1", "xh1"), ("a-b", "a.b"), ("a-b", "axb"), ("h1", "H1")],
 )
 def test_no_expression_of_a_host_matches_a_key_of_a_similar_name(host: str, stranger: str) -> None:
-    topics = topology.host_permissions(host).topics
+    topics = topology.host_permissions(host, "secret").topics
     (write, _), (_, read) = topics["fleet.answers"], topics["fleet.calls"]
     event_write, _ = topics["fleet.events"]
     (stream_write, _), (_, stream_read) = topics["fleet.streams.out"], topics["fleet.streams.in"]
     stream = "0" * 32
 
     assert re.search(write, topology.reply_key(host, "g"))
-    assert re.search(read, topology.call_key(host, "submit"))
+    assert re.search(read, topology.call_key(host, "*"))
+    assert not re.search(read, topology.call_key(host, "submit"))
     assert re.search(event_write, f"{host}.worker.heartbeat")
     assert re.search(stream_write, topology.stream_key_of(host, stream))
     assert re.search(stream_read, topology.stream_key_to(host, stream))
     assert not re.search(write, topology.reply_key(stranger, "g"))
-    assert not re.search(read, topology.call_key(stranger, "submit"))
+    assert not re.search(read, topology.call_key(stranger, "*"))
     assert not re.search(event_write, f"{stranger}.worker.heartbeat")
     assert not re.search(stream_write, topology.stream_key_of(stranger, stream))
     assert not re.search(stream_read, topology.stream_key_to(stranger, stream))
