@@ -1,7 +1,10 @@
 """What a value in a message may be at the most, so that no host can send one that harms a reader.
 
 A message with a value out of bounds cannot be read at all: it goes to the dead letters, and what
-was known of its host stays as it was.
+was known of its host stays as it was. So whoever writes a message makes its values fit: what LXD or
+a guest says is cut to these bounds, or left out, before it is sent.
+
+Every field has a bound at both ends, which `tests/contract/test_bounds.py` looks for.
 """
 
 from __future__ import annotations
@@ -13,22 +16,50 @@ from msgspec import Meta
 # What a database, a JSON reader and a float can take as a number.
 MOST = 2**63 - 1
 MOST_INSTANCES = 10_000
-# Interfaces, or disks, of one instance.
+# Interfaces, disks, proxies, addresses or networks of one instance.
 MOST_DEVICES = 256
+MOST_PROFILES = 64
+# `user.*` keys of one instance.
+MOST_USER_KEYS = 64
+# Raw values of an error, and fields of an instance that a change can name.
+MOST_VALUES = 16
+LONGEST_WORD = 255
+LONGEST_TEXT = 8192
+A_DAY_S = 86_400
 
 Count = Annotated[int, Meta(ge=0, le=MOST)]
 Cores = Annotated[int, Meta(ge=0, le=2**16)]
 Seconds = Annotated[float, Meta(ge=0, le=MOST)]
+# How long something may take, or until it is done again.
+Duration = Annotated[float, Meta(ge=0, le=A_DAY_S)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 # So much in a second, or of one core.
 Rate = Annotated[float, Meta(ge=0, le=MOST)]
+# Linux has at most 2**22 processes to wait for a CPU.
+Load = Annotated[float, Meta(ge=0, le=2**22)]
+ExitStatus = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 
+Version = Annotated[str, Meta(max_length=16)]
 # LXD's rule, but for the first character: an older LXD was less strict with it.
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,63}\Z")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,63}\Z", max_length=63)]
 # An id, or one of LXD's own words.
-Word = Annotated[str, Meta(max_length=255)]
+Word = Annotated[str, Meta(max_length=LONGEST_WORD)]
 # What people write themselves.
-Text = Annotated[str, Meta(max_length=8192)]
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 # RFC 3339 in UTC, so that the order of the texts is that of the times; empty: not yet.
-Moment = Annotated[str, Meta(pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z)?\Z")]
+Moment = Annotated[
+    str,
+    Meta(
+        pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z)?\Z",
+        max_length=30,
+    ),
+]
+
+
+def clip(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Return the text as a message can carry it: cut to so many characters, each of them UTF-8.
+
+    What Python read with surrogate escapes has none; a question mark stands in its place.
+    """
+    return text[:longest].encode(errors="replace").decode()

@@ -1,5 +1,8 @@
 """Between messages and bytes: JSON, unknown fields ignored, a newer major version refused.
 
+Whatever the bytes are, reading them ends in a message or in `UnreadableMessage`, so that nobody can
+stop a reader with what they send. What was read can be sent on.
+
 `to_wire` and `from_wire` are for places where a library (nameko) wants plain JSON values.
 """
 
@@ -10,11 +13,25 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from shared.contracts.bounds import clip
 from shared.contracts.errors import UnreadableMessage
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _encoder = msgspec.json.Encoder()
+
+# Beside its own errors msgspec lets through those of Python: of deep nesting, of a number with
+# thousands of digits, of letters that are no UTF-8.
+_UNREADABLE = (
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)
+# The reason may quote the message, and goes to the log.
+_LONGEST_REASON = 500
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -26,8 +43,8 @@ def decode(kind: type[T], body: bytes) -> T:
     """Return the message in `body`; raise `UnreadableMessage` where it is none of this kind."""
     try:
         return _checked(msgspec.json.decode(body, type=kind))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-        raise UnreadableMessage(str(exc)) from exc
+    except _UNREADABLE as exc:
+        raise _unreadable(exc) from exc
 
 
 def to_wire(message: msgspec.Struct) -> Any:
@@ -38,9 +55,16 @@ def to_wire(message: msgspec.Struct) -> Any:
 def from_wire(kind: type[T], value: object) -> T:
     """Return the message that plain JSON values stand for; raise `UnreadableMessage` otherwise."""
     try:
-        return _checked(msgspec.convert(value, kind))
-    except msgspec.MsgspecError as exc:
-        raise UnreadableMessage(str(exc)) from exc
+        message = _checked(msgspec.convert(value, kind))
+        # Half a surrogate pair is text to Python, but no bytes can carry it on.
+        encode(message)
+    except _UNREADABLE as exc:
+        raise _unreadable(exc) from exc
+    return message
+
+
+def _unreadable(exc: BaseException) -> UnreadableMessage:
+    return UnreadableMessage(clip(f"{exc}", _LONGEST_REASON))
 
 
 def _checked(message: T) -> T:

@@ -3,6 +3,7 @@
 Ledger:
 
     1.0  2026-11  OpenConsole
+    1.1  2026-11  OpenConsole: every field has a bound
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from shared.contracts.bounds import Word
+from shared.contracts.bounds import Version, Word
 
-VERSION = "1.0"
+VERSION = "1.1"
 
 
 class ConsoleType(StrEnum):
@@ -37,4 +38,4 @@ class OpenConsole(Struct, frozen=True, kw_only=True):
     type: ConsoleType
     principal: Word = ""
     address: Word = ""
-    version: str = VERSION
+    version: Version = VERSION

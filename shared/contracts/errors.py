@@ -24,6 +24,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from shared.contracts.bounds import MOST_VALUES, clip
+
 
 class FleetError(Exception):
     """The root of all errors that a caller may expect.
@@ -40,8 +42,8 @@ class FleetError(Exception):
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The raw values, in the order in which they cross the bus."""
-        return self.args
+        """The raw values, in the order in which they cross the bus, cut to what may cross it."""
+        return tuple(clip(str(value)) for value in self.args[:MOST_VALUES])
 
     def __str__(self) -> str:
         return self.text.format_map(vars(self)) or super().__str__()

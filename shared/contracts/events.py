@@ -15,6 +15,8 @@ Ledger:
                   OperationChanged: see operations
     1.0  2026-11  HostDescribed
     1.0  2026-11  ImageServersRead
+    1.1, and 1.2 of Inventory, InstanceChanged, OperationChanged and Sampled
+         2026-11  every field has a bound
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from shared.contracts import operations
-from shared.contracts.bounds import MOST_INSTANCES, Count, Name, Word
+from shared.contracts.bounds import MOST_INSTANCES, Count, Duration, Name, Version, Word
 from shared.contracts.hosts import (
     MOST_IMAGES,
     MOST_NETWORKS,
@@ -37,9 +39,9 @@ from shared.contracts.hosts import (
 from shared.contracts.instances import DEFAULT_PROJECT, HostSample, Instance, InstanceSample
 from shared.contracts.operations import Operation
 
-VERSION = "1.0"
-INSTANCE_VERSION = "1.1"
-SAMPLED_VERSION = "1.1"
+VERSION = "1.1"
+INSTANCE_VERSION = "1.2"
+SAMPLED_VERSION = "1.2"
 WORKER = "worker"
 SAMPLER = "sampler"
 
@@ -56,13 +58,13 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     sequence: Count
     clock: Word
     lxd_connected: bool
-    interval_s: float
+    interval_s: Duration
     fingerprint: Word = ""
     lxd: Word = ""
     server: Word = ""
     server_name: Word = ""
     journal_length: Count = 0
-    version: str = VERSION
+    version: Version = VERSION
 
 
 class Inventory(Struct, frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class Inventory(Struct, frozen=True, kw_only=True):
     sequence: Count
     at: Word
     instances: Annotated[list[Instance], Meta(max_length=MOST_INSTANCES)]
-    version: str = INSTANCE_VERSION
+    version: Version = INSTANCE_VERSION
 
 
 class InstanceChanged(Struct, frozen=True, kw_only=True):
@@ -83,7 +85,7 @@ class InstanceChanged(Struct, frozen=True, kw_only=True):
     at: Word
     action: Word
     instance: Instance
-    version: str = INSTANCE_VERSION
+    version: Version = INSTANCE_VERSION
 
 
 class InstanceRemoved(Struct, frozen=True, kw_only=True):
@@ -99,7 +101,7 @@ class InstanceRemoved(Struct, frozen=True, kw_only=True):
     name: Name
     revision: Count
     project: Word = DEFAULT_PROJECT
-    version: str = VERSION
+    version: Version = VERSION
 
 
 class HostDescribed(Struct, frozen=True, kw_only=True):
@@ -117,7 +119,7 @@ class HostDescribed(Struct, frozen=True, kw_only=True):
     networks: Annotated[list[Network], Meta(max_length=MOST_NETWORKS)] = []
     projects: Annotated[list[Word], Meta(max_length=MOST_NETWORKS)] = []
     address: Word = ""
-    version: str = VERSION
+    version: Version = VERSION
 
 
 class ImageServersRead(Struct, frozen=True, kw_only=True):
@@ -130,7 +132,7 @@ class ImageServersRead(Struct, frozen=True, kw_only=True):
     epoch: Count
     at: Word
     servers: Annotated[dict[Word, Served], Meta(max_length=MOST_SERVERS)] = {}
-    version: str = VERSION
+    version: Version = VERSION
 
 
 class OperationChanged(Struct, frozen=True, kw_only=True):
@@ -141,7 +143,7 @@ class OperationChanged(Struct, frozen=True, kw_only=True):
     """
 
     operation: Operation
-    version: str = operations.VERSION
+    version: Version = operations.VERSION
 
 
 class Sampled(Struct, frozen=True, kw_only=True):
@@ -154,11 +156,11 @@ class Sampled(Struct, frozen=True, kw_only=True):
     epoch: Count
     sequence: Count
     at: Word
-    interval_s: float
+    interval_s: Duration
     source: Word
     host: HostSample
     instances: Annotated[list[InstanceSample], Meta(max_length=MOST_INSTANCES)]
-    version: str = SAMPLED_VERSION
+    version: Version = SAMPLED_VERSION
 
 
 Event = (
@@ -185,3 +187,18 @@ TYPES: dict[str, type[Event]] = {
 }
 NAMES: dict[type[Event], str] = {kind: name for name, kind in TYPES.items()}
 PRODUCER: dict[type[Event], str] = {kind: SAMPLER if kind is Sampled else WORKER for kind in NAMES}
+
+_KIB, _MIB = 2**10, 2**20
+
+# The bytes of an event as it is sent; a larger one is not read. The most of each field together
+# would be more by far: a producer sees to it that one instance cannot take the room of the others.
+MAX_BYTES: dict[type[Event], int] = {
+    Heartbeat: 8 * _KIB,
+    Inventory: 16 * _MIB,
+    InstanceChanged: 128 * _KIB,
+    InstanceRemoved: 8 * _KIB,
+    HostDescribed: 4 * _MIB,
+    ImageServersRead: 4 * _MIB,
+    OperationChanged: 256 * _KIB,
+    Sampled: 16 * _MIB,
+}

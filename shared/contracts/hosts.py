@@ -14,13 +14,15 @@ MOST_SERVERS = 64
 # Of one image server; the largest have a few hundred for each architecture.
 MOST_SERVED = 2000
 MOST_ALIASES = 8
+# Of one image in the host's own store.
+MOST_IMAGE_ALIASES = 64
 
 InstanceType = Literal["container", "virtual-machine"]
 CONTAINER: InstanceType = "container"
 VIRTUAL_MACHINE: InstanceType = "virtual-machine"
 
 # A name of an image that can stand in a template's id.
-Alias = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z")]
+Alias = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z", max_length=128)]
 
 
 class Capacity(Struct, frozen=True, kw_only=True):
@@ -46,7 +48,7 @@ class Image(Struct, frozen=True, kw_only=True):
     """An image in the host's own store; `type` is `container` or `virtual-machine`."""
 
     fingerprint: Word
-    aliases: tuple[str, ...] = ()
+    aliases: Annotated[tuple[Word, ...], Meta(max_length=MOST_IMAGE_ALIASES)] = ()
     type: Word = "container"
     architecture: Word = ""
     os: Word = ""

@@ -13,14 +13,19 @@ from msgspec import Meta, Struct
 
 from shared.contracts.bounds import (
     MOST_DEVICES,
+    MOST_PROFILES,
+    MOST_USER_KEYS,
     Cores,
     Count,
+    Load,
     Name,
     Percent,
     Rate,
     Seconds,
+    Text,
     Word,
 )
+from shared.contracts.changes import Labels
 
 DEFAULT_PROJECT = "default"
 
@@ -28,9 +33,9 @@ DEFAULT_PROJECT = "default"
 class Proxy(Struct, frozen=True, kw_only=True):
     """A proxy device; `listen` (`tcp:0.0.0.0:20001`) and `connect` in LXD's own notation."""
 
-    device: str
-    listen: str
-    connect: str
+    device: Word
+    listen: Word
+    connect: Word
 
 
 class Instance(Struct, frozen=True, kw_only=True):
@@ -53,20 +58,20 @@ class Instance(Struct, frozen=True, kw_only=True):
     architecture: Word
     created_at: Word
     project: Word = DEFAULT_PROJECT
-    description: str = ""
-    user: dict[str, str] = {}
-    proxies: tuple[Proxy, ...] = ()
-    cpu_limit: str = ""
+    description: Text = ""
+    user: Annotated[dict[Word, Text], Meta(max_length=MOST_USER_KEYS)] = {}
+    proxies: Annotated[tuple[Proxy, ...], Meta(max_length=MOST_DEVICES)] = ()
+    cpu_limit: Text = ""
     memory_limit: Count | None = None
     root_size: Count | None = None
-    profiles: tuple[str, ...] = ()
+    profiles: Annotated[tuple[Word, ...], Meta(max_length=MOST_PROFILES)] = ()
     revision: Count = 0
     display_name: Word = ""
-    labels: dict[str, str] = {}
+    labels: Labels = {}
     operation_id: Word = ""
     auto_start: bool = False
     os: Word = ""
-    networks: tuple[str, ...] = ()
+    networks: Annotated[tuple[Word, ...], Meta(max_length=MOST_DEVICES)] = ()
     location: Word = ""
 
 
@@ -178,7 +183,7 @@ class InstanceSample(Struct, frozen=True, kw_only=True):
     network_rx: Count | None = None
     network_tx: Count | None = None
     processes: Count | None = None
-    addresses: tuple[Address, ...] = ()
+    addresses: Annotated[tuple[Address, ...], Meta(max_length=MOST_DEVICES)] = ()
     cpu_core_percent: Rate | None = None
     cpu_ns: Count | None = None
     disk_read: Count | None = None
@@ -207,7 +212,7 @@ class HostSample(Struct, frozen=True, kw_only=True):
     memory_used: Count
     disk_total: Count
     disk_used: Count
-    load_1: float | None = None
+    load_1: Load | None = None
     network_rx: Count | None = None
     network_tx: Count | None = None
     network_rx_rate: Rate | None = None

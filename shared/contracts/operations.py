@@ -8,19 +8,40 @@ Ledger:
     1.0  2026-11  start, stop, restart, freeze, unfreeze, delete
     1.1  2026-11  create, update, rename, snapshot, restore, delete-snapshot, with their arguments
                   Operation: waits_for, needs_restart; Submission: secrets
+    1.2  2026-11  every field has a bound
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from shared.contracts.bounds import Count, Moment, Name, Text, Word
+from shared.contracts.bounds import (
+    LONGEST_TEXT,
+    MOST_VALUES,
+    Count,
+    Duration,
+    Moment,
+    Name,
+    Text,
+    Version,
+    Word,
+    clip,
+)
 from shared.contracts.changes import Changes, NewInstance
+from shared.contracts.errors import FleetError
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 
-VERSION = "1.1"
+VERSION = "1.2"
+
+MOST_SECRETS = 8
+# Cloud-init data is the longest; a caller's request for all of it is at most 1 MiB.
+Secret = Annotated[str, Meta(max_length=64 * 1024)]
+# An error's text holds its values, and some words around them.
+LONGEST_MESSAGE = 2 * LONGEST_TEXT
+Message = Annotated[str, Meta(max_length=LONGEST_MESSAGE)]
 
 
 class State(StrEnum):
@@ -69,7 +90,7 @@ class Arguments(Struct, frozen=True, kw_only=True):
     """
 
     force: bool = False
-    stop_timeout_s: float = 20.0
+    stop_timeout_s: Duration = 20.0
     create: NewInstance | None = None
     changes: Changes | None = None
     etag: Word = ""
@@ -99,20 +120,26 @@ class Submission(Struct, frozen=True, kw_only=True):
     uuid: Word
     principal: Word
     start_by: Word
-    project: str = DEFAULT_PROJECT
+    project: Word = DEFAULT_PROJECT
     arguments: Arguments = Arguments()
-    timeout_s: float = 600.0
-    correlation_id: str = ""
-    secrets: dict[str, str] = {}
-    version: str = VERSION
+    timeout_s: Duration = 600.0
+    correlation_id: Word = ""
+    secrets: Annotated[dict[Word, Secret], Meta(max_length=MOST_SECRETS)] = {}
+    version: Version = VERSION
 
 
 class Failure(Struct, frozen=True, kw_only=True):
     """Why an operation did not succeed: an error's code and raw values (see `errors.rebuilt`)."""
 
     code: Word
-    values: list[str] = []
-    message: str = ""
+    values: Annotated[list[Text], Meta(max_length=MOST_VALUES)] = []
+    message: Message = ""
+
+
+def failure_of(error: FleetError) -> Failure:
+    """Return an error as the record of an operation carries it, however long its text is."""
+    message = clip(str(error), LONGEST_MESSAGE)
+    return Failure(code=error.code, values=list(error.values), message=message)
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -151,8 +178,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     parent_id: Word = ""
     correlation_id: Word = ""
     waits_for: Word = ""
-    needs_restart: tuple[str, ...] = ()
-    version: str = VERSION
+    needs_restart: Annotated[tuple[Word, ...], Meta(max_length=MOST_VALUES)] = ()
+    version: Version = VERSION
 
     @property
     def final(self) -> bool:

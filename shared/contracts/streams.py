@@ -14,6 +14,7 @@ they are, and the small messages of this module. What makes a stream safe for ev
 Ledger:
 
     1.0  2026-11  Credit, Resize, End
+    1.1  2026-11  every field has a bound
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared.contracts.bounds import Count, Text, Word
+from shared.contracts.bounds import MOST_VALUES, Count, ExitStatus, Text, Version, Word
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import InvalidInput, UnreadableMessage
 
-VERSION = "1.0"
+VERSION = "1.1"
 
 # Bytes that a side has room for beyond what it has dealt with.
 WINDOW = 256 * 1024
@@ -46,7 +47,7 @@ class Credit(Struct, frozen=True):
     """The sender of this takes bytes up to `limit`, counted from the stream's beginning."""
 
     limit: Count
-    version: str = VERSION
+    version: Version = VERSION
 
 
 class Resize(Struct, frozen=True):
@@ -54,7 +55,7 @@ class Resize(Struct, frozen=True):
 
     columns: Cells
     rows: Cells
-    version: str = VERSION
+    version: Version = VERSION
 
 
 class End(Struct, frozen=True, kw_only=True):
@@ -65,10 +66,10 @@ class End(Struct, frozen=True, kw_only=True):
     """
 
     sent: Count
-    exit_status: int | None = None
+    exit_status: ExitStatus | None = None
     code: Word = ""
-    values: list[Text] = []
-    version: str = VERSION
+    values: Annotated[list[Text], Meta(max_length=MOST_VALUES)] = []
+    version: Version = VERSION
 
 
 Frame = bytes | Credit | Resize | End
@@ -93,7 +94,13 @@ def to_message(frame: Frame) -> tuple[str, bytes]:
 def from_message(kind: str, body: bytes) -> Frame:
     """Return the frame that a message is; raise UnreadableMessage where it is none."""
     if kind == DATA:
-        return body
+        return _checked(body)
     if kind not in _KINDS:
         raise UnreadableMessage(f"no frame of a stream is called {kind!r}")
     return decode(_KINDS[kind], body)
+
+
+def _checked(data: bytes) -> bytes:
+    if len(data) > MOST_DATA:
+        raise UnreadableMessage(f"a frame of a stream has at most {MOST_DATA} bytes")
+    return data

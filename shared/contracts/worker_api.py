@@ -4,7 +4,8 @@ Ledger (major.minor; a minor change is compatible, a major one is served side by
 release):
 
     1.0  2026-11  submit, resolve, cancel, operations_since, publish_inventory
-    1.1  2026-11  snapshots, open_console
+    1.1  2026-11  snapshots, open_console; SnapshotList: every field has a bound
+    1.2  2026-11  OperationPage: every field has a bound
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared.contracts.bounds import Count, Moment, Word
+from shared.contracts.bounds import Count, Moment, Version, Word
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.errors import UnreadableMessage
@@ -22,6 +23,8 @@ from shared.contracts.operations import VERSION, Operation, Submission
 
 SERVICE = "lxd_worker"
 MOST_SNAPSHOTS = 10_000
+# Of one page.
+MOST_OPERATIONS = 1000
 
 # Calls a method of a host's worker with JSON values and returns its JSON answer. Raises
 # HostUnreachable (certainly not delivered), BrokerUnavailable (certainly not sent),
@@ -35,9 +38,9 @@ class OperationPage(Struct, frozen=True, kw_only=True):
     It is as new as the records that it carries.
     """
 
-    operations: list[Operation]
+    operations: Annotated[list[Operation], Meta(max_length=MOST_OPERATIONS)]
     more: bool = False
-    version: str = VERSION
+    version: Version = VERSION
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -57,7 +60,7 @@ class SnapshotList(Struct, frozen=True, kw_only=True):
     """All snapshots of one instance, oldest first."""
 
     snapshots: Annotated[list[Snapshot], Meta(max_length=MOST_SNAPSHOTS)]
-    version: str = "1.0"
+    version: Version = "1.1"
 
 
 class LxdWorker:

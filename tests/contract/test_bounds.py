@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import inspect
 
-from shared.contracts.bounds import MOST_INSTANCES
-from shared.contracts.codec import decode, from_wire
-from shared.contracts.errors import UnreadableMessage
+from services.gateway.adapters.wire import Answer
+from shared.contracts import events, lock
+from shared.contracts.bounds import MOST_INSTANCES, clip
+from shared.contracts.codec import decode, from_wire, to_wire
+from shared.contracts.errors import LxdRefused, UnreadableMessage
 from shared.contracts.events import (
     Heartbeat,
     ImageServersRead,
@@ -18,8 +23,86 @@ from shared.contracts.events import (
     OperationChanged,
     Sampled,
 )
+from shared.contracts.operations import Failure, failure_of
+from shared.contracts.streams import DATA, MOST_DATA, from_message
 
 GOLDEN = Path(__file__).parent / "golden" / "1.0"
+
+READ = (*lock.MESSAGES, Answer)
+# What need not say what it is, and why nothing comes of that.
+ANYTHING = {
+    "Answer.result": "is read once more, as what the called method returns",
+    "RemoteError.exc_args[]": "a text as a value of one of our errors, else it is not looked at",
+}
+
+
+# Parts that are one of a few values.
+FEW = (inspect.NoneType, inspect.BoolType, inspect.EnumType, inspect.LiteralType)
+
+
+def without_bounds(part: inspect.Type, place: str) -> Iterator[str]:
+    """Yield each place in a message where a value may be as large as its sender likes."""
+    if not is_bounded(part) and place not in ANYTHING:
+        yield place
+    for inner, name in parts(part, place):
+        yield from without_bounds(inner, name)
+
+
+def is_bounded(part: inspect.Type) -> bool:
+    match part:
+        case inspect.IntType() | inspect.FloatType():
+            return part.ge is not None and part.le is not None
+        case inspect.StrType() | inspect.BytesType():
+            return part.max_length is not None
+        case inspect.DictType() | inspect.CollectionType():
+            return part.max_length is not None
+    return isinstance(part, (inspect.StructType, inspect.UnionType, *FEW))
+
+
+def parts(part: inspect.Type, place: str) -> list[tuple[inspect.Type, str]]:
+    match part:
+        case inspect.StructType(cls=cls, fields=fields):
+            return [(field.type, f"{cls.__name__}.{field.name}") for field in fields]
+        case inspect.UnionType(types=types):
+            return [(one, place) for one in types]
+        case inspect.DictType(key_type=key, value_type=value):
+            return [(key, f"{place}.key"), (value, f"{place}[]")]
+        case inspect.CollectionType(item_type=item):
+            return [(item, f"{place}[]")]
+    return []
+
+
+@pytest.mark.parametrize("kind", READ, ids=lambda kind: kind.__name__)
+def test_every_field_of_a_message_has_a_bound_at_both_ends(kind: type[msgspec.Struct]) -> None:
+    assert sorted(set(without_bounds(inspect.type_info(kind), kind.__name__))) == []
+
+
+def test_every_event_has_a_number_of_bytes() -> None:
+    assert events.MAX_BYTES.keys() == set(events.TYPES.values())
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_no_number_is_without_a_value(number: float) -> None:
+    message = changed(Sampled, "host.load_1", number)
+
+    with pytest.raises(UnreadableMessage):
+        decode(Sampled, json.dumps(message).encode())
+    with pytest.raises(UnreadableMessage):
+        from_wire(Sampled, message)
+
+
+def test_a_text_is_cut_to_what_a_message_can_carry() -> None:
+    # How Python reads a file's name of the bytes g\xff.
+    assert clip("g\udcff" + "x" * 9, 5) == "g?xxx"
+
+
+def test_an_error_is_cut_to_what_a_message_can_carry() -> None:
+    error = LxdRefused("x" * 10**6)
+
+    failure = failure_of(error)
+
+    assert from_wire(Failure, to_wire(failure)) == failure
+    assert failure.values == list(error.values)
 
 
 def changed(kind: type[msgspec.Struct], place: str, value: object) -> dict[str, object]:
@@ -63,6 +146,16 @@ def changed(kind: type[msgspec.Struct], place: str, value: object) -> dict[str, 
         (OperationChanged, "operation.operation_id", "x" * 256),
         (OperationChanged, "operation.created_at", "zzzz"),
         (OperationChanged, "operation.finished_at", "2026-11-20T10:00:00"),
+        (OperationChanged, "operation.finished_at", "\u0662026-11-20T10:00:00Z"),
+        (Sampled, "interval_s", 1e9),
+        (Sampled, "host.load_1", -1),
+        (Inventory, "instances.0.description", "x" * 8193),
+        (Inventory, "instances.0.labels", {str(number): "" for number in range(65)}),
+        (Inventory, "instances.0.labels", {"x" * 256: ""}),
+        (Inventory, "instances.0.user", {"description": "x" * 8193}),
+        (Inventory, "instances.0.profiles", ["default"] * 65),
+        (Inventory, "instances.0.networks", ["lxdbr0"] * 257),
+        (Inventory, "version", "1." + "0" * 15),
     ],
 )
 def test_a_value_out_of_bounds_makes_a_message_unreadable(
@@ -82,3 +175,8 @@ def test_an_inventory_has_an_end() -> None:
 
     with pytest.raises(UnreadableMessage):
         from_wire(Inventory, message)
+
+
+def test_a_frame_of_a_stream_has_an_end() -> None:
+    with pytest.raises(UnreadableMessage):
+        from_message(DATA, b"x" * (MOST_DATA + 1))

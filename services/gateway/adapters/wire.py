@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
+from shared.contracts.bounds import MOST_VALUES, Word
 from shared.contracts.codec import decode
 from shared.contracts.errors import BY_CODE, FleetError, PermanentError
 
@@ -18,9 +20,9 @@ _BY_NAME = {kind.__name__: kind for kind in BY_CODE.values()}
 class RemoteError(msgspec.Struct, frozen=True):
     """What a worker raised: the name of its class and its positional arguments."""
 
-    exc_type: str
-    exc_args: list[Any] = []
-    value: str = ""
+    exc_type: Word
+    exc_args: Annotated[list[Any], Meta(max_length=MOST_VALUES)] = []
+    value: Annotated[str, Meta(max_length=64 * 1024)] = ""
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from shared.contracts.errors import (
     TemporaryError,
     UnreadableMessage,
 )
-from shared.contracts.operations import Failure, Operation, State, Submission, merged
+from shared.contracts.operations import Operation, State, Submission, failure_of, merged
 
 
 def submission(
@@ -54,8 +54,9 @@ def frees_key(error: FleetError) -> bool:
 
 def rejected(operation: Operation, error: FleetError, finished_at: str) -> Operation:
     """Return the operation as one that was never started."""
-    failure = Failure(code=error.code, values=list(error.values), message=str(error))
-    return replace(operation, state=State.REJECTED, failure=failure, finished_at=finished_at)
+    return replace(
+        operation, state=State.REJECTED, failure=failure_of(error), finished_at=finished_at
+    )
 
 
 def learned(known: Operation, reported: Operation) -> Operation:

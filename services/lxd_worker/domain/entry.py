@@ -14,7 +14,7 @@ from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.steps import Step
 from shared.contracts.errors import FleetError, OperationInProgress, rebuilt
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Failure, Kind, Operation, State, Submission
+from shared.contracts.operations import Failure, Kind, Operation, State, Submission, failure_of
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -177,9 +177,7 @@ def withdrawn(entry: Entry, at: str, error: FleetError) -> Entry:
 
 
 def _failure(error: FleetError | None) -> Failure | None:
-    if error is None:
-        return None
-    return Failure(code=error.code, values=list(error.values), message=str(error))
+    return None if error is None else failure_of(error)
 
 
 def _with(entry: Entry, **changes: object) -> Entry:
