@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import eventlet
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AccessRefused, AMQPError
 from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.transport.pyamqp import Message
@@ -38,6 +38,7 @@ from shared.platform.undecodable import UNDECODABLE
 _log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+_LACKS_RIGHTS = "the broker user lacks rights of this release: renew it with add_user"
 # Bytes; a submission with all that it may carry is a quarter of it.
 LARGEST_CALL = 2**20
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,6 +65,7 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
 
     should_stop: bool
     _pending_remove_providers: dict[Any, Any]
+    _refusal = ""
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> Any:
         """Have deliveries handed over as they come."""
@@ -80,6 +82,12 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
         except UNDECODABLE as exc:
             _log.warning("undecodable delivery", extra={"reason": repr(exc)})
             raise ConnectionResetError("undecodable delivery") from exc
+        except AccessRefused as exc:
+            # Kombu tries again in silence, every second or so.
+            if str(exc) != self._refusal:
+                _log.error(_LACKS_RIGHTS, extra={"reason": str(exc)})
+            self._refusal = str(exc)
+            raise
 
     @contextmanager
     def establish_connection(self) -> Iterator[Any]:

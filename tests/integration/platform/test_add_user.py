@@ -4,6 +4,7 @@ import json
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import amqp
 import pytest
@@ -37,14 +38,38 @@ def test_a_host_made_by_the_tool_can_log_in_and_do_no_more_than_a_host(
     broker.http.delete("/users/h1").raise_for_status()
 
 
-def test_an_existing_address_is_never_overwritten(tmp_path: Path) -> None:
-    file = tmp_path / "h1.uri"
-    file.write_text("in use")
+def definitions_of(
+    file: Path, capsys: pytest.CaptureFixture[str], host: str = "h1"
+) -> dict[str, Any]:
+    add_user.main(["host", host, "--address", "amqp://b:5672/", "--uri-file", str(file)])
+    printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return printed
 
-    with pytest.raises(FileExistsError):
+
+def test_an_address_that_is_there_is_kept_with_its_password(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "h1.uri"
+    first = definitions_of(file, capsys)
+    address = file.read_text()
+
+    second = definitions_of(file, capsys)
+
+    assert file.read_text() == address
+    assert second["permissions"] == first["permissions"]
+
+
+@pytest.mark.parametrize("content", ["in use", "amqp://h2:secret@b:5672/", "amqp://h1@b:5672/"])
+def test_a_file_that_holds_something_else_is_refused_and_left_alone(
+    tmp_path: Path, content: str
+) -> None:
+    file = tmp_path / "h1.uri"
+    file.write_text(content)
+
+    with pytest.raises(SystemExit):
         add_user.main(["host", "h1", "--address", "amqp://b:5672/", "--uri-file", str(file)])
 
-    assert file.read_text() == "in use"
+    assert file.read_text() == content
 
 
 @pytest.mark.parametrize("role", [["host"], ["host", "a.b"], ["gateway", "h1"]])
