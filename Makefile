@@ -7,7 +7,7 @@ RUN_TESTS = $(BIN)/pytest $(PYTEST)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo demo-clean check contract-lock environment constraints daemons browser \
-	console-page test test-unit test-contract test-integration test-e2e test-all compose-test bench
+	console-page test test-unit test-contract test-integration test-e2e test-all attack compose-test bench
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -44,6 +44,9 @@ test-integration: daemons  ## tests on real LXD and RabbitMQ
 
 test-e2e: daemons  ## the composed system, only through HTTP
 	$(RUN_TESTS) tests/e2e -m "not slow"
+
+attack: daemons  ## what a guest, a host or a caller might do to the others, and what held
+	$(RUN_TESTS) -m attack --hypothesis-profile=attack
 
 test-all: daemons browser  ## the slow ones too, and all again on each Python that is found
 	$(RUN_TESTS)

@@ -1,6 +1,7 @@
 """Fixtures for all rungs; those on real daemons start them only when a test asks."""
 
 pytest_plugins = [
+    "shared.testing.attacks",
     "shared.testing.broker",
     "shared.testing.browser",
     "shared.testing.left_out",

@@ -1,6 +1,7 @@
 """A host on a real broker: a worker that speaks nameko's wire, with a journal in memory.
 
-It uses nothing of the product but the messages, so that it holds both sides to what is written.
+It uses nothing of the product but the messages and the names of queues, so that it holds both sides
+to what is written.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from shared.contracts.errors import FleetError
 from shared.contracts.events import Event, OperationChanged
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
+from shared.platform import topology
 from shared.testing.reports import a_heartbeat, an_inventory
 from shared.testing.workers import FakeWorkers
 
@@ -54,7 +56,9 @@ class WireHost:
         self._answers = await channel.get_exchange("fleet.answers")
         self._events = await channel.get_exchange("fleet.events")
         queue = await channel.declare_queue(
-            f"lxd_worker.{self.host}.calls", exclusive=True, auto_delete=True
+            topology.calls_queue(self.host, topology.password_of(self._uri)),
+            exclusive=True,
+            auto_delete=True,
         )
         await queue.bind("fleet.calls", f"lxd_worker.{self.host}.*")
         await queue.consume(self._take, no_ack=True)

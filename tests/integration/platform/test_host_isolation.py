@@ -21,6 +21,8 @@ from shared.testing.caller import Caller, connect
 
 from .conftest import EchoWorker, StartWorker
 
+pytestmark = pytest.mark.attack
+
 STREAM = "0123456789abcdef" * 2
 CALL = '{"args": ["attack"], "kwargs": {}}'
 

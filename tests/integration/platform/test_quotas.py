@@ -16,6 +16,8 @@ from shared.platform import topology
 from shared.testing.broker import Vhost
 from shared.testing.caller import connect
 
+pytestmark = pytest.mark.attack
+
 MIB = 2**20
 
 

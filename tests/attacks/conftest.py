@@ -1,0 +1,204 @@
+"""A gateway as a process, an honest host `h2`, and the broker's credentials of `h1`, taken over."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import amqp
+import httpx
+import pytest
+
+from deploy.local import processes
+from shared.contracts.codec import encode
+from shared.contracts.events import Event
+from shared.platform import topology
+from shared.testing.broker import Broker, Vhost, fresh_vhost
+from shared.testing.caller import connect
+from shared.testing.daemons import ROOT
+from shared.testing.reports import a_heartbeat
+
+ATTACKER, NEIGHBOUR = "h1", "h2"
+AT_ONCE_S = 5.0
+
+
+@dataclass
+class Attacker:
+    """Who has the credentials of `h1`, and the name of the gateway from a call that it got.
+
+    `epoch` is that of the worker it plays: a new one for each attack.
+    """
+
+    uri: str
+    epoch: int
+    gateway: str = ""
+    opened: list[Any] = field(default_factory=list)
+
+    def channel(self) -> Any:
+        """Return a channel of a new connection, which no earlier error has spoilt."""
+        self.opened.append(connect(self.uri))
+        return self.opened[-1].channel()
+
+    def publish(self, exchange: str, key: str, message: amqp.Message) -> bool:
+        """Publish; return whether the broker took it."""
+        try:
+            self.channel().basic_publish_confirm(message, exchange, key, timeout=10)
+        except (amqp.AMQPError, OSError):
+            return False
+        return True
+
+    def tell(self, key: str, event: Event | bytes) -> bool:
+        """Publish an event of `h1`, or what passes for one."""
+        body = event if isinstance(event, bytes) else encode(event)
+        message = amqp.Message(body, content_type="application/json", delivery_mode=2)
+        return self.publish("fleet.events", f"{ATTACKER}.{key}", message)
+
+    def join(self) -> None:
+        """Report as a host does, and learn the gateway's name from what it asks in return."""
+        channel = self.channel()
+        queue = topology.calls_queue(ATTACKER, topology.password_of(self.uri))
+        channel.queue_declare(queue, exclusive=True)
+        channel.queue_bind(queue, "fleet.calls", f"lxd_worker.{ATTACKER}.*")
+        self.tell("worker.heartbeat", a_heartbeat(self.epoch))
+        end = time.monotonic() + AT_ONCE_S
+        while (call := channel.basic_get(queue, no_ack=True)) is None:
+            assert time.monotonic() < end, "the gateway asks nothing"
+        self.gateway = call.properties["reply_to"].rpartition(".")[2]
+
+    def leave(self) -> None:
+        """Close every connection."""
+        for connection in self.opened:
+            with contextlib.suppress(OSError, amqp.AMQPError):
+                connection.close()
+        self.opened.clear()
+
+
+@dataclass
+class Scene:
+    """The gateway and the neighbour; `unharmed` says whether both are as they were."""
+
+    vhost: Vhost
+    http: httpx.Client
+    gateway: subprocess.Popen[bytes]
+    log: Path
+    attacks: int = 0
+
+    def demand_unharmed(self) -> None:
+        """Fail unless the neighbour is shown, fresh, and does what it is asked for, at once."""
+        assert self.gateway.poll() is None, self.log.read_text()
+        self.until(self.neighbour_is_fresh)
+        answer = self.http.post(f"/api/instances/web/restart?host={NEIGHBOUR}")
+        assert answer.status_code == 200, answer.text
+        self.until(self.outcome_is_stored)
+        assert self.http.get("/healthz").status_code == 200
+        assert self.connections() == self.connections_at_first, self.log.read_text()
+
+    def __post_init__(self) -> None:
+        self.until(lambda: self.http.get("/readyz").status_code == 200, within_s=20)
+        self.until(self.neighbour_is_fresh, within_s=20)
+        self.connections_at_first = self.connections()
+
+    def until(self, holds: Callable[[], bool], *, within_s: float = AT_ONCE_S) -> None:
+        """Wait until it holds."""
+
+        def holds_already() -> bool:
+            try:
+                return holds()
+            except httpx.TransportError:
+                return False
+
+        in_time = processes.wait_until(holds_already, timeout_s=within_s)
+        assert in_time, self.log.read_text()[-5000:]
+
+    def neighbour_is_fresh(self) -> bool:
+        """Whether the neighbour was heard of, and its instance sampled, within the last seconds."""
+        hosts = {each["host"]: each for each in self.http.get("/api/hosts").json()}
+        mine = self.http.get("/api/instances", params={"host": NEIGHBOUR}).json()
+        host = hosts.get(NEIGHBOUR, {})
+        names = [each["name"] for each in mine]
+        return bool(host.get("online") and host["age_s"] < 2 and names == ["web"])
+
+    def outcome_is_stored(self) -> bool:
+        """Whether the neighbour's last operation is done, as the database has it."""
+        listed = self.http.get("/api/operations", params={"host": NEIGHBOUR, "limit": 1}).json()
+        return [each["state"] for each in listed] == ["done"]
+
+    def connections(self) -> int:
+        """Return how often the gateway has connected to the broker."""
+        return self.log.read_text().count("connected to the broker")
+
+    def resident_bytes(self) -> int:
+        """Return the gateway's resident memory."""
+        status = Path(f"/proc/{self.gateway.pid}/status").read_text()
+        (line,) = [each for each in status.splitlines() if each.startswith("VmRSS:")]
+        return int(line.split()[1]) * 1024
+
+
+@pytest.fixture(scope="module")
+def scene(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("scene")
+    with fresh_vhost(broker) as vhost, contextlib.ExitStack() as running:
+        topology.declare(vhost.uri)
+        port = processes.free_port()
+        log = folder / "gateway.log"
+        gateway = running.enter_context(
+            process(
+                ["-m", "services.gateway"],
+                log,
+                FLEET_AMQP_URI=vhost.uri,
+                FLEET_STATE_DIR=str(folder),
+                FLEET_HTTP_BIND=f"127.0.0.1:{port}",
+            )
+        )
+        running.enter_context(
+            process(
+                ["-m", "tests.attacks.honest_host", NEIGHBOUR],
+                folder / "h2.log",
+                FLEET_AMQP_URI=vhost.host_uri(NEIGHBOUR),
+            )
+        )
+        http = running.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+        yield Scene(vhost, http, gateway, log)
+
+
+@contextlib.contextmanager
+def process(arguments: list[str], log: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run Python with these arguments until the end of the block."""
+    with log.open("w") as output:
+        running = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **env},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+
+
+@pytest.fixture
+def attacker(scene: Scene) -> Iterator[Attacker]:
+    """Whoever has taken over h1."""
+    scene.attacks += 1
+    taken_over = Attacker(scene.vhost.host_uri(ATTACKER), epoch=scene.attacks)
+    try:
+        taken_over.join()
+        yield taken_over
+    finally:
+        taken_over.leave()
+
+
+def call(*args: object) -> str:
+    """Return the body of a call to a worker."""
+    return json.dumps({"args": args, "kwargs": {}})
