@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from deploy.local import broker, demo, needs, packages, run
+from deploy.local import broker, demo, needs, output, packages, run
 from deploy.local.lxd_api import LxdSaidNo
 from deploy.local.processes import DidNotStart
+from deploy.local.supervisor import STOP_SIGNALS, ignore_signals
 from shared.contracts.errors import InvalidInput
 from shared.platform.settings import SettingsError
 
@@ -23,14 +25,23 @@ EXPECTED = (
     SettingsError,
 )
 
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
 
 def main() -> int:
     """Run the command; complain in a line where it cannot be done."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    output.install()
+    for number in STOP_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # `nohup`
+            signal.signal(number, _stop)
     try:
         return COMMANDS[sys.argv[1]](os.environ)
     except EXPECTED as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    except OSError as exc:
+        if exc.errno not in FULL_DISK:
+            raise
         print(exc, file=sys.stderr)
         return 1
 
@@ -62,7 +73,8 @@ def prepare_compose_test(env: Mapping[str, str]) -> int:
 
 
 def _stop(number: int, _frame: object) -> None:
-    """Leave by way of every `finally`, so that what was started is stopped."""
+    """Leave by way of every `finally`, so that what was started is stopped; not to be hurried."""
+    ignore_signals()
     sys.exit(128 + number)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import urllib.request
 
+from deploy.local import output
 from deploy.local.processes import wait_until
 
 PATIENCE_S = 120.0
@@ -12,6 +13,7 @@ PATIENCE_S = 120.0
 
 def main() -> None:
     """Wait for the gateway; say where it is, or that it does not answer."""
+    output.install()
     address = sys.argv[1]
     if wait_until(lambda: answers(address), timeout_s=PATIENCE_S, interval_s=0.2):
         print(f"\n  The fleet is at {address}   (Ctrl-C stops it)\n", flush=True)

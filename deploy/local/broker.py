@@ -23,6 +23,8 @@ from deploy.local.definitions import Definitions
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 
 START_TIMEOUT_S = 90.0
+# Beside RabbitMQ's own logs, which it limits itself.
+APPENDED_LOGS = ("epmd.log", "start.log")
 # What holds for the fleet's broker wherever it runs.
 LIMITS = Path(rabbitmq.__file__).with_name("limits.conf")
 
@@ -116,9 +118,10 @@ def _start(directory: Path, *, management: bool) -> Node:
     ports = left.ports if left and _are_free(left.ports) else Ports.free()
     _write_files(directory, ports, management=management)
     env = _environment(directory, ports)
-    epmd_pid = _spawn_epmd(directory, ports, env)
-    node = Node(directory, ports, _spawn_server(directory, env), epmd_pid)
-    _remember(node)
+    with processes.signals_held_back():
+        epmd_pid = _spawn_epmd(directory, ports, env)
+        node = Node(directory, ports, _spawn_server(directory, env), epmd_pid)
+        _remember(node)
     _wait_for(node)
     return node
 
@@ -188,6 +191,7 @@ def _environment(directory: Path, ports: Ports) -> dict[str, str]:
         "ERL_EPMD_PORT": str(ports.epmd),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_CRASH_DUMP": str(directory / "log" / "erl_crash.dump"),
+        "ERL_CRASH_DUMP_BYTES": str(processes.MAX_LOG_BYTES),
         "RABBITMQ_NODENAME": "fleet@localhost",
         "RABBITMQ_DIST_PORT": str(ports.dist),
         "RABBITMQ_CONF_ENV_FILE": str(directory / "env.conf"),
@@ -214,7 +218,11 @@ def _are_free(ports: Ports) -> bool:
 
 def _remember(node: Node) -> None:
     state = {"ports": asdict(node.ports), "pid": node.pid, "epmd_pid": node.epmd_pid}
-    private_files.write(node.directory / "node.json", json.dumps(state))
+    try:
+        private_files.write(node.directory / "node.json", json.dumps(state))
+    except OSError:
+        stop(node)  # nobody would find it
+        raise
 
 
 def _remembered(directory: Path) -> Node | None:

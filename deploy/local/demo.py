@@ -63,7 +63,7 @@ def demo(env: Mapping[str, str]) -> int:
     refuse_taken_ports(binds(env))
     packages.provide(needs.for_demo(env), env)
     with only_run(DIRECTORY), ExitStack() as started:
-        first = machine_host(env, started)
+        first = machine_host(DIRECTORY, env, started)
         second = Host(f"{first.id}-2", _second_lxd(started))
         for host, examples in ((first, FIRST), (second, SECOND)):
             print(f"Starting instances on {host.id}", flush=True)
@@ -88,7 +88,7 @@ def clean(env: Mapping[str, str]) -> int:
     """Remove all that the demo made; return the exit code."""
     with only_run(DIRECTORY), ExitStack() as started:
         if env.get("FLEET_LXD_SOCKET") or needs.LXD.present():
-            _remove_from(machine_lxd(env, started))
+            _remove_from(machine_lxd(DIRECTORY, env, started))
         flavour = lxd_daemon.installed()
         if flavour and SECOND_LXD.exists():
             lxd_daemon.remove(SECOND_LXD, flavour)
@@ -102,8 +102,8 @@ def _second_lxd(started: ExitStack) -> Path:
     flavour = lxd_daemon.installed()
     if flavour is None or os.geteuid() != 0:
         raise Refused("The demo starts a second LXD daemon, which only root can: sudo make demo")
-    started.callback(lxd_daemon.stop, SECOND_LXD)
-    socket = lxd_daemon.start(SECOND_LXD, flavour)
+    started.callback(lxd_daemon.stop_for, DIRECTORY, SECOND_LXD)
+    socket = lxd_daemon.start(SECOND_LXD, flavour, DIRECTORY)
     lxd_daemon.initialise(socket, SECOND_BRIDGE)
     return socket
 

@@ -11,13 +11,16 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.local import broker, processes
+from deploy.local import broker, output, processes
 
 CHECK_S = 1.0
+# Starting a node costs a core for seconds; a disk does not get room that fast.
+DISK_S = 10.0
 
 
 def main() -> int:
     """Look after the node until told to stop; return 1 when it does not start any more."""
+    output.install()
     directory = Path(os.environ["FLEET_STATE_DIR"])
     while True:
         if broker.running(directory) is None:
@@ -27,6 +30,9 @@ def main() -> int:
             except processes.DidNotStart as exc:
                 print(exc, file=sys.stderr, flush=True)
                 return 1
+            except OSError as exc:
+                print(f"not started: {exc}", file=sys.stderr, flush=True)
+                time.sleep(DISK_S)
         time.sleep(CHECK_S)
 
 

@@ -14,11 +14,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from deploy.local import lxd_api, processes
+from deploy.local import lxd_api, private_files, processes
 from shared.platform.host import LXD_SOCKETS
 
 START_TIMEOUT_S = 60.0
 MARK = "LXDFLEET_DAEMON"  # in the environment of each daemon that `start` has started
+FLEET_MARK = "LXDFLEET_STARTED_FOR"  # the same: the directory of the fleet that stops it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,13 @@ def installed() -> Flavour | None:
     return next((flavour for flavour in FLAVOURS if flavour.program.exists()), None)
 
 
-def start_system(flavour: Flavour) -> Path:
+def start_system(flavour: Flavour, fleet: Path | None = None) -> Path:
     """Start the machine's own daemon, by systemd where that runs; return its socket.
 
     Raises DidNotStart.
     """
     if not processes.systemd_runs():
-        return start(flavour.directory, flavour)
+        return start(flavour.directory, flavour, fleet)
     socket = flavour.directory / "unix.socket"
     done = subprocess.run(["systemctl", "start", flavour.unit], check=False)
     if done.returncode or not _becomes_ready(socket):
@@ -73,11 +74,11 @@ def is_ready(socket: Path) -> bool:
         return False
 
 
-def start(directory: Path, flavour: Flavour) -> Path:
+def start(directory: Path, flavour: Flavour, fleet: Path | None = None) -> Path:
     """Start a daemon that keeps everything in this directory, unless it runs; return its socket.
 
-    Raises DidNotStart. The directory's path has to be short: those of unix sockets end at 107
-    bytes.
+    `fleet` is the directory of the fleet that will stop it: see `stop_for`. Raises DidNotStart. The
+    directory's path has to be short: those of unix sockets end at 107 bytes.
     """
     socket = directory / "unix.socket"
     log = directory.with_suffix(".log")
@@ -85,10 +86,10 @@ def start(directory: Path, flavour: Flavour) -> Path:
         if is_ready(socket):
             return socket
         directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-        env = os.environ | {flavour.variable: str(directory), MARK: str(directory)}
         command = [str(flavour.program), "--group", "root", "--logfile", str(log)]
-        pid = processes.spawn(command, env, log)
-        directory.with_suffix(".pid").write_text(str(pid))
+        with processes.signals_held_back():
+            pid = processes.spawn(command, _environment(directory, flavour, fleet), log)
+            _remember(pid, directory)
         if not _becomes_ready(socket):
             processes.end(pid, f"{MARK}={directory}")
             raise processes.DidNotStart(f"LXD did not start; see {log}")
@@ -99,6 +100,21 @@ def stop(directory: Path) -> None:
     """Stop a daemon that `start` has started; its instances go on running."""
     if pid := _pid(directory):
         processes.end(pid, f"{MARK}={directory}", timeout_s=60.0)
+
+
+def stop_for(fleet: Path, directory: Path) -> None:
+    """Stop the directory's daemon if it was started for this fleet; one of somebody else runs on.
+
+    It may be an earlier run of the fleet that started it and was killed.
+    """
+    if pid := _pid(directory):
+        processes.end(pid, _fleet_mark(fleet), timeout_s=60.0)
+
+
+def limit_log(fleet: Path, directory: Path) -> None:
+    """Keep the log of the directory's daemon short, if it was started for this fleet."""
+    if (pid := _pid(directory)) and processes.is_ours(pid, _fleet_mark(fleet)):
+        processes.limit_log(directory.with_suffix(".log"))
 
 
 def kill(directory: Path) -> None:
@@ -137,7 +153,7 @@ def remove(directory: Path, flavour: Flavour) -> None:
     stop(directory)
     processes.unmount_below(directory)
     shutil.rmtree(directory)
-    for rest in (".log", ".lock", ".pid"):
+    for rest in (".log", ".log.1", ".lock", ".pid"):
         directory.with_suffix(rest).unlink(missing_ok=True)
 
 
@@ -191,9 +207,27 @@ def _bridge(name: str) -> dict[str, Any]:
     return {"name": name, "type": "bridge", "config": config}
 
 
+def _environment(directory: Path, flavour: Flavour, fleet: Path | None) -> dict[str, str]:
+    own = {flavour.variable: str(directory), MARK: str(directory)}
+    return os.environ | own | ({FLEET_MARK: str(fleet.absolute())} if fleet else {})
+
+
+def _fleet_mark(fleet: Path) -> str:
+    return f"{FLEET_MARK}={fleet.absolute()}"
+
+
+def _remember(pid: int, directory: Path) -> None:
+    try:
+        private_files.write(directory.with_suffix(".pid"), str(pid), mode=0o644)
+    except OSError:
+        processes.end(pid, f"{MARK}={directory}")  # nobody would find it
+        raise
+
+
 def _pid(directory: Path) -> int | None:
     file = directory.with_suffix(".pid")
-    return int(file.read_text()) if file.exists() else None
+    text = file.read_text() if file.exists() else ""
+    return int(text) if text.isdecimal() else None
 
 
 def _names(socket: Path, collection: str) -> list[str]:

@@ -38,6 +38,11 @@ PROMETHEUS = Need(
     (("prometheus",),),
     idle_service="prometheus",
 )
+SYSTEMD_ANALYZE = Need(
+    "systemd-analyze, to judge the units",
+    lambda: shutil.which("systemd-analyze") is not None,
+    (("systemd",),),
+)
 
 
 def _has_compose() -> bool:
@@ -72,7 +77,7 @@ BROWSER = Need(
 )
 
 FOR_COMPOSE_TEST = (LXD_PROGRAM, BUSYBOX, DOCKER, DEBOOTSTRAP)
-FOR_TESTS = (BROKER, LXD_PROGRAM, BUSYBOX, CURL, NODE, POSTGRESQL, PROMETHEUS)
+FOR_TESTS = (BROKER, LXD_PROGRAM, BUSYBOX, CURL, NODE, POSTGRESQL, PROMETHEUS, SYSTEMD_ANALYZE)
 
 
 def for_run(env: Mapping[str, str]) -> list[Need]:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 
 def write(file: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write the file, and the directories above it where they are missing."""
+    """Write the file, and the directories above it where they are missing.
+
+    Whoever reads it finds the old text or the new one, never a part: where the disk is full the old
+    one stays, and OSError is raised, which names the file.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(text)
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        Path(name).replace(file)
+    except BaseException as exc:
+        Path(name).unlink()
+        if isinstance(exc, OSError):
+            exc.filename = str(file)  # a descriptor's errors name none
+        raise

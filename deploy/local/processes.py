@@ -1,20 +1,25 @@
 """Daemons that outlive a call: started apart from the terminal, ended only if they are ours.
 
 A process id in a file may have been given to a stranger since. So each daemon carries a mark in its
-environment (`NAME=value`), and nothing is called ours, or ended, that does not carry it.
+environment (`NAME=value`), and nothing is called ours, or ended, that does not carry it. What may
+not outlive its parent is started by `until_parent_ends`.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# A log that is longer is begun anew; what it held is kept in one file beside it.
+MAX_LOG_BYTES = 10 << 20
 
 
 class DidNotStart(Exception):
@@ -24,6 +29,7 @@ class DidNotStart(Exception):
 def spawn(command: list[str], env: Mapping[str, str], log: Path) -> int:
     """Start a daemon in a session of its own, so that Ctrl-C does not reach it; return its pid."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    limit_log(log)
     appended = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     pid = os.posix_spawnp(
         command[0],
@@ -35,10 +41,41 @@ def spawn(command: list[str], env: Mapping[str, str], log: Path) -> int:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
+        setsigmask=(),  # what holds signals back here is no business of the daemon's
     )
     # The kernel shows the environment, and the mark in it, only moments after the program started.
     wait_until(lambda: bool(_environment(pid)), timeout_s=0.5, interval_s=0.001)
     return pid
+
+
+def until_parent_ends(command: Sequence[str]) -> list[str]:
+    """Return the command of a process that gets a SIGTERM when the one that starts it dies."""
+    return ["setpriv", "--pdeathsig", "TERM", "--", *command]
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Let a signal wait, so that what is started here is written down before we can be stopped."""
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def limit_log(log: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
+    """Begin a log anew that has grown too long, while a daemon appends to it or not.
+
+    What it held is kept as `NAME.1` where the disk has room for that.
+    """
+    with suppress(OSError):
+        if log.stat().st_size <= max_bytes:
+            return
+        with suppress(OSError):
+            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)
 
 
 def systemd_runs() -> bool:

@@ -3,28 +3,27 @@
 The broker is a private node, the LXD daemon the machine's own. Instances go on running whatever
 ends here, and so does a daemon that ran before or that systemd looks after. A daemon that had to be
 started by hand is stopped in order, which its instances do not notice; the next run starts it.
+First the services end, then the broker, LXD last. A run that was killed leaves the daemons to the
+next one, which takes them over and stops them.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from honcho.manager import Manager
-
 from deploy.local import broker, credentials, definitions, lxd_daemon, needs, packages, processes
 from deploy.local.services import Host, Service, binds, broker_keeper, services, url
+from deploy.local.supervisor import ROOT, STOP_SIGNALS, Supervisor
 from shared.platform import topology
 from shared.platform.host import host_id
 from shared.platform.settings import Reader
 
-ROOT = Path(__file__).resolve().parents[2]
 VAR = ROOT / "var"
 BROKER = "broker"
 
@@ -38,7 +37,7 @@ def run(env: Mapping[str, str]) -> int:
     refuse_taken_ports(binds(env))
     packages.provide(needs.for_run(env), env)
     with only_run(VAR), ExitStack() as started:
-        return serve(VAR, [machine_host(env, started)], env, started)
+        return serve(VAR, [machine_host(VAR, env, started)], env, started)
 
 
 @contextmanager
@@ -53,21 +52,22 @@ def only_run(directory: Path) -> Iterator[None]:
         yield
 
 
-def machine_host(env: Mapping[str, str], started: ExitStack) -> Host:
+def machine_host(directory: Path, env: Mapping[str, str], started: ExitStack) -> Host:
     """Return this machine as a host, with its daemon running and ready for instances."""
     reader = Reader(env)
     name = host_id(reader)
     reader.check()
-    return Host(name, machine_lxd(env, started))
+    return Host(name, machine_lxd(directory, env, started))
 
 
-def machine_lxd(env: Mapping[str, str], started: ExitStack) -> Path:
+def machine_lxd(directory: Path, env: Mapping[str, str], started: ExitStack) -> Path:
     """Return the socket of the machine's daemon, started and initialised if need be.
 
-    What has to be stopped again is left in `started`. Raises Refused, Missing.
+    A daemon that was started for the fleet of this directory is stopped by `started`. Raises
+    Refused, Missing.
     """
     named = env.get("FLEET_LXD_SOCKET")
-    path = Path(named) if named else lxd_daemon.found() or _started_lxd(started)
+    path = Path(named) if named else _machine_lxd(directory, started)
     lxd_daemon.initialise(path)
     return path
 
@@ -81,17 +81,27 @@ def serve(
     listed = services(hosts, directory, uris, env)
     if broker.running(directory / BROKER):
         listed.append(broker_keeper(directory / BROKER, env))
-    return _supervise(listed, url(binds(env)))
+
+    def limit_logs() -> None:
+        """Keep short what daemons of ours append to, and do not limit themselves."""
+        for host in hosts:
+            lxd_daemon.limit_log(directory, host.socket.parent)
+        for name in broker.APPENDED_LOGS:
+            processes.limit_log(directory / BROKER / "log" / name)
+
+    return _supervise(listed, url(binds(env)), limit_logs)
 
 
-def _started_lxd(started: ExitStack) -> Path:
+def _machine_lxd(directory: Path, started: ExitStack) -> Path:
     flavour = lxd_daemon.installed()
+    if flavour:
+        started.callback(lxd_daemon.stop_for, directory, flavour.directory)
+    if found := lxd_daemon.found():
+        return found
     if os.geteuid() != 0 or flavour is None:
         raise Refused("No LXD or Incus answers to this user. Run this as root, or join its group.")
     print(f"Starting {flavour.unit}", flush=True)
-    if not processes.systemd_runs():
-        started.callback(lxd_daemon.stop, flavour.directory)
-    return lxd_daemon.start_system(flavour)
+    return lxd_daemon.start_system(flavour, directory)
 
 
 def refuse_taken_ports(addresses: str) -> None:
@@ -127,26 +137,22 @@ def stop_broker(directory: Path) -> None:
         broker.stop(node)
 
 
-def _supervise(listed: Sequence[Service], address: str) -> int:
-    manager = Manager()
+def _supervise(listed: Sequence[Service], address: str, limit_logs: Callable[[], None]) -> int:
     for service in listed:
         Path(service.env["FLEET_STATE_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
-        command = f"exec {shlex.join(service.kept_command)}"
-        manager.add_process(service.name, command, env=dict(service.env), cwd=str(ROOT))
     with _announced(address):
-        manager.loop()
-    return exit_code(manager.returncode)
+        return exit_code(Supervisor(sys.stdout, chores=limit_logs).run(listed))
 
 
 def exit_code(returned: int) -> int:
-    """Return this program's exit code: being told to stop, by Ctrl-C or SIGTERM, is no failure."""
-    return 0 if returned in {130, 143} else returned
+    """Return this program's exit code: being told to stop by a signal is no failure."""
+    return 0 if returned in {128 + number for number in STOP_SIGNALS} else returned
 
 
 @contextmanager
 def _announced(address: str) -> Iterator[None]:
-    """Print the address as soon as it answers; another process does, as this one has to fork."""
-    command = [sys.executable, "-m", "deploy.local.announce", address]
+    """Print the address as soon as it answers; another process does, as this one is busy."""
+    command = processes.until_parent_ends([sys.executable, "-m", "deploy.local.announce", address])
     with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as announcer:
         try:
             yield

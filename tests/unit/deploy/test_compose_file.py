@@ -59,6 +59,23 @@ def test_our_containers_start_with_no_more_rights_than_they_need() -> None:
     }
 
 
+def test_what_a_container_can_take_from_its_machine_has_limits() -> None:
+    for name, service in SERVICES.items():
+        assert re.fullmatch(r"\d+[mg]", by_default(service["mem_limit"])), name
+        assert service["pids_limit"] > 0, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    ours = [name for name in OURS if name != "secrets"]  # which ends
+    kept = {*SERVICES} - {"secrets"}
+    assert all(SERVICES[name]["read_only"] for name in ours)
+    assert all(SERVICES[name]["logging"]["options"]["max-size"] for name in kept)
+
+
+def test_prometheus_keeps_no_more_than_a_number_of_bytes() -> None:
+    kept = [by_default(one) for one in SERVICES["prometheus"]["command"] if "retention.size" in one]
+
+    assert kept == ["--storage.tsdb.retention.size=20GB"]
+
+
 def test_lxds_directory_is_mounted_without_what_is_mounted_below_it() -> None:
     lxd = FILE["volumes"]["lxd"]["driver_opts"]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.keep_running import MOST_DEATHS, Keeper
+from deploy.local.processes import wait_until
 
 NOTE_AND_END = "import sys; open(sys.argv[1], 'a').write('x'); sys.exit(int(sys.argv[2]))"
 NOTE_AND_STAY = (
@@ -61,3 +62,33 @@ def wait_for_run(notes: Path, number: int) -> int:
         assert time.monotonic() < end
         time.sleep(0.02)
     return int(pids[number - 1])
+
+
+def test_a_command_that_does_not_end_when_told_is_killed(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.touch()
+    keep = "import signal, sys; from deploy.local.keep_running import Keeper;"
+    keep += "k = Keeper(sys.argv[1:], kill_after_s=0.2); signal.signal(signal.SIGTERM, k.stop);"
+    keep += "signal.signal(signal.SIGALRM, k.kill); sys.exit(k.run())"
+    stubborn = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {NOTE_AND_STAY}"
+    command = [sys.executable, "-c", keep, sys.executable, "-c", stubborn, str(notes)]
+    with subprocess.Popen(command) as keeper:
+        kept = wait_for_run(notes, 1)
+
+        keeper.terminate()
+
+        assert keeper.wait(timeout=10) == 128 + signal.SIGKILL
+    with pytest.raises(ProcessLookupError):
+        os.kill(kept, 0)
+
+
+def test_a_command_is_told_to_end_when_its_keeper_is_killed(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.touch()
+    command = [sys.executable, "-m", "deploy.local.keep_running"]
+    with subprocess.Popen([*command, sys.executable, "-c", NOTE_AND_STAY, str(notes)]) as keeper:
+        kept = wait_for_run(notes, 1)
+
+        keeper.kill()
+
+    assert wait_until(lambda: not Path(f"/proc/{kept}").exists(), timeout_s=10)

@@ -1,6 +1,10 @@
-from ipaddress import IPv4Network
+from __future__ import annotations
 
-from deploy.local import lxd_daemon
+import os
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from deploy.local import lxd_daemon, processes
 
 TABLE = """\
 Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
@@ -19,3 +23,52 @@ def test_a_machine_without_routes_has_none() -> None:
 
 def test_a_bridge_takes_the_first_free_number() -> None:
     assert lxd_daemon.free_name("fleetbr", {"lo", "fleetbr0", "fleetbr2"}) == "fleetbr1"
+
+
+def daemon(directory: Path, fleet: str) -> int:
+    """Start what stands for a daemon that was started for this fleet; return its number."""
+    env = os.environ | {lxd_daemon.FLEET_MARK: fleet}
+    pid = processes.spawn(["sleep", "60"], env, directory.with_suffix(".log"))
+    directory.with_suffix(".pid").write_text(str(pid))
+    return pid
+
+
+def test_a_daemon_that_another_fleet_has_started_runs_on(tmp_path: Path) -> None:
+    directory = tmp_path / "lxd"
+    pid = daemon(directory, "/another/var")
+
+    lxd_daemon.stop_for(tmp_path / "var", directory)
+
+    assert processes.is_ours(pid, f"{lxd_daemon.FLEET_MARK}=/another/var")
+    processes.kill(pid, f"{lxd_daemon.FLEET_MARK}=/another/var")
+
+
+def test_a_daemon_that_an_earlier_run_of_this_fleet_has_left_is_stopped(tmp_path: Path) -> None:
+    directory = tmp_path / "lxd"
+    pid = daemon(directory, str(tmp_path / "var"))
+
+    lxd_daemon.stop_for(tmp_path / "var", directory)
+
+    assert not processes.is_ours(pid, f"{lxd_daemon.FLEET_MARK}={tmp_path / 'var'}")
+
+
+def test_an_empty_file_of_a_number_names_nobody(tmp_path: Path) -> None:
+    (tmp_path / "lxd.pid").touch()
+
+    lxd_daemon.stop_for(tmp_path / "var", tmp_path / "lxd")
+    lxd_daemon.stop(tmp_path / "lxd")
+
+
+def test_only_a_daemon_of_the_fleet_has_its_log_limited(tmp_path: Path) -> None:
+    directory = tmp_path / "lxd"
+    pid = daemon(directory, "/another/var")
+    with directory.with_suffix(".log").open("wb") as log:
+        log.truncate(processes.MAX_LOG_BYTES + 1)
+
+    lxd_daemon.limit_log(tmp_path / "var", directory)
+    untouched = directory.with_suffix(".log").stat().st_size
+    lxd_daemon.limit_log(Path("/another/var"), directory)
+
+    assert untouched == processes.MAX_LOG_BYTES + 1
+    assert directory.with_suffix(".log").stat().st_size == 0
+    processes.kill(pid, f"{lxd_daemon.FLEET_MARK}=/another/var")

@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 from deploy.local import processes
@@ -50,3 +51,47 @@ def test_a_free_port_can_be_listened_on() -> None:
 
 def test_waiting_ends_when_the_time_is_over() -> None:
     assert not processes.wait_until(lambda: False, timeout_s=0.01)
+
+
+def test_a_log_that_has_grown_too_long_is_begun_anew_under_its_daemon(tmp_path: Path) -> None:
+    log = tmp_path / "lxd.log"
+    with log.open("a") as daemons:
+        daemons.write("x" * 100)
+        daemons.flush()
+
+        processes.limit_log(log, max_bytes=99)
+        daemons.write("y")
+
+    assert log.read_text() == "y"
+    assert (tmp_path / "lxd.log.1").read_text() == "x" * 100
+
+
+def test_a_short_log_and_one_that_is_not_there_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("x")
+
+    processes.limit_log(tmp_path / "log", max_bytes=1)
+    processes.limit_log(tmp_path / "none", max_bytes=1)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_signal_waits_until_what_was_started_is_written_down() -> None:
+    arrived: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: arrived.append(number))
+    try:
+        with processes.signals_held_back():
+            os.kill(os.getpid(), signal.SIGTERM)
+            arrived_inside = list(arrived)
+        assert arrived == [signal.SIGTERM]
+        assert arrived_inside == []
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_daemon_that_is_started_meanwhile_can_be_told_to_end(tmp_path: Path) -> None:
+    with processes.signals_held_back():
+        pid = processes.spawn(["sleep", "60"], os.environ | {"MARK": "mine"}, tmp_path / "log")
+
+    processes.end(pid, "MARK=mine", timeout_s=5)
+
+    assert not processes.is_ours(pid, "MARK=mine")

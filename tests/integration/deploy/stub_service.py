@@ -1,0 +1,35 @@
+"""A service that notes in `NOTES` what happens to it; `STUBBORN` ignores that it is told to end."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+NAME = os.environ["NAME"]
+NOTES = Path(os.environ["NOTES"])
+
+
+def note(what: str) -> None:
+    with NOTES.open("a") as file:
+        file.write(f"{NAME} {what}\n")
+
+
+def told(number: int, _frame: object) -> None:
+    note(signal.Signals(number).name)
+    if "STUBBORN" not in os.environ:
+        note("ended")
+        sys.exit(0)
+
+
+signal.signal(signal.SIGTERM, told)
+signal.signal(signal.SIGHUP, told)
+note(f"started {os.getpid()} {os.getppid()}")
+for number in range(1_000_000):
+    if "CHATTY" in os.environ:
+        print("x" * 1000, flush=True)
+        if number == 2000:
+            note("has printed 2000 lines")
+    else:
+        print("a line", flush=True)
+        time.sleep(0.02)
