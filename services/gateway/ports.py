@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from services.gateway.domain.creation import NewVm
+from services.gateway.domain.error_boundary import ErrorBoundary
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.snapshots import DescribedSnapshot, Note
 from services.gateway.domain.stored import Key, Lease, Request, StoredHost
@@ -305,6 +306,10 @@ class Health(Protocol):
 
 class Telemetry(Protocol):
     """What the gateway tells Prometheus of itself."""
+
+    @property
+    def boundary(self) -> ErrorBoundary:
+        """Renders entries one by one, and counts those that cannot be."""
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""

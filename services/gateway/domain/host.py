@@ -7,6 +7,7 @@ trusted and is otherwise not the host's: the host itself grows silent and goes o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from services.gateway.domain.clock import Clock
@@ -253,6 +254,8 @@ class HostView:
 
 def _skew_s(clock: str, wall: float) -> float | None:
     try:
-        return float(clock) - wall
+        skew_s = float(clock) - wall
     except ValueError:
         return None
+    # "nan", "inf" and "1e400" are numbers to Python, but no time of day.
+    return skew_s if math.isfinite(skew_s) else None

@@ -21,6 +21,7 @@ class KnownHost:
     `online`: its worker's heartbeat is in time. `lxd_connected`: and its LXD answers. `trusted`: it
     reports with the certificate it is pinned to. `clock_skew_s` is the host's clock minus ours.
     `journal_length` counts the operations in its worker's journal; None: it was not heard yet.
+    `duplicates` counts its instances whose uuid another instance held first.
     `described` is what the host has for new instances, `promised` what its instances may take,
     `shelves` what its image servers have; None: it has not told.
     """
@@ -42,6 +43,7 @@ class KnownHost:
     journal_length: int | None = None
     described: HostDescribed | None = None
     promised: Amount = NOTHING
+    duplicates: int = 0
     shelves: Shelves | None = None
 
     @property

@@ -12,9 +12,18 @@ from typing import Any, Protocol
 
 import msgspec
 
+from services.gateway.domain.error_boundary import ErrorBoundary, Subject
 from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.naming import encodable
 from services.gateway.domain.operations import learned
-from services.gateway.domain.presentation_stream import host_entry, instance_entry
+from services.gateway.domain.presentation_entries import encoded
+from services.gateway.domain.presentation_operations import encoded_operation
+from services.gateway.domain.presentation_stream import (
+    bare_host_entry,
+    bare_instance_entry,
+    host_entry,
+    instance_entry,
+)
 from services.gateway.ports import Fleet, OperationFilter, Operations
 from services.gateway.ws.log import Entry
 from shared.contracts.operations import Operation, State
@@ -39,9 +48,14 @@ class Source(Protocol):
 class InstanceSource:
     """The instances. The fleet view returns the same object until something of it changes."""
 
-    def __init__(self, fleet: Fleet, *, secrets: bool) -> None:
+    def __init__(
+        self, fleet: Fleet, *, secrets: bool, boundary: ErrorBoundary | None = None
+    ) -> None:
+        def present(known: KnownInstance, host: KnownHost) -> dict[str, Any]:
+            return instance_entry(known, host, secrets=secrets)
+
         self._fleet = fleet
-        self._secrets = secrets
+        self._render = encoded(boundary or ErrorBoundary(), present, bare_instance_entry)
         self._seen: dict[int, KnownInstance] = {}
         self._machines: dict[str, tuple[object, ...]] = {}
 
@@ -66,14 +80,16 @@ class InstanceSource:
         return (gone | shown).values()
 
     def _shown(self, known: KnownInstance, hosts: dict[str, KnownHost]) -> Entry:
-        shown = instance_entry(known, hosts[known.host], secrets=self._secrets)
-        return _entry(known, msgspec.json.encode(shown))
+        return _entry(known, self._render(known, hosts[known.host]))
 
 
 class HostSource:
     """The hosts."""
 
-    def __init__(self, fleet: Fleet, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, fleet: Fleet, now: Callable[[], datetime], boundary: ErrorBoundary | None = None
+    ) -> None:
+        self._boundary = boundary or ErrorBoundary()
         self._fleet = fleet
         self._now = now
         self._seen: dict[str, KnownHost] = {}
@@ -94,7 +110,11 @@ class HostSource:
         return gone + [self._shown(known) for known in changed]
 
     def _shown(self, known: KnownHost) -> Entry:
-        text = msgspec.json.encode(host_entry(known, self._now()))
+        text = self._boundary.render(
+            Subject("host", known.host),
+            lambda: msgspec.json.encode(host_entry(known, self._now())),
+            lambda: msgspec.json.encode(bare_host_entry(known, self._now())),
+        )
         return Entry(known.host, known.host, "", text)
 
 
@@ -102,8 +122,13 @@ class OperationSource:
     """The newest operations, rendered by `view`."""
 
     def __init__(
-        self, operations: Operations, view: Callable[[Operation], Any], newest: int = NEWEST
+        self,
+        operations: Operations,
+        view: Callable[[Operation], Any],
+        newest: int = NEWEST,
+        boundary: ErrorBoundary | None = None,
     ) -> None:
+        self._boundary = boundary or ErrorBoundary()
         self._operations = operations
         self._view = view
         self._newest = newest
@@ -146,7 +171,7 @@ class OperationSource:
         return gone + [_operation_entry(each, self._text(each)) for each in changed]
 
     def _text(self, operation: Operation) -> bytes:
-        return msgspec.json.encode(self._view(operation))
+        return encoded_operation(operation, self._view, self._boundary)
 
 
 def _place(operation: Operation) -> tuple[str, str]:
@@ -160,7 +185,7 @@ def _is_submitted(operation: Operation) -> bool:
 
 
 def _key(known: KnownInstance) -> str:
-    return f"{known.host}/{known.instance.project}/{known.instance.name}"
+    return encodable(f"{known.host}/{known.instance.project}/{known.instance.name}")
 
 
 def _entry(known: KnownInstance, text: bytes | None) -> Entry:
@@ -170,7 +195,8 @@ def _entry(known: KnownInstance, text: bytes | None) -> Entry:
 
 def _operation_entry(operation: Operation, text: bytes | None) -> Entry:
     instance, project = operation.instance, operation.project
-    return Entry(operation.operation_id, operation.host, instance, text, project)
+    key = encodable(operation.operation_id)
+    return Entry(key, operation.host, instance, text, project)
 
 
 def _machine(host: KnownHost) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from services.gateway.http.models.example import Percent, with_example
+from services.gateway.http.models.example import Error, Percent, with_example
 
 HOST = {
     "cpu_cores": 4,
@@ -103,6 +103,7 @@ class Host(BaseModel):
             "inventory_age_s": 30.5,
             "clock_skew_s": 0.0,
             "instances": 62,
+            "duplicates": 0,
             "resources": HOST,
         }
     )
@@ -119,7 +120,9 @@ class Host(BaseModel):
     inventory_age_s: float | None
     clock_skew_s: float | None
     instances: int
+    duplicates: int = Field(description="其中 uuid 先属于另一个实例的数量")
     resources: HostInfo
+    error: Error = None
 
 
 class Alive(BaseModel):
