@@ -62,7 +62,7 @@ class Fleet(Protocol):
         """Return all instances of one name, whichever host and project they are in."""
 
     def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
-        """Return the instance of a uuid, or each of those that wrongly share it."""
+        """Return the instance of a uuid, and its copies, which wrongly share it."""
 
     def shows(self, host: str, sequence: int) -> bool:
         """Whether the outcomes of the host's operations are shown up to this sequence.

@@ -35,6 +35,8 @@ async def running(parts: Parts, settings: Settings, clock: Clock) -> AsyncIterat
     await parts.store.end_leases()
     await parts.hosts.load()
     await parts.coming.load(parts.operations)
+    for begun in parts.coming.begun():
+        parts.fleet.resume_creation(begun.operation.uuid, begun.operation.host)
     loops = [asyncio.create_task(loop) for loop in _loops(parts, settings, clock)]
     try:
         yield

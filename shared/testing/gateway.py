@@ -196,14 +196,19 @@ class FakeOperations:
 
 @dataclass
 class FakeSnapshots:
-    """Snapshots by the uuid of their instance; `refusal` is raised instead of listing them."""
+    """Snapshots by the uuid of their instance; `refusal` is raised instead of listing them.
+
+    `asked` are the instances whose snapshots were listed.
+    """
 
     of: dict[str, list[DescribedSnapshot]] = field(default_factory=dict)
+    asked: list[Target] = field(default_factory=list)
     refusal: FleetError | None = None
 
     async def list(self, target: Target) -> Sequence[DescribedSnapshot]:
         if self.refusal is not None:
             raise self.refusal
+        self.asked.append(target)
         return self.of.get(target.uuid, [])
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,10 +17,13 @@ from services.gateway.domain.operations import learned
 from services.gateway.domain.stored import Key, Lease, Request
 from services.gateway.ports import OperationFilter
 from shared.contracts.codec import decode, encode
-from shared.contracts.errors import IdempotencyKeyReused, InstanceExists
+from shared.contracts.errors import IdempotencyKeyReused, InstanceExists, UnreadableMessage
 from shared.contracts.operations import Operation, State
 
+log = logging.getLogger(__name__)
+
 NO_LEASE = Lease("", 0.0)
+MOST_NOTED = 1000
 
 
 class SqlOperationStore:
@@ -27,6 +31,8 @@ class SqlOperationStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Records that are logged already.
+        self._unreadable: set[int] = set()
 
     async def insert(self, operation: Operation, request: Request) -> Operation:
         """Keep a new operation and its key together, or return the one the key stands for."""
@@ -89,7 +95,7 @@ class SqlOperationStore:
         """Return the newest operations that fit, newest first."""
         query = _fitting(wanted)
         rows = await self._database.run(lambda c: c.execute(query).scalars().all())
-        return [_operation(record) for record in rows]
+        return self._readable(rows)
 
     async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
         """Return what is `submitting` and no other gateway's present business, oldest first."""
@@ -100,7 +106,7 @@ class SqlOperationStore:
             .order_by(operations.c.created)
         )
         rows = await self._database.run(lambda c: c.execute(query).scalars().all())
-        return [_operation(record) for record in rows]
+        return self._readable(rows)
 
     async def end_leases(self) -> None:
         """End the leases that no living gateway can hold: all, where the database is not shared."""
@@ -119,6 +125,23 @@ class SqlOperationStore:
             connection.execute(old)
 
         await self._database.run(work)
+
+    def _readable(self, records: Iterable[str]) -> Sequence[Operation]:
+        """Return the operations that can be read; one that another release wrote costs no other."""
+        found = []
+        for record in records:
+            try:
+                found.append(_operation(record))
+            except UnreadableMessage as exc:
+                self._note_unreadable(record, exc.reason)
+        return found
+
+    def _note_unreadable(self, record: str, reason: str) -> None:
+        if len(self._unreadable) >= MOST_NOTED:
+            self._unreadable.clear()
+        if hash(record) not in self._unreadable:
+            self._unreadable.add(hash(record))
+            log.warning("kept operation not read", extra={"reason": reason})
 
     def _insert(self, c: sa.Connection, operation: Operation, request: Request) -> Operation:
         key = request.key

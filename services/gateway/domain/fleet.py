@@ -25,7 +25,7 @@ from shared.contracts.errors import (
     LxdUnavailable,
 )
 from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead, Sampled
-from shared.contracts.operations import Operation
+from shared.contracts.operations import Kind, Operation, State
 
 # What a host tells of itself; operations are told to `FleetView.finish`.
 Report = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
@@ -46,7 +46,7 @@ class FleetView:
         self._awaited: set[str] = set()
         self._hosts: dict[str, HostView] = {}
         self._shown_online: dict[str, bool] = {}
-        self._index = Index()
+        self._index = Index(clock.monotonic)
         self._outcomes: dict[str, int] = {}
         self._version = 0
         self._watchers: dict[object, Callable[[], None]] = {}
@@ -97,7 +97,7 @@ class FleetView:
         return [self._known_one(entry) for entry in self._index.named(name)]
 
     def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
-        """Return the instance of a uuid, or each of those that wrongly share it."""
+        """Return the instance of a uuid, then its copies, which wrongly share it."""
         self._demand_ready()
         return [self._known_one(entry) for entry in self._index.with_uuid(uuid)]
 
@@ -154,17 +154,31 @@ class FleetView:
 
     def finish(self, operation: Operation) -> None:
         """Show what a finished operation left behind, before its waiters hear of it."""
+        if operation.final and operation.kind is Kind.CREATE:
+            created = operation.state in {State.DONE, State.UNKNOWN}
+            self._index.uuids.end_creation(operation.uuid, operation.host, created=created)
         if operation.final and (view := self._hosts.get(operation.host)):
             view.finish(operation)
             newest = max(self._outcomes.get(operation.host, 0), operation.sequence)
             self._outcomes[operation.host] = newest
             self._change()
 
+    def reserve(self, uuid: str, host: str) -> None:
+        """Keep the uuid of a new instance for the host that is about to create it."""
+        self._index.uuids.reserve(uuid, host)
+        self._change()
+
+    def resume_creation(self, uuid: str, host: str) -> None:
+        """Keep the uuid of an instance whose creation was begun before a restart."""
+        self._index.uuids.reserve_if_free(uuid, host)
+
     def restore(self, hosts: Iterable[StoredHost]) -> None:
         """Take the hosts the database keeps, and expect each of them to report."""
-        for stored in hosts:
+        kept = list(hosts)
+        for stored in kept:
             self._add(stored.host).restore(stored)
             self._expects_reports = True
+        self._index.uuids.demote({(each.host, uuid) for each in kept for uuid in each.copies})
         self._change()
 
     def stored(self, host: str) -> StoredHost:
@@ -217,6 +231,7 @@ class FleetView:
         if self._ready or not (heard_of_all or self.ready):
             return False
         self._ready = True
+        self._index.uuids.settle()
         return True
 
     def _change(self) -> None:

@@ -41,6 +41,19 @@ class Holdings:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def duplicates(self) -> int:
+        """How many of them are copies: another instance held their uuid first."""
+        return self._index.uuids.copies_on(self._host)
+
+    def copies(self) -> tuple[str, ...]:
+        """Return the uuids of those that are copies."""
+        if not self.duplicates:
+            return ()
+        copies = {entry.instance.uuid for entry in self._entries.values() if entry.duplicate}
+        held = {entry.instance.uuid for entry in self._entries.values() if not entry.duplicate}
+        return tuple(sorted(copies - held))
+
     def entries(self) -> list[Entry]:
         """Return the instances' entries by name."""
         return sorted(self._entries.values(), key=attrgetter("key"))

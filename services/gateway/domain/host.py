@@ -190,6 +190,7 @@ class HostView:
             last_seen=heard_at - since_wall,
             instances=self.holdings.instances(),
             changes=self.holdings.changes(),
+            copies=self.holdings.copies(),
             inventory_at=None if self._inventory_at is None else self._inventory_at - since_wall,
         )
 
@@ -214,6 +215,7 @@ class HostView:
             journal_length=beat.journal_length if beat else None,
             described=self._described,
             promised=self.holdings.promised,
+            duplicates=self.holdings.duplicates,
             shelves=self.shelves,
         )
 

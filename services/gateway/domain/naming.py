@@ -25,11 +25,6 @@ def shown_name(instance: Instance) -> str:
     return instance.display_name or instance.name
 
 
-def encodable(text: str) -> str:
-    """Return the text as UTF-8 can carry it; a question mark stands for what it cannot."""
-    return text.encode(errors="replace").decode()
-
-
 def slug(display_name: str) -> str:
     """Return an LXD name that resembles a name: `Web Server` becomes `web-server`."""
     plain = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode()

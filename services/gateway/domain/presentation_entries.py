@@ -12,7 +12,7 @@ import msgspec
 
 from services.gateway.domain import units
 from services.gateway.domain.error_boundary import ErrorBoundary, Subject
-from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.known import KnownHost, KnownInstance, bare, bare_host
 
 Present = Callable[[KnownInstance, KnownHost], object]
 Render = Callable[[KnownInstance, KnownHost], bytes]
@@ -21,14 +21,14 @@ Key = tuple[str, str, str]
 Basis = tuple[object, ...]
 
 
-def encoded(boundary: ErrorBoundary, present: Present, bare: Present) -> Render:
-    """Return what renders an instance as JSON by `present`, and by `bare` where that fails."""
+def encoded(boundary: ErrorBoundary, present: Present) -> Render:
+    """Return what renders an instance as JSON by `present`; where that fails, the bare instance."""
 
     def render(known: KnownInstance, host: KnownHost) -> bytes:
         return boundary.render(
             subject_of(known),
             lambda: msgspec.json.encode(present(known, host)),
-            lambda: msgspec.json.encode(bare(known, host)),
+            lambda: msgspec.json.encode(present(bare(known), bare_host(host))),
         )
 
     return render

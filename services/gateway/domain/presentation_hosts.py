@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from services.gateway.domain import units
-from services.gateway.domain.error_boundary import NOT_RENDERABLE, ErrorBoundary, Subject
+from services.gateway.domain.error_boundary import ErrorBoundary, Subject
 from services.gateway.domain.known import KnownHost
 
 FIGURES = (
@@ -137,28 +137,7 @@ def host_view(known: KnownHost) -> HostView:
         instances=known.instances,
         duplicates=known.duplicates,
         resources=host_information([known]),
-    )
-
-
-def bare_host(known: KnownHost) -> HostView:
-    """Return a host that cannot be rendered: whether it is there, and nothing that it says."""
-    return HostView(
-        host=known.host,
-        online=known.online,
-        lxd_connected=known.lxd_connected,
-        stale=is_stale(known),
-        trusted=known.trusted,
-        fingerprint="",
-        server="",
-        server_version="",
-        server_name="",
-        age_s=None,
-        inventory_age_s=None,
-        clock_skew_s=None,
-        instances=known.instances,
-        duplicates=known.duplicates,
-        resources=host_information([]),
-        error=NOT_RENDERABLE,
+        error=known.error,
     )
 
 

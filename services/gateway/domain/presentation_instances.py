@@ -11,21 +11,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from services.gateway.domain import nat, units
-from services.gateway.domain.error_boundary import NOT_RENDERABLE
 from services.gateway.domain.known import KnownHost, KnownInstance
-from services.gateway.domain.naming import encodable
 from shared.contracts.instances import Address, InstanceSample
 
 STOPPED = "Stopped"
 FIRST_DEVICE = "eth0"
-SIZES = (
-    "memory_used",
-    "memory_total",
-    "disk_used",
-    "disk_total",
-    "network_rx",
-    "network_tx",
-)
 
 
 class InstanceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,6 +106,7 @@ def information(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Inst
         project=instance.project,
         type=instance.type,
         duplicate=known.duplicate,
+        error=known.error,
     )
 
 
@@ -169,61 +160,7 @@ def live(known: KnownInstance, host: KnownHost) -> LiveInstance:
         stale=is_stale(known, host),
         project=known.instance.project,
         type=known.instance.type,
-    )
-
-
-def bare_information(known: KnownInstance, host: KnownHost) -> InstanceInfo:
-    """Return the list entry of an instance that cannot be rendered: what every instance has."""
-    instance = known.instance
-    return InstanceInfo(
-        name=encodable(instance.name),
-        status=encodable(instance.status),
-        ipv4=None,
-        ipv6=None,
-        architecture="",
-        created_at=units.local_text(units.EPOCH),
-        description="",
-        created_at_utc=None,
-        host=known.host,
-        host_online=known.host_online,
-        age_s=age_s(known),
-        stale=is_stale(known, host),
-        project=encodable(instance.project),
-        type=encodable(instance.type),
-        duplicate=known.duplicate,
-        error=NOT_RENDERABLE,
-    )
-
-
-def bare_detail(known: KnownInstance, host: KnownHost) -> InstanceDetail:
-    """Return all about an instance that cannot be rendered."""
-    return InstanceDetail(
-        info=bare_information(known, host),
-        resources=NO_RESOURCES,
-        ssh_port=None,
-        nat_ports=None,
-        root_password=None,
-    )
-
-
-def bare_live(known: KnownInstance, host: KnownHost) -> LiveInstance:
-    """Return the live stream's entry of an instance that cannot be rendered."""
-    info = bare_information(known, host)
-    return LiveInstance(
-        name=info.name,
-        status=info.status,
-        ipv4=None,
-        resources=NO_RESOURCES,
-        ssh_port=None,
-        nat_ports=None,
-        ipv6=None,
-        host=info.host,
-        host_online=info.host_online,
-        age_s=info.age_s,
-        stale=info.stale,
-        project=info.project,
-        type=info.type,
-        error=info.error,
+        error=known.error,
     )
 
 
@@ -292,12 +229,6 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-NO_RESOURCES = ResourceUsage(
-    cpu_percent=0.0,
-    **dict.fromkeys(SIZES, 0),
-    unknown=["cpu_percent", *SIZES],
-    sampled_at_utc=None,
-)
 _NOTHING_KNOWN = InstanceSample(name="", uuid="")
 _NOTHING_USED = InstanceSample(
     name="",

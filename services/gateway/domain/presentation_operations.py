@@ -8,45 +8,36 @@ from typing import Any
 import msgspec
 
 from services.gateway.domain.error_boundary import NOT_RENDERABLE, ErrorBoundary, Subject
-from services.gateway.domain.naming import encodable
-from shared.contracts.operations import Operation, State
+from shared.contracts.bounds import clip
+from shared.contracts.operations import Operation
 
-View = Callable[[Operation], Any]
+View = Callable[[Operation], dict[str, Any]]
 
 
 def encoded_operation(operation: Operation, view: View, boundary: ErrorBoundary) -> bytes:
-    """Return an operation as JSON by `view`, and with the least there is where that fails."""
+    """Return an operation as JSON by `view`; where that fails, its place and its state."""
+
+    def bare_view() -> dict[str, Any]:
+        return {**view(bare_operation(operation)), "failure": None, "error": NOT_RENDERABLE}
+
     return boundary.render(
         Subject("operation", operation.host, operation.operation_id),
         lambda: msgspec.json.encode(view(operation)),
-        lambda: msgspec.json.encode(bare_operation(operation)),
+        lambda: msgspec.json.encode(bare_view()),
     )
 
 
-def bare_operation(operation: Operation) -> dict[str, Any]:
-    """Return an operation that cannot be rendered: its place and its state."""
-    return {
-        "id": encodable(operation.operation_id),
-        "kind": operation.kind,
-        "state": operation.state,
-        "final": operation.final,
-        "needs_attention": operation.state == State.UNKNOWN,
-        "host": operation.host,
-        "project": encodable(operation.project),
-        "instance": encodable(operation.instance),
-        "uuid": encodable(operation.uuid),
-        "principal": encodable(operation.principal),
-        "progress": None,
-        "step": "",
-        "changed": operation.changed,
-        "overdue": operation.overdue,
-        "failure": None,
-        "waits_for": None,
-        "placement": None,
-        "correlation_id": "",
-        "created_at_utc": None,
-        "accepted_at_utc": None,
-        "started_at_utc": None,
-        "finished_at_utc": None,
-        "error": NOT_RENDERABLE,
-    }
+def bare_operation(operation: Operation) -> Operation:
+    """Return an operation that cannot be rendered with nothing but its place and state."""
+    return Operation(
+        operation_id=clip(operation.operation_id),
+        host=operation.host,
+        kind=operation.kind,
+        instance=clip(operation.instance),
+        uuid=clip(operation.uuid),
+        principal=clip(operation.principal),
+        state=operation.state,
+        project=clip(operation.project),
+        changed=operation.changed,
+        overdue=operation.overdue,
+    )

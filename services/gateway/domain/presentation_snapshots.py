@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.gateway.domain import units
 from services.gateway.domain.error_boundary import NOT_RENDERABLE
-from services.gateway.domain.naming import encodable
 from services.gateway.domain.snapshots import DescribedSnapshot
+from shared.contracts.bounds import clip
+from shared.contracts.worker_api import Snapshot
 
 
 class SnapshotView(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -44,14 +46,7 @@ def snapshot_view(described: DescribedSnapshot) -> SnapshotView:
 
 def bare_snapshot(described: DescribedSnapshot) -> SnapshotView:
     """Return a snapshot that cannot be rendered."""
-    name = encodable(described.snapshot.name)
-    return SnapshotView(
-        id=name,
-        name=name,
-        description="",
-        created_at=units.utc_text(units.EPOCH),
-        size=None,
-        stateful=described.snapshot.stateful,
-        expires_at=None,
-        error=NOT_RENDERABLE,
+    named = Snapshot(
+        name=clip(described.snapshot.name), created_at="", stateful=described.snapshot.stateful
     )
+    return replace(snapshot_view(DescribedSnapshot(named, "")), error=NOT_RENDERABLE)

@@ -13,38 +13,20 @@ import msgspec
 
 from services.gateway.domain import units
 from services.gateway.domain.known import KnownHost, KnownInstance
-from services.gateway.domain.presentation_hosts import HostView, bare_host, host_view
-from services.gateway.domain.presentation_instances import InstanceDetail, bare_detail, detail
+from services.gateway.domain.presentation_hosts import host_view
+from services.gateway.domain.presentation_instances import detail
 
 
 def instance_entry(known: KnownInstance, host: KnownHost, *, secrets: bool) -> dict[str, Any]:
     """Return what `GET /api/instances/{name}` answers; without `secrets` passwords are masked."""
-    return _ageless_instance(detail(known, host, secrets=secrets))
-
-
-def bare_instance_entry(known: KnownInstance, host: KnownHost) -> dict[str, Any]:
-    """Return the entry of an instance that cannot be rendered."""
-    return _ageless_instance(bare_detail(known, host))
-
-
-def host_entry(known: KnownHost, now: datetime) -> dict[str, Any]:
-    """Return what `GET /api/hosts/{host}` answers; `last_heard_utc` is null for one not away."""
-    return _ageless_host(host_view(known), known, now)
-
-
-def bare_host_entry(known: KnownHost, now: datetime) -> dict[str, Any]:
-    """Return the entry of a host that cannot be rendered."""
-    return _ageless_host(bare_host(known), known, now)
-
-
-def _ageless_instance(shown: InstanceDetail) -> dict[str, Any]:
-    entry: dict[str, Any] = msgspec.to_builtins(shown)
+    entry: dict[str, Any] = msgspec.to_builtins(detail(known, host, secrets=secrets))
     del entry["info"]["age_s"]
     return entry
 
 
-def _ageless_host(shown: HostView, known: KnownHost, now: datetime) -> dict[str, Any]:
-    entry: dict[str, Any] = msgspec.to_builtins(shown)
+def host_entry(known: KnownHost, now: datetime) -> dict[str, Any]:
+    """Return what `GET /api/hosts/{host}` answers; `last_heard_utc` is null for one not away."""
+    entry: dict[str, Any] = msgspec.to_builtins(host_view(known))
     for age in ("age_s", "inventory_age_s", "clock_skew_s"):
         del entry[age]
     del entry["resources"]["age_s"]

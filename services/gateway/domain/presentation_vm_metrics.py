@@ -90,19 +90,6 @@ def vm_metrics(known: KnownInstance, host: KnownHost, asked: Period) -> VmMetric
     )
 
 
-def bare_metrics() -> VmMetrics:
-    """Return the use of an instance that cannot be rendered: nobody knows it."""
-    figures = [*_measured(InstanceSample(name="", uuid="")), "memory.total"]
-    return VmMetrics(
-        cpu=Cpu(0.0, []),
-        memory=Memory(0, 0, 0.0),
-        disk=Disk(0, 0, 0.0),
-        network=Network(0, 0),
-        sampled_at=None,
-        unknown=figures,
-    )
-
-
 def _history(at: datetime | None, taken: InstanceSample, asked: Period) -> list[Reading]:
     if at is None or taken.cpu_percent is None or not asked.holds(at):
         return []

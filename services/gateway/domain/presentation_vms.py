@@ -12,9 +12,8 @@ from msgspec import Struct
 
 from services.gateway.domain import nat, units
 from services.gateway.domain import presentation_instances as shown
-from services.gateway.domain.error_boundary import NOT_RENDERABLE
 from services.gateway.domain.known import KnownHost, KnownInstance
-from services.gateway.domain.naming import encodable, shown_name
+from services.gateway.domain.naming import shown_name
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
 from shared.contracts.instances import Instance
 from shared.contracts.sizes import cpu_count
@@ -45,7 +44,7 @@ class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
     """The document's fields, then ours; `stale`: the host or its LXD is away.
 
     `progress` and `operation` are those of its creation, until that is done; `error` says why it
-    could not be created, or is `NOT_RENDERABLE` where nothing but its place and state can be shown.
+    could not be created, or is that of `KnownInstance`.
     """
 
     id: str
@@ -101,11 +100,7 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
     instance, creation = known.instance, known.creation
     reached = nat.nat(instance)
     created = units.known_instant(instance.created_at)
-    limits = {
-        "cpu": cpus(instance, host),
-        "memory": _memory(instance, host),
-        "disk": _disk(known, host),
-    }
+    limits = _limits(known, host)
     return Vm(
         id=vm_id(known),
         name=shown_name(instance),
@@ -138,57 +133,7 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         ],
         progress=creation.progress or 0 if creation else None,
         operation=creation.operation_id if creation else None,
-    )
-
-
-def bare_vm(known: KnownInstance, host: KnownHost) -> Vm:
-    """Return an instance that cannot be rendered: what every instance has."""
-    instance = known.instance
-    return Vm(
-        id=encodable(vm_id(known)),
-        name=encodable(shown_name(instance)),
-        status=status(instance),
-        cpu=0,
-        memory=0,
-        disk=0,
-        os="",
-        ip="",
-        created_at=units.utc_text(units.EPOCH),
-        updated_at=units.utc_text(units.EPOCH),
-        description="",
-        labels={},
-        auto_start=False,
-        type=instance.type if instance.type in TYPES else CONTAINER,
-        architecture="",
-        host=known.host,
-        project=encodable(instance.project),
-        instance=encodable(instance.name),
-        ipv6="",
-        networks=(),
-        ssh_port=None,
-        nat_ports=None,
-        host_online=known.host_online,
-        age_s=shown.age_s(known),
-        stale=shown.is_stale(known, host),
-        duplicate=known.duplicate,
-        unknown=["cpu", "memory", "disk", "createdAt", "updatedAt"],
-        progress=None,
-        operation=None,
-        error=NOT_RENDERABLE,
-    )
-
-
-def bare_state(known: KnownInstance, host: KnownHost) -> VmState:
-    """Return the state of an instance whose name cannot be rendered."""
-    return VmState(
-        id=encodable(vm_id(known)),
-        name=encodable(shown_name(known.instance)),
-        status=status(known.instance),
-        host=known.host,
-        host_online=known.host_online,
-        age_s=shown.age_s(known),
-        stale=shown.is_stale(known, host),
-        error=NOT_RENDERABLE,
+        error=known.error,
     )
 
 
@@ -202,6 +147,7 @@ def vm_state(known: KnownInstance, host: KnownHost) -> VmState:
         host_online=known.host_online,
         age_s=shown.age_s(known),
         stale=shown.is_stale(known, host),
+        error=known.error,
     )
 
 
@@ -239,6 +185,17 @@ def cpus(instance: Instance, host: KnownHost) -> int | None:
     if instance.type == VIRTUAL_MACHINE:
         return VM_CPUS
     return host.sample.host.cpu_cores if host.sample else None
+
+
+def _limits(known: KnownInstance, host: KnownHost) -> dict[str, int | None]:
+    """Return what can be limited of an instance; None: that is not known."""
+    if known.error:
+        return dict.fromkeys(("cpu", "memory", "disk"))
+    return {
+        "cpu": cpus(known.instance, host),
+        "memory": _memory(known.instance, host),
+        "disk": _disk(known, host),
+    }
 
 
 def _memory(instance: Instance, host: KnownHost) -> int | None:

@@ -45,9 +45,16 @@ class Coming:
                 self.learn(operation)
 
     def learn(self, operation: Operation) -> None:
-        """Take news of an operation."""
+        """Take news of an operation.
+
+        Only a gateway submits: what another host says of a creation is that host's invention.
+        """
         ordered = operation.arguments.create
         if operation.kind is not Kind.CREATE or ordered is None:
+            return
+        known = self._begun.get(operation.uuid)
+        submitted = operation.state is State.SUBMITTING
+        if known and known.operation.host != operation.host and not submitted:
             return
         if operation.final:
             self._begun.pop(operation.uuid, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.gateway.domain.fleet import FleetView
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.ports import OperationStore
+from shared.contracts.operations import Operation, State
 from shared.contracts.worker_api import LxdWorker
 
 
@@ -26,7 +27,7 @@ class History:
         sequence, more = await self._store.known_up_to(host), True
         while more:
             page = await self._worker.operations_since(host, sequence)
-            own = [operation for operation in page.operations if operation.host == host]
+            own = [each for each in page.operations if each.host == host and _is_taken(each)]
             for operation in own:
                 self._ledger.learn(operation)
             reached = max([sequence, *(operation.sequence for operation in own)])
@@ -34,3 +35,8 @@ class History:
             if reached > sequence:
                 await self._store.merge_page(host, own, reached)
             sequence = reached
+
+
+def _is_taken(operation: Operation) -> bool:
+    """Whether a worker can have it in its journal: only gateways submit and reject."""
+    return operation.state not in {State.SUBMITTING, State.REJECTED}

@@ -104,7 +104,7 @@ def _rendering(boundary: ErrorBoundary, *, secrets: bool) -> Render:
     def present(known: KnownInstance, host: KnownHost) -> shown.InstanceInfo:
         return shown.information(known, host, secrets=secrets)
 
-    return encoded(boundary, present, shown.bare_information)
+    return encoded(boundary, present)
 
 
 def _fits(known: KnownInstance, wanted: InstanceFilter) -> bool:

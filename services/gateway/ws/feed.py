@@ -54,7 +54,7 @@ class Feed:
         self._host = host
         self._project = project
         self._now = now
-        self._entries = Entries(encoded(self._boundary, shown.live, shown.bare_live))
+        self._entries = Entries(encoded(self._boundary, shown.live))
         self._message = framed(b"")
         self._version: int | None = None
         self._slot = -1

@@ -13,19 +13,17 @@ from typing import Any, Protocol
 import msgspec
 
 from services.gateway.domain.error_boundary import ErrorBoundary, Subject
-from services.gateway.domain.known import KnownHost, KnownInstance
-from services.gateway.domain.naming import encodable
+from services.gateway.domain.known import KnownHost, KnownInstance, bare_host
 from services.gateway.domain.operations import learned
 from services.gateway.domain.presentation_entries import encoded
 from services.gateway.domain.presentation_operations import encoded_operation
 from services.gateway.domain.presentation_stream import (
-    bare_host_entry,
-    bare_instance_entry,
     host_entry,
     instance_entry,
 )
 from services.gateway.ports import Fleet, OperationFilter, Operations
 from services.gateway.ws.log import Entry
+from shared.contracts.bounds import clip
 from shared.contracts.operations import Operation, State
 
 # The newest operations are the topic; GET /api/operations knows the others.
@@ -55,7 +53,7 @@ class InstanceSource:
             return instance_entry(known, host, secrets=secrets)
 
         self._fleet = fleet
-        self._render = encoded(boundary or ErrorBoundary(), present, bare_instance_entry)
+        self._render = encoded(boundary or ErrorBoundary(), present)
         self._seen: dict[int, KnownInstance] = {}
         self._machines: dict[str, tuple[object, ...]] = {}
 
@@ -113,7 +111,7 @@ class HostSource:
         text = self._boundary.render(
             Subject("host", known.host),
             lambda: msgspec.json.encode(host_entry(known, self._now())),
-            lambda: msgspec.json.encode(bare_host_entry(known, self._now())),
+            lambda: msgspec.json.encode(host_entry(bare_host(known), self._now())),
         )
         return Entry(known.host, known.host, "", text)
 
@@ -185,7 +183,7 @@ def _is_submitted(operation: Operation) -> bool:
 
 
 def _key(known: KnownInstance) -> str:
-    return encodable(f"{known.host}/{known.instance.project}/{known.instance.name}")
+    return clip(f"{known.host}/{known.instance.project}/{known.instance.name}")
 
 
 def _entry(known: KnownInstance, text: bytes | None) -> Entry:
@@ -195,7 +193,7 @@ def _entry(known: KnownInstance, text: bytes | None) -> Entry:
 
 def _operation_entry(operation: Operation, text: bytes | None) -> Entry:
     instance, project = operation.instance, operation.project
-    key = encodable(operation.operation_id)
+    key = clip(operation.operation_id)
     return Entry(key, operation.host, instance, text, project)
 
 

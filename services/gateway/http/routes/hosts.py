@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from services.gateway.domain import presentation_hosts as shown
 from services.gateway.domain.error_boundary import Subject
-from services.gateway.domain.known import KnownHost
+from services.gateway.domain.known import KnownHost, bare_host
 from services.gateway.http import catalogue, models
 from services.gateway.http.answers import array
 from services.gateway.http.context import Context, Gateway, caught_up, read
@@ -62,5 +62,5 @@ def _encoded(known: KnownHost, gateway: Context) -> bytes:
     return gateway.boundary.render(
         Subject("host", known.host),
         lambda: msgspec.json.encode(shown.host_view(known)),
-        lambda: msgspec.json.encode(shown.bare_host(known)),
+        lambda: msgspec.json.encode(shown.host_view(bare_host(known))),
     )

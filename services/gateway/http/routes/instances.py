@@ -86,7 +86,7 @@ async def instance(
     def present(known: KnownInstance, host: KnownHost) -> shown.InstanceDetail:
         return shown.detail(known, host, secrets=who.may_see_secrets)
 
-    return read(encoded(gateway.boundary, present, shown.bare_detail)(known, its_host))
+    return read(encoded(gateway.boundary, present)(known, its_host))
 
 
 @router.get(
@@ -100,7 +100,7 @@ async def instance_resources(
 ) -> Response:
     """Return what one instance uses, and its limits."""
     known, its_host = known_instance(gateway.fleet, name, host, project)
-    render = encoded(gateway.boundary, shown.resources, lambda *_: shown.NO_RESOURCES)
+    render = encoded(gateway.boundary, shown.resources)
     return read(render(known, its_host))
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.gateway.domain.period import period
 from services.gateway.domain.presentation_entries import encoded
-from services.gateway.domain.presentation_vm_metrics import bare_metrics, vm_metrics
+from services.gateway.domain.presentation_vm_metrics import vm_metrics
 from services.gateway.http import models
 from services.gateway.http.context import Gateway, caught_up
 from services.gateway.http.openapi import TOKEN
@@ -49,9 +49,5 @@ async def metrics(
     and `to`. A time without a zone is UTC.
     """
     asked = period(begins, ends, gateway.now())
-    render = encoded(
-        gateway.boundary,
-        lambda known, host: vm_metrics(known, host, asked),
-        lambda *_: bare_metrics(),
-    )
+    render = encoded(gateway.boundary, lambda known, host: vm_metrics(known, host, asked))
     return success(msgspec.Raw(render(*found)))

@@ -11,7 +11,7 @@ from services.gateway.domain.error_boundary import ErrorBoundary
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.paging import Part, Taken, place, take
 from services.gateway.domain.presentation_entries import Render, encoded
-from services.gateway.domain.presentation_vms import Vm, bare_vm, vm
+from services.gateway.domain.presentation_vms import Vm, vm
 from services.gateway.domain.vm_filter import Searchable, SearchTexts, VmFilter, mentioning, select
 from services.gateway.http.conditional import Tagged, tagged
 from services.gateway.http.fields import only
@@ -100,7 +100,7 @@ def rendering(boundary: ErrorBoundary, *, secrets: bool) -> Render:
     def present(known: KnownInstance, host: KnownHost) -> Vm:
         return vm(known, host, secrets=secrets)
 
-    return encoded(boundary, present, bare_vm)
+    return encoded(boundary, present)
 
 
 def _pagination(taken: Taken[KnownInstance], limit: int) -> Pagination:

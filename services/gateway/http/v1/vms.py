@@ -15,8 +15,6 @@ from services.gateway.domain.presentation_entries import encoded
 from services.gateway.domain.presentation_vms import (
     FIELDS,
     Vm,
-    bare_state,
-    bare_vm,
     vm,
     vm_state,
 )
@@ -121,7 +119,7 @@ async def one(request: Request, gateway: Gateway, found: WantedOrFailed, who: Wh
             return structs.replace(shown, error=why)
         return shown
 
-    shown = msgspec.Raw(encoded(gateway.boundary, present, bare_vm)(*found))
+    shown = msgspec.Raw(encoded(gateway.boundary, present)(*found))
     return success(shown, headers={"etag": f'"{etag(found.known.instance)}"'})
 
 
@@ -130,4 +128,4 @@ async def one(request: Request, gateway: Gateway, found: WantedOrFailed, who: Wh
 )
 async def state(gateway: Gateway, found: WantedOrFailed) -> Response:
     """Return the state of one VM, and whether it is known to be so now."""
-    return success(msgspec.Raw(encoded(gateway.boundary, vm_state, bare_state)(*found)))
+    return success(msgspec.Raw(encoded(gateway.boundary, vm_state)(*found)))
