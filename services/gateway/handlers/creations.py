@@ -136,7 +136,7 @@ class CreationsHandler:
         found = place(needs, self._candidates(hosts), rule, refused)
         name = free_name(vm.name, self._names_on(found.host, vm.project))
         target = Target(found.host, vm.project, name, uuid)
-        order = vm.order(needs.type, found.image)
+        order = vm.order(found.type, found.image)
         return target, Arguments(create=order, placement=found.reason)
 
     def _connected(self, host: str) -> list[KnownHost]:
