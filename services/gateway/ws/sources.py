@@ -5,9 +5,11 @@ A source tells what may have changed since it was last asked. It need not be sur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
+from heapq import heapify, heapreplace
 from typing import Any, Protocol
 
 import msgspec
@@ -117,7 +119,7 @@ class HostSource:
 
 
 class OperationSource:
-    """The newest operations, rendered by `view`."""
+    """The newest operations, of each host a fair share of them, rendered by `view`."""
 
     def __init__(
         self,
@@ -161,15 +163,35 @@ class OperationSource:
             known = self._present.get(reported.operation_id, reported)
             moved = _is_submitted(known) and submitted_to.get(known.operation_id) == reported.host
             self._present[reported.operation_id] = reported if moved else learned(known, reported)
-        by_age = sorted(self._present.values(), key=lambda each: each.created_at, reverse=True)
-        self._present = {each.operation_id: each for each in by_age[: self._newest]}
+        displaced = _displaced(self._present.values(), self._newest)
+        for each in displaced:
+            del self._present[each.operation_id]
         named = {each.operation_id for each in news.values()} & self._present.keys()
         changed = [self._present[each] for each in named]
-        gone = [_operation_entry(each, None) for each in by_age[self._newest :]]
+        gone = [_operation_entry(each, None) for each in displaced]
         return gone + [_operation_entry(each, self._text(each)) for each in changed]
 
     def _text(self, operation: Operation) -> bytes:
         return encoded_operation(operation, self._view, self._boundary)
+
+
+def _displaced(present: Collection[Operation], newest: int) -> list[Operation]:
+    """Return those that are more than `newest`: the oldest of whichever host has the most.
+
+    So a host that has many, or dates its own ahead, displaces those of no other.
+    """
+    by_host: defaultdict[str, list[Operation]] = defaultdict(list)
+    for each in sorted(present, key=lambda each: each.created_at, reverse=True):
+        by_host[each.host].append(each)
+    # The heap's first is the host with the most operations; of equal ones that with the oldest.
+    most = [(-len(own), own[-1].created_at, host) for host, own in by_host.items()]
+    heapify(most)
+    displaced = []
+    for _ in range(len(present) - newest):
+        own = by_host[most[0][2]]
+        displaced.append(own.pop())
+        heapreplace(most, (-len(own), own[-1].created_at if own else "", most[0][2]))
+    return displaced
 
 
 def _place(operation: Operation) -> tuple[str, str]:
