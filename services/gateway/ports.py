@@ -377,6 +377,12 @@ class OperationStore(Protocol):
     async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
         """Return what is `submitting` and no other gateway's present business, oldest first."""
 
+    async def creations(self, since: float) -> Sequence[Operation]:
+        """Return the creations that gateways have submitted and that have not failed.
+
+        Those that were completed only if their request is of a Unix time since then.
+        """
+
     async def end_leases(self) -> None:
         """End the leases that no living gateway can hold."""
 

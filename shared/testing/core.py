@@ -13,6 +13,7 @@ from services.gateway.handlers.history import History
 from services.gateway.handlers.keeper import Keeper
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.handlers.operations import OperationsHandler, Submitting
+from services.gateway.handlers.reservations import Reservations
 from services.gateway.handlers.resolver import Resolver
 from services.gateway.handlers.snapshots import SnapshotsHandler
 from services.gateway.handlers.tally import Tally
@@ -51,6 +52,7 @@ class Core:
             self.fleet, self.operations, self.coming, self.catalogue, self._next_uuid
         )
         self.resolver = Resolver(self.fleet, self.ledger, self.store, worker, clock, self.name)
+        self.reservations = Reservations(self.fleet, self.store, clock)
         self.snapshots = SnapshotsHandler(self.fleet, worker, self.store.notes)
         self.events = FleetHandler(
             self.fleet,

@@ -18,12 +18,15 @@ from services.gateway.domain.stored import Key, Lease, Request
 from services.gateway.ports import OperationFilter
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import IdempotencyKeyReused, InstanceExists, UnreadableMessage
-from shared.contracts.operations import Operation, State
+from shared.contracts.operations import FINAL, Kind, Operation, State
 
 log = logging.getLogger(__name__)
 
 NO_LEASE = Lease("", 0.0)
 MOST_NOTED = 1000
+MOST_CREATIONS = 10_000
+CREATED = (State.DONE, State.UNKNOWN)
+UNFINISHED = tuple(set(State) - FINAL)
 
 
 class SqlOperationStore:
@@ -104,6 +107,21 @@ class SqlOperationStore:
             sa.select(operations.c.record)
             .where(operations.c.state == State.SUBMITTING, free)
             .order_by(operations.c.created)
+        )
+        rows = await self._database.run(lambda c: c.execute(query).scalars().all())
+        return self._readable(rows)
+
+    async def creations(self, since: float) -> Sequence[Operation]:
+        """Return the creations that gateways have submitted and that have not failed."""
+        # A row that a host's report has made has no owner.
+        submitted = sa.and_(operations.c.kind == Kind.CREATE, operations.c.lease_owner != "")
+        made = sa.and_(operations.c.state.in_(CREATED), operations.c.created >= since)
+        goes_on = operations.c.state.in_(UNFINISHED)
+        query = (
+            sa.select(operations.c.record)
+            .where(submitted, sa.or_(goes_on, made))
+            .order_by(operations.c.created.desc())
+            .limit(MOST_CREATIONS)
         )
         rows = await self._database.run(lambda c: c.execute(query).scalars().all())
         return self._readable(rows)

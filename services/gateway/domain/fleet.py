@@ -154,23 +154,18 @@ class FleetView:
 
     def finish(self, operation: Operation) -> None:
         """Show what a finished operation left behind, before its waiters hear of it."""
-        if operation.final and operation.kind is Kind.CREATE:
-            created = operation.state in {State.DONE, State.UNKNOWN}
-            self._index.uuids.end_creation(operation.uuid, operation.host, created=created)
+        self._end_creation(operation)
         if operation.final and (view := self._hosts.get(operation.host)):
             view.finish(operation)
             newest = max(self._outcomes.get(operation.host, 0), operation.sequence)
             self._outcomes[operation.host] = newest
             self._change()
 
-    def reserve(self, uuid: str, host: str) -> None:
-        """Keep the uuid of a new instance for the host that is about to create it."""
-        self._index.uuids.reserve(uuid, host)
+    def note_creation(self, operation: Operation) -> None:
+        """Keep the uuid of a new instance for the host that a gateway tells to create it."""
+        self._index.uuids.reserve(operation.uuid, operation.host)
+        self._end_creation(operation)
         self._change()
-
-    def resume_creation(self, uuid: str, host: str) -> None:
-        """Keep the uuid of an instance whose creation was begun before a restart."""
-        self._index.uuids.reserve_if_free(uuid, host)
 
     def restore(self, hosts: Iterable[StoredHost]) -> None:
         """Take the hosts the database keeps, and expect each of them to report."""
@@ -220,6 +215,11 @@ class FleetView:
         if self._became_ready() or flipped or reaction.changed:
             self._change()
         return reaction
+
+    def _end_creation(self, operation: Operation) -> None:
+        if operation.final and operation.kind is Kind.CREATE:
+            created = operation.state in {State.DONE, State.UNKNOWN}
+            self._index.uuids.end_creation(operation.uuid, operation.host, created=created)
 
     def _flipped(self, view: HostView) -> bool:
         was, self._shown_online[view.host] = self._shown_online[view.host], view.online

@@ -96,15 +96,6 @@ class UuidIndex:
             del self._holders[uuid]
             self._promote(uuid, host)
 
-    def reserve_if_free(self, uuid: str, host: str) -> None:
-        """Keep a uuid for a creation that was begun before a restart, unless another holds it.
-
-        Such a record may be a host's invention, of the uuid of an instance that is there.
-        """
-        holder = self._holders.get(uuid)
-        if holder is None or _host(holder) == host:
-            self.reserve(uuid, host)
-
     def end_creation(self, uuid: str, host: str, *, created: bool) -> None:
         """Learn that the creation a uuid is reserved for has ended."""
         reservation = self._reserved.get(uuid)

@@ -183,7 +183,7 @@ class OperationsHandler:
     def _reserve(self, operation: Operation) -> None:
         """Keep a new instance's uuid for its host, which is about to hear of it."""
         if operation.kind is Kind.CREATE:
-            self._fleet.reserve(operation.uuid, operation.host)
+            self._fleet.note_creation(operation)
 
     async def _reject(self, operation: Operation, error: FleetError, *, free_key: bool) -> None:
         refused = rejected(operation, error, rfc3339(self._clock.wall()))

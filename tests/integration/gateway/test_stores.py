@@ -542,6 +542,22 @@ async def test_an_inventory_of_another_release_is_left_out(database: Database) -
     assert await store.load() == [a_host()]
 
 
+async def test_creations_are_those_that_gateways_have_submitted(stores: Stores) -> None:
+    store = stores.operations
+    states = {"new": State.SUBMITTING, "old": State.DONE, "made": State.DONE, "bad": State.FAILED}
+    for number, (operation_id, state) in enumerate(states.items()):
+        begun = submitting(operation_id, kind=Kind.CREATE)
+        await store.insert(begun, asked(created=100.0 if operation_id == "old" else 200.0 + number))
+        if state is not State.SUBMITTING:
+            await store.merge([an_operation(operation_id, kind=Kind.CREATE, state=state)])
+    await store.insert(submitting("start"), asked(created=200.0))
+    await store.merge([an_operation("invented", kind=Kind.CREATE)])
+
+    found = await store.creations(150.0)
+
+    assert {operation.operation_id for operation in found} == {"new", "made"}
+
+
 @pytest.mark.parametrize("column", ["inventory", "changes", "copies"])
 @pytest.mark.parametrize("kept", [b"\xff", b"[[[[", b"7", b'"' + b"9" * 5000, b"[" * 100_000])
 async def test_what_one_host_cannot_have_read_back_costs_no_other(

@@ -256,20 +256,61 @@ async def test_who_claims_a_uuid_while_it_refuses_does_not_keep_it(creating: Cor
     assert holders(creating, operation.uuid) == [("h1", False), (EVIL, True)]
 
 
-async def test_a_claim_outlives_a_restart_as_a_claim_and_no_more(creating: Core) -> None:
+async def replica(creating: Core, uuid: str) -> Core:
+    """Return another gateway of the same database, which heard the evil host's claim first."""
+    other = creating.restarted()
+    join(other)
+    claim(other, uuid)
+    return other
+
+
+async def test_another_gateway_believes_the_database_and_not_who_spoke_first(
+    creating: Core,
+) -> None:
     operation = await create(creating)
-    claim(creating, operation.uuid)
-    for host in (EVIL, "h1"):
-        creating.keeper.note(host)
-    await creating.keeper.save()
+    other = await replica(creating, operation.uuid)
+    before = holders(other, operation.uuid)
 
-    restarted = await restored(creating)
-    restarted.resume_creation(operation.uuid, "h1")
-    restarted.apply("h1", a_heartbeat())
+    await other.reservations.refresh()
+    during = holders(other, operation.uuid)
+    other.ledger.learn(done(operation))
+
+    assert before == [(EVIL, False)]
+    assert during == [(EVIL, True)]
+    assert holders(other, operation.uuid) == [("h1", False), (EVIL, True)]
+
+
+async def test_another_gateway_learns_of_a_creation_that_has_ended(creating: Core) -> None:
+    operation = await create(creating)
+    await creating.store.merge([done(operation)])
+    other = await replica(creating, operation.uuid)
     arrived = an_instance("shop", uuid=operation.uuid, revision=9)
-    restarted.apply("h1", a_change(arrived, sequence=2))
+    other.fleet.apply("h1", a_change(arrived, sequence=2))
 
-    assert holders(restarted, operation.uuid) == [("h1", False), (EVIL, True)]
+    await other.reservations.refresh()
+
+    assert holders(other, operation.uuid) == [("h1", False), (EVIL, True)]
+
+
+async def test_a_creation_is_taken_once(creating: Core) -> None:
+    operation = await create(creating)
+    creating.ledger.learn(done(operation))
+    await creating.store.merge([done(operation)])
+    claim(creating, operation.uuid)
+    await creating.reservations.refresh()
+    creating.fleet.apply("h1", a_removal("shop", revision=10))
+
+    await creating.reservations.refresh()
+
+    assert holders(creating, operation.uuid) == [(EVIL, False)]
+
+
+async def test_a_record_that_a_host_invents_reserves_nothing(creating: Core) -> None:
+    await creating.store.merge([invented(WEB)])
+
+    await creating.reservations.refresh()
+
+    assert holders(creating) == [("h1", False)]
 
 
 async def test_a_creation_that_fails_reserves_nothing(creating: Core) -> None:
