@@ -75,7 +75,7 @@ class Parts:
 def build(settings: Settings, clock: Clock) -> Parts:
     """Make every part of one gateway; nothing is connected or read yet."""
     gateway = secrets.token_hex(16)
-    fleet = FleetView(clock, ready_after_s=settings.ready_after_s)
+    fleet = FleetView(clock, ready_after_s=settings.ready_after_s, budget=settings.budget)
     telemetry = Telemetry(fleet)
     calls = Calls(gateway, timeout_s=settings.call_timeout_s)
     worker = LxdWorker(telemetry.timed(calls))

@@ -8,6 +8,7 @@ import logging
 from services.gateway.domain.clock import Clock
 from services.gateway.domain.fleet import FleetView
 from services.gateway.handlers.asking import Asker
+from services.gateway.handlers.budget_log import BudgetLog
 from services.gateway.handlers.history import History
 from services.gateway.handlers.keeper import Keeper
 from services.gateway.handlers.ledger import Ledger
@@ -49,6 +50,7 @@ class FleetHandler:
         self._clock = clock
         self._database_retry_s = database_retry_s
         self._connected_at = -RETURN_S
+        self._budget_log = BudgetLog(clock.monotonic)
         self._inventories = Asker(self._ask_for_inventory, self._may_answer, pause_s=pause_s)
         self._histories = Asker(history.catch_up, self._may_answer, pause_s=pause_s)
 
@@ -58,6 +60,7 @@ class FleetHandler:
             self._ledger.learn(event.operation)
             return
         reaction = self._fleet.apply(host, event)
+        self._budget_log.note(host, reaction)
         if isinstance(event, Inventory) or (reaction.changed and not isinstance(event, Sampled)):
             self._keeper.note(host)
         if reaction.inventory:
