@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from services.gateway.domain.clock import Clock
+from services.gateway.domain.clock import Clock, rfc3339
 from services.gateway.domain.fleet import FleetView
+from services.gateway.domain.operations import dated
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.budget_log import BudgetLog
 from services.gateway.handlers.history import History
@@ -57,7 +58,7 @@ class FleetHandler:
     def on_event(self, host: str, event: Event) -> None:
         """Apply an event, and ask for what it shows to be missing."""
         if isinstance(event, OperationChanged):
-            self._ledger.learn(event.operation)
+            self._ledger.learn(dated(event.operation, self._now()))
             return
         reaction = self._fleet.apply(host, event)
         self._budget_log.note(host, reaction)
@@ -73,6 +74,7 @@ class FleetHandler:
 
         Raises UnreadableMessage when it cannot be kept at all.
         """
+        operation = dated(operation, self._now())
         self._ledger.learn(operation)
         while True:
             try:
@@ -97,6 +99,9 @@ class FleetHandler:
         """Ask nothing more."""
         await self._inventories.close()
         await self._histories.close()
+
+    def _now(self) -> str:
+        return rfc3339(self._clock.wall())
 
     def _may_answer(self, host: str) -> bool:
         just_connected = self._clock.monotonic() - self._connected_at < RETURN_S
