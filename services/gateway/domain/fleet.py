@@ -244,7 +244,9 @@ class FleetView:
 
     def _one_for_all(self, told: Shelves) -> Shelves:
         """Return the same object for all hosts that told the same: they are many, servers few."""
-        return next((view.shelves for view in self._hosts.values() if view.shelves == told), told)
+        # Once each: a host could tell what differs from that of a thousand others in the last word.
+        distinct = {id(view.shelves): view.shelves for view in self._hosts.values()}
+        return next((shelves for shelves in distinct.values() if shelves == told), told)
 
     def _known(self, entries: Sequence[Entry]) -> list[KnownInstance]:
         ages = {host: view.age for host, view in self._hosts.items()}
