@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from enum import StrEnum
 
 import pytest
 from hypothesis import given
@@ -198,6 +199,34 @@ def test_images_of_servers_without_room_count_as_not_read_yet(time: FakeClock) -
 
     assert fleet.host("h1").shelves == {"images": None}
     assert left_out(fleet) == LeftOut(images=50)
+
+
+def test_images_of_servers_are_compared_once_with_what_many_hosts_told_alike(
+    time: FakeClock,
+) -> None:
+    compared = []
+
+    class Description(StrEnum):
+        NEARLY = "nearly theirs"
+
+        def __eq__(self, other: object) -> bool:
+            compared.append(other)
+            return self.value == other
+
+        __hash__ = StrEnum.__hash__
+
+    def told(description: str) -> ImageServersRead:
+        image = ServedImage(aliases=("a",), types=("container",), description=description)
+        return ImageServersRead(epoch=1, at="", servers={"images": [image]})
+
+    fleet = a_fleet(time)
+    for number in range(50):
+        fleet.apply(f"h{number}", a_heartbeat())
+        fleet.apply(f"h{number}", told("theirs"))
+
+    fleet.apply("h1", told(Description.NEARLY))
+
+    assert compared == ["theirs"]
 
 
 def test_a_host_says_how_many_more_instances_it_has_room_for(time: FakeClock) -> None:
