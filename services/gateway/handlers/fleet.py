@@ -74,8 +74,7 @@ class FleetHandler:
 
         Raises UnreadableMessage when it cannot be kept at all.
         """
-        operation = dated(operation, self._now())
-        self._ledger.learn(operation)
+        operation = self._ledger.learn(dated(operation, self._now()))
         while True:
             try:
                 return await self._store.merge([operation])
