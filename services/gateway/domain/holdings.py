@@ -165,16 +165,17 @@ class Holdings:
         taken = {(sample.project, sample.name): sample for sample in sampled.instances}
         self._room.take(-sum(entry.sample_size for entry in self._entries.values()))
         self.samples_left_out = 0
-        differs = False
+        differs, size_of_all = False, 0
         for place, entry in self._entries.items():
             sample = taken.get(place)
             if sample and not _is_of(sample.uuid, entry.instance):
                 sample = None
             size = size_of_sample(sample) if sample else 0
-            if not self._room.fits(size):
+            if size_of_all + size > self._room.left:
                 sample, size, self.samples_left_out = None, 0, self.samples_left_out + 1
             differs |= entry.measure(sample, sampled.at if sample else None, size)
-            self._room.take(size)
+            size_of_all += size
+        self._room.take(size_of_all)
         return differs
 
     def _appear(self, operation: Operation) -> bool:
