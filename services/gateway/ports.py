@@ -64,6 +64,9 @@ class Fleet(Protocol):
     def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
         """Return the instance of a uuid, and its copies, which wrongly share it."""
 
+    def reserved_for(self, uuid: str) -> str | None:
+        """Return the host that a gateway has told to create the instance of a uuid."""
+
     def shows(self, host: str, sequence: int) -> bool:
         """Whether the outcomes of the host's operations are shown up to this sequence.
 

@@ -42,6 +42,7 @@ class FakeFleet:
     ready: bool = True
     reads: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
+    reserved: dict[str, str] = field(default_factory=dict)
     _watchers: list[Callable[[], None]] = field(default_factory=list)
 
     def hosts(self) -> Sequence[KnownHost]:
@@ -73,6 +74,9 @@ class FakeFleet:
 
     def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
         return [each for each in self.instances() if each.instance.uuid == uuid]
+
+    def reserved_for(self, uuid: str) -> str | None:
+        return self.reserved.get(uuid)
 
     def shows(self, host: str, sequence: int) -> bool:
         return self.outcomes.get(host, 0) >= sequence

@@ -12,13 +12,15 @@ import sqlalchemy as sa
 from services.gateway.adapters.database import Database
 from services.gateway.adapters.tables import hosts, snapshot_notes
 from services.gateway.domain.stored import StoredHost
+from shared.contracts.codec import decode
+from shared.contracts.errors import UnreadableMessage
 from shared.contracts.instances import Instance
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_instances = msgspec.json.Decoder(tuple[Instance, ...])
+_instances = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 _changes: msgspec.json.Decoder[Mapping[str, float]] = msgspec.json.Decoder(dict[str, float])
 _copies = msgspec.json.Decoder(tuple[str, ...])
 
@@ -93,6 +95,21 @@ def _read(host: str, decoder: msgspec.json.Decoder[T], kept: bytes | None, nothi
         return nothing
 
 
+def _read_instances(host: str, inventory: bytes | None) -> tuple[Instance, ...]:
+    """Return the instances that can be read: another release wrote them, or had other bounds."""
+    kept = _read(host, _instances, inventory, ())
+    return tuple(found for each in kept if (found := _instance(host, each)))
+
+
+def _instance(host: str, kept: msgspec.Raw) -> Instance | None:
+    try:
+        return decode(Instance, bytes(kept))
+    except UnreadableMessage as exc:
+        # The host itself will tell anew.
+        log.warning("kept instance not read", extra={"host": host, "reason": exc.reason})
+        return None
+
+
 def _stored(row: sa.Row[tuple[object, ...]]) -> StoredHost:
     return StoredHost(
         host=row.host,
@@ -100,7 +117,7 @@ def _stored(row: sa.Row[tuple[object, ...]]) -> StoredHost:
         epoch=row.epoch,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
-        instances=_read(row.host, _instances, row.inventory, ()),
+        instances=_read_instances(row.host, row.inventory),
         inventory_at=row.inventory_at,
         changes=_read(row.host, _changes, row.changes, {}),
         copies=_read(row.host, _copies, row.copies, ()),

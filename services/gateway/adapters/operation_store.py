@@ -6,14 +6,16 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.gateway.adapters import snapshot_notes
 from services.gateway.adapters.database import Database
+from services.gateway.adapters.retention import DEFAULT, Retention, Written, cut, cut_keys
 from services.gateway.adapters.tables import hosts, idempotency_keys, operations
-from services.gateway.domain.operations import learned
+from services.gateway.domain.operations import fitting, learned
 from services.gateway.domain.stored import Key, Lease, Request
 from services.gateway.ports import OperationFilter
 from shared.contracts.codec import decode, encode
@@ -32,8 +34,10 @@ UNFINISHED = tuple(set(State) - FINAL)
 class SqlOperationStore:
     """Implements `ports.OperationStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, retention: Retention = DEFAULT) -> None:
         self._database = database
+        self._retention = retention
+        self._written = Written(retention)
         # Records that are logged already.
         self._unreadable: set[int] = set()
 
@@ -47,17 +51,21 @@ class SqlOperationStore:
 
     async def merge(self, learnt: Sequence[Operation]) -> None:
         """Keep each operation as it now is true; unknown ones are added."""
-        await self._database.run(lambda c: self._merge(c, learnt))
+        fitted = self._fitted(learnt)
+        await self._database.run(lambda c: self._merge(c, fitted))
+        await self._cut(fitted)
 
     async def merge_page(self, host: str, learnt: Sequence[Operation], sequence: int) -> None:
         """Merge, and remember that the host's operations are known up to `sequence`."""
         known = sa.update(hosts).where(hosts.c.host == host)
+        fitted = self._fitted(learnt)
 
         def work(connection: sa.Connection) -> None:
-            self._merge(connection, learnt)
+            self._merge(connection, fitted)
             connection.execute(known.values(operation_sequence=sequence))
 
         await self._database.run(work)
+        await self._cut(fitted)
 
     async def known_up_to(self, host: str) -> int:
         """Return the sequence up to which the host's operations are known."""
@@ -140,19 +148,22 @@ class SqlOperationStore:
 
         def work(connection: sa.Connection) -> None:
             connection.execute(old_keys)
+            cut_keys(connection, self._retention)
             connection.execute(old)
 
         await self._database.run(work)
 
     def _readable(self, records: Iterable[str]) -> Sequence[Operation]:
-        """Return the operations that can be read; one that another release wrote costs no other."""
-        found = []
-        for record in records:
-            try:
-                found.append(_operation(record))
-            except UnreadableMessage as exc:
-                self._note_unreadable(record, exc.reason)
-        return found
+        """Return the operations of a list; one that another release wrote costs no other."""
+        found = map(self._if_readable, records)
+        return [operation for operation in found if operation is not None]
+
+    def _if_readable(self, record: str) -> Operation | None:
+        try:
+            return _operation(record)
+        except UnreadableMessage as exc:
+            self._note_unreadable(record, exc.reason)
+            return None
 
     def _note_unreadable(self, record: str, reason: str) -> None:
         if len(self._unreadable) >= MOST_NOTED:
@@ -160,6 +171,16 @@ class SqlOperationStore:
         if hash(record) not in self._unreadable:
             self._unreadable.add(hash(record))
             log.warning("kept operation not read", extra={"reason": reason})
+
+    def _fitted(self, learnt: Sequence[Operation]) -> Sequence[Operation]:
+        return [fitting(operation, self._retention.record_size) for operation in learnt]
+
+    async def _cut(self, written: Sequence[Operation]) -> None:
+        """Delete what is too much of the hosts whose operations were written, if it is time."""
+        for operation in written:
+            self._written.add(operation)
+        for host in self._written.due({operation.host for operation in written}):
+            await self._database.run(partial(cut, host=host, retention=self._retention))
 
     def _insert(self, c: sa.Connection, operation: Operation, request: Request) -> Operation:
         key = request.key
@@ -181,8 +202,8 @@ class SqlOperationStore:
             return
         same = operations.c.id == operation.operation_id
         query = sa.select(operations.c.record).where(same).with_for_update()
-        known = _operation(connection.execute(query).scalar_one())
-        true_now = learned(known, operation)
+        known = self._if_readable(connection.execute(query).scalar_one())
+        true_now = learned(known, operation) if known else operation
         if true_now is not known:
             connection.execute(sa.update(operations).where(same).values(_searched(true_now)))
             snapshot_notes.take(connection, true_now)

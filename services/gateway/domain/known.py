@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.gateway.domain.budget import NOTHING_LEFT_OUT, LeftOut
 from services.gateway.domain.capacity import NOTHING, Amount
 from services.gateway.domain.error_boundary import NOT_RENDERABLE
 from services.gateway.domain.image_servers import Shelves
-from shared.contracts.bounds import clip
+from shared.contracts.bounds import MOST_INSTANCES, clip
 from shared.contracts.events import HostDescribed, Sampled
 from shared.contracts.instances import Instance, InstanceSample
 from shared.contracts.operations import Operation
@@ -25,7 +26,8 @@ class KnownHost:
     `journal_length` counts the operations in its worker's journal; None: it was not heard yet.
     `duplicates` counts its instances whose uuid another instance held first.
     `described` is what the host has for new instances, `promised` what its instances may take,
-    `shelves` what its image servers have; None: it has not told.
+    `shelves` what its image servers have; None: it has not told. `left_out` is what it has told and
+    its budget has no room for; `room` is how many more instances it has room for.
     """
 
     host: str
@@ -48,6 +50,8 @@ class KnownHost:
     duplicates: int = 0
     error: str | None = None
     shelves: Shelves | None = None
+    left_out: LeftOut = NOTHING_LEFT_OUT
+    room: int = MOST_INSTANCES
 
     @property
     def fresh(self) -> bool:
@@ -121,6 +125,7 @@ def bare_host(known: KnownHost) -> KnownHost:
         clock_skew_s=None,
         instances=known.instances,
         duplicates=known.duplicates,
+        left_out=known.left_out,
         sample=None,
         sample_age_s=None,
         error=NOT_RENDERABLE,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from services.gateway.domain import units
+from services.gateway.domain.budget import LeftOut
 from services.gateway.domain.error_boundary import ErrorBoundary, Subject
 from services.gateway.domain.known import KnownHost
 
@@ -50,7 +51,8 @@ class HostInfo(Struct, frozen=True, kw_only=True):
 class HostView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One host; ages in seconds, null where nothing was heard yet.
 
-    `duplicates` counts its instances whose uuid another instance held first. `error` is there only
+    `duplicates` counts its instances whose uuid another instance held first, `left_out` what the
+    host has told and the gateway does not show: it is beyond its budget. `error` is there only
     where the rest could not be rendered.
     """
 
@@ -68,6 +70,7 @@ class HostView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     clock_skew_s: float | None
     instances: int
     duplicates: int
+    left_out: LeftOut
     resources: HostInfo
     error: str | None = None
 
@@ -136,6 +139,7 @@ def host_view(known: KnownHost) -> HostView:
         clock_skew_s=_rounded(known.clock_skew_s),
         instances=known.instances,
         duplicates=known.duplicates,
+        left_out=known.left_out,
         resources=host_information([known]),
         error=known.error,
     )

@@ -80,6 +80,11 @@ class UuidIndex:
         others = [entry for entry in _all(self._sharing.get(uuid, {})) if entry is not holder]
         return [holder, *others] if holder else others
 
+    def reserved_for(self, uuid: str) -> str | None:
+        """Return the host that a uuid is reserved for."""
+        reservation = self._reserved.get(uuid)
+        return reservation.host if reservation else None
+
     def copies_on(self, host: str) -> int:
         """Return how many entries of a host are copies."""
         return self._copies[host]

@@ -8,32 +8,20 @@ from services.gateway.domain.operations import learned
 from services.gateway.ports import OperationFilter
 from shared.contracts.operations import Operation
 
-# No time of a request is after this.
-NEVER = "9999"
-
 
 def newest(
-    stored: Sequence[Operation],
-    recent: Iterable[Operation],
-    wanted: OperationFilter,
-    latest: str = NEVER,
+    stored: Sequence[Operation], recent: Iterable[Operation], wanted: OperationFilter
 ) -> list[Operation]:
     """Return the operations that fit, newest first, as the newest news has them.
 
-    `recent` holds what the database may not have yet. One that says it was created after `latest`
-    comes last: a host that dates its own ahead must not hide those of the others.
+    `recent` holds what the database may not have yet.
     """
     news = {_key(operation): operation for operation in recent}
     for operation in stored:
         fresher = news.get(_key(operation))
         news[_key(operation)] = learned(operation, fresher) if fresher else operation
     fitting = [operation for operation in news.values() if _fits(operation, wanted)]
-    by_age = sorted(fitting, key=lambda each: _created(each, latest), reverse=True)
-    return by_age[: wanted.limit]
-
-
-def _created(operation: Operation, latest: str) -> str:
-    return operation.created_at if operation.created_at <= latest else ""
+    return sorted(fitting, key=lambda o: o.created_at, reverse=True)[: wanted.limit]
 
 
 def _fits(operation: Operation, wanted: OperationFilter) -> bool:

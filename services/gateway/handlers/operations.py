@@ -45,9 +45,6 @@ from shared.contracts.worker_api import LxdWorker
 
 log = logging.getLogger(__name__)
 
-# How far the clock of another gateway, or of a host, may be ahead of ours.
-CLOCK_SKEW_S = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Submitting:
@@ -116,8 +113,7 @@ class OperationsHandler:
     async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
         """Return the newest operations that fit."""
         stored = await self._store.list(wanted)
-        latest = rfc3339(self._clock.wall() + CLOCK_SKEW_S)
-        return newest(stored, self._ledger.all_recent(), wanted, latest)
+        return newest(stored, self._ledger.all_recent(), wanted)
 
     async def cancel(self, operation_id: str) -> Operation:
         """Ask for it to be cancelled; raise OperationNotFound, OperationNotCancellable."""

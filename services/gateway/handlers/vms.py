@@ -68,6 +68,10 @@ class Vms:
         coming = [each for each in self._creations() if each.operation.uuid == uuid]
         return self._joined(self._fleet.with_uuid(uuid), coming)
 
+    def reserved_for(self, uuid: str) -> str | None:
+        """Return the host that a gateway has told to create the instance of a uuid."""
+        return self._fleet.reserved_for(uuid)
+
     def shows(self, host: str, sequence: int) -> bool:
         """Whether the outcomes of the host's operations are shown up to this sequence."""
         return self._fleet.shows(host, sequence)
@@ -104,5 +108,7 @@ class Vms:
         system = os_of(begun.ordered.image, self._catalogue, host)
         shown = to_be(begun, host_online=host.online, os=system)
         # A host can say that it creates what is another's, but that does not make it its own.
-        held = [each for each in self._fleet.with_uuid(shown.instance.uuid) if not each.duplicate]
-        return replace(shown, duplicate=any(each.host != shown.host for each in held))
+        uuid = shown.instance.uuid
+        held = {each.host for each in self._fleet.with_uuid(uuid) if not each.duplicate}
+        owner = self._fleet.reserved_for(uuid) or next(iter(held), shown.host)
+        return replace(shown, duplicate=owner != shown.host)

@@ -85,6 +85,15 @@ class HostInfo(BaseModel):
     unknown: list[str] = Field(description="未能测得的字段")
 
 
+class LeftOut(BaseModel):
+    """How much of what a host has told is beyond its budget, and not shown."""
+
+    model_config = with_example({"instances": 0, "samples": 0, "images": 0})
+    instances: int
+    samples: int
+    images: int
+
+
 class Host(BaseModel):
     """One host of the fleet."""
 
@@ -104,6 +113,7 @@ class Host(BaseModel):
             "clock_skew_s": 0.0,
             "instances": 62,
             "duplicates": 0,
+            "left_out": {"instances": 0, "samples": 0, "images": 0},
             "resources": HOST,
         }
     )
@@ -121,6 +131,7 @@ class Host(BaseModel):
     clock_skew_s: float | None
     instances: int
     duplicates: int = Field(description="其中 uuid 先属于另一个实例的数量")
+    left_out: LeftOut = Field(description="该主机上报、但超出每主机上限而未显示的数量")
     resources: HostInfo
     error: Error = None
 

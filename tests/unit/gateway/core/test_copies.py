@@ -362,7 +362,8 @@ async def test_a_creation_that_a_host_invents_displaces_no_other(
 
     creating.ledger.learn(invented(operation.uuid, state))
 
-    assert holders(creating, operation.uuid) == [("h1", False)]
+    found = holders(creating, operation.uuid)
+    assert [host for host, duplicate in found if not duplicate] == ["h1"]
 
 
 async def test_a_journal_cannot_hold_what_only_gateways_do(creating: Core) -> None:
