@@ -37,9 +37,9 @@ _IN_BYTES = ("memory", "disk")
 class Lack(Struct, frozen=True, omit_defaults=True):
     """Something that a host does not have enough of, or not at all.
 
-    `what` is `connection`, `time`, `image`, `network`, `project`, `ports`, `cpu`, `memory` or
-    `disk`; for the last three, and for ports that the host has counted, `wanted` and `free` say how
-    much, sizes in bytes.
+    `what` is `connection`, `time`, `release` (its worker is too old), `image`, `network`,
+    `project`, `ports`, `cpu`, `memory` or `disk`; for the last three, and for ports that the host
+    has counted, `wanted` and `free` say how much, sizes in bytes.
     """
 
     what: str

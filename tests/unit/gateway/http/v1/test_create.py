@@ -13,7 +13,7 @@ from services.gateway.http.models import VmCreation
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
 from shared.contracts.hosts import Capacity, Network, ServedImage
-from shared.contracts.operations import Failure, Kind, State
+from shared.contracts.operations import Failure, Kind, Secrets, State
 from shared.testing.documents import VMS_API, code_blocks
 from shared.testing.gateway_http import FakeGateway
 from shared.testing.known import GIB, MIB, a_host, an_instance, described, known
@@ -84,7 +84,7 @@ async def test_what_goes_beyond_the_document_is_handed_on(
     assert order is not None
     assert (order.network, order.auto_start, order.description) == ("br1", True, "the shop")
     assert (order.labels, order.ssh_keys) == (beyond["labels"], ("ssh-ed25519 AAAAC3Nza me@home",))
-    assert change.secrets == {"cloud_init": "#cloud-config\n", "root_password": "pa55!word"}
+    assert change.secrets == Secrets(cloud_init="#cloud-config\n", root_password="pa55!word")
     assert change.arguments.placement.startswith("asked_for")
 
 
