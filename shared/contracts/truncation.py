@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from shared.contracts.bounds import clip
 
 MOST_NAMED = 5
-LONGEST_NAME = 64
+LONGEST_NAME = 128
 
 
-def first_few(names: Sequence[str], separator: str = ", ") -> str:
+def first_few(names: Sequence[str], separator: str = ", ", longest_name: int = LONGEST_NAME) -> str:
     """Return the first five, and the number of those that are left out."""
-    named = separator.join(clip(name, LONGEST_NAME) for name in names[:MOST_NAMED])
+    named = separator.join(clip(name, longest_name) for name in names[:MOST_NAMED])
     left_out = len(names) - MOST_NAMED
     return f"{named}{separator}… (+{left_out})" if left_out > 0 else named

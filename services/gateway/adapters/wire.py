@@ -13,8 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.contracts.bounds import MOST_VALUES, Word
-from shared.contracts.bounds import clip
+from shared.contracts.bounds import MOST_VALUES, Word, clip
 from shared.contracts.codec import decode
 from shared.contracts.errors import FleetError, OutcomeUnknown, WorkerFailed, WorkerOutdated
 from shared.contracts.worker_api import ERRORS
@@ -22,9 +21,9 @@ from shared.contracts.worker_api import ERRORS
 log = logging.getLogger(__name__)
 
 _BY_NAME = {kind.__name__: kind for kind in ERRORS}
-# A worker's own journal or line to the broker, of which a caller would think that it is ours.
 # Of each value, and of the text of what is no error of ours.
 _LONGEST = 500
+# A worker's own journal or line to the broker, of which a caller would think that it is ours.
 _UNSURE = frozenset({"BrokerUnavailable", "DatabaseUnavailable"})
 
 

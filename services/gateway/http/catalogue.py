@@ -328,4 +328,8 @@ WORKERS_RULES = {
     }.items()
 }
 
+# What an error of bad input may name as its rule; none of them needs a value.
+RULES = {
+    code: text for code, text in {**_RULES, **WORKERS_RULES}.items() if "{" not in text.en + text.zh
+}
 TEXTS: dict[str, Text] = {**_ERRORS, **_RULES, **WORKERS_RULES, **_OUTCOMES}
