@@ -26,7 +26,7 @@ class FakeWorkers:
     `refusal` is raised instead of taking a submission, `refusals` by single hosts.
     `loses_answers`: calls are carried out and their answers lost, `lost`: those of some methods.
     `hold` makes submissions wait, `holding` calls of some methods; those of `failing` raise.
-    `ends_with`: why what gets its secrets ends.
+    `answers` are a test's own, by method. `ends_with`: why what gets its secrets ends.
     `called` lists (host, method), `sent` every byte of a call with its host. `snapshots` are those
     of any instance. `secrets` are those that came, with the host that they came to.
     """
@@ -48,6 +48,7 @@ class FakeWorkers:
         self.failing: dict[str, FleetError] = {}
         self.hold: asyncio.Event | None = None
         self.holding: dict[str, asyncio.Event] = {}
+        self.answers: dict[str, Callable[..., object]] = {}
         self.ends_with: Failure | None = None
         self._sequence = 0
 
@@ -62,7 +63,7 @@ class FakeWorkers:
             await self.holding[method].wait()
         if method in self.failing:
             raise self.failing[method]
-        answer = self._methods()[method](host, *args)
+        answer = (self._methods() | self.answers)[method](host, *args)
         if self.loses_answers or method in self.lost:
             raise OutcomeUnknown(host)
         return answer
