@@ -59,10 +59,11 @@ def test_a_new_instance_is_as_it_was_ordered(
         ssh=True,
         ports=3,
         auto_start=True,
-        secrets={"root_password": "correct-horse"},
     )
 
-    operation = created(bus, wanted)
+    assert bus.prepare(wanted).state is State.ACCEPTED
+    bus.deliver_secrets(wanted.operation_id, root_password="correct-horse")
+    operation = bus.ended(wanted.operation_id)
 
     assert (operation.failure, operation.state, operation.progress) == (None, State.DONE, 100)
     assert lifecycle.of(name)[-1:] == ["started"]
