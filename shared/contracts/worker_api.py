@@ -57,6 +57,18 @@ ERRORS: tuple[type[errors.FleetError], ...] = (
     errors.UnreadableMessage,
 )
 
+# What an operation can have failed with at a worker.
+OUTCOMES: frozenset[type[errors.FleetError]] = frozenset(
+    {
+        *ERRORS,
+        errors.Cancelled,
+        errors.OutcomeUnknown,
+        errors.SecretsNotReceived,
+        errors.StepInterrupted,
+        errors.StepTimedOut,
+    }
+)
+
 # Calls a method of a host's worker with JSON values and returns its JSON answer. Raises
 # HostUnreachable (certainly not delivered), BrokerUnavailable (certainly not sent),
 # OutcomeUnknown (sent, no answer), or the FleetError that the worker answered.

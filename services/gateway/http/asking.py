@@ -31,7 +31,7 @@ Key = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks for a change; `fingerprint` is a digest of the whole request."""
+    """Who asks for a change; `fingerprint` is a keyed digest of the whole request."""
 
     gateway: Context
     caller: Caller

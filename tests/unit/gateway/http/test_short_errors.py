@@ -170,3 +170,16 @@ async def test_what_a_host_says_begins_no_header_of_an_answer(
 
     assert answer.status_code == 409
     assert answer.headers["location"] == "/api/operations/op-1%0D%0ASet-Cookie%3A%20a%3Db"
+
+
+@pytest.mark.parametrize("code", ["database_unavailable", "host_identity_mismatch", "made_up"])
+async def test_a_failure_that_would_be_believed_of_others_is_the_hosts(code: str) -> None:
+    gateway = FakeGateway()
+    said = Failure(code=code, values=["h2"] if code.startswith("host") else [])
+    gateway.operations.ends = {"state": State.FAILED, "failure": said}
+    async with gateway.client() as client:
+        answer = await client.post("/api/instances/test1/start")
+
+    expected = "lxd_refused" if code == "made_up" else "worker_failed"
+    assert (answer.status_code, answer.json()["code"]) == (500, expected)
+    assert code in answer.json()["detail"]
