@@ -153,23 +153,21 @@ class OperationsHandler:
         self._ledger.learn(operation)
         while True:
             start_by = self._clock.wall() + self._submitting.start_by_s
+            if secrets:
+                self._delivery.add(operation, secrets, start_by)
             order = submission(operation, start_by)
             try:
                 accepted = await self._told(order, with_secrets=secrets is not None)
             except FleetError as error:
                 if not proves_not_started(error):
                     log.warning("fate of a submission unknown", extra=_described(operation, error))
-                    if secrets:
-                        self._delivery.add(operation, secrets, start_by)
                     return operation
+                self._delivery.drop(operation)
                 operation = await self._moved(operation, error, elsewhere)
-                continue
-            kept = await self._keep(accepted)
-            if secrets is None:
-                return kept
-            self._delivery.add(operation, secrets, start_by)
-            delivered = await self._delivery.deliver(kept)
-            return kept if delivered.sequence == kept.sequence else await self._keep(delivered)
+            else:
+                kept = await self._keep(accepted)
+                delivered = await self._delivery.deliver(kept)
+                return kept if delivered.sequence == kept.sequence else await self._keep(delivered)
 
     async def _told(self, order: Submission, *, with_secrets: bool) -> Operation:
         return await (self._worker.prepare if with_secrets else self._worker.submit)(order)

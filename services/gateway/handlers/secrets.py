@@ -40,11 +40,15 @@ class SecretDelivery:
         self._undelivered: OrderedDict[str, Undelivered] = OrderedDict()
 
     def add(self, operation: Operation, secrets: Secrets, until: float) -> None:
-        """Remember the secrets of an operation that its host has taken, or may have."""
+        """Remember the secrets of an operation that is being submitted to its host."""
         self._undelivered[operation.operation_id] = Undelivered(operation, secrets, until)
         while len(self._undelivered) > MOST_UNDELIVERED:
             operation_id, _ = self._undelivered.popitem(last=False)
             log.warning("secrets given up", extra={"operation": operation_id})
+
+    def drop(self, operation: Operation) -> None:
+        """Forget the secrets of an operation that its host has refused."""
+        self._undelivered.pop(operation.operation_id, None)
 
     def undelivered(self) -> list[Operation]:
         """Return the operations whose secrets may still have to be sent, as they were submitted."""
@@ -58,8 +62,7 @@ class SecretDelivery:
 
         What proves that no further attempt is needed, or that none can help, makes them forgotten.
         """
-        operation_id = accepted.operation_id
-        found = self._undelivered.get(operation_id)
+        found = self._undelivered.get(accepted.operation_id)
         if found is None or found.operation.host != accepted.host:
             return accepted
         try:
@@ -69,7 +72,7 @@ class SecretDelivery:
             return accepted
         except FleetError as error:
             log.warning("secrets not delivered", extra=_described(accepted, error))
-        self._undelivered.pop(operation_id, None)
+        self.drop(accepted)
         return accepted
 
     async def _send(self, accepted: Operation, secrets: Secrets) -> Operation:

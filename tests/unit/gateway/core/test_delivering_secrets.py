@@ -10,6 +10,7 @@ from msgspec import structs
 
 from services.gateway.domain.capacity import Amount
 from services.gateway.domain.creation import NewVm
+from services.gateway.domain.placement import NoHostFits
 from services.gateway.handlers.secrets import MOST_UNDELIVERED
 from services.gateway.ports import Caller
 from shared.contracts.errors import (
@@ -200,6 +201,30 @@ async def test_a_submission_on_its_way_is_left_to_whoever_makes_it(gateway: Core
     await creating
 
     assert calls(gateway) == [("h2", "prepare"), ("h2", "deliver_secrets")]
+
+
+async def test_who_hangs_up_in_between_does_not_keep_them_from_the_host(gateway: Core) -> None:
+    gateway.workers.holding["deliver_secrets"] = asyncio.Event()
+    creating = asyncio.create_task(create(gateway))
+    await eventually(lambda: ("h2", "deliver_secrets") in calls(gateway))
+
+    creating.cancel()
+    await asyncio.gather(creating, return_exceptions=True)
+    gateway.workers.holding = {}
+    await gateway.resolver.resolve_all()
+
+    [(host, secrets)] = gateway.workers.secrets.values()
+    assert (host, secrets) == ("h2", SECRETS)
+
+
+async def test_what_all_have_refused_is_forgotten_at_once(gateway: Core) -> None:
+    gateway.workers.refusal = InsufficientResources("h2", "memory", "100", "7")
+
+    with pytest.raises(NoHostFits):
+        await create(gateway)
+
+    assert gateway.delivery.undelivered() == []
+    assert b"hidden" not in told(gateway, "h1") + told(gateway, "h2")
 
 
 async def test_a_gateway_that_died_takes_them_with_it(gateway: Core) -> None:
