@@ -37,6 +37,8 @@ ANSWERS = failures(
     "broker_unavailable",
     "database_unavailable",
     "host_busy",
+    "secrets_not_received",
+    "worker_outdated",
 )
 
 
