@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from services.gateway.domain.creation import NewVm
@@ -20,7 +20,7 @@ from services.gateway.domain.stored import Key, Lease, Request, StoredHost
 from services.gateway.domain.templates import Listed
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import FleetError
-from shared.contracts.operations import Arguments, Kind, Operation
+from shared.contracts.operations import Arguments, Kind, Operation, Secrets
 from shared.contracts.streams import Resize
 
 
@@ -109,7 +109,7 @@ def target_of(known: KnownInstance) -> Target:
 class Change:
     """A request to change an instance, checked against the fleet view already.
 
-    `secrets` are the arguments that are kept nowhere (see `Submission`).
+    `secrets` are the arguments that are kept nowhere; None: there are none.
     `fingerprint` is a digest of the whole request: the same Idempotency-Key with another one is
     refused. `new_name` is the display name of a new instance that no other of its project may get
     at the same time, on whichever host; empty: that does not matter.
@@ -121,7 +121,7 @@ class Change:
     caller: Caller
     idempotency_key: str | None = None
     fingerprint: str = ""
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets: Secrets | None = None
     new_name: str = ""
 
 

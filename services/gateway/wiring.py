@@ -28,6 +28,7 @@ from services.gateway.handlers.ledger import Ledger
 from services.gateway.handlers.operations import OperationsHandler, Submitting
 from services.gateway.handlers.reservations import Reservations
 from services.gateway.handlers.resolver import Resolver
+from services.gateway.handlers.secrets import SecretDelivery
 from services.gateway.handlers.snapshots import SnapshotsHandler
 from services.gateway.handlers.tally import Tally
 from services.gateway.settings import Settings
@@ -98,7 +99,8 @@ def build(settings: Settings, clock: Clock) -> Parts:
     telemetry.broker.watch(lambda: bus.connected)
     lease_s = settings.call_timeout_s + LEASE_MARGIN_S
     submitting = Submitting(gateway, settings.start_by_s, lease_s)
-    operations = OperationsHandler(fleet, ledger, store, worker, clock, submitting)
+    delivery = SecretDelivery(worker, clock)
+    operations = OperationsHandler(fleet, ledger, store, worker, clock, submitting, delivery)
     coming = Coming()
     return Parts(
         fleet=fleet,
@@ -110,7 +112,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         hosts=keeper,
         health=GatewayHealth(bus, database),
         events=events,
-        resolver=Resolver(fleet, ledger, store, worker, clock, gateway),
+        resolver=Resolver(fleet, ledger, store, worker, clock, gateway, delivery),
         reservations=Reservations(fleet, store, clock),
         store=store,
         bus=bus,

@@ -12,7 +12,7 @@ from services.lxd_worker.settings import Settings
 from services.lxd_worker.wiring import Worker, open_journal
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.consoles import OpenConsole
-from shared.contracts.operations import Submission
+from shared.contracts.operations import Secrets, Submission
 from shared.contracts.worker_api import SERVICE
 from shared.platform.rpc import Correlation, host_rpc
 
@@ -56,6 +56,17 @@ class LxdWorker:
     def submit(self, submission: object) -> object:
         """Take an operation on."""
         return to_wire(self.worker.orders.submit(from_wire(Submission, submission)))
+
+    @host_rpc
+    def prepare(self, submission: object) -> object:
+        """Take an operation on that begins when its secrets come."""
+        return to_wire(self.worker.orders.prepare(from_wire(Submission, submission)))
+
+    @host_rpc
+    def deliver_secrets(self, operation_id: str, secrets: object) -> object:
+        """Begin an operation that waits for these."""
+        given = from_wire(Secrets, secrets).given()
+        return to_wire(self.worker.orders.deliver_secrets(operation_id, given))
 
     @host_rpc
     def resolve(self, operation_id: str) -> object:

@@ -34,6 +34,7 @@ from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.ledger import Ledger
 from services.lxd_worker.handlers.orders import Orders
 from services.lxd_worker.handlers.outbox import report_operations
+from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from services.lxd_worker.handlers.snapshots import snapshots
 from services.lxd_worker.ports import Journal
 from services.lxd_worker.settings import Settings
@@ -48,6 +49,8 @@ from shared.platform.publisher import EventPublisher
 GATHER_S = 0.02
 RECONNECT_S = 0.5
 PRUNE_EVERY_S = 3600.0
+# Between two looks whether secrets are overdue.
+OVERDUE_S = 1.0
 # Between two looks whether an image server is due.
 LOOK_S = 10.0
 DAY_S = 24 * 3600.0
@@ -76,6 +79,10 @@ class Worker:
         self._events = LxdEvents(api, settings.host, scope)
         self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope)
         secrets: Secrets = {}
+        self._awaited = AwaitedSecrets(self._clock, self._carry_out, secrets)
+        for entry in self._unfinished:
+            if entry.awaits_secrets:
+                self._awaited.expect(entry)
         self._operations_bell, self._inventory_bell = Bell(), Bell()
         self._heartbeat_bell, self._probe_bell = Bell(), Bell()
         self._host_bell, self._servers_bell = Bell(), Bell()
@@ -109,7 +116,7 @@ class Worker:
             changed=self._operations_bell.ring,
             most_unfinished=settings.most_unfinished,
             admission=self._admission(offer),
-            secrets=secrets,
+            awaited=self._awaited,
             scope=scope,
             known=self.inventory.known,
         )
@@ -138,7 +145,8 @@ class Worker:
         """Go on with what the journal holds unfinished, and take up every duty."""
         self._publisher.start()
         for entry in self._unfinished:
-            self._carry_out(entry)
+            if not entry.awaits_secrets:
+                self._carry_out(entry)
         for duty, pause_s in self._duties():
             self._threads.append(eventlet.spawn(for_ever, duty, pause_s))
 
@@ -208,6 +216,7 @@ class Worker:
         yield self._report_servers, GATHER_S
         yield self._servers_report.read, LOOK_S
         yield self._report_operations, 0.0
+        yield self._awaited.release_overdue, OVERDUE_S
         yield self.inventory.want_everything, settings.inventory_s
         yield self._prune, PRUNE_EVERY_S
 

@@ -1,7 +1,7 @@
 """What an instance shall become: a new one, or another shape of one that is there.
 
 These are parts of `operations.Arguments`. Sizes are bytes. What is secret (cloud-init data, a root
-password) is no part of it: it travels in `Submission.secrets` and is kept nowhere.
+password) is no part of it: it travels as `operations.Secrets` and is kept nowhere.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class NewInstance(Struct, frozen=True, kw_only=True):
     `cpu` is a number of CPUs. `network` is a managed network or a bridge of the host; empty: what
     the profiles give. `auto_start` starts it after its creation and whenever the host boots.
     `ports` is how many ports of the host's pool lead to it besides the one for SSH that `ssh` asks
-    for. `cloud_init_digest` is the SHA-256, in hex, of the cloud-init data, empty where there is
-    none.
+    for. `cloud_init_digest` is of an earlier release, and empty since: who reads an order must not
+    be able to try out passwords against a digest.
     """
 
     image: ImageSource

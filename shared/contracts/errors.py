@@ -4,7 +4,7 @@
     +-- TemporaryError: the same request may work later
     |   +-- HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable
     |   +-- FleetViewNotReady, OperationInProgress, OutcomeUnknown, HostBusy, StepInterrupted
-    |   +-- TooManyConsoles, ConsoleInUse, StreamLost
+    |   +-- SecretsNotReceived, TooManyConsoles, ConsoleInUse, StreamLost
     +-- PermanentError: the same request will fail again
         +-- InvalidInput, UnreadableMessage, IdempotencyKeyReused
         +-- HostNotFound, HostIdentityMismatch, HostStillOnline
@@ -13,7 +13,7 @@
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
         +-- ImageNotFound, SnapshotNotFound, SnapshotExists
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
-        +-- LxdRefused, StepTimedOut, Cancelled
+        +-- LxdRefused, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
 
 An error crosses the bus as its code and its raw values, in the order of the constructor; the text
 is made where it is read. The codes are stable: clients and the HTTP table rely on them.
@@ -135,6 +135,15 @@ class StepInterrupted(TemporaryError):
     code = "step_interrupted"
     text = "{step} was interrupted and had no effect"
     step: str
+
+
+@dataclass(eq=False)
+class SecretsNotReceived(TemporaryError):
+    """The secrets of a new instance did not follow its order in time; nothing was started."""
+
+    code = "secrets_not_received"
+    text = "the secrets of operation {operation_id} did not arrive in time; it was not started"
+    operation_id: str
 
 
 @dataclass(eq=False)
@@ -417,6 +426,25 @@ class Cancelled(PermanentError):
 
     code = "cancelled"
     text = "cancelled"
+
+
+@dataclass(eq=False)
+class WorkerOutdated(PermanentError):
+    """The host's worker is of an earlier release that cannot do this; nothing was started."""
+
+    code = "worker_outdated"
+    text = "the worker of host {host!r} is too old for this; update it"
+    host: str
+
+
+@dataclass(eq=False)
+class WorkerFailed(PermanentError):
+    """The host's worker answered with something that is no answer; it may have begun."""
+
+    code = "worker_failed"
+    text = "the worker of host {host!r} failed: {reason}"
+    host: str
+    reason: str
 
 
 def _leaves(root: type[FleetError]) -> list[type[FleetError]]:

@@ -22,6 +22,7 @@ FILE = Path(__file__).with_name("lock.json")
 MESSAGES: tuple[type[msgspec.Struct], ...] = (
     *events.TYPES.values(),
     operations.Submission,
+    operations.Secrets,
     operations.Operation,
     worker_api.OperationPage,
     worker_api.SnapshotList,

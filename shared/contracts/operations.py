@@ -9,6 +9,9 @@ Ledger:
     1.1  2026-11  create, update, rename, snapshot, restore, delete-snapshot, with their arguments
                   Operation: waits_for, needs_restart; Submission: secrets
     1.2  2026-11  every field has a bound
+                  Secrets 1.0: a worker gets them when it has accepted. Gateways leave
+                  Submission.secrets and NewInstance.cloud_init_digest empty; workers read the
+                  former for one release more
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from shared.contracts.bounds import (
     LONGEST_TEXT,
@@ -35,10 +39,11 @@ from shared.contracts.errors import FleetError
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 
 VERSION = "1.2"
+LONGEST_CLOUD_INIT = 64 * 1024
+LONGEST_PASSWORD = 128
 
 MOST_SECRETS = 8
-# Cloud-init data is the longest; a caller's request for all of it is at most 1 MiB.
-Secret = Annotated[str, Meta(max_length=64 * 1024)]
+Secret = Annotated[str, Meta(max_length=LONGEST_CLOUD_INIT)]
 # An error's text holds its values, and some words around them.
 LONGEST_MESSAGE = 2 * LONGEST_TEXT
 Message = Annotated[str, Meta(max_length=LONGEST_MESSAGE)]
@@ -109,8 +114,8 @@ class Submission(Struct, frozen=True, kw_only=True):
     the same name with another one is never touched; empty means that LXD gave it none. `start_by`
     is a Unix time in seconds, as text because AMQP tables lose float precision; after it the worker
     refuses. `timeout_s` bounds the work itself, by the worker's monotonic clock. For a create
-    `uuid` is the one that the new instance gets. `secrets` are arguments that no journal, database
-    or event may hold: `cloud_init` and `root_password`.
+    `uuid` is the one that the new instance gets. `secrets` is what gateways of an earlier release
+    sent before they knew whether the host accepts; see `Secrets`.
     """
 
     operation_id: Word
@@ -126,6 +131,25 @@ class Submission(Struct, frozen=True, kw_only=True):
     correlation_id: Word = ""
     secrets: Annotated[dict[Word, Secret], Meta(max_length=MOST_SECRETS)] = {}
     version: Version = VERSION
+
+
+class Secrets(Struct, frozen=True, kw_only=True):
+    """The arguments of a create that no journal, database, event or log may hold.
+
+    They are sent to the host that has accepted the operation, and to no other.
+    """
+
+    cloud_init: Annotated[str, Meta(max_length=LONGEST_CLOUD_INIT)] = ""
+    root_password: Annotated[str, Meta(max_length=LONGEST_PASSWORD)] = ""
+    version: Version = "1.0"
+
+    def __repr__(self) -> str:
+        return "Secrets(...)"
+
+    def given(self) -> dict[str, str]:
+        """Return those that there are, by name."""
+        named = {"cloud_init": self.cloud_init, "root_password": self.root_password}
+        return {name: value for name, value in named.items() if value}
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -188,10 +212,50 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 
 def merged(known: Operation, reported: Operation) -> Operation:
-    """Return whichever of two copies of one operation is true now.
+    """Return what is true of an operation of which two copies are known.
 
     A final state stays. Otherwise the higher sequence wins; copies arrive late and out of order.
+    Only what becomes of an operation is taken from a report: what was asked for, of what, by whom
+    and when stays as it was known first.
     """
     if known.final or reported.sequence < known.sequence:
         return known
-    return reported
+    return replace(
+        reported,
+        kind=known.kind,
+        project=known.project,
+        instance=_name_now(known, reported),
+        uuid=known.uuid,
+        principal=known.principal,
+        arguments=known.arguments,
+        created_at=known.created_at or reported.created_at,
+        parent_id=known.parent_id,
+        correlation_id=known.correlation_id,
+    )
+
+
+def _name_now(known: Operation, reported: Operation) -> str:
+    renamed = known.kind is Kind.RENAME and reported.instance == known.arguments.new_name
+    return reported.instance if renamed else known.instance
+
+
+def is_answer_to(submission: Submission, operation: Operation) -> bool:
+    """Whether a worker's record of an operation is that of what was submitted."""
+    names = {submission.instance}
+    if submission.kind is Kind.RENAME:
+        names.add(submission.arguments.new_name)
+    asked = (
+        submission.operation_id,
+        submission.host,
+        submission.kind,
+        submission.project,
+        submission.uuid,
+    )
+    told = (
+        operation.operation_id,
+        operation.host,
+        operation.kind,
+        operation.project,
+        operation.uuid,
+    )
+    return asked == told and operation.instance in names

@@ -6,6 +6,7 @@ release):
     1.0  2026-11  submit, resolve, cancel, operations_since, publish_inventory
     1.1  2026-11  snapshots, open_console; SnapshotList: every field has a bound
     1.2  2026-11  OperationPage: every field has a bound
+                  prepare, deliver_secrets; gateways of this release submit no secrets
 """
 
 from __future__ import annotations
@@ -15,16 +16,58 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from shared.contracts import errors
 from shared.contracts.bounds import Count, Moment, Version, Word
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.errors import UnreadableMessage
-from shared.contracts.operations import VERSION, Operation, Submission
+from shared.contracts.operations import VERSION, Operation, Secrets, Submission, is_answer_to
 
 SERVICE = "lxd_worker"
 MOST_SNAPSHOTS = 10_000
 # Of one page.
 MOST_OPERATIONS = 1000
+
+# All that a worker has cause to answer. Of other errors a caller would think that they are its own.
+ERRORS: tuple[type[errors.FleetError], ...] = (
+    errors.ConsoleInUse,
+    errors.HostBusy,
+    errors.ImageNotFound,
+    errors.InstanceChangedSince,
+    errors.InstanceExists,
+    errors.InstanceNotFound,
+    errors.InstanceNotFrozen,
+    errors.InstanceNotRunning,
+    errors.InstanceReplaced,
+    errors.InstanceRunning,
+    errors.InsufficientResources,
+    errors.InvalidInput,
+    errors.LxdRefused,
+    errors.LxdUnavailable,
+    errors.OperationExpired,
+    errors.OperationInProgress,
+    errors.OperationNotCancellable,
+    errors.OperationNotFound,
+    errors.OperationRefused,
+    errors.PortInUse,
+    errors.SnapshotExists,
+    errors.SnapshotNotFound,
+    errors.StreamLost,
+    errors.TooManyConsoles,
+    errors.UnreadableMessage,
+)
+
+# What an operation can have failed with at a worker.
+OUTCOMES: frozenset[type[errors.FleetError]] = frozenset(
+    {
+        *ERRORS,
+        errors.Cancelled,
+        errors.OutcomeUnknown,
+        errors.SecretsNotReceived,
+        errors.StepInterrupted,
+        errors.StepTimedOut,
+    }
+)
 
 # Calls a method of a host's worker with JSON values and returns its JSON answer. Raises
 # HostUnreachable (certainly not delivered), BrokerUnavailable (certainly not sent),
@@ -82,8 +125,23 @@ class LxdWorker:
         InstanceExists, ImageNotFound, InsufficientResources, PortInUse, InstanceChangedSince,
         SnapshotNotFound, SnapshotExists. All of them mean that nothing was started.
         """
-        answer = await self._call(submission.host, "submit", [to_wire(submission)])
-        return _about(submission.host, submission.operation_id, answer)
+        return await self._submit("submit", submission)
+
+    async def prepare(self, submission: Submission) -> Operation:
+        """Hand over a create that begins when its secrets have come; else as `submit`.
+
+        A host that refuses it has seen none of them. Raises WorkerOutdated too.
+        """
+        return await self._submit("prepare", submission)
+
+    async def deliver_secrets(self, host: str, operation_id: str, secrets: Secrets) -> Operation:
+        """Give an operation that was prepared its secrets; return it as it stands then.
+
+        It has begun, or has ended already, or ends for secrets that cannot be used. Only the first
+        ones count. Raises OperationNotFound.
+        """
+        answer = await self._call(host, "deliver_secrets", [operation_id, to_wire(secrets)])
+        return _about(host, operation_id, answer)
 
     async def resolve(self, host: str, operation_id: str) -> Operation | None:
         """Return the journal's entry, or None: it never came, and never may: it has a tombstone."""
@@ -122,6 +180,13 @@ class LxdWorker:
     async def publish_inventory(self, host: str) -> None:
         """Make the worker publish its inventory as an event, in order with its other events."""
         await self._call(host, "publish_inventory", [])
+
+    async def _submit(self, method: str, submission: Submission) -> Operation:
+        answer = await self._call(submission.host, method, [to_wire(submission)])
+        operation = from_wire(Operation, answer)
+        if not is_answer_to(submission, operation):
+            raise UnreadableMessage("the answer is of another operation")
+        return operation
 
 
 def _about(host: str, operation_id: str, answer: object) -> Operation:

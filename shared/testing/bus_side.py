@@ -16,7 +16,7 @@ from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.codec import decode, from_wire, to_wire
 from shared.contracts.errors import BY_CODE, HostUnreachable
 from shared.contracts.events import Event, OperationChanged
-from shared.contracts.operations import Arguments, Kind, Operation, Submission
+from shared.contracts.operations import Arguments, Kind, Operation, Secrets, Submission
 from shared.contracts.worker_api import OperationPage
 from shared.platform import topology
 
@@ -64,6 +64,15 @@ class BusSide:
     def submit(self, submission: Submission) -> Operation:
         """Hand an operation over; raises what the worker answers."""
         return from_wire(Operation, self.call("submit", to_wire(submission)))
+
+    def prepare(self, submission: Submission) -> Operation:
+        """Hand a creation over whose secrets will follow; raises what the worker answers."""
+        return from_wire(Operation, self.call("prepare", to_wire(submission)))
+
+    def deliver_secrets(self, operation_id: str, **secrets: str) -> Operation:
+        """Send secrets; raises what the worker answers."""
+        sent = to_wire(Secrets(**secrets))
+        return from_wire(Operation, self.call("deliver_secrets", operation_id, sent))
 
     def resolve(self, operation_id: str) -> Operation | None:
         """Ask what became of an operation."""
@@ -173,7 +182,7 @@ def submission(kind: Kind, instance: str, uuid_: str, **fields: Any) -> Submissi
     return Submission(kind=kind, instance=instance, uuid=uuid_, arguments=arguments, **wanted)
 
 
-def creation(name: str, *, secrets: dict[str, str] | None = None, **fields: Any) -> Submission:
+def creation(name: str, *, start_within_s: float = 60.0, **fields: Any) -> Submission:
     """Return an order for a small container; `fields` are those of `NewInstance`."""
     small: dict[str, Any] = {
         "image": ImageSource(alias="busybox"),
@@ -183,7 +192,8 @@ def creation(name: str, *, secrets: dict[str, str] | None = None, **fields: Any)
     }
     arguments = {"create": NewInstance(**(small | fields))}
     uuid_ = str(uuid.uuid4())
-    return submission(Kind.CREATE, name, uuid_, arguments=arguments, secrets=secrets or {})
+    start_by = f"{time.time() + start_within_s:.3f}"
+    return submission(Kind.CREATE, name, uuid_, arguments=arguments, start_by=start_by)
 
 
 def _bytes(body: object) -> bytes:

@@ -15,6 +15,7 @@ from services.gateway.handlers.ledger import Ledger
 from services.gateway.handlers.operations import OperationsHandler, Submitting
 from services.gateway.handlers.reservations import Reservations
 from services.gateway.handlers.resolver import Resolver
+from services.gateway.handlers.secrets import SecretDelivery
 from services.gateway.handlers.snapshots import SnapshotsHandler
 from services.gateway.handlers.tally import Tally
 from services.gateway.ports import Caller, Change, target_of
@@ -44,14 +45,23 @@ class Core:
         self.ledger = Ledger(self.fleet, Tally(self._record, clock.monotonic))
         self.keeper = Keeper(self.fleet, self.host_store)
         self.history = History(self.fleet, self.ledger, self.store, worker, clock.wall)
+        self.delivery = SecretDelivery(worker, clock)
         self.operations = OperationsHandler(
-            self.fleet, self.ledger, self.store, worker, clock, Submitting(self.name, 30, 15)
+            self.fleet,
+            self.ledger,
+            self.store,
+            worker,
+            clock,
+            Submitting(self.name, 30, 15),
+            self.delivery,
         )
         self.coming = Coming()
         self.creations = CreationsHandler(
             self.fleet, self.operations, self.coming, self.catalogue, self._next_uuid
         )
-        self.resolver = Resolver(self.fleet, self.ledger, self.store, worker, clock, self.name)
+        self.resolver = Resolver(
+            self.fleet, self.ledger, self.store, worker, clock, self.name, self.delivery
+        )
         self.reservations = Reservations(self.fleet, self.store, clock)
         self.snapshots = SnapshotsHandler(self.fleet, worker, self.store.notes)
         self.events = FleetHandler(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 from msgspec.structs import replace
 
 from shared.contracts.codec import from_wire, to_wire
@@ -15,7 +16,7 @@ from shared.contracts.errors import (
     OperationRefused,
     OutcomeUnknown,
 )
-from shared.contracts.operations import Operation, State, Submission
+from shared.contracts.operations import Failure, Operation, Secrets, State, Submission
 from shared.contracts.worker_api import OperationPage, Snapshot, SnapshotList
 
 
@@ -23,8 +24,11 @@ class FakeWorkers:
     """Implements `worker_api.Call` for all hosts at once, with one journal.
 
     `refusal` is raised instead of taking a submission, `refusals` by single hosts.
-    `loses_answers`: calls are carried out and their answers lost. `hold` makes submissions wait.
-    `called` lists (host, method). `snapshots` are those of any instance.
+    `loses_answers`: calls are carried out and their answers lost, `lost`: those of some methods.
+    `hold` makes submissions wait, `holding` calls of some methods; those of `failing` raise.
+    `answers` are a test's own, by method. `ends_with`: why what gets its secrets ends.
+    `called` lists (host, method), `sent` every byte of a call with its host. `snapshots` are those
+    of any instance. `secrets` are those that came, with the host that they came to.
     """
 
     def __init__(self) -> None:
@@ -33,22 +37,34 @@ class FakeWorkers:
         self.submissions: list[Submission] = []
         self.consoles: list[OpenConsole] = []
         self.called: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, bytes]] = []
+        self.secrets: dict[str, tuple[str, Secrets]] = {}
         self.snapshots: list[Snapshot] = []
         self.refusal: FleetError | None = None
         self.refusals: dict[str, FleetError] = {}
         self.unreachable: dict[str, FleetError] = {}
         self.loses_answers = False
+        self.lost: set[str] = set()
+        self.failing: dict[str, FleetError] = {}
         self.hold: asyncio.Event | None = None
+        self.holding: dict[str, asyncio.Event] = {}
+        self.answers: dict[str, Callable[..., object]] = {}
+        self.ends_with: Failure | None = None
         self._sequence = 0
 
     async def __call__(self, host: str, method: str, args: list[object]) -> object:
         self.called.append((host, method))
+        self.sent.append((host, msgspec.json.encode(args)))
         if host in self.unreachable:
             raise self.unreachable[host]
-        if method == "submit" and self.hold:
+        if method in {"submit", "prepare"} and self.hold:
             await self.hold.wait()
-        answer = self._methods()[method](host, *args)
-        if self.loses_answers:
+        if method in self.holding:
+            await self.holding[method].wait()
+        if method in self.failing:
+            raise self.failing[method]
+        answer = (self._methods() | self.answers)[method](host, *args)
+        if self.loses_answers or method in self.lost:
             raise OutcomeUnknown(host)
         return answer
 
@@ -66,6 +82,8 @@ class FakeWorkers:
     def _methods(self) -> dict[str, Callable[..., object]]:
         return {
             "submit": self._submit,
+            "prepare": self._submit,
+            "deliver_secrets": self._deliver_secrets,
             "open_console": self._open_console,
             "resolve": self._resolve,
             "cancel": self._cancel,
@@ -84,6 +102,17 @@ class FakeWorkers:
         if submission.operation_id not in self.journal:
             self.report(_accepted(submission))
         return to_wire(self.journal[submission.operation_id])
+
+    def _deliver_secrets(self, host: str, operation_id: str, wired: object) -> object:
+        if operation_id not in self.journal:
+            raise OperationNotFound(operation_id)
+        self.secrets.setdefault(operation_id, (host, from_wire(Secrets, wired)))
+        if self.ends_with:
+            ended = replace(
+                self.journal[operation_id], state=State.CANCELLED, failure=self.ends_with
+            )
+            self.report(ended)
+        return to_wire(self.journal[operation_id])
 
     def _open_console(self, host: str, wired: object) -> None:
         self.consoles.append(from_wire(OpenConsole, wired))

@@ -76,7 +76,7 @@ class Calls:
             del self._pending[call_id]
         if body is None:
             raise OutcomeUnknown(host)
-        return wire.result(body)
+        return wire.result(body, host)
 
     def _message(self, call_id: str, host: str, args: list[object]) -> Message:
         return Message(

@@ -1,4 +1,9 @@
-"""nameko's wire format for calls and answers; see docs/broker-notes.md for where it comes from."""
+"""nameko's wire format for calls and answers; see docs/broker-notes.md for where it comes from.
+
+An error in an answer is its host's word, and costs that host's call only: of our errors a host may
+name those that a worker has cause to raise, and speak of itself only. What it calls one that would
+be believed of the broker, the database or another host is told as that host's failure.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,18 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.contracts.bounds import MOST_VALUES, Word
+from shared.contracts.bounds import MOST_VALUES, Word, clip
 from shared.contracts.codec import decode
-from shared.contracts.errors import BY_CODE, FleetError, PermanentError
+from shared.contracts.errors import FleetError, OutcomeUnknown, WorkerFailed, WorkerOutdated
+from shared.contracts.worker_api import ERRORS
 
 log = logging.getLogger(__name__)
 
-_BY_NAME = {kind.__name__: kind for kind in BY_CODE.values()}
+_BY_NAME = {kind.__name__: kind for kind in ERRORS}
+# Of each value, and of the text of what is no error of ours.
+_LONGEST = 500
+# A worker's own journal or line to the broker, of which a caller would think that it is ours.
+_UNSURE = frozenset({"BrokerUnavailable", "DatabaseUnavailable"})
 
 
 class RemoteError(msgspec.Struct, frozen=True):
@@ -37,20 +47,35 @@ def call(args: list[object]) -> bytes:
     return msgspec.json.encode({"args": args, "kwargs": {}})
 
 
-def result(body: bytes) -> object:
-    """Return what an answer holds; raise the FleetError it holds, or UnreadableMessage."""
+def result(body: bytes, host: str) -> object:
+    """Return what an answer of a host holds; raise the FleetError it holds, or UnreadableMessage.
+
+    OutcomeUnknown and WorkerFailed leave open whether the call was carried out.
+    """
     answer = decode(Answer, body)
     if answer.error is not None:
-        raise _error(answer.error)
+        raise _error(answer.error, host)
     return answer.result
 
 
-def _error(remote: RemoteError) -> FleetError:
+def _error(remote: RemoteError, host: str) -> FleetError:
+    if remote.exc_type == "MethodNotFound":
+        return WorkerOutdated(host)
+    if known := _known(remote, host):
+        return known
+    said = clip(f"{remote.exc_type}: {remote.value}", _LONGEST)
+    log.error("a worker failed", extra={"host": host, "error": said})
+    return OutcomeUnknown(host) if remote.exc_type in _UNSURE else WorkerFailed(host, said)
+
+
+def _known(remote: RemoteError, host: str) -> FleetError | None:
     kind = _BY_NAME.get(remote.exc_type)
-    if kind and all(isinstance(value, str) for value in remote.exc_args):
-        try:
-            return kind(*remote.exc_args)
-        except TypeError:
-            pass  # Another number of values: it is of another release, and logged as any other.
-    log.error("a worker failed", extra={"error": remote.exc_type, "text": remote.value})
-    return PermanentError(f"{remote.exc_type}: {remote.value}")
+    # Another number of values, or others than texts: it is of another release.
+    if kind is None or not all(isinstance(value, str) for value in remote.exc_args):
+        return None
+    names: tuple[str, ...] = getattr(kind, "__match_args__", ())
+    if len(names) != len(remote.exc_args):
+        return None
+    texts = (clip(value, _LONGEST) for value in remote.exc_args)
+    values = dict(zip(names, texts, strict=True))
+    return kind(**(values | {"host": host} if "host" in values else values))

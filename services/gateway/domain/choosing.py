@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from services.gateway.domain.known import KnownInstance
 from shared.contracts.errors import AmbiguousName, AmbiguousProject, InstanceNotFound
+from shared.contracts.truncation import first_few
 
 
 def only_one(
@@ -29,10 +30,10 @@ def only_one(
         raise InstanceNotFound(name)
     hosts = sorted({known.host for known in found})
     if len(hosts) > 1:
-        raise AmbiguousName(name, ", ".join(hosts))
+        raise AmbiguousName(name, first_few(hosts))
     if len(found) > 1:
         projects = sorted(known.instance.project for known in found)
-        raise AmbiguousProject(name, hosts[0], ", ".join(projects))
+        raise AmbiguousProject(name, hosts[0], first_few(projects))
     return found[0]
 
 

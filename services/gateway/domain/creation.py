@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from services.gateway.domain.placement import Needs, Rule
 from services.gateway.domain.templates import Template
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
-from shared.contracts.operations import Operation
+from shared.contracts.operations import Operation, Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,9 @@ class NewVm:
     ssh_keys: tuple[str, ...] = ()
     ssh: bool = False
     ports: int = 0
-    cloud_init: str = ""
-    root_password: str = ""
+    # Left out of what a log would print.
+    cloud_init: str = field(default="", repr=False)
+    root_password: str = field(default="", repr=False)
 
     def needs(self, template: Template) -> Needs:
         """Return what a host must have for it."""
@@ -69,13 +69,12 @@ class NewVm:
             ssh_keys=self.ssh_keys,
             ssh=self.ssh,
             ports=self.ports,
-            cloud_init_digest=_digest(self.cloud_init),
         )
 
-    def secrets(self) -> dict[str, str]:
-        """Return what no database may hold."""
-        told = {"cloud_init": self.cloud_init, "root_password": self.root_password}
-        return {name: value for name, value in told.items() if value}
+    def secrets(self) -> Secrets | None:
+        """Return what no database may hold, nor any host that does not run the instance."""
+        secrets = Secrets(cloud_init=self.cloud_init, root_password=self.root_password)
+        return secrets if secrets.given() else None
 
 
 # The status of an instance that LXD has not completed yet, and of one that it could not make.
@@ -157,7 +156,3 @@ def _missing(
         there = templates.listed(catalogue, meant)
         missing["template"] = templates.instead_of(vm.template, there)
     return missing
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest() if text else ""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from msgspec.structs import replace
 
 from shared.contracts.codec import encode
@@ -15,6 +12,7 @@ from shared.contracts.errors import (
     PermanentError,
     TemporaryError,
     UnreadableMessage,
+    WorkerFailed,
 )
 from shared.contracts.operations import (
     Arguments,
@@ -27,10 +25,8 @@ from shared.contracts.operations import (
 )
 
 
-def submission(
-    operation: Operation, start_by: float, secrets: Mapping[str, str] = MappingProxyType({})
-) -> Submission:
-    """Return the order to the worker; `start_by` is a Unix time."""
+def submission(operation: Operation, start_by: float) -> Submission:
+    """Return the order to the worker, without its secrets; `start_by` is a Unix time."""
     return Submission(
         operation_id=operation.operation_id,
         host=operation.host,
@@ -42,7 +38,6 @@ def submission(
         project=operation.project,
         arguments=operation.arguments,
         correlation_id=operation.correlation_id,
-        secrets=dict(secrets),
     )
 
 
@@ -52,8 +47,8 @@ def proves_not_started(error: FleetError) -> bool:
     A worker that crashed (an error of no named kind), that could not commit, or whose answer cannot
     be read may have begun.
     """
-    unsure = isinstance(error, (OutcomeUnknown, UnreadableMessage, DatabaseUnavailable))
-    return not unsure and type(error) is not PermanentError
+    unsure = (OutcomeUnknown, UnreadableMessage, DatabaseUnavailable, WorkerFailed)
+    return not isinstance(error, unsure) and type(error) is not PermanentError
 
 
 def frees_key(error: FleetError) -> bool:
@@ -110,13 +105,8 @@ def _without_arguments(operation: Operation) -> Operation:
 
 
 def learned(known: Operation, reported: Operation) -> Operation:
-    """Return what is true now; the time of the request stays the gateway's.
+    """Return what is true now.
 
     A record of the same id on another host is that host's invention.
     """
-    if reported.host != known.host:
-        return known
-    true_now = merged(known, reported)
-    if true_now is known or not known.created_at:
-        return true_now
-    return replace(true_now, created_at=known.created_at)
+    return merged(known, reported) if reported.host == known.host else known

@@ -8,8 +8,10 @@ knows better: what it has refused already it lacks, whatever is known of it here
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
@@ -23,24 +25,25 @@ from services.gateway.domain.units import MIB
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import PermanentError, TemporaryError
 from shared.contracts.events import HostDescribed
+from shared.contracts.truncation import MOST_NAMED, first_few
 
 Rule = Literal["most_free_memory", "most_free_cpu", "fewest_instances"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 DEFAULT_RULE: Rule = "most_free_memory"
 # What the reason says where the caller named the host.
 ASKED_FOR = "asked_for"
-# An operation holds no longer text.
-LONGEST_REASON = 8192
+# What an error says of one host.
+LONGEST_OF_HOST = 200
 _IN_BYTES = ("memory", "disk")
 
 
 class Lack(Struct, frozen=True, omit_defaults=True):
     """Something that a host does not have enough of, or not at all.
 
-    `what` is `connection`, `time`, `image`, `network`, `project`, `ports`, `room`, `cpu`, `memory`
-    or `disk`; `room` is that for another instance in the fleet's lists (see `budget`). For the last
-    three, and for ports that the host has counted, `wanted` and `free` say how much, sizes in
-    bytes.
+    `what` is `connection`, `time`, `release` (its worker is too old), `image`, `network`,
+    `project`, `ports`, `room`, `cpu`, `memory` or `disk`; `room` is that for another instance in
+    the fleet's lists (see `budget`). For the last three, and for ports that the host has counted,
+    `wanted` and `free` say how much, sizes in bytes.
     """
 
     what: str
@@ -92,34 +95,35 @@ class Place:
 
 
 class NoHostFits(PermanentError):
-    """No host can take the instance; `lacks` says of each host that was looked at what it lacks.
+    """No host can take the instance, those included that were asked and refused.
 
-    That holds for those too that were asked and refused.
+    `lacks` says of the first few what each lacks, `counts` of how many hosts what is lacking.
     """
 
     code = "no_host_fits"
 
     def __init__(self, lacks: Lacks) -> None:
         super().__init__(told(lacks))
-        self.lacks = lacks
         self.summary = told(lacks)
+        self.lacks = dict(islice(lacks.items(), MOST_NAMED))
+        self.hosts = len(lacks)
+        self.counts = counted(lacks)
 
     def __str__(self) -> str:
         return f"no host can take it: {self.summary}"
 
 
 class NoHostForNow(TemporaryError):
-    """No host takes the instance, one of them for a reason that may pass.
-
-    `lacks` says of each what it lacks.
-    """
+    """No host takes the instance, one of them for a reason that may pass; else as NoHostFits."""
 
     code = "no_host_for_now"
 
-    def __init__(self, lacks: Lacks) -> None:
-        super().__init__(told(lacks))
-        self.lacks = lacks
-        self.summary = told(lacks)
+    def __init__(self, error: NoHostFits) -> None:
+        super().__init__(error.summary)
+        self.summary = error.summary
+        self.lacks = error.lacks
+        self.hosts = error.hosts
+        self.counts = error.counts
 
     def __str__(self) -> str:
         return f"no host can take it now: {self.summary}"
@@ -157,7 +161,7 @@ def place(
     best = min(fits, key=lambda fit: (*preferred(fit), fit.candidate.host))
     reason = _reason(best, rule or ASKED_FOR, len(fits))
     after = f"; refused by {told(refused)}" if refused else ""
-    return Place(best.candidate.host, best.type, best.image, f"{reason}{after}"[:LONGEST_REASON])
+    return Place(best.candidate.host, best.type, best.image, f"{reason}{after}")
 
 
 def offered(known: KnownHost) -> tuple[HostDescribed, Amount] | None:
@@ -216,10 +220,18 @@ def _reason(fit: _Fit, rule: str, able: int) -> str:
     )
 
 
+def counted(lacks: Lacks) -> dict[str, int]:
+    """Return how many hosts lack each thing, what most of them lack first."""
+    return dict(Counter(lack.what for lacking in lacks.values() for lack in lacking).most_common())
+
+
 def told(lacks: Lacks) -> str:
-    """Return in one line what each host lacks."""
-    each = (f"{host}: {', '.join(map(_named, lacking))}" for host, lacking in lacks.items())
-    return "; ".join(each)
+    """Return in one line what the first few hosts lack, and how many lack what in all."""
+    few = [f"{host}: {', '.join(map(_named, lacking))}" for host, lacking in lacks.items()]
+    if len(few) <= MOST_NAMED:
+        return "; ".join(few)
+    counts = ", ".join(f"{what} {count}" for what, count in counted(lacks).items())
+    return f"{first_few(few, '; ', LONGEST_OF_HOST)}; {counts}"
 
 
 def _named(lack: Lack) -> str:

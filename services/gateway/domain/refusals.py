@@ -18,6 +18,7 @@ from shared.contracts.errors import (
     LxdUnavailable,
     OperationExpired,
     PortInUse,
+    WorkerOutdated,
 )
 
 _LACKING: dict[type[FleetError], str] = {
@@ -28,6 +29,7 @@ _LACKING: dict[type[FleetError], str] = {
     LxdUnavailable: "connection",
     OperationExpired: "time",
     PortInUse: "ports",
+    WorkerOutdated: "release",
 }
 # What an order names and only some hosts may have.
 _NAMED = ("network", "project")

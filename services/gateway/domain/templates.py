@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -29,9 +28,6 @@ _FIELDS = frozenset({"os", "type", "description", "alias", "fingerprint", "remot
 
 # An image of which nothing is known but its name.
 _UNREAD = ServedImage(aliases=(), types=TYPES)
-
-# How many are named in place of one that is not there: the nearest of those of image servers.
-MOST_NAMED, MOST_NEAR = 50, 10
 
 # A host, and an image in its store.
 Held = tuple[str, Image]
@@ -152,21 +148,19 @@ def listed(templates: Sequence[Template], hosts: Sequence[KnownHost]) -> list[Li
 
 
 def instead_of(name: str, there: Sequence[Listed]) -> list[str]:
-    """Return the templates to name in place of one that is not there.
+    """Return the templates to name in place of one that is not there, the likeliest first.
 
-    Those of image servers are hundreds: of them only those that begin most alike. An ellipsis
-    stands for the rest.
+    Those of image servers are hundreds, which come last but for those that begin alike.
     """
 
     def alike(other: str) -> int:
         pairs = zip(name, other, strict=False)
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
-    few = [each.template.id for each in there if not each.template.served]
-    many = [each.template.id for each in there if each.template.served]
-    near = nlargest(MOST_NEAR, filter(alike, many), key=alike)
-    named = few[:MOST_NAMED] + near
-    return named if len(named) == len(there) else [*named, "…"]
+    def rank(listed: Listed) -> tuple[int, bool]:
+        return -alike(listed.template.id), bool(listed.template.served)
+
+    return [each.template.id for each in sorted(there, key=rank)]
 
 
 def read(document: object, complain: Complain) -> tuple[Template, ...]:

@@ -124,7 +124,7 @@ class CreationsHandler:
             target, arguments = self._decided(vm, hosts, change.target.uuid, lacks)
         except NoHostFits as error:
             may_pass = any(isinstance(each, TemporaryError) for each in refusals.values())
-            raise NoHostForNow(error.lacks) if may_pass else error from refusal
+            raise NoHostForNow(error) if may_pass else error from refusal
         _log_refusal(change.target, target, refusal)
         return replace(change, target=target, arguments=arguments)
 

@@ -4,12 +4,15 @@ An operation is in the database before its worker hears of it. What the worker t
 its journal's entry, a refusal that proves that nothing was started, or nothing; in the last case
 the operation stays `submitting` until `Resolver` knows. Only after such a refusal may it be handed
 to another host, and it is in the database as that host's before that one hears of it.
+
+What is secret goes in a second step to the host that has accepted the operation, and to no other:
+none that refuses it has seen anything.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -26,6 +29,7 @@ from services.gateway.domain.operations import (
 from services.gateway.domain.stored import Key, Lease, Request
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.handlers.listing import newest
+from services.gateway.handlers.secrets import SecretDelivery
 from services.gateway.ports import (
     Caller,
     Change,
@@ -40,7 +44,7 @@ from shared.contracts.errors import (
     OperationNotCancellable,
     OperationNotFound,
 )
-from shared.contracts.operations import Kind, Operation, State
+from shared.contracts.operations import Kind, Operation, Secrets, State, Submission
 from shared.contracts.worker_api import LxdWorker
 
 log = logging.getLogger(__name__)
@@ -68,6 +72,7 @@ class OperationsHandler:
         worker: LxdWorker,
         clock: Clock,
         submitting: Submitting,
+        delivery: SecretDelivery,
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
@@ -75,6 +80,7 @@ class OperationsHandler:
         self._worker = worker
         self._clock = clock
         self._submitting = submitting
+        self._delivery = delivery
 
     async def submit(self, change: Change, elsewhere: Elsewhere = nowhere_else) -> Operation:
         """Record the operation and hand it to the host's worker; see `ports.Operations`."""
@@ -141,22 +147,31 @@ class OperationsHandler:
         return change
 
     async def _hand_over(
-        self, operation: Operation, secrets: Mapping[str, str], elsewhere: Elsewhere
+        self, operation: Operation, secrets: Secrets | None, elsewhere: Elsewhere
     ) -> Operation:
         """Hand it to one host after the other until one takes it, or may have taken it."""
         self._reserve(operation)
         self._ledger.learn(operation)
         while True:
             start_by = self._clock.wall() + self._submitting.start_by_s
+            if secrets:
+                self._delivery.add(operation, secrets, start_by)
+            order = submission(operation, start_by)
             try:
-                accepted = await self._worker.submit(submission(operation, start_by, secrets))
+                accepted = await self._told(order, with_secrets=secrets is not None)
             except FleetError as error:
                 if not proves_not_started(error):
                     log.warning("fate of a submission unknown", extra=_described(operation, error))
                     return operation
+                self._delivery.drop(operation)
                 operation = await self._moved(operation, error, elsewhere)
             else:
-                return await self._keep(accepted)
+                kept = await self._keep(accepted)
+                delivered = await self._delivery.deliver(kept)
+                return kept if delivered.sequence == kept.sequence else await self._keep(delivered)
+
+    async def _told(self, order: Submission, *, with_secrets: bool) -> Operation:
+        return await (self._worker.prepare if with_secrets else self._worker.submit)(order)
 
     async def _moved(
         self, operation: Operation, refusal: FleetError, elsewhere: Elsewhere

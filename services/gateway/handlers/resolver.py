@@ -1,7 +1,8 @@
 """Finds out what became of operations whose submission was never answered.
 
 A worker that is asked to resolve an id it does not know refuses it for ever; only then is
-"never started" the truth, and recorded.
+"never started" the truth, and recorded. What turns out to be accepted gets its secrets, if this
+gateway has them still.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from services.gateway.domain.clock import Clock, rfc3339
 from services.gateway.domain.fleet import FleetView
 from services.gateway.domain.operations import rejected
 from services.gateway.handlers.ledger import Ledger
+from services.gateway.handlers.secrets import SecretDelivery
 from services.gateway.ports import OperationStore
 from shared.contracts.errors import FleetError, HostUnreachable
-from shared.contracts.operations import Operation
+from shared.contracts.operations import Operation, State
 from shared.contracts.worker_api import LxdWorker
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ class Resolver:
         worker: LxdWorker,
         clock: Clock,
         gateway: str,
+        delivery: SecretDelivery,
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
@@ -41,6 +44,7 @@ class Resolver:
         self._worker = worker
         self._clock = clock
         self._gateway = gateway
+        self._delivery = delivery
 
     async def resolve_all(self) -> None:
         """Settle what can be settled now; hosts do not wait for each other."""
@@ -50,6 +54,24 @@ class Resolver:
                 by_host[operation.host].append(operation)
         able = [host for host in by_host if self._fleet.can_be_told(host)]
         await asyncio.gather(*(self._resolve_those_of(by_host[host]) for host in able))
+        await asyncio.gather(*(self._deliver(each) for each in self._undelivered()))
+
+    def _undelivered(self) -> list[Operation]:
+        """Return the operations that have been accepted and whose secrets can be sent now."""
+        known = [self._ledger.freshest(each) for each in self._delivery.undelivered()]
+        return [
+            each
+            for each in known
+            if each.state is not State.SUBMITTING
+            and not self._ledger.is_in_flight(each.operation_id)
+            and self._fleet.can_be_told(each.host)
+        ]
+
+    async def _deliver(self, accepted: Operation) -> None:
+        delivered = await self._delivery.deliver(accepted)
+        if delivered is not accepted:
+            await self._store.merge([delivered])
+            self._ledger.learn(delivered)
 
     async def _resolve_those_of(self, operations: Sequence[Operation]) -> None:
         try:

@@ -133,6 +133,18 @@ _ERRORS = {
         "{step} 被中断，没有生效，请重试", "{step} was interrupted and had no effect; try again"
     ),
     "step_timed_out": Text("{step} 超时，没有生效", "{step} did not finish in time"),
+    "secrets_not_received": Text(
+        "操作 {operation_id} 的机密数据未按时送达，没有执行，请重试",
+        "The secrets of operation {operation_id} did not arrive in time; it was not carried out, "
+        "try again",
+    ),
+    "worker_outdated": Text(
+        "主机 {host} 的工作进程版本过旧，请升级",
+        "The worker of host {host} is too old for this; update it",
+    ),
+    "worker_failed": Text(
+        "主机 {host} 的工作进程出错：{reason}", "The worker of host {host} failed: {reason}"
+    ),
     "cancelled": Text("操作已取消", "The operation was cancelled"),
     "operation_unknown": Text(
         "操作 {operation_id} 的结果未知，请人工检查实例",
@@ -316,4 +328,8 @@ WORKERS_RULES = {
     }.items()
 }
 
+# What an error of bad input may name as its rule; none of them needs a value.
+RULES = {
+    code: text for code, text in {**_RULES, **WORKERS_RULES}.items() if "{" not in text.en + text.zh
+}
 TEXTS: dict[str, Text] = {**_ERRORS, **_RULES, **WORKERS_RULES, **_OUTCOMES}

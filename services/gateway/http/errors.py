@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +17,7 @@ from starlette.requests import HTTPConnection
 from services.gateway.http import catalogue
 from services.gateway.http.catalogue import Language
 from services.gateway.http.language import language
+from shared.contracts.bounds import clip
 from shared.contracts.errors import (
     FleetError,
     InvalidInput,
@@ -23,6 +25,7 @@ from shared.contracts.errors import (
     OutcomeUnknown,
     TemporaryError,
 )
+from shared.contracts.truncation import first_few
 
 STATUS: dict[str, int] = {
     "bad_request": 400,
@@ -63,6 +66,7 @@ STATUS: dict[str, int] = {
     "lxd_refused": 500,
     "operation_unknown": 500,
     "unreadable_message": 500,
+    "worker_failed": 500,
     "broker_unavailable": 503,
     "database_unavailable": 503,
     "fleet_view_not_ready": 503,
@@ -74,14 +78,20 @@ STATUS: dict[str, int] = {
     "not_sampled": 503,
     "operation_expired": 503,
     "operation_refused": 503,
+    "secrets_not_received": 503,
     "step_interrupted": 503,
     "stream_lost": 503,
     "too_many_consoles": 503,
+    "worker_outdated": 503,
     "outcome_unknown": 504,
     "step_timed_out": 504,
 }
 
 RETRY_AFTER_S = "1"
+# All fields of a request, but not all keys of a table in it.
+MOST_FIELDS = 20
+LONGEST_OF_FIELD = 300
+LONGEST_PLACE = 64
 
 
 class HttpError(Exception):
@@ -130,12 +140,15 @@ def told(error: FleetError | HttpError, tongue: Language) -> Told:
 
 def told_of_input(error: RequestValidationError, tongue: Language) -> Told:
     """Return what there is to tell of a request whose values break rules."""
-    fields = [_field(entry, tongue) for entry in error.errors()]
+    # Each entry of a long list may break the same rule.
+    fields = list(dict.fromkeys(_field(entry, tongue) for entry in error.errors()))
     texts = [
         catalogue.say("invalid_input", tongue, field=each.field, rule=each.message)
         for each in fields
     ]
-    return Told("invalid_input", "; ".join(texts), {"content-language": tongue}, fields)
+    headers = {"content-language": tongue}
+    text = first_few(texts, "; ", LONGEST_OF_FIELD)
+    return Told("invalid_input", text, headers, fields[:MOST_FIELDS])
 
 
 def problem_text(error: FleetError | HttpError, tongue: Language) -> str:
@@ -157,8 +170,11 @@ def _values(error: FleetError | HttpError, tongue: Language) -> dict[str, Any]:
 
 
 def _rule(rule: str, tongue: Language) -> str:
-    """Return a rule's text; what has no code here is text already."""
-    return catalogue.say(rule, tongue) if rule in catalogue.TEXTS else rule
+    """Return a rule's text; what has no code here is text already.
+
+    A host may have written it: then it must not name a text that takes values.
+    """
+    return catalogue.say(rule, tongue) if rule in catalogue.RULES else rule
 
 
 def _fields(error: FleetError | HttpError, tongue: Language) -> list[FieldError]:
@@ -171,7 +187,8 @@ def _headers(error: FleetError | HttpError) -> dict[str, str]:
     if isinstance(error, HttpError):
         return error.headers
     if isinstance(error, OperationInProgress):
-        return {"location": f"/api/operations/{error.operation_id}"}
+        # It may be a host's word: in a header it must not begin another one.
+        return {"location": f"/api/operations/{quote(error.operation_id, safe='')}"}
     # Not after a lost answer: that request may have been carried out and must not be repeated.
     again = isinstance(error, TemporaryError) and not isinstance(error, OutcomeUnknown)
     return {"retry-after": RETRY_AFTER_S} if again else {}
@@ -185,4 +202,4 @@ def _field(entry: Mapping[str, Any], tongue: Language) -> FieldError:
 def _place(location: Sequence[str | int]) -> str:
     """Return `wait` of `("query", "wait")`; a body as a whole is `body`."""
     inside = [str(part) for part in location[1:] if not isinstance(part, int)]
-    return ".".join(inside) or str(location[0])
+    return clip(".".join(inside) or str(location[0]), LONGEST_PLACE)

@@ -52,6 +52,7 @@ OPERATING = (
     "idempotency_key_reused",
     "lxd_refused",
     "operation_unknown",
+    "worker_failed",
     "host_unreachable",
     "broker_unavailable",
     "database_unavailable",

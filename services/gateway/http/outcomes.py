@@ -11,8 +11,19 @@ from services.gateway.http.catalogue import Language
 from services.gateway.http.context import VERSION_HEADER
 from services.gateway.http.errors import HttpError, told
 from services.gateway.http.problems import problem
-from shared.contracts.errors import Cancelled, FleetError, OperationRefused, rebuilt
-from shared.contracts.operations import Operation, State
+from shared.contracts.bounds import clip
+from shared.contracts.errors import (
+    Cancelled,
+    FleetError,
+    OperationRefused,
+    WorkerFailed,
+    rebuilt,
+)
+from shared.contracts.operations import Failure, Operation, State
+from shared.contracts.worker_api import OUTCOMES
+
+# Of what a host says of a failure.
+LONGEST_VALUE = 500
 
 
 def answer(operation: Operation, tongue: Language) -> Response:
@@ -49,10 +60,20 @@ def error_of(operation: Operation) -> FleetError | HttpError:
     if operation.state == State.UNKNOWN:
         return HttpError("operation_unknown", operation_id=operation.operation_id)
     if operation.failure is not None:
-        return rebuilt(operation.failure.code, operation.failure.values)
+        return _rebuilt(operation, operation.failure)
     if operation.state == State.CANCELLED:
         return Cancelled()
     return OperationRefused(operation.operation_id)
+
+
+def _rebuilt(operation: Operation, failure: Failure) -> FleetError:
+    """Return a failure as the error that it was, as far as its host has cause to name it."""
+    values = [clip(value, LONGEST_VALUE) for value in failure.values]
+    error = rebuilt(failure.code, values)
+    # What was rejected is told by a gateway, all else by the worker.
+    if operation.state is State.REJECTED or type(error) in OUTCOMES:
+        return error
+    return WorkerFailed(operation.host, clip(f"{failure.code}: {error}", LONGEST_VALUE))
 
 
 def _result(

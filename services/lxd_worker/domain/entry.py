@@ -37,6 +37,12 @@ class Entry(Struct, frozen=True, kw_only=True):
     undone_for: Failure | None = None
 
     @property
+    def awaits_secrets(self) -> bool:
+        """Whether it may not begin before its secrets have come."""
+        is_accepted = self.operation.state is State.ACCEPTED
+        return is_accepted and self.plan is not None and self.plan.secret
+
+    @property
     def cause(self) -> FleetError | None:
         """Why what was made is taken away again, as the error that it was."""
         failure = self.undone_for

@@ -10,8 +10,8 @@ Devices = dict[str, dict[str, str]]
 class Plan(Struct, frozen=True, kw_only=True):
     """Fixed when a creation is accepted, because whatever is given out later must count it.
 
-    `source` is the image in LXD's words, `devices` are root disk, NIC and proxies. `secret`: the
-    order came with data that is kept in memory only.
+    `source` is the image in LXD's words, `devices` are root disk, NIC and proxies. `secret`: there
+    is data to it that is kept in memory only.
     """
 
     source: dict[str, str]

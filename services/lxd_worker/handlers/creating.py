@@ -25,6 +25,7 @@ from shared.contracts.changes import NewInstance
 from shared.contracts.errors import InstanceExists, InvalidInput, StepInterrupted
 from shared.contracts.hosts import Capacity
 from shared.contracts.operations import Submission
+from shared.contracts.truncation import first_few
 
 # What only memory holds of the operations that LXD has not been asked for yet, by their ids.
 Secrets = dict[str, dict[str, str]]
@@ -71,7 +72,9 @@ class Admission:
             capacity=self.capacity(profile),
         )
 
-    def plan(self, submission: Submission, offered: Offered, allotted: Allotted) -> Plan:
+    def plan(
+        self, submission: Submission, offered: Offered, allotted: Allotted, *, secret: bool
+    ) -> Plan:
         """Return what the new instance is given; the caller holds the ledger's lock.
 
         Raises InstanceExists, InsufficientResources and InvalidInput.
@@ -85,7 +88,7 @@ class Admission:
         return Plan(
             source=offered.source,
             devices={name: disk} | offered.nic | self._proxies(wanted, allotted),
-            secret=bool(submission.secrets),
+            secret=secret,
         )
 
     def capacity(self, profile: Devices) -> Capacity:
@@ -111,7 +114,7 @@ class Admission:
             return {}
         network = self.offer.network(name)
         if network is None or not creation_devices.joinable(network):
-            there = ", ".join(one.name for one in self.offer.networks())
+            there = first_few([one.name for one in self.offer.networks()])
             raise InvalidInput("network", f"one of: {there}")
         return creation_devices.nic(profile, network)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from services.lxd_worker.domain import cloud_init
 from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.checks import check_arguments, check_name
 from services.lxd_worker.domain.entry import Entry
@@ -15,7 +16,8 @@ from services.lxd_worker.domain.plan import Plan
 from services.lxd_worker.domain.seen import Seen, meant
 from services.lxd_worker.domain.steps import Situation
 from services.lxd_worker.handlers.changing import planned_restore, planned_update
-from services.lxd_worker.handlers.creating import Admission, Offered, Secrets
+from services.lxd_worker.handlers.creating import Admission
+from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from services.lxd_worker.ports import Clock, Journal, Known, Lxd, Ring
 from shared.contracts.errors import (
     Cancelled,
@@ -27,6 +29,7 @@ from shared.contracts.errors import (
     OperationExpired,
     OperationInProgress,
     OperationNotCancellable,
+    OperationNotFound,
 )
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind, Operation, State, Submission
@@ -52,7 +55,7 @@ class Orders:
     changed: Ring
     most_unfinished: int
     admission: Admission
-    secrets: Secrets
+    awaited: AwaitedSecrets
     scope: LxdScope
     known: Known
 
@@ -62,13 +65,28 @@ class Orders:
         Errors as `LxdWorker.submit` lists them, and InvalidInput for an order that no gateway of
         this release makes.
         """
+        return self._once(submission, secret=bool(submission.secrets))
+
+    def prepare(self, submission: Submission) -> Operation:
+        """Take a creation on that begins when its secrets come; else as `submit`."""
+        if submission.kind is not Kind.CREATE:
+            raise InvalidInput("kind", "create")
+        return self._once(submission, secret=True)
+
+    def deliver_secrets(self, operation_id: str, secrets: Mapping[str, str]) -> Operation:
+        """Begin an operation that waits for its secrets; return it as it stands then.
+
+        It is withdrawn where cloud-init could not use them. Later ones change nothing.
+        """
+        entry = self.journal.find(operation_id)
+        if entry is None:
+            raise OperationNotFound(operation_id)
         try:
-            return self._submit(submission)
-        except FleetError:
-            # An order that came before may find now what it has itself brought about.
-            if known := self.journal.find(submission.operation_id):
-                return known.operation
-            raise
+            _check_secrets(entry, secrets)
+        except InvalidInput as error:
+            return self._withdraw(operation_id, error).operation
+        self.awaited.give(operation_id, secrets)
+        return entry.operation
 
     def resolve(self, operation_id: str) -> Operation | None:
         """Return the operation, or None: it never came, and from now on it never can."""
@@ -77,12 +95,10 @@ class Orders:
 
     def cancel(self, operation_id: str) -> Operation:
         """Call an operation off: at once if it has not begun, else if LXD can cancel its step."""
-        entry = self.journal.advance(
-            operation_id, lambda entry: entries.withdrawn(entry, self.clock.now(), Cancelled())
-        )
+        entry = self._withdraw(operation_id, Cancelled())
         if entry.operation.state is not State.CANCELLED:
             entry = self._interrupt(entry)
-        self.changed()
+            self.changed()
         return entry.operation
 
     def operations_since(self, sequence: int, limit: int) -> OperationPage:
@@ -91,13 +107,22 @@ class Orders:
         found = self.journal.since(sequence, limit + 1)
         return OperationPage(operations=found[:limit], more=len(found) > limit)
 
-    def _submit(self, submission: Submission) -> Operation:
+    def _once(self, submission: Submission, *, secret: bool) -> Operation:
+        try:
+            return self._submit(submission, secret=secret)
+        except FleetError:
+            # An order that came before may find now what it has itself brought about.
+            if known := self.journal.find(submission.operation_id):
+                return known.operation
+            raise
+
+    def _submit(self, submission: Submission, *, secret: bool) -> Operation:
         self._check(submission)
         if submission.kind is not Kind.CREATE:
             self._check_target(submission)
         if submission.kind not in _TAKES_SOMETHING:
             return self._take_on(submission)
-        return self._allot(submission)
+        return self._allot(submission, secret=secret)
 
     def _check(self, submission: Submission) -> None:
         if submission.host != self.host:
@@ -110,20 +135,19 @@ class Orders:
         if _unix(submission.start_by) < self.clock.unix():
             raise OperationExpired(submission.operation_id)
 
-    def _allot(self, submission: Submission) -> Operation:
+    def _allot(self, submission: Submission, *, secret: bool) -> Operation:
         """Take on an order that takes something of the host."""
         arrived, ledger = self.clock.monotonic(), self.admission.ledger
         creates = submission.kind is Kind.CREATE
         offered = self.admission.look_into(submission) if creates else None
         with ledger.lock:
-            return self._take_on(*self._planned(submission, offered, arrived))
+            if offered:
+                allotted = self.admission.ledger.allotted(arrived)
+                plan = self.admission.plan(submission, offered, allotted, secret=secret)
+                return self._take_on(submission, plan)
+            return self._take_on(*self._planned(submission, arrived))
 
-    def _planned(
-        self, submission: Submission, offered: Offered | None, arrived: float
-    ) -> tuple[Submission, Plan | None]:
-        if offered:
-            allotted = self.admission.ledger.allotted(arrived)
-            return submission, self.admission.plan(submission, offered, allotted)
+    def _planned(self, submission: Submission, arrived: float) -> tuple[Submission, Plan | None]:
         found = self.lxd.instance(submission.project, submission.instance).instance
         if found is None:
             # What waits for the creation of its instance takes nothing of the host.
@@ -141,11 +165,24 @@ class Orders:
         return acceptance.entry.operation
 
     def _begin(self, entry: Entry, secrets: dict[str, str]) -> None:
-        if secrets:
-            self.secrets[entry.operation.operation_id] = secrets
+        if entry.awaits_secrets:
+            self.awaited.expect(entry)
+            if secrets:
+                self.awaited.give(entry.operation.operation_id, secrets)
         # What waits is begun by whoever ends what it waits for.
-        if not entry.operation.waits_for:
+        elif not entry.operation.waits_for:
             self.carry_out(entry)
+
+    def _withdraw(self, operation_id: str, error: FleetError) -> Entry:
+        """Journal the end of an operation of which nothing has begun; return it as it is then."""
+        entry = self.journal.advance(
+            operation_id, lambda entry: entries.withdrawn(entry, self.clock.now(), error)
+        )
+        # Whoever carries it out sees to those that wait for its end.
+        if entry.operation.final:
+            self.awaited.release(operation_id)
+        self.changed()
+        return entry
 
     def _check_target(self, submission: Submission) -> None:
         if not is_alteration(submission.kind) and self._is_there(submission):
@@ -195,6 +232,12 @@ def _check_chained(submission: Submission, creation: Operation) -> None:
     changes = submission.arguments.changes
     if changes and changes.forwards is not None:
         raise OperationInProgress(submission.instance, creation.operation_id)
+
+
+def _check_secrets(entry: Entry, secrets: Mapping[str, str]) -> None:
+    wanted = entry.operation.arguments.create
+    if entry.awaits_secrets and wanted:
+        cloud_init.check(wanted.ssh_keys, secrets)
 
 
 def _check_durations(submission: Submission) -> None:

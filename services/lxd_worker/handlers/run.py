@@ -21,6 +21,7 @@ from shared.contracts.errors import (
     OperationExpired,
     OutcomeUnknown,
     PermanentError,
+    SecretsNotReceived,
     StepInterrupted,
     StepTimedOut,
 )
@@ -119,18 +120,24 @@ class Run:
         log.info("operation ended", extra=self._kept.names(state=self.operation.state.value))
 
     def _came_too_late(self) -> bool:
-        """Withdraw an operation that was not begun before its time, and say whether it was.
+        """Withdraw an operation that is late, or whose secrets are; return whether it has ended.
 
         One that had to wait for a creation was in time.
         """
         if self.operation.state is State.ACCEPTED and not self.operation.waits_for:
-            if self.tools.clock.unix() <= self._entry.start_by:
+            late = self._lateness()
+            if late is None:
                 return False
-            expired = OperationExpired(self.operation.operation_id)
-            self._kept.advance(
-                lambda entry: entries.withdrawn(entry, self.tools.clock.now(), expired)
-            )
+            self._kept.advance(lambda entry: entries.withdrawn(entry, self.tools.clock.now(), late))
         return self.operation.final
+
+    def _lateness(self) -> FleetError | None:
+        operation_id = self.operation.operation_id
+        if self._entry.awaits_secrets and operation_id not in self.tools.secrets:
+            return SecretsNotReceived(operation_id)
+        if self.tools.clock.unix() > self._entry.start_by:
+            return OperationExpired(operation_id)
+        return None
 
     def _situation(self, error: FleetError | None) -> Situation:
         found = self._find()

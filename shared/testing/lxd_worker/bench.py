@@ -13,6 +13,7 @@ from services.lxd_worker.handlers.creating import Admission, Secrets
 from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.ledger import Ledger
 from services.lxd_worker.handlers.orders import Orders
+from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from shared.contracts.operations import Operation
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_worker.clock import FakeClock
@@ -41,6 +42,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.lxd = FakeLxd(self.clock, web=seen(), db=seen("Stopped", uuid="u-db"))
         self.journal = FakeJournal(self.clock)
+        self.awaited = AwaitedSecrets(self.clock, self.spawned.append, self.secrets)
 
     @property
     def tools(self) -> Tools:
@@ -65,7 +67,7 @@ class Bench:
             changed=lambda: self.rings.append("operations"),
             most_unfinished=self.most_unfinished,
             admission=self.admission,
-            secrets=self.secrets,
+            awaited=self.awaited,
             scope=self.scope,
             known=self.lxd.remembered,
         )

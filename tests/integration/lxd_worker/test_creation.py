@@ -21,6 +21,7 @@ from shared.contracts.operations import Operation, State, Submission
 from shared.testing.bus_side import BusSide, creation
 from shared.testing.lifecycle import Lifecycle
 from shared.testing.lxd import Instances
+from shared.testing.worker_process import WorkerProcess
 
 MIB = 1 << 20
 
@@ -46,9 +47,12 @@ def created(bus: BusSide, wanted: Submission) -> Operation:
     return bus.ended(wanted.operation_id)
 
 
-@pytest.mark.usefixtures("worker")
 def test_a_new_instance_is_as_it_was_ordered(
-    bus: BusSide, instances: Instances, lifecycle: Lifecycle, first_port: int
+    worker: WorkerProcess,
+    bus: BusSide,
+    instances: Instances,
+    lifecycle: Lifecycle,
+    first_port: int,
 ) -> None:
     name = instances.name("new")
     wanted = creation(
@@ -59,10 +63,11 @@ def test_a_new_instance_is_as_it_was_ordered(
         ssh=True,
         ports=3,
         auto_start=True,
-        secrets={"root_password": "correct-horse"},
     )
 
-    operation = created(bus, wanted)
+    assert bus.prepare(wanted).state is State.ACCEPTED
+    bus.deliver_secrets(wanted.operation_id, root_password="correct-horse")
+    operation = bus.ended(wanted.operation_id)
 
     assert (operation.failure, operation.state, operation.progress) == (None, State.DONE, 100)
     assert lifecycle.of(name)[-1:] == ["started"]
@@ -81,6 +86,8 @@ def test_a_new_instance_is_as_it_was_ordered(
     assert (after.description, after.labels) == ("for the shop", {"tier": "front"})
     assert after.operation_id == wanted.operation_id
     assert "correct-horse" not in str(operation.arguments)
+    # Its level is debug.
+    assert "correct-horse" not in worker.log.read_text()
     with socket.create_connection(("127.0.0.1", first_port), timeout=5):
         pass
 

@@ -13,7 +13,7 @@ import pytest
 
 from shared.contracts.changes import ImageSource
 from shared.contracts.codec import to_wire
-from shared.contracts.operations import State
+from shared.contracts.operations import Secrets, State, Submission
 from shared.testing.bus_side import BusSide, creation
 from shared.testing.lifecycle import Lifecycle
 from shared.testing.lxd import Instances, Lxd, OwnLxd
@@ -63,6 +63,69 @@ def test_after_kill_9_an_instance_is_there_whole_or_not_at_all(
         assert outcome.failure is not None
         assert (outcome.failure.code, there) == ("step_interrupted", False)
         assert made in ([], ["created", "deleted"])
+
+
+def prepared_and_killed(new: Submission, lxd: Lxd, bus: BusSide, prepare: Prepare) -> None:
+    """Have a worker accept a creation and die before it answers, then start the next one."""
+    doomed = prepare(lxd.socket)
+    doomed.command = [sys.executable, str(SCRIPT), "after", "1"]
+    doomed.start()
+    bus.reach()
+    bus.send("prepare", to_wire(new))
+    doomed.wait()
+    prepare(lxd.socket).start()
+    bus.reach()
+
+
+def test_secrets_still_come_to_a_worker_that_was_killed_before_it_had_them(
+    lxd: Lxd, bus: BusSide, instances: Instances, prepare: Prepare
+) -> None:
+    new = creation(instances.name("new"))
+    prepared_and_killed(new, lxd, bus, prepare)
+    waiting = bus.resolve(new.operation_id)
+
+    bus.deliver_secrets(new.operation_id, root_password="correct-horse")
+    outcome = bus.ended(new.operation_id)
+
+    assert waiting is not None
+    assert (waiting.state, outcome.state) == (State.ACCEPTED, State.DONE)
+    made = lxd.call("GET", f"/1.0/instances/{new.instance}")
+    assert "root:correct-horse" in made["config"]["cloud-init.user-data"]
+
+
+def test_without_them_it_ends_as_not_started(
+    lxd: Lxd, bus: BusSide, instances: Instances, lifecycle: Lifecycle, prepare: Prepare
+) -> None:
+    new = creation(instances.name("new"), start_within_s=15.0)
+    prepared_and_killed(new, lxd, bus, prepare)
+
+    outcome = bus.ended(new.operation_id)
+
+    assert outcome.failure is not None
+    assert (outcome.state, outcome.failure.code) == (State.CANCELLED, "secrets_not_received")
+    assert lifecycle.of(new.instance) == []
+
+
+def test_a_worker_killed_with_the_secrets_in_hand_makes_nothing_without_them(
+    lxd: Lxd, bus: BusSide, instances: Instances, lifecycle: Lifecycle, prepare: Prepare
+) -> None:
+    new = creation(instances.name("new"))
+    doomed = prepare(lxd.socket)
+    doomed.command = [sys.executable, str(SCRIPT), "after", "2"]
+    doomed.start()
+    bus.reach()
+    bus.prepare(new)
+
+    sent = to_wire(Secrets(root_password="correct-horse"))
+    bus.send("deliver_secrets", new.operation_id, sent)
+    doomed.wait()
+    prepare(lxd.socket).start()
+    bus.reach()
+    outcome = bus.ended(new.operation_id)
+
+    assert outcome.failure is not None
+    assert (outcome.state, outcome.failure.code) == (State.FAILED, "step_interrupted")
+    assert lifecycle.of(new.instance) == []
 
 
 @pytest.mark.slow

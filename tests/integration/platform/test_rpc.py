@@ -37,6 +37,16 @@ def test_an_expected_error_travels_as_its_name_and_raw_values(
     assert (reply.error["exc_type"], reply.error["exc_args"]) == ("HostBusy", ["h1"])
 
 
+def test_a_method_of_a_later_release_is_answered_as_one_that_is_not_there(
+    worker: EchoWorker, gateway: Caller
+) -> None:
+    reply = gateway.call("h1", "prepare", {})
+
+    assert reply.error is not None
+    assert reply.error["exc_type"] == "MethodNotFound"
+    assert gateway.call("h1", "echo", "still here").result == "still here"
+
+
 def test_the_correlation_id_of_a_call_is_that_of_the_code_it_runs(
     worker: EchoWorker, gateway: Caller
 ) -> None:

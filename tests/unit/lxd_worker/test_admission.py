@@ -19,7 +19,7 @@ from shared.contracts.errors import (
     InvalidInput,
     LxdUnavailable,
 )
-from shared.contracts.hosts import Image
+from shared.contracts.hosts import Image, Network
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, State, Submission
 from shared.testing.lxd_worker.bench import Bench
@@ -153,6 +153,17 @@ def test_a_wrong_network_is_refused_with_those_that_there_are(bench: Bench) -> N
         bench.orders.submit(order(new={"network": "nothing"}))
 
     assert (refusal.value.field, refusal.value.rule) == ("network", "one of: lxdbr0, br0")
+
+
+def test_of_many_networks_a_few_are_named(bench: Bench) -> None:
+    bench.offer.own_networks = [
+        Network(name=f"bridge{number}", type="bridge", managed=False) for number in range(1000)
+    ]
+
+    with pytest.raises(InvalidInput) as refusal:
+        bench.orders.submit(order(new={"network": "nothing"}))
+
+    assert refusal.value.rule == "one of: bridge0, bridge1, bridge2, bridge3, bridge4, … (+995)"
 
 
 def test_an_image_for_virtual_machines_makes_virtual_machines(bench: Bench) -> None:

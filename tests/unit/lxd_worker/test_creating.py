@@ -31,9 +31,9 @@ FILLED: dict[str, Any] = {
 SECRETS = {"root_password": "correct-horse"}
 
 
-def submitted(bench: Bench, secrets: dict[str, str] | None = None, **new: Any) -> None:
+def an_order(**new: Any) -> Submission:
     fields = {"image": ImageSource(alias="busybox"), "cpu": 2, "memory": GIB, "disk": GIB} | new
-    order = Submission(
+    return Submission(
         operation_id="op",
         host="h1",
         kind=Kind.CREATE,
@@ -42,10 +42,16 @@ def submitted(bench: Bench, secrets: dict[str, str] | None = None, **new: Any) -
         principal="admin",
         start_by="1060.0",
         arguments=Arguments(create=NewInstance(**fields)),
-        secrets=secrets or {},
         timeout_s=60.0,
     )
-    bench.orders.submit(order)
+
+
+def submitted(bench: Bench, secrets: dict[str, str] | None = None, **new: Any) -> None:
+    if not secrets:
+        bench.orders.submit(an_order(**new))
+        return
+    bench.orders.prepare(an_order(**new))
+    bench.orders.deliver_secrets("op", secrets)
 
 
 def ended(bench: Bench, **fields: Any) -> Operation:
@@ -261,36 +267,6 @@ def test_a_creation_that_was_only_accepted_is_carried_on(bench: Bench) -> None:
     submitted(bench)
 
     assert outcome(after_crash(bench)) == (State.DONE, None)
-
-
-def test_one_whose_secrets_went_with_the_worker_is_not(bench: Bench) -> None:
-    submitted(bench, secrets=SECRETS)
-
-    operation = after_crash(bench)
-
-    assert outcome(operation) == (State.FAILED, "step_interrupted")
-    assert bench.lxd.requests == []
-
-
-def test_secrets_are_kept_until_lxd_has_them_and_stand_in_no_journal(bench: Bench) -> None:
-    submitted(bench, secrets=SECRETS)
-    before = dict(bench.secrets)
-
-    bench.work()
-
-    assert before == {"op": SECRETS}
-    assert bench.secrets == {}
-    assert "correct-horse" not in str([one.operation.arguments for one in bench.journal.written])
-
-
-def test_secrets_of_a_creation_that_was_called_off_are_forgotten(bench: Bench) -> None:
-    submitted(bench, secrets=SECRETS)
-
-    bench.orders.cancel("op")
-    bench.work()
-
-    assert bench.operation("op").state is State.CANCELLED
-    assert bench.secrets == {}
 
 
 def test_an_undoing_that_a_crash_interrupted_goes_on(bench: Bench) -> None:

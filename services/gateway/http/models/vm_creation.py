@@ -19,6 +19,7 @@ from services.gateway.http.models.vm_values import (
     Number,
 )
 from shared.contracts.changes import MOST_KEYS, MOST_LABELS
+from shared.contracts.operations import LONGEST_CLOUD_INIT, LONGEST_PASSWORD
 
 NETWORK = {"type": "bridge", "bridge": "br0"}
 REQUEST: dict[str, Any] = {
@@ -54,8 +55,6 @@ TEMPLATE = {
     "images": [TEMPLATE_IMAGE],
     "remote": "images",
 }
-
-LONGEST_CLOUD_INIT = 65536
 
 LXD_WORD = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 SSH_KEY = r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$"
@@ -116,7 +115,11 @@ class VmCreation(Camel):
         "", max_length=LONGEST_CLOUD_INIT, repr=False, description="cloud-init 用户数据"
     )
     root_password: str | None = Field(
-        None, max_length=128, pattern=PASSWORD, repr=False, description="root 密码，不含空格和冒号"
+        None,
+        max_length=LONGEST_PASSWORD,
+        pattern=PASSWORD,
+        repr=False,
+        description="root 密码，不含空格和冒号",
     )
     ssh: bool = Field(False, strict=True, description="从主机端口池分配一个 SSH 端口")
     ports: Annotated[int, Number] = Field(0, ge=0, le=1000, description="另分配这么多个连续端口")

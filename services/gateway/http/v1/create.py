@@ -19,6 +19,7 @@ from services.gateway.http.outcomes import error_of, told_beside
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.openapi import failures
 from shared.contracts.operations import Operation, State
+from shared.contracts.truncation import first_few
 
 router = APIRouter(prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=TOKEN)
 
@@ -36,6 +37,8 @@ ANSWERS = failures(
     "broker_unavailable",
     "database_unavailable",
     "host_busy",
+    "secrets_not_received",
+    "worker_outdated",
 )
 
 
@@ -83,7 +86,7 @@ def _wanted(body: models.VmCreation) -> NewVm:
 
 
 def _not_there(field: str, there: Sequence[str]) -> dict[str, Any]:
-    expected = ", ".join(there) or "-"
+    expected = first_few(there) or "-"
     return {"type": "literal_error", "loc": ("body", field), "ctx": {"expected": expected}}
 
 

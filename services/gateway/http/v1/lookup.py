@@ -24,6 +24,7 @@ from services.gateway.http.lookup import known_hosts
 from services.gateway.ports import Fleet
 from shared.contracts.errors import HostNotFound, InstanceNotFound, OperationNotFound
 from shared.contracts.operations import State
+from shared.contracts.truncation import first_few
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
@@ -111,7 +112,7 @@ def found(fleet: Fleet, choice: Choice) -> Found:
         raise InstanceNotFound(choice.vm_id)
     if len(fitting) > 1:
         ids = sorted(map(vm_id, fitting))
-        raise HttpError("ambiguous_vm", name=choice.vm_id, ids=", ".join(ids))
+        raise HttpError("ambiguous_vm", name=choice.vm_id, ids=first_few(ids))
     return Found(fitting[0], fleet.host(fitting[0].host))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -23,7 +24,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.events import OperationChanged
 from shared.contracts.hosts import Capacity, Image
-from shared.contracts.operations import Arguments, Failure, Kind, Operation, State
+from shared.contracts.operations import Arguments, Failure, Kind, Operation, Secrets, State
 from shared.testing.core import Core
 from shared.testing.reports import (
     a_change,
@@ -103,15 +104,27 @@ async def test_the_worker_is_told_all_that_was_asked_for(gateway: Core) -> None:
     )
     assert (order.display_name, order.auto_start) == ("Web Server", True)
     assert (order.labels, order.ssh_keys) == ({"team": "shop"}, ("ssh-ed25519 AAAA me",))
-    assert len(order.cloud_init_digest) == 64
-    assert submission.secrets == {"cloud_init": "#cloud-config", "root_password": "secret-1"}
+    assert gateway.workers.secrets == {
+        submission.operation_id: (
+            "h2",
+            Secrets(cloud_init="#cloud-config", root_password="secret-1"),
+        )
+    }
 
 
 async def test_a_secret_is_in_no_database(gateway: Core) -> None:
     operation = await create(gateway, cloud_init="hidden-1", root_password="hidden-2")
 
     stored = gateway.store.operations[operation.operation_id]
-    assert "hidden" not in repr(stored)
+    assert "hidden" not in msgspec.json.encode(stored).decode()
+
+
+def test_a_secret_is_in_nothing_that_a_log_could_print() -> None:
+    vm = replace(VM, cloud_init="hidden-1", root_password="hidden-2")
+    target = Target("h1", "default", "web", "u-1")
+    change = Change(Kind.CREATE, target, Arguments(), ADMIN, secrets=vm.secrets())
+
+    assert "hidden" not in repr((vm, vm.secrets(), change))
 
 
 async def test_the_operation_is_found_by_the_uuid_of_the_instance(gateway: Core) -> None:

@@ -17,6 +17,7 @@ from shared.contracts.errors import (
     OutcomeUnknown,
     PermanentError,
     UnreadableMessage,
+    WorkerFailed,
 )
 from shared.contracts.operations import Kind, State
 from shared.testing.core import Core
@@ -118,6 +119,7 @@ async def test_nothing_is_sent_that_could_not_be_recorded(gateway: Core) -> None
         UnreadableMessage("newer"),
         PermanentError("KeyError: x"),
         DatabaseUnavailable(),
+        WorkerFailed("h1", "KeyError: x"),
     ],
 )
 async def test_an_answer_that_proves_nothing_leaves_the_operation_submitting(

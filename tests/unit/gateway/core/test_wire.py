@@ -1,16 +1,21 @@
+import dataclasses
 import json
 
 import pytest
 
 from services.gateway.adapters import wire
+from services.gateway.domain.operations import proves_not_started
 from shared.contracts.errors import (
-    AmbiguousName,
-    BrokerUnavailable,
+    BY_CODE,
     FleetError,
-    PermanentError,
+    OutcomeUnknown,
+    SnapshotNotFound,
     TemporaryError,
     UnreadableMessage,
+    WorkerFailed,
+    WorkerOutdated,
 )
+from shared.contracts.worker_api import ERRORS
 
 
 def failed(exc_type: str, *exc_args: object) -> bytes:
@@ -24,39 +29,92 @@ def test_a_call_carries_its_arguments_as_nameko_has_them() -> None:
 
 @pytest.mark.parametrize("value", [None, 5, {"a": [1]}])
 def test_a_result_is_returned_as_it_is(value: object) -> None:
-    assert wire.result(json.dumps({"result": value, "error": None}).encode()) == value
+    assert wire.result(json.dumps({"result": value, "error": None}).encode(), "h1") == value
 
 
-def test_a_known_error_is_raised_with_its_values() -> None:
-    with pytest.raises(AmbiguousName) as raised:
-        wire.result(failed("AmbiguousName", "web", "h1, h2"))
+def raised_by(body: bytes) -> FleetError:
+    with pytest.raises(FleetError) as raised:
+        wire.result(body, "h1")
+    return raised.value
 
-    assert raised.value.values == ("web", "h1, h2")
+
+def test_an_error_of_a_worker_is_raised_with_its_values() -> None:
+    error = raised_by(failed("SnapshotNotFound", "web", "monday"))
+
+    assert isinstance(error, SnapshotNotFound)
+    assert error.values == ("web", "monday")
 
 
-def test_a_known_error_without_values_is_raised() -> None:
-    with pytest.raises(BrokerUnavailable):
-        wire.result(failed("BrokerUnavailable"))
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_that_a_worker_has_cause_to_raise_is_raised_here(
+    kind: type[FleetError],
+) -> None:
+    values = ["1"] * len(dataclasses.fields(kind))  # type: ignore[arg-type]
+
+    assert type(raised_by(failed(kind.__name__, *values))) is kind
+
+
+def test_a_host_speaks_of_itself_only() -> None:
+    error = raised_by(failed("InsufficientResources", "h2", "memory", "2", "1"))
+
+    assert error.values == ("h1", "memory", "2", "1")
+
+
+@pytest.mark.parametrize(
+    "kind", sorted(set(BY_CODE.values()) - set(ERRORS), key=lambda kind: kind.code)
+)
+def test_what_would_be_believed_of_others_is_the_failure_of_the_host(
+    kind: type[FleetError],
+) -> None:
+    values = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+
+    error = raised_by(failed(kind.__name__, *["h2"] * len(values)))
+
+    assert isinstance(error, WorkerFailed | OutcomeUnknown)
+    assert error.values[0] == "h1"
+    assert not proves_not_started(error)
 
 
 @pytest.mark.parametrize(
     "body",
     [
         failed("KeyError", "x"),
-        failed("AmbiguousName", "web"),
-        failed("AmbiguousName", "web", 7),
+        failed("SnapshotNotFound", "web"),
+        failed("SnapshotNotFound", "web", 7),
         failed("HostOnFire", "h1"),
     ],
 )
-def test_an_unknown_error_is_permanent_and_of_no_named_kind(body: bytes) -> None:
-    with pytest.raises(FleetError) as raised:
-        wire.result(body)
+def test_an_unknown_error_is_the_failure_of_its_worker(body: bytes) -> None:
+    error = raised_by(body)
 
-    assert type(raised.value) is PermanentError
-    assert not isinstance(raised.value, TemporaryError)
+    assert isinstance(error, WorkerFailed)
+    assert not isinstance(error, TemporaryError)
+    assert str(error).endswith(": text")
+
+
+def test_a_worker_without_the_method_is_too_old_and_has_begun_nothing() -> None:
+    error = raised_by(failed("MethodNotFound", "prepare"))
+
+    assert isinstance(error, WorkerOutdated)
+    assert proves_not_started(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"exc_type": "LxdRefused", "exc_args": ["x" * 10**6]},
+        {"exc_type": "x" * 10**6, "exc_args": [], "value": "x" * 10**6},
+        {"exc_type": "InvalidInput", "exc_args": ["x" * 10**6, "y" * 10**6]},
+        {"exc_type": "LxdRefused", "exc_args": ["x"] * 10**5},
+    ],
+)
+def test_what_a_worker_says_is_clipped(error: dict[str, object]) -> None:
+    told = raised_by(json.dumps({"result": None, "error": error}).encode())
+
+    assert len(str(told)) < 2000
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"[]", b'{"error": 5}'])
 def test_an_answer_that_is_none_cannot_be_read(body: bytes) -> None:
     with pytest.raises(UnreadableMessage):
-        wire.result(body)
+        wire.result(body, "h1")

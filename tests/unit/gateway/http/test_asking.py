@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import httpx
 import pytest
 
-from shared.testing.gateway_http import FakeGateway
+from shared.testing.gateway_http import LOOPBACK, FakeGateway
 
 START = "/api/instances/test1/start"
 JSON = {"Content-Type": "application/json"}
@@ -44,3 +47,17 @@ async def test_no_key_asks_for_no_earlier_operation(
     await client.post(START)
 
     assert len(gateway.operations.submitted) == 2
+
+
+async def test_who_reads_the_database_cannot_try_out_passwords_against_a_digest() -> None:
+    body = b"{}"
+    found = []
+    for token in ("first-token", "second-token"):
+        gateway = FakeGateway(replace(LOOPBACK, token=token))
+        async with gateway.client(headers={"authorization": f"Bearer {token}"}) as client:
+            answer = await client.post(START, content=body, headers=JSON)
+            assert answer.status_code == 200, answer.text
+        found += [change.fingerprint for change in gateway.operations.submitted]
+
+    plain = hashlib.sha256(repr(("POST", START, [], body)).encode()).hexdigest()
+    assert len({*found, plain}) == 3

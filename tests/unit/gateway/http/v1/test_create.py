@@ -7,13 +7,13 @@ import httpx
 import msgspec
 import pytest
 
-from services.gateway.domain.placement import Lack, NoHostForNow
+from services.gateway.domain.placement import Lack, NoHostFits, NoHostForNow
 from services.gateway.domain.templates import Template
 from services.gateway.http.models import VmCreation
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
 from shared.contracts.hosts import Capacity, Image, Network, ServedImage
-from shared.contracts.operations import Failure, Kind, State
+from shared.contracts.operations import Failure, Kind, Secrets, State
 from shared.testing.documents import VMS_API, code_blocks
 from shared.testing.gateway_http import FakeGateway
 from shared.testing.known import GIB, MIB, a_host, an_instance, described, known
@@ -84,7 +84,7 @@ async def test_what_goes_beyond_the_document_is_handed_on(
     assert order is not None
     assert (order.network, order.auto_start, order.description) == ("br1", True, "the shop")
     assert (order.labels, order.ssh_keys) == (beyond["labels"], ("ssh-ed25519 AAAAC3Nza me@home",))
-    assert change.secrets == {"cloud_init": "#cloud-config\n", "root_password": "pa55!word"}
+    assert change.secrets == Secrets(cloud_init="#cloud-config\n", root_password="pa55!word")
     assert change.arguments.placement.startswith("asked_for")
 
 
@@ -162,7 +162,8 @@ async def test_no_host_that_fits_says_what_each_lacks(
 async def test_when_no_host_takes_it_for_now_the_reasons_and_when_to_come_again_are_told(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.operations.refusal = NoHostForNow({"h1": [Lack("time")], "h2": [Lack("ports", 2, 1)]})
+    lacks = {"h1": [Lack("time")], "h2": [Lack("ports", 2, 1)]}
+    gateway.operations.refusal = NoHostForNow(NoHostFits(lacks))
 
     answer = await create(client)
 
@@ -318,7 +319,7 @@ async def test_what_image_servers_have_is_listed_and_can_be_created(
     assert (order.type, shown.json()["data"]["os"]) == ("virtual-machine", "alpine3.22")
     assert error(wrong) == (400, "VALIDATION_ERROR")
     [told] = wrong.json()["error"]["details"]["errors"]
-    assert told["message"] == "须为 ubuntu20.04, busybox, images:alpine/3.22 之一"
+    assert told["message"] == "须为 images:alpine/3.22, ubuntu20.04, busybox 之一"
 
 
 async def test_an_alias_that_a_host_lies_about_makes_no_template_unusable(

@@ -1,0 +1,54 @@
+"""Operations that were accepted and begin when their secrets come, and not without them.
+
+A host hears what is secret only once it has accepted the operation, so that those that refuse it
+have seen nothing. What comes is kept in memory only; a worker that was restarted meanwhile waits
+on, for the gateway sends it again until it knows that it has arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.handlers.creating import Secrets
+from services.lxd_worker.ports import Clock
+
+# The most, whatever the clocks of gateway and host say that is left.
+LONGEST_WAIT_S = 60.0
+
+
+@dataclass(slots=True)
+class AwaitedSecrets:
+    """Begins each operation once: with its secrets, or without them, which ends it.
+
+    `carry_out` starts work on an operation and returns at once; `secrets` is where it finds them.
+    """
+
+    clock: Clock
+    carry_out: Callable[[Entry], None]
+    secrets: Secrets
+    _awaiting: dict[str, tuple[Entry, float]] = field(default_factory=dict)
+
+    def expect(self, entry: Entry) -> None:
+        """Hold an operation back, until its `start_by` at the longest."""
+        left_s = min(max(0.0, entry.start_by - self.clock.unix()), LONGEST_WAIT_S)
+        deadline = self.clock.monotonic() + left_s
+        self._awaiting[entry.operation.operation_id] = (entry, deadline)
+
+    def give(self, operation_id: str, secrets: Mapping[str, str]) -> None:
+        """Begin an operation with its secrets, unless it has begun."""
+        if awaiting := self._awaiting.pop(operation_id, None):
+            self.secrets[operation_id] = dict(secrets)
+            self.carry_out(awaiting[0])
+
+    def release(self, operation_id: str) -> None:
+        """Wait no longer: what was not cancelled before ends as not started."""
+        if awaiting := self._awaiting.pop(operation_id, None):
+            self.carry_out(awaiting[0])
+
+    def release_overdue(self) -> None:
+        """Wait no longer for secrets whose time is over."""
+        now = self.clock.monotonic()
+        for operation_id in [one for one, (_, until) in self._awaiting.items() if until <= now]:
+            self.release(operation_id)
