@@ -13,8 +13,11 @@ from pathlib import Path
 
 import yaml
 
+from services.gateway.domain import budget as budgets
 from services.gateway.domain import templates
+from services.gateway.domain.budget import Budget
 from services.gateway.domain.templates import Template
+from shared.contracts.bounds import MOST_INSTANCES
 from shared.platform.settings import Bind, Reader
 
 DAY_S = 24 * 3600.0
@@ -47,7 +50,8 @@ class Settings:
 
     `start_by_s` is how long after the request a worker may still start it, `call_timeout_s` how
     long an answer is awaited, `ready_after_s` how long lists wait for hosts after a start.
-    `templates` are those of the operator's file.
+    `templates` are those of the operator's file. `budget` is how much of each host is shown;
+    `operations_per_host` of its operations are kept, where no key stands for them any more.
     """
 
     amqp_uri: str
@@ -60,6 +64,8 @@ class Settings:
     ready_after_s: float = 3.0
     keep_keys_s: float = DAY_S
     keep_operations_s: float = 30 * DAY_S
+    operations_per_host: int = 10_000
+    budget: Budget = budgets.DEFAULT
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -74,6 +80,10 @@ class Settings:
             log_level=reader.log_level(),
             keep_keys_s=reader.number("FLEET_KEEP_KEYS_S", DAY_S, least=60),
             keep_operations_s=reader.number("FLEET_KEEP_OPERATIONS_S", 30 * DAY_S, least=DAY_S),
+            operations_per_host=int(
+                reader.number("FLEET_MAX_OPERATIONS_PER_HOST", 10_000, least=100, most=1e6)
+            ),
+            budget=_budget(reader),
         )
         if not settings.database_url.startswith(("sqlite:///", "postgresql://")):
             reader.complain("FLEET_DATABASE_URL takes sqlite:///FILE or postgresql://...")
@@ -81,6 +91,13 @@ class Settings:
             reader.complain("FLEET_KEEP_KEYS_S is longer than FLEET_KEEP_OPERATIONS_S")
         reader.check()
         return settings
+
+
+def _budget(reader: Reader) -> Budget:
+    instances, size = budgets.DEFAULT.instances, budgets.DEFAULT.size
+    most = reader.number("FLEET_MAX_INSTANCES_PER_HOST", instances, least=1, most=MOST_INSTANCES)
+    room = reader.number("FLEET_MAX_BYTES_PER_HOST", size, least=2**20, most=2**30)
+    return Budget(int(most), int(room))
 
 
 def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:

@@ -12,6 +12,7 @@ from services.gateway.adapters.database import Database, answers
 from services.gateway.adapters.host_store import SqlHostStore
 from services.gateway.adapters.incoming import Incoming
 from services.gateway.adapters.operation_store import SqlOperationStore
+from services.gateway.adapters.retention import Retention
 from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
 from services.gateway.adapters.streams import BusStreams
 from services.gateway.adapters.telemetry import Telemetry
@@ -76,15 +77,15 @@ class Parts:
 def build(settings: Settings, clock: Clock) -> Parts:
     """Make every part of one gateway; nothing is connected or read yet."""
     gateway = secrets.token_hex(16)
-    fleet = FleetView(clock, ready_after_s=settings.ready_after_s)
+    fleet = FleetView(clock, ready_after_s=settings.ready_after_s, budget=settings.budget)
     telemetry = Telemetry(fleet)
     calls = Calls(gateway, timeout_s=settings.call_timeout_s)
     worker = LxdWorker(telemetry.timed(calls))
     database = Database(settings.database_url)
-    store = SqlOperationStore(database)
+    store = SqlOperationStore(database, Retention(operations=settings.operations_per_host))
     ledger = Ledger(fleet, Tally(telemetry.operations.ended, clock.monotonic))
     keeper = Keeper(fleet, SqlHostStore(database))
-    history = History(fleet, ledger, store, worker)
+    history = History(fleet, ledger, store, worker, clock.wall)
     events = FleetHandler(fleet, ledger, keeper, store, worker, history, clock)
     incoming = Incoming(gateway, events.on_event, events.on_outcome)
     bus = Bus(

@@ -20,9 +20,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _encoder = msgspec.json.Encoder()
 
-# Beside its own errors msgspec lets through those of Python: of deep nesting, of a number with
-# thousands of digits, of letters that are no UTF-8.
-_UNREADABLE = (
+# What decoding may raise. Beside its own errors msgspec lets through those of Python: of deep
+# nesting, of a number with thousands of digits, of letters that are no UTF-8.
+UNREADABLE = (
     msgspec.MsgspecError,
     ValueError,
     TypeError,
@@ -43,7 +43,7 @@ def decode(kind: type[T], body: bytes) -> T:
     """Return the message in `body`; raise `UnreadableMessage` where it is none of this kind."""
     try:
         return _checked(msgspec.json.decode(body, type=kind))
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise _unreadable(exc) from exc
 
 
@@ -58,7 +58,7 @@ def from_wire(kind: type[T], value: object) -> T:
         message = _checked(msgspec.convert(value, kind))
         # Half a surrogate pair is text to Python, but no bytes can carry it on.
         encode(message)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise _unreadable(exc) from exc
     return message
 

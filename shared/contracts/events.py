@@ -199,6 +199,7 @@ MAX_BYTES: dict[type[Event], int] = {
     InstanceRemoved: 8 * _KIB,
     HostDescribed: 4 * _MIB,
     ImageServersRead: 4 * _MIB,
-    OperationChanged: 256 * _KIB,
+    # A creation with all the SSH keys that it may have, and the instance it made.
+    OperationChanged: 1 * _MIB,
     Sampled: 16 * _MIB,
 }

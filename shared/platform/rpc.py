@@ -16,19 +16,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import eventlet
 from amqp.exceptions import AccessRefused, AMQPError
 from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.transport.pyamqp import Message
-from msgspec import Struct
+from msgspec import Meta, Struct
 from nameko.constants import AMQP_URI_CONFIG_KEY, DEFAULT_SERIALIZER
 from nameko.extensions import DependencyProvider
 from nameko.messaging import QueueConsumer
 from nameko.rpc import Responder, Rpc, RpcConsumer
 
+from shared.contracts.bounds import Word
 from shared.contracts.codec import decode
 from shared.contracts.errors import FleetError, UnreadableMessage
 from shared.platform import provenance, topology
@@ -41,14 +42,15 @@ RETRY_S = 0.5
 _LACKS_RIGHTS = "the broker user lacks rights of this release: renew it with add_user"
 # Bytes; a submission with all that it may carry is a quarter of it.
 LARGEST_CALL = 2**20
+MOST_ARGUMENTS = 16
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Call(Struct, frozen=True):
     """The body of a call, as nameko's callers write it."""
 
-    args: list[Any]
-    kwargs: dict[str, Any]
+    args: Annotated[list[Any], Meta(max_length=MOST_ARGUMENTS)]
+    kwargs: Annotated[dict[Word, Any], Meta(max_length=MOST_ARGUMENTS)]
 
 
 class UndecodedMessage(Message):  # type: ignore[misc]

@@ -43,7 +43,7 @@ class Core:
         self.fleet = FleetView(clock, ready_after_s=0)
         self.ledger = Ledger(self.fleet, Tally(self._record, clock.monotonic))
         self.keeper = Keeper(self.fleet, self.host_store)
-        self.history = History(self.fleet, self.ledger, self.store, worker)
+        self.history = History(self.fleet, self.ledger, self.store, worker, clock.wall)
         self.delivery = SecretDelivery(worker, clock)
         self.operations = OperationsHandler(
             self.fleet,

@@ -68,7 +68,8 @@ class Attacker:
         channel.queue_declare(queue, exclusive=True)
         channel.queue_bind(queue, "fleet.calls", f"lxd_worker.{ATTACKER}.*")
         self.tell("worker.heartbeat", a_heartbeat(self.epoch))
-        end = time.monotonic() + AT_ONCE_S
+        # A call that the last attacker left unanswered is waited for first.
+        end = time.monotonic() + 4 * AT_ONCE_S
         while (call := channel.basic_get(queue, no_ack=True)) is None:
             assert time.monotonic() < end, "the gateway asks nothing"
         self.gateway = call.properties["reply_to"].rpartition(".")[2]

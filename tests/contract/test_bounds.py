@@ -14,7 +14,8 @@ from msgspec import inspect
 from services.gateway.adapters.wire import Answer
 from shared.contracts import events, lock
 from shared.contracts.bounds import MOST_INSTANCES, clip
-from shared.contracts.codec import decode, from_wire, to_wire
+from shared.contracts.changes import ImageSource, NewInstance
+from shared.contracts.codec import decode, encode, from_wire, to_wire
 from shared.contracts.errors import LxdRefused, UnreadableMessage
 from shared.contracts.events import (
     Heartbeat,
@@ -23,15 +24,19 @@ from shared.contracts.events import (
     OperationChanged,
     Sampled,
 )
-from shared.contracts.operations import Failure, failure_of
+from shared.contracts.operations import Arguments, Failure, failure_of
 from shared.contracts.streams import DATA, MOST_DATA, from_message
+from shared.platform.rpc import Call
+from shared.testing.reports import an_instance, an_operation
 
 GOLDEN = Path(__file__).parent / "golden" / "1.0"
 
-READ = (*lock.MESSAGES, Answer)
+READ = (*lock.MESSAGES, Answer, Call)
 # What need not say what it is, and why nothing comes of that.
 ANYTHING = {
     "Answer.result": "is read once more, as what the called method returns",
+    "Call.args[]": "is read once more, as what the called method takes",
+    "Call.kwargs[]": "is read once more, as what the called method takes",
     "RemoteError.exc_args[]": "a text as a value of one of our errors, else it is not looked at",
 }
 
@@ -79,6 +84,25 @@ def test_every_field_of_a_message_has_a_bound_at_both_ends(kind: type[msgspec.St
 
 def test_every_event_has_a_number_of_bytes() -> None:
     assert events.MAX_BYTES.keys() == set(events.TYPES.values())
+
+
+def test_a_creation_with_all_that_a_caller_may_give_fits_into_an_event() -> None:
+    ordered = NewInstance(
+        image=ImageSource(alias="x" * 255),
+        cpu=1,
+        memory=1,
+        disk=1,
+        description="\u4e2d" * 8192,
+        labels={f"{number}{'x' * 61}": "\u4e2d" * 255 for number in range(64)},
+        ssh_keys=("k" * 8192,) * 64,
+    )
+    made = an_instance(description=ordered.description, labels=ordered.labels)
+    operation = an_operation(arguments=Arguments(create=ordered), after=made)
+
+    event = OperationChanged(operation=operation)
+
+    assert decode(OperationChanged, encode(event)) == event
+    assert len(encode(event)) < events.MAX_BYTES[OperationChanged]
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])

@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from services.gateway.adapters.database import Database
 from services.gateway.adapters.tables import hosts, snapshot_notes
 from services.gateway.domain.stored import StoredHost
+from shared.contracts.codec import decode
+from shared.contracts.errors import UnreadableMessage
 from shared.contracts.instances import Instance
 
 log = logging.getLogger(__name__)
 
-_instances = msgspec.json.Decoder(tuple[Instance, ...])
+_instances = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 _changes = msgspec.json.Decoder(dict[str, float])
 
 
@@ -76,12 +78,22 @@ def _row(stored: StoredHost) -> dict[str, object]:
 
 
 def _read(host: str, inventory: bytes | None) -> tuple[Instance, ...]:
+    """Return the instances that can be read: another release wrote them, or had other bounds."""
     try:
-        return _instances.decode(inventory or b"[]")
+        kept = _instances.decode(inventory or b"[]")
     except msgspec.MsgspecError as exc:
-        # Another release wrote it; the host itself will tell anew.
         log.warning("kept inventory not read", extra={"host": host, "reason": str(exc)})
         return ()
+    return tuple(found for each in kept if (found := _instance(host, each)))
+
+
+def _instance(host: str, kept: msgspec.Raw) -> Instance | None:
+    try:
+        return decode(Instance, bytes(kept))
+    except UnreadableMessage as exc:
+        # The host itself will tell anew.
+        log.warning("kept instance not read", extra={"host": host, "reason": exc.reason})
+        return None
 
 
 def _stored(row: sa.Row[tuple[object, ...]]) -> StoredHost:

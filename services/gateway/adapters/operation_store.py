@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.gateway.adapters import snapshot_notes
 from services.gateway.adapters.database import Database
+from services.gateway.adapters.retention import DEFAULT, Retention, Written, cut, cut_keys
 from services.gateway.adapters.tables import hosts, idempotency_keys, operations
-from services.gateway.domain.operations import learned
+from services.gateway.domain.operations import fitting, learned
 from services.gateway.domain.stored import Key, Lease, Request
 from services.gateway.ports import OperationFilter
 from shared.contracts.codec import decode, encode
-from shared.contracts.errors import IdempotencyKeyReused, InstanceExists
+from shared.contracts.errors import IdempotencyKeyReused, InstanceExists, UnreadableMessage
 from shared.contracts.operations import Operation, State
+
+log = logging.getLogger(__name__)
 
 NO_LEASE = Lease("", 0.0)
 
@@ -25,8 +30,10 @@ NO_LEASE = Lease("", 0.0)
 class SqlOperationStore:
     """Implements `ports.OperationStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, retention: Retention = DEFAULT) -> None:
         self._database = database
+        self._retention = retention
+        self._written = Written(retention)
 
     async def insert(self, operation: Operation, request: Request) -> Operation:
         """Keep a new operation and its key together, or return the one the key stands for."""
@@ -38,17 +45,21 @@ class SqlOperationStore:
 
     async def merge(self, learnt: Sequence[Operation]) -> None:
         """Keep each operation as it now is true; unknown ones are added."""
-        await self._database.run(lambda c: self._merge(c, learnt))
+        fitted = self._fitted(learnt)
+        await self._database.run(lambda c: self._merge(c, fitted))
+        await self._cut(fitted)
 
     async def merge_page(self, host: str, learnt: Sequence[Operation], sequence: int) -> None:
         """Merge, and remember that the host's operations are known up to `sequence`."""
         known = sa.update(hosts).where(hosts.c.host == host)
+        fitted = self._fitted(learnt)
 
         def work(connection: sa.Connection) -> None:
-            self._merge(connection, learnt)
+            self._merge(connection, fitted)
             connection.execute(known.values(operation_sequence=sequence))
 
         await self._database.run(work)
+        await self._cut(fitted)
 
     async def known_up_to(self, host: str) -> int:
         """Return the sequence up to which the host's operations are known."""
@@ -89,7 +100,7 @@ class SqlOperationStore:
         """Return the newest operations that fit, newest first."""
         query = _fitting(wanted)
         rows = await self._database.run(lambda c: c.execute(query).scalars().all())
-        return [_operation(record) for record in rows]
+        return _readable(rows)
 
     async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
         """Return what is `submitting` and no other gateway's present business, oldest first."""
@@ -100,7 +111,7 @@ class SqlOperationStore:
             .order_by(operations.c.created)
         )
         rows = await self._database.run(lambda c: c.execute(query).scalars().all())
-        return [_operation(record) for record in rows]
+        return _readable(rows)
 
     async def end_leases(self) -> None:
         """End the leases that no living gateway can hold: all, where the database is not shared."""
@@ -116,9 +127,20 @@ class SqlOperationStore:
 
         def work(connection: sa.Connection) -> None:
             connection.execute(old_keys)
+            cut_keys(connection, self._retention)
             connection.execute(old)
 
         await self._database.run(work)
+
+    def _fitted(self, learnt: Sequence[Operation]) -> Sequence[Operation]:
+        return [fitting(operation, self._retention.record_size) for operation in learnt]
+
+    async def _cut(self, written: Sequence[Operation]) -> None:
+        """Delete what is too much of the hosts whose operations were written, if it is time."""
+        for operation in written:
+            self._written.add(operation)
+        for host in self._written.due({operation.host for operation in written}):
+            await self._database.run(partial(cut, host=host, retention=self._retention))
 
     def _insert(self, c: sa.Connection, operation: Operation, request: Request) -> Operation:
         key = request.key
@@ -140,8 +162,8 @@ class SqlOperationStore:
             return
         same = operations.c.id == operation.operation_id
         query = sa.select(operations.c.record).where(same).with_for_update()
-        known = _operation(connection.execute(query).scalar_one())
-        true_now = learned(known, operation)
+        (known,) = _if_readable(connection.execute(query).scalar_one()) or (None,)
+        true_now = learned(known, operation) if known else operation
         if true_now is not known:
             connection.execute(sa.update(operations).where(same).values(_searched(true_now)))
             snapshot_notes.take(connection, true_now)
@@ -233,6 +255,19 @@ def _key_row(key: Key, operation: Operation, request: Request) -> dict[str, obje
 
 def _operation(record: str) -> Operation:
     return decode(Operation, record.encode())
+
+
+def _readable(records: Iterable[str]) -> list[Operation]:
+    """Return the operations of a list; one that another release wrote is not worth the others."""
+    return [operation for record in records for operation in _if_readable(record)]
+
+
+def _if_readable(record: str) -> list[Operation]:
+    try:
+        return [_operation(record)]
+    except UnreadableMessage as exc:
+        log.warning("kept operation not read", extra={"reason": exc.reason})
+        return []
 
 
 def _created(operation: Operation) -> float:

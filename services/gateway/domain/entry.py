@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from services.gateway.domain.budget import size_of
+from services.gateway.domain.capacity import Amount, promised
 from services.gateway.domain.known import KnownInstance
 from shared.contracts.instances import Instance, InstanceSample
 
@@ -33,6 +35,7 @@ class Entry:
     """One instance of one host: its newest reading and the sample of its present run.
 
     `changed_at` is the Unix time at which a reading was last seen to differ; None: never yet.
+    `size` and `sample_size` are bytes, `promised` is what its limits come to.
     """
 
     __slots__ = (
@@ -43,8 +46,11 @@ class Entry:
         "instance",
         "key",
         "order",
+        "promised",
         "sample",
+        "sample_size",
         "sampled_at",
+        "size",
     )
 
     def __init__(
@@ -54,7 +60,10 @@ class Entry:
         self.instance = instance
         self.order = order
         self.changed_at = changed_at
+        self.size = size_of(instance)
+        self.promised: Amount = promised(instance)
         self.sample: InstanceSample | None = None
+        self.sample_size = 0
         self.sampled_at: str | None = None
         self.duplicate = False
         self._known: KnownInstance | None = None
@@ -66,15 +75,16 @@ class Entry:
         self.instance, self.order = instance, order
         if differs:
             self.changed_at, self._known = now, None
+            self.size, self.promised = size_of(instance), promised(instance)
         if instance.status != "Running":
             self.measure(None, None)
         return differs
 
-    def measure(self, sample: InstanceSample | None, at: str | None) -> bool:
-        """Take or clear the sample; return whether readers see a difference."""
+    def measure(self, sample: InstanceSample | None, at: str | None, size: int = 0) -> bool:
+        """Take or clear the sample, of so many bytes; return whether readers see a difference."""
         if self.sample is None and sample is None:
             return False
-        self.sample, self.sampled_at, self._known = sample, at, None
+        self.sample, self.sampled_at, self.sample_size, self._known = sample, at, size, None
         return True
 
     def flag(self, *, duplicate: bool) -> None:

@@ -7,11 +7,13 @@ A write costs what it touches; a read sorts only after instances came or went.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
+from services.gateway.domain.budget import DEFAULT, Budget
 from services.gateway.domain.choosing import only_one
 from services.gateway.domain.clock import Clock
 from services.gateway.domain.entry import Entry, Index
-from services.gateway.domain.host import NOTHING, HostView, Reaction, WorkerEvent
+from services.gateway.domain.host import NOTHING, REFUSED, HostView, Reaction, WorkerEvent
 from services.gateway.domain.image_servers import Shelves, shelves
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.stored import StoredHost
@@ -31,15 +33,29 @@ from shared.contracts.operations import Operation
 Report = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
 
 
+# Each has a user at the broker that an operator has made.
+MOST_HOSTS = 5000
+
+
 class FleetView:
     """Implements `ports.Fleet`, and takes what happens.
 
     It is ready when every host it was told to expect has reported or is known to be away, and
-    `ready_after_s` after it was made in any case.
+    `ready_after_s` after it was made in any case. `budget` is how much of each host it holds, and
+    `most_hosts` how many there may be: no other one is heard.
     """
 
-    def __init__(self, clock: Clock, *, ready_after_s: float = 3.0) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        ready_after_s: float = 3.0,
+        budget: Budget = DEFAULT,
+        most_hosts: int = MOST_HOSTS,
+    ) -> None:
         self._clock = clock
+        self._budget = budget
+        self._most_hosts = most_hosts
         self._ready_at = clock.monotonic() + ready_after_s
         self._ready = False
         self._expects_reports = False
@@ -147,9 +163,11 @@ class FleetView:
         if view is None:
             if not isinstance(report, Heartbeat):
                 return NOTHING
+            if len(self._hosts) >= self._most_hosts:
+                return REFUSED
             view = self._add(host)
         if isinstance(report, ImageServersRead):
-            return self._noted(view, view.stock(report.epoch, self._one_for_all(shelves(report))))
+            return self._noted(view, view.stock(report, self._one_for_all(shelves(report))))
         return self._noted(view, _applied(view, report))
 
     def finish(self, operation: Operation) -> None:
@@ -194,7 +212,7 @@ class FleetView:
             self._change()
 
     def _add(self, host: str) -> HostView:
-        view = self._hosts[host] = HostView(host, self._index, self._clock)
+        view = self._hosts[host] = HostView(host, self._index, self._clock, self._budget)
         self._shown_online[host] = False
         self._awaited.add(host)
         return view
@@ -205,7 +223,7 @@ class FleetView:
         flipped = self._flipped(view)
         if self._became_ready() or flipped or reaction.changed:
             self._change()
-        return reaction
+        return replace(reaction, left_out=view.left_out) if view.left_out else reaction
 
     def _flipped(self, view: HostView) -> bool:
         was, self._shown_online[view.host] = self._shown_online[view.host], view.online
@@ -226,7 +244,9 @@ class FleetView:
 
     def _one_for_all(self, told: Shelves) -> Shelves:
         """Return the same object for all hosts that told the same: they are many, servers few."""
-        return next((view.shelves for view in self._hosts.values() if view.shelves == told), told)
+        # Once each: a host could tell what differs from that of a thousand others in the last word.
+        distinct = {id(view.shelves): view.shelves for view in self._hosts.values()}
+        return next((shelves for shelves in distinct.values() if shelves == told), told)
 
     def _known(self, entries: Sequence[Entry]) -> list[KnownInstance]:
         ages = {host: view.age for host, view in self._hosts.items()}

@@ -2,6 +2,9 @@
 
 Readings are ordered by the worker's epoch and the instance's revision. An outcome can overtake
 events that were published before it: what it deleted stays deleted until the events agree.
+
+What is beyond the host's budget is left out: those that were held first stay, and one that grows
+too large goes.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 
-from services.gateway.domain.capacity import NOTHING, promised
+from services.gateway.domain.budget import Budget, Room, size_of_sample
+from services.gateway.domain.capacity import NOTHING
 from services.gateway.domain.entry import Entry, Index, Order
-from shared.contracts.events import InstanceChanged, InstanceRemoved, Sampled
+from shared.contracts.bounds import MOST_INSTANCES
+from shared.contracts.events import MAX_BYTES, InstanceChanged, InstanceRemoved, Sampled
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, Operation, State
 
@@ -25,21 +30,37 @@ Place = tuple[str, str]
 class Holdings:
     """The instances of one host. Each method returns whether readers see a difference.
 
-    `promised` is what the limits of all of them come to. `wall` is the Unix time, for saying when a
-    difference was seen.
+    `promised` is what the limits of all of them come to, `samples_left_out` how many of their
+    samples found no room. `wall` is the Unix time, for saying when a difference was seen.
     """
 
-    def __init__(self, host: str, index: Index, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, host: str, index: Index, wall: Callable[[], float], budget: Budget, room: Room
+    ) -> None:
         self.promised = NOTHING
+        self.samples_left_out = 0
         self._host = host
         self._index = index
         self._wall = wall
+        self._most = budget.instances
+        self._room = room
         self._newest: Order = (0, 0)
         self._entries: dict[Place, Entry] = {}
         self._deleted: dict[Place, str] = {}
+        self._left_out: set[Place] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def left_out(self) -> int:
+        """How many instances were told and are not held."""
+        return len(self._left_out)
+
+    @property
+    def room(self) -> int:
+        """How many more instances would not be left out, were they as large as one may be."""
+        return max(0, min(self._most - len(self), self._room.left // MAX_BYTES[InstanceChanged]))
 
     def entries(self) -> list[Entry]:
         """Return the instances' entries by name."""
@@ -69,6 +90,7 @@ class Holdings:
         """Hold nothing any more."""
         for place in list(self._entries):
             self._drop(place)
+        self._left_out.clear()
 
     def replace(self, instances: Iterable[Instance], epoch: int) -> bool:
         """Hold what a full inventory lists and nothing else; newer readings of it stay."""
@@ -81,8 +103,12 @@ class Holdings:
         gone = [place for place in self._entries if place not in listed]
         for place in gone:
             self._drop(place)
-        put = [self._put(instance, (epoch, instance.revision)) for instance in listed.values()]
-        return bool(gone) or any(put)
+        unlisted = self._left_out - listed.keys()
+        self._left_out -= unlisted
+        # What is held already keeps its place: newcomers get what is left.
+        in_order = sorted(listed.items(), key=lambda one: one[0] not in self._entries)
+        put = [self._put(instance, (epoch, instance.revision)) for _, instance in in_order]
+        return bool(gone) or bool(unlisted) or any(put)
 
     def change(self, event: InstanceChanged) -> bool:
         """Take one new reading."""
@@ -91,6 +117,7 @@ class Holdings:
         entry = self._entries.get((event.instance.project, event.instance.name))
         if entry is None or event.action not in _NEW_RUN:
             return differs
+        self._room.take(-entry.sample_size)
         return entry.measure(None, None) or differs
 
     def remove(self, event: InstanceRemoved) -> bool:
@@ -99,7 +126,9 @@ class Holdings:
         self._deleted.pop(place, None)
         self._newest = max(self._newest, (event.epoch, event.revision))
         entry = self._entries.get(place)
-        if entry is None or (event.epoch, event.revision) < entry.order:
+        if entry is None:
+            return self._take_back(place)
+        if (event.epoch, event.revision) < entry.order:
             return False
         self._drop(place)
         return True
@@ -134,12 +163,19 @@ class Holdings:
         A sample counts only for the instance with the uuid it was taken of.
         """
         taken = {(sample.project, sample.name): sample for sample in sampled.instances}
-        differs = False
+        self._room.take(-sum(entry.sample_size for entry in self._entries.values()))
+        self.samples_left_out = 0
+        differs, size_of_all = False, 0
         for place, entry in self._entries.items():
             sample = taken.get(place)
             if sample and not _is_of(sample.uuid, entry.instance):
                 sample = None
-            differs |= entry.measure(sample, sampled.at if sample else None)
+            size = size_of_sample(sample) if sample else 0
+            if size_of_all + size > self._room.left:
+                sample, size, self.samples_left_out = None, 0, self.samples_left_out + 1
+            differs |= entry.measure(sample, sampled.at if sample else None, size)
+            size_of_all += size
+        self._room.take(size_of_all)
         return differs
 
     def _appear(self, operation: Operation) -> bool:
@@ -159,24 +195,58 @@ class Holdings:
             return False
         self._newest = max(self._newest, order)
         if entry and entry.instance.uuid == instance.uuid:
-            self.promised = self.promised.minus(promised(entry.instance)).plus(promised(instance))
-            return entry.renew(instance, order, self._wall())
+            return self._renew(place, entry, instance, order)
         if entry:
             self._drop(place)
-        self._entries[place] = Entry(self._host, instance, order, changed_at)
-        self._index.add(self._entries[place])
-        self.promised = self.promised.plus(promised(instance))
+        return self._add(place, Entry(self._host, instance, order, changed_at)) or entry is not None
+
+    def _renew(self, place: Place, entry: Entry, instance: Instance, order: Order) -> bool:
+        before, was_promised = entry.size + entry.sample_size, entry.promised
+        differs = entry.renew(instance, order, self._wall())
+        self._room.take(entry.size + entry.sample_size - before)
+        if entry.promised != was_promised:
+            self.promised = self.promised.minus(was_promised).plus(entry.promised)
+        if self._room.overdrawn:
+            self._drop(place)
+            self._leave_out(place)
+        return differs
+
+    def _add(self, place: Place, entry: Entry) -> bool:
+        if len(self) >= self._most or not self._room.fits(entry.size):
+            return self._leave_out(place)
+        self._left_out.discard(place)
+        self._entries[place] = entry
+        self._index.add(entry)
+        self._room.take(entry.size)
+        self.promised = self.promised.plus(entry.promised)
+        return True
+
+    def _leave_out(self, place: Place) -> bool:
+        """Count an instance that is not held; return whether it was not counted yet."""
+        if place in self._left_out or len(self._left_out) >= MOST_INSTANCES:
+            return False
+        self._left_out.add(place)
+        return True
+
+    def _take_back(self, place: Place) -> bool:
+        if place not in self._left_out:
+            return False
+        self._left_out.discard(place)
         return True
 
     def _leave(self, place: Place, uuid: str) -> None:
         """Drop an instance that is not there any more, whatever late events say."""
         self._deleted[place] = uuid
+        if len(self._deleted) > MOST_INSTANCES:
+            # Only a host that never sends a full inventory gets here.
+            del self._deleted[next(iter(self._deleted))]
         self._drop(place)
 
     def _drop(self, place: Place) -> None:
         gone = self._entries.pop(place)
         self._index.remove(gone)
-        self.promised = self.promised.minus(promised(gone.instance))
+        self._room.take(-gone.size - gone.sample_size)
+        self.promised = self.promised.minus(gone.promised)
 
 
 def _is_of(uuid: str, instance: Instance) -> bool:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
+from services.gateway.domain.budget import NOTHING_LEFT_OUT, Budget, LeftOut, Room, size_of
 from services.gateway.domain.clock import Clock
 from services.gateway.domain.cursor import Cursor
 from services.gateway.domain.entry import FRESH, Age, Index
@@ -20,6 +23,7 @@ from services.gateway.domain.stored import StoredHost
 from shared.contracts.events import (
     Heartbeat,
     HostDescribed,
+    ImageServersRead,
     InstanceChanged,
     InstanceRemoved,
     Inventory,
@@ -41,23 +45,28 @@ class Reaction:
 
     `changed`: readers see something else. `inventory`: events are missing, a full inventory must be
     asked for. `appeared`: the worker is new or was away, its operations must be asked for.
+    `left_out` is what the host's budget has no room for. `refused`: there are too many hosts.
     """
 
     changed: bool = False
     inventory: bool = False
     appeared: bool = False
+    left_out: LeftOut = NOTHING_LEFT_OUT
+    refused: bool = False
 
 
 NOTHING = Reaction()
+REFUSED = Reaction(refused=True)
 
 
 class HostView:
     """One host of the fleet view. `alive_at` is monotonic and of this process only."""
 
-    def __init__(self, host: str, index: Index, clock: Clock) -> None:
+    def __init__(self, host: str, index: Index, clock: Clock, budget: Budget) -> None:
         self.host = host
         self.identity = Identity()
-        self.holdings = Holdings(host, index, clock.wall)
+        self._room = Room(budget.size)
+        self.holdings = Holdings(host, index, clock.wall, budget, self._room)
         self._clock = clock
         self._first_seen = clock.wall()
         self._cursor = Cursor()
@@ -70,6 +79,8 @@ class HostView:
         self._sampled: Sampled | None = None
         self._sampled_at: float | None = None
         self._described: HostDescribed | None = None
+        self._described_size = self._shelves_size = 0
+        self._images_left_out = self._served_left_out = 0
         self.shelves: Shelves | None = None
 
     @property
@@ -99,6 +110,15 @@ class HostView:
     def age(self) -> Age:
         """How old everything known of the host is, in whole seconds."""
         return FRESH if self.online else Age(False, float(int(self._since(self._heard_at) or 0)))
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What the host has told and its budget has no room for."""
+        return LeftOut(
+            instances=self.holdings.left_out,
+            samples=self.holdings.samples_left_out,
+            images=self._images_left_out + self._served_left_out,
+        )
 
     def heartbeat(self, beat: Heartbeat) -> Reaction:
         """Take a sign of life, unless it is a stranger's or of an older epoch."""
@@ -137,23 +157,39 @@ class HostView:
         order = (sampled.epoch, sampled.sequence)
         if order <= self._sampler or not self.identity.trusted:
             return NOTHING
-        self._sampler, self._sampled = order, sampled
-        self._sampled_at = self._clock.monotonic()
         self.holdings.measure(sampled)
+        # The instances' samples are held beside their instances, and nowhere else.
+        self._sampler, self._sampled = order, replace(sampled, instances=[])
+        self._sampled_at = self._clock.monotonic()
         return Reaction(changed=True)
 
     def describe(self, described: HostDescribed) -> Reaction:
         """Take what the host has to offer, from the worker's verified epoch only."""
         if not self._speaks_for_host(described.epoch):
             return NOTHING
-        self._described = described
+        self._room.take(-self._described_size)
+        size, self._images_left_out = size_of(described), 0
+        if not self._room.fits(size):
+            self._images_left_out = len(described.images)
+            size, described = 0, replace(described, images=[], networks=[], projects=[])
+        self._room.take(size)
+        self._described, self._described_size = described, size
         return Reaction(changed=True)
 
-    def stock(self, epoch: int, shelves: Shelves) -> Reaction:
-        """Take what the host's image servers have, from the worker's verified epoch only."""
-        if not self._speaks_for_host(epoch):
+    def stock(self, read: ImageServersRead, shelves: Shelves) -> Reaction:
+        """Take what the host's image servers have, from the worker's verified epoch only.
+
+        A server whose images find no room counts as one that was not read yet.
+        """
+        if not self._speaks_for_host(read.epoch):
             return NOTHING
-        self.shelves = shelves
+        self._room.take(-self._shelves_size)
+        size, self._served_left_out = size_of(read), 0
+        if not self._room.fits(size):
+            self._served_left_out = sum(len(images or ()) for images in read.servers.values())
+            size, shelves = 0, dict.fromkeys(shelves)
+        self._room.take(size)
+        self.shelves, self._shelves_size = shelves, size
         return Reaction(changed=True)
 
     def finish(self, operation: Operation) -> None:
@@ -214,6 +250,8 @@ class HostView:
             described=self._described,
             promised=self.holdings.promised,
             shelves=self.shelves,
+            left_out=self.left_out,
+            room=self.holdings.room,
         )
 
     @property

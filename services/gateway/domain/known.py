@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.gateway.domain.budget import NOTHING_LEFT_OUT, LeftOut
 from services.gateway.domain.capacity import NOTHING, Amount
 from services.gateway.domain.image_servers import Shelves
+from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.events import HostDescribed, Sampled
 from shared.contracts.instances import Instance, InstanceSample
 from shared.contracts.operations import Operation
@@ -22,7 +24,8 @@ class KnownHost:
     reports with the certificate it is pinned to. `clock_skew_s` is the host's clock minus ours.
     `journal_length` counts the operations in its worker's journal; None: it was not heard yet.
     `described` is what the host has for new instances, `promised` what its instances may take,
-    `shelves` what its image servers have; None: it has not told.
+    `shelves` what its image servers have; None: it has not told. `left_out` is what it has told and
+    its budget has no room for; `room` is how many more instances it has room for.
     """
 
     host: str
@@ -43,6 +46,8 @@ class KnownHost:
     described: HostDescribed | None = None
     promised: Amount = NOTHING
     shelves: Shelves | None = None
+    left_out: LeftOut = NOTHING_LEFT_OUT
+    room: int = MOST_INSTANCES
 
     @property
     def fresh(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from shared.contracts.codec import encode
 from shared.contracts.errors import (
     DatabaseUnavailable,
     FleetError,
@@ -13,7 +14,15 @@ from shared.contracts.errors import (
     UnreadableMessage,
     WorkerFailed,
 )
-from shared.contracts.operations import Operation, State, Submission, failure_of, merged
+from shared.contracts.operations import (
+    Arguments,
+    Failure,
+    Operation,
+    State,
+    Submission,
+    failure_of,
+    merged,
+)
 
 
 def submission(operation: Operation, start_by: float) -> Submission:
@@ -52,6 +61,47 @@ def rejected(operation: Operation, error: FleetError, finished_at: str) -> Opera
     return replace(
         operation, state=State.REJECTED, failure=failure_of(error), finished_at=finished_at
     )
+
+
+def dated(reported: Operation, now: str) -> Operation:
+    """Return a host's report as one that was not created later than now (RFC 3339 in UTC).
+
+    Else it would be the newest one of every list for ever.
+    """
+    return replace(reported, created_at=now) if reported.created_at > now else reported
+
+
+def fitting(operation: Operation, size: int) -> Operation:
+    """Return the operation as one of so many bytes at most: without what takes the most room.
+
+    What the instance became is in the view, an SSH key in the instance.
+    """
+    for smaller in (_without_after, _without_ssh_keys, _without_reasons, _without_arguments):
+        if len(encode(operation)) <= size:
+            return operation
+        operation = smaller(operation)
+    return operation
+
+
+def _without_after(operation: Operation) -> Operation:
+    return replace(operation, after=None)
+
+
+def _without_ssh_keys(operation: Operation) -> Operation:
+    ordered = operation.arguments.create
+    if ordered is None:
+        return operation
+    arguments = replace(operation.arguments, create=replace(ordered, ssh_keys=()))
+    return replace(operation, arguments=arguments)
+
+
+def _without_reasons(operation: Operation) -> Operation:
+    failure = operation.failure
+    return replace(operation, failure=Failure(code=failure.code) if failure else None)
+
+
+def _without_arguments(operation: Operation) -> Operation:
+    return replace(operation, arguments=Arguments())
 
 
 def learned(known: Operation, reported: Operation) -> Operation:

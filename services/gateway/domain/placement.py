@@ -41,8 +41,9 @@ class Lack(Struct, frozen=True, omit_defaults=True):
     """Something that a host does not have enough of, or not at all.
 
     `what` is `connection`, `time`, `release` (its worker is too old), `image`, `network`,
-    `project`, `ports`, `cpu`, `memory` or `disk`; for the last three, and for ports that the host
-    has counted, `wanted` and `free` say how much, sizes in bytes.
+    `project`, `ports`, `room` (for another instance in the fleet's lists, see `budget`), `cpu`,
+    `memory` or `disk`; for the last three, and for ports that the host has counted, `wanted` and
+    `free` say how much, sizes in bytes.
     """
 
     what: str
@@ -179,16 +180,19 @@ def _judged(needs: Needs, candidate: Candidate) -> _Fit | list[Lack]:
     described, in_all = offer
     free = in_all.minus(candidate.promised)
     image = needs.template.source_on(candidate.known, needs.type)
-    lacks = [*_missing(needs, described, image), *_too_little(needs.amount, free)]
+    lacks = [*_missing(needs, candidate, described, image), *_too_little(needs.amount, free)]
     return lacks if lacks or not image else _Fit(candidate, free, image)
 
 
-def _missing(needs: Needs, described: HostDescribed, image: ImageSource | None) -> Iterable[Lack]:
+def _missing(
+    needs: Needs, candidate: Candidate, described: HostDescribed, image: ImageSource | None
+) -> Iterable[Lack]:
     has = {
         "image": image is not None,
         "network": not needs.network or needs.network in {each.name for each in described.networks},
         "project": needs.project in described.projects,
         "ports": not needs.ports or bool(described.address),
+        "room": candidate.instances < candidate.known.instances + candidate.known.room,
     }
     return [Lack(what) for what, there in has.items() if not there]
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from services.gateway.domain import units
+from services.gateway.domain.budget import LeftOut
 from services.gateway.domain.known import KnownHost
 
 FIGURES = (
@@ -47,7 +48,10 @@ class HostInfo(Struct, frozen=True, kw_only=True):
 
 
 class HostView(Struct, frozen=True, kw_only=True):
-    """One host; ages in seconds, null where nothing was heard yet."""
+    """One host; ages in seconds, null where nothing was heard yet.
+
+    `left_out` counts what the host has told and the gateway does not show: it is beyond its budget.
+    """
 
     host: str
     online: bool
@@ -62,6 +66,7 @@ class HostView(Struct, frozen=True, kw_only=True):
     inventory_age_s: float | None
     clock_skew_s: float | None
     instances: int
+    left_out: LeftOut
     resources: HostInfo
 
 
@@ -114,6 +119,7 @@ def host_view(known: KnownHost) -> HostView:
         inventory_age_s=_rounded(known.inventory_age_s),
         clock_skew_s=_rounded(known.clock_skew_s),
         instances=known.instances,
+        left_out=known.left_out,
         resources=host_information([known]),
     )
 

@@ -13,6 +13,8 @@ from shared.contracts.operations import Kind, Operation, State
 
 # More do not fit on one page of a database, and no fleet creates so many at once.
 MOST = 10_000
+# A host tells of as many as it likes; its worker has no more at once than its operator allows.
+MOST_OF_ONE_HOST = 1000
 
 UNFINISHED = (State.SUBMITTING, State.ACCEPTED, State.RUNNING, State.CANCELLING)
 
@@ -32,7 +34,8 @@ class Coming:
 
     def __init__(self) -> None:
         self.version = 0
-        self._begun: dict[str, Begun] = {}
+        # By host, then by uuid: what a host makes up is its own.
+        self._begun: dict[str, dict[str, Begun]] = {}
         self._decided: dict[str, Decision] = {}
         self._watchers: dict[object, Callable[[], None]] = {}
 
@@ -49,10 +52,14 @@ class Coming:
         ordered = operation.arguments.create
         if operation.kind is not Kind.CREATE or ordered is None:
             return
-        if operation.final:
-            self._begun.pop(operation.uuid, None)
-        else:
-            self._begun[operation.uuid] = Begun(operation, ordered)
+        if operation.state is State.SUBMITTING:
+            self._leave_others(operation)
+        of_host = self._begun.setdefault(operation.host, {})
+        of_host.pop(operation.uuid, None)
+        if not operation.final:
+            of_host[operation.uuid] = Begun(operation, ordered)
+        if len(of_host) > MOST_OF_ONE_HOST:
+            del of_host[next(iter(of_host))]
         self.version += 1
         for changed in list(self._watchers.values()):
             changed()
@@ -79,7 +86,7 @@ class Coming:
 
     def begun(self) -> Sequence[Begun]:
         """Return the creations that were submitted."""
-        return list(self._begun.values())
+        return [each for of_host in self._begun.values() for each in of_host.values()]
 
     def all(self) -> dict[Target, NewInstance]:
         """Return everything that is on its way, or about to be, each once: as decided last."""
@@ -87,10 +94,17 @@ class Coming:
         decided = {each.target: each.arguments.create for each in changes}
         begun = {
             _target(each.operation): each.ordered
-            for uuid, each in self._begun.items()
-            if uuid not in self._decided
+            for each in self.begun()
+            if each.operation.uuid not in self._decided
         }
         return begun | {target: new for target, new in decided.items() if new}
+
+    def _leave_others(self, operation: Operation) -> None:
+        """Forget the hosts that a submission was another's before; only gateways submit."""
+        for host, of_host in self._begun.items():
+            known = of_host.get(operation.uuid)
+            if known and host != operation.host and known.operation.state is State.SUBMITTING:
+                del of_host[operation.uuid]
 
 
 def _target(operation: Operation) -> Target:

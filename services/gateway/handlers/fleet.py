@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from services.gateway.domain.clock import Clock
+from services.gateway.domain.clock import Clock, rfc3339
 from services.gateway.domain.fleet import FleetView
+from services.gateway.domain.operations import dated
 from services.gateway.handlers.asking import Asker
+from services.gateway.handlers.budget_log import BudgetLog
 from services.gateway.handlers.history import History
 from services.gateway.handlers.keeper import Keeper
 from services.gateway.handlers.ledger import Ledger
@@ -49,15 +51,17 @@ class FleetHandler:
         self._clock = clock
         self._database_retry_s = database_retry_s
         self._connected_at = -RETURN_S
+        self._budget_log = BudgetLog(clock.monotonic)
         self._inventories = Asker(self._ask_for_inventory, self._may_answer, pause_s=pause_s)
         self._histories = Asker(history.catch_up, self._may_answer, pause_s=pause_s)
 
     def on_event(self, host: str, event: Event) -> None:
         """Apply an event, and ask for what it shows to be missing."""
         if isinstance(event, OperationChanged):
-            self._ledger.learn(event.operation)
+            self._ledger.learn(dated(event.operation, self._now()))
             return
         reaction = self._fleet.apply(host, event)
+        self._budget_log.note(host, reaction)
         if isinstance(event, Inventory) or (reaction.changed and not isinstance(event, Sampled)):
             self._keeper.note(host)
         if reaction.inventory:
@@ -70,7 +74,7 @@ class FleetHandler:
 
         Raises UnreadableMessage when it cannot be kept at all.
         """
-        self._ledger.learn(operation)
+        operation = self._ledger.learn(dated(operation, self._now()))
         while True:
             try:
                 return await self._store.merge([operation])
@@ -94,6 +98,9 @@ class FleetHandler:
         """Ask nothing more."""
         await self._inventories.close()
         await self._histories.close()
+
+    def _now(self) -> str:
+        return rfc3339(self._clock.wall())
 
     def _may_answer(self, host: str) -> bool:
         just_connected = self._clock.monotonic() - self._connected_at < RETURN_S

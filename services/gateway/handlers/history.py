@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from services.gateway.domain.clock import rfc3339
 from services.gateway.domain.fleet import FleetView
+from services.gateway.domain.operations import dated
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.ports import OperationStore
 from shared.contracts.worker_api import LxdWorker
+
+# Of one reading, which a host could otherwise make endless; what is left comes with the next.
+MOST_PAGES = 100
 
 
 class History:
     """Brings the database up to a host's journal."""
 
     def __init__(
-        self, fleet: FleetView, ledger: Ledger, store: OperationStore, worker: LxdWorker
+        self,
+        fleet: FleetView,
+        ledger: Ledger,
+        store: OperationStore,
+        worker: LxdWorker,
+        wall: Callable[[], float],
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._store = store
         self._worker = worker
+        self._wall = wall
 
     async def catch_up(self, host: str) -> None:
         """Read the host's operations from where the last reading ended; strangers are not asked."""
         if not self._fleet.can_be_told(host):
             return
-        sequence, more = await self._store.known_up_to(host), True
-        while more:
+        sequence = await self._store.known_up_to(host)
+        for _ in range(MOST_PAGES):
             page = await self._worker.operations_since(host, sequence)
-            own = [operation for operation in page.operations if operation.host == host]
+            now = rfc3339(self._wall())
+            own = [dated(each, now) for each in page.operations if each.host == host]
             for operation in own:
                 self._ledger.learn(operation)
             reached = max([sequence, *(operation.sequence for operation in own)])
-            more = page.more and reached > sequence
-            if reached > sequence:
-                await self._store.merge_page(host, own, reached)
+            if reached == sequence:
+                return
+            await self._store.merge_page(host, own, reached)
             sequence = reached
+            if not page.more:
+                return

@@ -8,21 +8,16 @@ an id counts for that host's operation only: it cannot end, or begin, an operati
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.gateway.domain.fleet import FleetView
 from services.gateway.domain.operations import learned
+from services.gateway.handlers.recent_operations import RecentOperations
 from services.gateway.handlers.tally import Tally
 from shared.contracts.operations import Operation
-
-# Enough for what one database may lag behind; older news are in it.
-REMEMBERED = 10_000
-
-# An operation's host and id.
-Key = tuple[str, str]
 
 
 class Ledger:
@@ -31,7 +26,7 @@ class Ledger:
     def __init__(self, fleet: FleetView, tally: Tally) -> None:
         self._fleet = fleet
         self._tally = tally
-        self._recent: OrderedDict[Key, Operation] = OrderedDict()
+        self._recent = RecentOperations()
         self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._in_flight: set[str] = set()
         self._watchers: dict[object, Callable[[Operation], None]] = {}
@@ -41,13 +36,9 @@ class Ledger:
 
         An outcome shows in the fleet view before those who wait for it hear of it.
         """
-        key = _key(reported)
-        known = self._recent.get(key)
+        known = self._recent.get(reported.host, reported.operation_id)
         current = learned(known, reported) if known else reported
-        self._recent[key] = current
-        self._recent.move_to_end(key)
-        while len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
+        self._recent.put(current)
         if current.final and not (known and known.final):
             self._end(current)
         if current is not known:
@@ -56,7 +47,7 @@ class Ledger:
 
     def move(self, operation: Operation, moved: Operation) -> None:
         """Take it that a submission is another host's now; who waits for its end waits on."""
-        self._recent.pop(_key(operation), None)
+        self._recent.pop(operation.host, operation.operation_id)
         for waiter in self._waiting.get(operation.operation_id, ()):
             if waiter.operation.host == operation.host:
                 waiter.operation = moved
@@ -64,17 +55,16 @@ class Ledger:
 
     def freshest(self, stored: Operation) -> Operation:
         """Return what is true of an operation the database holds."""
-        news = self._recent.get(_key(stored))
+        news = self._recent.get(stored.host, stored.operation_id)
         return learned(stored, news) if news else stored
 
     def heard_of(self, operation_id: str) -> Operation | None:
         """Return news of an operation that the database does not hold yet, if there are any."""
-        named = (known for (_, heard), known in self._recent.items() if heard == operation_id)
-        return next(named, None)
+        return self._recent.find(operation_id)
 
     def all_recent(self) -> list[Operation]:
         """Return all that is remembered."""
-        return list(self._recent.values())
+        return list(self._recent)
 
     def watch(self, learnt: Callable[[Operation], None]) -> Callable[[], None]:
         """Call `learnt` with what is true of each operation after news; return what ends it."""
@@ -137,7 +127,3 @@ class _Waiter:
 
     operation: Operation
     ended: asyncio.Event
-
-
-def _key(operation: Operation) -> Key:
-    return operation.host, operation.operation_id

@@ -91,8 +91,10 @@ class Vms:
         self, known: Iterable[KnownInstance], begun: Iterable[Begun]
     ) -> list[KnownInstance]:
         """Return what is known, but of what is being created only what was ordered."""
-        coming = {each.operation.uuid: self._coming_one(each) for each in begun}
-        complete = [each for each in known if each.instance.uuid not in coming]
+        coming = {
+            (each.operation.host, each.operation.uuid): self._coming_one(each) for each in begun
+        }
+        complete = [each for each in known if (each.host, each.instance.uuid) not in coming]
         return [*complete, *coming.values()]
 
     def _coming_one(self, begun: Begun) -> KnownInstance:

@@ -26,6 +26,7 @@ from services.gateway.ws.connection import (
     until_one_ends,
 )
 from services.gateway.ws.topics import Words
+from shared.contracts.codec import UNREADABLE
 from shared.contracts.errors import FleetError, InvalidInput, StreamLost, TemporaryError
 from shared.contracts.streams import Cells, Resize
 
@@ -133,10 +134,10 @@ class _Seat:
                 self._taking.set()
 
 
-def _said(text: str) -> Said:
+def _said(text: str | bytes) -> Said:
     try:
         return _decoder.decode(text)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise InvalidInput("message", str(exc)) from exc
 
 

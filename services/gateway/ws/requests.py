@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from shared.contracts.codec import UNREADABLE
 from shared.contracts.errors import InvalidInput
 
 Topic = Literal["instances", "hosts", "operations"]
@@ -48,7 +49,7 @@ def of_message(text: str | bytes) -> Subscribe | Unsubscribe:
     """Return the request of a message; raise InvalidInput."""
     try:
         return msgspec.json.decode(text, type=Subscribe | Unsubscribe)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise InvalidInput("message", "stream_message") from None
 
 

@@ -85,6 +85,15 @@ class HostInfo(BaseModel):
     unknown: list[str] = Field(description="未能测得的字段")
 
 
+class LeftOut(BaseModel):
+    """How much of what a host has told is beyond its budget, and not shown."""
+
+    model_config = with_example({"instances": 0, "samples": 0, "images": 0})
+    instances: int
+    samples: int
+    images: int
+
+
 class Host(BaseModel):
     """One host of the fleet."""
 
@@ -103,6 +112,7 @@ class Host(BaseModel):
             "inventory_age_s": 30.5,
             "clock_skew_s": 0.0,
             "instances": 62,
+            "left_out": {"instances": 0, "samples": 0, "images": 0},
             "resources": HOST,
         }
     )
@@ -119,6 +129,7 @@ class Host(BaseModel):
     inventory_age_s: float | None
     clock_skew_s: float | None
     instances: int
+    left_out: LeftOut = Field(description="该主机上报、但超出每主机上限而未显示的数量")
     resources: HostInfo
 
 

@@ -13,7 +13,7 @@ from services.gateway.domain.capacity import Amount
 from services.gateway.domain.creation import CREATING, NewVm
 from services.gateway.domain.placement import NoHostFits
 from services.gateway.ports import Caller, Change, Target
-from shared.contracts.changes import ImageSource
+from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
     HostUnreachable,
@@ -22,6 +22,7 @@ from shared.contracts.errors import (
     InsufficientResources,
     LxdUnavailable,
 )
+from shared.contracts.events import OperationChanged
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, Secrets, State
 from shared.testing.core import Core
@@ -31,6 +32,7 @@ from shared.testing.reports import (
     a_heartbeat,
     an_instance,
     an_inventory,
+    an_operation,
 )
 
 VM = NewVm(name="Web Server", template="busybox", amount=Amount(1, 100, 1000))
@@ -333,3 +335,48 @@ async def test_who_watches_hears_of_creations_and_of_the_fleet(gateway: Core) ->
     await create(gateway, name="third")
 
     assert len(heard) == count >= 2
+
+
+def invented(host: str, number: int = 0, uuid: str = "") -> Operation:
+    """Return a creation that a host tells of and that nobody ordered."""
+    ordered = NewInstance(image=ImageSource(), cpu=1, memory=1, disk=1)
+    return an_operation(
+        f"{host}-{number}",
+        host=host,
+        kind=Kind.CREATE,
+        instance=f"vm-{number}",
+        uuid=uuid or f"uuid-{number}",
+        arguments=Arguments(create=ordered),
+    )
+
+
+def listed(gateway: Core) -> set[tuple[str, str]]:
+    return {(each.host, each.instance.uuid) for each in gateway.creations.vms.instances()}
+
+
+async def test_a_creation_that_a_host_makes_up_hides_no_vm_of_another(gateway: Core) -> None:
+    copied = invented("h2", uuid="uuid-of-web")
+
+    gateway.events.on_event("h2", OperationChanged(operation=copied))
+
+    assert ("h1", "uuid-of-web") in listed(gateway)
+
+
+async def test_a_creation_that_a_host_makes_up_ends_none_of_another(gateway: Core) -> None:
+    created = await create(gateway)
+    copied = structs.replace(invented("h1", uuid=created.uuid), state=State.FAILED)
+
+    gateway.events.on_event("h1", OperationChanged(operation=copied))
+
+    assert ("h2", created.uuid) in listed(gateway)
+
+
+async def test_creations_that_a_host_makes_up_have_an_end(gateway: Core) -> None:
+    created = await create(gateway)
+
+    for number in range(1200):
+        told = invented("h1", number)
+        gateway.events.on_event("h1", OperationChanged(operation=told))
+
+    assert len(gateway.coming.all()) == 1001
+    assert ("h2", created.uuid) in listed(gateway)

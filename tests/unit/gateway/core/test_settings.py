@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from services.gateway.domain.budget import Budget
 from services.gateway.settings import Settings
 from shared.platform.settings import SettingsError
 
@@ -138,3 +139,11 @@ def test_a_file_of_templates_that_cannot_be_read_is_said(tmp_path: Path) -> None
         f"FLEET_TEMPLATES_FILE, {missing}: it cannot be read: No such file or directory"
     )
     assert f"{broken}: it is no YAML: " in complaints(FLEET_TEMPLATES_FILE=str(broken))
+
+
+def test_what_is_held_of_one_host_can_be_told() -> None:
+    settings = read(FLEET_MAX_INSTANCES_PER_HOST="10", FLEET_MAX_BYTES_PER_HOST="2097152")
+
+    assert settings.budget == Budget(10, 2097152)
+    assert "FLEET_MAX_INSTANCES_PER_HOST" in complaints(FLEET_MAX_INSTANCES_PER_HOST="10001")
+    assert "FLEET_MAX_OPERATIONS_PER_HOST" in complaints(FLEET_MAX_OPERATIONS_PER_HOST="1")

@@ -39,7 +39,7 @@ async def test_a_refused_operation_counts_as_rejected(gateway: Core) -> None:
 
 
 async def test_what_another_gateway_submitted_is_not_ours_to_count(gateway: Core) -> None:
-    other = an_operation(state=State.RUNNING)
+    other = an_operation(state=State.RUNNING, created_at="2026-11-18T10:00:00Z")
     gateway.events.on_event("h1", OperationChanged(operation=other))
 
     ended = replace(other, state=State.DONE, sequence=other.sequence + 1)

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.gateway.adapters.telemetry import Telemetry
+from services.gateway.domain.budget import LeftOut
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Kind, State
 from shared.testing.gateway import FakeFleet
@@ -48,6 +49,7 @@ def test_the_fleets_size_is_counted() -> None:
 
 def test_each_host_is_told_of() -> None:
     host = replace(a_host("h1"), sample_age_s=2.5, journal_length=7, lxd_connected=False)
+    host = replace(host, left_out=LeftOut(instances=3))
 
     values = told(Telemetry(FakeFleet([host])))
 
@@ -55,6 +57,8 @@ def test_each_host_is_told_of() -> None:
     assert values["lxdfleet_host_lxd_connected h1"] == 0
     assert values["lxdfleet_sample_age_seconds h1"] == 2.5
     assert values["lxdfleet_journal_length h1"] == 7
+    assert values["lxdfleet_host_instances_left_out h1"] == 3
+    assert values["lxdfleet_host_images_left_out h1"] == 0
     assert values["lxdfleet_host_cpu_ratio h1"] == pytest.approx(0.352)
 
 

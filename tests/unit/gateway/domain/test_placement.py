@@ -127,6 +127,14 @@ def test_a_full_host_says_how_much_is_left_of_what() -> None:
     }
 
 
+@pytest.mark.parametrize("coming", [0, 1])
+def test_a_host_without_room_in_the_fleet_s_lists_says_so(coming: int) -> None:
+    known = replace(a_candidate().known, instances=7, room=coming)
+    crowded = replace(a_candidate(), known=known, instances=7 + coming)
+
+    assert lacks(NEEDS, crowded) == {"h1": [Lack("room")]}
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [

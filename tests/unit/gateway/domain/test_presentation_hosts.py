@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from services.gateway.domain import presentation_hosts as shown
+from services.gateway.domain.budget import LeftOut
 from shared.testing.known import GIB, a_host, a_host_sample
 
 
@@ -45,6 +48,12 @@ def test_without_any_measurement_all_figures_are_zero_and_unknown() -> None:
 
     assert {getattr(info, name) for name in shown.FIGURES} == {0}
     assert info.unknown == list(shown.FIGURES)
+
+
+def test_a_host_says_what_of_it_is_not_shown() -> None:
+    view = shown.host_view(replace(a_host(), left_out=LeftOut(instances=2, images=1)))
+
+    assert msgspec.to_builtins(view)["left_out"] == {"instances": 2, "samples": 0, "images": 1}
 
 
 def test_a_host_says_what_it_is_and_when_it_was_heard_of() -> None:
