@@ -27,6 +27,7 @@ from services.lxd_worker.handlers.carry_out import carry_out_chain
 from services.lxd_worker.handlers.consoles import Consoles
 from services.lxd_worker.handlers.creating import Admission, Secrets
 from services.lxd_worker.handlers.describe import HostReport
+from services.lxd_worker.handlers.fitting import FittingPublish
 from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
 from services.lxd_worker.handlers.image_servers import ImageServersReport
 from services.lxd_worker.handlers.inventory import InventoryReport
@@ -74,10 +75,12 @@ class Worker:
         self._threads: list[GreenThread] = []
         self._epoch = next_epoch(settings.state_dir / "worker.epoch")
         self._publisher = EventPublisher(settings.amqp_uri, settings.host)
-        api = Api(settings.lxd_socket, settings.host)
+        self._omit = omit = telemetry.omissions
+        self._publish = FittingPublish(self._publisher.publish, omit)
+        api = Api(settings.lxd_socket, settings.host, omit)
         scope = LxdScope(settings.lxd_projects)
-        self._events = LxdEvents(api, settings.host, scope)
-        self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope)
+        self._events = LxdEvents(api, settings.host, scope, omit)
+        self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope, omit)
         secrets: Secrets = {}
         self._awaited = AwaitedSecrets(self._clock, self._carry_out, secrets)
         for entry in self._unfinished:
@@ -91,10 +94,11 @@ class Worker:
         self.inventory = InventoryReport(
             self._epoch,
             self._lxd,
-            self._publisher.publish,
+            self._publish,
             self._clock,
             self._inventory_bell.ring,
             self._hears,
+            omit,
         )
         self._host_report = self._host_report_of(offer, scope)
         self._servers_report = self._servers_report_of(offer)
@@ -169,14 +173,16 @@ class Worker:
 
     def _host_report_of(self, offer: LxdOffer, scope: LxdScope) -> HostReport:
         return HostReport(
+            host=self._settings.host,
             epoch=self._epoch,
             offer=offer,
-            publish=self._publisher.publish,
+            publish=self._publish,
             clock=self._clock,
             wanted=self._host_bell.ring,
             overcommit=self._settings.overcommit,
             address=self._settings.nat_pool.address,
             scope=scope,
+            omit=self._omit,
         )
 
     def _servers_report_of(self, offer: LxdOffer) -> ImageServersReport:
@@ -185,7 +191,7 @@ class Worker:
             remotes=self._settings.remotes,
             offer=offer,
             fetch=fetch,
-            publish=self._publisher.publish,
+            publish=self._publish,
             clock=self._clock,
             wanted=self._servers_bell.ring,
         )
@@ -231,7 +237,7 @@ class Worker:
 
     def _beat(self) -> None:
         self._heartbeat_bell.wait(self._settings.heartbeat_s)
-        self._publisher.publish(
+        self._publish(
             heartbeat(
                 self._epoch,
                 self.inventory.sequence,
@@ -251,7 +257,7 @@ class Worker:
 
     def _listen(self) -> None:
         try:
-            self._events.listen(self._listening, self._heard)
+            self._events.listen(self._listening, self._heard, self.report_everything)
         finally:
             self._watch.listens(listening=False)
             self._probe_bell.ring()
@@ -281,7 +287,7 @@ class Worker:
     def _report_operations(self) -> None:
         self._operations_bell.wait()
         try:
-            report_operations(self._journal, self._publisher.publish)
+            report_operations(self._journal, self._publish)
         except TemporaryError:
             eventlet.spawn_after(RECONNECT_S, self._operations_bell.ring)
             raise

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from prometheus_client import Gauge
 
+from services.lxd_worker.adapters.omissions import Omissions
 from shared.contracts.operations import Operation
 from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_registry
 
@@ -17,6 +18,7 @@ class WorkerTelemetry:
     def __init__(self) -> None:
         self.registry = new_registry()
         self.broker = BrokerTelemetry(self.registry)
+        self.omissions = Omissions(self.registry)
         self._operations = OperationTelemetry("lxdfleet_worker", "acceptance", self.registry)
         self._journal = Gauge(
             "lxdfleet_worker_journal_length",

@@ -171,6 +171,8 @@ class Api:
         await asyncio.sleep(self._faults.answer_delay_s)
         if self._faults.no_json:
             return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
+        if status := self._faults.refused.get(request.path):
+            return error("refused by the test", status)
         return await handler(request)
 
 

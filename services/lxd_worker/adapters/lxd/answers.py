@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from services.lxd_worker.domain.description import Described
 from services.lxd_worker.domain.plan import Devices
@@ -12,6 +12,8 @@ from services.lxd_worker.domain.progress import percent
 from services.lxd_worker.ports import LxdOperation
 from shared.contracts.errors import Cancelled, FleetError, LxdRefused
 
+# What LXD says of a failure may hold all that a guest's program has said; a message takes so much.
+LONGEST_REASON = 8192
 _SUCCESS = 200
 _CANCELLED = 401
 
@@ -106,14 +108,16 @@ class Task(Struct, frozen=True):
     def _error(self) -> FleetError | None:
         if self.status_code == _SUCCESS:
             return None
-        return Cancelled() if self.status_code == _CANCELLED else LxdRefused(self.err)
+        if self.status_code == _CANCELLED:
+            return Cancelled()
+        return LxdRefused(self.err[:LONGEST_REASON])
 
 
 class TerminalFacts(Struct, frozen=True, rename={"status": "return"}):
     """What LXD tells of a terminal: the secrets of its sockets, and the process's exit status."""
 
     fds: dict[str, str] = {}
-    status: int | None = None
+    status: Annotated[int, Meta(ge=-(2**31), lt=2**31)] | None = None
 
 
 class TerminalTask(Struct, frozen=True):
