@@ -209,7 +209,8 @@ class _Fitting:
             raise Unfit(place)
         text = _UNWRITABLE.sub(_REPLACEMENT, value)
         if kind.max_length is not None and len(text) > kind.max_length:
-            if not cut:
+            # A text of a form would be another one, or none, when it is cut.
+            if not cut or kind.pattern is not None:
                 raise Unfit(place)
             text = text[: kind.max_length]
         if kind.pattern is not None and not re.search(kind.pattern, text):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from services.lxd_worker.domain.image_os import os_of
+from shared.contracts.bounds import LONGEST_WORD
 from shared.contracts.fitting import fit_message, shorten
 from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance, Proxy
 from shared.contracts.sizes import memory_limit, size_in_bytes
@@ -26,8 +27,6 @@ _NEVER_USED = "1970-01-02"
 _YES = ("true", "1", "yes", "on")
 # What LXD says of an instance's member where there is no cluster.
 _NO_MEMBER = "none"
-# Whoever may speak to LXD can write anything there, but a message's words are no longer.
-_LONGEST = 255
 _YEARS = range(1970, 9999)
 # Of one instance as it is sent: an ordinary one has 700 bytes, and 10,000 of those are 7 MB.
 MOST_BYTES = 32 * 1024
@@ -55,7 +54,7 @@ class Described(Struct, frozen=True):
     @property
     def uuid(self) -> str:
         """What tells the instance from a namesake; empty until LXD gives it one."""
-        return self.expanded_config.get("volatile.uuid", "")[:_LONGEST]
+        return self.expanded_config.get("volatile.uuid", "")[:LONGEST_WORD]
 
     @property
     def root_disk(self) -> str:

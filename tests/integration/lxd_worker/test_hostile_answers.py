@@ -18,7 +18,7 @@ from services.lxd_worker.handlers.inventory import InventoryReport
 from services.lxd_worker.ports import Omission
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.codec import decode, encode
-from shared.contracts.events import Event, InstanceChanged, Inventory
+from shared.contracts.events import MAX_BYTES, Event, InstanceChanged, Inventory
 from shared.contracts.instances import Instance
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
@@ -88,6 +88,9 @@ HOSTILE: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"expanded_devices": {"root": None}}, {"root_size": None, "uuid": "u-web"}),
     ({"expanded_devices": ["root"]}, {"networks": (), "uuid": "u-web"}),
     ({"location": 10**30}, {"location": ""}),
+    ({"description": "x" * 2**20}, {"description": "x" * 8192}),
+    ({"profiles": ["a", 5, "b" * 256]}, {"profiles": ("a",)}),
+    (with_config(**{"user.lxdfleet.label." + "k" * 300: "v"}), {"labels": {}}),
 ]
 
 
@@ -218,5 +221,5 @@ def test_an_inventory_of_large_instances_fits_its_message_and_costs_the_small_on
 
     told = host.told()
 
-    assert len(encode(host.sent[-1])) <= 16 * 2**20
+    assert len(encode(host.sent[-1])) <= MAX_BYTES[Inventory]
     assert (len(told), told["db"].cpu_limit, told["db"].uuid) == (502, "2", "u-web")

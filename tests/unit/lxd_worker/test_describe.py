@@ -11,7 +11,7 @@ from services.lxd_worker.handlers.describe import HostReport
 from services.lxd_worker.ports import Omission
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import BrokerUnavailable
-from shared.contracts.events import Event, HostDescribed
+from shared.contracts.events import MAX_BYTES, Event, HostDescribed
 from shared.contracts.hosts import MOST_IMAGES, Capacity, Image, Network
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_worker.clock import FakeClock
@@ -205,5 +205,5 @@ def test_images_that_are_large_share_the_room(host: Host) -> None:
     (told,) = host.told()
 
     assert isinstance(told, HostDescribed)
-    assert len(encode(told)) < 4 * 2**20
+    assert len(encode(told)) <= MAX_BYTES[HostDescribed]
     assert (len(told.images), told.images[0]) == (901, BUSYBOX)

@@ -35,7 +35,7 @@ class Part(Struct, frozen=True):
 
 
 class Whole(Struct, frozen=True, rename={"kind": "type"}):
-    name: Annotated[str, Meta(pattern=r"^[a-z]{1,4}\Z")]
+    name: Annotated[str, Meta(pattern=r"^[a-z]{1,4}\Z", max_length=4)]
     text: Short = ""
     kind: Literal["a", "b"] = "a"
     colour: Colour | None = None

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from services.lxd_worker.domain.description import Described
 from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.progress import percent
 from services.lxd_worker.ports import LxdOperation
+from shared.contracts.bounds import ExitStatus, clip
 from shared.contracts.errors import Cancelled, FleetError, LxdRefused
 
-# What LXD says of a failure may hold all that a guest's program has said; a message takes so much.
-LONGEST_REASON = 8192
 _SUCCESS = 200
 _CANCELLED = 401
 
@@ -110,14 +109,14 @@ class Task(Struct, frozen=True):
             return None
         if self.status_code == _CANCELLED:
             return Cancelled()
-        return LxdRefused(self.err[:LONGEST_REASON])
+        return LxdRefused(clip(self.err))
 
 
 class TerminalFacts(Struct, frozen=True, rename={"status": "return"}):
     """What LXD tells of a terminal: the secrets of its sockets, and the process's exit status."""
 
     fds: dict[str, str] = {}
-    status: Annotated[int, Meta(ge=-(2**31), lt=2**31)] | None = None
+    status: ExitStatus | None = None
 
 
 class TerminalTask(Struct, frozen=True):

@@ -21,8 +21,8 @@ import pylxd
 import requests
 from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 
-from services.lxd_worker.adapters.lxd.answers import LONGEST_REASON
 from services.lxd_worker.ports import Omission, Omit
+from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
 from shared.contracts.fitting import Unfit, fit, parse
 from shared.platform.lxd_session import lxd_client
@@ -39,7 +39,6 @@ ACCEPT_S = 60.0
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 # What LXD calls the one thing that tells an entry of a list from the others.
 _NAMES = ("name", "fingerprint", "id")
-_LONGEST_NAME = 255
 
 
 class NotThere(Exception):
@@ -175,7 +174,7 @@ class Api:
             return Stale()
         if status == requests.codes.service_unavailable:
             return LxdUnavailable(self._host)
-        return LxdRefused(str(exc)[:LONGEST_REASON])
+        return LxdRefused(clip(str(exc)))
 
 
 @contextmanager
@@ -206,5 +205,5 @@ def _subject(path: tuple[str, ...], place: str, said: Any) -> str:
     listed = said["metadata"]
     if isinstance(listed, list) and number.isdecimal() and isinstance(listed[int(number)], dict):
         named = next((one for key in _NAMES if (one := listed[int(number)].get(key))), number)
-        return "/".join((*path, str(named)[:_LONGEST_NAME]))
+        return "/".join((*path, str(named)[:LONGEST_WORD]))
     return "/".join(path)
