@@ -37,7 +37,7 @@ from services.lxd_worker.handlers.orders import Orders
 from services.lxd_worker.handlers.outbox import report_operations
 from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from services.lxd_worker.handlers.snapshots import snapshots
-from services.lxd_worker.ports import Journal
+from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
 from shared.contracts.worker_api import SnapshotList
@@ -57,9 +57,9 @@ LOOK_S = 10.0
 DAY_S = 24 * 3600.0
 
 
-def open_journal(settings: Settings) -> Journal:
+def open_journal(settings: Settings, omit: Omit) -> Journal:
     """Return the journal of this state directory; the caller holds `only_worker`."""
-    return SqlJournal(settings.state_dir / "journal.db", in_one_thread)
+    return SqlJournal(settings.state_dir / "journal.db", in_one_thread, omit)
 
 
 class Worker:
