@@ -194,6 +194,7 @@ class Worker:
             publish=self._publish,
             clock=self._clock,
             wanted=self._servers_bell.ring,
+            omit=self._omit,
         )
 
     def _consoles_of(self, api: Api, scope: LxdScope) -> Consoles:

@@ -90,7 +90,7 @@ def shorten(message: S, most: int, fields: Sequence[str]) -> tuple[S, tuple[str,
     for field in sorted(size, key=lambda field: size[field], reverse=True):
         if excess <= 0:
             break
-        cuts[field] = _beginning(getattr(message, field), size[field] - excess)
+        cuts[field] = beginning(getattr(message, field), size[field] - excess)
         excess -= size[field] - _size(cuts[field])
     return replace(message, **cuts), tuple(cuts)
 
@@ -106,6 +106,18 @@ def share_out(
         return [(message, ()) for message in messages]
     share = most // len(messages)
     return [shorten(message, share, fields) for message in messages]
+
+
+def beginning(value: Any, most: int) -> Any:
+    """Return as much of a text, a sequence or a mapping as has at most so many bytes of JSON."""
+    fits, too_long = 0, len(value) + 1
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if _size(_first(value, middle)) <= most:
+            fits = middle
+        else:
+            too_long = middle
+    return _first(value, fits)
 
 
 class _Fitting:
@@ -248,18 +260,6 @@ def _within(kind: inspect.IntType | inspect.FloatType, value: float) -> bool:
 def _check_least(least: int | None, made: Sized, place: str) -> None:
     if len(made) < (least or 0):
         raise Unfit(place)
-
-
-def _beginning(value: Any, most: int) -> Any:
-    """Return as much of a text, a tuple or a dictionary as has at most so many bytes of JSON."""
-    fits, too_long = 0, len(value) + 1
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if _size(_first(value, middle)) <= most:
-            fits = middle
-        else:
-            too_long = middle
-    return _first(value, fits)
 
 
 def _first(value: Any, count: int) -> Any:
