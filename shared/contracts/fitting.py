@@ -84,8 +84,10 @@ def shorten(message: S, most: int, fields: Sequence[str]) -> tuple[S, tuple[str,
 
     The largest field pays first, from its end. Where the others alone are more, it remains longer.
     """
-    size = {field: _size(getattr(message, field)) for field in fields}
     excess = _size(message) - most
+    if excess <= 0:
+        return message, ()
+    size = {field: _size(getattr(message, field)) for field in fields}
     cuts: dict[str, Any] = {}
     for field in sorted(size, key=lambda field: size[field], reverse=True):
         if excess <= 0:
