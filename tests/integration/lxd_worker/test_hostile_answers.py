@@ -18,6 +18,7 @@ from services.lxd_worker.handlers.inventory import InventoryReport
 from services.lxd_worker.ports import Omission
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.codec import decode, encode
+from shared.contracts.errors import LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, InstanceChanged, Inventory
 from shared.contracts.instances import Instance
 from shared.platform.lxd_scope import LxdScope
@@ -136,6 +137,44 @@ def test_a_hostile_instance_is_looked_at_and_told_like_any_other(
 
     assert reading.instance is not None
     assert all(one is not None and one.name == "web" for one in seen)
+
+
+STATE = "/1.0/instances/web/state"
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_an_instance_whose_state_lxd_refuses_is_looked_at_without_it(
+    host: Host, status: int
+) -> None:
+    host.web.take_snapshot("s1")
+    host.double.change_state("web", "start")
+    host.double.faults.refused[STATE] = status
+
+    look, whole = host.lxd.look(*WEB), host.lxd.examine(*WEB)
+
+    assert look is not None
+    assert whole is not None
+    assert (look.status, look.init, whole.status, whole.init) == ("Running", None) * 2
+    assert whole.snapshots == ("s1",)
+    assert [one.name for one in host.lxd.snapshots(*WEB)] == ["s1"]
+
+
+def test_a_guest_that_holds_its_state_up_does_not_hold_up_who_looks_at_it(host: Host) -> None:
+    host.double.change_state("web", "start")
+    host.double.faults.slow_s[STATE] = 3600.0
+
+    look = host.lxd.look(*WEB)
+
+    assert look is not None
+    assert (look.status, look.init) == ("Running", None)
+
+
+def test_an_lxd_that_went_away_meanwhile_is_no_instance_without_a_process(host: Host) -> None:
+    host.double.change_state("web", "start")
+    host.double.faults.refused |= {STATE: 503, "/1.0": 503}
+
+    with pytest.raises(LxdUnavailable):
+        host.lxd.look(*WEB)
 
 
 SCALARS = (

@@ -28,7 +28,7 @@ from shared.contracts.instances import Instance
 from shared.contracts.worker_api import Snapshot
 from shared.platform.lxd_scope import LxdScope
 
-D = TypeVar("D", bound=Described)
+T = TypeVar("T")
 
 # The state that each step asks for; `delete` is a request of its own.
 _STATES: dict[Step, dict[str, object]] = {
@@ -42,6 +42,8 @@ _STATES: dict[Step, dict[str, object]] = {
 }
 _ASKS_GUEST = (Step.STOP, Step.RESTART)
 _PROBE_S = 5.0
+# For an answer that takes 50 ms while the guest does not prevent it.
+_GUEST_S = 10.0
 
 
 class LxdDaemon:
@@ -104,17 +106,15 @@ class LxdDaemon:
         seen = self.glance(project, name)
         if seen is None or seen.stopped:
             return seen
-        with self._only_reading():
-            try:
-                params = {"project": project}
-                state = self._api.get(State, "instances", name, "state", params=params)
-            except NotThere:
-                return None
-        return replace(seen, init=init_of(state.pid))
+        try:
+            state = self._from_guest(State, "instances", name, "state", project=project)
+        except NotThere:
+            return None
+        return replace(seen, init=init_of(state.pid) if state else None)
 
     def glance(self, project: str, name: str) -> Seen | None:
         """See `Lxd.glance`."""
-        found = self._one(Described, project, name)
+        found = self._one(project, name)
         return None if found is None else self._glimpsed(found)
 
     def examine(self, project: str, name: str) -> Seen | None:
@@ -195,14 +195,48 @@ class LxdDaemon:
             self.server()
 
     def _full(self, project: str, name: str) -> Full | None:
-        return self._one(Full, project, name, recursion=1)
+        self._introduce()
+        try:
+            found = self._from_guest(Full, "instances", name, project=project, recursion=1)
+            found = found or self._without_state(project, name)
+        except NotThere:
+            return None
+        return found if self._is_ours(found) else None
 
-    def _one(self, kind: type[D], project: str, name: str, **params: object) -> D | None:
+    def _from_guest(self, kind: type[T], *path: str, **params: object) -> T | None:
+        """Return an answer for which LXD looks into the guest; None where that one prevents it.
+
+        It may have more addresses than LXD can list in time, or an agent that never answers. Nobody
+        shall escape an operation by that. Raises NotThere, and LxdUnavailable when LXD itself does
+        not answer.
+        """
+        try:
+            return self._api.get(kind, *path, params=params, answer_s=_GUEST_S)
+        except LxdRefused:
+            return None
+        except LxdUnavailable:
+            self.server()
+            return None
+
+    def _without_state(self, project: str, name: str) -> Full:
+        params = {"project": project}
+        with self._only_reading():
+            found = self._api.get(Full, "instances", name, params=params)
+            listed = self._api.get(
+                list[FoundSnapshot],
+                "instances",
+                name,
+                "snapshots",
+                params={**params, "recursion": 1},
+            )
+        own = (replace(one, name=one.name.rpartition("/")[2]) for one in listed)
+        return replace(found, snapshots=tuple(own))
+
+    def _one(self, project: str, name: str) -> Described | None:
         self._introduce()
         with self._only_reading():
             try:
-                params = {"project": project, **params}
-                found = self._api.get(kind, "instances", name, params=params)
+                found = self._api.get(Described, "instances", name, params={"project": project})
             except NotThere:
                 return None
         return found if self._is_ours(found) else None
