@@ -62,6 +62,11 @@ def parse(body: bytes) -> object:
         raise Unfit(str(exc)) from exc
 
 
+def writable(text: str) -> str:
+    """Return a text that JSON and a database can hold."""
+    return _UNWRITABLE.sub(_REPLACEMENT, text)
+
+
 def fit_message(message: S) -> tuple[S, tuple[str, ...]]:
     """Return a message that its reader can decode, the same where it can already; see `fit`."""
     if is_readable(message):
@@ -221,7 +226,7 @@ class _Fitting:
     def _text(self, kind: inspect.StrType, value: object, place: str, *, cut: bool) -> str:
         if not isinstance(value, str):
             raise Unfit(place)
-        text = _UNWRITABLE.sub(_REPLACEMENT, value)
+        text = writable(value)
         if kind.max_length is not None and len(text) > kind.max_length:
             # A text of a form would be another one, or none, when it is cut.
             if not cut or kind.pattern is not None:

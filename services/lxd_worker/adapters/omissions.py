@@ -7,6 +7,7 @@ import logging
 from prometheus_client import CollectorRegistry, Counter
 
 from services.lxd_worker.ports import Omission
+from shared.contracts.bounds import LONGEST_WORD, clip
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,11 @@ class Omissions:
     def __call__(self, what: Omission, subject: str, reason: str) -> None:
         """See `ports.Omit`."""
         self._count.labels(what).inc()
+        subject = clip(subject, LONGEST_WORD)
         if (what, subject) in self._logged:
             return
         if len(self._logged) >= MOST_LOGGED:
             self._logged.clear()
         self._logged.add((what, subject))
-        extra = {"what": what.value, "of": subject, "reason": reason[:_LONGEST_REASON]}
+        extra = {"what": what.value, "of": subject, "reason": clip(reason, _LONGEST_REASON)}
         log.warning("left out", extra=extra)

@@ -38,9 +38,16 @@ class WorkerTelemetry:
 
     def operation_ended(self, operation: Operation) -> None:
         """Count an operation that has ended."""
+        self._operations.ended(operation, _took_s(operation))
+
+
+def _took_s(operation: Operation) -> float | None:
+    try:
         took_s = _moment(operation.finished_at) - _moment(operation.accepted_at)
-        # The machine's clock may have been set back meanwhile.
-        self._operations.ended(operation, max(0.0, took_s))
+    except (ValueError, OverflowError):
+        return None
+    # The machine's clock may have been set back meanwhile.
+    return max(0.0, took_s)
 
 
 def _moment(rfc3339: str) -> float:

@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from services.lxd_worker.adapters.lxd.api import Api
 from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
 from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
+from services.lxd_worker.domain.writing import Editable
 from services.lxd_worker.handlers.inventory import InventoryReport
 from services.lxd_worker.ports import Omission
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.codec import decode, encode
-from shared.contracts.errors import LxdUnavailable
+from shared.contracts.errors import LxdRefused, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, InstanceChanged, Inventory
 from shared.contracts.instances import Instance
 from shared.platform.lxd_scope import LxdScope
@@ -175,6 +176,27 @@ def test_an_lxd_that_went_away_meanwhile_is_no_instance_without_a_process(host: 
 
     with pytest.raises(LxdUnavailable):
         host.lxd.look(*WEB)
+
+
+@pytest.mark.parametrize("uuid", ["u\x00", "u\ud800", "u" * 300])
+def test_an_instance_is_told_by_the_uuid_by_which_it_is_known_again(host: Host, uuid: str) -> None:
+    host.web.instead = with_config(**{"volatile.uuid": uuid})
+
+    seen = host.lxd.glance(*WEB)
+
+    assert seen is not None
+    assert seen.uuid == host.told()["web"].uuid
+
+
+def test_what_cannot_be_read_in_full_is_not_written_back(host: Host) -> None:
+    api = Api(str(host.double.socket), "h1", host.omissions)
+    host.web.instead = {"config": {"a": 5}}
+
+    with pytest.raises(LxdRefused):
+        api.get_to_replace(Editable, "instances", "web", params={"project": "default"})
+    host.double.faults.no_json = True
+    with pytest.raises(LxdUnavailable):
+        api.get_to_replace(Editable, "instances", "web", params={"project": "default"})
 
 
 SCALARS = (

@@ -78,13 +78,14 @@ class Api:
     ) -> tuple[T, str]:
         """Return what LXD answers to a GET, and the ETag for a PUT of it.
 
-        What cannot be read would be taken away by that PUT, so nothing of it is left out.
+        What cannot be read would be taken away by that PUT: raises LxdRefused then.
         """
         response = self._request("get", path, READ_S, params=dict(params))
         try:
             return _decoded(response, kind), response.headers.get("ETag", "")
         except _UNREADABLE as exc:
-            raise self._unreadable(path, exc) from exc
+            self._read_in_part(response, kind, path)
+            raise LxdRefused("what LXD says of it cannot be read in full") from exc
 
     def put(
         self,
