@@ -34,7 +34,7 @@ class FoundSnapshot(Struct, frozen=True):
     """A snapshot, with the devices it has; `size` is negative where the storage does not tell."""
 
     name: str
-    created_at: str
+    created_at: str = ""
     expires_at: str = ""
     stateful: bool = False
     size: int = -1
