@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from services.lxd_worker.domain.capacity import Machine
@@ -37,12 +38,33 @@ Ring = Callable[[], None]
 # Returns all instances, by project and name, as they are now; None when LXD has to be asked.
 Known = Callable[[], Mapping[tuple[str, str], Instance] | None]
 
+# Takes in that something is left out: what of, whose it is (a path, a name, an id) and why.
+Omit = Callable[["Omission", str, str], None]
+
 # Makes a new version of an entry, or returns the same one to leave it; may be called on any thread.
 Change = Callable[[Entry], Entry]
 
 
 class ImageServerAway(Exception):
     """An image server gave no file, or none that is small enough, in time."""
+
+
+class Omission(StrEnum):
+    """What the worker goes on without, for nobody but its owner shall pay for it.
+
+    `ANSWER`: a part of what LXD answered, that cannot be read. `QUESTION`: what LXD refused to
+    tell of the host. `EVENT`: an event of LXD's that cannot be read. `INSTANCE`: a whole instance,
+    `FIELDS`: values of one, or of an image or a network, that no message takes. `OPERATION`: a row
+    of the journal that cannot be read. `MESSAGE`: a whole message to the fleet.
+    """
+
+    ANSWER = "answer"
+    QUESTION = "question"
+    EVENT = "event"
+    INSTANCE = "instance"
+    FIELDS = "fields"
+    OPERATION = "operation"
+    MESSAGE = "message"
 
 
 class Clock(Protocol):

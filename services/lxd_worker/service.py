@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nameko.extensions import DependencyProvider
 
 from services.lxd_worker.adapters.telemetry import WorkerTelemetry
-from services.lxd_worker.ports import Journal
+from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.wiring import Worker, open_journal
 from shared.contracts.codec import from_wire, to_wire
@@ -16,7 +16,7 @@ from shared.contracts.operations import Secrets, Submission
 from shared.contracts.worker_api import SERVICE
 from shared.platform.rpc import Correlation, host_rpc
 
-OpenJournal = Callable[[Settings], Journal]
+OpenJournal = Callable[[Settings, Omit], Journal]
 
 
 class WorkerProvider(DependencyProvider):  # type: ignore[misc]
@@ -31,7 +31,8 @@ class WorkerProvider(DependencyProvider):  # type: ignore[misc]
 
     def setup(self) -> None:
         """Open the journal; nothing goes out yet."""
-        self._worker = Worker(self._settings, self._open_journal(self._settings), self._telemetry)
+        journal = self._open_journal(self._settings, self._telemetry.omissions)
+        self._worker = Worker(self._settings, journal, self._telemetry)
 
     def start(self) -> None:
         """Go on with what is unfinished and begin to report."""

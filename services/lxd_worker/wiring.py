@@ -27,6 +27,7 @@ from services.lxd_worker.handlers.carry_out import carry_out_chain
 from services.lxd_worker.handlers.consoles import Consoles
 from services.lxd_worker.handlers.creating import Admission, Secrets
 from services.lxd_worker.handlers.describe import HostReport
+from services.lxd_worker.handlers.fitting import FittingPublish
 from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
 from services.lxd_worker.handlers.image_servers import ImageServersReport
 from services.lxd_worker.handlers.inventory import InventoryReport
@@ -36,7 +37,7 @@ from services.lxd_worker.handlers.orders import Orders
 from services.lxd_worker.handlers.outbox import report_operations
 from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from services.lxd_worker.handlers.snapshots import snapshots
-from services.lxd_worker.ports import Journal
+from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
 from shared.contracts.worker_api import SnapshotList
@@ -56,9 +57,9 @@ LOOK_S = 10.0
 DAY_S = 24 * 3600.0
 
 
-def open_journal(settings: Settings) -> Journal:
+def open_journal(settings: Settings, omit: Omit) -> Journal:
     """Return the journal of this state directory; the caller holds `only_worker`."""
-    return SqlJournal(settings.state_dir / "journal.db", in_one_thread)
+    return SqlJournal(settings.state_dir / "journal.db", in_one_thread, omit)
 
 
 class Worker:
@@ -74,10 +75,12 @@ class Worker:
         self._threads: list[GreenThread] = []
         self._epoch = next_epoch(settings.state_dir / "worker.epoch")
         self._publisher = EventPublisher(settings.amqp_uri, settings.host)
-        api = Api(settings.lxd_socket, settings.host)
+        self._omit = omit = telemetry.omissions
+        self._publish = FittingPublish(self._publisher.publish, omit)
+        api = Api(settings.lxd_socket, settings.host, omit)
         scope = LxdScope(settings.lxd_projects)
-        self._events = LxdEvents(api, settings.host, scope)
-        self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope)
+        self._events = LxdEvents(api, settings.host, scope, omit)
+        self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope, omit)
         secrets: Secrets = {}
         self._awaited = AwaitedSecrets(self._clock, self._carry_out, secrets)
         for entry in self._unfinished:
@@ -91,10 +94,11 @@ class Worker:
         self.inventory = InventoryReport(
             self._epoch,
             self._lxd,
-            self._publisher.publish,
+            self._publish,
             self._clock,
             self._inventory_bell.ring,
             self._hears,
+            omit,
         )
         self._host_report = self._host_report_of(offer, scope)
         self._servers_report = self._servers_report_of(offer)
@@ -169,14 +173,16 @@ class Worker:
 
     def _host_report_of(self, offer: LxdOffer, scope: LxdScope) -> HostReport:
         return HostReport(
+            host=self._settings.host,
             epoch=self._epoch,
             offer=offer,
-            publish=self._publisher.publish,
+            publish=self._publish,
             clock=self._clock,
             wanted=self._host_bell.ring,
             overcommit=self._settings.overcommit,
             address=self._settings.nat_pool.address,
             scope=scope,
+            omit=self._omit,
         )
 
     def _servers_report_of(self, offer: LxdOffer) -> ImageServersReport:
@@ -185,9 +191,10 @@ class Worker:
             remotes=self._settings.remotes,
             offer=offer,
             fetch=fetch,
-            publish=self._publisher.publish,
+            publish=self._publish,
             clock=self._clock,
             wanted=self._servers_bell.ring,
+            omit=self._omit,
         )
 
     def _consoles_of(self, api: Api, scope: LxdScope) -> Consoles:
@@ -231,7 +238,7 @@ class Worker:
 
     def _beat(self) -> None:
         self._heartbeat_bell.wait(self._settings.heartbeat_s)
-        self._publisher.publish(
+        self._publish(
             heartbeat(
                 self._epoch,
                 self.inventory.sequence,
@@ -251,7 +258,7 @@ class Worker:
 
     def _listen(self) -> None:
         try:
-            self._events.listen(self._listening, self._heard)
+            self._events.listen(self._listening, self._heard, self.report_everything)
         finally:
             self._watch.listens(listening=False)
             self._probe_bell.ring()
@@ -281,7 +288,7 @@ class Worker:
     def _report_operations(self) -> None:
         self._operations_bell.wait()
         try:
-            report_operations(self._journal, self._publisher.publish)
+            report_operations(self._journal, self._publish)
         except TemporaryError:
             eventlet.spawn_after(RECONNECT_S, self._operations_bell.ring)
             raise

@@ -12,8 +12,9 @@ _UNITS: dict[str, int] = (
     | {f"{letter}B": 1000 ** (power + 1) for power, letter in enumerate(_POWERS)}
     | {f"{letter.upper()}iB": 1024 ** (power + 1) for power, letter in enumerate(_POWERS)}
 )
-_SIZE = re.compile(r"(\d+)(\D*)")
-_SHARE = re.compile(r"(\d+)%")
+# No size has more digits, and Python refuses to read thousands of them.
+_SIZE = re.compile(r"(\d{1,32})(\D*)")
+_SHARE = re.compile(r"(\d{1,32})%")
 # No machine has more; a longer number would only cost whoever reads it.
 _MOST_DIGITS = 9
 _CPUS = re.compile(rf"(\d{{1,{_MOST_DIGITS}}})(?:-(\d{{0,{_MOST_DIGITS}}}))?")

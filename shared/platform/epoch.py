@@ -6,20 +6,25 @@ even when the file was lost with the machine's disk, and readers go on believing
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+# Two digits below the largest number of a message, so that there are always some above it.
+_EPOCH = re.compile(rb"[0-9]{1,17}")
 
 
 def next_epoch(file: Path, clock: Callable[[], float] = time.time) -> int:
     """Return an epoch above the stored one, and store it durably before anyone can see it.
 
-    Raises ValueError when the file holds no number: guessing would let an old producer pass for
-    new.
+    A file that holds no epoch, after a power failure for one, is as good as a lost one.
     """
-    last = int(file.read_text()) if file.exists() else 0
-    epoch = max(last + 1, int(clock()))
+    epoch = max(_stored(file) + 1, int(clock()))
     fresh = file.with_suffix(".new")
     with fresh.open("w") as handle:
         handle.write(str(epoch))
@@ -27,3 +32,14 @@ def next_epoch(file: Path, clock: Callable[[], float] = time.time) -> int:
         os.fsync(handle.fileno())
     fresh.rename(file)
     return epoch
+
+
+def _stored(file: Path) -> int:
+    """Return the last epoch, 0 where there is none that a message can hold."""
+    if not file.exists():
+        return 0
+    stored = _EPOCH.fullmatch(file.read_bytes().strip())
+    if stored is None:
+        log.warning("epoch file cannot be read", extra={"file": str(file)})
+        return 0
+    return int(stored[0])

@@ -20,8 +20,17 @@ def all_projects(socket: WebSocketBaseClient) -> WebSocketBaseClient:
     return socket
 
 
-def reader(kind: type[T], heard: Callable[[T], None]) -> type[WebSocketBaseClient]:
-    """Return a client that calls `heard` with each event; what is none of this kind is logged."""
+def _log(reason: str) -> None:
+    log.warning("an event of lxd's cannot be read", extra={"reason": reason})
+
+
+def reader(
+    kind: type[T], heard: Callable[[T], None], unreadable: Callable[[str], None] = _log
+) -> type[WebSocketBaseClient]:
+    """Return a client that calls `heard` with each event, and goes on after every one.
+
+    `unreadable` is called with the reason where an event is none of this kind.
+    """
 
     class Reader(WebSocketBaseClient):  # type: ignore[misc]
         def __init__(self, url: str, ssl_options: object) -> None:
@@ -30,8 +39,10 @@ def reader(kind: type[T], heard: Callable[[T], None]) -> type[WebSocketBaseClien
 
         def received_message(self, message: Any) -> None:
             try:
-                heard(msgspec.json.decode(message.data, type=kind))
-            except msgspec.MsgspecError as exc:
-                log.warning("an event of lxd's cannot be read", extra={"reason": str(exc)})
+                event = msgspec.json.decode(message.data, type=kind)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+                unreadable(str(exc))
+            else:
+                heard(event)
 
     return Reader

@@ -54,10 +54,11 @@ class OperationTelemetry:
         for kind, outcome in product(Kind, FINAL):
             self._ended.labels(kind, outcome)
 
-    def ended(self, operation: Operation, took_s: float) -> None:
-        """Count an operation that has ended."""
+    def ended(self, operation: Operation, took_s: float | None) -> None:
+        """Count an operation that has ended; None: nobody knows how long it took."""
         self._ended.labels(operation.kind, operation.state).inc()
-        self._seconds.labels(operation.kind, operation.state).observe(took_s)
+        if took_s is not None:
+            self._seconds.labels(operation.kind, operation.state).observe(took_s)
 
 
 class BrokerTelemetry:

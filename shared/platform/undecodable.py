@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import struct
 
+from amqp.exceptions import FrameSyntaxError
+
 UNDECODABLE: tuple[type[Exception], ...] = (
     ValueError,
     ArithmeticError,
@@ -16,4 +18,5 @@ UNDECODABLE: tuple[type[Exception], ...] = (
     TypeError,
     RecursionError,
     struct.error,
+    FrameSyntaxError,
 )

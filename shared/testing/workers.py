@@ -15,6 +15,7 @@ from shared.contracts.errors import (
     OperationNotFound,
     OperationRefused,
     OutcomeUnknown,
+    UnreadableMessage,
 )
 from shared.contracts.operations import Failure, Operation, Secrets, State, Submission
 from shared.contracts.worker_api import OperationPage, Snapshot, SnapshotList
@@ -28,12 +29,14 @@ class FakeWorkers:
     `hold` makes submissions wait, `holding` calls of some methods; those of `failing` raise.
     `answers` are a test's own, by method. `ends_with`: why what gets its secrets ends.
     `called` lists (host, method), `sent` every byte of a call with its host. `snapshots` are those
-    of any instance. `secrets` are those that came, with the host that they came to.
+    of any instance. `damaged` are operations whose rows cannot be read. `secrets` are those that
+    came, with the host that they came to.
     """
 
     def __init__(self) -> None:
         self.journal: dict[str, Operation] = {}
         self.tombstones: set[str] = set()
+        self.damaged: set[str] = set()
         self.submissions: list[Submission] = []
         self.consoles: list[OpenConsole] = []
         self.called: list[tuple[str, str]] = []
@@ -118,6 +121,8 @@ class FakeWorkers:
         self.consoles.append(from_wire(OpenConsole, wired))
 
     def _resolve(self, host: str, operation_id: str) -> object:
+        if operation_id in self.damaged:
+            raise UnreadableMessage(operation_id)
         if operation_id in self.journal:
             return to_wire(self.journal[operation_id])
         self.tombstones.add(operation_id)

@@ -41,9 +41,9 @@ class Lack(Struct, frozen=True, omit_defaults=True):
     """Something that a host does not have enough of, or not at all.
 
     `what` is `connection`, `time`, `release` (its worker is too old), `image`, `network`,
-    `project`, `ports`, `room`, `cpu`, `memory` or `disk`; `room` is that for another instance in
-    the fleet's lists (see `budget`). For the last three, and for ports that the host has counted,
-    `wanted` and `free` say how much, sizes in bytes.
+    `project`, `ports`, `room` (for another instance in the fleet's lists, see `budget`), `cpu`,
+    `memory` or `disk`; for the last three, and for ports that the host has counted, `wanted` and
+    `free` say how much, sizes in bytes.
     """
 
     what: str

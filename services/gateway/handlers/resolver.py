@@ -18,7 +18,7 @@ from services.gateway.domain.operations import rejected
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.handlers.secrets import SecretDelivery
 from services.gateway.ports import OperationStore
-from shared.contracts.errors import FleetError, HostUnreachable
+from shared.contracts.errors import FleetError, HostUnreachable, UnreadableMessage
 from shared.contracts.operations import Operation, State
 from shared.contracts.worker_api import LxdWorker
 
@@ -76,9 +76,17 @@ class Resolver:
     async def _resolve_those_of(self, operations: Sequence[Operation]) -> None:
         try:
             for operation in operations:
-                await self._resolve(operation)
+                await self._resolve_if_readable(operation)
         except FleetError as exc:
             log.info("not resolved yet", extra={"host": operation.host, "reason": str(exc)})
+
+    async def _resolve_if_readable(self, operation: Operation) -> None:
+        """What its host cannot read, or tells unreadably, holds up no other operation."""
+        try:
+            await self._resolve(operation)
+        except UnreadableMessage as exc:
+            about = {"host": operation.host, "operation": operation.operation_id}
+            log.warning("not resolved", extra={**about, "reason": str(exc)})
 
     async def _resolve(self, operation: Operation) -> None:
         entry = await self._worker.resolve(operation.host, operation.operation_id)

@@ -18,20 +18,24 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, 
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.lxd_worker.adapters.database import migrated, opened
+from services.lxd_worker.adapters.rows import Rows, written
 from services.lxd_worker.adapters.tables import last_sequence, operations, tombstones
 from services.lxd_worker.domain.entry import Entry, behind, refuse_held
-from services.lxd_worker.ports import Acceptance, Change
+from services.lxd_worker.ports import Acceptance, Change, Omission, Omit
 from shared.contracts.errors import (
     DatabaseUnavailable,
     HostBusy,
     OperationNotFound,
     OperationRefused,
+    OutcomeUnknown,
+    UnreadableMessage,
 )
 from shared.contracts.operations import Operation
 
 T = TypeVar("T")
 
-_HOLDS = ~operations.c.final & ~operations.c.waiting
+_UNFINISHED = ~operations.c.final & operations.c.readable
+_HOLDS = _UNFINISHED & ~operations.c.waiting
 
 
 class InThread(Protocol):
@@ -44,8 +48,10 @@ class InThread(Protocol):
 class SqlJournal:
     """Operations in a SQLite file; what a method has written is on the disk."""
 
-    def __init__(self, file: Path, in_thread: InThread) -> None:
+    def __init__(self, file: Path, in_thread: InThread, omit: Omit) -> None:
         self._in_thread = in_thread
+        self._omit = omit
+        self._rows = Rows()
         self._engine = opened(file)
         self._length = 0
         # No change has a later number; one that was not committed may have had it.
@@ -59,7 +65,7 @@ class SqlJournal:
 
     def find(self, operation_id: str) -> Entry | None:
         """See `Journal.find`."""
-        return self._transaction(lambda connection: _entry(connection, operation_id))
+        return self._transaction(lambda connection: self._entry(connection, operation_id))
 
     def accept(self, entry: Entry, host: str, limit: int) -> Acceptance:
         """See `Journal.accept`."""
@@ -71,20 +77,19 @@ class SqlJournal:
 
     def resolve(self, operation_id: str, at: float) -> Entry | None:
         """See `Journal.resolve`."""
-        return self._transaction(lambda connection: _resolve(connection, operation_id, at))
+        return self._transaction(lambda connection: self._resolve(connection, operation_id, at))
 
     def since(self, sequence: int, limit: int) -> list[Operation]:
         """See `Journal.since`."""
         # Gateways ask now and then, and nearly always know all.
         if sequence >= self._newest:
             return []
-        later = select(operations.c.entry).where(operations.c.sequence > sequence)
+        later = select(operations).where(operations.c.sequence > sequence)
         return self._operations(later.order_by(operations.c.sequence).limit(limit))
 
     def unfinished(self) -> list[Entry]:
         """See `Journal.unfinished`."""
-        open_ones = select(operations.c.entry).where(_HOLDS)
-        found = self._transaction(lambda connection: _entries(connection, open_ones))
+        found = self._transaction(lambda connection: self._rows.entries(connection, _HOLDS))
         return sorted(found, key=lambda entry: entry.operation.accepted_at)
 
     def follower(self, ended: Operation) -> Entry | None:
@@ -95,11 +100,11 @@ class SqlJournal:
 
     def holder(self, project: str, instance: str) -> Entry | None:
         """See `Journal.holder`."""
-        return self._transaction(lambda connection: _holder(connection, project, instance))
+        return self._transaction(lambda connection: self._holder(connection, project, instance))
 
     def unconfirmed(self, limit: int) -> list[Operation]:
         """See `Journal.unconfirmed`."""
-        unsent = select(operations.c.entry).where(~operations.c.confirmed)
+        unsent = select(operations).where(~operations.c.confirmed)
         return self._operations(unsent.order_by(operations.c.sequence).limit(limit))
 
     def confirm(self, operation_id: str, sequence: int) -> None:
@@ -125,91 +130,108 @@ class SqlJournal:
             return self._in_thread(done)
         except SQLAlchemyError as exc:
             raise DatabaseUnavailable from exc
+        finally:
+            # Not in the journal's thread: a log and a metric have locks of their own.
+            told, self._rows.set_aside = self._rows.set_aside, []
+            for operation_id, reason in told:
+                self._omit(Omission.OPERATION, operation_id, reason)
 
     def _operations(self, query: Select[Any]) -> list[Operation]:
-        found = self._transaction(lambda connection: _entries(connection, query))
+        found = self._transaction(lambda connection: self._rows.entries_of(connection, query))
         return [entry.operation for entry in found]
 
     def _prepare(self, connection: Connection) -> None:
         migrated(connection)
+        self._rows.look_through(connection)
         self._length = _count(connection)
         self._newest = connection.execute(select(last_sequence.c.sequence)).scalar_one()
 
     def _accept(self, connection: Connection, entry: Entry, host: str, limit: int) -> Acceptance:
         operation_id = entry.operation.operation_id
-        if known := _entry(connection, operation_id):
+        if known := self._entry(connection, operation_id):
             return Acceptance(known, fresh=False)
+        if _is_set_aside(connection, operation_id):
+            raise OutcomeUnknown(host)
         _refuse_buried(connection, operation_id)
         wanted = entry.operation
-        entry = behind(entry, _holder(connection, wanted.project, wanted.instance))
+        entry = behind(entry, self._holder(connection, wanted.project, wanted.instance))
         if new_name := wanted.arguments.new_name:
-            refuse_held(new_name, _holder(connection, wanted.project, new_name))
-        if _count(connection, ~operations.c.final) >= limit:
+            refuse_held(new_name, self._holder(connection, wanted.project, new_name))
+        if _count(connection, _UNFINISHED) >= limit:
             raise HostBusy(host)
-        written = self._numbered(connection, entry)
+        accepted = self._numbered(connection, entry)
         waiting = bool(entry.operation.waits_for)
-        row = {"operation_id": operation_id, "waiting": waiting, **_row(written)}
+        row = {"operation_id": operation_id, "waiting": waiting, **_row(accepted)}
         connection.execute(insert(operations).values(row))
         self._length = _count(connection)
-        return Acceptance(written, fresh=True)
+        return Acceptance(accepted, fresh=True)
 
     def _advance(self, connection: Connection, operation_id: str, change: Change) -> Entry:
-        known = _entry(connection, operation_id)
+        known = self._entry(connection, operation_id)
         if known is None:
             raise OperationNotFound(operation_id)
         changed = change(known)
         if changed == known:
             return known
-        written = self._numbered(connection, changed)
+        advanced = self._numbered(connection, changed)
         mine = operations.c.operation_id == operation_id
-        connection.execute(update(operations).where(mine).values(**_row(written)))
-        if written.operation.final or written.operation.instance != known.operation.instance:
-            _let_next_hold(connection, known.operation)
-        return written
+        connection.execute(update(operations).where(mine).values(**_row(advanced)))
+        if advanced.operation.final or advanced.operation.instance != known.operation.instance:
+            self._let_next_hold(connection, known.operation)
+        return advanced
 
     def _numbered(self, connection: Connection, entry: Entry) -> Entry:
         """Return the entry with the next sequence of the journal."""
         following = update(last_sequence).values(sequence=last_sequence.c.sequence + 1)
         sequence = connection.execute(following.returning(last_sequence.c.sequence)).scalar_one()
         self._newest = sequence
-        return replace(entry, operation=replace(entry.operation, sequence=sequence))
+        return written(replace(entry, operation=replace(entry.operation, sequence=sequence)))
 
     def _prune(self, connection: Connection, before: float) -> int:
-        ended = operations.c.final & operations.c.confirmed & (operations.c.changed_at < before)
-        forgotten = connection.execute(delete(operations).where(ended)).rowcount
+        over = (operations.c.final & operations.c.confirmed) | ~operations.c.readable
+        old = over & (operations.c.changed_at < before)
+        forgotten = connection.execute(delete(operations).where(old)).rowcount
         connection.execute(delete(tombstones).where(tombstones.c.buried_at < before))
         self._length = _count(connection)
         return forgotten
 
+    def _let_next_hold(self, connection: Connection, held: Operation) -> None:
+        """Give the instance to the operation that has waited for it longest, if it is free now."""
+        if self._holder(connection, held.project, held.instance):
+            return
+        unfinished = _of(held.project, held.instance) & _UNFINISHED
+        # What waits has not changed since it was accepted, so this is the order of acceptance.
+        longest = select(func.min(operations.c.sequence)).where(unfinished).scalar_subquery()
+        first = update(operations).where(operations.c.sequence == longest)
+        connection.execute(first.values(waiting=False))
 
-def _let_next_hold(connection: Connection, held: Operation) -> None:
-    """Give the instance to the operation that has waited for it longest, if it is free now."""
-    if _holder(connection, held.project, held.instance):
-        return
-    unfinished = _of(held.project, held.instance) & ~operations.c.final
-    # What waits has not changed since it was accepted, so this is the order of acceptance.
-    longest = select(func.min(operations.c.sequence)).where(unfinished).scalar_subquery()
-    first = update(operations).where(operations.c.sequence == longest)
-    connection.execute(first.values(waiting=False))
+    def _resolve(self, connection: Connection, operation_id: str, at: float) -> Entry | None:
+        known = self._entry(connection, operation_id)
+        if known is None:
+            if _is_set_aside(connection, operation_id):
+                raise UnreadableMessage(f"the journal's row of operation {operation_id}")
+            row = {"operation_id": operation_id, "buried_at": at}
+            connection.execute(insert(tombstones).prefix_with("OR IGNORE").values(row))
+        return known
+
+    def _holder(self, connection: Connection, project: str, instance: str) -> Entry | None:
+        held = self._rows.entries(connection, _of(project, instance), _HOLDS)
+        return next(iter(held), None)
+
+    def _entry(self, connection: Connection, operation_id: str) -> Entry | None:
+        found = self._rows.entries(connection, operations.c.operation_id == operation_id)
+        return next(iter(found), None)
 
 
-def _resolve(connection: Connection, operation_id: str, at: float) -> Entry | None:
-    known = _entry(connection, operation_id)
-    if known is None:
-        row = {"operation_id": operation_id, "buried_at": at}
-        connection.execute(insert(tombstones).prefix_with("OR IGNORE").values(row))
-    return known
+def _is_set_aside(connection: Connection, operation_id: str) -> bool:
+    mine = (operations.c.operation_id == operation_id) & ~operations.c.readable
+    return _count(connection, mine) > 0
 
 
 def _refuse_buried(connection: Connection, operation_id: str) -> None:
     mine = tombstones.c.operation_id == operation_id
     if connection.scalar(select(tombstones.c.operation_id).where(mine)):
         raise OperationRefused(operation_id)
-
-
-def _holder(connection: Connection, project: str, instance: str) -> Entry | None:
-    held = select(operations.c.entry).where(_of(project, instance), _HOLDS)
-    return next(iter(_entries(connection, held)), None)
 
 
 def _of(project: str, instance: str) -> ColumnElement[bool]:
@@ -226,17 +248,9 @@ def _row(entry: Entry) -> dict[str, object]:
         "final": entry.operation.final,
         "confirmed": False,
         "changed_at": time.time(),
+        "readable": True,
         "entry": msgspec.json.encode(entry),
     }
-
-
-def _entry(connection: Connection, operation_id: str) -> Entry | None:
-    mine = select(operations.c.entry).where(operations.c.operation_id == operation_id)
-    return next(iter(_entries(connection, mine)), None)
-
-
-def _entries(connection: Connection, query: Select[Any]) -> list[Entry]:
-    return [msgspec.json.decode(body, type=Entry) for body in connection.scalars(query)]
 
 
 def _count(connection: Connection, *conditions: ColumnElement[bool]) -> int:

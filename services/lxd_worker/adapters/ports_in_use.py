@@ -5,12 +5,15 @@ The worker has to share the host's network for this: in a network of its own it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from services.lxd_worker.domain.nat_pool import Ports
 
 _PROTOCOLS = {"tcp": "tcp", "tcp6": "tcp", "udp": "udp", "udp6": "udp"}
+# `   0: 0100007F:0016 ...`: a number, then an address and a port.
+_LOCAL = re.compile(rb"\s*\d+:\s+[0-9A-F]+:([0-9A-F]{4})\s")
 
 
 def ports_in_use(net: Path = Path("/proc/net")) -> Ports:
@@ -22,10 +25,11 @@ def ports_in_use(net: Path = Path("/proc/net")) -> Ports:
         (protocol, port)
         for name, protocol in _PROTOCOLS.items()
         if (net / name).exists()
-        for port in _local((net / name).read_text())
+        for port in _local((net / name).read_bytes())
     )
 
 
-def _local(table: str) -> Iterator[int]:
+def _local(table: bytes) -> Iterator[int]:
     for line in table.splitlines()[1:]:
-        yield int(line.split()[1].rpartition(":")[2], 16)
+        if local := _LOCAL.match(line):
+            yield int(local[1], 16)

@@ -29,6 +29,8 @@ operations = Table(
     Column("waiting", Boolean, nullable=False),
     Column("confirmed", Boolean, nullable=False),
     Column("changed_at", Float, nullable=False),
+    # False: this release does not understand `entry`; see `rows`.
+    Column("readable", Boolean, nullable=False),
     Column("entry", LargeBinary, nullable=False),
     # The lock on an instance: two unfinished operations that do not wait are impossible.
     Index(
@@ -36,7 +38,7 @@ operations = Table(
         "project",
         "instance",
         unique=True,
-        sqlite_where=text("NOT final AND NOT waiting"),
+        sqlite_where=text("NOT final AND NOT waiting AND readable"),
     ),
 )
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from prometheus_client import Gauge
 
+from services.lxd_worker.adapters.omissions import Omissions
 from shared.contracts.operations import Operation
 from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_registry
 
@@ -17,6 +18,7 @@ class WorkerTelemetry:
     def __init__(self) -> None:
         self.registry = new_registry()
         self.broker = BrokerTelemetry(self.registry)
+        self.omissions = Omissions(self.registry)
         self._operations = OperationTelemetry("lxdfleet_worker", "acceptance", self.registry)
         self._journal = Gauge(
             "lxdfleet_worker_journal_length",
@@ -36,9 +38,16 @@ class WorkerTelemetry:
 
     def operation_ended(self, operation: Operation) -> None:
         """Count an operation that has ended."""
+        self._operations.ended(operation, _took_s(operation))
+
+
+def _took_s(operation: Operation) -> float | None:
+    try:
         took_s = _moment(operation.finished_at) - _moment(operation.accepted_at)
-        # The machine's clock may have been set back meanwhile.
-        self._operations.ended(operation, max(0.0, took_s))
+    except (ValueError, OverflowError):
+        return None
+    # The machine's clock may have been set back meanwhile.
+    return max(0.0, took_s)
 
 
 def _moment(rfc3339: str) -> float:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from services.lxd_worker.domain.image_os import os_of
+from shared.contracts.bounds import LONGEST_WORD
+from shared.contracts.fitting import fit_message, shorten, writable
 from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance, Proxy
 from shared.contracts.sizes import memory_limit, size_in_bytes
 
@@ -25,18 +27,22 @@ _NEVER_USED = "1970-01-02"
 _YES = ("true", "1", "yes", "on")
 # What LXD says of an instance's member where there is no cluster.
 _NO_MEMBER = "none"
-# Whoever may speak to LXD can write anything there, but a message's words are no longer.
-_LONGEST = 255
+_YEARS = range(1970, 9999)
+# Of one instance as it is sent: an ordinary one has 700 bytes, and 10,000 of those are 7 MB.
+MOST_BYTES = 32 * 1024
+# What grows with what people write, or how many devices they add. Never cut: what says which
+# instance it is, and its limits.
+UNBOUNDED = ("description", "user", "labels", "proxies", "profiles", "networks")
 
 
 class Described(Struct, frozen=True):
     """What we read of an instance in LXD's answer; all else in it is ignored."""
 
     name: str
-    status: str
-    type: str
-    architecture: str
-    created_at: str
+    status: str = ""
+    type: str = ""
+    architecture: str = ""
+    created_at: str = ""
     last_used_at: str = ""
     description: str = ""
     project: str = DEFAULT_PROJECT
@@ -48,7 +54,8 @@ class Described(Struct, frozen=True):
     @property
     def uuid(self) -> str:
         """What tells the instance from a namesake; empty until LXD gives it one."""
-        return self.expanded_config.get("volatile.uuid", "")
+        # As the fleet is told it, or what it means would be another instance.
+        return writable(self.expanded_config.get("volatile.uuid", ""))[:LONGEST_WORD]
 
     @property
     def root_disk(self) -> str:
@@ -63,8 +70,22 @@ class Described(Struct, frozen=True):
         return started or "volatile.apply_template" in self.expanded_config
 
 
-def instance_of(described: Described, *, revision: int, host_memory: int) -> Instance:
-    """Return the instance as the fleet knows it."""
+def instance_of(
+    described: Described, *, revision: int, host_memory: int
+) -> tuple[Instance, tuple[str, ...]]:
+    """Return the instance as the fleet knows it, and the places of what no message takes of it.
+
+    Raises Unfit for one that no message can name.
+    """
+    return fit_message(_unbounded(described, revision, host_memory))
+
+
+def abridged(instance: Instance, most: int = MOST_BYTES) -> tuple[Instance, tuple[str, ...]]:
+    """Return the instance in at most so many bytes, and what that costs of what people wrote."""
+    return shorten(instance, most, UNBOUNDED)
+
+
+def _unbounded(described: Described, revision: int, host_memory: int) -> Instance:
     config = described.expanded_config
     return Instance(
         name=described.name,
@@ -82,20 +103,27 @@ def instance_of(described: Described, *, revision: int, host_memory: int) -> Ins
         root_size=size_in_bytes(_root(described).get("size", "")),
         profiles=described.profiles or (),
         revision=revision,
-        display_name=config.get(DISPLAY_NAME, "")[:_LONGEST],
+        display_name=config.get(DISPLAY_NAME, ""),
         labels=_labels(config),
-        operation_id=config.get(OPERATION, "")[:_LONGEST],
+        operation_id=config.get(OPERATION, ""),
         auto_start=config.get("boot.autostart", "").lower() in _YES,
-        os=os_of(config)[:_LONGEST],
+        os=os_of(config),
         networks=_networks(described.expanded_devices),
         location="" if described.location == _NO_MEMBER else described.location,
     )
 
 
 def utc(text: str) -> str:
-    """Return LXD's time, whatever its zone and precision, as RFC 3339 with `Z`."""
-    moment = datetime.fromisoformat(text).astimezone(UTC)
-    return moment.isoformat().replace("+00:00", "Z")
+    """Return LXD's time, whatever its zone and precision, as RFC 3339 with `Z`.
+
+    Empty where it is none, or none that has a local time everywhere: LXD says "never" as the year
+    1, and a backup that is imported may name any other.
+    """
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return ""
+    return moment.isoformat().replace("+00:00", "Z") if moment.year in _YEARS else ""
 
 
 def _labels(config: dict[str, str]) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+import msgspec
 from msgspec import Struct, field
 
+from shared.contracts.bounds import Name
 from shared.contracts.instances import DEFAULT_PROJECT
 
 
@@ -46,7 +48,8 @@ def touched(event: LxdEvent) -> list[Touched]:
     names = [_name(event.metadata.source)]
     if old := (event.metadata.context or {}).get("old_name"):
         names.insert(0, str(old))
-    return [Touched(event.project or DEFAULT_PROJECT, name, action) for name in names if name]
+    project = event.project or DEFAULT_PROJECT
+    return [Touched(project, name, action) for name in names if _can_be_told(name)]
 
 
 def touches_many(event: LxdEvent) -> bool:
@@ -54,6 +57,15 @@ def touches_many(event: LxdEvent) -> bool:
     return event.metadata.action.startswith(("profile-", "project-"))
 
 
+def _can_be_told(name: str) -> bool:
+    """Whether a message can name such an instance; one that it cannot is in no inventory either."""
+    try:
+        msgspec.convert(name, Name)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def _name(source: str) -> str:
     """Return the last part of `/1.0/instances/NAME`, with or without a query."""
-    return unquote(urlsplit(source).path.rpartition("/")[2])
+    return unquote(source.partition("?")[0].rpartition("/")[2])

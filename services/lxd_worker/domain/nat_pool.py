@@ -6,6 +6,7 @@ Nothing else is remembered, so a port is free again when its instance is gone, w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -23,6 +24,8 @@ Span = tuple[int, int]
 Ports = frozenset[tuple[str, int]]
 
 _PROTOCOLS = ("tcp", "udp")
+_SPAN = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +94,15 @@ def _listening(endpoint: str) -> Iterator[tuple[str, int]]:
     if protocol not in _PROTOCOLS:
         return
     for part in rest.rpartition(":")[2].split(","):
-        first, _, last = part.partition("-")
-        if first.isdecimal() and (last or first).isdecimal():
-            yield from ((protocol, port) for port in range(int(first), int(last or first) + 1))
+        if span := _SPAN.fullmatch(part):
+            first, last = int(span[1]), min(int(span[2] or span[1]), _LAST_PORT)
+            yield from ((protocol, port) for port in range(first, last + 1))
 
 
 def _check(wish: _Wish) -> None:
     if wish.protocol not in _PROTOCOLS:
         raise InvalidInput("protocol", "tcp or udp")
-    if max(wish.listen, wish.connect) + wish.count - 1 > 65535:
+    if max(wish.listen, wish.connect) + wish.count - 1 > _LAST_PORT:
         raise InvalidInput("count", "ports end at 65535")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 _DOWNLOAD = re.compile(r"\w+: (\d{1,3})%")
 # An image that has to be fetched takes as long as its unpacking, as far as anybody knows.
 _FETCHED = 50
+_PERCENT = re.compile(r"\d{1,9}")
 
 
 def percent(metadata: Mapping[str, object]) -> int | None:
@@ -26,4 +27,4 @@ def percent(metadata: Mapping[str, object]) -> int | None:
 
 def _unpacked(progress: object) -> int | None:
     text = str(progress.get("percent", "")) if isinstance(progress, dict) else ""
-    return min(100, int(text)) if text.isdecimal() else None
+    return min(100, int(text)) if _PERCENT.fullmatch(text) else None

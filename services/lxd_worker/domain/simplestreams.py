@@ -6,6 +6,7 @@ with all its versions. Whatever cannot be read is left out: a catalogue is someb
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from services.lxd_worker.domain.image_os import os_of
+from shared.contracts.fitting import Unfit, fit_message, parse
 from shared.contracts.hosts import (
     CONTAINER,
     MOST_ALIASES,
@@ -31,7 +33,6 @@ INDEX = "streams/v1/index.json"
 # Of one server; those that are known have one or two.
 MOST_FILES = 8
 
-_LONGEST = 255
 _ALIAS = re.compile(r"[!-~]{1,128}")
 # LXD takes a version's name for its date.
 _DATE = re.compile(r"\d{8}")
@@ -83,20 +84,20 @@ def product_files(index: bytes) -> list[str]:
 
     Raises UnreadableCatalogue.
     """
-    streams = _readable(_Stream, _decoded(_Index, index).index)
+    streams = _readable(_Stream, _entries(_Index, index, "index"))
     paths = (each.path for each in streams if each.has_images and each.path)
     return list(islice(dict.fromkeys(paths), MOST_FILES))
 
 
 def served(products: bytes, runs: Runs) -> list[ServedImage]:
     """Return the images of one file that the host can use; raise UnreadableCatalogue."""
-    readable = _readable(_Product, _decoded(_Products, products).products)
+    readable = _readable(_Product, _entries(_Products, products, "products"))
     found = (image for product in readable if (image := _image(product, runs)))
     return list(islice(found, MOST_SERVED))
 
 
 class _Index(Struct):
-    index: dict[str, msgspec.Raw]
+    entries: dict[str, msgspec.Raw] = field(name="index")
 
 
 class _Stream(Struct):
@@ -111,7 +112,7 @@ class _Stream(Struct):
 
 
 class _Products(Struct):
-    products: dict[str, msgspec.Raw]
+    entries: dict[str, msgspec.Raw] = field(name="products")
 
 
 class _Version(Struct):
@@ -148,10 +149,33 @@ def _decoded(kind: type[T], text: bytes) -> T:
         raise UnreadableCatalogue(str(exc)) from exc
 
 
-def _readable(kind: type[T], entries: Mapping[str, msgspec.Raw]) -> Iterable[T]:
-    for entry in entries.values():
+def _entries(kind: type[_Index | _Products], text: bytes, named: str) -> Iterable[bytes]:
+    """Return what a file lists, each for itself, also if one of them is no JSON by the standard."""
+    try:
+        return map(bytes, _decoded(kind, text).entries.values())
+    except UnreadableCatalogue as exc:
+        return map(_json, _listed(text, named, exc).values())
+
+
+def _listed(text: bytes, named: str, unreadable: UnreadableCatalogue) -> Mapping[str, object]:
+    try:
+        said = parse(text)
+    except Unfit:
+        raise unreadable from None
+    listed = said.get(named) if isinstance(said, dict) else None
+    if not isinstance(listed, dict):
+        raise unreadable
+    return listed
+
+
+def _json(entry: object) -> bytes:
+    return json.dumps(entry).encode()
+
+
+def _readable(kind: type[T], entries: Iterable[bytes]) -> Iterable[T]:
+    for entry in entries:
         try:
-            yield _decoded(kind, bytes(entry))
+            yield _decoded(kind, entry)
         except UnreadableCatalogue:
             continue
 
@@ -170,12 +194,10 @@ def _image(product: _Product, runs: Runs) -> ServedImage | None:
         "image.version": product.version,
         "image.release": product.release,
     }
-    return ServedImage(
-        aliases=aliases,
-        types=types,
-        os=os_of(facts)[:_LONGEST],
-        description=_described(product)[:_LONGEST],
+    image = ServedImage(
+        aliases=aliases, types=types, os=os_of(facts), description=_described(product)
     )
+    return fit_message(image)[0]
 
 
 def _described(product: _Product) -> str:

@@ -24,6 +24,7 @@ _NAT = re.compile(r"\S+ \d+ (\S+)( \d+ \d+)?")
 class Editable(Described, frozen=True, kw_only=True):
     """An instance with what is set on it alone, without its profiles."""
 
+    architecture: str
     config: dict[str, str]
     devices: Devices
     ephemeral: bool

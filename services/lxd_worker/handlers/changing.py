@@ -48,7 +48,7 @@ def planned_restore(
     """
     wanted = submission.arguments.snapshot
     devices = admission.ledger.lxd.devices_of(submission.project, submission.instance, wanted)
-    proxies = {name: device for name, device in devices.items() if device["type"] == "proxy"}
+    proxies = {name: device for name, device in devices.items() if device.get("type") == "proxy"}
     if not proxies:
         return None
     held_here = held(proxy.listen for proxy in instance.proxies)

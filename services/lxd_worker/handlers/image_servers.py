@@ -20,15 +20,28 @@ from services.lxd_worker.domain.simplestreams import (
     product_files,
     served,
 )
-from services.lxd_worker.ports import Clock, Fetch, ImageServerAway, Offer, Publish, Ring
+from services.lxd_worker.ports import (
+    Clock,
+    Fetch,
+    ImageServerAway,
+    Offer,
+    Omission,
+    Omit,
+    Publish,
+    Ring,
+)
+from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import ImageServersRead
+from shared.contracts.fitting import beginning
 from shared.contracts.hosts import MOST_SERVED, Served, ServedImage
 
 log = logging.getLogger(__name__)
 
 # LXD reads a catalogue as often as that at the most.
 EVERY_S = 3600.0
+# Of all servers' images as they are sent: a server has 40 KB, and readers take 4 MB.
+MOST_BYTES = 3 * 2**20
 AGAIN_S = 300.0
 
 
@@ -43,6 +56,7 @@ class ImageServersReport:
     publish: Publish
     clock: Clock
     wanted: Ring
+    omit: Omit
     _found: dict[str, Served] = field(init=False)
     _due: dict[str, float] = field(init=False)
     _away: set[str] = field(default_factory=set)
@@ -73,7 +87,7 @@ class ImageServersReport:
 
     def fulfil(self) -> None:
         """Send what is known if it is wanted or different; see `HostReport.fulfil`."""
-        found = ImageServersRead(epoch=self.epoch, at="", servers=dict(self._found))
+        found = ImageServersRead(epoch=self.epoch, at="", servers=self._fitting())
         if not self._anyhow and found == self._told:
             return
         try:
@@ -81,6 +95,21 @@ class ImageServersReport:
             self._anyhow, self._told = False, found
         except BrokerUnavailable as exc:
             log.warning("image servers not reported", extra={"error": str(exc)})
+
+    def _fitting(self) -> dict[str, Served]:
+        """Return what each server has, as far as it is no more than its share of a message."""
+        if len(encode(ImageServersRead(epoch=0, at="", servers=self._found))) <= MOST_BYTES:
+            return dict(self._found)
+        share = MOST_BYTES // len(self._found)
+        return {name: self._beginning(name, each, share) for name, each in self._found.items()}
+
+    def _beginning(self, name: str, images: Served, share: int) -> Served:
+        if images is None:
+            return None
+        first: list[ServedImage] = beginning(images, share)
+        if left_out := len(images) - len(first):
+            self.omit(Omission.FIELDS, name, f"{left_out} images too many")
+        return first
 
     def _read(self, name: str, runs: Runs) -> None:
         try:

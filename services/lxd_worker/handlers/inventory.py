@@ -9,13 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
+from services.lxd_worker.domain.description import UNBOUNDED
 from services.lxd_worker.domain.lifecycle import LxdEvent, Touched, touched, touches_many
-from services.lxd_worker.ports import Clock, Lxd, Publish, Ring
+from services.lxd_worker.ports import Clock, Lxd, Omission, Omit, Publish, Ring
+from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
+from shared.contracts.fitting import share_out
 from shared.contracts.instances import Instance
 
 log = logging.getLogger(__name__)
+
+# Of an inventory as it is sent: 10,000 ordinary instances have 7 MB, and readers take 16.
+MOST_BYTES = 12 * 2**20
 
 
 class InventoryReport:
@@ -33,7 +39,9 @@ class InventoryReport:
         clock: Clock,
         wanted: Ring,
         listening: Callable[[], bool],
+        omit: Omit,
     ) -> None:
+        self._omit = omit
         self._epoch = epoch
         self._lxd = lxd
         self._publish = publish
@@ -93,7 +101,7 @@ class InventoryReport:
             self._send_change(self._touched.pop(next(iter(self._touched))))
 
     def _send_inventory(self) -> None:
-        instances = self._lxd.instances()
+        instances = self._fitting(self._lxd.instances())
         self._send(
             Inventory(
                 epoch=self._epoch,
@@ -102,6 +110,18 @@ class InventoryReport:
                 instances=instances,
             )
         )
+
+    def _fitting(self, instances: list[Instance]) -> list[Instance]:
+        """Return as many of the instances as one message takes, none larger than its share."""
+        in_order = sorted(instances, key=lambda one: (one.project, one.name))
+        if left_out := in_order[MOST_INSTANCES:]:
+            self._omit(Omission.INSTANCE, "inventory", f"{len(left_out)} instances too many")
+        shared = share_out(in_order[:MOST_INSTANCES], MOST_BYTES, UNBOUNDED)
+        for instance, cut in shared:
+            if cut:
+                subject = f"{instance.project}/{instance.name}"
+                self._omit(Omission.FIELDS, subject, ", ".join(cut))
+        return [instance for instance, _ in shared]
 
     def _send_change(self, change: Touched) -> None:
         reading = self._lxd.instance(change.project, change.name)

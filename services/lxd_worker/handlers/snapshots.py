@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.lxd_worker.domain.checks import check_name
 from services.lxd_worker.domain.seen import meant
 from services.lxd_worker.ports import Lxd
-from shared.contracts.worker_api import SnapshotList
+from shared.contracts.worker_api import MOST_SNAPSHOTS, SnapshotList
 
 
 def snapshots(lxd: Lxd, project: str, name: str, uuid: str) -> SnapshotList:
@@ -16,4 +16,5 @@ def snapshots(lxd: Lxd, project: str, name: str, uuid: str) -> SnapshotList:
     check_name(name)
     meant(lxd.glance(project, name), name, uuid)
     found = lxd.snapshots(project, name)
-    return SnapshotList(snapshots=sorted(found, key=lambda snapshot: snapshot.created_at))
+    in_order = sorted(found, key=lambda snapshot: snapshot.created_at)
+    return SnapshotList(snapshots=in_order[-MOST_SNAPSHOTS:])

@@ -171,7 +171,17 @@ class Api:
         await asyncio.sleep(self._faults.answer_delay_s)
         if self._faults.no_json:
             return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
+        path = _with_state(request)
+        await asyncio.sleep(self._faults.slow_s.get(path, 0))
+        if status := self._faults.refused.get(path):
+            return error("refused by the test", status)
         return await handler(request)
+
+
+def _with_state(request: web.Request) -> str:
+    """Return what is asked for: one instance with `recursion` is its state as well."""
+    whole = request.path.startswith("/1.0/instances/") and "recursion" in request.query
+    return f"{request.path}/state" if whole and request.path.count("/") == 3 else request.path
 
 
 @web.middleware

@@ -18,7 +18,9 @@ class Faults:
     an operation's event `Running` comes after the one that ends it. `waits_refused`: who waits for
     an operation that fails, or goes on after the time-out, is answered with the error, as by LXD
     5.15 and Incus 6.0.4. `no_json`: every answer is HTML. `answer_delay_s`: before each answer.
-    `pools_broken`: no storage pool tells its space.
+    `pools_broken`: no storage pool tells its space. `refused`: paths that are answered with an
+    error, and its status; a question with its state is refused as the state is. `slow_s`: before
+    the answer to a path.
     """
 
     duration_s: dict[str, float] = field(default_factory=dict)
@@ -31,3 +33,5 @@ class Faults:
     no_json: bool = False
     answer_delay_s: float = 0.0
     pools_broken: bool = False
+    refused: dict[str, int] = field(default_factory=dict)
+    slow_s: dict[str, float] = field(default_factory=dict)

@@ -126,7 +126,8 @@ class Snapshot:
 class DoubledInstance:
     """One instance. Tests set what it uses: `busy_cpus` is how many CPUs it keeps busy.
 
-    `location` is the member of a cluster that it is on, `none` where there is no cluster.
+    `location` is the member of a cluster that it is on, `none` where there is no cluster. `instead`
+    is what LXD's JSON says of it instead of the truth.
     """
 
     name: str
@@ -150,6 +151,7 @@ class DoubledInstance:
     project: str = DEFAULT
     location: str = "none"
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    instead: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.config.setdefault("volatile.uuid", str(uuid.uuid4()))
@@ -211,6 +213,7 @@ class DoubledInstance:
             "location": self.location,
             "type": self.type,
             "project": self.project,
+            **self.instead,
         }
 
     def rendered_fully(self) -> dict[str, Any]:

@@ -97,6 +97,10 @@ class LxdDouble:
 
         self._run(change())
 
+    def emit(self, metadata: Any) -> None:
+        """Tell of a lifecycle event, whatever it is."""
+        self._call(lambda: self._daemon.events.emit("lifecycle", metadata))
+
     def power_off(self, name: str) -> None:
         """Stop an instance from inside."""
         self._call(lambda: self._daemon.guests.power_off(self._daemon.instance(name)))

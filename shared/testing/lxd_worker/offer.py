@@ -16,11 +16,13 @@ BUSYBOX = Image(fingerprint="f" * 64, aliases=("busybox",))
 class FakeOffer:
     """A machine of 4 CPUs, 8 GiB and a pool of 100 GiB; the image `busybox`; two networks.
 
-    While `away` nothing is answered. `forgotten` counts how often it was to be asked anew.
+    While `away` nothing is told of the machine, and never anything of what is `refused`: `images`,
+    `networks`, `projects`. `forgotten` counts how often it was to be asked anew.
     """
 
     def __init__(self) -> None:
         self.away = False
+        self.refused: set[str] = set()
         self.forgotten = 0
         self.profile: Devices = {
             "root": {"type": "disk", "path": "/", "pool": "default"},
@@ -53,6 +55,7 @@ class FakeOffer:
         return 100 * GIB
 
     def images(self) -> list[Image]:
+        self._answer("images")
         return self.own_images
 
     def image(self, project: str, wanted: ImageSource) -> Image | None:
@@ -64,13 +67,19 @@ class FakeOffer:
         return next(fitting, None)
 
     def projects(self) -> list[str]:
+        self._answer("projects")
         return ["default", "shop"]
 
     def networks(self) -> list[Network]:
+        self._answer("networks")
         return self.own_networks
 
     def network(self, name: str) -> Network | None:
         return next((one for one in self.own_networks if one.name == name), None)
+
+    def _answer(self, question: str) -> None:
+        if question in self.refused:
+            raise LxdUnavailable("h1")
 
     def forget(self) -> None:
         self.forgotten += 1

@@ -69,4 +69,4 @@ def _die() -> None:
 
 
 when, number = sys.argv[1:]
-main(lambda settings: DeadlyJournal(open_journal(settings), when, int(number)))
+main(lambda settings, omit: DeadlyJournal(open_journal(settings, omit), when, int(number)))

@@ -17,6 +17,7 @@ from services.lxd_worker.domain.lifecycle import LxdEvent, touched
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
+from shared.testing.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def scope() -> LxdScope:
 
 @pytest.fixture
 def daemon(double: LxdDouble, scope: LxdScope) -> LxdDaemon:
-    return LxdDaemon(Api(str(double.socket), "h1"), "h1", 1 << 30, scope)
+    return LxdDaemon(Api(str(double.socket), "h1", Omissions()), "h1", 1 << 30, scope, Omissions())
 
 
 def test_the_neighbours_instances_are_not_told(daemon: LxdDaemon) -> None:
@@ -67,12 +68,12 @@ def test_what_happens_on_the_neighbour_is_not_heard(
     double: LxdDouble, daemon: LxdDaemon, scope: LxdScope
 ) -> None:
     daemon.server()
-    events = LxdEvents(Api(str(double.socket), "h1"), "h1", scope)
+    events = LxdEvents(Api(str(double.socket), "h1", Omissions()), "h1", scope, Omissions())
     opened, heard = threading.Event(), queue.Queue[LxdEvent]()
 
     def listen() -> None:
         with suppress(LxdUnavailable):
-            events.listen(opened.set, heard.put)
+            events.listen(opened.set, heard.put, lambda: None)
 
     listening = threading.Thread(target=listen)
     listening.start()

@@ -17,6 +17,7 @@ from services.lxd_worker.ports import ImageServerAway
 from shared.testing.image_server import IMAGE, PRODUCTS, ImageServer, image_server
 from shared.testing.lxd import Lxd
 from shared.testing.lxd_double import LxdDouble
+from shared.testing.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_a_server_that_is_not_there_is_away() -> None:
 
 
 def offer(socket: Path) -> LxdOffer:
-    return LxdOffer(Api(str(socket), "h1"), "h1", listening=lambda: False)
+    return LxdOffer(Api(str(socket), "h1", Omissions()), "h1", listening=lambda: False)
 
 
 def test_lxd_tells_what_it_can_run(lxd: Lxd, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from services.lxd_worker.adapters.lxd.offer import LxdOffer
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
+from shared.testing.lxd_worker.omissions import Omissions
 
 WEB, DB = ("default", "web"), ("default", "db")
 
@@ -27,7 +28,9 @@ def double(tmp_path: Path) -> Iterator[LxdDouble]:
 
 @pytest.fixture
 def daemon(double: LxdDouble) -> LxdDaemon:
-    return LxdDaemon(Api(str(double.socket), "h1"), "h1", 1 << 30, LxdScope())
+    return LxdDaemon(
+        Api(str(double.socket), "h1", Omissions()), "h1", 1 << 30, LxdScope(), Omissions()
+    )
 
 
 def test_nothing_is_remembered_before_all_was_read(daemon: LxdDaemon) -> None:
@@ -55,7 +58,7 @@ def test_each_reading_is_remembered(double: LxdDouble, daemon: LxdDaemon) -> Non
 
 def test_what_is_gone_is_not_remembered(double: LxdDouble, daemon: LxdDaemon) -> None:
     daemon.instances()
-    deletion = Api(str(double.socket), "h1").delete(Task, "instances", "web")
+    deletion = Api(str(double.socket), "h1", Omissions()).delete(Task, "instances", "web")
     daemon.wait(deletion.id, 5.0)
 
     daemon.instance(*WEB)
@@ -79,7 +82,7 @@ def test_after_a_reading_that_failed_nothing_is_remembered(
 def test_what_there_is_for_new_instances_is_asked_anew_when_it_may_have_changed(
     double: LxdDouble, listening: bool, asked: int
 ) -> None:
-    offer = LxdOffer(Api(str(double.socket), "h1"), "h1", lambda: listening)
+    offer = LxdOffer(Api(str(double.socket), "h1", Omissions()), "h1", lambda: listening)
     told = [offer.networks(), offer.networks()]
 
     offer.forget()

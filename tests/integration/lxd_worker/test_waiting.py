@@ -15,6 +15,7 @@ from services.lxd_worker.ports import LxdOperation
 from shared.contracts.errors import LxdRefused
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
+from shared.testing.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture(params=[False, True], ids=["shown", "refused"])
@@ -27,12 +28,12 @@ def double(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LxdDouble
 
 @pytest.fixture
 def api(double: LxdDouble) -> Api:
-    return Api(str(double.socket), "h1")
+    return Api(str(double.socket), "h1", Omissions())
 
 
 @pytest.fixture
 def daemon(api: Api) -> LxdDaemon:
-    return LxdDaemon(api, "h1", 1 << 30, LxdScope())
+    return LxdDaemon(api, "h1", 1 << 30, LxdScope(), Omissions())
 
 
 def begin(api: Api, action: str) -> str:

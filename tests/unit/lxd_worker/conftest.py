@@ -12,6 +12,7 @@ from services.lxd_worker.adapters.journal import SqlJournal
 from services.lxd_worker.ports import Journal
 from shared.testing.lxd_worker.bench import Bench
 from shared.testing.lxd_worker.journal import FakeJournal
+from shared.testing.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture
@@ -23,7 +24,11 @@ def bench() -> Bench:
 @pytest.fixture(params=["fake", "sqlite"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
     """The real journal, and the fake that other tests use."""
-    made = FakeJournal() if request.param == "fake" else SqlJournal(tmp_path / "journal.db", _here)
+    made = (
+        FakeJournal()
+        if request.param == "fake"
+        else SqlJournal(tmp_path / "journal.db", _here, Omissions())
+    )
     yield made
     made.close()
 

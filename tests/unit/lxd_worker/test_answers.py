@@ -82,3 +82,20 @@ def test_a_programs_name_may_hold_anything(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pid", [0, -1, 2**22 + 1])
 def test_where_there_is_no_process_there_is_nothing_to_know(pid: int) -> None:
     assert init_of(pid) is None
+
+
+@pytest.mark.parametrize("name", [b"abcdefghijklmn\xc3", b"a) S (b\xff", b"\n) R 1 1", b""])
+def test_a_process_may_be_called_by_any_bytes(tmp_path: Path, name: bytes) -> None:
+    numbers = " ".join(str(number) for number in range(4, 40))
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "stat").write_bytes(b"7 (" + name + b") S " + numbers.encode())
+
+    assert init_of(7, tmp_path) == Init(7, 22)
+
+
+@pytest.mark.parametrize("text", [b"", b"7 (init) S 1 2", b"7 (init) S " + b"x " * 40])
+def test_a_process_whose_line_cannot_be_read_is_unknown(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "stat").write_bytes(text)
+
+    assert init_of(7, tmp_path) is None

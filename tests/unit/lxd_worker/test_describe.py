@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from services.lxd_worker.domain.capacity import Overcommit
 from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
 from services.lxd_worker.handlers.describe import HostReport
+from services.lxd_worker.ports import Omission
+from shared.contracts.codec import decode, encode
 from shared.contracts.errors import BrokerUnavailable
-from shared.contracts.events import Event, HostDescribed
+from shared.contracts.events import MAX_BYTES, Event, HostDescribed
 from shared.contracts.hosts import MOST_IMAGES, Capacity, Image, Network
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_worker.clock import FakeClock
 from shared.testing.lxd_worker.offer import BUSYBOX, GIB, FakeOffer
+from shared.testing.lxd_worker.omissions import Omissions
 
 
 class Wire:
@@ -33,7 +37,9 @@ class Host:
 
     def __init__(self) -> None:
         self.offer, self.wire, self.rings = FakeOffer(), Wire(), 0
+        self.omissions = Omissions()
         self.report = HostReport(
+            host="h1",
             epoch=3,
             offer=self.offer,
             publish=self.wire.publish,
@@ -42,6 +48,7 @@ class Host:
             overcommit=Overcommit(cpu=2.0, memory=1.5),
             address="203.0.113.7",
             scope=LxdScope(("shop",)),
+            omit=self.omissions,
         )
 
     def ring(self) -> None:
@@ -142,3 +149,61 @@ def test_more_images_than_a_message_holds_are_left_out(host: Host) -> None:
 
     assert isinstance(told, HostDescribed)
     assert len(told.images) == MOST_IMAGES
+
+
+@pytest.mark.parametrize("question", ["images", "networks", "projects"])
+def test_a_question_that_lxd_refuses_leaves_what_was_told_last_of_it(
+    host: Host, question: str
+) -> None:
+    host.told()
+    host.offer.refused.add(question)
+    host.report.want()
+
+    first, again = host.told()
+
+    assert replace(again, at="") == replace(first, at="")
+    assert host.omissions.of(Omission.QUESTION) == {question}
+
+
+def test_a_question_that_lxd_refuses_from_the_beginning_hides_nothing_else(host: Host) -> None:
+    host.offer.refused.add("images")
+
+    (told,) = host.told()
+
+    assert isinstance(told, HostDescribed)
+    assert (told.images, len(told.networks), told.projects) == ([], 2, ["shop"])
+
+
+def test_an_lxd_that_tells_nothing_leaves_the_fleet_what_it_knows(host: Host) -> None:
+    host.offer.refused |= {"images", "networks", "projects"}
+
+    assert host.told() == []
+
+
+def test_an_image_out_of_bounds_costs_no_other(host: Host) -> None:
+    host.offer.own_images = [
+        Image(fingerprint="a", description="\ud800" + "x" * 9000, size=-1),
+        Image(fingerprint="b" * 300),
+        BUSYBOX,
+    ]
+
+    (told,) = host.told()
+
+    assert isinstance(told, HostDescribed)
+    assert decode(HostDescribed, encode(told)) == told
+    assert [one.size for one in told.images] == [0, 0, 0]
+    assert told.images[-1] == BUSYBOX
+    assert host.omissions.of(Omission.FIELDS) == {"Image"}
+
+
+def test_images_that_are_large_share_the_room(host: Host) -> None:
+    host.offer.own_images = [
+        BUSYBOX,
+        *(Image(fingerprint=str(n), description="\x01" * 8192) for n in range(900)),
+    ]
+
+    (told,) = host.told()
+
+    assert isinstance(told, HostDescribed)
+    assert len(encode(told)) <= MAX_BYTES[HostDescribed]
+    assert (len(told.images), told.images[0]) == (901, BUSYBOX)

@@ -49,7 +49,7 @@ FROM_LXD: dict[str, Any] = {
 
 def described(**changes: Any) -> Instance:
     read = msgspec.convert(FROM_LXD | changes, Described)
-    return instance_of(read, revision=7, host_memory=8 * 1024**3)
+    return instance_of(read, revision=7, host_memory=8 * 1024**3)[0]
 
 
 def test_an_instance_has_the_settings_that_its_profiles_and_it_make_together() -> None:
@@ -142,8 +142,16 @@ def test_the_os_is_the_images_distribution_and_version(image: dict[str, str], na
         ("2026-11-20T10:15:57Z", "2026-11-20T10:15:57Z"),
         ("2026-11-20T10:15:57.197806421Z", "2026-11-20T10:15:57.197806Z"),
         ("2026-11-20T18:15:57+08:00", "2026-11-20T10:15:57Z"),
-        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+        ("9998-12-31T23:59:59Z", "9998-12-31T23:59:59Z"),
+        ("0001-01-01T00:00:00Z", ""),
+        ("0001-01-01T00:00:00+08:00", ""),
+        ("9999-12-31T23:59:59Z", ""),
+        ("9999-12-31T23:59:59-12:00", ""),
+        ("10000-01-01T00:00:00Z", ""),
+        ("yesterday", ""),
+        ("", ""),
     ],
 )
-def test_a_time_of_lxds_becomes_utc(text: str, moment: str) -> None:
+def test_a_time_of_lxds_becomes_utc_if_it_can_be_shown(text: str, moment: str) -> None:
     assert utc(text) == moment

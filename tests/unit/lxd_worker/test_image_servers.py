@@ -8,12 +8,14 @@ import logging
 import pytest
 
 from services.lxd_worker.handlers.image_servers import AGAIN_S, EVERY_S, ImageServersReport
-from services.lxd_worker.ports import ImageServerAway
+from services.lxd_worker.ports import ImageServerAway, Omission
+from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
-from shared.contracts.events import Event, ImageServersRead
+from shared.contracts.events import MAX_BYTES, Event, ImageServersRead
 from shared.testing.image_server import INDEX, PRODUCTS, catalogue, index
 from shared.testing.lxd_worker.clock import FakeClock
 from shared.testing.lxd_worker.offer import FakeOffer
+from shared.testing.lxd_worker.omissions import Omissions
 
 IMAGES, LAB = "https://images", "https://lab"
 
@@ -26,6 +28,7 @@ class Host:
         self.sent: list[Event] = []
         self.asked: list[str] = []
         self.rings, self.cut = 0, False
+        self.omissions = Omissions()
         self.files = {
             f"{IMAGES}/{INDEX}": json.dumps(index(PRODUCTS)).encode(),
             f"{IMAGES}/{PRODUCTS}": json.dumps(catalogue(arch="amd64")).encode(),
@@ -38,6 +41,7 @@ class Host:
             publish=self.publish,
             clock=self.clock,
             wanted=self.ring,
+            omit=self.omissions,
         )
 
     def fetch(self, address: str, path: str) -> bytes:
@@ -141,3 +145,18 @@ def test_without_lxd_nobody_knows_what_the_host_can_run(host: Host) -> None:
         host.report.read()
 
     assert host.asked == []
+
+
+def test_a_server_with_too_much_to_say_costs_the_others_nothing(host: Host) -> None:
+    host.files[f"{LAB}/{INDEX}"] = json.dumps(index("big.json")).encode()
+    product = catalogue(arch="amd64")["products"].popitem()[1]
+    named = {str(n): product | {"aliases": f"a{n}", "os": "\x01" * 255} for n in range(2000)}
+    host.files[f"{LAB}/big.json"] = json.dumps({"products": named}).encode()
+    host.report.read()
+
+    told = host.told()
+
+    assert len(encode(host.sent[-1])) <= MAX_BYTES[ImageServersRead]
+    assert told["images"] == ["busybox/1", "busybox/latest"]
+    assert len(told["lab"] or []) > 500
+    assert host.omissions.of(Omission.FIELDS) == {"lab"}

@@ -25,6 +25,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.operations import Arguments, Kind, State, Submission
 from shared.testing.lxd_worker.looks import described, seen
+from shared.testing.lxd_worker.omissions import Omissions
 
 FAR_FUTURE = 9e9
 
@@ -245,12 +246,12 @@ def test_a_sequence_never_comes_again_even_when_all_is_forgotten(journal: Journa
 
 
 def test_a_journal_that_is_opened_again_knows_everything(tmp_path: Path) -> None:
-    first = SqlJournal(tmp_path / "journal.db", here)
+    first = SqlJournal(tmp_path / "journal.db", here, Omissions())
     accept(first, entry())
     first.resolve("op-2", at=5.0)
     first.close()
 
-    second = SqlJournal(tmp_path / "journal.db", here)
+    second = SqlJournal(tmp_path / "journal.db", here, Omissions())
 
     assert [one.operation.operation_id for one in second.unfinished()] == ["op-1"]
     assert second.length == 1
@@ -261,7 +262,7 @@ def test_a_journal_that_is_opened_again_knows_everything(tmp_path: Path) -> None
 
 def test_a_write_returns_when_it_is_on_the_disk(tmp_path: Path) -> None:
     full = 2
-    journal = SqlJournal(tmp_path / "journal.db", here)
+    journal = SqlJournal(tmp_path / "journal.db", here, Omissions())
 
     with journal._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -271,7 +272,7 @@ def test_a_write_returns_when_it_is_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_nobody_else_may_read_what_instances_are_described_as(tmp_path: Path) -> None:
-    journal = SqlJournal(tmp_path / "journal.db", here)
+    journal = SqlJournal(tmp_path / "journal.db", here, Omissions())
     accept(journal, entry())
 
     modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
@@ -285,7 +286,7 @@ def test_a_file_that_somebody_else_holds_is_a_database_that_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.lxd_worker.adapters.database._BUSY_S", 0.05)
-    journal = SqlJournal(tmp_path / "journal.db", here)
+    journal = SqlJournal(tmp_path / "journal.db", here, Omissions())
     other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 

@@ -56,3 +56,17 @@ def test_an_event_of_another_project_keeps_the_project() -> None:
 )
 def test_a_profile_touches_every_instance_that_may_use_it(action: str, many: bool) -> None:
     assert touches_many(event(action, "/1.0/profiles/default")) is many
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["", "//[", "/1.0/instances/" + "x" * 64, "/1.0/instances/no_name", "/1.0/instances/%ff"],
+)
+def test_what_no_message_can_name_is_not_looked_at(source: str) -> None:
+    assert touched(event("instance-updated", source)) == []
+
+
+def test_only_names_that_a_message_takes_are_looked_at_after_a_rename() -> None:
+    renamed = event("instance-renamed", context={"old_name": ["web"]})
+
+    assert touched(renamed) == [Touched("default", "web", "instance-renamed")]

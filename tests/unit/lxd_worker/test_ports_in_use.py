@@ -26,6 +26,12 @@ def test_each_ports_protocol_is_that_of_its_list(tmp_path: Path) -> None:
     assert ports_in_use(tmp_path) == {("tcp", 22), ("tcp", 40000), ("udp", 53)}
 
 
+def test_a_line_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "tcp").write_bytes(HEADER.encode() + b"\xff\n   0: x:y\n\n" + TCP.encode())
+
+    assert ports_in_use(tmp_path) == {("tcp", 22), ("tcp", 40000)}
+
+
 def test_a_program_of_this_machine_holds_its_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert ("tcp", server.getsockname()[1]) in ports_in_use()

@@ -23,6 +23,7 @@ from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, State, Submission
 from shared.testing.lxd_worker.bench import Bench
 from shared.testing.lxd_worker.looks import seen
+from shared.testing.lxd_worker.omissions import Omissions
 
 
 class Wire:
@@ -55,6 +56,7 @@ def report(bench: Bench, wire: Wire) -> InventoryReport:
         bench.clock,
         lambda: bench.rings.append("inventory"),
         lambda: "deaf" not in bench.rings,
+        Omissions(),
     )
 
 

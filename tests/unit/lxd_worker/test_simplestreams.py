@@ -14,8 +14,10 @@ from services.lxd_worker.domain.simplestreams import (
     product_files,
     served,
 )
+from shared.contracts.codec import decode, encode
 from shared.contracts.hosts import MOST_ALIASES, MOST_SERVED, ServedImage
 
+STREAM = json.dumps({"datatype": "image-downloads", "path": "a.json", "products": ["p"]})
 BOTH = Runs("x86_64", ("container", "virtual-machine"))
 HEAD = {
     "ftype": "lxd.tar.xz",
@@ -163,3 +165,30 @@ def test_rubbish_is_no_catalogue(text: bytes) -> None:
         product_files(text)
     with pytest.raises(UnreadableCatalogue):
         served(text, BOTH)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '{"arch": "\\ud800"}',
+        '{"arch": NaN}',
+        '{"arch": "amd64", "aliases": 5}',
+        "[]",
+        "9" * 5000,
+        json.dumps(ALPINE | version(*FILES) | {"versions": {"20261120": {"items": {"a": 1}}}}),
+    ],
+)
+def test_a_product_that_cannot_be_read_hides_no_other(bad: str) -> None:
+    good = json.dumps(ALPINE | version(*FILES))
+    file = f'{{"products": {{"a": {bad}, "b": {good}}}}}'.encode()
+    files = f'{{"index": {{"a": {bad}, "b": {STREAM}}}}}'.encode()
+
+    assert [one.os for one in served(file, BOTH)] == ["alpine3.22"]
+    assert product_files(files) == ["a.json"]
+
+
+def test_what_a_catalogue_says_of_an_image_fits_a_message() -> None:
+    (image,) = served(products(ALPINE | version(*FILES) | {"os": "A\x00" + "x" * 300}), BOTH)
+
+    assert decode(ServedImage, encode(image)) == image
+    assert (image.os[:2], len(image.os), len(image.description)) == ("a\ufffd", 255, 255)

@@ -170,5 +170,5 @@ def test_what_is_written_is_what_was_wanted(changes: Changes) -> None:
         "description": body["description"],
     }
     found = msgspec.convert(FROM_LXD | effective, Editable)
-    shape = shape_of(instance_of(found, revision=0, host_memory=1))
+    shape = shape_of(instance_of(found, revision=0, host_memory=1)[0])
     assert shape.fulfil(changes)

@@ -32,9 +32,9 @@ def test_the_epoch_grows_even_if_its_file_was_lost(tmp_path: Path) -> None:
     assert next_epoch(file, lambda: 1060.0) > before
 
 
-def test_a_damaged_file_is_an_error_and_not_a_new_beginning(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"", b"\0" * 10, b"\xff", b"9" * 5000, b"9" * 19, b"-5", b"x"])
+def test_a_damaged_file_is_as_good_as_a_lost_one(tmp_path: Path, damaged: bytes) -> None:
     file = tmp_path / "worker.epoch"
-    file.write_text("")
+    file.write_bytes(damaged)
 
-    with pytest.raises(ValueError, match="invalid literal"):
-        next_epoch(file)
+    assert [next_epoch(file, lambda: 1000.0), next_epoch(file, lambda: 1000.0)] == [1000, 1001]

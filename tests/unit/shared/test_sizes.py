@@ -21,6 +21,7 @@ from shared.contracts.sizes import cpu_count, memory_limit, size_in_bytes
         ("1EB", 10**18),
         ("7EiB", 7 << 60),
         ("8EiB", None),
+        ("9" * 5000, None),
         ("0", 0),
         ("", None),
         ("GiB", None),

@@ -25,6 +25,7 @@ flags_and_values = st.builds(
 
 
 @given(flags_and_values)
+@example(b" \x00\x00\x00\x00\x01\x00\x00")
 @example(RawMessage("", headers=nested_tables(5000))._serialize_properties())
 def test_reading_any_properties_ends_in_a_message_or_in_an_error_that_is_known(
     properties: bytes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.lxd_worker.adapters.lxd.answers import Task
 from services.lxd_worker.adapters.lxd.api import Api, NotThere, Stale
-from services.lxd_worker.domain.description import instance_of
+from services.lxd_worker.domain.description import abridged, instance_of
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.steps import Step
 from services.lxd_worker.domain.writing import Editable, Wanted, written
@@ -67,8 +67,12 @@ class Alterations:
 
     def _check(self, entry: Entry, found: Editable) -> None:
         wanted = entry.operation
-        now = instance_of(found, revision=0, host_memory=self._host_memory)
-        if wanted.kind is Kind.UPDATE and wanted.arguments.etag not in ("", etag(now)):
+        if wanted.kind is not Kind.UPDATE or not wanted.arguments.etag:
+            return
+        whole, _ = instance_of(found, revision=0, host_memory=self._host_memory)
+        # The caller has seen what the fleet is told.
+        now, _ = abridged(whole)
+        if wanted.arguments.etag != etag(now):
             raise InstanceChangedSince(wanted.instance)
 
     def _rename(self, entry: Entry) -> Task:

@@ -10,6 +10,7 @@ from services.lxd_worker.domain.description import Described
 from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.progress import percent
 from services.lxd_worker.ports import LxdOperation
+from shared.contracts.bounds import ExitStatus, clip
 from shared.contracts.errors import Cancelled, FleetError, LxdRefused
 
 _SUCCESS = 200
@@ -33,7 +34,7 @@ class FoundSnapshot(Struct, frozen=True):
     """A snapshot, with the devices it has; `size` is negative where the storage does not tell."""
 
     name: str
-    created_at: str
+    created_at: str = ""
     expires_at: str = ""
     stateful: bool = False
     size: int = -1
@@ -106,14 +107,16 @@ class Task(Struct, frozen=True):
     def _error(self) -> FleetError | None:
         if self.status_code == _SUCCESS:
             return None
-        return Cancelled() if self.status_code == _CANCELLED else LxdRefused(self.err)
+        if self.status_code == _CANCELLED:
+            return Cancelled()
+        return LxdRefused(clip(self.err))
 
 
 class TerminalFacts(Struct, frozen=True, rename={"status": "return"}):
     """What LXD tells of a terminal: the secrets of its sockets, and the process's exit status."""
 
     fds: dict[str, str] = {}
-    status: int | None = None
+    status: ExitStatus | None = None
 
 
 class TerminalTask(Struct, frozen=True):

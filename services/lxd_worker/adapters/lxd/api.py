@@ -1,5 +1,8 @@
 """Requests to LXD: logged with the correlation id, LXD's and pylxd's errors made ours.
 
+Of an answer whatever can be read is read: one instance with a value that no release of LXD writes
+must not hide the others. Only what is to be written back is read whole or not at all.
+
 pylxd's `api` is LXD's REST interface as it is. Its models are not used: they ask again for each
 instance, and they raise with status 200 when a request fails that LXD had taken on.
 """
@@ -18,7 +21,10 @@ import pylxd
 import requests
 from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 
+from services.lxd_worker.ports import Omission, Omit
+from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
+from shared.contracts.fitting import Unfit, fit, parse
 from shared.platform.lxd_session import lxd_client
 
 log = logging.getLogger(__name__)
@@ -29,6 +35,10 @@ CONNECT_S = 5.0
 READ_S = 15.0
 # A busy LXD may be slow to take a request on; giving up early only puts the outcome in doubt.
 ACCEPT_S = 60.0
+
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# What LXD calls the one thing that tells an entry of a list from the others.
+_NAMES = ("name", "fingerprint", "id")
 
 
 class NotThere(Exception):
@@ -46,9 +56,10 @@ class Api:
     nothing that can be read, or that it is not ready), one with an ETag also Stale.
     """
 
-    def __init__(self, socket: str, host: str) -> None:
+    def __init__(self, socket: str, host: str, omit: Omit) -> None:
         self._socket = socket
         self._host = host
+        self._omit = omit
         self._client: pylxd.Client | None = None
 
     def get(
@@ -59,14 +70,22 @@ class Api:
         answer_s: float = READ_S,
     ) -> T:
         """Return what LXD answers to a GET."""
-        return self._read(self._request("get", path, answer_s, params=dict(params or {})), kind)
+        response = self._request("get", path, answer_s, params=dict(params or {}))
+        return self._read(response, kind, path)
 
     def get_to_replace(
         self, kind: type[T], *path: str, params: Mapping[str, object]
     ) -> tuple[T, str]:
-        """Return what LXD answers to a GET, and the ETag for a PUT of it."""
+        """Return what LXD answers to a GET, and the ETag for a PUT of it.
+
+        What cannot be read would be taken away by that PUT: raises LxdRefused then.
+        """
         response = self._request("get", path, READ_S, params=dict(params))
-        return self._read(response, kind), response.headers.get("ETag", "")
+        try:
+            return _decoded(response, kind), response.headers.get("ETag", "")
+        except _UNREADABLE as exc:
+            self._read_in_part(response, kind, path)
+            raise LxdRefused("what LXD says of it cannot be read in full") from exc
 
     def put(
         self,
@@ -79,16 +98,17 @@ class Api:
         """Return what LXD answers to a PUT."""
         headers = {"If-Match": etag} if etag else {}
         options: dict[str, object] = {"params": dict(params), "json": body, "headers": headers}
-        return self._read(self._request("put", path, ACCEPT_S, **options), kind)
+        return self._read(self._request("put", path, ACCEPT_S, **options), kind, path)
 
     def post(self, kind: type[T], *path: str, params: Mapping[str, object], body: object) -> T:
         """Return what LXD answers to a POST."""
         response = self._request("post", path, ACCEPT_S, params=dict(params), json=body)
-        return self._read(response, kind)
+        return self._read(response, kind, path)
 
     def delete(self, kind: type[T], *path: str, params: Mapping[str, object] | None = None) -> T:
         """Return what LXD answers to a DELETE."""
-        return self._read(self._request("delete", path, ACCEPT_S, params=dict(params or {})), kind)
+        response = self._request("delete", path, ACCEPT_S, params=dict(params or {}))
+        return self._read(response, kind, path)
 
     def wait(self, kind: type[T], lxd_operation: str, timeout_s: int) -> T:
         """Return one of LXD's operations at its end, or as it stands after the time-out."""
@@ -125,12 +145,27 @@ class Api:
             )
         return response
 
-    def _read(self, response: requests.Response, kind: type[T]) -> T:
+    def _read(self, response: requests.Response, kind: type[T], path: tuple[str, ...]) -> T:
         try:
-            return msgspec.json.decode(response.content, type=_Answer[kind]).metadata  # type: ignore[valid-type]
-        except msgspec.MsgspecError as exc:
-            log.warning("lxd's answer cannot be read", extra={"reason": str(exc)})
-            raise LxdUnavailable(self._host) from exc
+            return _decoded(response, kind)
+        except _UNREADABLE:
+            return self._read_in_part(response, kind, path)
+
+    def _read_in_part(self, response: requests.Response, kind: type[T], path: tuple[str, ...]) -> T:
+        try:
+            said = parse(response.content)
+            answer, left_out = fit(_Answer[kind], said)  # type: ignore[valid-type]
+        except (Unfit, RecursionError) as exc:
+            raise self._unreadable(path, exc) from exc
+        for place in left_out:
+            self._omit(Omission.ANSWER, _subject(path, place, said), place)
+        found: T = answer.metadata
+        return found
+
+    def _unreadable(self, path: tuple[str, ...], exc: Exception) -> LxdUnavailable:
+        reason = {"path": "/".join(path), "reason": str(exc)}
+        log.warning("lxd's answer cannot be read", extra=reason)
+        return LxdUnavailable(self._host)
 
     def _refusal(self, exc: LXDAPIException) -> Exception:
         status = exc.response.status_code
@@ -140,7 +175,7 @@ class Api:
             return Stale()
         if status == requests.codes.service_unavailable:
             return LxdUnavailable(self._host)
-        return LxdRefused(str(exc))
+        return LxdRefused(clip(str(exc)))
 
 
 @contextmanager
@@ -159,3 +194,17 @@ def _logged(method: str, path: tuple[str, ...]) -> Iterator[None]:
 
 class _Answer(msgspec.Struct, Generic[T]):
     metadata: T
+
+
+def _decoded(response: requests.Response, kind: type[T]) -> T:
+    return msgspec.json.decode(response.content, type=_Answer[kind]).metadata  # type: ignore[valid-type]
+
+
+def _subject(path: tuple[str, ...], place: str, said: Any) -> str:
+    """Return what a place in an answer is about: of a list, the name of what stands there."""
+    _, number, *_ = (*place.split("."), "")
+    listed = said["metadata"]
+    if isinstance(listed, list) and number.isdecimal() and isinstance(listed[int(number)], dict):
+        named = next((one for key in _NAMES if (one := listed[int(number)].get(key))), number)
+        return "/".join((*path, str(named)[:LONGEST_WORD]))
+    return "/".join(path)

@@ -15,19 +15,20 @@ from services.lxd_worker.adapters.init_process import init_of
 from services.lxd_worker.adapters.lxd.alterations import Alterations
 from services.lxd_worker.adapters.lxd.answers import About, FoundSnapshot, Full, State, Task
 from services.lxd_worker.adapters.lxd.api import Api, NotThere
-from services.lxd_worker.domain.description import Described, instance_of, utc
+from services.lxd_worker.domain.description import Described, abridged, instance_of, utc
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.seen import Seen
-from services.lxd_worker.domain.shape import shape_of
+from services.lxd_worker.domain.shape import Shape, shape_of
 from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.ports import LxdOperation, Reading, Server
+from services.lxd_worker.ports import LxdOperation, Omission, Omit, Reading, Server
 from shared.contracts.errors import FleetError, InstanceNotFound, LxdRefused, LxdUnavailable
+from shared.contracts.fitting import Unfit, fit_message
 from shared.contracts.instances import Instance
 from shared.contracts.worker_api import Snapshot
 from shared.platform.lxd_scope import LxdScope
 
-D = TypeVar("D", bound=Described)
+T = TypeVar("T")
 
 # The state that each step asks for; `delete` is a request of its own.
 _STATES: dict[Step, dict[str, object]] = {
@@ -41,12 +42,15 @@ _STATES: dict[Step, dict[str, object]] = {
 }
 _ASKS_GUEST = (Step.STOP, Step.RESTART)
 _PROBE_S = 5.0
+# For an answer that takes 50 ms while the guest does not prevent it.
+_GUEST_S = 10.0
 
 
 class LxdDaemon:
     """One daemon. `host_memory` is what a memory limit in percent is a share of, in bytes."""
 
-    def __init__(self, api: Api, host: str, host_memory: int, scope: LxdScope) -> None:
+    def __init__(self, api: Api, host: str, host_memory: int, scope: LxdScope, omit: Omit) -> None:
+        self._omit = omit
         self._scope = scope
         self._api = api
         self._alterations = Alterations(api, host_memory)
@@ -76,7 +80,8 @@ class LxdDaemon:
         params = {"recursion": 1, "all-projects": "true"}
         with self._one_reading() as revision:
             found = self._api.get(list[Described], "instances", params=params)
-            instances = [self._instance(one, revision) for one in found if self._is_ours(one)]
+            ours = (self._instance(one, revision) for one in found if self._is_ours(one))
+            instances = [one for one in ours if one]
             self._remembered = {(one.project, one.name): one for one in instances}
         return instances
 
@@ -101,17 +106,15 @@ class LxdDaemon:
         seen = self.glance(project, name)
         if seen is None or seen.stopped:
             return seen
-        with self._only_reading():
-            try:
-                params = {"project": project}
-                state = self._api.get(State, "instances", name, "state", params=params)
-            except NotThere:
-                return None
-        return replace(seen, init=init_of(state.pid))
+        try:
+            state = self._from_guest(State, "instances", name, "state", project=project)
+        except NotThere:
+            return None
+        return replace(seen, init=init_of(state.pid) if state else None)
 
     def glance(self, project: str, name: str) -> Seen | None:
         """See `Lxd.glance`."""
-        found = self._one(Described, project, name)
+        found = self._one(project, name)
         return None if found is None else self._glimpsed(found)
 
     def examine(self, project: str, name: str) -> Seen | None:
@@ -129,7 +132,8 @@ class LxdDaemon:
     def snapshots(self, project: str, name: str) -> list[Snapshot]:
         """See `Lxd.snapshots`."""
         found = self._full(project, name)
-        return [_snapshot(one) for one in (found and found.snapshots) or ()]
+        listed = (found and found.snapshots) or ()
+        return [one for one in (self._snapshot(name, each) for each in listed) if one]
 
     def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
         """See `Lxd.devices_of`."""
@@ -191,14 +195,48 @@ class LxdDaemon:
             self.server()
 
     def _full(self, project: str, name: str) -> Full | None:
-        return self._one(Full, project, name, recursion=1)
+        self._introduce()
+        try:
+            found = self._from_guest(Full, "instances", name, project=project, recursion=1)
+            found = found or self._without_state(project, name)
+        except NotThere:
+            return None
+        return found if self._is_ours(found) else None
 
-    def _one(self, kind: type[D], project: str, name: str, **params: object) -> D | None:
+    def _from_guest(self, kind: type[T], *path: str, **params: object) -> T | None:
+        """Return an answer for which LXD looks into the guest; None where that one prevents it.
+
+        It may have more addresses than LXD can list in time, or an agent that never answers. Nobody
+        shall escape an operation by that. Raises NotThere, and LxdUnavailable when LXD itself does
+        not answer.
+        """
+        try:
+            return self._api.get(kind, *path, params=params, answer_s=_GUEST_S)
+        except LxdRefused:
+            return None
+        except LxdUnavailable:
+            self.server()
+            return None
+
+    def _without_state(self, project: str, name: str) -> Full:
+        params = {"project": project}
+        with self._only_reading():
+            found = self._api.get(Full, "instances", name, params=params)
+            listed = self._api.get(
+                list[FoundSnapshot],
+                "instances",
+                name,
+                "snapshots",
+                params={**params, "recursion": 1},
+            )
+        own = (replace(one, name=one.name.rpartition("/")[2]) for one in listed)
+        return replace(found, snapshots=tuple(own))
+
+    def _one(self, project: str, name: str) -> Described | None:
         self._introduce()
         with self._only_reading():
             try:
-                params = {"project": project, **params}
-                found = self._api.get(kind, "instances", name, params=params)
+                found = self._api.get(Described, "instances", name, params={"project": project})
             except NotThere:
                 return None
         return found if self._is_ours(found) else None
@@ -215,13 +253,48 @@ class LxdDaemon:
             last_used_at=found.last_used_at,
             complete=found.complete,
             name=found.name,
-            shape=shape_of(self._instance(found, revision=0)),
+            shape=self._shape(found),
             postponed=("disk",) if quota_to_come in found.expanded_config else (),
             lxd=self._pid,
         )
 
-    def _instance(self, described: Described, revision: int) -> Instance:
-        return instance_of(described, revision=revision, host_memory=self._host_memory)
+    def _instance(self, described: Described, revision: int) -> Instance | None:
+        """Return an instance as it is told; None for one that no message can name."""
+        subject = f"{described.project}/{described.name}"
+        try:
+            whole, left_out = instance_of(
+                described, revision=revision, host_memory=self._host_memory
+            )
+        except Unfit as exc:
+            self._omit(Omission.INSTANCE, subject, str(exc))
+            return None
+        instance, cut = abridged(whole)
+        if left_out or cut:
+            self._omit(Omission.FIELDS, subject, ", ".join((*left_out, *cut)))
+        return instance
+
+    def _shape(self, described: Described) -> Shape:
+        """Return what can be changed of an instance; more of it than is told of a large one."""
+        try:
+            whole, _ = instance_of(described, revision=0, host_memory=self._host_memory)
+        except Unfit as exc:
+            raise LxdUnavailable(self._host) from exc
+        return shape_of(whole)
+
+    def _snapshot(self, instance: str, found: FoundSnapshot) -> Snapshot | None:
+        """Return a snapshot as it is told; None where its name would not be its name any more."""
+        snapshot, left_out = fit_message(
+            Snapshot(
+                name=found.name,
+                created_at=utc(found.created_at),
+                stateful=found.stateful,
+                size=found.size if found.size >= 0 else None,
+                expires_at=utc(found.expires_at),
+            )
+        )
+        if left_out:
+            self._omit(Omission.FIELDS, f"{instance}/{snapshot.name}", ", ".join(left_out))
+        return None if "name" in left_out else snapshot
 
     def _remember(self, project: str, name: str, instance: Instance | None) -> None:
         if self._remembered is None:
@@ -248,18 +321,6 @@ class LxdDaemon:
             except FleetError:
                 self._remembered = None
                 raise
-
-
-def _snapshot(found: FoundSnapshot) -> Snapshot:
-    """LXD says "never" as the year 1."""
-    expires_at = utc(found.expires_at) if found.expires_at else ""
-    return Snapshot(
-        name=found.name,
-        created_at=utc(found.created_at),
-        stateful=found.stateful,
-        size=found.size if found.size >= 0 else None,
-        expires_at="" if expires_at.startswith("0001-") else expires_at,
-    )
 
 
 def _patience(step: Step, timeout_s: float) -> dict[str, object]:

@@ -10,13 +10,14 @@ from shared.testing.reports import a_heartbeat
 KEYED = {"idempotency_key": "k1", "fingerprint": "body-1"}
 
 
-async def lost(gateway: Core, *, arrived: bool) -> Operation:
+async def lost(gateway: Core, *, arrived: bool, key: str = "k1") -> Operation:
     """Submit with the answer lost; `arrived`: the worker had journalled it."""
     if arrived:
         gateway.workers.loses_answers = True
     else:
         gateway.workers.unreachable = {"h1": OutcomeUnknown("h1")}
-    operation = await gateway.operations.submit(gateway.change(**KEYED))
+    keyed = KEYED | {"idempotency_key": key}
+    operation = await gateway.operations.submit(gateway.change(**keyed))
     gateway.workers.loses_answers, gateway.workers.unreachable = False, {}
     return operation
 
@@ -40,6 +41,16 @@ async def test_what_never_arrived_is_rejected_and_can_never_arrive(gateway: Core
     assert known.state is State.REJECTED
     assert known.failure.code == "host_unreachable"
     assert gateway.workers.tombstones == {operation.operation_id}
+
+
+async def test_one_that_its_worker_cannot_read_holds_up_no_other(gateway: Core) -> None:
+    operations = [await lost(gateway, arrived=False, key=key) for key in ("k1", "k2", "k3")]
+    gateway.workers.damaged = {operations[0].operation_id}
+
+    await gateway.resolver.resolve_all()
+
+    known = [await gateway.operations.get(one.operation_id) for one in operations]
+    assert [one.state for one in known] == [State.SUBMITTING, State.REJECTED, State.REJECTED]
 
 
 async def test_the_key_of_what_never_arrived_is_free_again(gateway: Core) -> None:
