@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from services.gateway.domain.creation import NewVm
+from services.gateway.domain.error_boundary import ErrorBoundary
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.snapshots import DescribedSnapshot, Note
 from services.gateway.domain.stored import Key, Lease, Request, StoredHost
@@ -61,7 +62,10 @@ class Fleet(Protocol):
         """Return all instances of one name, whichever host and project they are in."""
 
     def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
-        """Return the instance of a uuid, or each of those that wrongly share it."""
+        """Return the instance of a uuid, and its copies, which wrongly share it."""
+
+    def reserved_for(self, uuid: str) -> str | None:
+        """Return the host that a gateway has told to create the instance of a uuid."""
 
     def shows(self, host: str, sequence: int) -> bool:
         """Whether the outcomes of the host's operations are shown up to this sequence.
@@ -306,6 +310,10 @@ class Health(Protocol):
 class Telemetry(Protocol):
     """What the gateway tells Prometheus of itself."""
 
+    @property
+    def boundary(self) -> ErrorBoundary:
+        """Renders entries one by one, and counts those that cannot be."""
+
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""
 
@@ -371,6 +379,12 @@ class OperationStore(Protocol):
 
     async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
         """Return what is `submitting` and no other gateway's present business, oldest first."""
+
+    async def creations(self, since: float) -> Sequence[Operation]:
+        """Return the creations that gateways have submitted and that have not failed.
+
+        Those that were completed only if their request is of a Unix time since then.
+        """
 
     async def end_leases(self) -> None:
         """End the leases that no living gateway can hold."""

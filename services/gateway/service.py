@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 SAVE_S = 3.0
 RESOLVE_S = 1.0
+RESERVE_S = 1.0
 CATCH_UP_S = 300.0
 PURGE_S = 600.0
 
@@ -35,6 +36,7 @@ async def running(parts: Parts, settings: Settings, clock: Clock) -> AsyncIterat
     await parts.store.end_leases()
     await parts.hosts.load()
     await parts.coming.load(parts.operations)
+    await parts.reservations.refresh()
     loops = [asyncio.create_task(loop) for loop in _loops(parts, settings, clock)]
     try:
         yield
@@ -64,6 +66,7 @@ def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[Non
         every(TICK_S, tick),
         every(SAVE_S, parts.hosts.save),
         every(RESOLVE_S, parts.resolver.resolve_all),
+        every(RESERVE_S, parts.reservations.refresh),
         every(CATCH_UP_S, catch_up),
         every(PURGE_S, purge),
         every(TICK_S, parts.bus.run),

@@ -26,6 +26,7 @@ from services.gateway.handlers.history import History
 from services.gateway.handlers.keeper import Keeper
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.handlers.operations import OperationsHandler, Submitting
+from services.gateway.handlers.reservations import Reservations
 from services.gateway.handlers.resolver import Resolver
 from services.gateway.handlers.secrets import SecretDelivery
 from services.gateway.handlers.snapshots import SnapshotsHandler
@@ -68,6 +69,7 @@ class Parts:
     health: GatewayHealth
     events: FleetHandler
     resolver: Resolver
+    reservations: Reservations
     store: SqlOperationStore
     bus: Bus
     database: Database
@@ -111,6 +113,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         health=GatewayHealth(bus, database),
         events=events,
         resolver=Resolver(fleet, ledger, store, worker, clock, gateway, delivery),
+        reservations=Reservations(fleet, store, clock),
         store=store,
         bus=bus,
         database=database,

@@ -13,6 +13,7 @@ from services.gateway.handlers.history import History
 from services.gateway.handlers.keeper import Keeper
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.handlers.operations import OperationsHandler, Submitting
+from services.gateway.handlers.reservations import Reservations
 from services.gateway.handlers.resolver import Resolver
 from services.gateway.handlers.secrets import SecretDelivery
 from services.gateway.handlers.snapshots import SnapshotsHandler
@@ -61,6 +62,7 @@ class Core:
         self.resolver = Resolver(
             self.fleet, self.ledger, self.store, worker, clock, self.name, self.delivery
         )
+        self.reservations = Reservations(self.fleet, self.store, clock)
         self.snapshots = SnapshotsHandler(self.fleet, worker, self.store.notes)
         self.events = FleetHandler(
             self.fleet,

@@ -42,6 +42,7 @@ class FakeFleet:
     ready: bool = True
     reads: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
+    reserved: dict[str, str] = field(default_factory=dict)
     _watchers: list[Callable[[], None]] = field(default_factory=list)
 
     def hosts(self) -> Sequence[KnownHost]:
@@ -73,6 +74,9 @@ class FakeFleet:
 
     def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
         return [each for each in self.instances() if each.instance.uuid == uuid]
+
+    def reserved_for(self, uuid: str) -> str | None:
+        return self.reserved.get(uuid)
 
     def shows(self, host: str, sequence: int) -> bool:
         return self.outcomes.get(host, 0) >= sequence
@@ -196,14 +200,19 @@ class FakeOperations:
 
 @dataclass
 class FakeSnapshots:
-    """Snapshots by the uuid of their instance; `refusal` is raised instead of listing them."""
+    """Snapshots by the uuid of their instance; `refusal` is raised instead of listing them.
+
+    `asked` are the instances whose snapshots were listed.
+    """
 
     of: dict[str, list[DescribedSnapshot]] = field(default_factory=dict)
+    asked: list[Target] = field(default_factory=list)
     refusal: FleetError | None = None
 
     async def list(self, target: Target) -> Sequence[DescribedSnapshot]:
         if self.refusal is not None:
             raise self.refusal
+        self.asked.append(target)
         return self.of.get(target.uuid, [])
 
 

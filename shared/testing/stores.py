@@ -11,7 +11,7 @@ from services.gateway.domain.stored import Key, Lease, Request, StoredHost
 from services.gateway.handlers.listing import newest
 from services.gateway.ports import OperationFilter
 from shared.contracts.errors import DatabaseUnavailable, IdempotencyKeyReused, InstanceExists
-from shared.contracts.operations import Operation, State
+from shared.contracts.operations import Kind, Operation, State
 
 
 class MemoryHostStore:
@@ -146,6 +146,16 @@ class MemoryOperationStore:
             and _is_free(self.requests[operation.operation_id].lease, owner, now)
         ]
 
+    async def creations(self, since: float) -> Sequence[Operation]:
+        self._demand()
+        submitted = [(self.operations[each], request) for each, request in self.requests.items()]
+        return [
+            operation
+            for operation, request in submitted
+            if operation.kind is Kind.CREATE
+            and (not operation.final or (_is_made(operation) and request.created >= since))
+        ]
+
     async def end_leases(self) -> None:
         self._demand()
         if not self._shared:
@@ -177,3 +187,7 @@ class MemoryOperationStore:
 
 def _is_free(lease: Lease, owner: str, now: float) -> bool:
     return lease.owner == owner or lease.until < now
+
+
+def _is_made(operation: Operation) -> bool:
+    return operation.state in {State.DONE, State.UNKNOWN}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from services.gateway.domain.error_boundary import ErrorBoundary, Subject
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.ports import Fleet
 from shared.contracts.errors import FleetViewNotReady
@@ -25,6 +26,11 @@ OF_HOST: tuple[tuple[str, str, Callable[[KnownHost], float | None]], ...] = (
     ("host_lxd_connected", "Whether the host's LXD answers.", lambda known: known.lxd_connected),
     ("host_trusted", "Whether it reports as the host it was.", lambda known: known.trusted),
     ("host_instances", "Instances on the host.", lambda known: known.instances),
+    (
+        "host_duplicates",
+        "Of them, those whose uuid another instance held first.",
+        lambda known: known.duplicates,
+    ),
     ("host_instances_left_out", "Beyond its budget.", lambda known: known.left_out.instances),
     ("host_samples_left_out", "Beyond its budget.", lambda known: known.left_out.samples),
     ("host_images_left_out", "Beyond its budget.", lambda known: known.left_out.images),
@@ -43,11 +49,15 @@ OF_SAMPLE: tuple[tuple[str, str, Callable[[HostSample], float | None]], ...] = (
 )
 
 
-class FleetCollector(Collector):
-    """Collects from a fleet view."""
+Values = dict[str, float | None]
 
-    def __init__(self, fleet: Fleet) -> None:
+
+class FleetCollector(Collector):
+    """Collects from a fleet view; a host whose values are none has no series, and only it."""
+
+    def __init__(self, fleet: Fleet, boundary: ErrorBoundary) -> None:
         self._fleet = fleet
+        self._boundary = boundary
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every family, or none while the view is not ready."""
@@ -57,11 +67,22 @@ class FleetCollector(Collector):
             return
         yield _hosts_by_state(hosts)
         yield _instances_by_status(instances)
-        for name, text, read in OF_HOST:
-            yield _by_host(name, text, ((known.host, read(known)) for known in hosts))
-        fresh = [(known.host, known.sample.host) for known in hosts if known.sample and known.fresh]
-        for name, text, read_sample in OF_SAMPLE:
-            yield _by_host(name, text, ((host, read_sample(sample)) for host, sample in fresh))
+        measured = [(known.host, self._values(known)) for known in hosts]
+        for name, text, _ in (*OF_HOST, *OF_SAMPLE):
+            yield _by_host(name, text, ((host, values.get(name)) for host, values in measured))
+
+    def _values(self, known: KnownHost) -> Values:
+        subject = Subject("host_metrics", known.host)
+        return self._boundary.render(subject, lambda: _values(known), dict)
+
+
+def _values(known: KnownHost) -> Values:
+    """Return the values of a host by the names of their families; raise where one is no number."""
+    of_host = {name: read(known) for name, _, read in OF_HOST}
+    sample = known.sample.host if known.sample and known.fresh else None
+    of_sample = {name: read(sample) for name, _, read in OF_SAMPLE} if sample else {}
+    values = of_host | of_sample
+    return {name: None if value is None else float(value) for name, value in values.items()}
 
 
 def _hosts_by_state(hosts: Sequence[KnownHost]) -> GaugeMetricFamily:
@@ -73,7 +94,7 @@ def _hosts_by_state(hosts: Sequence[KnownHost]) -> GaugeMetricFamily:
 
 
 def _instances_by_status(instances: Iterable[KnownInstance]) -> GaugeMetricFamily:
-    counts = Counter(known.instance.status for known in instances)
+    counts = Counter(str(known.instance.status) for known in instances)
     named = {status: counts.pop(status, 0) for status in STATUSES}
     family = GaugeMetricFamily("lxdfleet_instances", "Instances of all hosts.", labels=("status",))
     for status, count in (named | {OTHER: counts.total()}).items():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -17,8 +18,11 @@ from shared.contracts.instances import Instance
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _instances = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
-_changes = msgspec.json.Decoder(dict[str, float])
+_changes: msgspec.json.Decoder[Mapping[str, float]] = msgspec.json.Decoder(dict[str, float])
+_copies = msgspec.json.Decoder(tuple[str, ...])
 
 
 class SqlHostStore:
@@ -58,6 +62,7 @@ class SqlHostStore:
                 "inventory": new.inventory,
                 "inventory_at": new.inventory_at,
                 "changes": new.changes,
+                "copies": new.copies,
             },
         )
         if known:
@@ -74,16 +79,25 @@ def _row(stored: StoredHost) -> dict[str, object]:
         "inventory": msgspec.json.encode(stored.instances),
         "inventory_at": stored.inventory_at,
         "changes": msgspec.json.encode(stored.changes),
+        "copies": msgspec.json.encode(stored.copies),
     }
 
 
-def _read(host: str, inventory: bytes | None) -> tuple[Instance, ...]:
-    """Return the instances that can be read: another release wrote them, or had other bounds."""
+def _read(host: str, decoder: msgspec.json.Decoder[T], kept: bytes | None, nothing: T) -> T:
+    """Return what is kept of a host; nothing where it cannot be read, for that is its own loss."""
+    if kept is None:
+        return nothing
     try:
-        kept = _instances.decode(inventory or b"[]")
-    except msgspec.MsgspecError as exc:
+        return decoder.decode(kept)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        # Another release wrote it; the host itself will tell anew.
         log.warning("kept inventory not read", extra={"host": host, "reason": str(exc)})
-        return ()
+        return nothing
+
+
+def _read_instances(host: str, inventory: bytes | None) -> tuple[Instance, ...]:
+    """Return the instances that can be read: another release wrote them, or had other bounds."""
+    kept = _read(host, _instances, inventory, ())
     return tuple(found for each in kept if (found := _instance(host, each)))
 
 
@@ -103,7 +117,8 @@ def _stored(row: sa.Row[tuple[object, ...]]) -> StoredHost:
         epoch=row.epoch,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
-        instances=_read(row.host, row.inventory),
+        instances=_read_instances(row.host, row.inventory),
         inventory_at=row.inventory_at,
-        changes=_changes.decode(row.changes or b"{}"),
+        changes=_read(row.host, _changes, row.changes, {}),
+        copies=_read(row.host, _copies, row.copies, ()),
     )

@@ -20,11 +20,15 @@ from services.gateway.domain.stored import Key, Lease, Request
 from services.gateway.ports import OperationFilter
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import IdempotencyKeyReused, InstanceExists, UnreadableMessage
-from shared.contracts.operations import Operation, State
+from shared.contracts.operations import FINAL, Kind, Operation, State
 
 log = logging.getLogger(__name__)
 
 NO_LEASE = Lease("", 0.0)
+MOST_NOTED = 1000
+MOST_CREATIONS = 10_000
+CREATED = (State.DONE, State.UNKNOWN)
+UNFINISHED = tuple(set(State) - FINAL)
 
 
 class SqlOperationStore:
@@ -34,6 +38,8 @@ class SqlOperationStore:
         self._database = database
         self._retention = retention
         self._written = Written(retention)
+        # Records that are logged already.
+        self._unreadable: set[int] = set()
 
     async def insert(self, operation: Operation, request: Request) -> Operation:
         """Keep a new operation and its key together, or return the one the key stands for."""
@@ -100,7 +106,7 @@ class SqlOperationStore:
         """Return the newest operations that fit, newest first."""
         query = _fitting(wanted)
         rows = await self._database.run(lambda c: c.execute(query).scalars().all())
-        return _readable(rows)
+        return self._readable(rows)
 
     async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
         """Return what is `submitting` and no other gateway's present business, oldest first."""
@@ -111,7 +117,22 @@ class SqlOperationStore:
             .order_by(operations.c.created)
         )
         rows = await self._database.run(lambda c: c.execute(query).scalars().all())
-        return _readable(rows)
+        return self._readable(rows)
+
+    async def creations(self, since: float) -> Sequence[Operation]:
+        """Return the creations that gateways have submitted and that have not failed."""
+        # A row that a host's report has made has no owner.
+        submitted = sa.and_(operations.c.kind == Kind.CREATE, operations.c.lease_owner != "")
+        made = sa.and_(operations.c.state.in_(CREATED), operations.c.created >= since)
+        goes_on = operations.c.state.in_(UNFINISHED)
+        query = (
+            sa.select(operations.c.record)
+            .where(submitted, sa.or_(goes_on, made))
+            .order_by(operations.c.created.desc())
+            .limit(MOST_CREATIONS)
+        )
+        rows = await self._database.run(lambda c: c.execute(query).scalars().all())
+        return self._readable(rows)
 
     async def end_leases(self) -> None:
         """End the leases that no living gateway can hold: all, where the database is not shared."""
@@ -131,6 +152,25 @@ class SqlOperationStore:
             connection.execute(old)
 
         await self._database.run(work)
+
+    def _readable(self, records: Iterable[str]) -> Sequence[Operation]:
+        """Return the operations of a list; one that another release wrote costs no other."""
+        found = map(self._if_readable, records)
+        return [operation for operation in found if operation is not None]
+
+    def _if_readable(self, record: str) -> Operation | None:
+        try:
+            return _operation(record)
+        except UnreadableMessage as exc:
+            self._note_unreadable(record, exc.reason)
+            return None
+
+    def _note_unreadable(self, record: str, reason: str) -> None:
+        if len(self._unreadable) >= MOST_NOTED:
+            self._unreadable.clear()
+        if hash(record) not in self._unreadable:
+            self._unreadable.add(hash(record))
+            log.warning("kept operation not read", extra={"reason": reason})
 
     def _fitted(self, learnt: Sequence[Operation]) -> Sequence[Operation]:
         return [fitting(operation, self._retention.record_size) for operation in learnt]
@@ -162,7 +202,7 @@ class SqlOperationStore:
             return
         same = operations.c.id == operation.operation_id
         query = sa.select(operations.c.record).where(same).with_for_update()
-        (known,) = _if_readable(connection.execute(query).scalar_one()) or (None,)
+        known = self._if_readable(connection.execute(query).scalar_one())
         true_now = learned(known, operation) if known else operation
         if true_now is not known:
             connection.execute(sa.update(operations).where(same).values(_searched(true_now)))
@@ -255,19 +295,6 @@ def _key_row(key: Key, operation: Operation, request: Request) -> dict[str, obje
 
 def _operation(record: str) -> Operation:
     return decode(Operation, record.encode())
-
-
-def _readable(records: Iterable[str]) -> list[Operation]:
-    """Return the operations of a list; one that another release wrote is not worth the others."""
-    return [operation for record in records for operation in _if_readable(record)]
-
-
-def _if_readable(record: str) -> list[Operation]:
-    try:
-        return [_operation(record)]
-    except UnreadableMessage as exc:
-        log.warning("kept operation not read", extra={"reason": exc.reason})
-        return []
 
 
 def _created(operation: Operation) -> float:

@@ -30,6 +30,7 @@ hosts = Table(
     Column("inventory_at", Float),
     Column("operation_sequence", BigInteger, nullable=False, server_default="0"),
     Column("changes", LargeBinary),
+    Column("copies", LargeBinary),
 )
 
 # What holds a new name: an operation that has not ended.

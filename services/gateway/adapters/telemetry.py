@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
 from services.gateway.adapters.fleet_collector import FleetCollector
+from services.gateway.domain.error_boundary import ErrorBoundary, Subject
 from services.gateway.ports import Fleet
 from shared.contracts.errors import FleetError
 from shared.contracts.worker_api import Call
@@ -27,7 +28,14 @@ class Telemetry:
 
     def __init__(self, fleet: Fleet) -> None:
         self._registry = new_registry()
-        self._registry.register(FleetCollector(fleet))
+        self._not_rendered = Counter(
+            "lxdfleet_entries_not_rendered",
+            "Entries that could not be rendered, each once until its failure changes.",
+            ("kind",),
+            registry=self._registry,
+        )
+        self.boundary = ErrorBoundary(self._note_failure)
+        self._registry.register(FleetCollector(fleet, self.boundary))
         self.broker = BrokerTelemetry(self._registry)
         self.operations = OperationTelemetry("lxdfleet", "request", self._registry)
         self._calls = Histogram(
@@ -64,6 +72,9 @@ class Telemetry:
     def dropped(self, stream: str) -> None:
         """Count a viewer that was too slow."""
         self._dropped.labels(stream).inc()
+
+    def _note_failure(self, subject: Subject) -> None:
+        self._not_rendered.labels(subject.kind).inc()
 
     def timed(self, call: Call) -> Call:
         """Return `call`, timed.

@@ -14,6 +14,8 @@ def only_one(
 ) -> KnownInstance:
     """Return the one instance of this name on the host and in the project, as far as they are told.
 
+    Without a host a copy of another host's instance counts only where nothing else has the name.
+
     Raises InstanceNotFound; AmbiguousName when it stands on several hosts, and AmbiguousProject
     when it stands in several projects of one.
     """
@@ -22,6 +24,8 @@ def only_one(
         for known in named
         if host in {None, known.host} and project in {None, known.instance.project}
     ]
+    if host is None:
+        found = originals(found)
     if not found:
         raise InstanceNotFound(name)
     hosts = sorted({known.host for known in found})
@@ -31,3 +35,11 @@ def only_one(
         projects = sorted(known.instance.project for known in found)
         raise AmbiguousProject(name, hosts[0], first_few(projects))
     return found[0]
+
+
+def originals(named: list[KnownInstance]) -> list[KnownInstance]:
+    """Return those that are no copies, or all of them where each is one.
+
+    A copy with its original's name must not stand in the original's way.
+    """
+    return [known for known in named if not known.duplicate] or named

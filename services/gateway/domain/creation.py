@@ -20,8 +20,8 @@ from shared.contracts.operations import Operation, Secrets
 class NewVm:
     """What a caller asks for. `name` is what people call it; sizes are bytes.
 
-    `template` names one that is listed. `type` is empty where the template's will do, `network`
-    where that of the profiles will; `host` is empty where `rule` shall choose.
+    `template` names one that is listed. `type` is empty where that of the host's image will do,
+    `network` where that of the profiles will; `host` is empty where `rule` shall choose.
     """
 
     name: str
@@ -46,7 +46,7 @@ class NewVm:
         """Return what a host must have for it."""
         return Needs(
             template=template,
-            type=self.type or template.type,
+            type=self.type,
             amount=self.amount,
             network=self.network,
             project=self.project,

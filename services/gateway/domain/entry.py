@@ -5,8 +5,9 @@ A write touches one entry and its indexes; sorting waits for the next read that 
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from services.gateway.domain.budget import size_of
 from services.gateway.domain.capacity import Amount, promised
 from services.gateway.domain.known import KnownInstance
+from services.gateway.domain.uuid_index import UuidIndex
 from shared.contracts.instances import Instance, InstanceSample
 
 # A reading's place among all readings: the worker's epoch, then the instance's revision in it.
@@ -88,7 +90,7 @@ class Entry:
         return True
 
     def flag(self, *, duplicate: bool) -> None:
-        """Say whether another entry holds the same uuid."""
+        """Say whether another entry holds its uuid."""
         if self.duplicate is not duplicate:
             self.duplicate, self._known = duplicate, None
 
@@ -112,28 +114,24 @@ class Entry:
 class Index:
     """All entries of the fleet: in order, by name and by uuid."""
 
-    def __init__(self) -> None:
-        # Dictionaries as ordered sets: a host may give thousands of instances one name or uuid.
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        # Dictionaries as ordered sets: a host may give thousands of instances one name.
         self._by_name: dict[str, dict[Entry, None]] = defaultdict(dict)
-        self._by_uuid: dict[str, dict[Entry, None]] = defaultdict(dict)
+        self.uuids = UuidIndex(monotonic)
         self._ordered: list[Entry] | None = []
 
     def add(self, entry: Entry) -> None:
         """Take in an entry that is not there yet."""
         self._by_name[entry.instance.name][entry] = None
         if entry.instance.uuid:
-            sharing = self._by_uuid[entry.instance.uuid]
-            sharing[entry] = None
-            _flag(sharing, entry)
+            self.uuids.add(entry)
         self._ordered = None
 
     def remove(self, entry: Entry) -> None:
         """Drop an entry, as it was when it was added."""
         _drop(self._by_name, entry.instance.name, entry)
         if entry.instance.uuid:
-            sharing = self._by_uuid[entry.instance.uuid]
-            _drop(self._by_uuid, entry.instance.uuid, entry)
-            _flag(sharing)
+            self.uuids.remove(entry)
         self._ordered = None
 
     def named(self, name: str) -> Sequence[Entry]:
@@ -141,8 +139,8 @@ class Index:
         return list(self._by_name.get(name, ()))
 
     def with_uuid(self, uuid: str) -> Sequence[Entry]:
-        """Return the entries that hold a uuid."""
-        return list(self._by_uuid.get(uuid, ()))
+        """Return the entries that share a uuid, its holder first."""
+        return self.uuids.of(uuid)
 
     def ordered(self) -> list[Entry]:
         """Return all entries by name, then host; sorted anew only after entries came or went."""
@@ -150,12 +148,6 @@ class Index:
             every = (entry for entries in self._by_name.values() for entry in entries)
             self._ordered = sorted(every, key=attrgetter("key"))
         return self._ordered
-
-
-def _flag(sharing: dict[Entry, None], *newcomer: Entry) -> None:
-    """Say of each entry whether it shares its uuid; of more than two, the others know already."""
-    for entry in newcomer if len(sharing) > 2 else sharing:
-        entry.flag(duplicate=len(sharing) > 1)
 
 
 def _drop(index: dict[str, dict[Entry, None]], key: str, entry: Entry) -> None:

@@ -27,7 +27,7 @@ from shared.contracts.errors import (
     LxdUnavailable,
 )
 from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead, Sampled
-from shared.contracts.operations import Operation
+from shared.contracts.operations import Kind, Operation, State
 
 # What a host tells of itself; operations are told to `FleetView.finish`.
 Report = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
@@ -62,7 +62,7 @@ class FleetView:
         self._awaited: set[str] = set()
         self._hosts: dict[str, HostView] = {}
         self._shown_online: dict[str, bool] = {}
-        self._index = Index()
+        self._index = Index(clock.monotonic)
         self._outcomes: dict[str, int] = {}
         self._version = 0
         self._watchers: dict[object, Callable[[], None]] = {}
@@ -113,9 +113,13 @@ class FleetView:
         return [self._known_one(entry) for entry in self._index.named(name)]
 
     def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
-        """Return the instance of a uuid, or each of those that wrongly share it."""
+        """Return the instance of a uuid, then its copies, which wrongly share it."""
         self._demand_ready()
         return [self._known_one(entry) for entry in self._index.with_uuid(uuid)]
+
+    def reserved_for(self, uuid: str) -> str | None:
+        """Return the host that a gateway has told to create the instance of a uuid."""
+        return self._index.uuids.reserved_for(uuid)
 
     def shows(self, host: str, sequence: int) -> bool:
         """Whether the outcomes of the host's operations are shown up to this sequence."""
@@ -172,17 +176,26 @@ class FleetView:
 
     def finish(self, operation: Operation) -> None:
         """Show what a finished operation left behind, before its waiters hear of it."""
+        self._end_creation(operation)
         if operation.final and (view := self._hosts.get(operation.host)):
             view.finish(operation)
             newest = max(self._outcomes.get(operation.host, 0), operation.sequence)
             self._outcomes[operation.host] = newest
             self._change()
 
+    def note_creation(self, operation: Operation) -> None:
+        """Keep the uuid of a new instance for the host that a gateway tells to create it."""
+        self._index.uuids.reserve(operation.uuid, operation.host)
+        self._end_creation(operation)
+        self._change()
+
     def restore(self, hosts: Iterable[StoredHost]) -> None:
         """Take the hosts the database keeps, and expect each of them to report."""
-        for stored in hosts:
+        kept = list(hosts)
+        for stored in kept:
             self._add(stored.host).restore(stored)
             self._expects_reports = True
+        self._index.uuids.demote({(each.host, uuid) for each in kept for uuid in each.copies})
         self._change()
 
     def stored(self, host: str) -> StoredHost:
@@ -225,6 +238,11 @@ class FleetView:
             self._change()
         return replace(reaction, left_out=view.left_out) if view.left_out else reaction
 
+    def _end_creation(self, operation: Operation) -> None:
+        if operation.final and operation.kind is Kind.CREATE:
+            created = operation.state in {State.DONE, State.UNKNOWN}
+            self._index.uuids.end_creation(operation.uuid, operation.host, created=created)
+
     def _flipped(self, view: HostView) -> bool:
         was, self._shown_online[view.host] = self._shown_online[view.host], view.online
         return was is not self._shown_online[view.host]
@@ -235,6 +253,7 @@ class FleetView:
         if self._ready or not (heard_of_all or self.ready):
             return False
         self._ready = True
+        self._index.uuids.settle()
         return True
 
     def _change(self) -> None:

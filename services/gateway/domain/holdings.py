@@ -53,6 +53,11 @@ class Holdings:
         return len(self._entries)
 
     @property
+    def duplicates(self) -> int:
+        """How many of them are copies: another instance held their uuid first."""
+        return self._index.uuids.copies_on(self._host)
+
+    @property
     def left_out(self) -> int:
         """How many instances were told and are not held."""
         return len(self._left_out)
@@ -61,6 +66,14 @@ class Holdings:
     def room(self) -> int:
         """How many more instances would not be left out, were they as large as one may be."""
         return max(0, min(self._most - len(self), self._room.left // MAX_BYTES[InstanceChanged]))
+
+    def copies(self) -> tuple[str, ...]:
+        """Return the uuids of those that are copies."""
+        if not self.duplicates:
+            return ()
+        copies = {entry.instance.uuid for entry in self._entries.values() if entry.duplicate}
+        held = {entry.instance.uuid for entry in self._entries.values() if not entry.duplicate}
+        return tuple(sorted(copies - held))
 
     def entries(self) -> list[Entry]:
         """Return the instances' entries by name."""

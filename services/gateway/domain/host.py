@@ -7,6 +7,7 @@ trusted and is otherwise not the host's: the host itself grows silent and goes o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -225,6 +226,7 @@ class HostView:
             last_seen=heard_at - since_wall,
             instances=self.holdings.instances(),
             changes=self.holdings.changes(),
+            copies=self.holdings.copies(),
             inventory_at=None if self._inventory_at is None else self._inventory_at - since_wall,
         )
 
@@ -249,6 +251,7 @@ class HostView:
             journal_length=beat.journal_length if beat else None,
             described=self._described,
             promised=self.holdings.promised,
+            duplicates=self.holdings.duplicates,
             shelves=self.shelves,
             left_out=self.left_out,
             room=self.holdings.room,
@@ -291,6 +294,8 @@ class HostView:
 
 def _skew_s(clock: str, wall: float) -> float | None:
     try:
-        return float(clock) - wall
+        skew_s = float(clock) - wall
     except ValueError:
         return None
+    # "nan", "inf" and "1e400" are numbers to Python, but no time of day.
+    return skew_s if math.isfinite(skew_s) else None

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from services.gateway.domain.budget import NOTHING_LEFT_OUT, LeftOut
 from services.gateway.domain.capacity import NOTHING, Amount
+from services.gateway.domain.error_boundary import NOT_RENDERABLE
 from services.gateway.domain.image_servers import Shelves
-from shared.contracts.bounds import MOST_INSTANCES
+from shared.contracts.bounds import MOST_INSTANCES, clip
 from shared.contracts.events import HostDescribed, Sampled
 from shared.contracts.instances import Instance, InstanceSample
 from shared.contracts.operations import Operation
@@ -23,6 +24,7 @@ class KnownHost:
     `online`: its worker's heartbeat is in time. `lxd_connected`: and its LXD answers. `trusted`: it
     reports with the certificate it is pinned to. `clock_skew_s` is the host's clock minus ours.
     `journal_length` counts the operations in its worker's journal; None: it was not heard yet.
+    `duplicates` counts its instances whose uuid another instance held first.
     `described` is what the host has for new instances, `promised` what its instances may take,
     `shelves` what its image servers have; None: it has not told. `left_out` is what it has told and
     its budget has no room for; `room` is how many more instances it has room for.
@@ -45,6 +47,8 @@ class KnownHost:
     journal_length: int | None = None
     described: HostDescribed | None = None
     promised: Amount = NOTHING
+    duplicates: int = 0
+    error: str | None = None
     shelves: Shelves | None = None
     left_out: LeftOut = NOTHING_LEFT_OUT
     room: int = MOST_INSTANCES
@@ -64,7 +68,8 @@ class KnownInstance:
     `age_s` says how old the knowledge is: 0 while its host is online, else the seconds since the
     host was last heard of. `changed_at` is the Unix time of the last change of its configuration or
     state that was seen; None: it is as it was when it was first seen. `creation` is the operation
-    that creates it and has not ended, or could not.
+    that creates it and has not ended, or could not. `duplicate`: another instance held its uuid
+    first. `error` says why nothing but its place and state is told (see `bare`).
     """
 
     host: str
@@ -76,3 +81,52 @@ class KnownInstance:
     duplicate: bool = False
     changed_at: float | None = None
     creation: Operation | None = None
+    error: str | None = None
+
+
+def bare(known: KnownInstance) -> KnownInstance:
+    """Return an instance that cannot be rendered with nothing but its place and state."""
+    instance = known.instance
+    identity = Instance(
+        name=clip(instance.name),
+        uuid=clip(instance.uuid),
+        type=clip(instance.type),
+        status=clip(instance.status),
+        architecture="",
+        created_at="",
+        project=clip(instance.project),
+        display_name=clip(instance.display_name),
+    )
+    return KnownInstance(
+        host=known.host,
+        host_online=known.host_online,
+        age_s=known.age_s,
+        instance=identity,
+        sample=None,
+        sampled_at=None,
+        duplicate=known.duplicate,
+        error=NOT_RENDERABLE,
+    )
+
+
+def bare_host(known: KnownHost) -> KnownHost:
+    """Return a host that cannot be rendered with nothing that it says of itself."""
+    return KnownHost(
+        host=known.host,
+        online=known.online,
+        lxd_connected=known.lxd_connected,
+        trusted=known.trusted,
+        fingerprint="",
+        server="",
+        lxd="",
+        server_name="",
+        age_s=None,
+        inventory_age_s=None,
+        clock_skew_s=None,
+        instances=known.instances,
+        duplicates=known.duplicates,
+        left_out=known.left_out,
+        sample=None,
+        sample_age_s=None,
+        error=NOT_RENDERABLE,
+    )

@@ -5,6 +5,7 @@ Names, labels, types and help texts are those of LXD 5.0, so that dashboards mad
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from shared.contracts.instances import BlockDevice, InstanceSample, Interface, M
 
 COUNTER, GAUGE = "counter", "gauge"
 NS_PER_S = 1_000_000_000
+# At a NUL a scraper stops reading, and half a surrogate pair is no UTF-8: either would cost every
+# series of the page.
+_NO_LABEL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 # Values of one instance, each with the labels that only it has, as text that ends with a comma.
 Values = Iterable[tuple[str, float | None]]
@@ -29,8 +33,9 @@ class Family:
 
 
 def escaped(text: str) -> str:
-    """Return the text as it may stand in a label."""
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    """Return the text as it may stand in a label; what no scraper would read is replaced."""
+    readable = text if text.isprintable() else _NO_LABEL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return readable.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 def _cpu(sample: InstanceSample) -> Values:

@@ -59,7 +59,7 @@ Lacks = Mapping[str, Sequence[Lack]]
 class Needs:
     """What a new instance needs of a host; `network` is empty where any will do.
 
-    `ports`: it needs some of the host's pool.
+    An empty `type` is whatever the host's image is for. `ports`: it needs some of the host's pool.
     """
 
     template: Template
@@ -86,9 +86,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The chosen host, where it takes the image from, and why it was chosen."""
+    """The chosen host, what it makes and where it takes the image from, and why it was chosen."""
 
     host: str
+    type: str
     image: ImageSource
     reason: str
 
@@ -131,6 +132,7 @@ class NoHostForNow(TemporaryError):
 class _Fit(NamedTuple):
     candidate: Candidate
     free: Amount
+    type: str
     image: ImageSource
 
 
@@ -159,7 +161,7 @@ def place(
     best = min(fits, key=lambda fit: (*preferred(fit), fit.candidate.host))
     reason = _reason(best, rule or ASKED_FOR, len(fits))
     after = f"; refused by {told(refused)}" if refused else ""
-    return Place(best.candidate.host, best.image, f"{reason}{after}")
+    return Place(best.candidate.host, best.type, best.image, f"{reason}{after}")
 
 
 def offered(known: KnownHost) -> tuple[HostDescribed, Amount] | None:
@@ -179,9 +181,10 @@ def _judged(needs: Needs, candidate: Candidate) -> _Fit | list[Lack]:
         return [Lack("connection")]
     described, in_all = offer
     free = in_all.minus(candidate.promised)
-    image = needs.template.source_on(candidate.known, needs.type)
+    made = needs.template.made_on(candidate.known, needs.type)
+    image = made[1] if made else None
     lacks = [*_missing(needs, candidate, described, image), *_too_little(needs.amount, free)]
-    return lacks if lacks or not image else _Fit(candidate, free, image)
+    return lacks if lacks or not made else _Fit(candidate, free, *made)
 
 
 def _missing(

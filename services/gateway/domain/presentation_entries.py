@@ -8,12 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from services.gateway.domain.known import KnownHost, KnownInstance
+import msgspec
 
+from services.gateway.domain import units
+from services.gateway.domain.error_boundary import ErrorBoundary, Subject
+from services.gateway.domain.known import KnownHost, KnownInstance, bare, bare_host
+
+Present = Callable[[KnownInstance, KnownHost], object]
 Render = Callable[[KnownInstance, KnownHost], bytes]
 Key = tuple[str, str, str]
 # All that a rendering may depend on; messages are never changed in place.
 Basis = tuple[object, ...]
+
+
+def encoded(boundary: ErrorBoundary, present: Present) -> Render:
+    """Return what renders an instance as JSON by `present`; where that fails, the bare instance."""
+
+    def render(known: KnownInstance, host: KnownHost) -> bytes:
+        return boundary.render(
+            subject_of(known),
+            lambda: msgspec.json.encode(present(known, host)),
+            lambda: msgspec.json.encode(present(bare(known), bare_host(host))),
+        )
+
+    return render
+
+
+def subject_of(known: KnownInstance) -> Subject:
+    """Return under what a failure to render the instance is told."""
+    return Subject("instance", known.host, f"{known.instance.project}/{known.instance.name}")
 
 
 class Entries:
@@ -52,7 +75,7 @@ def _basis(known: KnownInstance, host: KnownHost) -> Basis:
         known.sampled_at,
         known.host_online,
         known.duplicate,
-        int(known.age_s),
+        int(units.age(known.age_s)),
         host.lxd_connected,
         machine and (machine.memory_total, machine.disk_total),
     )

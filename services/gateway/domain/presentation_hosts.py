@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from services.gateway.domain import units
 from services.gateway.domain.budget import LeftOut
+from services.gateway.domain.error_boundary import ErrorBoundary, Subject
 from services.gateway.domain.known import KnownHost
 
 FIGURES = (
@@ -47,10 +48,12 @@ class HostInfo(Struct, frozen=True, kw_only=True):
     unknown: list[str]
 
 
-class HostView(Struct, frozen=True, kw_only=True):
+class HostView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One host; ages in seconds, null where nothing was heard yet.
 
-    `left_out` counts what the host has told and the gateway does not show: it is beyond its budget.
+    `duplicates` counts its instances whose uuid another instance held first, `left_out` what the
+    host has told and the gateway does not show: it is beyond its budget. `error` is there only
+    where the rest could not be rendered.
     """
 
     host: str
@@ -66,8 +69,10 @@ class HostView(Struct, frozen=True, kw_only=True):
     inventory_age_s: float | None
     clock_skew_s: float | None
     instances: int
+    duplicates: int
     left_out: LeftOut
     resources: HostInfo
+    error: str | None = None
 
 
 class HostHealth(Struct, frozen=True, kw_only=True):
@@ -98,8 +103,22 @@ def host_information(hosts: Sequence[KnownHost]) -> HostInfo:
         disk_percent=units.share(disk_used, disk_total),
         hosts=len(samples),
         stale=any(is_stale(known) for known, _ in measured),
-        age_s=int(max((known.sample_age_s or 0.0 for known, _ in measured), default=0.0)),
+        age_s=int(max((units.age(known.sample_age_s or 0) for known, _ in measured), default=0)),
         unknown=[] if samples else list(FIGURES),
+    )
+
+
+def fleet_information(hosts: Sequence[KnownHost], boundary: ErrorBoundary) -> HostInfo:
+    """Return the sums over the hosts, without those whose figures cannot be summed up."""
+
+    def can_be_summed_up(known: KnownHost) -> bool:
+        subject = Subject("host", known.host)
+        return boundary.render(subject, lambda: bool(host_information([known])), bool)
+
+    return boundary.render(
+        Subject("fleet", ""),
+        lambda: host_information(hosts),
+        lambda: host_information(list(filter(can_be_summed_up, hosts))),
     )
 
 
@@ -115,12 +134,14 @@ def host_view(known: KnownHost) -> HostView:
         server=known.server,
         server_version=known.lxd,
         server_name=known.server_name,
-        age_s=_rounded(known.age_s),
-        inventory_age_s=_rounded(known.inventory_age_s),
+        age_s=_shown_age(known.age_s),
+        inventory_age_s=_shown_age(known.inventory_age_s),
         clock_skew_s=_rounded(known.clock_skew_s),
         instances=known.instances,
+        duplicates=known.duplicates,
         left_out=known.left_out,
         resources=host_information([known]),
+        error=known.error,
     )
 
 
@@ -132,6 +153,10 @@ def host_health(known: KnownHost) -> HostHealth:
 def is_stale(known: KnownHost) -> bool:
     """Whether what is known of the host may no longer be so."""
     return not (known.online and known.lxd_connected)
+
+
+def _shown_age(seconds: float | None) -> float | None:
+    return None if seconds is None else round(units.age(seconds), 1)
 
 
 def _rounded(seconds: float | None) -> float | None:

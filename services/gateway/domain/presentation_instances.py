@@ -18,8 +18,12 @@ STOPPED = "Stopped"
 FIRST_DEVICE = "eth0"
 
 
-class InstanceInfo(Struct, frozen=True, kw_only=True):
-    """The document's fields, then ours; `stale`: the host or its LXD is away."""
+class InstanceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The document's fields, then ours; `stale`: the host or its LXD is away.
+
+    `created_at_utc` is None where nobody knows; the document's own field then is the epoch.
+    `error` is there only where the rest could not be rendered.
+    """
 
     name: str
     status: str
@@ -28,7 +32,7 @@ class InstanceInfo(Struct, frozen=True, kw_only=True):
     architecture: str
     created_at: str
     description: str
-    created_at_utc: str
+    created_at_utc: str | None
     host: str
     host_online: bool
     age_s: int
@@ -36,6 +40,7 @@ class InstanceInfo(Struct, frozen=True, kw_only=True):
     project: str
     type: str
     duplicate: bool
+    error: str | None = None
 
 
 class ResourceUsage(Struct, frozen=True, kw_only=True):
@@ -62,8 +67,8 @@ class InstanceDetail(Struct, frozen=True, kw_only=True):
     root_password: str | None
 
 
-class LiveInstance(Struct, frozen=True, kw_only=True):
-    """An instance in the live stream, which never carries a password."""
+class LiveInstance(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An instance in the live stream, which never carries a password; `error` as in its info."""
 
     name: str
     status: str
@@ -78,28 +83,30 @@ class LiveInstance(Struct, frozen=True, kw_only=True):
     stale: bool
     project: str
     type: str
+    error: str | None = None
 
 
 def information(known: KnownInstance, host: KnownHost, *, secrets: bool) -> InstanceInfo:
     """Return the list entry; without `secrets` a password in the description is masked."""
     instance = known.instance
-    created = units.instant(instance.created_at)
+    created = units.known_instant(instance.created_at)
     return InstanceInfo(
         name=instance.name,
         status=instance.status,
         ipv4=address(known, "inet"),
         ipv6=address(known, "inet6"),
         architecture=instance.architecture,
-        created_at=units.local_text(created),
+        created_at=units.local_text(created or units.EPOCH),
         description=described(known, secrets=secrets),
-        created_at_utc=units.utc_text(created),
+        created_at_utc=units.utc_text(created) if created else None,
         host=known.host,
         host_online=known.host_online,
-        age_s=int(known.age_s),
+        age_s=age_s(known),
         stale=is_stale(known, host),
         project=instance.project,
         type=instance.type,
         duplicate=known.duplicate,
+        error=known.error,
     )
 
 
@@ -119,7 +126,7 @@ def resources(known: KnownInstance, host: KnownHost) -> ResourceUsage:
         cpu_percent=units.percent(taken.cpu_percent),
         **{name: units.mib(size) for name, size in sizes.items()},
         unknown=[name for name, value in figures.items() if value is None],
-        sampled_at_utc=None if is_stopped(known) else known.sampled_at,
+        sampled_at_utc=sampled_at(known),
     )
 
 
@@ -149,10 +156,11 @@ def live(known: KnownInstance, host: KnownHost) -> LiveInstance:
         ipv6=address(known, "inet6"),
         host=known.host,
         host_online=known.host_online,
-        age_s=int(known.age_s),
+        age_s=age_s(known),
         stale=is_stale(known, host),
         project=known.instance.project,
         type=known.instance.type,
+        error=known.error,
     )
 
 
@@ -172,6 +180,17 @@ def described(known: KnownInstance, *, secrets: bool) -> str:
     """Return the description as a caller with or without the right to secrets reads it."""
     text = nat.description(known.instance)
     return text if secrets else nat.masked(text, known.instance.name)
+
+
+def age_s(known: KnownInstance) -> int:
+    """Return the age of what is known, in whole seconds."""
+    return int(units.age(known.age_s))
+
+
+def sampled_at(known: KnownInstance) -> str | None:
+    """Return when the instance was measured; None: it was not, or nobody can tell when."""
+    at = known.sampled_at
+    return at if at and units.known_instant(at) and not is_stopped(known) else None
 
 
 def is_stopped(known: KnownInstance) -> bool:

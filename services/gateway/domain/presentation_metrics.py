@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from services.gateway.domain import error_boundary
+from services.gateway.domain.error_boundary import ErrorBoundary
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.lxd_families import FAMILIES, Family, escaped
 from shared.contracts.instances import Instance, InstanceSample
@@ -22,32 +24,55 @@ AT_ONCE = 2000
 class Subject:
     """A measured instance and the labels it has in every family."""
 
+    host: str
     labels: str
     typed_labels: str
     sample: InstanceSample
 
 
-def subjects(instances: Iterable[KnownInstance], hosts: Iterable[KnownHost]) -> list[Subject]:
+def subjects(
+    instances: Iterable[KnownInstance],
+    hosts: Iterable[KnownHost],
+    boundary: ErrorBoundary | None = None,
+) -> list[Subject]:
     """Return the instances whose sample is still true; old ones would draw a flat line."""
+    guard = boundary or ErrorBoundary()
     fresh = {known.host for known in hosts if known.fresh}
-    return [
-        _subject(known.host, known.instance, known.sample)
+    found = (
+        _guarded_subject(known, known.sample, guard)
         for known in instances
         if known.sample is not None and known.host in fresh
-    ]
+    )
+    return [each for each in found if each is not None]
 
 
-def exposition(measured: Sequence[Subject]) -> Iterator[str]:
+def exposition(measured: Sequence[Subject], boundary: ErrorBoundary | None = None) -> Iterator[str]:
     """Yield all families in Prometheus' text format, in pieces that take a millisecond or two.
 
-    A family of which no instance has a value is left out.
+    A family of which no instance has a value is left out, and so is an instance in a family where
+    its values cannot be rendered.
     """
+    guard = boundary or ErrorBoundary()
     for family in FAMILIES:
         head = f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.kind}\n"
         for first in range(0, len(measured), AT_ONCE):
-            if lines := _lines(family, measured[first : first + AT_ONCE]):
+            if lines := _guarded_lines(family, measured[first : first + AT_ONCE], guard):
                 yield head + lines
                 head = ""
+
+
+def _guarded_lines(family: Family, measured: Sequence[Subject], guard: ErrorBoundary) -> str:
+    """Return the lines of many at once, and only where that fails those of each on its own."""
+
+    def one(subject: Subject) -> str:
+        named = error_boundary.Subject("series", subject.host, subject.labels)
+        return guard.render(named, lambda: _lines(family, (subject,)), str)
+
+    return guard.render(
+        error_boundary.Subject("family", "", family.name),
+        lambda: _lines(family, measured),
+        lambda: "".join(map(one, measured)),
+    )
 
 
 def _lines(family: Family, measured: Iterable[Subject]) -> str:
@@ -62,9 +87,20 @@ def _lines(family: Family, measured: Iterable[Subject]) -> str:
     )
 
 
+def _guarded_subject(
+    known: KnownInstance, sample: InstanceSample, guard: ErrorBoundary
+) -> Subject | None:
+    named = error_boundary.Subject("series", known.host, known.instance.name)
+    return guard.render(named, lambda: _subject(known.host, known.instance, sample), _nothing)
+
+
+def _nothing() -> Subject | None:
+    return None
+
+
 def _subject(host: str, instance: Instance, sample: InstanceSample) -> Subject:
     labels = (
         f'host="{escaped(host)}",name="{escaped(instance.name)}"'
         f',project="{escaped(instance.project)}"'
     )
-    return Subject(labels, f'{labels},type="{escaped(instance.type)}"', sample)
+    return Subject(host, labels, f'{labels},type="{escaped(instance.type)}"', sample)

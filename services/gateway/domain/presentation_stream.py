@@ -36,4 +36,4 @@ def host_entry(known: KnownHost, now: datetime) -> dict[str, Any]:
 def _last_heard(known: KnownHost, now: datetime) -> str | None:
     if known.online or known.age_s is None:
         return None
-    return units.utc_text(now - timedelta(seconds=known.age_s))
+    return units.utc_text(now - timedelta(seconds=units.age(known.age_s)))

@@ -6,6 +6,8 @@ and named in `unknown`; a stopped VM uses nothing.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec import Struct
 
 from services.gateway.domain import presentation_instances as shown
@@ -69,8 +71,9 @@ def vm_metrics(known: KnownInstance, host: KnownHost, asked: Period) -> VmMetric
     memory = shown.memory_total(taken, known, host)
     disk = shown.disk_total(taken, known, host)
     figures = {**_measured(taken), "memory.total": memory}
+    at = units.known_instant(known.sampled_at or "")
     return VmMetrics(
-        cpu=Cpu(units.percent(taken.cpu_percent), _history(known, taken, asked)),
+        cpu=Cpu(units.percent(taken.cpu_percent), _history(at, taken, asked)),
         memory=Memory(
             units.mib(taken.memory_used),
             units.mib(memory),
@@ -82,16 +85,13 @@ def vm_metrics(known: KnownInstance, host: KnownHost, asked: Period) -> VmMetric
             units.share(taken.disk_used or 0, disk or 0),
         ),
         network=Network(taken.network_rx or 0, taken.network_tx or 0),
-        sampled_at=units.utc_text(units.instant(known.sampled_at)) if known.sampled_at else None,
+        sampled_at=units.utc_text(at) if at else None,
         unknown=[name for name, value in figures.items() if value is None],
     )
 
 
-def _history(known: KnownInstance, taken: InstanceSample, asked: Period) -> list[Reading]:
-    if known.sampled_at is None or taken.cpu_percent is None:
-        return []
-    at = units.instant(known.sampled_at)
-    if not asked.holds(at):
+def _history(at: datetime | None, taken: InstanceSample, asked: Period) -> list[Reading]:
+    if at is None or taken.cpu_percent is None or not asked.holds(at):
         return []
     return [Reading(units.utc_text(at), units.percent(taken.cpu_percent))]
 

@@ -14,11 +14,12 @@ from services.gateway.domain import nat, units
 from services.gateway.domain import presentation_instances as shown
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.naming import shown_name
-from shared.contracts.hosts import VIRTUAL_MACHINE
+from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
 from shared.contracts.instances import Instance
 from shared.contracts.sizes import cpu_count
 
 ID_PREFIX = "vm-"
+TYPES = (CONTAINER, VIRTUAL_MACHINE)
 # What LXD gives a virtual machine that has no limit.
 VM_CPUS, VM_MEMORY = 1, units.GIB
 
@@ -43,7 +44,7 @@ class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
     """The document's fields, then ours; `stale`: the host or its LXD is away.
 
     `progress` and `operation` are those of its creation, until that is done; `error` says why it
-    could not be created.
+    could not be created, or is that of `KnownInstance`.
     """
 
     id: str
@@ -78,8 +79,8 @@ class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
     error: str | None = None
 
 
-class VmState(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The state of an instance, and whether it is known to be so now."""
+class VmState(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The state of an instance, and whether it is known to be so now; `error` as in `Vm`."""
 
     id: str
     name: str
@@ -88,6 +89,7 @@ class VmState(Struct, frozen=True, kw_only=True, rename="camel"):
     host_online: bool
     age_s: int
     stale: bool
+    error: str | None = None
 
 
 FIELDS = Vm.__struct_encode_fields__
@@ -97,11 +99,8 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
     """Return all of an instance; without `secrets` a password in the description is masked."""
     instance, creation = known.instance, known.creation
     reached = nat.nat(instance)
-    limits = {
-        "cpu": cpus(instance, host),
-        "memory": _memory(instance, host),
-        "disk": _disk(known, host),
-    }
+    created = units.known_instant(instance.created_at)
+    limits = _limits(known, host)
     return Vm(
         id=vm_id(known),
         name=shown_name(instance),
@@ -111,12 +110,12 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         disk=units.gib_exactly(limits["disk"] or 0),
         os=instance.os,
         ip=shown.address(known, "inet") or "",
-        created_at=units.utc_text(units.instant(instance.created_at)),
+        created_at=units.utc_text(created or units.EPOCH),
         updated_at=updated_at(known),
         description=shown.described(known, secrets=secrets),
         labels=instance.labels,
         auto_start=instance.auto_start,
-        type=instance.type,
+        type=instance.type if instance.type in TYPES else CONTAINER,
         architecture=instance.architecture,
         host=known.host,
         project=instance.project,
@@ -126,12 +125,15 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         ssh_port=reached.ssh_port,
         nat_ports=reached.nat_ports,
         host_online=known.host_online,
-        age_s=int(known.age_s),
+        age_s=shown.age_s(known),
         stale=shown.is_stale(known, host),
         duplicate=known.duplicate,
-        unknown=[name for name, value in limits.items() if value is None],
+        unknown=[
+            name for name, value in (limits | {"createdAt": created}).items() if value is None
+        ],
         progress=creation.progress or 0 if creation else None,
         operation=creation.operation_id if creation else None,
+        error=known.error,
     )
 
 
@@ -143,18 +145,21 @@ def vm_state(known: KnownInstance, host: KnownHost) -> VmState:
         status=status(known.instance),
         host=known.host,
         host_online=known.host_online,
-        age_s=int(known.age_s),
+        age_s=shown.age_s(known),
         stale=shown.is_stale(known, host),
+        error=known.error,
     )
 
 
 def vm_id(known: KnownInstance) -> str:
     """Return what an instance is called for good, whatever it is renamed to and wherever it goes.
 
-    An instance to which LXD gave no uuid has only its place.
+    One to which LXD gave no uuid has only its place, and so has one whose uuid is another's id.
     """
     uuid = known.instance.uuid
-    return f"{ID_PREFIX}{uuid}" if uuid else f"{known.host}:{known.instance.name}"
+    if uuid and not known.duplicate:
+        return f"{ID_PREFIX}{uuid}"
+    return f"{known.host}:{known.instance.name}"
 
 
 def status(instance: Instance) -> str:
@@ -180,6 +185,17 @@ def cpus(instance: Instance, host: KnownHost) -> int | None:
     if instance.type == VIRTUAL_MACHINE:
         return VM_CPUS
     return host.sample.host.cpu_cores if host.sample else None
+
+
+def _limits(known: KnownInstance, host: KnownHost) -> dict[str, int | None]:
+    """Return what can be limited of an instance; None: that is not known."""
+    if known.error:
+        return dict.fromkeys(("cpu", "memory", "disk"))
+    return {
+        "cpu": cpus(known.instance, host),
+        "memory": _memory(known.instance, host),
+        "disk": _disk(known, host),
+    }
 
 
 def _memory(instance: Instance, host: KnownHost) -> int | None:

@@ -13,7 +13,8 @@ class StoredHost:
     """A host as the database keeps it. Times are Unix seconds; `epoch` is its worker's.
 
     `instances` is the last inventory with the changes since, `inventory_at` its time (None: never).
-    `changes` says when an instance was last seen to change, by uuid.
+    `changes` says when an instance was last seen to change, by uuid; `copies` are the uuids that
+    another host's instance held first.
     """
 
     host: str
@@ -24,6 +25,7 @@ class StoredHost:
     instances: tuple[Instance, ...] = ()
     inventory_at: float | None = None
     changes: Mapping[str, float] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,14 @@ Some stand in a file that the operator edits; besides, every image in a host's o
 under each of its aliases, or under its fingerprint where it has none, and so is every image of the
 image servers that hosts may use, as SERVER:ALIAS. A name in the file hides an image of the same
 name. A request can only choose among them: it never brings an image's address.
+
+Hosts may have different images under one name. Each speaks for itself alone: what one of them says
+of its image neither takes the template from the others nor gives it to them.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -26,6 +29,9 @@ _FIELDS = frozenset({"os", "type", "description", "alias", "fingerprint", "remot
 # An image of which nothing is known but its name.
 _UNREAD = ServedImage(aliases=(), types=TYPES)
 
+# A host, and an image in its store.
+Held = tuple[str, Image]
+
 # Takes one complaint about the operator's file.
 Complain = Callable[[str], None]
 
@@ -35,6 +41,7 @@ class Template:
     """One template. Of `sources` a host takes the first that it has or may fetch.
 
     `served` are the types that image servers have it in; empty: it is not one that they list.
+    `stored` are those of the hosts' own images; empty: they are all of `type`.
     """
 
     id: str
@@ -43,6 +50,17 @@ class Template:
     type: str = CONTAINER
     description: str = ""
     served: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
+
+    def made_on(self, host: KnownHost, kind: str) -> tuple[str, ImageSource] | None:
+        """Return what a host makes of it, and from where; None: it has no image that fits.
+
+        An empty `kind` asks for whatever the host's image is, a container where it may be either.
+        """
+        for each in (kind,) if kind else self.types:
+            if source := self.source_on(host, each):
+                return each, source
+        return None
 
     def source_on(self, host: KnownHost, kind: str) -> ImageSource | None:
         """Return where a host takes the image of a container or virtual machine from, if at all.
@@ -55,7 +73,7 @@ class Template:
     @property
     def types(self) -> tuple[str, ...]:
         """The types that it can be made into."""
-        return self.served or (self.type,)
+        return self.served or self.stored or (self.type,)
 
     @property
     def remote(self) -> str:
@@ -70,19 +88,31 @@ class Template:
         return may_use(host.shelves, source.remote)
 
 
+class StoredImage(NamedTuple):
+    """What some hosts have in their stores under a template's name."""
+
+    type: str
+    os: str
+    architecture: str
+    hosts: list[str]
+
+
 class Listed(NamedTuple):
-    """A template, and the hosts whose own store has its image."""
+    """A template, and the hosts whose own store has its image; `images` say which one each has."""
 
     template: Template
     hosts: list[str]
+    images: tuple[StoredImage, ...] = ()
 
 
 def find(name: str, templates: Sequence[Template], hosts: Sequence[KnownHost]) -> Template | None:
     """Return the template of a name; None: neither the file, nor any host or server has it."""
     ours = next((each for each in templates if each.id == name), None)
-    images = (image for host in hosts for image in _stored(host) if name in _names(image))
-    stored = next((_of_image(name, image) for image in images), None)
-    return ours or stored or _find_served(name, hosts)
+    if ours:
+        return ours
+    told = (host.described.images for host in hosts if host.described)
+    images = [image for images in told for image in images if _is_called(name, image)]
+    return _of_images(name, images) if images else _find_served(name, hosts)
 
 
 def os_of(source: ImageSource, templates: Sequence[Template], host: KnownHost) -> str:
@@ -101,16 +131,20 @@ def listed(templates: Sequence[Template], hosts: Sequence[KnownHost]) -> list[Li
     A server's are listed while a host is connected that may fetch them.
     """
     found = {template.id: template for template in templates}
-    stores: defaultdict[str, list[str]] = defaultdict(list)
+    stores: defaultdict[str, list[Held]] = defaultdict(list)
+    named: defaultdict[str, list[Image]] = defaultdict(list)
     for host in hosts:
         for image in _stored(host):
             for name in (*image.aliases, image.fingerprint):
-                stores[name].append(host.host)
+                stores[name].append((host.host, image))
             for name in _names(image):
-                found.setdefault(name, _of_image(name, image))
+                named[name].append(image)
+    named.pop("", None)
+    for name, images in named.items():
+        found.setdefault(name, _of_images(name, images))
     for template in _served([host for host in hosts if host.lxd_connected]):
         found.setdefault(template.id, template)
-    return [Listed(template, _holders(template, stores)) for template in found.values()]
+    return [_listed(template, _held(template, stores)) for template in found.values()]
 
 
 def instead_of(name: str, there: Sequence[Listed]) -> list[str]:
@@ -187,8 +221,15 @@ def _names(image: Image) -> tuple[str, ...]:
     return image.aliases or (image.fingerprint,)
 
 
+def _is_called(name: str, image: Image) -> bool:
+    named = name in image.aliases if image.aliases else name == image.fingerprint
+    return named and bool(name) and image.type in TYPES
+
+
 def _stored(host: KnownHost) -> Sequence[Image]:
-    return host.described.images if host.described else ()
+    """Return the images in a host's store that something can be made of."""
+    images = host.described.images if host.described else ()
+    return [image for image in images if image.type in TYPES]
 
 
 def _find_served(name: str, hosts: Sequence[KnownHost]) -> Template | None:
@@ -204,10 +245,14 @@ def _find_served(name: str, hosts: Sequence[KnownHost]) -> Template | None:
 
 
 def _served(hosts: Sequence[KnownHost]) -> list[Template]:
-    """Return the images of the servers that these hosts may use; many share the same shelves."""
+    """Return the images of the servers that these hosts may use; many share the same shelves.
+
+    An image is described as most of them do.
+    """
     distinct = {id(host.shelves): host.shelves for host in hosts if host.shelves}
+    shared = Counter(id(host.shelves) for host in hosts if host.shelves)
     found: dict[tuple[str, str], ServedImage] = {}
-    for server, alias, image in _on(distinct.values()):
+    for server, alias, image in _on(distinct[each] for each, _ in shared.most_common()):
         found[server, alias] = joined(found.get((server, alias)), image)
     return [_of_server(*name, image) for name, image in found.items()]
 
@@ -226,9 +271,17 @@ def _of_server(server: str, alias: str, image: ServedImage) -> Template:
     return Template(name, image.os, (source,), kind, image.description, served)
 
 
-def _of_image(name: str, image: Image) -> Template:
-    source = ImageSource(alias=name) if image.aliases else ImageSource(fingerprint=name)
-    return Template(name, image.os, (source,), image.type, image.description)
+def _of_images(name: str, images: Sequence[Image]) -> Template:
+    """Return the template of all images of a name, described as most of them are."""
+    described = Counter((image.type, image.os, image.description) for image in images)
+    [((kind, system, description), _)] = described.most_common(1)
+    own = {ImageSource(alias=name) for image in images if image.aliases}
+    own |= {ImageSource(fingerprint=name) for image in images if not image.aliases}
+    sources = tuple(sorted(own, key=lambda source: source.fingerprint))
+    kinds = tuple(each for each in TYPES if each in {image.type for image in images})
+    return Template(
+        name, system, sources, kind, description, stored=kinds if len(kinds) > 1 else ()
+    )
 
 
 def _is_of(source: ImageSource, image: Image) -> bool:
@@ -237,8 +290,8 @@ def _is_of(source: ImageSource, image: Image) -> bool:
     return source.alias in image.aliases
 
 
-def _holders(template: Template, stores: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the hosts that have one of a template's images, by the images' names on hosts."""
+def _held(template: Template, stores: Mapping[str, Sequence[Held]]) -> list[Held]:
+    """Return the images that a template can be made of, by the images' names on hosts."""
     own = [source for source in template.sources if not source.remote]
     names = {source.alias for source in own} | {
         name
@@ -246,4 +299,13 @@ def _holders(template: Template, stores: Mapping[str, Sequence[str]]) -> list[st
         for name in stores
         if source.fingerprint and name.startswith(source.fingerprint)
     }
-    return sorted({host for name in names for host in stores.get(name, ())})
+    held = (each for name in sorted(names) for each in stores.get(name, ()))
+    return [each for each in held if each[1].type in template.types]
+
+
+def _listed(template: Template, held: Sequence[Held]) -> Listed:
+    alike: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for host, image in held:
+        alike[image.type, image.os, image.architecture].add(host)
+    images = (StoredImage(*what, sorted(hosts)) for what, hosts in sorted(alike.items()))
+    return Listed(template, sorted({host for host, _ in held}), tuple(images))

@@ -6,11 +6,16 @@ a time as local, so it is the gateway's local time, and each gets a twin in UTC.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, tzinfo
 
 MIB = 2**20
 GIB = 2**30
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Every zone can show what lies between these: none is more than a day from UTC.
+LATEST = datetime(9998, 12, 31, tzinfo=UTC)
+# A century in seconds: nothing that is told of a host is older.
+LONGEST_AGE_S = 100 * 366 * 86_400
 
 
 def mib(size: int | None) -> int:
@@ -39,19 +44,33 @@ def percent(value: float | None) -> float:
     return round(min(100.0, max(0.0, value or 0.0)), 1)
 
 
-def instant(text: str) -> datetime:
-    """Return the time that RFC 3339 text names; the epoch where it names none that can be shown."""
+def known_instant(text: str) -> datetime | None:
+    """Return the time in UTC that RFC 3339 text names; None where it names none we can show.
+
+    LXD writes year 1 for "never", and takes any year from a backup that is imported.
+    """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        return EPOCH
-    # LXD writes year 1 for "never", which has no local time everywhere.
-    return moment if moment.tzinfo is not None and moment.year >= EPOCH.year else EPOCH
+        in_utc = moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+    return in_utc if in_utc and EPOCH <= in_utc <= LATEST else None
+
+
+def instant(text: str) -> datetime:
+    """Return the time that RFC 3339 text names; the epoch where it names none that can be shown."""
+    return known_instant(text) or EPOCH
 
 
 def moment(unix_s: float) -> datetime:
-    """Return a Unix time as a time in UTC."""
-    return datetime.fromtimestamp(unix_s, UTC)
+    """Return a Unix time as a time in UTC; the epoch where it is none that can be shown."""
+    shown = EPOCH.timestamp() <= unix_s <= LATEST.timestamp()
+    return datetime.fromtimestamp(unix_s, UTC) if shown else EPOCH
+
+
+def age(seconds: float) -> float:
+    """Return an age as it can be shown and subtracted from a time: never below zero or endless."""
+    return 0.0 if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_AGE_S)
 
 
 def local_text(moment: datetime, zone: tzinfo | None = None) -> str:

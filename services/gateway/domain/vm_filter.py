@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from services.gateway.domain import presentation_instances as shown
+from services.gateway.domain.error_boundary import ErrorBoundary
 from services.gateway.domain.known import KnownInstance
 from services.gateway.domain.naming import shown_name
+from services.gateway.domain.presentation_entries import subject_of
 from services.gateway.domain.presentation_vms import status, vm_id
 
 Test = Callable[[KnownInstance], bool]
@@ -37,7 +39,8 @@ class SearchTexts:
     It holds what this kind of caller gets to see, so that nobody can guess a password.
     """
 
-    def __init__(self, *, secrets: bool) -> None:
+    def __init__(self, boundary: ErrorBoundary, *, secrets: bool) -> None:
+        self._boundary = boundary
         self._secrets = secrets
         self._kept: dict[int, Searchable] = {}
 
@@ -50,7 +53,14 @@ class SearchTexts:
     def _entry(self, known: KnownInstance) -> Searchable:
         # An instance that is the same object shows the same; what is kept cannot lose its id.
         kept = self._kept.get(id(known))
-        return kept or (known, _text(known, secrets=self._secrets))
+        return kept or (known, self._text(known))
+
+    def _text(self, known: KnownInstance) -> str:
+        return self._boundary.render(
+            subject_of(known),
+            lambda: _text(known, secrets=self._secrets),
+            lambda: known.instance.name.lower(),
+        )
 
 
 def mentioning(text: str, entries: Iterable[Searchable]) -> list[KnownInstance]:

@@ -136,7 +136,7 @@ class CreationsHandler:
         found = place(needs, self._candidates(hosts), rule, refused)
         name = free_name(vm.name, self._names_on(found.host, vm.project))
         target = Target(found.host, vm.project, name, uuid)
-        order = vm.order(needs.type, found.image)
+        order = vm.order(found.type, found.image)
         return target, Arguments(create=order, placement=found.reason)
 
     def _connected(self, host: str) -> list[KnownHost]:
@@ -156,7 +156,8 @@ class CreationsHandler:
         """Return the hosts with what is promised of them, to what is on its way too."""
         coming: defaultdict[str, list[NewInstance]] = defaultdict(list)
         for target, new in self._coming.all().items():
-            if not self._fleet.with_uuid(target.uuid):
+            there = self._fleet.with_uuid(target.uuid)
+            if not any(each.host == target.host for each in there):
                 coming[target.host].append(new)
         return [_candidate(known, coming[known.host]) for known in hosts]
 
@@ -165,7 +166,7 @@ class CreationsHandler:
         known = (
             shown_name(each.instance)
             for each in self._fleet.instances(vm.host or None)
-            if each.instance.project == vm.project
+            if each.instance.project == vm.project and (vm.host or not each.duplicate)
         )
         coming = (
             new.display_name

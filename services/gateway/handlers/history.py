@@ -9,6 +9,7 @@ from services.gateway.domain.fleet import FleetView
 from services.gateway.domain.operations import dated
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.ports import OperationStore
+from shared.contracts.operations import Operation, State
 from shared.contracts.worker_api import LxdWorker
 
 # Of one reading, which a host could otherwise make endless; what is left comes with the next.
@@ -39,8 +40,8 @@ class History:
         sequence = await self._store.known_up_to(host)
         for _ in range(MOST_PAGES):
             page = await self._worker.operations_since(host, sequence)
-            now = rfc3339(self._wall())
-            own = [dated(each, now) for each in page.operations if each.host == host]
+            now, told = rfc3339(self._wall()), filter(_is_taken, page.operations)
+            own = [dated(each, now) for each in told if each.host == host]
             for operation in own:
                 self._ledger.learn(operation)
             reached = max([sequence, *(operation.sequence for operation in own)])
@@ -50,3 +51,8 @@ class History:
             sequence = reached
             if not page.more:
                 return
+
+
+def _is_taken(operation: Operation) -> bool:
+    """Whether a worker can have it in its journal: only gateways submit and reject."""
+    return operation.state not in {State.SUBMITTING, State.REJECTED}

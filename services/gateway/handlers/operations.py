@@ -150,6 +150,7 @@ class OperationsHandler:
         self, operation: Operation, secrets: Secrets | None, elsewhere: Elsewhere
     ) -> Operation:
         """Hand it to one host after the other until one takes it, or may have taken it."""
+        self._reserve(operation)
         self._ledger.learn(operation)
         while True:
             start_by = self._clock.wall() + self._submitting.start_by_s
@@ -186,8 +187,14 @@ class OperationsHandler:
             free_key = frees_key(refusal) or error is not refusal
             await self._reject(operation, refusal, free_key=free_key)
             raise
+        self._reserve(moved)
         self._ledger.move(operation, moved)
         return moved
+
+    def _reserve(self, operation: Operation) -> None:
+        """Keep a new instance's uuid for its host, which is about to hear of it."""
+        if operation.kind is Kind.CREATE:
+            self._fleet.note_creation(operation)
 
     async def _reject(self, operation: Operation, error: FleetError, *, free_key: bool) -> None:
         refused = rejected(operation, error, rfc3339(self._clock.wall()))

@@ -7,6 +7,7 @@ as one that is being created for as long as its operation goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from services.gateway.domain.choosing import only_one
 from services.gateway.domain.creation import Begun, to_be
@@ -63,9 +64,13 @@ class Vms:
         return self._joined(self._fleet.named(name), coming)
 
     def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
-        """Return the instance of a uuid, or each of those that wrongly share it."""
+        """Return the instance of a uuid, and its copies, which wrongly share it."""
         coming = [each for each in self._creations() if each.operation.uuid == uuid]
         return self._joined(self._fleet.with_uuid(uuid), coming)
+
+    def reserved_for(self, uuid: str) -> str | None:
+        """Return the host that a gateway has told to create the instance of a uuid."""
+        return self._fleet.reserved_for(uuid)
 
     def shows(self, host: str, sequence: int) -> bool:
         """Whether the outcomes of the host's operations are shown up to this sequence."""
@@ -90,14 +95,20 @@ class Vms:
     def _joined(
         self, known: Iterable[KnownInstance], begun: Iterable[Begun]
     ) -> list[KnownInstance]:
-        """Return what is known, but of what is being created only what was ordered."""
-        coming = {
-            (each.operation.host, each.operation.uuid): self._coming_one(each) for each in begun
-        }
+        """Return what is known, but of what is being created only what was ordered.
+
+        What another host says of the same uuid stays as it is: the other host's.
+        """
+        coming = {(each.operation.host, each.operation.uuid): each for each in begun}
         complete = [each for each in known if (each.host, each.instance.uuid) not in coming]
-        return [*complete, *coming.values()]
+        return [*complete, *map(self._coming_one, coming.values())]
 
     def _coming_one(self, begun: Begun) -> KnownInstance:
         host = self._fleet.host(begun.operation.host)
         system = os_of(begun.ordered.image, self._catalogue, host)
-        return to_be(begun, host_online=host.online, os=system)
+        shown = to_be(begun, host_online=host.online, os=system)
+        # A host can say that it creates what is another's, but that does not make it its own.
+        uuid = shown.instance.uuid
+        held = {each.host for each in self._fleet.with_uuid(uuid) if not each.duplicate}
+        owner = self._fleet.reserved_for(uuid) or next(iter(held), shown.host)
+        return replace(shown, duplicate=owner != shown.host)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import msgspec
-
 from services.gateway.domain import presentation_instances as shown
+from services.gateway.domain.error_boundary import ErrorBoundary
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.paging import Part, place, take
-from services.gateway.domain.presentation_entries import Entries, Render
+from services.gateway.domain.presentation_entries import Entries, Render, encoded, subject_of
 from services.gateway.http.conditional import Tagged, tagged
 from services.gateway.http.fields import only
 from services.gateway.http.kept import Kept
@@ -46,9 +45,14 @@ class Question:
 class Answers:
     """The list of instances, for callers who may see passwords and for those who may not."""
 
-    def __init__(self, fleet: Fleet, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, fleet: Fleet, monotonic: Callable[[], float], boundary: ErrorBoundary
+    ) -> None:
         self._fleet = fleet
-        self._entries = {secrets: Entries(_rendering(secrets=secrets)) for secrets in (True, False)}
+        self._boundary = boundary
+        self._entries = {
+            secrets: Entries(_rendering(boundary, secrets=secrets)) for secrets in (True, False)
+        }
         self._rendered: Kept[Rendered] = Kept(fleet, monotonic)
         self.kept: Kept[Tagged] = Kept(fleet, monotonic)
 
@@ -71,11 +75,24 @@ class Answers:
     def _fitting(self, wanted: InstanceFilter, *, secrets: bool) -> Rendered:
         known_hosts(self._fleet, wanted.host)
         rendered = self._rendered.get(secrets, lambda: self._render(secrets=secrets))
-        return [each for each in rendered if _fits(each[0], wanted, secrets=secrets)]
+        if wanted == InstanceFilter():
+            return rendered
+        fitting = [each for each in rendered if _fits(each[0], wanted)]
+        if wanted.search is None:
+            return fitting
+        text = wanted.search.lower()
+        return [each for each in fitting if self._mentions(each[0], text, secrets=secrets)]
 
     def _render(self, *, secrets: bool) -> Rendered:
         hosts = {known.host: known for known in self._fleet.hosts()}
         return self._entries[secrets].refreshed(self._fleet.instances(), hosts)
+
+    def _mentions(self, known: KnownInstance, text: str, *, secrets: bool) -> bool:
+        return self._boundary.render(
+            subject_of(known),
+            lambda: _mentions(known, text, secrets=secrets),
+            lambda: text in known.instance.name.lower(),
+        )
 
 
 def array(entries: Iterable[bytes]) -> bytes:
@@ -83,21 +100,20 @@ def array(entries: Iterable[bytes]) -> bytes:
     return b"[" + b",".join(entries) + b"]"
 
 
-def _rendering(*, secrets: bool) -> Render:
-    def render(known: KnownInstance, host: KnownHost) -> bytes:
-        return msgspec.json.encode(shown.information(known, host, secrets=secrets))
+def _rendering(boundary: ErrorBoundary, *, secrets: bool) -> Render:
+    def present(known: KnownInstance, host: KnownHost) -> shown.InstanceInfo:
+        return shown.information(known, host, secrets=secrets)
 
-    return render
+    return encoded(boundary, present)
 
 
-def _fits(known: KnownInstance, wanted: InstanceFilter, *, secrets: bool) -> bool:
+def _fits(known: KnownInstance, wanted: InstanceFilter) -> bool:
     instance = known.instance
     return (
         wanted.host in {None, known.host}
         and wanted.project in {None, instance.project}
         and (wanted.status is None or wanted.status.lower() == instance.status.lower())
         and wanted.type in {None, instance.type}
-        and (wanted.search is None or _mentions(known, wanted.search.lower(), secrets=secrets))
     )
 
 

@@ -76,14 +76,15 @@ def create_app(
         health=health,
         telemetry=telemetry,
         settings=settings,
-        answers=Answers(fleet, monotonic),
-        pages=Pages(creations.vms, monotonic),
+        answers=Answers(fleet, monotonic, telemetry.boundary),
+        pages=Pages(creations.vms, monotonic, telemetry.boundary),
         tickets=tickets,
         passwords=passwords,
         now=now,
     )
     monitor = Monitor(fleet, settings.update_interval_s, now, monotonic, telemetry)
-    stream = Stream(fleet, Topics(fleet, operations, now), _words, now, telemetry)
+    topics = Topics(fleet, operations, now, boundary=telemetry.boundary)
+    stream = Stream(fleet, topics, _words, now, telemetry)
     console = ConsoleSocket(consoles, _words, telemetry)
     _add_routes(app, monitor, stream, console)
     failures.install(app)

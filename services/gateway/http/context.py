@@ -13,6 +13,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from services.gateway.domain.error_boundary import ErrorBoundary
 from services.gateway.http.answers import Answers
 from services.gateway.http.tickets import Tickets
 from services.gateway.http.v1.pages import Pages
@@ -53,6 +54,11 @@ class Context:
     passwords: Tickets[Console]
     pages: Pages
     now: Callable[[], datetime]
+
+    @property
+    def boundary(self) -> ErrorBoundary:
+        """What renders entries one by one."""
+        return self.telemetry.boundary
 
     @property
     def vms(self) -> Fleet:

@@ -24,8 +24,11 @@ def chosen(text: str | None, known: Collection[str]) -> tuple[str, ...]:
 
 
 def only(entry: bytes, names: Collection[str]) -> bytes:
-    """Return an encoded entry without its other fields; empty: as it is."""
+    """Return an encoded entry without its other fields; empty: as it is.
+
+    A field that only some entries have is left out of the others.
+    """
     if not names:
         return entry
     values = _entry.decode(entry)
-    return msgspec.json.encode({name: values[name] for name in names})
+    return msgspec.json.encode({name: values[name] for name in names if name in values})

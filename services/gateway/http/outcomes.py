@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from starlette.responses import JSONResponse, Response
 
 from services.gateway.http import catalogue
@@ -41,10 +43,9 @@ def told_beside(operation: Operation) -> dict[str, str]:
 
 def addresses(operation: Operation) -> dict[str, str]:
     """Return the headers that name an operation."""
-    return {
-        "Location": f"/api/operations/{operation.operation_id}",
-        "X-Operation-Id": operation.operation_id,
-    }
+    # A host may call an operation of its own as it likes; no header can carry every text.
+    quoted = quote(operation.operation_id, safe="", errors="replace")
+    return {"Location": f"/api/operations/{quoted}", "X-Operation-Id": quoted}
 
 
 def _version(operation: Operation) -> dict[str, str]:

@@ -14,9 +14,10 @@ import msgspec
 
 from services.gateway.domain import presentation_instances as shown
 from services.gateway.domain import units
+from services.gateway.domain.error_boundary import ErrorBoundary
 from services.gateway.domain.known import KnownHost, KnownInstance
-from services.gateway.domain.presentation_entries import Entries
-from services.gateway.domain.presentation_hosts import HostInfo, host_information
+from services.gateway.domain.presentation_entries import Entries, encoded
+from services.gateway.domain.presentation_hosts import HostInfo, fleet_information
 from services.gateway.ports import Fleet
 from services.gateway.ws.frames import Framed, framed
 
@@ -46,12 +47,14 @@ class Feed:
         host: str | None,
         now: Callable[[], datetime],
         project: str | None = None,
+        boundary: ErrorBoundary | None = None,
     ) -> None:
+        self._boundary = boundary or ErrorBoundary()
         self._fleet = fleet
         self._host = host
         self._project = project
         self._now = now
-        self._entries = Entries(_rendered)
+        self._entries = Entries(encoded(self._boundary, shown.live))
         self._message = framed(b"")
         self._version: int | None = None
         self._slot = -1
@@ -84,7 +87,7 @@ class Feed:
             timestamp_utc=units.utc_text(now),
             data=Data(
                 instances=[msgspec.Raw(entry) for _, entry in entries],
-                host=host_information(list(hosts.values())),
+                host=fleet_information(list(hosts.values()), self._boundary),
             ),
         )
         return msgspec.json.encode(update)
@@ -99,7 +102,3 @@ class Feed:
         if self._host is not None:
             return [self._fleet.host(self._host)]
         return list(self._fleet.hosts())
-
-
-def _rendered(known: KnownInstance, host: KnownHost) -> bytes:
-    return msgspec.json.encode(shown.live(known, host))

@@ -66,7 +66,9 @@ class Monitor:
         host, project = part
         feed = self._feeds.get(part)
         if feed is None:
-            feed = self._feeds[part] = Feed(self.fleet, host, self.now, project)
+            feed = self._feeds[part] = Feed(
+                self.fleet, host, self.now, project, self.telemetry.boundary
+            )
         return feed
 
     async def _stream(self, websocket: WebSocket, feed: Feed, message: Framed) -> None:

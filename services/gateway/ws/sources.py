@@ -5,18 +5,27 @@ A source tells what may have changed since it was last asked. It need not be sur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
+from heapq import heapify, heapreplace
 from typing import Any, Protocol
 
 import msgspec
 
-from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.error_boundary import ErrorBoundary, Subject
+from services.gateway.domain.known import KnownHost, KnownInstance, bare_host
 from services.gateway.domain.operations import learned
-from services.gateway.domain.presentation_stream import host_entry, instance_entry
+from services.gateway.domain.presentation_entries import encoded
+from services.gateway.domain.presentation_operations import encoded_operation
+from services.gateway.domain.presentation_stream import (
+    host_entry,
+    instance_entry,
+)
 from services.gateway.ports import Fleet, OperationFilter, Operations
 from services.gateway.ws.log import Entry
+from shared.contracts.bounds import clip
 from shared.contracts.operations import Operation, State
 
 # The newest operations are the topic; GET /api/operations knows the others.
@@ -39,9 +48,14 @@ class Source(Protocol):
 class InstanceSource:
     """The instances. The fleet view returns the same object until something of it changes."""
 
-    def __init__(self, fleet: Fleet, *, secrets: bool) -> None:
+    def __init__(
+        self, fleet: Fleet, *, secrets: bool, boundary: ErrorBoundary | None = None
+    ) -> None:
+        def present(known: KnownInstance, host: KnownHost) -> dict[str, Any]:
+            return instance_entry(known, host, secrets=secrets)
+
         self._fleet = fleet
-        self._secrets = secrets
+        self._render = encoded(boundary or ErrorBoundary(), present)
         self._seen: dict[int, KnownInstance] = {}
         self._machines: dict[str, tuple[object, ...]] = {}
 
@@ -66,14 +80,16 @@ class InstanceSource:
         return (gone | shown).values()
 
     def _shown(self, known: KnownInstance, hosts: dict[str, KnownHost]) -> Entry:
-        shown = instance_entry(known, hosts[known.host], secrets=self._secrets)
-        return _entry(known, msgspec.json.encode(shown))
+        return _entry(known, self._render(known, hosts[known.host]))
 
 
 class HostSource:
     """The hosts."""
 
-    def __init__(self, fleet: Fleet, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, fleet: Fleet, now: Callable[[], datetime], boundary: ErrorBoundary | None = None
+    ) -> None:
+        self._boundary = boundary or ErrorBoundary()
         self._fleet = fleet
         self._now = now
         self._seen: dict[str, KnownHost] = {}
@@ -94,16 +110,25 @@ class HostSource:
         return gone + [self._shown(known) for known in changed]
 
     def _shown(self, known: KnownHost) -> Entry:
-        text = msgspec.json.encode(host_entry(known, self._now()))
+        text = self._boundary.render(
+            Subject("host", known.host),
+            lambda: msgspec.json.encode(host_entry(known, self._now())),
+            lambda: msgspec.json.encode(host_entry(bare_host(known), self._now())),
+        )
         return Entry(known.host, known.host, "", text)
 
 
 class OperationSource:
-    """The newest operations, rendered by `view`."""
+    """The newest operations, of each host a fair share of them, rendered by `view`."""
 
     def __init__(
-        self, operations: Operations, view: Callable[[Operation], Any], newest: int = NEWEST
+        self,
+        operations: Operations,
+        view: Callable[[Operation], Any],
+        newest: int = NEWEST,
+        boundary: ErrorBoundary | None = None,
     ) -> None:
+        self._boundary = boundary or ErrorBoundary()
         self._operations = operations
         self._view = view
         self._newest = newest
@@ -138,15 +163,35 @@ class OperationSource:
             known = self._present.get(reported.operation_id, reported)
             moved = _is_submitted(known) and submitted_to.get(known.operation_id) == reported.host
             self._present[reported.operation_id] = reported if moved else learned(known, reported)
-        by_age = sorted(self._present.values(), key=lambda each: each.created_at, reverse=True)
-        self._present = {each.operation_id: each for each in by_age[: self._newest]}
+        displaced = _displaced(self._present.values(), self._newest)
+        for each in displaced:
+            del self._present[each.operation_id]
         named = {each.operation_id for each in news.values()} & self._present.keys()
         changed = [self._present[each] for each in named]
-        gone = [_operation_entry(each, None) for each in by_age[self._newest :]]
+        gone = [_operation_entry(each, None) for each in displaced]
         return gone + [_operation_entry(each, self._text(each)) for each in changed]
 
     def _text(self, operation: Operation) -> bytes:
-        return msgspec.json.encode(self._view(operation))
+        return encoded_operation(operation, self._view, self._boundary)
+
+
+def _displaced(present: Collection[Operation], newest: int) -> list[Operation]:
+    """Return those that are more than `newest`: the oldest of whichever host has the most.
+
+    So a host that has many, or dates its own ahead, displaces those of no other.
+    """
+    by_host: defaultdict[str, list[Operation]] = defaultdict(list)
+    for each in sorted(present, key=lambda each: each.created_at, reverse=True):
+        by_host[each.host].append(each)
+    # The heap's first is the host with the most operations; of equal ones that with the oldest.
+    most = [(-len(own), own[-1].created_at, host) for host, own in by_host.items()]
+    heapify(most)
+    displaced = []
+    for _ in range(len(present) - newest):
+        own = by_host[most[0][2]]
+        displaced.append(own.pop())
+        heapreplace(most, (-len(own), own[-1].created_at if own else "", most[0][2]))
+    return displaced
 
 
 def _place(operation: Operation) -> tuple[str, str]:
@@ -160,7 +205,7 @@ def _is_submitted(operation: Operation) -> bool:
 
 
 def _key(known: KnownInstance) -> str:
-    return f"{known.host}/{known.instance.project}/{known.instance.name}"
+    return clip(f"{known.host}/{known.instance.project}/{known.instance.name}")
 
 
 def _entry(known: KnownInstance, text: bytes | None) -> Entry:
@@ -170,7 +215,8 @@ def _entry(known: KnownInstance, text: bytes | None) -> Entry:
 
 def _operation_entry(operation: Operation, text: bytes | None) -> Entry:
     instance, project = operation.instance, operation.project
-    return Entry(operation.operation_id, operation.host, instance, text, project)
+    key = clip(operation.operation_id)
+    return Entry(key, operation.host, instance, text, project)
 
 
 def _machine(host: KnownHost) -> tuple[object, ...]:

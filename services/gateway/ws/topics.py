@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from services.gateway.domain.error_boundary import ErrorBoundary
 from services.gateway.ports import Fleet, Operations
 from services.gateway.ws.log import Log
 from services.gateway.ws.pump import Pump
@@ -69,7 +70,9 @@ class Topics:
         operations: Operations,
         now: Callable[[], datetime],
         linger_s: float = LINGER_S,
+        boundary: ErrorBoundary | None = None,
     ) -> None:
+        self._boundary = boundary or ErrorBoundary()
         self._fleet = fleet
         self._operations = operations
         self._now = now
@@ -104,11 +107,14 @@ class Topics:
     def _source(self, topic: Topic, audience: Audience) -> Source:
         match topic:
             case "instances":
-                return InstanceSource(self._fleet, secrets=audience.secrets)
+                return InstanceSource(
+                    self._fleet, secrets=audience.secrets, boundary=self._boundary
+                )
             case "hosts":
-                return HostSource(self._fleet, self._now)
+                return HostSource(self._fleet, self._now, self._boundary)
             case "operations":
-                return OperationSource(self._operations, audience.words.operation)
+                view = audience.words.operation
+                return OperationSource(self._operations, view, boundary=self._boundary)
 
 
 def _variant(topic: Topic, audience: Audience) -> object:

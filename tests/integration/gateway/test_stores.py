@@ -18,7 +18,7 @@ from services.gateway.adapters.database import MIGRATIONS, Database, answers
 from services.gateway.adapters.host_store import SqlHostStore
 from services.gateway.adapters.operation_store import SqlOperationStore
 from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
-from services.gateway.adapters.tables import hosts, metadata
+from services.gateway.adapters.tables import hosts, metadata, operations
 from services.gateway.domain.snapshots import Note
 from services.gateway.domain.stored import Key, Lease, Request, StoredHost
 from services.gateway.ports import HostStore, OperationFilter, OperationStore, SnapshotNotes
@@ -387,7 +387,12 @@ async def test_a_deleted_instance_takes_its_descriptions_with_it(stores: Stores)
 
 async def test_hosts_are_read_back_as_they_were_saved_last(stores: Stores) -> None:
     changes = {"uuid-of-web": 12.5}
-    first = a_host(instances=(an_instance(description="网站"),), inventory_at=15.5, changes=changes)
+    first = a_host(
+        instances=(an_instance(description="网站"),),
+        inventory_at=15.5,
+        changes=changes,
+        copies=("uuid-of-copy",),
+    )
     later = a_host(epoch=4, last_seen=99.5, instances=(), inventory_at=98.5)
 
     await stores.hosts.save([first, a_host("h2")])
@@ -535,6 +540,54 @@ async def test_an_inventory_of_another_release_is_left_out(database: Database) -
     await database.run(lambda connection: connection.execute(odd))
 
     assert await store.load() == [a_host()]
+
+
+async def test_creations_are_those_that_gateways_have_submitted(stores: Stores) -> None:
+    store = stores.operations
+    states = {"new": State.SUBMITTING, "old": State.DONE, "made": State.DONE, "bad": State.FAILED}
+    for number, (operation_id, state) in enumerate(states.items()):
+        begun = submitting(operation_id, kind=Kind.CREATE)
+        await store.insert(begun, asked(created=100.0 if operation_id == "old" else 200.0 + number))
+        if state is not State.SUBMITTING:
+            await store.merge([an_operation(operation_id, kind=Kind.CREATE, state=state)])
+    await store.insert(submitting("start"), asked(created=200.0))
+    await store.merge([an_operation("invented", kind=Kind.CREATE)])
+
+    found = await store.creations(150.0)
+
+    assert {operation.operation_id for operation in found} == {"new", "made"}
+
+
+@pytest.mark.parametrize("column", ["inventory", "changes", "copies"])
+@pytest.mark.parametrize("kept", [b"\xff", b"[[[[", b"7", b'"' + b"9" * 5000, b"[" * 100_000])
+async def test_what_one_host_cannot_have_read_back_costs_no_other(
+    database: Database, column: str, kept: bytes
+) -> None:
+    store = SqlHostStore(database)
+    await store.save([a_host("h1"), a_host("h2", instances=(an_instance(),))])
+    odd = sa.update(hosts).where(hosts.c.host == "h1").values({column: kept})
+    await database.run(lambda connection: connection.execute(odd))
+
+    read = sorted(await store.load(), key=lambda host: host.host)
+
+    assert read == [a_host("h1"), a_host("h2", instances=(an_instance(),))]
+
+
+async def test_one_operation_that_cannot_be_read_costs_no_other(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqlOperationStore(database)
+    for operation_id in ("op-1", "op-2"):
+        await store.insert(submitting(operation_id), asked())
+    odd = sa.update(operations).where(operations.c.id == "op-1").values(record='{"shape": "new"}')
+    await database.run(lambda connection: connection.execute(odd))
+
+    listed = [await store.list(OperationFilter()) for _ in range(3)]
+    unresolved = await store.unresolved("g1", 1e12)
+
+    assert [[each.operation_id for each in once] for once in listed] == [["op-2"]] * 3
+    assert [each.operation_id for each in unresolved] == ["op-2"]
+    assert len([record for record in caplog.records if record.msg.startswith("kept op")]) == 1
 
 
 async def test_no_log_tells_what_was_to_be_kept(

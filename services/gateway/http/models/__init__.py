@@ -43,6 +43,7 @@ from services.gateway.http.models.vm_changes import (
 )
 from services.gateway.http.models.vm_creation import (
     Template,
+    TemplateImage,
     TemplateList,
     TemplateListAnswer,
     VmCreated,
@@ -108,6 +109,7 @@ __all__ = [
     "ScrapeLabels",
     "ScrapeTarget",
     "Template",
+    "TemplateImage",
     "TemplateList",
     "TemplateListAnswer",
     "Ticket",

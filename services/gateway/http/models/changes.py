@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from services.gateway.http.models.example import with_example
+from services.gateway.http.models.example import Error, with_example
 
 
 class Result(BaseModel):
@@ -81,6 +81,7 @@ class Operation(BaseModel):
     accepted_at_utc: str | None
     started_at_utc: str | None
     finished_at_utc: str | None
+    error: Error = None
 
 
 class Ticket(BaseModel):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Percent = Annotated[float, Field(ge=0, le=100)]
+# Of an entry of which nothing but its place and state can be shown.
+Error = Annotated[
+    Literal["not_renderable"] | None,
+    Field(description="`not_renderable`：此条目无法显示，其余字段为空或未知；正常时没有此字段"),
+]
 
 
 class Camel(BaseModel):

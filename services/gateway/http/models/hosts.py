@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from services.gateway.http.models.example import Percent, with_example
+from services.gateway.http.models.example import Error, Percent, with_example
 
 HOST = {
     "cpu_cores": 4,
@@ -112,6 +112,7 @@ class Host(BaseModel):
             "inventory_age_s": 30.5,
             "clock_skew_s": 0.0,
             "instances": 62,
+            "duplicates": 0,
             "left_out": {"instances": 0, "samples": 0, "images": 0},
             "resources": HOST,
         }
@@ -129,8 +130,10 @@ class Host(BaseModel):
     inventory_age_s: float | None
     clock_skew_s: float | None
     instances: int
+    duplicates: int = Field(description="其中 uuid 先属于另一个实例的数量")
     left_out: LeftOut = Field(description="该主机上报、但超出每主机上限而未显示的数量")
     resources: HostInfo
+    error: Error = None
 
 
 class Alive(BaseModel):

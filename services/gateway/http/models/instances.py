@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from services.gateway.http.models.example import Percent, with_example
+from services.gateway.http.models.example import Error, Percent, with_example
 
 RESOURCES = {
     "cpu_percent": 47.5,
@@ -46,16 +46,17 @@ class InstanceInfo(BaseModel):
     ipv4: str | None
     ipv6: str | None
     architecture: str
-    created_at: str = Field(description="网关本地时间，不带时区")
+    created_at: str = Field(description="网关本地时间，不带时区；未知时为 1970 年")
     description: str
-    created_at_utc: str
+    created_at_utc: str | None = Field(description="未知时为 null")
     host: str
     host_online: bool
     age_s: int = Field(description="数据年龄（秒）；主机在线时为 0")
     stale: bool = Field(description="主机或其 LXD 不在线")
     project: str
     type: str = Field(description="container 或 virtual-machine")
-    duplicate: bool = Field(description="集群中有另一个相同 uuid 的实例")
+    duplicate: bool = Field(description="其 uuid 先属于集群中的另一个实例")
+    error: Error = None
 
 
 class ResourceUsage(BaseModel):

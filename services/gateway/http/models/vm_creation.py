@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.placement import Rule
-from services.gateway.http.models.example import Camel, with_example
+from services.gateway.http.models.example import Camel, Error, with_example
 from services.gateway.http.models.vm_values import (
     Cpus,
     DisplayName,
@@ -39,6 +39,12 @@ CREATED = {
     "host": "h1",
     "operation": "9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
 }
+TEMPLATE_IMAGE = {
+    "type": "container",
+    "os": "ubuntu20.04",
+    "architecture": "x86_64",
+    "hosts": ["h1"],
+}
 TEMPLATE = {
     "id": "ubuntu20.04",
     "os": "ubuntu20.04",
@@ -46,6 +52,7 @@ TEMPLATE = {
     "types": ["container"],
     "description": "Ubuntu 20.04 LTS",
     "hosts": ["h1"],
+    "images": [TEMPLATE_IMAGE],
     "remote": "images",
 }
 
@@ -98,7 +105,9 @@ class VmCreation(Camel):
     description: str = Field("", max_length=8192)
     host: str | None = Field(None, max_length=63, description="指定主机")
     placement: Rule | None = Field(None, description="选择主机的规则，默认 most_free_memory")
-    type: Literal["container", "virtual-machine"] | None = Field(None, description="默认同模板")
+    type: Literal["container", "virtual-machine"] | None = Field(
+        None, description="默认为所选主机上镜像的类型"
+    )
     project: str = Field("default", max_length=63, pattern=LXD_WORD, description="LXD 项目")
     labels: dict[LabelKey, LabelValue] = Field({}, max_length=MOST_LABELS, description="标签")
     ssh_keys: list[SshKey] = Field([], max_length=MOST_KEYS, description="root 的 SSH 公钥")
@@ -136,6 +145,16 @@ class VmCreatedAnswer(BaseModel):
     data: VmCreated
 
 
+class TemplateImage(BaseModel):
+    """What some hosts have in their stores under a template's name."""
+
+    model_config = with_example(TEMPLATE_IMAGE)
+    type: Literal["container", "virtual-machine"]
+    os: str
+    architecture: str
+    hosts: list[str]
+
+
 class Template(BaseModel):
     """What `template` of a new VM may be."""
 
@@ -144,11 +163,13 @@ class Template(BaseModel):
     os: str
     type: Literal["container", "virtual-machine"]
     types: list[Literal["container", "virtual-machine"]] = Field(
-        description="创建时的 type 可为其中之一，默认为上面的 type"
+        description="创建时的 type 可为其中之一，默认为所选主机上镜像的类型"
     )
     description: str
     hosts: list[str] = Field(description="本地已有其镜像的主机")
+    images: list[TemplateImage] = Field(description="各主机本地的镜像；同名镜像可能不同")
     remote: str | None = Field(description="可从此镜像服务器获取；没有时为 null")
+    error: Error = None
 
 
 class TemplateList(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from services.gateway.http.models.example import Camel, with_example
+from services.gateway.http.models.example import Camel, Error, with_example
 from services.gateway.http.models.vm_changes import RESULT, VmResult
 
 SNAPSHOT = {
@@ -33,6 +33,7 @@ class VmSnapshot(Camel):
     size: int | None = Field(description="字节数；存储池不提供时为 null")
     stateful: bool = Field(description="包含内存状态")
     expires_at: str | None
+    error: Error = None
 
 
 class VmSnapshots(Camel):

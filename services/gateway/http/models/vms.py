@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from services.gateway.http.models.example import Camel, with_example
+from services.gateway.http.models.example import Camel, Error, with_example
 
 VM = {
     "id": "vm-9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
@@ -71,7 +71,9 @@ class Vm(Camel):
     """虚拟机或容器。"""
 
     model_config = with_example(VM)
-    id: str = Field(description="`vm-` 加 uuid；重命名和迁移后不变")
+    id: str = Field(
+        description="`vm-` 加 uuid，重命名和迁移后不变；没有 uuid 或 uuid 重复时为 `主机:名称`"
+    )
     name: str
     status: Literal["running", "stopped", "paused", "creating", "error"]
     cpu: int = Field(description="CPU核数；未限制时为主机的")
@@ -96,11 +98,13 @@ class Vm(Camel):
     host_online: bool
     age_s: int = Field(description="数据年龄（秒）；主机在线时为 0")
     stale: bool = Field(description="主机或其 LXD 不在线")
-    duplicate: bool = Field(description="集群中有另一个相同 uuid 的实例")
+    duplicate: bool = Field(description="其 uuid 先属于集群中的另一个实例")
     unknown: list[str] = Field(description="未知的字段，其值为 0")
     progress: int | None = Field(description="创建进度（百分比）；已创建时为 null")
     operation: str | None = Field(description="创建操作的 id；已创建时为 null")
-    error: str | None = Field(description="创建失败的原因；仅在查询单台时给出")
+    error: str | None = Field(
+        description="创建失败的原因，仅在查询单台时给出；无法显示时为 `not_renderable`"
+    )
 
 
 class VmPagination(Camel):
@@ -151,6 +155,7 @@ class VmState(Camel):
     host_online: bool
     age_s: int
     stale: bool
+    error: Error = None
 
 
 class VmStateAnswer(Camel):

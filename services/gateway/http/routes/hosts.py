@@ -7,8 +7,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.gateway.domain import presentation_hosts as shown
+from services.gateway.domain.error_boundary import Subject
+from services.gateway.domain.known import KnownHost, bare_host
 from services.gateway.http import catalogue, models
-from services.gateway.http.context import Gateway, caught_up, read
+from services.gateway.http.answers import array
+from services.gateway.http.context import Context, Gateway, caught_up, read
 from services.gateway.http.errors import tongue_of
 from services.gateway.http.lookup import known_host
 from services.gateway.http.openapi import CHANGING, READING, TOKEN, problems
@@ -27,8 +30,7 @@ CURRENT = [Depends(caught_up)]
 )
 async def hosts(gateway: Gateway) -> Response:
     """Return all hosts by id, those that are away too."""
-    views = [shown.host_view(known) for known in gateway.fleet.hosts()]
-    return read(msgspec.json.encode(views))
+    return read(array(_encoded(known, gateway) for known in gateway.fleet.hosts()))
 
 
 @router.get(
@@ -40,8 +42,7 @@ async def hosts(gateway: Gateway) -> Response:
 )
 async def host(gateway: Gateway, host: str) -> Response:
     """Return one host."""
-    view = shown.host_view(known_host(gateway.fleet, host))
-    return read(msgspec.json.encode(view))
+    return read(_encoded(known_host(gateway.fleet, host), gateway))
 
 
 @router.delete(
@@ -55,3 +56,11 @@ async def forget(gateway: Gateway, request: Request, host: str) -> JSONResponse:
     await gateway.hosts.forget(host)
     message = catalogue.say("host.forgotten", tongue_of(request), host=host)
     return JSONResponse({"success": True, "message": message, "data": None})
+
+
+def _encoded(known: KnownHost, gateway: Context) -> bytes:
+    return gateway.boundary.render(
+        Subject("host", known.host),
+        lambda: msgspec.json.encode(shown.host_view(known)),
+        lambda: msgspec.json.encode(shown.host_view(bare_host(known))),
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.gateway.domain import presentation_instances as shown
+from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.paging import Part
+from services.gateway.domain.presentation_entries import encoded
 from services.gateway.http import conditional, models
 from services.gateway.http.answers import InstanceFilter, Question
 from services.gateway.http.context import (
@@ -81,8 +82,11 @@ async def instance(
 ) -> Response:
     """Return all about one instance."""
     known, its_host = known_instance(gateway.fleet, name, host, project)
-    detail = shown.detail(known, its_host, secrets=who.may_see_secrets)
-    return read(msgspec.json.encode(detail))
+
+    def present(known: KnownInstance, host: KnownHost) -> shown.InstanceDetail:
+        return shown.detail(known, host, secrets=who.may_see_secrets)
+
+    return read(encoded(gateway.boundary, present)(known, its_host))
 
 
 @router.get(
@@ -96,7 +100,8 @@ async def instance_resources(
 ) -> Response:
     """Return what one instance uses, and its limits."""
     known, its_host = known_instance(gateway.fleet, name, host, project)
-    return read(msgspec.json.encode(shown.resources(known, its_host)))
+    render = encoded(gateway.boundary, shown.resources)
+    return read(render(known, its_host))
 
 
 def _part(limit: int | None, cursor: str | None) -> Part | None:

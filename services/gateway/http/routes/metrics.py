@@ -8,7 +8,7 @@ has an `up` of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,11 +17,10 @@ from fastapi.responses import StreamingResponse
 
 from services.gateway.domain.presentation_metrics import Subject, exposition, subjects
 from services.gateway.http import models
-from services.gateway.http.context import Gateway, read
+from services.gateway.http.context import Context, Gateway, read
 from services.gateway.http.errors import HttpError
 from services.gateway.http.lookup import known_host
 from services.gateway.http.openapi import READING, TOKEN, problems
-from services.gateway.ports import Fleet
 from shared.contracts.errors import FleetViewNotReady
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -43,7 +42,7 @@ router = APIRouter(tags=["指标"], dependencies=TOKEN)
 )
 async def everything(gateway: Gateway) -> Response:
     """Return the gateway's metrics and, once the fleet is known, every instance's series."""
-    return _answer(gateway.telemetry.text(), _all_subjects(gateway.fleet))
+    return _answer(gateway, gateway.telemetry.text(), _all_subjects(gateway))
 
 
 @router.get(
@@ -54,7 +53,7 @@ async def everything(gateway: Gateway) -> Response:
 )
 async def of_gateway(gateway: Gateway) -> Response:
     """Return the gateway's own metrics: operations, calls, viewers, and the fleet's size."""
-    return _answer(gateway.telemetry.text(), [])
+    return _answer(gateway, gateway.telemetry.text(), [])
 
 
 @router.get(
@@ -68,7 +67,8 @@ async def of_host(gateway: Gateway, host: str) -> Response:
     known = known_host(gateway.fleet, host)
     if not known.fresh:
         raise HttpError("not_sampled", host=host)
-    return _answer(b"", subjects(gateway.fleet.instances(host), [known]))
+    measured = subjects(gateway.fleet.instances(host), [known], gateway.boundary)
+    return _answer(gateway, b"", measured)
 
 
 @router.get(
@@ -92,20 +92,22 @@ def _target(address: str, path: str, **labels: str) -> dict[str, object]:
     return {"targets": [address], "labels": {"__metrics_path__": path, **labels}}
 
 
-def _all_subjects(fleet: Fleet) -> list[Subject]:
+def _all_subjects(gateway: Context) -> list[Subject]:
+    fleet = gateway.fleet
     try:
-        return subjects(fleet.instances(), fleet.hosts())
+        return subjects(fleet.instances(), fleet.hosts(), gateway.boundary)
     except FleetViewNotReady:
         return []
 
 
-def _answer(first: bytes, measured: Sequence[Subject]) -> Response:
-    return StreamingResponse(_parts(first, measured), media_type=MEDIA_TYPE)
+def _answer(gateway: Context, first: bytes, measured: Sequence[Subject]) -> Response:
+    pieces = exposition(measured, gateway.boundary)
+    return StreamingResponse(_parts(first, pieces), media_type=MEDIA_TYPE)
 
 
-async def _parts(first: bytes, measured: Sequence[Subject]) -> AsyncIterator[bytes]:
+async def _parts(first: bytes, pieces: Iterable[str]) -> AsyncIterator[bytes]:
     """Yield piece after piece; others are served in between."""
     yield first
-    for piece in exposition(measured):
+    for piece in pieces:
         yield piece.encode()
         await asyncio.sleep(0)

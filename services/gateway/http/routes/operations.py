@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 
+from services.gateway.domain.presentation_operations import encoded_operation
 from services.gateway.http import models
+from services.gateway.http.answers import array
 from services.gateway.http.catalogue import Language
-from services.gateway.http.context import Gateway, ProjectChoice
+from services.gateway.http.context import Context, Gateway, ProjectChoice, read
 from services.gateway.http.errors import problem_text, tongue_of
 from services.gateway.http.openapi import CHANGING, READING, TOKEN, problems
 from services.gateway.http.outcomes import addresses, error_of
@@ -48,11 +50,11 @@ async def operations(
     kind: Kind | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     project: ProjectChoice = None,
-) -> JSONResponse:
+) -> Response:
     """Return the newest operations that fit, newest first."""
     wanted = OperationFilter(host, instance, state, kind, limit, project)
     found = await gateway.operations.list(wanted)
-    return JSONResponse([view(operation, tongue) for operation in found])
+    return read(array(_encoded(gateway, operation, tongue) for operation in found))
 
 
 @router.get(
@@ -69,11 +71,11 @@ async def operation(
         float,
         Query(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False, description="至多等待其结束的秒数"),
     ] = 0.0,
-) -> JSONResponse:
+) -> Response:
     """Return an operation once it has ended, or as it stands when the wait is over."""
     if wait > 0:
-        return _answer(await gateway.operations.wait(operation_id, wait), tongue)
-    return _answer(await gateway.operations.get(operation_id), tongue)
+        return _answer(gateway, await gateway.operations.wait(operation_id, wait), tongue)
+    return _answer(gateway, await gateway.operations.get(operation_id), tongue)
 
 
 @router.post(
@@ -89,9 +91,9 @@ async def operation(
     ),
     summary="取消操作",
 )
-async def cancel(gateway: Gateway, tongue: Tongue, operation_id: Id) -> JSONResponse:
+async def cancel(gateway: Gateway, tongue: Tongue, operation_id: Id) -> Response:
     """Ask for it to be cancelled; its state says whether it was."""
-    return _answer(await gateway.operations.cancel(operation_id), tongue)
+    return _answer(gateway, await gateway.operations.cancel(operation_id), tongue)
 
 
 def view(operation: Operation, tongue: Language) -> dict[str, Any]:
@@ -122,8 +124,13 @@ def view(operation: Operation, tongue: Language) -> dict[str, Any]:
     }
 
 
-def _answer(operation: Operation, tongue: Language) -> JSONResponse:
-    return JSONResponse(view(operation, tongue), headers=addresses(operation))
+def _answer(gateway: Context, operation: Operation, tongue: Language) -> Response:
+    body = _encoded(gateway, operation, tongue)
+    return Response(body, headers=addresses(operation), media_type="application/json")
+
+
+def _encoded(gateway: Context, operation: Operation, tongue: Language) -> bytes:
+    return encoded_operation(operation, lambda each: view(each, tongue), gateway.boundary)
 
 
 def _failure(operation: Operation, tongue: Language) -> dict[str, str] | None:

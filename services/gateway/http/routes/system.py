@@ -61,7 +61,7 @@ async def host_info(gateway: Gateway, host: HostChoice = None) -> Response:
     hosts = known_hosts(gateway.fleet, host)
     if not any(known.sample for known in hosts):
         raise LxdUnavailable(host or "")
-    return read(msgspec.json.encode(shown.host_information(hosts)))
+    return read(msgspec.json.encode(shown.fleet_information(hosts, gateway.boundary)))
 
 
 @router.get("/livez", response_model=models.Alive, summary="存活检查")

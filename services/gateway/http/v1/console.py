@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -58,7 +59,7 @@ async def console(
     opened = Console(vm_id(found.known), target_of(found.known), _possible(kind, found), who)
     password = gateway.passwords.issue(opened)
     scheme = "wss" if request.url.scheme == "https" else "ws"
-    address = f"{scheme}://{request.url.netloc}{CONSOLES}{opened.id}?password={password}"
+    address = f"{scheme}://{request.url.netloc}{CONSOLES}{quote(opened.id)}?password={password}"
     body = {
         "type": FLOWS.get(opened.type, opened.type),
         "host": request.url.hostname,

@@ -1,15 +1,19 @@
 """Which instance an `{id}` means: `vm-` and its uuid, or where only one fits, a name.
 
-A name is LXD's or the one that people gave it, alone or as `host:name`.
+A name is LXD's or the one that people gave it, alone or as `host:name`. What another host calls its
+instances cannot come between `vm-UUID` or `HOST:NAME` and the instance of this uuid, or of that
+host; an instance that copies another one's uuid is reached as `host:name`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Path
 
+from services.gateway.domain.choosing import originals
 from services.gateway.domain.creation import Begun, to_be
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.naming import shown_name
@@ -22,12 +26,14 @@ from shared.contracts.errors import HostNotFound, InstanceNotFound, OperationNot
 from shared.contracts.operations import State
 from shared.contracts.truncation import first_few
 
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
 Id = Annotated[
     str,
     Path(
         alias="id",
         max_length=255,
-        description="`vm-` 加 uuid；名称唯一时也可用名称或 `主机:名称`",
+        description="`vm-` 加 uuid；`主机:名称`；或唯一的名称",
         examples=["vm-001"],
     ),
 ]
@@ -105,28 +111,27 @@ def found(fleet: Fleet, choice: Choice) -> Found:
     if not fitting:
         raise InstanceNotFound(choice.vm_id)
     if len(fitting) > 1:
-        ids = sorted(_told_apart(known) for known in fitting)
+        ids = sorted(map(vm_id, fitting))
         raise HttpError("ambiguous_vm", name=choice.vm_id, ids=first_few(ids))
     return Found(fitting[0], fleet.host(fitting[0].host))
 
 
 def _named(fleet: Fleet, text: str) -> Sequence[KnownInstance]:
-    """Return what fits, by the first reading of the text that anything fits."""
-    if text.startswith(ID_PREFIX) and (same := fleet.with_uuid(text.removeprefix(ID_PREFIX))):
-        return same
+    """Return what fits, by the first reading of the text that anything fits.
+
+    A uuid means the instance that held it first, and nothing else that is called like it.
+    """
+    if text.startswith(ID_PREFIX):
+        same = fleet.with_uuid(text.removeprefix(ID_PREFIX))
+        held = [known for known in same if not known.duplicate]
+        if held or _UUID.fullmatch(text, len(ID_PREFIX)):
+            return held
     if same := fleet.named(text):
-        return same
+        return originals(list(same))
     host, colon, name = text.partition(":")
     if colon and (same := [known for known in fleet.named(name) if known.host == host]):
         return same
-    return [known for known in fleet.instances() if _is_called(known, text)]
-
-
-def _is_called(known: KnownInstance, text: str) -> bool:
-    name = shown_name(known.instance)
-    return text in {name, f"{known.host}:{name}"}
-
-
-def _told_apart(known: KnownInstance) -> str:
-    """Return what tells it from the others, also where they wrongly share a uuid."""
-    return f"{known.host}:{known.instance.name}" if known.duplicate else vm_id(known)
+    every = fleet.instances()
+    if colon and (same := [k for k in every if k.host == host and shown_name(k.instance) == name]):
+        return same
+    return originals([known for known in every if shown_name(known.instance) == text])

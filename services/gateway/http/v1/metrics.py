@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.gateway.domain.period import period
+from services.gateway.domain.presentation_entries import encoded
 from services.gateway.domain.presentation_vm_metrics import vm_metrics
 from services.gateway.http import models
 from services.gateway.http.context import Gateway, caught_up
@@ -47,4 +49,5 @@ async def metrics(
     and `to`. A time without a zone is UTC.
     """
     asked = period(begins, ends, gateway.now())
-    return success(vm_metrics(found.known, found.host, asked))
+    render = encoded(gateway.boundary, lambda known, host: vm_metrics(known, host, asked))
+    return success(msgspec.Raw(render(*found)))

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from services.gateway.domain.known import KnownInstance
+from services.gateway.domain.error_boundary import ErrorBoundary
+from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.paging import Part, Taken, place, take
-from services.gateway.domain.presentation_vms import vm
+from services.gateway.domain.presentation_entries import Render, encoded
+from services.gateway.domain.presentation_vms import Vm, vm
 from services.gateway.domain.vm_filter import Searchable, SearchTexts, VmFilter, mentioning, select
 from services.gateway.http.conditional import Tagged, tagged
 from services.gateway.http.fields import only
@@ -49,9 +51,13 @@ class Page(msgspec.Struct, frozen=True):
 class Pages:
     """Answers questions for pages, for callers who may see passwords and for those who may not."""
 
-    def __init__(self, fleet: Fleet, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, fleet: Fleet, monotonic: Callable[[], float], boundary: ErrorBoundary
+    ) -> None:
+        both = (True, False)
         self._fleet = fleet
-        self._texts = {secrets: SearchTexts(secrets=secrets) for secrets in (True, False)}
+        self._renders = {secrets: rendering(boundary, secrets=secrets) for secrets in both}
+        self._texts = {secrets: SearchTexts(boundary, secrets=secrets) for secrets in both}
         self._searchable: Kept[list[Searchable]] = Kept(fleet, monotonic)
         self._fitting: Kept[Sequence[KnownInstance]] = Kept(fleet, monotonic)
         self.kept: Kept[Tagged] = Kept(fleet, monotonic)
@@ -84,8 +90,17 @@ class Pages:
         return select(instances, wanted)
 
     def _entry(self, known: KnownInstance, question: PageQuestion) -> bytes:
-        shown = vm(known, self._fleet.host(known.host), secrets=question.secrets)
-        return only(msgspec.json.encode(shown), question.fields)
+        render = self._renders[question.secrets]
+        return only(render(known, self._fleet.host(known.host)), question.fields)
+
+
+def rendering(boundary: ErrorBoundary, *, secrets: bool) -> Render:
+    """Return what renders a VM for callers who may see passwords, or for those who may not."""
+
+    def present(known: KnownInstance, host: KnownHost) -> Vm:
+        return vm(known, host, secrets=secrets)
+
+    return encoded(boundary, present)
 
 
 def _pagination(taken: Taken[KnownInstance], limit: int) -> Pagination:

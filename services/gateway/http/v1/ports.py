@@ -56,8 +56,8 @@ async def change(wish: Wished, body: models.VmPortsChange, if_match: IfMatch = N
 
 
 def _ports_now(fleet: Fleet, operation: Operation, _: KnownInstance | None) -> forwards.Ports:
-    sharing = fleet.with_uuid(operation.uuid)
-    proxies: tuple[Proxy, ...] = sharing[0].instance.proxies if sharing else ()
+    here = [each for each in fleet.with_uuid(operation.uuid) if each.host == operation.host]
+    proxies: tuple[Proxy, ...] = here[0].instance.proxies if here else ()
     return forwards.ports(proxies, _address(fleet.host(operation.host).described))
 
 

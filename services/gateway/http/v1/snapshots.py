@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Path, Response
 
-from services.gateway.domain.presentation_snapshots import snapshots
+from services.gateway.domain.error_boundary import Subject
+from services.gateway.domain.presentation_snapshots import bare_snapshot, snapshot_view
+from services.gateway.domain.snapshots import DescribedSnapshot
 from services.gateway.http import models
-from services.gateway.http.context import Gateway
+from services.gateway.http.context import Context, Gateway
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.v1.actions import ERRORS, GOES_ON, Empty
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import Wanted
+from services.gateway.http.v1.lookup import Found, Wanted
 from services.gateway.http.v1.openapi import failures
 from services.gateway.http.v1.wishes import Wish, Wished, fulfilled
 from services.gateway.ports import target_of
@@ -44,7 +47,7 @@ CHANGED = {**_ON, **failures(*ERRORS, "snapshot_not_found")}
 async def listed(gateway: Gateway, found: Wanted) -> Response:
     """Return all snapshots, oldest first; the VM's host is asked, and must be there."""
     described = await gateway.snapshots.list(target_of(found.known))
-    return success({"snapshots": snapshots(described)})
+    return success({"snapshots": [_encoded(each, found, gateway) for each in described]})
 
 
 @router.post("", response_model=models.VmSnapshotResultAnswer, responses=MADE, summary="创建快照")
@@ -74,6 +77,16 @@ async def restore(wish: Wished, snapshot: SnapshotId, body: Empty = None) -> Res
 async def delete(wish: Wished, snapshot: SnapshotId, body: Empty = None) -> Response:
     """Delete a snapshot, with what was said of it."""
     return await _changed(wish, Kind.DELETE_SNAPSHOT, snapshot)
+
+
+def _encoded(described: DescribedSnapshot, found: Found, gateway: Context) -> msgspec.Raw:
+    name = f"{found.known.instance.name}/{described.snapshot.name}"
+    text = gateway.boundary.render(
+        Subject("snapshot", found.known.host, name),
+        lambda: msgspec.json.encode(snapshot_view(described)),
+        lambda: msgspec.json.encode(bare_snapshot(described)),
+    )
+    return msgspec.Raw(text)
 
 
 async def _changed(wish: Wish, kind: Kind, snapshot: str) -> Response:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 from fastapi import APIRouter, Response
 
-from services.gateway.domain.templates import Listed
+from services.gateway.domain.error_boundary import NOT_RENDERABLE, ErrorBoundary, Subject
+from services.gateway.domain.templates import Listed, Template
 from services.gateway.http import models
 from services.gateway.http.context import Gateway
 from services.gateway.http.openapi import READING, TOKEN
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.openapi import failures
+from shared.contracts.bounds import clip
 
 router = APIRouter(prefix=f"{PREFIX}/templates", tags=["虚拟机"], dependencies=TOKEN)
 
@@ -22,7 +25,23 @@ router = APIRouter(prefix=f"{PREFIX}/templates", tags=["虚拟机"], dependencie
 )
 async def templates(gateway: Gateway) -> Response:
     """Return the operator's templates, the images that hosts have, those they may fetch."""
-    return success({"templates": [_shown(each) for each in gateway.creations.templates()]})
+    listed = gateway.creations.templates()
+    return success({"templates": [_encoded(each, gateway.boundary) for each in listed]})
+
+
+def _encoded(listed: Listed, boundary: ErrorBoundary) -> msgspec.Raw:
+    text = boundary.render(
+        Subject("template", ",".join(listed.hosts[:1]), listed.template.id),
+        lambda: msgspec.json.encode(_shown(listed)),
+        lambda: msgspec.json.encode(_shown(_bare(listed)) | {"error": NOT_RENDERABLE}),
+    )
+    return msgspec.Raw(text)
+
+
+def _bare(listed: Listed) -> Listed:
+    """Return a template that cannot be rendered with nothing but its name and its hosts."""
+    named = Template(clip(listed.template.id), "", (), listed.template.type)
+    return Listed(named, listed.hosts)
 
 
 def _shown(listed: Listed) -> dict[str, object]:
@@ -34,5 +53,6 @@ def _shown(listed: Listed) -> dict[str, object]:
         "types": template.types,
         "description": template.description,
         "hosts": listed.hosts,
+        "images": [image._asdict() for image in listed.images],
         "remote": template.remote or None,
     }

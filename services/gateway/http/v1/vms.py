@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import structs
 from pydantic import BeforeValidator, Field
 
+from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.paging import Part
-from services.gateway.domain.presentation_vms import FIELDS, vm, vm_state
+from services.gateway.domain.presentation_entries import encoded
+from services.gateway.domain.presentation_vms import (
+    FIELDS,
+    Vm,
+    vm,
+    vm_state,
+)
 from services.gateway.domain.vm_filter import VmFilter
 from services.gateway.http import conditional, models
 from services.gateway.http.context import (
@@ -98,22 +106,26 @@ async def vms(
 
 
 @router.get("/{id}", response_model=models.VmAnswer, responses=ONE, summary="获取虚拟机详情")
-async def one(request: Request, found: WantedOrFailed, who: Who) -> Response:
+async def one(request: Request, gateway: Gateway, found: WantedOrFailed, who: Who) -> Response:
     """Return all about one VM; its `ETag` guards a change with `If-Match`.
 
     One that could not be created is in no list, and here has status `error` and says why.
     """
-    shown = vm(found.known, found.host, secrets=who.may_see_secrets)
-    creation = found.known.creation
-    if creation and creation.final:
-        why = problem_text(error_of(creation), tongue_of(request))
-        shown = structs.replace(shown, error=why)
+
+    def present(known: KnownInstance, host: KnownHost) -> Vm:
+        shown = vm(known, host, secrets=who.may_see_secrets)
+        if known.creation and known.creation.final:
+            why = problem_text(error_of(known.creation), tongue_of(request))
+            return structs.replace(shown, error=why)
+        return shown
+
+    shown = msgspec.Raw(encoded(gateway.boundary, present)(*found))
     return success(shown, headers={"etag": f'"{etag(found.known.instance)}"'})
 
 
 @router.get(
     "/{id}/status", response_model=models.VmStateAnswer, responses=ONE, summary="获取虚拟机状态"
 )
-async def state(found: WantedOrFailed) -> Response:
+async def state(gateway: Gateway, found: WantedOrFailed) -> Response:
     """Return the state of one VM, and whether it is known to be so now."""
-    return success(vm_state(found.known, found.host))
+    return success(msgspec.Raw(encoded(gateway.boundary, vm_state)(*found)))

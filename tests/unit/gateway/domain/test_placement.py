@@ -49,7 +49,7 @@ def test_the_only_able_host_is_taken_and_the_reason_told() -> None:
     found = place(NEEDS, [a_candidate(instances=3)], "most_free_memory")
 
     reason = "most_free_memory: 16384 MiB of memory, 8 CPUs free and 3 instances on h1, of 1 able"
-    assert found == Place("h1", BUSYBOX, reason)
+    assert found == Place("h1", "container", BUSYBOX, reason)
 
 
 @pytest.mark.parametrize(

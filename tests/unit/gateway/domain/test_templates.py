@@ -7,7 +7,7 @@ import pytest
 from services.gateway.domain import templates
 from services.gateway.domain.image_servers import Shelf
 from services.gateway.domain.known import KnownHost
-from services.gateway.domain.templates import Listed, Template
+from services.gateway.domain.templates import Listed, StoredImage, Template
 from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
 from shared.testing import known
@@ -109,7 +109,7 @@ def test_the_file_comes_first_and_hides_an_image_of_the_same_name() -> None:
     found = templates.listed([UBUNTU], [a_host(focal), a_host(host="h2")])
 
     assert [entry.template.id for entry in found] == ["ubuntu20.04", "focal"]
-    assert found[0] == Listed(UBUNTU, ["h1"])
+    assert found[0] == Listed(UBUNTU, ["h1"], (StoredImage(CONTAINER, "", "", ["h1"]),))
 
 
 def test_a_template_of_the_file_is_held_by_the_host_that_has_its_fingerprint() -> None:

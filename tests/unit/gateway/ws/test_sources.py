@@ -179,6 +179,27 @@ async def test_newer_operations_displace_the_oldest() -> None:
     assert told == {"op-0": None, "op-2": {"state": "running"}}
 
 
+@pytest.mark.parametrize("year", [2026, 9999])
+async def test_a_host_with_many_operations_displaces_those_of_no_other(year: int) -> None:
+    fake = FakeOperations()
+    source = operations(fake, newest=4)
+    await source.begin(lambda: None)
+    for number in range(2):
+        fake.learn(an_operation(f"mine-{number}", created_at="2020-01-01T00:00:00Z"))
+    shown = set(candidates(source))
+
+    for number in range(20):
+        at = f"{year}-11-20T10:00:{number:02}Z"
+        fake.learn(an_operation(f"flood-{number}", host="evil", created_at=at))
+        if number % 7 == 0:
+            told = candidates(source)
+            shown = (shown | told.keys()) - {key for key, text in told.items() if text is None}
+    told = candidates(source)
+    shown = (shown | told.keys()) - {key for key, text in told.items() if text is None}
+
+    assert shown == {"mine-0", "mine-1", "flood-18", "flood-19"}
+
+
 async def test_operations_that_cannot_be_read_are_not_watched() -> None:
     fake = FakeOperations(list_refusal=DatabaseUnavailable())
 

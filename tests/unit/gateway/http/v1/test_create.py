@@ -12,7 +12,7 @@ from services.gateway.domain.templates import Template
 from services.gateway.http.models import VmCreation
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
-from shared.contracts.hosts import Capacity, Network, ServedImage
+from shared.contracts.hosts import Capacity, Image, Network, ServedImage
 from shared.contracts.operations import Failure, Kind, Secrets, State
 from shared.testing.documents import VMS_API, code_blocks
 from shared.testing.gateway_http import FakeGateway
@@ -320,6 +320,45 @@ async def test_what_image_servers_have_is_listed_and_can_be_created(
     assert error(wrong) == (400, "VALIDATION_ERROR")
     [told] = wrong.json()["error"]["details"]["errors"]
     assert told["message"] == "须为 images:alpine/3.22, ubuntu20.04, busybox 之一"
+
+
+async def test_an_alias_that_a_host_lies_about_makes_no_template_unusable(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    lie = Image(fingerprint="66", aliases=("busybox",), type="virtual-machine", os="evil")
+    evil = replace(a_host("a-evil"), described=described(images=[lie], capacity=None))
+    gateway.fleet.change(hosts=[evil, *gateway.fleet.known_hosts])
+
+    created = await create(client, template="busybox")
+    listed = (await client.get("/api/v1/templates")).json()["data"]["templates"]
+
+    assert created.status_code == 201
+    [change] = gateway.operations.submitted
+    order = change.arguments.create
+    assert order is not None
+    assert (change.target.host, order.type, order.image.alias) == ("h1", "container", "busybox")
+    shown = {each["id"]: each for each in listed}["busybox"]
+    assert shown["types"] == ["container", "virtual-machine"]
+    assert shown["hosts"] == ["a-evil", "h1"]
+    assert [(each["type"], each["os"], each["hosts"]) for each in shown["images"]] == [
+        ("container", "busybox1", ["h1"]),
+        ("virtual-machine", "evil", ["a-evil"]),
+    ]
+
+
+async def test_one_template_that_cannot_be_shown_costs_no_other_its_place(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    odd = Image(fingerprint="66", aliases=("odd",), description="\ud800")
+    evil = replace(a_host("a-evil"), described=described(images=[odd]))
+    gateway.fleet.change(hosts=[evil, *gateway.fleet.known_hosts])
+
+    answer = await client.get("/api/v1/templates")
+
+    listed = {each["id"]: each for each in answer.json()["data"]["templates"]}
+    assert list(listed) == ["ubuntu20.04", "odd", "busybox"]
+    assert (listed["odd"]["error"], listed["odd"]["hosts"]) == ("not_renderable", ["a-evil"])
+    assert "error" not in listed["busybox"]
 
 
 def test_no_secret_is_in_what_a_request_is_printed_as() -> None:

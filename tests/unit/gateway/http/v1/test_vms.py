@@ -183,16 +183,17 @@ async def test_a_name_that_several_have_is_refused_with_their_ids(
     assert answer.json()["error"]["details"] == {"name": "web", "ids": "vm-u1, vm-u3"}
 
 
-async def test_an_id_that_a_cloned_instance_shares_is_refused_with_their_places(
+async def test_an_id_that_a_copy_shares_means_the_original(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    clone = replace(known(an_instance("copy", uuid="u1"), host="h2"), duplicate=True)
-    gateway.fleet.change(instances=[replace(WEB, duplicate=True), clone])
+    copy = replace(known(an_instance("copy", uuid="u1"), host="h2"), duplicate=True)
+    gateway.fleet.change(instances=[WEB, copy])
 
-    answer = await client.get(f"{VMS}/vm-u1")
+    original = (await client.get(f"{VMS}/vm-u1")).json()["data"]
+    copied = (await client.get(f"{VMS}/h2:copy")).json()["data"]
 
-    assert answer.json()["error"]["details"]["ids"] == "h1:web, h2:copy"
-    assert (await client.get(f"{VMS}/h2:copy")).status_code == 200
+    assert (original["host"], original["duplicate"]) == ("h1", False)
+    assert (copied["host"], copied["id"], copied["duplicate"]) == ("h2", "h2:copy", True)
 
 
 async def test_an_instance_to_which_lxd_gave_no_uuid_is_known_by_its_place(

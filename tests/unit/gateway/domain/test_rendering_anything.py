@@ -1,0 +1,202 @@
+"""Whatever the contracts allow a host to say is rendered, without the help of the boundary."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from services.gateway.adapters.telemetry import Telemetry
+from services.gateway.domain import presentation_stream
+from services.gateway.domain.error_boundary import ErrorBoundary, Subject
+from services.gateway.domain.fleet import FleetView
+from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.paging import Part
+from services.gateway.domain.period import Period
+from services.gateway.domain.presentation_metrics import exposition, subjects
+from services.gateway.domain.presentation_operations import encoded_operation
+from services.gateway.domain.presentation_snapshots import snapshot_view
+from services.gateway.domain.presentation_vm_metrics import vm_metrics
+from services.gateway.domain.presentation_vms import vm_state
+from services.gateway.domain.snapshots import DescribedSnapshot
+from services.gateway.domain.templates import listed
+from services.gateway.domain.vm_filter import VmFilter
+from services.gateway.http.answers import Answers, InstanceFilter, Question
+from services.gateway.http.outcomes import addresses
+from services.gateway.http.routes.operations import view
+from services.gateway.http.v1.pages import PageQuestion, Pages
+from services.gateway.ws.feed import Feed
+from services.gateway.ws.log import Log
+from services.gateway.ws.requests import Wanted
+from services.gateway.ws.sources import HostSource, InstanceSource
+from services.gateway.ws.view import View
+from shared.contracts.events import Heartbeat, HostDescribed, Sampled
+from shared.contracts.instances import Instance, InstanceSample
+from shared.contracts.operations import Operation
+from shared.contracts.worker_api import Snapshot
+from shared.testing.clock import FakeClock
+from shared.testing.drawing import any_of
+from shared.testing.gateway import FakeFleet
+from shared.testing.known import a_host, known
+from shared.testing.reports import an_instance, an_inventory
+
+NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
+AGES = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([-5.0, 1e300])
+SEARCH = st.text(max_size=20)
+DRAWS = settings(max_examples=60, deadline=None)
+
+
+def told(subject: Subject) -> None:
+    pytest.fail(f"{subject} was not rendered")
+
+
+STRICT = ErrorBoundary(told)
+
+
+def drawn_hosts() -> st.SearchStrategy[KnownHost]:
+    return st.builds(
+        replace,
+        st.just(a_host("h1")),
+        sample=any_of(Sampled) | st.none(),
+        sample_age_s=AGES | st.none(),
+        age_s=AGES | st.none(),
+        inventory_age_s=AGES,
+        clock_skew_s=AGES | st.none(),
+        described=any_of(HostDescribed) | st.none(),
+        server_name=st.text(max_size=20),
+        online=st.booleans(),
+    )
+
+
+def drawn_instances() -> st.SearchStrategy[KnownInstance]:
+    return st.builds(
+        KnownInstance,
+        host=st.just("h1"),
+        host_online=st.booleans(),
+        age_s=AGES,
+        instance=any_of(Instance),
+        sample=any_of(InstanceSample) | st.none(),
+        sampled_at=st.text(max_size=30) | any_of(Sampled).map(lambda sampled: sampled.at),
+        duplicate=st.booleans(),
+        changed_at=AGES | st.none(),
+    )
+
+
+def parsed(body: bytes) -> Any:
+    """Return what JSON means to a client that takes no `NaN`."""
+    return json.loads(body, parse_constant=pytest.fail)
+
+
+@DRAWS
+@given(drawn_hosts(), drawn_instances(), SEARCH)
+def test_any_instance_is_in_the_lists_of_both_apis(
+    host: KnownHost, instance: KnownInstance, text: str
+) -> None:
+    fleet = FakeFleet([host], [instance, known(an_instance("other"))])
+    answers, pages = Answers(fleet, lambda: 0.0, STRICT), Pages(fleet, lambda: 0.0, STRICT)
+    part = Part(1)
+
+    for secrets in (True, False):
+        whole = parsed(answers.instances(Question(InstanceFilter(), secrets)).body)
+        assert len(whole) == 2
+        first = answers.instances(Question(InstanceFilter(), secrets, part))
+        cursor = first.headers["x-next-cursor"]
+        rest = answers.instances(Question(InstanceFilter(), secrets, Part(1, cursor=cursor)))
+        assert parsed(first.body) + parsed(rest.body) == whole
+        answers.instances(Question(InstanceFilter(search=text), secrets))
+        page = parsed(pages.page(PageQuestion(VmFilter(), Part(10), secrets)).body)
+        assert len(page["data"]["vms"]) == 2
+        pages.page(PageQuestion(VmFilter(search=text, labels=(text,)), part, secrets))
+
+
+@DRAWS
+@given(drawn_hosts(), drawn_instances())
+def test_any_instance_is_in_the_streams(host: KnownHost, instance: KnownInstance) -> None:
+    fleet = FakeFleet([host], [instance, known(an_instance("other"))])
+
+    update = parsed(Feed(fleet, None, lambda: NOW, boundary=STRICT).at(1).text.encode())
+    log = Log()
+    log.take(InstanceSource(fleet, secrets=True, boundary=STRICT).candidates())
+    instances = parsed(View(Wanted("instances"), log).state().said.text.encode())
+    machines = Log()
+    machines.take(HostSource(fleet, lambda: NOW, STRICT).candidates())
+    hosts = parsed(View(Wanted("hosts"), machines).state().said.text.encode())
+
+    assert len(update["data"]["instances"]) == 2
+    assert len(instances["entries"]) == 2
+    assert list(hosts["entries"]) == ["h1"]
+
+
+@DRAWS
+@given(drawn_hosts(), drawn_instances())
+def test_any_instance_is_shown_alone(host: KnownHost, instance: KnownInstance) -> None:
+    period = Period(NOW - timedelta(hours=1), NOW)
+
+    shown = [
+        presentation_stream.instance_entry(instance, host, secrets=False),
+        vm_state(instance, host),
+        vm_metrics(instance, host, period),
+        listed([], [host]),
+    ]
+
+    assert parsed(msgspec.json.encode(shown[:3]))
+
+
+@DRAWS
+@given(drawn_hosts(), drawn_instances())
+def test_any_instance_and_host_is_in_the_metrics(host: KnownHost, instance: KnownInstance) -> None:
+    fresh = replace(host, sample=host.sample or a_host().sample, sample_age_s=0.0)
+    fleet = FakeFleet([fresh, a_host("h2")], [instance, known(an_instance("other"), host="h2")])
+    telemetry = Telemetry(fleet)
+
+    text = "".join(exposition(subjects(fleet.instances(), fleet.hosts(), STRICT), STRICT))
+    own = generate_latest(telemetry._registry).decode()
+
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    names = {sample.labels["name"] for each in families.values() for sample in each.samples}
+    assert "other" in names
+    gauges = {family.name: family for family in text_string_to_metric_families(own)}
+    told_of = {sample.labels["host"] for sample in gauges["lxdfleet_host_online"].samples}
+    assert told_of == {"h1", "h2"}
+    assert not any(each.value for each in gauges["lxdfleet_entries_not_rendered"].samples)
+
+
+@DRAWS
+@given(any_of(Operation), st.sampled_from(["zh", "en"]))
+def test_any_operation_is_shown(operation: Operation, tongue: Any) -> None:
+    shown = parsed(encoded_operation(operation, lambda each: view(each, tongue), STRICT))
+    headers = addresses(operation)
+
+    assert shown["state"] == operation.state
+    assert all(text.isascii() and text.isprintable() for text in headers.values())
+
+
+@DRAWS
+@given(any_of(Snapshot), st.text(max_size=50))
+def test_any_snapshot_is_shown(snapshot: Snapshot, description: str) -> None:
+    shown = parsed(msgspec.json.encode(snapshot_view(DescribedSnapshot(snapshot, description))))
+
+    assert shown["id"] == snapshot.name
+    assert "error" not in shown
+
+
+@DRAWS
+@given(any_of(Heartbeat))
+def test_any_heartbeat_gives_a_host_that_can_be_shown(beat: Heartbeat) -> None:
+    fleet = FleetView(FakeClock().clock, ready_after_s=0)
+    fleet.apply("h1", beat)
+    fleet.apply("h1", an_inventory(an_instance(), epoch=beat.epoch, sequence=beat.sequence))
+    log = Log()
+
+    log.take(HostSource(fleet, lambda: NOW, STRICT).candidates())
+
+    [entry] = log.present.values()
+    assert parsed(entry.text or b"")["host"] == "h1"
