@@ -86,6 +86,8 @@ def _config(app: FastAPI, settings: HttpSettings) -> uvicorn.Config:
         app,
         log_config=None,
         access_log=False,
+        # uvicorn would believe whoever is on this machine; see `http.forwarded`.
+        proxy_headers=False,
         ws=Frames,
         # One compression per client costs more than all the rest of a live update.
         ws_per_message_deflate=False,

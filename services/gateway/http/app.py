@@ -19,6 +19,7 @@ from services.gateway.http.context import Context
 from services.gateway.http.cors import Cors
 from services.gateway.http.errors import problem_text, tongue_of
 from services.gateway.http.faults import Faults
+from services.gateway.http.forwarded import ForwardedHeaders
 from services.gateway.http.gate import CONSOLES, Gate, GateKeeper
 from services.gateway.http.openapi import DESCRIPTION, TAGS
 from services.gateway.http.request_log import RequestLog
@@ -101,6 +102,7 @@ def _bare_app(settings: HttpSettings, gate: Gate) -> FastAPI:
         openapi_tags=TAGS,
         redirect_slashes=False,
         middleware=[
+            Middleware(ForwardedHeaders, trusted_proxies=settings.trusted_proxies),
             Middleware(RequestLog),
             Middleware(Cors, allowed_origins=settings.allowed_origins),
             Middleware(Faults),

@@ -73,6 +73,19 @@ def test_named_networks_open_the_network() -> None:
     assert http.open_networks == ("10.0.0.0/8", "fd00::/8")
 
 
+def test_proxies_are_trusted_by_name_only() -> None:
+    assert read().http.trusted_proxies == ()
+    assert read(FLEET_TRUSTED_PROXIES="127.0.0.1, fd00::/8").http.trusted_proxies == (
+        "127.0.0.1",
+        "fd00::/8",
+    )
+
+
+@pytest.mark.parametrize("everybody", ["0.0.0.0/0", "::/0", "*"])
+def test_nobody_trusts_everybody(everybody: str) -> None:
+    assert "FLEET_TRUSTED_PROXIES" in complaints(FLEET_TRUSTED_PROXIES=everybody)
+
+
 def test_an_empty_token_file_is_no_way_around_the_token(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("\n")
 
