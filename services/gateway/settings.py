@@ -21,6 +21,9 @@ from shared.contracts.bounds import MOST_INSTANCES
 from shared.platform.settings import Bind, Reader
 
 DAY_S = 24 * 3600.0
+MOST_CONNECTIONS = 2000
+MOST_CONNECTIONS_PER_ADDRESS = 256
+MOST_WEBSOCKETS = 1000
 SHIPPED_TEMPLATES = Path(__file__).with_name("templates.yaml")
 
 
@@ -31,7 +34,7 @@ class HttpSettings:
     `binds` are (address, port). Without `token` only loopback peers and those in `open_networks`
     (CIDR notation) get in; `trusted_proxies` (likewise) are believed where their clients are.
     `sync_wait_s` bounds the wait of the endpoints that answer with an outcome, `stop_timeout_s` a
-    clean stop; `update_interval_s` lies between two live updates.
+    clean stop; `update_interval_s` lies between two live updates. WebSockets are connections too.
     """
 
     binds: tuple[Bind, ...]
@@ -42,6 +45,9 @@ class HttpSettings:
     sync_wait_s: float = 60.0
     stop_timeout_s: float = 20.0
     update_interval_s: float = 5.0
+    max_connections: int = MOST_CONNECTIONS
+    max_connections_per_address: int = MOST_CONNECTIONS_PER_ADDRESS
+    max_websockets: int = MOST_WEBSOCKETS
     tls_cert: str = ""
     tls_key: str = ""
 
@@ -111,6 +117,11 @@ def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
         trusted_proxies=_trusted_proxies(reader),
         sync_wait_s=reader.number("FLEET_SYNC_WAIT_S", 60, most=600),
         stop_timeout_s=reader.number("FLEET_STOP_TIMEOUT_S", 20, most=600),
+        max_connections=_count(reader, "FLEET_MAX_CONNECTIONS", MOST_CONNECTIONS),
+        max_connections_per_address=_count(
+            reader, "FLEET_MAX_CONNECTIONS_PER_ADDRESS", MOST_CONNECTIONS_PER_ADDRESS
+        ),
+        max_websockets=_count(reader, "FLEET_MAX_WEBSOCKETS", MOST_WEBSOCKETS),
         tls_cert=reader.text("FLEET_TLS_CERT", ""),
         tls_key=reader.text("FLEET_TLS_KEY", ""),
     )
@@ -121,6 +132,10 @@ def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
     elif not http.token and not http.open_networks:
         _demand_loopback(http.binds, reader)
     return http
+
+
+def _count(reader: Reader, name: str, default: int) -> int:
+    return int(reader.number(name, default, least=1, most=1_000_000))
 
 
 def _templates(reader: Reader) -> tuple[Template, ...]:

@@ -49,6 +49,14 @@ class Telemetry:
             ("stream",),
             registry=self._registry,
         )
+        self._refused = Counter(
+            "lxdfleet_connections_refused",
+            "Connections and WebSockets beyond a limit, by which one.",
+            ("limit",),
+            registry=self._registry,
+        )
+        for limit in ("total", "address", "descriptors", "websockets"):
+            self._refused.labels(limit)
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""
@@ -64,6 +72,10 @@ class Telemetry:
     def dropped(self, stream: str) -> None:
         """Count a viewer that was too slow."""
         self._dropped.labels(stream).inc()
+
+    def refused(self, reason: str) -> None:
+        """Count a connection beyond a limit."""
+        self._refused.labels(reason).inc()
 
     def timed(self, call: Call) -> Call:
         """Return `call`, timed.

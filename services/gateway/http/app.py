@@ -21,6 +21,7 @@ from services.gateway.http.errors import problem_text, tongue_of
 from services.gateway.http.faults import Faults
 from services.gateway.http.forwarded import ForwardedHeaders
 from services.gateway.http.gate import CONSOLES, Gate, GateKeeper
+from services.gateway.http.listener import ConnectionLimit
 from services.gateway.http.openapi import DESCRIPTION, TAGS
 from services.gateway.http.request_log import RequestLog
 from services.gateway.http.routes import ROUTERS, system
@@ -28,6 +29,7 @@ from services.gateway.http.routes.operations import view as operation_view
 from services.gateway.http.tickets import Tickets
 from services.gateway.http.v1.pages import Pages
 from services.gateway.http.v1.routers import ROUTERS as V1_ROUTERS
+from services.gateway.http.websocket_limit import WebSocketLimit
 from services.gateway.ports import (
     Caller,
     Console,
@@ -67,7 +69,8 @@ def create_app(
 ) -> FastAPI:
     """Return the app over the rest of the gateway; it starts nothing of its own."""
     tickets, passwords = Tickets[Caller](monotonic), Tickets[Console](monotonic)
-    app = _bare_app(settings, Gate(settings, tickets, passwords))
+    gate = Gate(settings, tickets, passwords)
+    app = _bare_app(settings, gate, _websocket_limit(settings, telemetry))
     app.state.context = Context(
         fleet=fleet,
         operations=operations,
@@ -91,7 +94,15 @@ def create_app(
     return app
 
 
-def _bare_app(settings: HttpSettings, gate: Gate) -> FastAPI:
+def _websocket_limit(settings: HttpSettings, telemetry: Telemetry) -> ConnectionLimit:
+    return ConnectionLimit(
+        settings.max_websockets,
+        settings.max_connections_per_address,
+        on_refused=lambda _: telemetry.refused("websockets"),
+    )
+
+
+def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -> FastAPI:
     """Return an app with the middleware only, outermost first."""
     return FastAPIOffline(
         docs_url="/docs",
@@ -107,6 +118,7 @@ def _bare_app(settings: HttpSettings, gate: Gate) -> FastAPI:
             Middleware(Cors, allowed_origins=settings.allowed_origins),
             Middleware(Faults),
             Middleware(GateKeeper, gate=gate),
+            Middleware(WebSocketLimit, limit=websockets),
             Middleware(Bodies),
         ],
     )

@@ -7,7 +7,7 @@ viewer that takes its messages; any other viewer, and any other server, gets the
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -15,9 +15,12 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from services.gateway.ws.patience import Patience
+from services.gateway.ws.write_timeout import WriteTimeout
 
 # Under this name a connection's scope offers its `write`; other servers offer none.
 EXTENSION = "lxdfleet.frames"
+# Beyond what the streams allow for a message: this is for what they have given up.
+SEND_S = 20.0
 
 
 class Framed(NamedTuple):
@@ -29,6 +32,15 @@ class Framed(NamedTuple):
 
 class Frames(WebSocketsSansIOProtocol):
     """uvicorn's end of a WebSocket, which also takes frames."""
+
+    def __init__(self, *args: Any, **uvicorns: Any) -> None:
+        super().__init__(*args, **uvicorns)
+        self._writing = WriteTimeout(SEND_S)
+
+    def check(self, now: float) -> None:
+        """End a connection whose peer reads nothing; to be called once a second."""
+        if self._writing.expired(self.transport, now, paused=not self.writable.is_set()):
+            self.transport.abort()
 
     async def run_asgi(self) -> None:
         """Serve the connection; its scope offers `write`."""

@@ -1,5 +1,5 @@
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -55,8 +55,8 @@ def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """A function that starts a gateway as a process, which is killed after the test."""
     started: list[Process] = []
 
-    def process(**more: str) -> Process:
-        started.append(Process(tmp_path, **more))
+    def process(under: Sequence[str] = (), **more: str) -> Process:
+        started.append(Process(tmp_path, under, **more))
         return started[-1]
 
     yield process

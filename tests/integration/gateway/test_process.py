@@ -3,7 +3,6 @@
 import signal
 import ssl
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from websockets.sync.client import connect
 from deploy.local import processes
 from shared.contracts.operations import State
 from shared.testing.broker import Vhost
+from shared.testing.certificates import self_signed
 from shared.testing.gateway_process import Process
 from shared.testing.host import WireHost, eventually
 from shared.testing.reports import an_instance
@@ -66,11 +66,7 @@ def test_it_ends_in_order_and_soon_although_a_viewer_is_connected(
 
 
 def test_it_speaks_tls_with_a_certificate(start: Start, tmp_path: Path) -> None:
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    names = ["-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", key, "-out", cert]
-    subprocess.run([*request, *names, *files], check=True, stderr=subprocess.DEVNULL)
+    cert, key = self_signed(tmp_path)
     gateway = start(FLEET_TLS_CERT=str(cert), FLEET_TLS_KEY=str(key))
     url = f"https://127.0.0.1:{gateway.ports[0]}/livez"
     trusting = ssl.create_default_context(cafile=cert)

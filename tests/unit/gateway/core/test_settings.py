@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from services.gateway.domain.budget import Budget
-from services.gateway.settings import Settings
+from services.gateway.settings import MOST_CONNECTIONS, Settings
 from shared.platform.settings import SettingsError
 
 EVERYWHERE = "0.0.0.0"
@@ -84,6 +84,18 @@ def test_proxies_are_trusted_by_name_only() -> None:
 @pytest.mark.parametrize("everybody", ["0.0.0.0/0", "::/0", "*"])
 def test_nobody_trusts_everybody(everybody: str) -> None:
     assert "FLEET_TRUSTED_PROXIES" in complaints(FLEET_TRUSTED_PROXIES=everybody)
+
+
+def test_connections_are_bounded_by_default_and_as_said() -> None:
+    http = read(FLEET_MAX_CONNECTIONS="50", FLEET_MAX_CONNECTIONS_PER_ADDRESS="5").http
+
+    assert (http.max_connections, http.max_connections_per_address) == (50, 5)
+    assert read().http.max_connections == MOST_CONNECTIONS
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "inf"])
+def test_no_connections_at_all_is_no_bound(number: str) -> None:
+    assert "FLEET_MAX_WEBSOCKETS" in complaints(FLEET_MAX_WEBSOCKETS=number)
 
 
 def test_an_empty_token_file_is_no_way_around_the_token(tmp_path: Path) -> None:
