@@ -18,9 +18,8 @@ from services.gateway.domain.templates import Template
 from services.gateway.handlers.creations import CreationsHandler
 from services.gateway.http import create_app
 from services.gateway.http.listener import ConnectionLimit, Listener
-from services.gateway.http.server import Server
+from services.gateway.http.server import Server, WebSocketConnection
 from services.gateway.settings import MOST_CONNECTIONS, HttpSettings
-from services.gateway.ws.frames import Frames
 from shared.testing.consoles import FakeConsoles
 from shared.testing.gateway import FakeFleet, FakeHealth, FakeHosts, FakeOperations, FakeSnapshots
 
@@ -96,7 +95,9 @@ async def listening(app: FastAPI, **options: Any) -> AsyncIterator[int]:
         port = listener.getsockname()[1]
         # As the gateway's own listeners have it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        config = uvicorn.Config(app, log_config=None, lifespan="off", ws=Frames, **options)
+        config = uvicorn.Config(
+            app, log_config=None, lifespan="off", ws=WebSocketConnection, **options
+        )
         limit = ConnectionLimit(MOST_CONNECTIONS, MOST_CONNECTIONS)
         server = _Server(config, limit)
         serving = asyncio.create_task(server.serve(sockets=[Listener(listener, limit, tls=False)]))

@@ -11,13 +11,14 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
+from starlette.types import Receive, Scope, Send
 
 from services.gateway.http import console_page, failures
 from services.gateway.http.answers import Answers
 from services.gateway.http.bodies import Bodies
 from services.gateway.http.context import Context
 from services.gateway.http.cors import Cors
-from services.gateway.http.errors import problem_text, tongue_of
+from services.gateway.http.errors import HttpError, problem_text, tongue_of
 from services.gateway.http.faults import Faults
 from services.gateway.http.forwarded import ForwardedHeaders
 from services.gateway.http.gate import CONSOLES, Gate, GateKeeper
@@ -26,6 +27,7 @@ from services.gateway.http.openapi import DESCRIPTION, TAGS
 from services.gateway.http.request_log import RequestLog
 from services.gateway.http.routes import ROUTERS, system
 from services.gateway.http.routes.operations import view as operation_view
+from services.gateway.http.security_headers import SecurityHeaders
 from services.gateway.http.tickets import Tickets
 from services.gateway.http.v1.pages import Pages
 from services.gateway.http.v1.routers import ROUTERS as V1_ROUTERS
@@ -114,6 +116,7 @@ def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -
         redirect_slashes=False,
         middleware=[
             Middleware(ForwardedHeaders, trusted_proxies=settings.trusted_proxies),
+            Middleware(SecurityHeaders),
             Middleware(RequestLog),
             Middleware(Cors, allowed_origins=settings.allowed_origins),
             Middleware(Faults),
@@ -130,7 +133,13 @@ def _add_routes(app: FastAPI, monitor: Monitor, stream: Stream, console: Console
         app.router.routes.extend(router.routes)
     app.router.routes.append(WebSocketRoute("/ws/monitor", monitor.serve))
     app.router.routes.append(WebSocketRoute("/ws/stream", stream.serve))
+    app.router.default = _not_found
     app.router.routes.append(WebSocketRoute(CONSOLES + "{id}", console.serve))
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer WebSockets as any request: Starlette would close theirs without saying why."""
+    raise HttpError("route_not_found", path=scope["path"])
 
 
 def _words(connection: HTTPConnection) -> Words:

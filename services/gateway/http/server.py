@@ -6,15 +6,17 @@ import asyncio
 import logging
 import resource
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import ClassVar
 
 import uvicorn
 from fastapi import FastAPI
 
 from services.gateway.http.connection import Connection, Limits
 from services.gateway.http.listener import ConnectionLimit, Listener
+from services.gateway.http.security_headers import missing
 from services.gateway.ports import Telemetry
 from services.gateway.settings import HttpSettings
 from services.gateway.ws.frames import Frames
@@ -32,6 +34,14 @@ LONGEST_WS_MESSAGE = 65536
 LIMITS = Limits()
 # One pass over the open connections, in ticks of uvicorn's, which are a tenth of a second.
 TICKS_PER_CHECK = 10
+
+
+class WebSocketConnection(Frames):
+    """A WebSocket whose hand-shake may be refused before the app is asked."""
+
+    refusal_headers: ClassVar[Mapping[str, str]] = {
+        name.decode(): value.decode() for name, value in missing([], path="/ws", scheme="ws")
+    }
 
 
 class Server(uvicorn.Server):
@@ -92,7 +102,7 @@ def config(app: FastAPI, settings: HttpSettings) -> uvicorn.Config:
         access_log=False,
         # uvicorn would believe whoever is on this machine; see `forwarded`.
         proxy_headers=False,
-        ws=Frames,
+        ws=WebSocketConnection,
         # One compression per client costs more than all the rest of a live update.
         ws_per_message_deflate=False,
         ws_max_size=LONGEST_WS_MESSAGE,
