@@ -24,6 +24,7 @@ DAY_S = 24 * 3600.0
 MOST_CONNECTIONS = 2000
 MOST_CONNECTIONS_PER_ADDRESS = 256
 MOST_WEBSOCKETS = 1000
+SHORTEST_TOKEN = 32
 SHIPPED_TEMPLATES = Path(__file__).with_name("templates.yaml")
 
 
@@ -111,7 +112,7 @@ def _budget(reader: Reader) -> Budget:
 def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
     http = HttpSettings(
         binds=reader.binds("FLEET_HTTP_BIND") or (("127.0.0.1", 8000),),
-        token=reader.secret("FLEET_TOKEN", "") or None,
+        token=_token(reader),
         allowed_origins=reader.words("FLEET_ALLOWED_ORIGINS"),
         open_networks=_networks(reader, "FLEET_OPEN_NETWORKS"),
         trusted_proxies=_trusted_proxies(reader),
@@ -132,6 +133,18 @@ def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
     elif not http.token and not http.open_networks:
         _demand_loopback(http.binds, reader)
     return http
+
+
+def _token(reader: Reader) -> str | None:
+    token = reader.secret("FLEET_TOKEN", "")
+    # What a header can hold, and no one can guess.
+    fit = len(token) >= SHORTEST_TOKEN and token.isascii() and token.isprintable()
+    if token and (not fit or " " in token):
+        reader.complain(
+            f"FLEET_TOKEN takes {SHORTEST_TOKEN} or more ASCII characters without spaces; "
+            "`openssl rand -hex 32` makes one"
+        )
+    return token or None
 
 
 def _count(reader: Reader, name: str, default: int) -> int:

@@ -7,6 +7,7 @@ from services.gateway.settings import MOST_CONNECTIONS, Settings
 from shared.platform.settings import SettingsError
 
 EVERYWHERE = "0.0.0.0"
+TOKEN = "0123456789abcdef" * 2
 NEEDED = {"FLEET_AMQP_URI": "amqp://broker"}
 
 
@@ -58,11 +59,31 @@ def test_loopback_needs_no_token(address: str) -> None:
 
 
 def test_a_token_opens_the_network(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("secret\n")
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
 
     http = read(FLEET_HTTP_BIND=f"{EVERYWHERE}:8000", FLEET_TOKEN_FILE=f"{tmp_path}/token").http
 
-    assert http.token == "secret"
+    assert http.token == TOKEN
+
+
+@pytest.mark.parametrize("token", ["secret", TOKEN[:31], " " * 40 + "x"])
+def test_a_token_that_could_be_guessed_is_refused(token: str) -> None:
+    said = complaints(FLEET_TOKEN=token)
+
+    assert "FLEET_TOKEN" in said
+    assert "openssl rand -hex 32" in said
+    assert token.strip() not in said.replace("openssl rand -hex 32", "")
+
+
+@pytest.mark.parametrize("inside", [" ", "\n", "\t", "\x00", "é", "\x7f"])
+def test_a_token_that_no_header_could_hold_is_refused(inside: str) -> None:
+    assert "FLEET_TOKEN" in complaints(FLEET_TOKEN=f"{TOKEN}{inside}{TOKEN}")
+
+
+def test_a_file_of_bytes_is_no_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xff" * 40)
+
+    assert "FLEET_TOKEN_FILE" in complaints(FLEET_TOKEN_FILE=f"{tmp_path}/token")
 
 
 def test_named_networks_open_the_network() -> None:
