@@ -51,7 +51,7 @@ class Process:
         return client.getsockname() in [each.raddr for each in connections if each.raddr]
 
     def wait_until_ready(self) -> None:
-        assert processes.wait_until(self._is_ready, timeout_s=15), self.log.read_text()
+        assert processes.wait_until(self._is_ready, timeout_s=60), self.log.read_text()
 
     def _is_ready(self) -> bool:
         try:

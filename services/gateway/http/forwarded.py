@@ -37,7 +37,7 @@ class ForwardedHeaders:
         await self._app(scope, receive, send)
 
     def _apply(self, scope: Scope) -> None:
-        client = scope.get("client")
+        client = scope.get("client") if self._trusted else None
         trusted = client is not None and self._trusts(parse_address(client[0]))
         if trusted or any(name in _SENT_BY_PROXIES for name, _ in scope["headers"]):
             scope.setdefault("state", {})[PROXIED] = True

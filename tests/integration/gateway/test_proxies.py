@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import httpx
-import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -61,13 +60,13 @@ def test_what_comes_through_a_proxy_is_never_a_loopback_caller(start_process: St
     assert websocket_status(gateway, X_Forwarded_For="127.0.0.1") == 401
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
-def test_an_unknown_proxy_on_this_machine_opens_nothing(start_process: Start, header: str) -> None:
+def test_an_unknown_proxy_on_this_machine_opens_nothing(start_process: Start) -> None:
     gateway = start_process()
     gateway.wait_until_ready()
 
     assert status(gateway) == 200
-    assert status(gateway, **{header: "192.0.2.9"}) == 401
+    for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
+        assert status(gateway, **{header: "192.0.2.9"}) == 401, header
 
 
 def test_the_address_in_the_log_is_the_clients(start_process: Start) -> None:
