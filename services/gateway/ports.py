@@ -323,6 +323,9 @@ class Telemetry(Protocol):
     def dropped(self, stream: str) -> None:
         """Count a viewer that was too slow."""
 
+    def refused(self, reason: str) -> None:
+        """Count a connection beyond a limit."""
+
 
 class HostStore(Protocol):
     """Hosts and their last inventories, kept. Every method may raise DatabaseUnavailable."""

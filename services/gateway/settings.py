@@ -21,6 +21,10 @@ from shared.contracts.bounds import MOST_INSTANCES
 from shared.platform.settings import Bind, Reader
 
 DAY_S = 24 * 3600.0
+MOST_CONNECTIONS = 2000
+MOST_CONNECTIONS_PER_ADDRESS = 256
+MOST_WEBSOCKETS = 1000
+SHORTEST_TOKEN = 32
 SHIPPED_TEMPLATES = Path(__file__).with_name("templates.yaml")
 
 
@@ -29,17 +33,22 @@ class HttpSettings:
     """What the HTTP and WebSocket side is told.
 
     `binds` are (address, port). Without `token` only loopback peers and those in `open_networks`
-    (CIDR notation) get in. `sync_wait_s` bounds the wait of the endpoints that answer with an
-    outcome, `stop_timeout_s` a clean stop; `update_interval_s` lies between two live updates.
+    (CIDR notation) get in; `trusted_proxies` (likewise) are believed where their clients are.
+    `sync_wait_s` bounds the wait of the endpoints that answer with an outcome, `stop_timeout_s` a
+    clean stop; `update_interval_s` lies between two live updates. WebSockets are connections too.
     """
 
     binds: tuple[Bind, ...]
     token: str | None
     allowed_origins: tuple[str, ...]
     open_networks: tuple[str, ...]
+    trusted_proxies: tuple[str, ...] = ()
     sync_wait_s: float = 60.0
     stop_timeout_s: float = 20.0
     update_interval_s: float = 5.0
+    max_connections: int = MOST_CONNECTIONS
+    max_connections_per_address: int = MOST_CONNECTIONS_PER_ADDRESS
+    max_websockets: int = MOST_WEBSOCKETS
     tls_cert: str = ""
     tls_key: str = ""
 
@@ -103,11 +112,17 @@ def _budget(reader: Reader) -> Budget:
 def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
     http = HttpSettings(
         binds=reader.binds("FLEET_HTTP_BIND") or (("127.0.0.1", 8000),),
-        token=reader.secret("FLEET_TOKEN", "") or None,
+        token=_token(reader),
         allowed_origins=reader.words("FLEET_ALLOWED_ORIGINS"),
-        open_networks=_networks(reader),
+        open_networks=_networks(reader, "FLEET_OPEN_NETWORKS"),
+        trusted_proxies=_trusted_proxies(reader),
         sync_wait_s=reader.number("FLEET_SYNC_WAIT_S", 60, most=600),
         stop_timeout_s=reader.number("FLEET_STOP_TIMEOUT_S", 20, most=600),
+        max_connections=_count(reader, "FLEET_MAX_CONNECTIONS", MOST_CONNECTIONS),
+        max_connections_per_address=_count(
+            reader, "FLEET_MAX_CONNECTIONS_PER_ADDRESS", MOST_CONNECTIONS_PER_ADDRESS
+        ),
+        max_websockets=_count(reader, "FLEET_MAX_WEBSOCKETS", MOST_WEBSOCKETS),
         tls_cert=reader.text("FLEET_TLS_CERT", ""),
         tls_key=reader.text("FLEET_TLS_KEY", ""),
     )
@@ -118,6 +133,22 @@ def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
     elif not http.token and not http.open_networks:
         _demand_loopback(http.binds, reader)
     return http
+
+
+def _token(reader: Reader) -> str | None:
+    token = reader.secret("FLEET_TOKEN", "")
+    # What a header can hold, and no one can guess.
+    fit = len(token) >= SHORTEST_TOKEN and token.isascii() and token.isprintable()
+    if token and (not fit or " " in token):
+        reader.complain(
+            f"FLEET_TOKEN takes {SHORTEST_TOKEN} or more ASCII characters without spaces; "
+            "`openssl rand -hex 32` makes one"
+        )
+    return token or None
+
+
+def _count(reader: Reader, name: str, default: int) -> int:
+    return int(reader.number(name, default, least=1, most=1_000_000))
 
 
 def _templates(reader: Reader) -> tuple[Template, ...]:
@@ -154,15 +185,22 @@ def _is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
-def _networks(reader: Reader) -> tuple[str, ...]:
-    words = reader.words("FLEET_OPEN_NETWORKS")
-    for word in words:
-        _check_network(word, reader)
-    return words
+def _networks(reader: Reader, name: str) -> tuple[str, ...]:
+    words = reader.words(name)
+    return tuple(word for word in words if _is_network(name, word, reader))
 
 
-def _check_network(word: str, reader: Reader) -> None:
+def _is_network(name: str, word: str, reader: Reader) -> bool:
     try:
         ipaddress.ip_network(word)
     except ValueError:
-        reader.complain(f"FLEET_OPEN_NETWORKS holds {word!r}; it takes networks like 10.0.0.0/8")
+        reader.complain(f"{name} holds {word!r}; it takes networks like 10.0.0.0/8")
+        return False
+    return True
+
+
+def _trusted_proxies(reader: Reader) -> tuple[str, ...]:
+    networks = _networks(reader, "FLEET_TRUSTED_PROXIES")
+    if any(ipaddress.ip_network(network).prefixlen == 0 for network in networks):
+        reader.complain("FLEET_TRUSTED_PROXIES names everybody; it takes the proxies' own networks")
+    return networks

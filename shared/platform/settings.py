@@ -72,7 +72,9 @@ class Reader:
             return Path(file).read_text().strip()
         except OSError as exc:
             self._problems.append(f"{name}_FILE cannot be read: {exc.strerror}: {file}")
-            return ""
+        except UnicodeDecodeError:
+            self._problems.append(f"{name}_FILE holds no text: {file}")
+        return ""
 
     def number(self, name: str, default: float, *, least: float = 0.0, most: float = 1e9) -> float:
         """Return a number within the bounds."""

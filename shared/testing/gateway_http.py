@@ -17,8 +17,9 @@ from services.gateway.adapters.telemetry import Telemetry
 from services.gateway.domain.templates import Template
 from services.gateway.handlers.creations import CreationsHandler
 from services.gateway.http import create_app
-from services.gateway.settings import HttpSettings
-from services.gateway.ws.frames import Frames
+from services.gateway.http.listener import ConnectionLimit, Listener
+from services.gateway.http.server import Server, WebSocketConnection
+from services.gateway.settings import MOST_CONNECTIONS, HttpSettings
 from shared.testing.consoles import FakeConsoles
 from shared.testing.gateway import FakeFleet, FakeHealth, FakeHosts, FakeOperations, FakeSnapshots
 
@@ -75,11 +76,11 @@ class FakeGateway:
         return httpx.AsyncClient(transport=transport, **options)
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Tells when it accepts connections."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(self, config: uvicorn.Config, limit: ConnectionLimit) -> None:
+        super().__init__(config, limit)
         self.begun = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -91,14 +92,18 @@ class _Server(uvicorn.Server):
 async def listening(app: FastAPI, **options: Any) -> AsyncIterator[int]:
     """Serve the app with uvicorn on a loopback port of its own; yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         # As the gateway's own listeners have it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        config = uvicorn.Config(app, log_config=None, lifespan="off", ws=Frames, **options)
-        server = _Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        config = uvicorn.Config(
+            app, log_config=None, lifespan="off", ws=WebSocketConnection, **options
+        )
+        limit = ConnectionLimit(MOST_CONNECTIONS, MOST_CONNECTIONS)
+        server = _Server(config, limit)
+        serving = asyncio.create_task(server.serve(sockets=[Listener(listener, limit, tls=False)]))
         await server.begun.wait()
         try:
-            yield listener.getsockname()[1]
+            yield port
         finally:
             server.should_exit = True
             await serving

@@ -145,3 +145,4 @@ def test_the_docs_need_nothing_but_the_gateway(
         asked = [address for address in browser.requests() if not address.startswith("data:")]
         assert f"{fleet.url}/openapi.json" in asked
         assert all(address.startswith(f"{fleet.url}/") for address in asked), asked
+        assert not [said for said in browser.complaints() if "Content Security Policy" in said]

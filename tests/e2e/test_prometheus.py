@@ -59,7 +59,7 @@ OURS_AT_TIMES = {"lxd_filesystem_size_bytes"}
 @pytest.fixture(scope="module")
 def token_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("token") / "token"
-    file.write_text("a-token-of-this-test")
+    file.write_text("a-token-of-this-test-and-no-other")
     return file
 
 

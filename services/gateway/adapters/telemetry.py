@@ -57,6 +57,14 @@ class Telemetry:
             ("stream",),
             registry=self._registry,
         )
+        self._refused = Counter(
+            "lxdfleet_connections_refused",
+            "Connections and WebSockets beyond a limit, by which one.",
+            ("limit",),
+            registry=self._registry,
+        )
+        for limit in ("total", "address", "descriptors", "websockets"):
+            self._refused.labels(limit)
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""
@@ -75,6 +83,10 @@ class Telemetry:
 
     def _note_failure(self, subject: Subject) -> None:
         self._not_rendered.labels(subject.kind).inc()
+
+    def refused(self, reason: str) -> None:
+        """Count a connection beyond a limit."""
+        self._refused.labels(reason).inc()
 
     def timed(self, call: Call) -> Call:
         """Return `call`, timed.

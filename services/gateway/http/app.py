@@ -11,22 +11,27 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
+from starlette.types import Receive, Scope, Send
 
 from services.gateway.http import console_page, failures
 from services.gateway.http.answers import Answers
 from services.gateway.http.bodies import Bodies
 from services.gateway.http.context import Context
 from services.gateway.http.cors import Cors
-from services.gateway.http.errors import problem_text, tongue_of
+from services.gateway.http.errors import HttpError, problem_text, tongue_of
 from services.gateway.http.faults import Faults
+from services.gateway.http.forwarded import ForwardedHeaders
 from services.gateway.http.gate import CONSOLES, Gate, GateKeeper
+from services.gateway.http.listener import ConnectionLimit
 from services.gateway.http.openapi import DESCRIPTION, TAGS
 from services.gateway.http.request_log import RequestLog
 from services.gateway.http.routes import ROUTERS, system
 from services.gateway.http.routes.operations import view as operation_view
+from services.gateway.http.security_headers import SecurityHeaders
 from services.gateway.http.tickets import Tickets
 from services.gateway.http.v1.pages import Pages
 from services.gateway.http.v1.routers import ROUTERS as V1_ROUTERS
+from services.gateway.http.websocket_limit import WebSocketLimit
 from services.gateway.ports import (
     Caller,
     Console,
@@ -66,7 +71,8 @@ def create_app(
 ) -> FastAPI:
     """Return the app over the rest of the gateway; it starts nothing of its own."""
     tickets, passwords = Tickets[Caller](monotonic), Tickets[Console](monotonic)
-    app = _bare_app(settings, Gate(settings, tickets, passwords))
+    gate = Gate(settings, tickets, passwords)
+    app = _bare_app(settings, gate, _websocket_limit(settings, telemetry))
     app.state.context = Context(
         fleet=fleet,
         operations=operations,
@@ -91,7 +97,15 @@ def create_app(
     return app
 
 
-def _bare_app(settings: HttpSettings, gate: Gate) -> FastAPI:
+def _websocket_limit(settings: HttpSettings, telemetry: Telemetry) -> ConnectionLimit:
+    return ConnectionLimit(
+        settings.max_websockets,
+        settings.max_connections_per_address,
+        on_refused=lambda _: telemetry.refused("websockets"),
+    )
+
+
+def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -> FastAPI:
     """Return an app with the middleware only, outermost first."""
     return FastAPIOffline(
         docs_url="/docs",
@@ -102,10 +116,13 @@ def _bare_app(settings: HttpSettings, gate: Gate) -> FastAPI:
         openapi_tags=TAGS,
         redirect_slashes=False,
         middleware=[
+            Middleware(ForwardedHeaders, trusted_proxies=settings.trusted_proxies),
+            Middleware(SecurityHeaders),
             Middleware(RequestLog),
             Middleware(Cors, allowed_origins=settings.allowed_origins),
             Middleware(Faults),
             Middleware(GateKeeper, gate=gate),
+            Middleware(WebSocketLimit, limit=websockets),
             Middleware(Bodies),
         ],
     )
@@ -117,7 +134,13 @@ def _add_routes(app: FastAPI, monitor: Monitor, stream: Stream, console: Console
         app.router.routes.extend(router.routes)
     app.router.routes.append(WebSocketRoute("/ws/monitor", monitor.serve))
     app.router.routes.append(WebSocketRoute("/ws/stream", stream.serve))
+    app.router.default = _not_found
     app.router.routes.append(WebSocketRoute(CONSOLES + "{id}", console.serve))
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer WebSockets as any request: Starlette would close theirs without saying why."""
+    raise HttpError("route_not_found", path=scope["path"])
 
 
 def _words(connection: HTTPConnection) -> Words:

@@ -13,6 +13,8 @@ from services.gateway.http.errors import HttpError
 from services.gateway.http.gate import READING
 
 LARGEST = 2**20
+# Digits of a length that a number can be made of at no cost.
+LONGEST_NUMBER = 18
 
 
 class Bodies:
@@ -37,7 +39,7 @@ class Bodies:
 
 async def _read(headers: Headers, receive: Receive) -> bytes | None:
     """Return the whole body; None when the caller left before its end."""
-    _check(int(headers.get("content-length", "0")))
+    _check(_length(headers.get("content-length", "0")))
     body = b""
     more = True
     while more:
@@ -48,6 +50,13 @@ async def _read(headers: Headers, receive: Receive) -> bytes | None:
         _check(len(body))
         more = message.get("more_body", False)
     return body
+
+
+def _length(given: str) -> int:
+    """Return the length that a header gives; `int` would take signs, underscores, other digits."""
+    if not (given.isascii() and given.isdecimal() and len(given) <= LONGEST_NUMBER):
+        raise HttpError("bad_request", headers={"connection": "close"})
+    return int(given)
 
 
 def _check(size: int) -> None:

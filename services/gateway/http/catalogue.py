@@ -166,6 +166,17 @@ _ERRORS = {
     "media_type_not_supported": Text(
         "请求体必须是 application/json", "The request body must be application/json"
     ),
+    "head_too_large": Text(
+        "请求头超过 {limit} 字节，或字段过多",
+        "The request's head is larger than {limit} bytes, or has too many fields",
+    ),
+    "uri_too_long": Text(
+        "请求地址超过 {limit} 字节", "The request's address is longer than {limit} bytes"
+    ),
+    "request_timeout": Text("请求未及时到达", "The request did not arrive in time"),
+    "too_many_connections": Text(
+        "打开的连接过多，请稍后重试", "Too many connections are open; try again later"
+    ),
     "route_not_found": Text("路径 {path} 不存在", "There is nothing at {path}"),
     "method_not_allowed": Text("{path} 不支持 {method}", "{path} does not support {method}"),
     "not_ready": Text("网关未就绪：{missing}", "The gateway is not ready: {missing}"),

@@ -10,9 +10,12 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.gateway.ports import Caller
+
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
-# Whoever keeps an answer asks whether it is still right before it is used.
-ASK_AGAIN = "private, no-cache"
+# Whoever keeps an answer asks whether it is still right before it is used. One with passwords is
+# kept by nobody; a caller may still remember its tag.
+ASK_AGAIN, KEEP_NOTHING = "private, no-cache", "no-store"
 
 
 class Tagged(NamedTuple):
@@ -30,7 +33,9 @@ def tagged(body: bytes, headers: Mapping[str, str] | None = None) -> Tagged:
 
 def answer(request: Request, content: Tagged) -> Response:
     """Return the answer, or 304 without it where the caller has it already."""
-    headers = {**content.headers, "etag": f'"{content.tag}"', "cache-control": ASK_AGAIN}
+    caller: Caller = request.state.caller
+    cache = KEEP_NOTHING if caller.may_see_secrets else ASK_AGAIN
+    headers = {**content.headers, "etag": f'"{content.tag}"', "cache-control": cache}
     if _holds(request.headers.get("if-none-match", ""), content.tag):
         return Response(status_code=304, headers=headers)
     return Response(content.body, media_type="application/json", headers=headers)

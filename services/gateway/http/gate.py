@@ -2,19 +2,21 @@
 
 With a token in the settings, a caller shows it (`Authorization: Bearer` or `X-API-Key`) or comes
 from an open network. Without one, the gateway listens on loopback only and whoever is there may do
-everything; then its name and origin are checked, or any web page could use it too.
+everything, unless a proxy there passes on the request of somebody else; then its name and origin
+are checked, or any web page could use it too.
 """
 
 from __future__ import annotations
 
 import hmac
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from urllib.parse import urlencode
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.http.errors import HttpError
+from services.gateway.http.forwarded import PROXIED, Address, parse_address
 from services.gateway.http.origins import host_allowed, origin_allowed
 from services.gateway.http.tickets import Tickets
 from services.gateway.ports import Caller, Console
@@ -81,13 +83,14 @@ class Gate:
 
     def _without_token(self, connection: HTTPConnection) -> Caller:
         address = _peer(connection)
-        trusted = self._token is None and address is not None and address.is_loopback
+        local = address is not None and address.is_loopback and not _is_proxied(connection)
+        trusted = self._token is None and local
         if not trusted and not self._in_open_network(address):
             raise _unauthorized()
         self._check_host(connection)
         return _caller("local", connection, may_see_secrets=trusted)
 
-    def _in_open_network(self, address: IPv4Address | IPv6Address | None) -> bool:
+    def _in_open_network(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._open)
 
     def _check_host(self, connection: HTTPConnection) -> None:
@@ -141,13 +144,12 @@ def _token(connection: HTTPConnection) -> str | None:
     return connection.headers.get("x-api-key")
 
 
-def _peer(connection: HTTPConnection) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(connection.client.host if connection.client else "")
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+def _is_proxied(connection: HTTPConnection) -> bool:
+    return PROXIED in connection.scope.get("state", {})
+
+
+def _peer(connection: HTTPConnection) -> Address | None:
+    return parse_address(connection.client.host) if connection.client else None
 
 
 def _caller(principal: str, connection: HTTPConnection, *, may_see_secrets: bool) -> Caller:

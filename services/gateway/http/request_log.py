@@ -66,9 +66,14 @@ class _Logged:
             "method": self._scope.get("method", "WEBSOCKET"),
             "path": self._scope["path"],
             "status": self._status,
+            "address": self._address(),
             "took_ms": round(1000 * (time.perf_counter() - self._started), 2),
         }
         log.log(self._level(), "request", extra=fields)
+
+    def _address(self) -> str:
+        client = self._scope.get("client")
+        return client[0] if client else ""
 
     def _level(self) -> int:
         well = self._scope["path"] in PROBES and self._status == OK

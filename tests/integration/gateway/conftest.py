@@ -1,5 +1,5 @@
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from services.gateway.service import running
 from services.gateway.settings import HttpSettings, Settings
 from services.gateway.wiring import Parts
 from shared.testing.broker import Vhost
+from shared.testing.gateway_process import Process
 from shared.testing.host import eventually
 
 CLOCK = Clock(monotonic=time.monotonic, wall=time.time)
@@ -47,3 +48,18 @@ async def gateway(start: Start, vhost: Vhost) -> Parts:
     parts = await start(vhost.uri)
     await eventually(lambda: parts.bus.connected)
     return parts
+
+
+@pytest.fixture
+def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """A function that starts a gateway as a process, which is killed after the test."""
+    started: list[Process] = []
+
+    def process(under: Sequence[str] = (), **more: str) -> Process:
+        started.append(Process(tmp_path, under, **more))
+        return started[-1]
+
+    yield process
+    for one in started:
+        one.popen.kill()
+        one.popen.wait()

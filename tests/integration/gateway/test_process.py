@@ -3,10 +3,8 @@
 import signal
 import ssl
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,64 +14,20 @@ from websockets.sync.client import connect
 from deploy.local import processes
 from shared.contracts.operations import State
 from shared.testing.broker import Vhost
-from shared.testing.daemons import ROOT
+from shared.testing.certificates import self_signed
+from shared.testing.gateway_process import Process
 from shared.testing.host import WireHost, eventually
 from shared.testing.reports import an_instance
 
-NOWHERE = "amqp://nobody:nothing@127.0.0.1:1/"
 SETTLES_S = 5.0
-
-
-class Process:
-    """A running gateway on two loopback ports, with a state folder of the test's."""
-
-    def __init__(self, folder: Path, **more: str) -> None:
-        self.ports = (processes.free_port(), processes.free_port())
-        binds = ",".join(f"127.0.0.1:{port}" for port in self.ports)
-        env = {
-            "FLEET_AMQP_URI": NOWHERE,
-            "FLEET_STATE_DIR": str(folder),
-            "FLEET_HTTP_BIND": binds,
-            **more,
-        }
-        self.log = folder / "gateway.log"
-        with self.log.open("w") as log:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-m", "services.gateway"], cwd=ROOT, env=env, stderr=log
-            )
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports[0]}"
-
-    def get(self, path: str, port: int = 0) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.ports[port]}{path}")
-
-    def wait_until_ready(self) -> None:
-        assert processes.wait_until(self._is_ready, timeout_s=15), self.log.read_text()
-
-    def _is_ready(self) -> bool:
-        try:
-            return self.get("/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
 
 
 Start = Callable[..., Process]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    started: list[Process] = []
-
-    def process(**more: str) -> Process:
-        started.append(Process(tmp_path, **more))
-        return started[-1]
-
-    yield process
-    for one in started:
-        one.popen.kill()
-        one.popen.wait()
+def start(start_process: Start) -> Start:
+    return start_process
 
 
 def test_it_serves_every_address_without_a_broker(start: Start) -> None:
@@ -112,11 +66,7 @@ def test_it_ends_in_order_and_soon_although_a_viewer_is_connected(
 
 
 def test_it_speaks_tls_with_a_certificate(start: Start, tmp_path: Path) -> None:
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    names = ["-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", key, "-out", cert]
-    subprocess.run([*request, *names, *files], check=True, stderr=subprocess.DEVNULL)
+    cert, key = self_signed(tmp_path)
     gateway = start(FLEET_TLS_CERT=str(cert), FLEET_TLS_KEY=str(key))
     url = f"https://127.0.0.1:{gateway.ports[0]}/livez"
     trusting = ssl.create_default_context(cafile=cert)

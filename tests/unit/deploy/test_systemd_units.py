@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from services.gateway import __main__ as gateway
+from services.gateway.http import server as gateway
 from shared.platform import runner
 from shared.testing.daemons import ROOT, missing
 

@@ -48,11 +48,13 @@ async def instances(
     who: Who,
     host: HostChoice = None,
     project: ProjectChoice = None,
-    status: Annotated[str | None, Query(description="状态，不分大小写")] = None,
+    status: Annotated[str | None, Query(max_length=255, description="状态，不分大小写")] = None,
     kind: Annotated[
         Literal["container", "virtual-machine"] | None, Query(alias="type", description="类型")
     ] = None,
-    search: Annotated[str | None, Query(description="名称、描述或地址中的文字")] = None,
+    search: Annotated[
+        str | None, Query(max_length=255, description="名称、描述或地址中的文字")
+    ] = None,
     fields: Fields = None,
     limit: Annotated[
         int | None, Query(ge=1, le=MOST_AT_ONCE, description="至多返回的实例数；默认全部")

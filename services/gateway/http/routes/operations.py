@@ -24,7 +24,10 @@ router = APIRouter(prefix="/api/operations", tags=["操作"], dependencies=TOKEN
 
 # What a host id and an instance's name are made of; a database may refuse other characters.
 Word = Annotated[str | None, Query(max_length=63, pattern=r"^[A-Za-z0-9_-]*$")]
-Id = Annotated[str, Path(alias="id", description="操作的 id")]
+Id = Annotated[
+    str,
+    Path(alias="id", max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$", description="操作的 id"),
+]
 
 
 async def tongue(request: Request) -> Language:

@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 
 from services.gateway.domain.budget import Budget
-from services.gateway.settings import Settings
+from services.gateway.settings import MOST_CONNECTIONS, Settings
 from shared.platform.settings import SettingsError
 
 EVERYWHERE = "0.0.0.0"
+TOKEN = "0123456789abcdef" * 2
 NEEDED = {"FLEET_AMQP_URI": "amqp://broker"}
 
 
@@ -58,11 +59,31 @@ def test_loopback_needs_no_token(address: str) -> None:
 
 
 def test_a_token_opens_the_network(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("secret\n")
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
 
     http = read(FLEET_HTTP_BIND=f"{EVERYWHERE}:8000", FLEET_TOKEN_FILE=f"{tmp_path}/token").http
 
-    assert http.token == "secret"
+    assert http.token == TOKEN
+
+
+@pytest.mark.parametrize("token", ["secret", TOKEN[:31], " " * 40 + "x"])
+def test_a_token_that_could_be_guessed_is_refused(token: str) -> None:
+    said = complaints(FLEET_TOKEN=token)
+
+    assert "FLEET_TOKEN" in said
+    assert "openssl rand -hex 32" in said
+    assert token.strip() not in said.replace("openssl rand -hex 32", "")
+
+
+@pytest.mark.parametrize("inside", [" ", "\n", "\t", "\x00", "é", "\x7f"])
+def test_a_token_that_no_header_could_hold_is_refused(inside: str) -> None:
+    assert "FLEET_TOKEN" in complaints(FLEET_TOKEN=f"{TOKEN}{inside}{TOKEN}")
+
+
+def test_a_file_of_bytes_is_no_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xff" * 40)
+
+    assert "FLEET_TOKEN_FILE" in complaints(FLEET_TOKEN_FILE=f"{tmp_path}/token")
 
 
 def test_named_networks_open_the_network() -> None:
@@ -71,6 +92,31 @@ def test_named_networks_open_the_network() -> None:
     ).http
 
     assert http.open_networks == ("10.0.0.0/8", "fd00::/8")
+
+
+def test_proxies_are_trusted_by_name_only() -> None:
+    assert read().http.trusted_proxies == ()
+    assert read(FLEET_TRUSTED_PROXIES="127.0.0.1, fd00::/8").http.trusted_proxies == (
+        "127.0.0.1",
+        "fd00::/8",
+    )
+
+
+@pytest.mark.parametrize("everybody", ["0.0.0.0/0", "::/0", "*"])
+def test_nobody_trusts_everybody(everybody: str) -> None:
+    assert "FLEET_TRUSTED_PROXIES" in complaints(FLEET_TRUSTED_PROXIES=everybody)
+
+
+def test_connections_are_bounded_by_default_and_as_said() -> None:
+    http = read(FLEET_MAX_CONNECTIONS="50", FLEET_MAX_CONNECTIONS_PER_ADDRESS="5").http
+
+    assert (http.max_connections, http.max_connections_per_address) == (50, 5)
+    assert read().http.max_connections == MOST_CONNECTIONS
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "inf"])
+def test_no_connections_at_all_is_no_bound(number: str) -> None:
+    assert "FLEET_MAX_WEBSOCKETS" in complaints(FLEET_MAX_WEBSOCKETS=number)
 
 
 def test_an_empty_token_file_is_no_way_around_the_token(tmp_path: Path) -> None:

@@ -73,6 +73,18 @@ async def test_a_body_of_no_length_is_no_body_whatever_it_is_called(
     assert (await client.post(START, content=b"", headers=headers)).status_code == 200
 
 
+@pytest.mark.parametrize("length", ["+2", "-2", "1_0", "٢", "2, 2", "0x2", "2 ", "", "9" * 5000])
+async def test_a_length_that_is_no_number_is_refused(gateway: FakeGateway, length: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Length": length.encode()}
+    async with gateway.client() as client:
+        request = client.build_request("POST", START, content=b"{}")
+        request.headers = httpx.Headers(list(headers.items()))
+        answer = await client.send(request)
+
+    assert answer.status_code in {400, 413}
+    assert gateway.operations.submitted == []
+
+
 async def test_a_request_whose_caller_left_before_its_end_is_not_carried_out() -> None:
     reached: list[Scope] = []
     messages: list[Message] = [

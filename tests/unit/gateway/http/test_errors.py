@@ -11,7 +11,7 @@ from services import lxd_worker
 from services.gateway import http
 from services.gateway.domain.placement import NoHostFits, NoHostForNow
 from services.gateway.http.catalogue import TEXTS, WORKERS_RULES, Text, say
-from services.gateway.http.errors import STATUS, HttpError, problem_text
+from services.gateway.http.errors import MOST_FIELDS, STATUS, HttpError, problem_text
 from services.gateway.http.openapi import EXAMPLE_VALUES
 from shared.contracts.errors import BY_CODE, InvalidInput
 from shared.contracts.operations import Kind
@@ -45,6 +45,19 @@ def test_no_status_stands_for_an_error_that_does_not_exist() -> None:
 @pytest.mark.parametrize("outcome", ["done", "already", "unfinished"])
 def test_every_outcome_of_every_kind_has_a_text(kind: Kind, outcome: str) -> None:
     assert "test1" in say(f"{kind.value}.{outcome}", "zh", name="test1", operation_id="op-1")
+
+
+async def test_of_many_mistakes_the_first_are_told_and_the_rest_counted() -> None:
+    body = {f"key{number}" + "x" * 300: 1 for number in range(3000)}
+    async with FakeGateway().client(headers={"Accept-Language": "en"}) as client:
+        own = await client.post("/api/instances/test1/stop", json=body)
+        v1 = await client.post("/api/v1/vms", json=body)
+
+    for answer in (own, v1):
+        assert len(answer.content) < 20_000
+        assert re.search(r"… \(\+\d{4}\)", answer.text)
+    assert len(own.json()["errors"]) == MOST_FIELDS
+    assert len(v1.json()["error"]["details"]["errors"]) == MOST_FIELDS
 
 
 def placeholders(text: str) -> set[str]:

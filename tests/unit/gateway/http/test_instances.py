@@ -209,7 +209,7 @@ async def test_a_caller_who_has_the_list_already_is_told_so_and_no_more(
     changed = await client.get("/api/instances", headers={"If-None-Match": tag})
 
     assert (unchanged.status_code, unchanged.content) == (304, b"")
-    assert unchanged.headers["cache-control"] == "private, no-cache"
+    assert unchanged.headers["cache-control"] == "no-store"
     assert (changed.status_code, names(changed)) == (200, [("db", "h2")])
 
 

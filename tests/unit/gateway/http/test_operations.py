@@ -18,6 +18,13 @@ async def begun(gateway: FakeGateway, client: httpx.AsyncClient) -> str:
     return str(answer.headers["location"])
 
 
+@pytest.mark.parametrize("operation_id", ["%00", "a%0Ab", "x" * 256])
+async def test_what_no_database_could_keep_is_no_id(
+    client: httpx.AsyncClient, operation_id: str
+) -> None:
+    assert (await client.get(f"/api/operations/{operation_id}")).status_code == 422
+
+
 async def test_an_operation_is_shown_as_it_stands(client: httpx.AsyncClient, begun: str) -> None:
     answer = await client.get(begun)
 

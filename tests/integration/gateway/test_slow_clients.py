@@ -1,0 +1,139 @@
+"""Clients that take their time, on a real gateway: each is let go, and nobody waits for it."""
+
+import asyncio
+import contextlib
+import math
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+from websockets.frames import Frame, Opcode
+
+from deploy.local import processes
+from shared.testing.certificates import self_signed
+from shared.testing.gateway_process import Process
+
+Start = Callable[..., Process]
+
+# Half a minute for what has 20 s, looked at once a second.
+PATIENCE_S = 30.0
+# Eight of them are more than the kernel keeps for a connection.
+LARGE = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /api/instances/x/start HTTP/1.1\r\nHost: localhost\r\n"
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+UPGRADE = (
+    b"GET /ws/monitor HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+PING = Frame(Opcode.PING, b"x" * 125).serialize(mask=True)
+
+
+async def trickle(port: int, first: bytes, drop: bytes = b"x") -> bytes:
+    """Send, then a drop each second; return what is answered when the gateway ends it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(first)
+    received = asyncio.create_task(reader.read())
+    while not received.done():
+        writer.write(drop)
+        await asyncio.wait([received], timeout=1)
+    writer.close()
+    try:
+        return await received
+    except ConnectionError:
+        return b"reset"
+
+
+async def unread(gateway: Process, sent: bytes, more: bytes = b"") -> None:
+    """Send, and more again and again, and read nothing until the gateway has ended it."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", gateway.ports[0]))
+        client.setblocking(False)
+        client.send(sent)
+        while gateway.is_connected_to(client):
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                for _ in range(100):
+                    client.send(more)
+            await asyncio.sleep(0.2)
+
+
+async def took(ending: Awaitable[object]) -> float:
+    began = time.monotonic()
+    try:
+        await asyncio.wait_for(ending, PATIENCE_S)
+    except TimeoutError:
+        return math.inf
+    return time.monotonic() - began
+
+
+async def test_who_sends_or_reads_too_slowly_is_let_go(start_process: Start) -> None:
+    gateway = start_process()
+    gateway.wait_until_ready()
+    port = gateway.ports[0]
+    slow = {
+        "a silent one": trickle(port, b"", b""),
+        "a head": trickle(port, POST),
+        "a body": trickle(port, POST + b"Content-Length: 99\r\n\r\n"),
+        "a chunked body": trickle(
+            port, POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"
+        ),
+        "empty lines": trickle(port, b"", b"\r\n"),
+        "the next head": trickle(port, GET + b"G"),
+        "empty lines after an answer": trickle(port, GET, b"\r\n"),
+        "an answer unread": unread(gateway, LARGE * 8),
+        "answers unread": unread(gateway, GET, GET),
+        "pongs unread": unread(gateway, UPGRADE, PING),
+    }
+
+    seconds = dict(zip(slow, await asyncio.gather(*map(took, slow.values())), strict=True))
+
+    assert max(seconds.values()) < PATIENCE_S, seconds
+    assert "Traceback" not in gateway.log.read_text()
+
+
+async def test_it_is_said_what_took_too_long(start_process: Start) -> None:
+    gateway = start_process()
+    gateway.wait_until_ready()
+
+    head, body, silent = await asyncio.gather(
+        trickle(gateway.ports[0], POST),
+        trickle(gateway.ports[0], POST + b"Content-Length: 99\r\n\r\n"),
+        trickle(gateway.ports[0], b"", b""),
+    )
+
+    assert head.startswith(b"HTTP/1.1 408")
+    assert body.startswith(b"HTTP/1.1 408")
+    assert silent == b""
+
+
+async def test_an_idle_connection_ends_soon_after_its_answer(start_process: Start) -> None:
+    gateway = start_process()
+    gateway.wait_until_ready()
+
+    assert await took(trickle(gateway.ports[0], GET, b"")) < 8
+
+
+async def test_a_tls_hand_shake_that_does_not_go_on_ends(
+    start_process: Start, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    certificate = self_signed(tmp_path_factory.mktemp("tls"))
+    gateway = start_process(
+        FLEET_TLS_CERT=str(certificate.cert),
+        FLEET_TLS_KEY=str(certificate.key),
+        FLEET_MAX_CONNECTIONS="3",
+    )
+    port = gateway.ports[0]
+    assert processes.wait_until(lambda: processes.listens(port), timeout_s=15)
+
+    half = [
+        took(trickle(port, first, b"")) for first in (b"", b"\x16\x03\x01", b"\x16\x03\x01\x02")
+    ]
+
+    assert max(await asyncio.gather(*half)) < PATIENCE_S
+    trusting = ssl.create_default_context(cafile=certificate.cert)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+    writer.write(GET)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
