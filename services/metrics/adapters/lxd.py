@@ -1,41 +1,47 @@
 """LXD as the sampler asks and hears it; the only border where pylxd and its errors exist.
 
 pylxd's objects would ask once more for each instance. Its raw API takes the one request that
-answers for all, and msgspec reads from the answer no more than is needed.
+answers for all, and msgspec reads from the answer no more than is needed. An entry that it cannot
+read, and a question that LXD refuses, leave the others as they are.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import requests
 from pylxd import EventType
-from pylxd.exceptions import ClientConnectionFailed, LXDAPIException, NotFound
+from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 from ws4py.exc import WebSocketException
 
 from services.metrics.domain.described import DescribedInstance, Space
 from services.metrics.domain.lifecycle import LxdEvent
+from services.metrics.domain.lxd_answers import entries, instance_in, readable
 from services.metrics.domain.lxd_metrics import details_in
 from services.metrics.domain.reading import Identity, Pools
-from services.metrics.domain.usage import Details
+from services.metrics.domain.sanitize import Dropped, fits
+from services.metrics.domain.usage import Details, InstanceRefused
+from shared.contracts.bounds import Count
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_events import all_projects, reader
 from shared.platform.lxd_scope import LxdScope
 from shared.platform.lxd_session import lxd_client
 
-T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _AWAY = (
     ClientConnectionFailed,
     LXDAPIException,
     OSError,  # requests' own errors too
     WebSocketException,
-    msgspec.MsgspecError,
+    ValueError,  # an answer that is none: msgspec's errors, bytes that are no UTF-8
+    RecursionError,
 )
 
 
@@ -78,27 +84,37 @@ class LxdOverSocket:
         """Return all instances of this host with their state; raise LxdUnavailable."""
         with self._border():
             everywhere = {"all-projects": "true"}
-            found = self._get(list[DescribedInstance], "instances", recursion=2, **everywhere)
+            answer = self._get("instances", recursion=2, **everywhere)
+            found = [instance_in(entry) for entry in entries(answer)]
         return [one for one in found if self._scope.covers(one.project, one.location)]
 
     def instance(self, project: str, name: str) -> DescribedInstance | None:
-        """Return one instance with its state, None if there is none; raise LxdUnavailable."""
+        """Return one instance with its state, None if there is none.
+
+        Raises InstanceRefused where LXD says anything else of it, LxdUnavailable where it is away.
+        """
         with self._border():
             try:
                 path = ("instances", quote(name, safe=""))
-                return self._get(DescribedInstance, *path, project=project, recursion=1)
+                answer = self._get(*path, project=project, recursion=1)
             except LXDAPIException as exc:
-                if exc.response.status_code != requests.codes.not_found:
-                    raise
-                return None
+                if exc.response.status_code == requests.codes.not_found:
+                    return None
+                raise InstanceRefused from exc
+        return instance_in(answer)
 
-    def details(self) -> Mapping[Identity, Details]:
-        """Return what LXD's metrics tell, nothing where it has none; raise LxdUnavailable."""
+    def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
+        """Return what LXD's metrics tell, nothing where it has or gives none.
+
+        Raises LxdUnavailable.
+        """
         with self._border():
             try:
-                return details_in(self._connected().api.metrics.get(is_api=False).text)
-            except NotFound:
+                answer = self._connected().api.metrics.get(is_api=False)
+            except LXDAPIException as exc:
+                _log.debug("lxd tells no metrics", extra={"reason": str(exc)})
                 return {}
+            return details_in(answer.content.decode(errors="replace"), dropped)
 
     def listen(self, opened: Callable[[], None], heard: Callable[[LxdEvent], None]) -> None:
         """Call `opened` when LXD has begun to tell, `heard` for each event, until LXD goes away.
@@ -121,28 +137,40 @@ class LxdOverSocket:
     def pools(self) -> Pools:
         """Return the space of the storage pools that tell it; raise LxdUnavailable."""
         with self._border():
-            names = [pool.name for pool in self._get(list[_Pool], "storage-pools", recursion=1)]
-            spaces = {name: self._space(name) for name in names}
+            spaces = {name: self._space(name) for name in self._pool_names()}
             known = {name: space for name, space in spaces.items() if space is not None}
             return Pools(known, default=self._default_pool())
 
+    def _pool_names(self) -> list[str]:
+        try:
+            answer = self._get("storage-pools", recursion=1)
+        except LXDAPIException as exc:
+            _log.debug("lxd tells no storage pools", extra={"reason": str(exc)})
+            return []
+        return [pool.name for pool in readable(answer, _Pool)]
+
     def _space(self, pool: str) -> Space | None:
         try:
-            return self._get(_Resources, "storage-pools", pool, "resources").space
-        except LXDAPIException:
+            answer = self._get("storage-pools", quote(pool, safe=""), "resources")
+            space = msgspec.json.decode(answer, type=_Resources).space
+        except (LXDAPIException, requests.Timeout, ValueError):
             return None  # a pool that is broken or cannot tell must not hide the others
+        return space if fits(space.used, Count) and fits(space.total, Count) else None
 
     def _default_pool(self) -> str:
-        profile = self._get(_Profile, "profiles", "default")
+        try:
+            answer = self._get("profiles", "default")
+            profile = msgspec.json.decode(answer, type=_Profile)
+        except (LXDAPIException, ValueError):
+            return ""
         roots = [each for each in profile.devices.values() if each.get("path") == "/"]
         return roots[0].get("pool", "") if roots else ""
 
-    def _get(self, kind: type[T], *path: str, **params: int | str) -> T:
+    def _get(self, *path: str, **params: int | str) -> msgspec.Raw:
         node = self._connected().api
         for part in path:
             node = node[part]
-        answer = msgspec.json.decode(node.get(params=params).content, type=_Answer)
-        return msgspec.json.decode(answer.metadata, type=kind)
+        return msgspec.json.decode(node.get(params=params).content, type=_Answer).metadata
 
     def _connected(self) -> Any:
         if self._client is None:

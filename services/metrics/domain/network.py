@@ -3,15 +3,29 @@
 A container's interface is one end of a pair. The host's end counts the same bytes and packets the
 other way round: what the host sends there is what the container receives. Errors and losses are
 counted only where they happen, so that of those inside the host's end knows nothing.
+
+Whoever is root inside names the interfaces, with any bytes but `/`, `:` and blanks, and makes as
+many as he likes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 
 from services.metrics.domain.described import Counters, Nic
+from services.metrics.domain.sanitize import (
+    MOST_DEVICE_CHARACTERS,
+    MOST_INTERFACES_BYTES,
+    OUT_OF_RANGE,
+    UNREADABLE,
+    Dropped,
+    count,
+    first_of,
+    word,
+)
 from services.metrics.domain.usage import Traffic
+from shared.contracts.bounds import MOST, MOST_DEVICES
 from shared.contracts.instances import Interface
 
 LOOPBACK = "lo"
@@ -22,17 +36,31 @@ _HEADER_LINES = 2
 _counts = itemgetter(0, 8, 1, 9, 2, 10, 3, 11)
 
 
-def parse_net_dev(text: str) -> dict[str, Counters]:
-    """Return the counters of each interface in the text of a `/proc/net/dev`."""
+def parse_net_dev(text: bytes, dropped: Dropped) -> dict[str, Counters]:
+    """Return the counters of each interface in the text of a `/proc/net/dev`.
+
+    Bytes of a name that are no UTF-8 are lone surrogates in it.
+    """
     counters = {}
-    for line in text.splitlines()[_HEADER_LINES:]:
-        name, _, rest = line.partition(":")
-        counters[name.strip()] = Counters(*map(int, _counts(rest.split())))
+    # Not splitlines(): of a text it would split at characters that a name may hold.
+    for line in text.split(b"\n")[_HEADER_LINES:]:
+        name, colon, rest = line.partition(b":")
+        if not colon:
+            continue
+        try:
+            numbers = [*map(int, _counts(rest.split()))]
+        except (ValueError, IndexError):
+            dropped[UNREADABLE] += 1
+            continue
+        if min(numbers) < 0 or max(numbers) > MOST:
+            dropped[OUT_OF_RANGE] += 1
+            continue
+        counters[name.strip(b" ").decode(errors="surrogateescape")] = Counters(*numbers)
     return counters
 
 
 def traffic_from_outside(
-    nics: Iterable[Nic], host: Mapping[str, Counters], told: Traffic | None
+    nics: Iterable[Nic], host: Mapping[str, Counters], told: Traffic | None, dropped: Dropped
 ) -> Traffic | None:
     """Return an instance's traffic by its interfaces' ends on the host; None if one is not there.
 
@@ -49,25 +77,49 @@ def traffic_from_outside(
             _seen_from_outside(device, host[end], inside.get(device))
             for end, device in devices.items()
         ],
+        dropped,
+        devices.values(),
     )
 
 
-def traffic_of(counters: Mapping[str, Counters]) -> Traffic:
-    """Return the traffic of all these interfaces but loopback, as they count it."""
+def traffic_of(
+    counters: Mapping[str, Counters], dropped: Dropped, first: Collection[str] = ()
+) -> Traffic:
+    """Return the traffic of all these interfaces but loopback, as they count it.
+
+    Where there are too many to tell of each, those named in `first` are told first.
+    """
     counted = {name: each for name, each in counters.items() if name != LOOPBACK}
-    return _traffic(counted, [_seen_from_inside(name, each) for name, each in counted.items()])
+    interfaces = [_seen_from_inside(name, each, dropped) for name, each in counted.items()]
+    return _traffic(counted, interfaces, dropped, first)
 
 
-def _traffic(ends: Iterable[str], interfaces: Sequence[Interface]) -> Traffic:
+def _traffic(
+    ends: Iterable[str],
+    interfaces: Sequence[Interface | None],
+    dropped: Dropped,
+    first: Collection[str],
+) -> Traffic:
+    readable = [each for each in interfaces if each is not None]
+    # Without one of them the sums would be those of something else.
+    complete = len(readable) == len(interfaces)
     return Traffic(
-        received=sum([each.rx_bytes for each in interfaces]),
-        sent=sum([each.tx_bytes for each in interfaces]),
+        received=count(sum([each.rx_bytes for each in readable]), dropped) if complete else None,
+        sent=count(sum([each.tx_bytes for each in readable]), dropped) if complete else None,
         ends=frozenset(ends),
-        interfaces=tuple(interfaces),
+        interfaces=first_of(
+            readable,
+            MOST_DEVICES,
+            MOST_INTERFACES_BYTES,
+            dropped,
+            lambda interface: (interface.device not in first,),
+        ),
     )
 
 
-def _seen_from_outside(device: str, end: Counters, inside: Interface | None) -> Interface:
+def _seen_from_outside(device: str, end: Counters, inside: Interface | None) -> Interface | None:
+    if end.bytes_sent is None or end.bytes_received is None:
+        return None
     return Interface(
         device=device,
         rx_bytes=end.bytes_sent,
@@ -81,15 +133,20 @@ def _seen_from_outside(device: str, end: Counters, inside: Interface | None) -> 
     )
 
 
-def _seen_from_inside(device: str, counters: Counters) -> Interface:
+def _seen_from_inside(name: str, counters: Counters, dropped: Dropped) -> Interface | None:
+    device = word(name, MOST_DEVICE_CHARACTERS, dropped)
+    received = count(counters.bytes_received, dropped)
+    sent = count(counters.bytes_sent, dropped)
+    if device is None or received is None or sent is None:
+        return None
     return Interface(
         device=device,
-        rx_bytes=counters.bytes_received,
-        tx_bytes=counters.bytes_sent,
-        rx_packets=counters.packets_received,
-        tx_packets=counters.packets_sent,
-        rx_errors=counters.errors_received,
-        tx_errors=counters.errors_sent,
-        rx_dropped=counters.packets_dropped_inbound,
-        tx_dropped=counters.packets_dropped_outbound,
+        rx_bytes=received,
+        tx_bytes=sent,
+        rx_packets=count(counters.packets_received, dropped),
+        tx_packets=count(counters.packets_sent, dropped),
+        rx_errors=count(counters.errors_received, dropped),
+        tx_errors=count(counters.errors_sent, dropped),
+        rx_dropped=count(counters.packets_dropped_inbound, dropped),
+        tx_dropped=count(counters.packets_dropped_outbound, dropped),
     )

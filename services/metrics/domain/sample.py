@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+from msgspec.structs import replace
+
 from services.metrics.domain.described import Space
 from services.metrics.domain.rates import disk_rates, network_rates
 from services.metrics.domain.reading import MIXED, HostReading, Identity, InstanceReading, Reading
-from shared.contracts.bounds import MOST_DEVICES
+from services.metrics.domain.sanitize import MOST_INSTANCE_BYTES, TOO_MANY, Dropped
+from shared.contracts.bounds import MOST, MOST_CORES, MOST_INSTANCES
 from shared.contracts.instances import HostSample, InstanceSample
+
+# The broker takes messages of twice that.
+MOST_MESSAGE_BYTES = 16 << 20
+
+_encoder = msgspec.json.Encoder()
 
 NS_PER_S = 1_000_000_000
 
@@ -51,6 +60,26 @@ def instance_samples(
     }
 
 
+def within_message(samples: list[InstanceSample], dropped: Dropped) -> list[InstanceSample]:
+    """Return so many samples, with so much of the largest, as one message can hold.
+
+    Fewer than a thousand instances always fit as they are.
+    """
+    if len(samples) * MOST_INSTANCE_BYTES <= MOST_MESSAGE_BYTES:
+        return samples
+    dropped[TOO_MANY] += max(0, len(samples) - MOST_INSTANCES)
+    samples = samples[:MOST_INSTANCES]
+    sizes = [len(_encoder.encode(each)) for each in samples]
+    surplus = sum(sizes) - MOST_MESSAGE_BYTES
+    for place in sorted(range(len(samples)), key=sizes.__getitem__, reverse=True):
+        if surplus <= 0:
+            break
+        samples[place] = _without_lists(samples[place])
+        surplus -= sizes[place] - len(_encoder.encode(samples[place]))
+        dropped[TOO_MANY] += 1
+    return samples
+
+
 def host_sample(earlier: Taken | None, now: Reading) -> HostSample:
     """Return the sample of the host; without an earlier one its CPU is the mean since boot."""
     host, before = now.host, earlier.reading if earlier else None
@@ -58,13 +87,13 @@ def host_sample(earlier: Taken | None, now: Reading) -> HostSample:
     elapsed_s = now.at_s - before.at_s if before else 0.0
     rx_rate, tx_rate = network_rates(before.network if before else None, network, elapsed_s)
     return HostSample(
-        cpu_cores=host.cpus,
+        cpu_cores=min(host.cpus, MOST_CORES),
         cpu_percent=_host_cpu_percent(before, host),
-        memory_total=host.memory_total,
-        memory_used=host.memory_used,
-        disk_total=space.total,
-        disk_used=space.used,
-        load_1=host.load_1,
+        memory_total=_within(host.memory_total),
+        memory_used=_within(host.memory_used),
+        disk_total=_within(space.total),
+        disk_used=_within(space.used),
+        load_1=_rate(host.load_1),
         network_rx=network.received if network else None,
         network_tx=network.sent if network else None,
         network_rx_rate=rx_rate,
@@ -91,7 +120,9 @@ def _kept(earlier: Taken | None, now: InstanceReading) -> InstanceSample | None:
 
 def _before(earlier: Taken | None, now: InstanceReading) -> InstanceReading | None:
     before = earlier.reading.instances.get(now.identity) if earlier else None
-    return before if before is not None and before.run == now.run else None
+    # Of one identity the run is the same if these are; comparing whole runs costs three times that.
+    same = before is not None and before.pid == now.pid and before.uuid == now.uuid
+    return before if same else None
 
 
 def _used_cpus(before: InstanceReading | None, now: InstanceReading, ages: Ages) -> float | None:
@@ -111,9 +142,23 @@ def _age_s(instance: InstanceReading, ages: Ages) -> float:
     return ages.get(instance.identity, 0.0) if instance.counted_since_start else 0.0
 
 
+def _without_lists(sample: InstanceSample) -> InstanceSample:
+    return replace(sample, addresses=(), interfaces=None, block_devices=None)
+
+
 def _percent(used: float, available: float) -> float:
     """Return the share, which the inexact times of measuring must not drive out of 0-100."""
-    return round(min(max(used / available * 100, 0.0), 100.0), 2)
+    share = used / available if available > 0 else 0.0
+    return round(min(max(0.0, share * 100), 100.0), 2)
+
+
+def _rate(number: float | None) -> float | None:
+    return number if number is not None and 0 <= number <= MOST else None
+
+
+def _within(number: int) -> int:
+    """Return what cannot be left out of a host's sample."""
+    return min(max(number, 0), MOST)
 
 
 def _instance_sample(
@@ -128,7 +173,7 @@ def _instance_sample(
         uuid=now.uuid,
         project=now.project,
         cpu_percent=None if cpus is None or now.cpus is None else _percent(cpus, now.cpus),
-        cpu_core_percent=None if cpus is None else round(cpus * 100, 2),
+        cpu_core_percent=None if cpus is None else _rate(round(cpus * 100, 2)),
         cpu_ns=now.cpu_ns,
         memory_used=now.memory_used,
         memory_total=now.memory_total,
@@ -147,6 +192,6 @@ def _instance_sample(
         cpu_user_s=now.details.cpu_user_s,
         cpu_system_s=now.details.cpu_system_s,
         memory=now.details.memory,
-        interfaces=now.network.interfaces[:MOST_DEVICES] if now.network else None,
-        block_devices=now.details.block_devices and now.details.block_devices[:MOST_DEVICES],
+        interfaces=now.network.interfaces if now.network else None,
+        block_devices=now.details.block_devices,
     )

@@ -17,7 +17,6 @@ from services.metrics.domain.sample import (
     source_of,
 )
 from services.metrics.domain.usage import Details, DiskTraffic, Traffic
-from shared.contracts.bounds import MOST_DEVICES
 from shared.contracts.instances import BlockDevice, InstanceSample, Interface, MemoryParts
 from shared.testing.sampler import HOST, POOLS, WEB, S
 
@@ -145,19 +144,6 @@ def test_details_that_nobody_tells_are_unknown() -> None:
 
     assert (sample.cpu_user_s, sample.cpu_system_s, sample.memory) == (None, None, None)
     assert (sample.interfaces, sample.block_devices) == (None, None)
-
-
-def test_no_more_devices_are_told_than_a_message_may_hold() -> None:
-    nics = tuple(Interface(device=f"veth{n}", rx_bytes=1, tx_bytes=1) for n in range(300))
-    disks = tuple(BlockDevice(device=f"{n}:0", read_bytes=1, written_bytes=1) for n in range(300))
-    crowded = replace(
-        WEB, network=Traffic(300, 300, VETH, nics), details=Details(block_devices=disks)
-    )
-
-    sample = sample_of(WEB, crowded)
-
-    assert sample.network_rx == 300
-    assert (sample.interfaces, sample.block_devices) == (nics[:MOST_DEVICES], disks[:MOST_DEVICES])
 
 
 def test_cpu_is_told_in_percent_of_one_core_too() -> None:
