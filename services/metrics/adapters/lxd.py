@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,15 +25,22 @@ from services.metrics.domain.lifecycle import LxdEvent
 from services.metrics.domain.lxd_answers import entries, instance_in, readable
 from services.metrics.domain.lxd_metrics import details_in
 from services.metrics.domain.reading import Identity, Pools
-from services.metrics.domain.sanitize import Dropped, fits
+from services.metrics.domain.sanitize import TOO_MANY, Dropped, fits
 from services.metrics.domain.usage import Details, InstanceRefused
 from shared.contracts.bounds import Count
 from shared.contracts.errors import LxdUnavailable
+from shared.contracts.instances import DEFAULT_PROJECT
 from shared.platform.lxd_events import all_projects, reader
 from shared.platform.lxd_scope import LxdScope
 from shared.platform.lxd_session import lxd_client
 
 _log = logging.getLogger(__name__)
+
+# Some eight thousand instances in one answer; one guest with hundreds of thousands of addresses.
+MOST_ANSWER_BYTES = 32 << 20
+_CHUNK_BYTES = 1 << 16
+
+EVERYWHERE = {"all-projects": "true"}
 
 _AWAY = (
     ClientConnectionFailed,
@@ -58,6 +65,12 @@ class _About(msgspec.Struct):
     environment: _Environment = _Environment()
 
 
+class _Listed(msgspec.Struct):
+    name: str
+    project: str = DEFAULT_PROJECT
+    location: str = ""
+
+
 class _Pool(msgspec.Struct):
     name: str
 
@@ -70,11 +83,26 @@ class _Profile(msgspec.Struct):
     devices: dict[str, dict[str, str]] = {}
 
 
-class LxdOverSocket:
-    """One LXD; it is connected to when first needed, so it may be away at our start."""
+class _AnswerTooLong(Exception):
+    """LXD answers with more than is read of one answer."""
 
-    def __init__(self, host: str, socket: Path, timeout_s: float, scope: LxdScope) -> None:
+
+class LxdOverSocket:
+    """One LXD; it is connected to when first needed, so it may be away at our start.
+
+    Of one answer no more than `most_bytes` are read.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        socket: Path,
+        timeout_s: float,
+        scope: LxdScope,
+        most_bytes: int = MOST_ANSWER_BYTES,
+    ) -> None:
         self._host = host
+        self._most_bytes = most_bytes
         self._scope = scope
         self._socket = str(socket)
         self._timeout_s = timeout_s
@@ -83,10 +111,21 @@ class LxdOverSocket:
     def instances(self) -> Sequence[DescribedInstance]:
         """Return all instances of this host with their state; raise LxdUnavailable."""
         with self._border():
-            everywhere = {"all-projects": "true"}
-            answer = self._get("instances", recursion=2, **everywhere)
+            try:
+                answer = self._get("instances", recursion=2, **EVERYWHERE)
+            except _AnswerTooLong:
+                return self._instances_one_by_one()
             found = [instance_in(entry) for entry in entries(answer)]
         return [one for one in found if self._scope.covers(one.project, one.location)]
+
+    def _instances_one_by_one(self) -> Sequence[DescribedInstance]:
+        listed = readable(self._get("instances", recursion=1, **EVERYWHERE), _Listed)
+        found = []
+        for one in listed:
+            if self._scope.covers(one.project, one.location):
+                with suppress(InstanceRefused):
+                    found.append(self.instance(one.project, one.name))
+        return [one for one in found if one is not None]
 
     def instance(self, project: str, name: str) -> DescribedInstance | None:
         """Return one instance with its state, None if there is none.
@@ -101,6 +140,8 @@ class LxdOverSocket:
                 if exc.response.status_code == requests.codes.not_found:
                     return None
                 raise InstanceRefused from exc
+            except _AnswerTooLong as exc:
+                raise InstanceRefused from exc
         return instance_in(answer)
 
     def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
@@ -110,11 +151,14 @@ class LxdOverSocket:
         """
         with self._border():
             try:
-                answer = self._connected().api.metrics.get(is_api=False)
+                text = self._read(self._connected().api.metrics)
             except LXDAPIException as exc:
                 _log.debug("lxd tells no metrics", extra={"reason": str(exc)})
                 return {}
-            return details_in(answer.content.decode(errors="replace"), dropped)
+            except _AnswerTooLong:
+                dropped[TOO_MANY] += 1
+                return {}
+            return details_in(text.decode(errors="replace"), dropped)
 
     def listen(self, opened: Callable[[], None], heard: Callable[[LxdEvent], None]) -> None:
         """Call `opened` when LXD has begun to tell, `heard` for each event, until LXD goes away.
@@ -147,7 +191,9 @@ class LxdOverSocket:
         except LXDAPIException as exc:
             _log.debug("lxd tells no storage pools", extra={"reason": str(exc)})
             return []
-        return [pool.name for pool in readable(answer, _Pool)]
+        with suppress(ValueError):
+            return [pool.name for pool in readable(answer, _Pool)]
+        return []
 
     def _space(self, pool: str) -> Space | None:
         try:
@@ -170,7 +216,22 @@ class LxdOverSocket:
         node = self._connected().api
         for part in path:
             node = node[part]
-        return msgspec.json.decode(node.get(params=params).content, type=_Answer).metadata
+        return msgspec.json.decode(self._read(node, **params), type=_Answer).metadata
+
+    def _read(self, node: Any, **params: int | str) -> bytearray:
+        # As a stream: else pylxd would read all there is, and decode it before we do.
+        try:
+            response = node.get(params=params, stream=True)
+        except LXDAPIException as exc:
+            exc.response.close()
+            raise
+        content = bytearray()
+        with closing(response):
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                content += chunk
+                if len(content) > self._most_bytes:
+                    raise _AnswerTooLong
+        return content
 
     def _connected(self) -> Any:
         if self._client is None:

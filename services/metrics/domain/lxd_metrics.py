@@ -14,7 +14,6 @@ from services.metrics.domain.reading import Identity
 from services.metrics.domain.sanitize import (
     MOST_DEVICE_CHARACTERS,
     OUT_OF_RANGE,
-    TOO_MANY,
     UNREADABLE,
     Dropped,
     block_devices,
@@ -55,9 +54,6 @@ _WANTED = {CPU_SECONDS} | MEMORY_PARTS.keys() | DISK_COUNTS.keys()
 _LINE = re.compile(r"^(?:lxd|incus)_(\w+)\{(.*)\} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"(?:,|\Z)')
 
-# Of more text than this nothing is read; LXD has some 10 kB for each instance.
-MOST_CHARACTERS = 64 << 20
-
 
 class Series(NamedTuple):
     """One line: a metric without LXD's prefix, its labels and its value."""
@@ -69,9 +65,6 @@ class Series(NamedTuple):
 
 def details_in(metrics: str, dropped: Dropped) -> dict[Identity, Details]:
     """Return the details of each running instance in the text of LXD's metrics."""
-    if len(metrics) > MOST_CHARACTERS:
-        dropped[TOO_MANY] += 1
-        return {}
     of_each: defaultdict[Identity, list[Series]] = defaultdict(list)
     for series in _parsed(metrics, dropped):
         of_each[series.labels["project"], series.labels["name"]].append(series)

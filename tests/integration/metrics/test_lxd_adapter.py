@@ -325,3 +325,54 @@ def test_an_event_that_cannot_be_read_ends_nothing(double: LxdDouble, lxd: LxdOv
 
     assert odd.identity == ("default", "[")
     assert started.identity == ("default", "web")
+
+
+def test_an_instance_that_lxd_tells_of_without_end_is_left_out_and_the_others_are_read(
+    double: LxdDouble,
+) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    added = Nic(addresses=[address("inet6", "fd42::1")] * 20_000)
+    double.add(DoubledInstance("web", status="Running", memory_usage=7))
+    double.add(DoubledInstance("evil", status="Running", nics={"eth0": added}))
+
+    [web] = lxd.instances()
+
+    assert web.name == "web"
+    assert web.state is not None
+    assert web.state.memory.usage == 7
+    with pytest.raises(InstanceRefused):
+        lxd.instance("default", "evil")
+
+
+def test_instances_that_are_too_much_for_one_answer_are_read_one_by_one(double: LxdDouble) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    many = [address("inet6", "fd42::1")] * 2000
+    double.add_all(
+        DoubledInstance(f"c{number}", status="Running", nics={"eth0": Nic(addresses=many)})
+        for number in range(20)
+    )
+
+    assert {one.name for one in lxd.instances()} == {f"c{number}" for number in range(20)}
+
+
+def test_metrics_without_end_are_none(double: LxdDouble) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    double.faults.answers["/1.0/metrics"] = "#" * (2 << 20)
+    dropped = Dropped()
+
+    assert lxd.details(dropped) == {}
+    assert dropped == {"too_many": 1}
+
+
+def test_answers_that_are_read_or_refused_leave_no_connection_behind(
+    double: LxdDouble, lxd: LxdOverSocket
+) -> None:
+    double.add(DoubledInstance("web"))
+
+    for _ in range(50):
+        lxd.instances()
+        lxd.instance("default", "nobody")
+
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    sockets = [link for link in links if str(link.readlink()).startswith("socket:")]
+    assert len(sockets) < 40
