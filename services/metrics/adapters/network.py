@@ -12,7 +12,7 @@ from services.metrics.domain.usage import Traffic
 from services.metrics.ports import HostNetwork
 
 # Of an instance's network no more is read: root inside can make interfaces without end, and each
-# costs us a microsecond or two at every round. These are some 500.
+# costs us some microseconds at every round. These are some 500.
 MOST_BYTES_INSIDE = 64 << 10
 # Of the host's, which has an interface for each instance: some 60,000.
 MOST_BYTES = 8 << 20

@@ -16,8 +16,10 @@ from operator import itemgetter
 from services.metrics.domain.described import Counters, Nic
 from services.metrics.domain.sanitize import (
     MOST_DEVICE_CHARACTERS,
+    MOST_INTERFACES,
     MOST_INTERFACES_BYTES,
     OUT_OF_RANGE,
+    TOO_MANY,
     UNREADABLE,
     Dropped,
     count,
@@ -25,7 +27,7 @@ from services.metrics.domain.sanitize import (
     word,
 )
 from services.metrics.domain.usage import Traffic
-from shared.contracts.bounds import MOST, MOST_DEVICES
+from shared.contracts.bounds import MOST
 from shared.contracts.instances import Interface
 
 LOOPBACK = "lo"
@@ -71,14 +73,14 @@ def traffic_from_outside(
     if not devices.keys() <= host.keys():
         return None
     inside = {each.device: each for each in told.interfaces} if told else {}
-    return _traffic(
-        devices,
-        [
-            _seen_from_outside(device, host[end], inside.get(device))
-            for end, device in devices.items()
-        ],
-        dropped,
-        devices.values(),
+    interfaces = [
+        _seen_from_outside(device, host[end], inside.get(device)) for end, device in devices.items()
+    ]
+    return Traffic(
+        received=_sum([host[end].bytes_sent for end in devices], dropped),
+        sent=_sum([host[end].bytes_received for end in devices], dropped),
+        ends=frozenset(devices),
+        interfaces=_told(interfaces, dropped, devices.values()),
     )
 
 
@@ -90,30 +92,36 @@ def traffic_of(
     Where there are too many to tell of each, those named in `first` are told first.
     """
     counted = {name: each for name, each in counters.items() if name != LOOPBACK}
-    interfaces = [_seen_from_inside(name, each, dropped) for name, each in counted.items()]
-    return _traffic(counted, interfaces, dropped, first)
-
-
-def _traffic(
-    ends: Iterable[str],
-    interfaces: Sequence[Interface | None],
-    dropped: Dropped,
-    first: Collection[str],
-) -> Traffic:
-    readable = [each for each in interfaces if each is not None]
-    # Without one of them the sums would be those of something else.
-    complete = len(readable) == len(interfaces)
+    names = list(counted)
+    if len(names) > MOST_INTERFACES:
+        names.sort(key=lambda name: name not in first)
+        dropped[TOO_MANY] += len(names) - MOST_INTERFACES
+    interfaces = [
+        _seen_from_inside(name, counted[name], dropped) for name in names[:MOST_INTERFACES]
+    ]
     return Traffic(
-        received=count(sum([each.rx_bytes for each in readable]), dropped) if complete else None,
-        sent=count(sum([each.tx_bytes for each in readable]), dropped) if complete else None,
-        ends=frozenset(ends),
-        interfaces=first_of(
-            readable,
-            MOST_DEVICES,
-            MOST_INTERFACES_BYTES,
-            dropped,
-            lambda interface: (interface.device not in first,),
-        ),
+        received=_sum([each.bytes_received for each in counted.values()], dropped),
+        sent=_sum([each.bytes_sent for each in counted.values()], dropped),
+        ends=frozenset(counted),
+        interfaces=_told(interfaces, dropped, first),
+    )
+
+
+def _sum(numbers: Sequence[int | None], dropped: Dropped) -> int | None:
+    """Return the sum; None where a part of it is unknown: it would be that of something else."""
+    known = [number for number in numbers if number is not None and number >= 0]
+    return count(sum(known), dropped) if len(known) == len(numbers) else None
+
+
+def _told(
+    interfaces: Iterable[Interface | None], dropped: Dropped, first: Collection[str]
+) -> tuple[Interface, ...]:
+    return first_of(
+        [each for each in interfaces if each is not None],
+        MOST_INTERFACES,
+        MOST_INTERFACES_BYTES,
+        dropped,
+        lambda interface: (interface.device not in first,),
     )
 
 

@@ -12,11 +12,12 @@ from services.metrics.domain.described import Space
 from services.metrics.domain.rates import disk_rates, network_rates
 from services.metrics.domain.reading import MIXED, HostReading, Identity, InstanceReading, Reading
 from services.metrics.domain.sanitize import MOST_INSTANCE_BYTES, TOO_MANY, Dropped
-from shared.contracts.bounds import MOST, MOST_CORES, MOST_INSTANCES
+from shared.contracts.bounds import MOST, MOST_CORES, MOST_INSTANCES, MOST_LOAD
+from shared.contracts.events import MAX_BYTES, Sampled
 from shared.contracts.instances import HostSample, InstanceSample
 
-# The broker takes messages of twice that.
-MOST_MESSAGE_BYTES = 16 << 20
+# What the instances may take of a message; the host and the rest are some hundred bytes.
+MOST_MESSAGE_BYTES = MAX_BYTES[Sampled] - (1 << 20)
 
 _encoder = msgspec.json.Encoder()
 
@@ -36,7 +37,12 @@ class Taken:
 
 def new_runs(earlier: Taken | None, now: Reading) -> list[InstanceReading]:
     """Return the instances that have started since the earlier reading: all, if there is none."""
-    return [each for each in now.instances.values() if _before(earlier, each) is None]
+    before = earlier.reading.instances if earlier else {}
+    return [
+        each
+        for identity, each in now.instances.items()
+        if not _is_same_run(before.get(identity), each)
+    ]
 
 
 def source_of(now: Reading) -> str | None:
@@ -54,29 +60,38 @@ def instance_samples(
     then CPU is the mean since the run's start, and unknown if its age is; rates are unknown. What
     was not read anew keeps the sample it had.
     """
-    return {
-        identity: _kept(earlier, each) or _instance_sample(_before(earlier, each), each, ages)
-        for identity, each in now.instances.items()
-    }
+    samples = {}
+    for identity, each in now.instances.items():
+        before = earlier.reading.instances.get(identity) if earlier else None
+        if earlier and before is each:
+            samples[identity] = earlier.samples[identity]
+        else:
+            same_run = before if _is_same_run(before, each) else None
+            samples[identity] = _instance_sample(same_run, each, ages)
+    return samples
 
 
 def within_message(samples: list[InstanceSample], dropped: Dropped) -> list[InstanceSample]:
     """Return so many samples, with so much of the largest, as one message can hold.
 
-    Fewer than a thousand instances always fit as they are.
+    Of fewer than nine hundred instances all fit as they are.
     """
     if len(samples) * MOST_INSTANCE_BYTES <= MOST_MESSAGE_BYTES:
         return samples
-    dropped[TOO_MANY] += max(0, len(samples) - MOST_INSTANCES)
-    samples = samples[:MOST_INSTANCES]
-    sizes = [len(_encoder.encode(each)) for each in samples]
-    surplus = sum(sizes) - MOST_MESSAGE_BYTES
+    samples, beyond = samples[:MOST_INSTANCES], samples[MOST_INSTANCES:]
+    sizes = [_size(each) for each in samples]
+    surplus, cut = sum(sizes) - MOST_MESSAGE_BYTES, len(beyond)
     for place in sorted(range(len(samples)), key=sizes.__getitem__, reverse=True):
         if surplus <= 0:
             break
         samples[place] = _without_lists(samples[place])
-        surplus -= sizes[place] - len(_encoder.encode(samples[place]))
-        dropped[TOO_MANY] += 1
+        surplus -= sizes[place] - _size(samples[place])
+        cut += 1
+    while surplus > 0:
+        surplus -= _size(samples.pop())
+        cut += 1
+    if cut:
+        dropped[TOO_MANY] += cut
     return samples
 
 
@@ -93,7 +108,7 @@ def host_sample(earlier: Taken | None, now: Reading) -> HostSample:
         memory_used=_within(host.memory_used),
         disk_total=_within(space.total),
         disk_used=_within(space.used),
-        load_1=_rate(host.load_1),
+        load_1=_up_to(MOST_LOAD, host.load_1),
         network_rx=network.received if network else None,
         network_tx=network.sent if network else None,
         network_rx_rate=rx_rate,
@@ -112,17 +127,9 @@ def _default_space(now: Reading) -> Space:
     return now.pools.spaces.get(now.pools.default, now.host.root_space)
 
 
-def _kept(earlier: Taken | None, now: InstanceReading) -> InstanceSample | None:
-    if earlier is None or earlier.reading.instances.get(now.identity) is not now:
-        return None
-    return earlier.samples[now.identity]
-
-
-def _before(earlier: Taken | None, now: InstanceReading) -> InstanceReading | None:
-    before = earlier.reading.instances.get(now.identity) if earlier else None
-    # Of one identity the run is the same if these are; comparing whole runs costs three times that.
-    same = before is not None and before.pid == now.pid and before.uuid == now.uuid
-    return before if same else None
+def _is_same_run(before: InstanceReading | None, now: InstanceReading) -> bool:
+    """Whether two readings of one identity are of one run; comparing their `run`s costs more."""
+    return before is not None and before.pid == now.pid and before.uuid == now.uuid
 
 
 def _used_cpus(before: InstanceReading | None, now: InstanceReading, ages: Ages) -> float | None:
@@ -142,6 +149,10 @@ def _age_s(instance: InstanceReading, ages: Ages) -> float:
     return ages.get(instance.identity, 0.0) if instance.counted_since_start else 0.0
 
 
+def _size(sample: InstanceSample) -> int:
+    return len(_encoder.encode(sample)) + len(",")
+
+
 def _without_lists(sample: InstanceSample) -> InstanceSample:
     return replace(sample, addresses=(), interfaces=None, block_devices=None)
 
@@ -152,8 +163,8 @@ def _percent(used: float, available: float) -> float:
     return round(min(max(0.0, share * 100), 100.0), 2)
 
 
-def _rate(number: float | None) -> float | None:
-    return number if number is not None and 0 <= number <= MOST else None
+def _up_to(most: float, number: float | None) -> float | None:
+    return number if number is not None and 0 <= number <= most else None
 
 
 def _within(number: int) -> int:
@@ -173,7 +184,7 @@ def _instance_sample(
         uuid=now.uuid,
         project=now.project,
         cpu_percent=None if cpus is None or now.cpus is None else _percent(cpus, now.cpus),
-        cpu_core_percent=None if cpus is None else _rate(round(cpus * 100, 2)),
+        cpu_core_percent=None if cpus is None else _up_to(MOST, round(cpus * 100, 2)),
         cpu_ns=now.cpu_ns,
         memory_used=now.memory_used,
         memory_total=now.memory_total,

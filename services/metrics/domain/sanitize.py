@@ -36,11 +36,12 @@ MOST_WORD_CHARACTERS = 16
 MOST_UUID_CHARACTERS = 64
 
 # What an instance's sample may be in all, encoded: so much of each list, and 3 kB for all else.
-# Then a hundred hostile guests make a sample of less than 2 MB, and it takes two thousand to make
-# one that the broker refuses. 5 kB are some 30 interfaces, 4 kB 40 disks or 40 long addresses.
+# Then a hundred hostile guests make a sample of less than 2 MB, and it takes a thousand to make one
+# that the broker would refuse. 5 kB are some 30 interfaces, 4 kB 40 disks or 40 long addresses.
 MOST_INSTANCE_BYTES = 16 << 10
 MOST_ADDRESSES = 64
 MOST_ADDRESSES_BYTES = 4 << 10
+MOST_INTERFACES = 64
 MOST_INTERFACES_BYTES = 5 << 10
 MOST_BLOCK_DEVICES_BYTES = 4 << 10
 # So many are within any of these, however long their names and numbers are.
