@@ -28,6 +28,7 @@ from services.metrics.adapters.disks import RealDisks
 from services.metrics.adapters.kernel import process_age_s, read_host
 from services.metrics.adapters.lxd import LxdOverSocket
 from services.metrics.adapters.network import ProcNetDev
+from services.metrics.handlers.instance_problems import InstanceProblems
 from services.metrics.handlers.roster import Roster
 from services.metrics.handlers.sampling import Sampling, Sources
 from shared.contracts.codec import encode
@@ -126,7 +127,7 @@ def _sampler_round(lxd: Lxd, source: str, count: int, proc: Path) -> Callable[[]
         assert (sample.source, len(sample.instances)) == (source, count)
         encode(sample)
 
-    roster = Roster(over_socket, read_host, clock, period_s=PERIOD_S)
+    roster = Roster(over_socket, read_host, clock, InstanceProblems(), period_s=PERIOD_S)
     sampling = Sampling(sources, roster, publish, epoch=1, interval_s=INTERVAL_S)
 
     def one_round() -> None:

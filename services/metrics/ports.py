@@ -8,20 +8,24 @@ from typing import Protocol
 
 from services.metrics.domain.described import Counters, DescribedInstance
 from services.metrics.domain.reading import HostReading, Identity, InstanceReading, Pools
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import Details, Traffic, Usage
 from shared.contracts.events import Sampled
 
 
 class Lxd(Protocol):
-    """The host's LXD. All raise LxdUnavailable, and later work again by themselves."""
+    """The host's LXD. All raise LxdUnavailable, and later work again by themselves.
+
+    What of its answers cannot be read is left out: of an instance's its own values only.
+    """
 
     def instances(self) -> Sequence[DescribedInstance]:
         """Return all instances with their state, in one request."""
 
     def instance(self, project: str, name: str) -> DescribedInstance | None:
-        """Return one instance with its state; None if there is none."""
+        """Return one instance with its state; None if there is none; raise InstanceRefused."""
 
-    def details(self) -> Mapping[Identity, Details]:
+    def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
         """Return what its metrics tell of running instances, in one request; they may be seconds
         old.
         """
@@ -33,7 +37,7 @@ class Lxd(Protocol):
 class Cgroups(Protocol):
     """The kernel's counters of containers; files once opened are kept open."""
 
-    def read(self, told: InstanceReading) -> Usage | None:
+    def read(self, told: InstanceReading, dropped: Dropped) -> Usage | None:
         """Return what is counted of this run; None if its cgroups cannot be read here.
 
         Raises InstanceEnded when it has ended, which LXD may not have said yet.
@@ -54,11 +58,14 @@ class HostNetwork:
 class Network(Protocol):
     """The kernel's counters of network interfaces."""
 
-    def host(self) -> HostNetwork:
+    def host(self, dropped: Dropped) -> HostNetwork:
         """Return the host's, in one read for all."""
 
-    def inside(self, pid: int) -> Traffic | None:
-        """Return the traffic in the network that a process is in; None if it cannot be read."""
+    def inside(self, pid: int, first: Collection[str], dropped: Dropped) -> Traffic | None:
+        """Return the traffic in the network that a process is in; None if it cannot be read.
+
+        Where there are too many interfaces to tell of each, those named in `first` are told first.
+        """
 
 
 # Reads the host itself.

@@ -16,6 +16,7 @@ from services.metrics.adapters.kernel import process_age_s, read_host
 from services.metrics.adapters.lxd import LxdOverSocket
 from services.metrics.adapters.network import ProcNetDev
 from services.metrics.adapters.telemetry import SamplerTelemetry
+from services.metrics.handlers.instance_problems import InstanceProblems
 from services.metrics.handlers.roster import Roster
 from services.metrics.handlers.sampling import Sampling, Sources
 from services.metrics.settings import Settings
@@ -50,7 +51,11 @@ class SamplingProvider(DependencyProvider):  # type: ignore[misc]
         scope = LxdScope(settings.lxd_projects)
         self._lxd = LxdOverSocket(settings.host, settings.lxd_socket, settings.lxd_timeout_s, scope)
         self._roster = Roster(
-            self._lxd, read_host, time.monotonic, period_s=settings.lxd_interval_s
+            self._lxd,
+            read_host,
+            time.monotonic,
+            InstanceProblems(self._telemetry.count_dropped, self._telemetry.count_failure),
+            period_s=settings.lxd_interval_s,
         )
         self._sampling = Sampling(
             _sources(),

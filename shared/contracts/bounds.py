@@ -16,6 +16,9 @@ from msgspec import Meta
 # What a database, a JSON reader and a float can take as a number.
 MOST = 2**63 - 1
 MOST_INSTANCES = 10_000
+MOST_CORES = 2**16
+# Linux has at most so many processes to wait for a CPU.
+MOST_LOAD = 2**22
 # Interfaces, disks, proxies, addresses or networks of one instance.
 MOST_DEVICES = 256
 MOST_PROFILES = 64
@@ -28,15 +31,14 @@ LONGEST_TEXT = 8192
 A_DAY_S = 86_400
 
 Count = Annotated[int, Meta(ge=0, le=MOST)]
-Cores = Annotated[int, Meta(ge=0, le=2**16)]
+Cores = Annotated[int, Meta(ge=0, le=MOST_CORES)]
 Seconds = Annotated[float, Meta(ge=0, le=MOST)]
 # How long something may take, or until it is done again.
 Duration = Annotated[float, Meta(ge=0, le=A_DAY_S)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 # So much in a second, or of one core.
 Rate = Annotated[float, Meta(ge=0, le=MOST)]
-# Linux has at most 2**22 processes to wait for a CPU.
-Load = Annotated[float, Meta(ge=0, le=2**22)]
+Load = Annotated[float, Meta(ge=0, le=MOST_LOAD)]
 ExitStatus = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 
 Version = Annotated[str, Meta(max_length=16)]

@@ -169,7 +169,8 @@ class InstanceSample(Struct, frozen=True, kw_only=True):
     left out, as in `interfaces`; `disk_read` and `disk_write` are cumulative bytes that went from
     and to real disks, the sums of `block_devices`. Read from LXD there are no such sums: it lists
     a disk and what stands on it alike. Every `*_rate` is in bytes per second. The parts of memory
-    and an interface's errors and losses may be up to a minute old.
+    and an interface's errors and losses may be up to a minute old. Of addresses, interfaces and
+    block devices without end the lists hold the first; the sums are of all.
     """
 
     name: Name

@@ -18,7 +18,15 @@ from services.metrics.domain.described import (
 )
 from services.metrics.domain.lifecycle import LxdEvent, Metadata
 from services.metrics.domain.reading import CGROUP, HostReading, Identity, InstanceReading, Pools
-from services.metrics.domain.usage import Details, DiskTraffic, InstanceEnded, Traffic, Usage
+from services.metrics.domain.sanitize import Dropped
+from services.metrics.domain.usage import (
+    Details,
+    DiskTraffic,
+    InstanceEnded,
+    InstanceRefused,
+    Traffic,
+    Usage,
+)
 from services.metrics.ports import HostNetwork
 from shared.contracts.errors import LxdUnavailable
 
@@ -82,10 +90,14 @@ def event(action: str, name: str = "web") -> LxdEvent:
 
 @dataclass
 class FakeLxd:
-    """An LXD with these instances; `questions` tells what it was asked."""
+    """An LXD with these instances; `questions` tells what it was asked.
+
+    It is there, but does not tell of those in `refused`.
+    """
 
     listed: Sequence[DescribedInstance] = ()
     away: bool = False
+    refused: set[str] = field(default_factory=set)
     questions: list[str] = field(default_factory=list)
     metrics: Mapping[Identity, Details] = field(default_factory=dict)
 
@@ -95,10 +107,12 @@ class FakeLxd:
 
     def instance(self, project: str, name: str) -> DescribedInstance | None:
         self._ask(name)
+        if name in self.refused:
+            raise InstanceRefused
         found = [each for each in self.listed if (each.project, each.name) == (project, name)]
         return found[0] if found else None
 
-    def details(self) -> Mapping[Identity, Details]:
+    def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
         self._ask("details")
         return self.metrics
 
@@ -124,7 +138,7 @@ class FakeCgroups:
         """Count so much CPU time, and a constant of everything else."""
         self.usage[pid] = Usage(int(cpu_s * S), 128, 5, DiskTraffic(10, 20))
 
-    def read(self, told: InstanceReading) -> Usage | None:
+    def read(self, told: InstanceReading, dropped: Dropped) -> Usage | None:
         if told.pid in self.ended:
             raise InstanceEnded
         return self.usage.get(told.pid)
@@ -140,8 +154,8 @@ class FakeNetwork:
     counters: dict[str, Counters] = field(default_factory=lambda: {"eth0": Counters(70, 90)})
     networks: dict[int, Traffic] = field(default_factory=dict)
 
-    def host(self) -> HostNetwork:
+    def host(self, dropped: Dropped) -> HostNetwork:
         return HostNetwork(self.counters, frozenset({"eth0"}))
 
-    def inside(self, pid: int) -> Traffic | None:
+    def inside(self, pid: int, first: Collection[str], dropped: Dropped) -> Traffic | None:
         return self.networks.get(pid)

@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Collection
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from services.metrics.adapters.open_cgroup import Directories, DiskName, OpenCgroup, open_cgroup
 from services.metrics.domain.cgroup_paths import directories, parse_mounts
 from services.metrics.domain.reading import InstanceReading
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import InstanceEnded, Usage
 from services.metrics.ports import Monotonic
 from shared.contracts.hosts import VIRTUAL_MACHINE
@@ -41,13 +43,13 @@ class CgroupFiles:
         self._open: dict[object, OpenCgroup] = {}
         self._are_here = False
 
-    def read(self, told: InstanceReading) -> Usage | None:
+    def read(self, told: InstanceReading, dropped: Dropped) -> Usage | None:
         """Return what is counted of this run; None if it cannot be read; raise InstanceEnded."""
         cgroup = self._open.get(told.run) or self._opened(told)
         if cgroup is None:
             return None
         try:
-            return cgroup.read(self._clock(), self._disk_name)
+            return cgroup.read(self._clock(), self._disk_name, dropped)
         except OSError as exc:
             self._close(told.run)
             raise InstanceEnded from exc
@@ -68,8 +70,8 @@ class CgroupFiles:
 
     def _directories(self, told: InstanceReading) -> Directories:
         try:
-            cgroup = (self._proc / str(told.pid) / "cgroup").read_text()
-            mounts = parse_mounts((self._proc / "self" / "mountinfo").read_text())
+            cgroup = self._text(str(told.pid), "cgroup")
+            mounts = parse_mounts(self._text("self", "mountinfo"))
         except (FileNotFoundError, ProcessLookupError) as exc:
             if self._are_here:
                 raise InstanceEnded from exc
@@ -77,6 +79,10 @@ class CgroupFiles:
         except OSError:
             return {}
         return directories(cgroup, mounts, told.project, told.name)
+
+    def _text(self, *path: str) -> str:
+        # As the kernel's own paths are: the names in it are bytes, and may be a guest's.
+        return os.fsdecode(self._proc.joinpath(*path).read_bytes())
 
     def _close(self, run: object) -> None:
         self._open.pop(run).close()

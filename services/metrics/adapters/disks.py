@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from services.metrics.domain.sanitize import MOST_DEVICE_CHARACTERS, Dropped, word
+
 _IN_MEMORY_OR_FILES = ("loop", "ram", "zram")
 
 
@@ -30,4 +32,4 @@ class RealDisks:
         in_memory = place.name.startswith(_IN_MEMORY_OR_FILES)
         if in_memory or (stands_on.is_dir() and any(stands_on.iterdir())):
             return None
-        return place.name
+        return word(place.name, MOST_DEVICE_CHARACTERS, Dropped())

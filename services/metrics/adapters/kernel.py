@@ -35,11 +35,11 @@ def read_host() -> HostReading:
 def process_age_s(pid: int) -> float | None:
     """Return the seconds since a process was started; None when it is gone or hidden from us."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        # The command holds any bytes, brackets too; what follows its last bracket is numbers.
+        started_ticks = int(stat.rpartition(b")")[2].split()[_START_TIME])
+    except (OSError, ValueError, IndexError):
         return None
-    # The command may hold blanks and brackets; what follows its last bracket is numbers.
-    started_ticks = int(stat.rpartition(")")[2].split()[_START_TIME])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started_ticks / _TICKS_PER_S
 
 

@@ -1,41 +1,54 @@
 """LXD as the sampler asks and hears it; the only border where pylxd and its errors exist.
 
 pylxd's objects would ask once more for each instance. Its raw API takes the one request that
-answers for all, and msgspec reads from the answer no more than is needed.
+answers for all, and msgspec reads from the answer no more than is needed. An entry that it cannot
+read, and a question that LXD refuses, leave the others as they are.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import requests
 from pylxd import EventType
-from pylxd.exceptions import ClientConnectionFailed, LXDAPIException, NotFound
+from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 from ws4py.exc import WebSocketException
 
 from services.metrics.domain.described import DescribedInstance, Space
 from services.metrics.domain.lifecycle import LxdEvent
+from services.metrics.domain.lxd_answers import entries, instance_in, readable
 from services.metrics.domain.lxd_metrics import details_in
 from services.metrics.domain.reading import Identity, Pools
-from services.metrics.domain.usage import Details
+from services.metrics.domain.sanitize import TOO_MANY, Dropped, fits
+from services.metrics.domain.usage import Details, InstanceRefused
+from shared.contracts.bounds import Count
 from shared.contracts.errors import LxdUnavailable
+from shared.contracts.instances import DEFAULT_PROJECT
 from shared.platform.lxd_events import all_projects, reader
 from shared.platform.lxd_scope import LxdScope
 from shared.platform.lxd_session import lxd_client
 
-T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+# Some eight thousand instances in one answer; one guest with hundreds of thousands of addresses.
+MOST_ANSWER_BYTES = 32 << 20
+_CHUNK_BYTES = 1 << 16
+
+EVERYWHERE = {"all-projects": "true"}
 
 _AWAY = (
     ClientConnectionFailed,
     LXDAPIException,
     OSError,  # requests' own errors too
     WebSocketException,
-    msgspec.MsgspecError,
+    ValueError,  # an answer that is none: msgspec's errors, bytes that are no UTF-8
+    RecursionError,
 )
 
 
@@ -52,6 +65,12 @@ class _About(msgspec.Struct):
     environment: _Environment = _Environment()
 
 
+class _Listed(msgspec.Struct):
+    name: str
+    project: str = DEFAULT_PROJECT
+    location: str = ""
+
+
 class _Pool(msgspec.Struct):
     name: str
 
@@ -64,11 +83,26 @@ class _Profile(msgspec.Struct):
     devices: dict[str, dict[str, str]] = {}
 
 
-class LxdOverSocket:
-    """One LXD; it is connected to when first needed, so it may be away at our start."""
+class _AnswerTooLong(Exception):
+    """LXD answers with more than is read of one answer."""
 
-    def __init__(self, host: str, socket: Path, timeout_s: float, scope: LxdScope) -> None:
+
+class LxdOverSocket:
+    """One LXD; it is connected to when first needed, so it may be away at our start.
+
+    Of one answer no more than `most_bytes` are read.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        socket: Path,
+        timeout_s: float,
+        scope: LxdScope,
+        most_bytes: int = MOST_ANSWER_BYTES,
+    ) -> None:
         self._host = host
+        self._most_bytes = most_bytes
         self._scope = scope
         self._socket = str(socket)
         self._timeout_s = timeout_s
@@ -77,28 +111,54 @@ class LxdOverSocket:
     def instances(self) -> Sequence[DescribedInstance]:
         """Return all instances of this host with their state; raise LxdUnavailable."""
         with self._border():
-            everywhere = {"all-projects": "true"}
-            found = self._get(list[DescribedInstance], "instances", recursion=2, **everywhere)
+            try:
+                answer = self._get("instances", recursion=2, **EVERYWHERE)
+            except _AnswerTooLong:
+                return self._instances_one_by_one()
+            found = [instance_in(entry) for entry in entries(answer)]
         return [one for one in found if self._scope.covers(one.project, one.location)]
 
+    def _instances_one_by_one(self) -> Sequence[DescribedInstance]:
+        listed = readable(self._get("instances", recursion=1, **EVERYWHERE), _Listed)
+        found = []
+        for one in listed:
+            if self._scope.covers(one.project, one.location):
+                with suppress(InstanceRefused):
+                    found.append(self.instance(one.project, one.name))
+        return [one for one in found if one is not None]
+
     def instance(self, project: str, name: str) -> DescribedInstance | None:
-        """Return one instance with its state, None if there is none; raise LxdUnavailable."""
+        """Return one instance with its state, None if there is none.
+
+        Raises InstanceRefused where LXD says anything else of it, LxdUnavailable where it is away.
+        """
         with self._border():
             try:
                 path = ("instances", quote(name, safe=""))
-                return self._get(DescribedInstance, *path, project=project, recursion=1)
+                answer = self._get(*path, project=project, recursion=1)
             except LXDAPIException as exc:
-                if exc.response.status_code != requests.codes.not_found:
-                    raise
-                return None
+                if exc.response.status_code == requests.codes.not_found:
+                    return None
+                raise InstanceRefused from exc
+            except _AnswerTooLong as exc:
+                raise InstanceRefused from exc
+        return instance_in(answer)
 
-    def details(self) -> Mapping[Identity, Details]:
-        """Return what LXD's metrics tell, nothing where it has none; raise LxdUnavailable."""
+    def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
+        """Return what LXD's metrics tell, nothing where it has or gives none.
+
+        Raises LxdUnavailable.
+        """
         with self._border():
             try:
-                return details_in(self._connected().api.metrics.get(is_api=False).text)
-            except NotFound:
+                text = self._read(self._connected().api.metrics)
+            except LXDAPIException as exc:
+                _log.debug("lxd tells no metrics", extra={"reason": str(exc)})
                 return {}
+            except _AnswerTooLong:
+                dropped[TOO_MANY] += 1
+                return {}
+            return details_in(text.decode(errors="replace"), dropped)
 
     def listen(self, opened: Callable[[], None], heard: Callable[[LxdEvent], None]) -> None:
         """Call `opened` when LXD has begun to tell, `heard` for each event, until LXD goes away.
@@ -121,28 +181,57 @@ class LxdOverSocket:
     def pools(self) -> Pools:
         """Return the space of the storage pools that tell it; raise LxdUnavailable."""
         with self._border():
-            names = [pool.name for pool in self._get(list[_Pool], "storage-pools", recursion=1)]
-            spaces = {name: self._space(name) for name in names}
+            spaces = {name: self._space(name) for name in self._pool_names()}
             known = {name: space for name, space in spaces.items() if space is not None}
             return Pools(known, default=self._default_pool())
 
+    def _pool_names(self) -> list[str]:
+        try:
+            answer = self._get("storage-pools", recursion=1)
+        except LXDAPIException as exc:
+            _log.debug("lxd tells no storage pools", extra={"reason": str(exc)})
+            return []
+        with suppress(ValueError):
+            return [pool.name for pool in readable(answer, _Pool)]
+        return []
+
     def _space(self, pool: str) -> Space | None:
         try:
-            return self._get(_Resources, "storage-pools", pool, "resources").space
-        except LXDAPIException:
+            answer = self._get("storage-pools", quote(pool, safe=""), "resources")
+            space = msgspec.json.decode(answer, type=_Resources).space
+        except (LXDAPIException, requests.Timeout, ValueError):
             return None  # a pool that is broken or cannot tell must not hide the others
+        return space if fits(space.used, Count) and fits(space.total, Count) else None
 
     def _default_pool(self) -> str:
-        profile = self._get(_Profile, "profiles", "default")
+        try:
+            answer = self._get("profiles", "default")
+            profile = msgspec.json.decode(answer, type=_Profile)
+        except (LXDAPIException, ValueError):
+            return ""
         roots = [each for each in profile.devices.values() if each.get("path") == "/"]
         return roots[0].get("pool", "") if roots else ""
 
-    def _get(self, kind: type[T], *path: str, **params: int | str) -> T:
+    def _get(self, *path: str, **params: int | str) -> msgspec.Raw:
         node = self._connected().api
         for part in path:
             node = node[part]
-        answer = msgspec.json.decode(node.get(params=params).content, type=_Answer)
-        return msgspec.json.decode(answer.metadata, type=kind)
+        return msgspec.json.decode(self._read(node, **params), type=_Answer).metadata
+
+    def _read(self, node: Any, **params: int | str) -> bytearray:
+        # As a stream: else pylxd would read all there is, and decode it before we do.
+        try:
+            response = node.get(params=params, stream=True)
+        except LXDAPIException as exc:
+            exc.response.close()
+            raise
+        content = bytearray()
+        with closing(response):
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                content += chunk
+                if len(content) > self._most_bytes:
+                    raise _AnswerTooLong
+        return content
 
     def _connected(self) -> Any:
         if self._client is None:

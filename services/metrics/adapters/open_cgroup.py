@@ -2,7 +2,7 @@
 
 A read costs a microsecond or two, that of `memory.stat` as much as all others together: its parts
 are told as they were up to half a minute ago. When the run has ended its cgroup is gone, and
-reading a file that was kept open fails.
+reading a file that was kept open fails. Of a file that holds something else, nothing is known.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from msgspec.structs import replace
 
 from services.metrics.domain import cgroup_files
 from services.metrics.domain.cgroup_files import CountFile, CpuTime, ReadWritten
+from services.metrics.domain.sanitize import (
+    OUT_OF_RANGE,
+    UNREADABLE,
+    Dropped,
+    block_devices,
+    count,
+    memory,
+    seconds,
+)
 from services.metrics.domain.usage import Details, DiskTraffic, Usage
+from shared.contracts.bounds import MOST
 from shared.contracts.instances import BlockDevice, MemoryParts
 
 T = TypeVar("T")
@@ -25,10 +35,13 @@ Directories = Mapping[str, Sequence[str]]
 # Tells the name of a block device (`MAJOR:MINOR`); None where its traffic is not to be counted.
 DiskName = Callable[[str], str | None]
 
+_UNKNOWN = CpuTime(None)
+
 # How old the parts of memory may be: they are for graphs, and no rate is made of them.
 PARTS_S = 30.0
 
-# More than any of the files holds; one with a line for each disk is the longest.
+# More than any of the files holds: one with a line for each disk is the longest, and of some 150
+# disks it has all.
 _MOST_BYTES = 1 << 14
 
 
@@ -46,8 +59,14 @@ class OpenFile(Generic[T]):
         self._parse = parse
 
     def read(self) -> T:
-        """Return what the file holds now; raise OSError when its cgroup is gone."""
-        return self._parse(os.pread(self._descriptor, _MOST_BYTES, 0))
+        """Return what the file holds now; raise OSError when its cgroup is gone.
+
+        Raises ValueError, LookupError or ArithmeticError where it holds something else.
+        """
+        content = os.pread(self._descriptor, _MOST_BYTES, 0)
+        if len(content) == _MOST_BYTES:
+            content = content[: content.rfind(b"\n") + 1]
+        return self._parse(content)
 
     def close(self) -> None:
         """Close it."""
@@ -69,19 +88,25 @@ class OpenCgroup:
         self._last_parts: MemoryParts | None = None
         self._parts_due_s = float("-inf")
 
-    def read(self, now_s: float, disk_name: DiskName) -> Usage:
+    def read(self, now_s: float, disk_name: DiskName, dropped: Dropped) -> Usage:
         """Return what is counted now."""
-        processes, devices = _read(self._processes), self._block_devices(disk_name)
+        processes = count(_read(self._processes, dropped), dropped)
         if processes == 0:
             raise ProcessLookupError("nothing runs in the cgroup any more")
-        cpu = self._cpu.read()
-        user_s, system_s = _read(self._modes) or cpu.modes or (None, None)
+        devices = self._block_devices(disk_name, dropped)
+        cpu = _read(self._cpu, dropped) or _UNKNOWN
+        user_s, system_s = _read(self._modes, dropped) or cpu.modes or (None, None)
         return Usage(
-            cpu_ns=cpu.ns,
-            memory=_read(self._memory),
+            cpu_ns=count(cpu.ns, dropped),
+            memory=count(_read(self._memory, dropped), dropped),
             processes=processes,
-            disk=None if devices is None else _sum(devices),
-            details=Details(user_s, system_s, self._memory_parts(now_s), devices),
+            disk=None if devices is None else _sum(devices, dropped),
+            details=Details(
+                seconds(user_s, dropped),
+                seconds(system_s, dropped),
+                self._memory_parts(now_s, dropped),
+                devices,
+            ),
         )
 
     def close(self) -> None:
@@ -100,23 +125,29 @@ class OpenCgroup:
             if file is not None:
                 file.close()
 
-    def _memory_parts(self, now_s: float) -> MemoryParts | None:
+    def _memory_parts(self, now_s: float, dropped: Dropped) -> MemoryParts | None:
         if self._parts is not None and now_s >= self._parts_due_s:
-            parts = self._parts.read()
-            self._last_parts = replace(parts, swap=self._swap.read()) if self._swap else parts
+            parts = _read(self._parts, dropped)
+            if parts is not None:
+                swap = _read(self._swap, dropped) if self._swap else parts.swap
+                parts = memory(replace(parts, swap=swap), dropped)
+            self._last_parts = parts
             self._parts_due_s = now_s + PARTS_S
         return self._last_parts
 
-    def _block_devices(self, disk_name: DiskName) -> tuple[BlockDevice, ...] | None:
-        disks = _read(self._disk)
+    def _block_devices(
+        self, disk_name: DiskName, dropped: Dropped
+    ) -> tuple[BlockDevice, ...] | None:
+        disks = _read(self._disk, dropped)
         if disks is None:
             return None
-        operations = _read(self._operations) or {}
-        return tuple(
-            _block_device(name, counts.bytes, operations.get(device, counts.operations))
+        operations = _read(self._operations, dropped) or {}
+        devices = [
+            _block_device(name, counts.bytes, operations.get(device, counts.operations), dropped)
             for device, counts in disks.items()
             if (name := disk_name(device)) is not None
-        )
+        ]
+        return block_devices([each for each in devices if each is not None], dropped)
 
 
 def _open_first(files: Sequence[CountFile[T]], directories: Directories) -> OpenFile[T] | None:
@@ -130,18 +161,35 @@ def _open_first(files: Sequence[CountFile[T]], directories: Directories) -> Open
     return None
 
 
-def _read(file: OpenFile[T] | None) -> T | None:
-    return None if file is None else file.read()
+def _read(file: OpenFile[T] | None, dropped: Dropped) -> T | None:
+    if file is None:
+        return None
+    try:
+        return file.read()
+    except (ValueError, LookupError, ArithmeticError):
+        dropped[UNREADABLE] += 1
+        return None
 
 
-def _block_device(name: str, bytes_: ReadWritten, operations: ReadWritten | None) -> BlockDevice:
+def _block_device(
+    name: str, bytes_: ReadWritten, operations: ReadWritten | None, dropped: Dropped
+) -> BlockDevice | None:
+    read, written = bytes_
     reads, writes = operations or (None, None)
+    if not (0 <= read <= MOST and 0 <= written <= MOST):
+        dropped[OUT_OF_RANGE] += 1
+        return None
     return BlockDevice(
-        device=name, read_bytes=bytes_[0], written_bytes=bytes_[1], reads=reads, writes=writes
+        device=name,
+        read_bytes=read,
+        written_bytes=written,
+        reads=count(reads, dropped),
+        writes=count(writes, dropped),
     )
 
 
-def _sum(devices: Sequence[BlockDevice]) -> DiskTraffic:
+def _sum(devices: Sequence[BlockDevice], dropped: Dropped) -> DiskTraffic:
     return DiskTraffic(
-        sum([each.read_bytes for each in devices]), sum([each.written_bytes for each in devices])
+        count(sum([each.read_bytes for each in devices]), dropped),
+        count(sum([each.written_bytes for each in devices]), dropped),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.metrics.domain.sanitize import REASONS
 from services.metrics.ports import Publish
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
@@ -42,6 +43,28 @@ class SamplerTelemetry:
             "Running instances in the last sample.",
             registry=self.registry,
         )
+
+        self._values = Counter(
+            "lxdfleet_sampler_values_dropped",
+            "Values of instances that were left out of samples, by what was wrong with them.",
+            ("reason",),
+            registry=self.registry,
+        )
+        for reason in REASONS:
+            self._values.labels(reason)
+        self._failures = Counter(
+            "lxdfleet_sampler_instance_failures",
+            "Times that an instance could not be read at all.",
+            registry=self.registry,
+        )
+
+    def count_dropped(self, reason: str, number: int) -> None:
+        """Count values that were left out for one of `REASONS`."""
+        self._values.labels(reason).inc(number)
+
+    def count_failure(self) -> None:
+        """Count an instance that could not be read."""
+        self._failures.inc()
 
     def counted(self, publish: Publish) -> Publish:
         """Return `publish` that counts what became of each sample."""

@@ -1,6 +1,7 @@
 """Which file of a cgroup holds which figure, and how to read it.
 
-LXD itself takes CPU time, memory and its parts, processes and disk traffic from such files.
+LXD itself takes CPU time, memory and its parts, processes and disk traffic from such files. A file
+that is none of what it should be raises ValueError, LookupError or ArithmeticError.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class CountFile(Generic[T]):
 
 
 class CpuTime(Struct, frozen=True):
-    """CPU time since the start; `modes` is None where another file tells them."""
+    """CPU time since the start, None if unknown; `modes` is None where another file tells them."""
 
-    ns: int
+    ns: int | None
     modes: Modes | None = None
 
 
@@ -82,13 +83,18 @@ def throttled(text: bytes) -> dict[str, ReadWritten] | None:
     """
     if text.startswith(b"Total"):
         return None
-    words = [line.split() for line in text.decode().splitlines()]
-    numbers = {(each[0], each[1]): int(each[2]) for each in words if len(each) == 3}
-    disks = {
-        device: (numbers.get((device, "Read"), 0), numbers.get((device, "Write"), 0))
-        for device, _ in numbers
-    }
-    return disks or None
+    # `DEVICE OPERATION NUMBER` in every line but the last, which is the total of all.
+    words = text.split()
+    read, written = {}, {}
+    for device, operation, number in zip(words[::3], words[1::3], words[2::3], strict=False):
+        if operation == b"Read":
+            read[device] = int(number)
+        elif operation == b"Write":
+            written[device] = int(number)
+    return {
+        device.decode("ascii"): (read.get(device, 0), written.get(device, 0))
+        for device in read | written
+    } or None
 
 
 def throttled_disks(text: bytes) -> dict[str, DiskCounts] | None:
@@ -100,7 +106,7 @@ def throttled_disks(text: bytes) -> dict[str, DiskCounts] | None:
 def io_stat_disks(text: bytes) -> dict[str, DiskCounts]:
     """Return what an `io.stat` counts of each block device; v2 counts all there is."""
     disks = {}
-    for line in text.decode().splitlines():
+    for line in text.decode("ascii").split("\n"):
         names, values = _names_and_values(line)
         if names and "rbytes" in values:
             # Some kernels begin a line with devices that have no numbers.

@@ -2,7 +2,8 @@
 
 The path is the kernel's, never made of the name: a second daemon's instance of the same name has
 another. The name only proves that the process is the instance's; in another pid namespace its
-number may be anybody's.
+number may be anybody's. Whoever is root inside makes cgroups below, whose names are any bytes but
+`/` and a newline: so lines end at a newline only, and bytes that are no UTF-8 are lone surrogates.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from services.metrics.domain.cgroup_files import UNIFIED
 from shared.contracts.instances import DEFAULT_PROJECT
 
-_FIELDS_BEFORE_ROOT = 3
+_FIELDS_BEFORE_ROOT, _FIELDS_TO_POINT = 3, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,15 @@ class Mount:
 def parse_mounts(mountinfo: str) -> list[Mount]:
     """Return the cgroup mounts in the text of a `/proc/PID/mountinfo`."""
     mounts = []
-    for line in mountinfo.splitlines():
+    for line in mountinfo.split("\n"):
         place, _, what = line.partition(" - ")
-        kind, _, options = what.split(" ", 2)
+        kind, _, source_and_options = what.partition(" ")
         if kind in ("cgroup", "cgroup2"):
+            options = source_and_options.partition(" ")[2]
             names = frozenset({UNIFIED}) if kind == "cgroup2" else frozenset(options.split(","))
-            root, point = place.split(" ")[_FIELDS_BEFORE_ROOT:][:2]
-            mounts.append(Mount(names, root, point))
+            fields = place.split(" ")
+            if len(fields) >= _FIELDS_TO_POINT:
+                mounts.append(Mount(names, *fields[_FIELDS_BEFORE_ROOT:_FIELDS_TO_POINT]))
     return mounts
 
 
@@ -55,8 +58,9 @@ def directories(
     """
     mounts, own = list(mounts), _own_cgroup(project, name)
     found: dict[str, list[str]] = {}
-    for line in cgroup.splitlines():
-        _, controllers, path = line.split(":", 2)
+    for line in cgroup.split("\n"):
+        _, _, controllers_and_path = line.partition(":")
+        controllers, _, path = controllers_and_path.partition(":")
         if match := own.match(path):
             for controller in controllers.split(","):
                 places = [m.directory(match[0]) for m in mounts if controller in m.controllers]
@@ -70,4 +74,4 @@ def _own_cgroup(project: str, name: str) -> re.Pattern[str]:
     systemd does (`.../init.scope`), and there is counted only what it uses itself.
     """
     full_name = name if project == DEFAULT_PROJECT else f"{project}_{name}"
-    return re.compile(rf".*?/lxc\.payload\.{re.escape(full_name)}(-\d+)?(?=/|$)")
+    return re.compile(rf".*?/lxc\.payload\.{re.escape(full_name)}(-\d+)?(?=/|\Z)", re.DOTALL)

@@ -40,8 +40,8 @@ class NetworkAddress(Struct, frozen=True):
 class Counters(Struct, frozen=True):
     """Bytes and packets since the start, seen from inside; old LXDs tell no more than bytes."""
 
-    bytes_received: int = 0
-    bytes_sent: int = 0
+    bytes_received: int | None = None
+    bytes_sent: int | None = None
     packets_received: int | None = None
     packets_sent: int | None = None
     errors_received: int | None = None
@@ -81,7 +81,10 @@ class InstanceState(Struct, frozen=True):
 
 
 class DescribedInstance(Struct, frozen=True):
-    """One instance with its state, as `recursion=2` lists it."""
+    """One instance with its state, as `recursion=2` lists it.
+
+    `unreadable` is no word of LXD's: so many of its values were none of what they should be.
+    """
 
     name: str
     type: str
@@ -90,6 +93,7 @@ class DescribedInstance(Struct, frozen=True):
     state: InstanceState | None = None
     expanded_config: dict[str, str] = {}
     expanded_devices: dict[str, dict[str, str]] = {}
+    unreadable: int = 0
 
     @property
     def uuid(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -36,7 +36,7 @@ class LxdEvent(Struct, frozen=True):
     @property
     def identity(self) -> Identity:
         """The instance that it is about; `source` is `/1.0/instances/NAME`."""
-        path = urlsplit(self.metadata.source).path
+        path = self.metadata.source.partition("?")[0]
         return self.project or DEFAULT_PROJECT, unquote(path.rpartition("/")[2])
 
     @property

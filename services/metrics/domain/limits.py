@@ -12,7 +12,8 @@ from shared.contracts.sizes import cpu_count, memory_limit
 VM_CPUS = "1"
 VM_MEMORY = "1GiB"
 
-_QUOTA = re.compile(r"(\d+)ms/(\d+)ms")
+# No longer number is a time that a kernel takes, and a float holds each of these.
+_QUOTA = re.compile(r"(\d{1,18})ms/(\d{1,18})ms")
 
 
 def allowed_cpus(kind: str, config: Mapping[str, str], host_cpus: int) -> float | None:
@@ -26,7 +27,7 @@ def allowed_cpus(kind: str, config: Mapping[str, str], host_cpus: int) -> float 
     quota = _QUOTA.fullmatch(config.get("limits.cpu.allowance", ""))
     if cpus is None or quota is None or kind == VIRTUAL_MACHINE:
         return cpus
-    return min(cpus, int(quota[1]) / int(quota[2])) if int(quota[2]) else None
+    return min(cpus, int(quota[1]) / int(quota[2])) or None if int(quota[2]) else None
 
 
 def allowed_memory(kind: str, config: Mapping[str, str], host_memory: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.metrics.domain.usage import DiskTraffic, Traffic
+from shared.contracts.bounds import MOST
 
 Rates = tuple[float | None, float | None]
 
@@ -32,7 +33,8 @@ def disk_rates(before: DiskTraffic | None, now: DiskTraffic | None, elapsed_s: f
     )
 
 
-def _rate(before: int, now: int, elapsed_s: float) -> float | None:
-    if now < before or elapsed_s <= 0:
+def _rate(before: int | None, now: int | None, elapsed_s: float) -> float | None:
+    if before is None or now is None or now < before or elapsed_s <= 0:
         return None
-    return round((now - before) / elapsed_s, 1)
+    rate = round((now - before) / elapsed_s, 1)
+    return rate if rate <= MOST else None

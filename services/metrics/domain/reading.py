@@ -5,21 +5,44 @@ None stands for what nobody says; a zero that cannot be true counts as not said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.metrics.domain.described import DescribedInstance, InstanceState, Nic, Space
+from services.metrics.domain.described import (
+    DescribedInstance,
+    InstanceState,
+    NetworkAddress,
+    Nic,
+    Space,
+)
 from services.metrics.domain.limits import allowed_cpus, allowed_memory
 from services.metrics.domain.network import traffic_of
+from services.metrics.domain.sanitize import (
+    MOST_ADDRESS_CHARACTERS,
+    MOST_ADDRESSES,
+    MOST_ADDRESSES_BYTES,
+    MOST_DEVICE_CHARACTERS,
+    MOST_UUID_CHARACTERS,
+    MOST_WORD_CHARACTERS,
+    TOO_MANY,
+    UNREADABLE,
+    Dropped,
+    count,
+    first_of,
+    fits,
+    word,
+)
 from services.metrics.domain.usage import NO_DETAILS, Details, DiskTraffic, Traffic, Usage
+from shared.contracts.bounds import MOST, Name, Word
 from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.instances import Address
 from shared.contracts.sizes import size_in_bytes
 
 LOOPBACK = "loopback"
+GLOBAL = "global"
 
 # Who an instance was read from. A sample of both is mixed.
 CGROUP, LXD, MIXED = "cgroup", "lxd", "mixed"
@@ -113,31 +136,42 @@ def told_by_lxd(
     described: DescribedInstance,
     host: HostReading,
     pools: Pools,
+    dropped: Dropped,
 ) -> InstanceReading | None:
-    """Return what LXD says of one instance; None if it does not run."""
+    """Return what LXD says of one instance; None if it does not run, or has no possible name.
+
+    What root inside, or the agent of a virtual machine, tells LXD is as they like it.
+    """
     state, config = described.state, described.expanded_config
-    if state is None or state.pid <= 0:
+    if described.unreadable > 0:
+        dropped[UNREADABLE] += described.unreadable
+    if not (fits(described.name, Name) and fits(described.project, Word)):
+        dropped[UNREADABLE] += 1
         return None
-    disk_used, disk_total = _disk(described, state, pools)
+    if state is None or not 0 < state.pid <= MOST:
+        return None
+    disk_used, disk_total = _disk(described, state, pools, dropped)
+    nics = tuple([_fitting(nic, dropped) for nic in described.nics])
+    own = {nic.device for nic in nics}
     return InstanceReading(
         at_s=at_s,
         source=LXD,
         kind=described.type,
         project=described.project,
         name=described.name,
-        uuid=described.uuid,
+        uuid=word(described.uuid, MOST_UUID_CHARACTERS, dropped) or "",
         pid=state.pid,
-        nics=described.nics,
-        cpu_ns=_if_measured(state.cpu.usage),
+        nics=nics,
+        cpu_ns=_if_measured(state.cpu.usage, dropped),
         cpus=allowed_cpus(described.type, config, host.cpus),
-        memory_used=_if_measured(state.memory.usage),
+        memory_used=_if_measured(state.memory.usage, dropped),
         memory_total=allowed_memory(described.type, config, host.memory_total),
         disk_used=disk_used,
         disk_total=disk_total,
         disk=None,
-        network=_traffic(state),
-        processes=_if_measured(state.processes),
-        addresses=_addresses(state),
+        network=_traffic(state, own, dropped),
+        processes=_if_measured(state.processes, dropped),
+        addresses=_addresses(state, own, dropped),
     )
 
 
@@ -158,34 +192,63 @@ def counted_by_cgroups(
     )
 
 
-def _if_measured(number: int) -> int | None:
+def _if_measured(number: int, dropped: Dropped) -> int | None:
     # What runs has used CPU and memory and is a process; LXD's 0 and -1 stand for no answer.
-    return number if number > 0 else None
+    return None if number in (0, -1) else count(number, dropped)
+
+
+def _fitting(nic: Nic, dropped: Dropped) -> Nic:
+    return Nic(word(nic.device, MOST_DEVICE_CHARACTERS, dropped) or "", nic.host_end)
 
 
 def _disk(
-    described: DescribedInstance, state: InstanceState, pools: Pools
+    described: DescribedInstance, state: InstanceState, pools: Pools, dropped: Dropped
 ) -> tuple[int | None, int | None]:
     name, device = described.root_disk
     disk = (state.disk or {}).get(name)
     pool = pools.spaces.get(device.get("pool", ""))
     quota = (disk.total if disk else 0) or size_in_bytes(device.get("size", ""))
     return (
-        disk.usage if disk and disk.usage >= 0 else None,
-        quota or (pool.total if pool else None),
+        None if disk is None or disk.usage == -1 else count(disk.usage, dropped),
+        count(quota, dropped) or (pool.total if pool else None),
     )
 
 
-def _traffic(state: InstanceState) -> Traffic | None:
+def _traffic(state: InstanceState, own: Collection[str], dropped: Dropped) -> Traffic | None:
     if state.network is None:
         return None
     counted = {name: each.counters for name, each in state.network.items() if each.type != LOOPBACK}
-    return traffic_of(counted)
+    return traffic_of(counted, dropped, own)
 
 
-def _addresses(state: InstanceState) -> tuple[Address, ...]:
-    return tuple(
-        Address(device=name, family=each.family, address=each.address, scope=each.scope)
+def _addresses(state: InstanceState, own: Collection[str], dropped: Dropped) -> tuple[Address, ...]:
+    """Return the addresses; of too many those of the configured NICs, and global ones, first.
+
+    Of thousands only as many as a sample holds are looked at more closely.
+    """
+    told = [
+        (name, each)
         for name, interface in (state.network or {}).items()
         for each in interface.addresses or ()
+    ]
+    if len(told) > MOST_ADDRESSES:
+        told.sort(key=lambda each: (each[0] not in own, each[1].scope != GLOBAL))
+        dropped[TOO_MANY] += len(told) - MOST_ADDRESSES
+    found = [_address(name, each, dropped) for name, each in told[:MOST_ADDRESSES]]
+    return first_of(
+        [each for each in found if each is not None],
+        MOST_ADDRESSES,
+        MOST_ADDRESSES_BYTES,
+        dropped,
+        lambda each: (each.device not in own, each.scope != GLOBAL),
     )
+
+
+def _address(name: str, told: NetworkAddress, dropped: Dropped) -> Address | None:
+    device = word(name, MOST_DEVICE_CHARACTERS, dropped)
+    family = word(told.family, MOST_WORD_CHARACTERS, dropped)
+    address = word(told.address, MOST_ADDRESS_CHARACTERS, dropped)
+    scope = word(told.scope, MOST_WORD_CHARACTERS, dropped)
+    if device is None or family is None or address is None or scope is None:
+        return None
+    return Address(device=device, family=family, address=address, scope=scope)

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+from msgspec.structs import replace
+
 from services.metrics.domain.described import Space
 from services.metrics.domain.rates import disk_rates, network_rates
 from services.metrics.domain.reading import MIXED, HostReading, Identity, InstanceReading, Reading
-from shared.contracts.bounds import MOST_DEVICES
+from services.metrics.domain.sanitize import MOST_INSTANCE_BYTES, TOO_MANY, Dropped
+from shared.contracts.bounds import MOST, MOST_CORES, MOST_INSTANCES, MOST_LOAD
+from shared.contracts.events import MAX_BYTES, Sampled
 from shared.contracts.instances import HostSample, InstanceSample
+
+# What the instances may take of a message; the host and the rest are some hundred bytes.
+MOST_MESSAGE_BYTES = MAX_BYTES[Sampled] - (1 << 20)
+
+_encoder = msgspec.json.Encoder()
 
 NS_PER_S = 1_000_000_000
 
@@ -27,7 +37,12 @@ class Taken:
 
 def new_runs(earlier: Taken | None, now: Reading) -> list[InstanceReading]:
     """Return the instances that have started since the earlier reading: all, if there is none."""
-    return [each for each in now.instances.values() if _before(earlier, each) is None]
+    before = earlier.reading.instances if earlier else {}
+    return [
+        each
+        for identity, each in now.instances.items()
+        if not _is_same_run(before.get(identity), each)
+    ]
 
 
 def source_of(now: Reading) -> str | None:
@@ -45,10 +60,39 @@ def instance_samples(
     then CPU is the mean since the run's start, and unknown if its age is; rates are unknown. What
     was not read anew keeps the sample it had.
     """
-    return {
-        identity: _kept(earlier, each) or _instance_sample(_before(earlier, each), each, ages)
-        for identity, each in now.instances.items()
-    }
+    samples = {}
+    for identity, each in now.instances.items():
+        before = earlier.reading.instances.get(identity) if earlier else None
+        if earlier and before is each:
+            samples[identity] = earlier.samples[identity]
+        else:
+            same_run = before if _is_same_run(before, each) else None
+            samples[identity] = _instance_sample(same_run, each, ages)
+    return samples
+
+
+def within_message(samples: list[InstanceSample], dropped: Dropped) -> list[InstanceSample]:
+    """Return so many samples, with so much of the largest, as one message can hold.
+
+    Of fewer than nine hundred instances all fit as they are.
+    """
+    if len(samples) * MOST_INSTANCE_BYTES <= MOST_MESSAGE_BYTES:
+        return samples
+    samples, beyond = samples[:MOST_INSTANCES], samples[MOST_INSTANCES:]
+    sizes = [_size(each) for each in samples]
+    surplus, cut = sum(sizes) - MOST_MESSAGE_BYTES, len(beyond)
+    for place in sorted(range(len(samples)), key=sizes.__getitem__, reverse=True):
+        if surplus <= 0:
+            break
+        samples[place] = _without_lists(samples[place])
+        surplus -= sizes[place] - _size(samples[place])
+        cut += 1
+    while surplus > 0:
+        surplus -= _size(samples.pop())
+        cut += 1
+    if cut:
+        dropped[TOO_MANY] += cut
+    return samples
 
 
 def host_sample(earlier: Taken | None, now: Reading) -> HostSample:
@@ -58,13 +102,13 @@ def host_sample(earlier: Taken | None, now: Reading) -> HostSample:
     elapsed_s = now.at_s - before.at_s if before else 0.0
     rx_rate, tx_rate = network_rates(before.network if before else None, network, elapsed_s)
     return HostSample(
-        cpu_cores=host.cpus,
+        cpu_cores=min(host.cpus, MOST_CORES),
         cpu_percent=_host_cpu_percent(before, host),
-        memory_total=host.memory_total,
-        memory_used=host.memory_used,
-        disk_total=space.total,
-        disk_used=space.used,
-        load_1=host.load_1,
+        memory_total=_within(host.memory_total),
+        memory_used=_within(host.memory_used),
+        disk_total=_within(space.total),
+        disk_used=_within(space.used),
+        load_1=_up_to(MOST_LOAD, host.load_1),
         network_rx=network.received if network else None,
         network_tx=network.sent if network else None,
         network_rx_rate=rx_rate,
@@ -83,15 +127,9 @@ def _default_space(now: Reading) -> Space:
     return now.pools.spaces.get(now.pools.default, now.host.root_space)
 
 
-def _kept(earlier: Taken | None, now: InstanceReading) -> InstanceSample | None:
-    if earlier is None or earlier.reading.instances.get(now.identity) is not now:
-        return None
-    return earlier.samples[now.identity]
-
-
-def _before(earlier: Taken | None, now: InstanceReading) -> InstanceReading | None:
-    before = earlier.reading.instances.get(now.identity) if earlier else None
-    return before if before is not None and before.run == now.run else None
+def _is_same_run(before: InstanceReading | None, now: InstanceReading) -> bool:
+    """Whether two readings of one identity are of one run; comparing their `run`s costs more."""
+    return before is not None and before.pid == now.pid and before.uuid == now.uuid
 
 
 def _used_cpus(before: InstanceReading | None, now: InstanceReading, ages: Ages) -> float | None:
@@ -111,9 +149,27 @@ def _age_s(instance: InstanceReading, ages: Ages) -> float:
     return ages.get(instance.identity, 0.0) if instance.counted_since_start else 0.0
 
 
+def _size(sample: InstanceSample) -> int:
+    return len(_encoder.encode(sample)) + len(",")
+
+
+def _without_lists(sample: InstanceSample) -> InstanceSample:
+    return replace(sample, addresses=(), interfaces=None, block_devices=None)
+
+
 def _percent(used: float, available: float) -> float:
     """Return the share, which the inexact times of measuring must not drive out of 0-100."""
-    return round(min(max(used / available * 100, 0.0), 100.0), 2)
+    share = used / available if available > 0 else 0.0
+    return round(min(max(0.0, share * 100), 100.0), 2)
+
+
+def _up_to(most: float, number: float | None) -> float | None:
+    return number if number is not None and 0 <= number <= most else None
+
+
+def _within(number: int) -> int:
+    """Return what cannot be left out of a host's sample."""
+    return min(max(number, 0), MOST)
 
 
 def _instance_sample(
@@ -128,7 +184,7 @@ def _instance_sample(
         uuid=now.uuid,
         project=now.project,
         cpu_percent=None if cpus is None or now.cpus is None else _percent(cpus, now.cpus),
-        cpu_core_percent=None if cpus is None else round(cpus * 100, 2),
+        cpu_core_percent=None if cpus is None else _up_to(MOST, round(cpus * 100, 2)),
         cpu_ns=now.cpu_ns,
         memory_used=now.memory_used,
         memory_total=now.memory_total,
@@ -147,6 +203,6 @@ def _instance_sample(
         cpu_user_s=now.details.cpu_user_s,
         cpu_system_s=now.details.cpu_system_s,
         memory=now.details.memory,
-        interfaces=now.network.interfaces[:MOST_DEVICES] if now.network else None,
-        block_devices=now.details.block_devices and now.details.block_devices[:MOST_DEVICES],
+        interfaces=now.network.interfaces if now.network else None,
+        block_devices=now.details.block_devices,
     )

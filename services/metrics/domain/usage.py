@@ -11,22 +11,26 @@ class InstanceEnded(Exception):
     """The instance ran here and does not any more; LXD may not have said so yet."""
 
 
-class DiskTraffic(Struct, frozen=True):
-    """Bytes from and to real disks since the start."""
+class InstanceRefused(Exception):
+    """LXD is there, but tells nothing that can be read of this instance."""
 
-    read: int
-    written: int
+
+class DiskTraffic(Struct, frozen=True):
+    """Bytes from and to real disks since the start; None: the sum is not known."""
+
+    read: int | None
+    written: int | None
 
 
 class Traffic(Struct, frozen=True):
     """Bytes since some interfaces were made, seen from the side that `received` them.
 
     `ends` are where they were counted: a namesake that is made anew has another. `interfaces` are
-    the parts of the sums.
+    the parts of the sums; where they are too many, some of them. None: the sum is not known.
     """
 
-    received: int
-    sent: int
+    received: int | None
+    sent: int | None
     ends: frozenset[str]
     interfaces: tuple[Interface, ...] = ()
 
@@ -46,7 +50,7 @@ NO_DETAILS = Details()
 class Usage(Struct, frozen=True):
     """What the cgroups of one instance count; None where this kernel does not count it."""
 
-    cpu_ns: int
+    cpu_ns: int | None
     memory: int | None
     processes: int | None
     disk: DiskTraffic | None

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from services.metrics.domain.reading import Identity, InstanceReading, Run
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import NO_DETAILS, Details
+from services.metrics.handlers.instance_problems import LXD_METRICS, InstanceProblems
 from services.metrics.handlers.remembered import Remembered
 from services.metrics.ports import Lxd, Monotonic
 
@@ -26,9 +28,11 @@ NOTHING_TOLD: Mapping[Identity, Details] = {}
 class RunDetails:
     """Adds details to what LXD told of instances, while they are `wanted`."""
 
-    def __init__(self, lxd: Lxd, clock: Monotonic) -> None:
+    def __init__(self, lxd: Lxd, clock: Monotonic, problems: InstanceProblems) -> None:
+        self._lxd = lxd
         self._clock = clock
-        self._metrics = Remembered(lxd.details, clock, METRICS_S, NOTHING_TOLD)
+        self._problems = problems
+        self._metrics = Remembered(self._ask, clock, METRICS_S, NOTHING_TOLD)
         self._known_since_s: dict[Run, float] = {}
         self.wanted = False
 
@@ -42,6 +46,12 @@ class RunDetails:
         return replace(
             told, details=metrics.get(told.identity, NO_DETAILS) if is_surely_its else NO_DETAILS
         )
+
+    def _ask(self) -> Mapping[Identity, Details]:
+        dropped = Dropped()
+        metrics = self._lxd.details(dropped)
+        self._problems.left_out(LXD_METRICS, dropped)
+        return metrics
 
     def forget_others(self, running: Iterable[InstanceReading]) -> None:
         """Forget all runs but these."""

@@ -13,10 +13,19 @@ from contextlib import contextmanager
 
 from services.metrics.domain.described import DescribedInstance
 from services.metrics.domain.lifecycle import SOON_S, LxdEvent
-from services.metrics.domain.reading import Identity, InstanceReading, Pools, told_by_lxd
+from services.metrics.domain.reading import (
+    HostReading,
+    Identity,
+    InstanceReading,
+    Pools,
+    told_by_lxd,
+)
+from services.metrics.domain.sanitize import Dropped
+from services.metrics.domain.usage import InstanceRefused
 from services.metrics.domain.wishes import Wishes
 from services.metrics.handlers.availability import Availability
 from services.metrics.handlers.details import RunDetails
+from services.metrics.handlers.instance_problems import FAILURES, InstanceProblems
 from services.metrics.handlers.remembered import Remembered
 from services.metrics.ports import Lxd, Monotonic, ReadHost
 from shared.contracts.errors import LxdUnavailable
@@ -31,12 +40,21 @@ class Roster:
     Everything is asked for once in `period_s`; events make it ask in between.
     """
 
-    def __init__(self, lxd: Lxd, host: ReadHost, clock: Monotonic, *, period_s: float) -> None:
+    def __init__(
+        self,
+        lxd: Lxd,
+        host: ReadHost,
+        clock: Monotonic,
+        problems: InstanceProblems,
+        *,
+        period_s: float,
+    ) -> None:
+        self.problems = problems
         self._lxd = lxd
         self._host = host
         self._clock = clock
         self._pools = Remembered(lxd.pools, clock, POOLS_S, Pools({}))
-        self._details = RunDetails(lxd, clock)
+        self._details = RunDetails(lxd, clock, problems)
         self._wishes = Wishes(period_s=period_s, now_s=clock())
         self._told: dict[Identity, InstanceReading] = {}
         self._one_at_a_time = threading.Lock()
@@ -91,26 +109,44 @@ class Roster:
             pools, host = self._pools.read(), self._host()
             described = self._lxd.instances()
             at_s = self._between(asked_s)
-            told = [told_by_lxd(at_s, each, host, pools) for each in described]
+            told = [self._understood(at_s, each, host, pools) for each in described]
             running = [self._details.added_to(each) for each in told if each is not None]
             self._told = {each.identity: each for each in running}
             self._details.forget_others(running)
+            self.problems.forget_others([(each.project, each.name) for each in described])
             self._wishes.saw_everything(asked_s)
 
     def _ask_about(self, identities: Sequence[Identity]) -> None:
         with self._question():
             for identity in identities:
                 asked_s = self._clock()
-                described = self._lxd.instance(*identity)
-                self._note(identity, described, self._between(asked_s))
+                try:
+                    described = self._lxd.instance(*identity)
+                except InstanceRefused as exc:
+                    # It stays as it was told: the question for all of them may tell more.
+                    self.problems.failed(identity, exc)
+                else:
+                    self._note(identity, described, self._between(asked_s))
                 self._wishes.looked(identity, asked_s)
 
     def _note(self, identity: Identity, described: DescribedInstance | None, at_s: float) -> None:
-        told = described and told_by_lxd(at_s, described, self._host(), self._pools.read())
+        told = described and self._understood(at_s, described, self._host(), self._pools.read())
         if told:
             self._told[identity] = self._details.added_to(told)
         else:
             self._told.pop(identity, None)
+
+    def _understood(
+        self, at_s: float, described: DescribedInstance, host: HostReading, pools: Pools
+    ) -> InstanceReading | None:
+        identity, dropped = (described.project, described.name), Dropped()
+        try:
+            told = told_by_lxd(at_s, described, host, pools, dropped)
+        except FAILURES as exc:
+            self.problems.failed(identity, exc)
+            return None
+        self.problems.left_out(identity, dropped)
+        return told
 
     def _between(self, asked_s: float) -> float:
         # LXD reads one instance after another while we wait: the middle is off by the least.

@@ -4,6 +4,9 @@ Containers are measured by their cgroups, LXD's help being needed only to know t
 measured so is as LXD last told. While LXD is away that is left out, and if nothing else remains
 nothing is published: readers then see the age of the last sample, which says more than one without
 instances. While the broker is away samples are dropped: a new one replaces them all.
+
+What one instance is, or says, costs the sample of no other: it is read on its own, and what does
+not fit is left out.
 """
 
 from __future__ import annotations
@@ -29,9 +32,12 @@ from services.metrics.domain.sample import (
     instance_samples,
     new_runs,
     source_of,
+    within_message,
 )
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import InstanceEnded
 from services.metrics.handlers.availability import Availability
+from services.metrics.handlers.instance_problems import FAILURES, HOST
 from services.metrics.handlers.roster import Roster
 from services.metrics.ports import (
     Cgroups,
@@ -44,6 +50,7 @@ from services.metrics.ports import (
 )
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
+from shared.contracts.instances import InstanceSample
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +82,8 @@ class Sampling:
         self._earlier: Taken | None = None
         self._source: str | None = None
         self._broker = Availability("the broker")
+        # Empty but while an instance is measured: making one for each would cost as much as a read.
+        self._dropped = Dropped()
 
     def take(self) -> None:
         """Take one sample and publish it; drop it when the broker is away."""
@@ -105,37 +114,61 @@ class Sampling:
             interval_s=self._interval_s,
             source=self._note_source(source_of(now) or CGROUP),
             host=host_sample(earlier, now),
-            instances=list(self._earlier.samples.values()),
+            instances=self._within_message(list(self._earlier.samples.values())),
         )
 
+    def _within_message(self, samples: list[InstanceSample]) -> list[InstanceSample]:
+        dropped = Dropped()
+        samples = within_message(samples, dropped)
+        self._roster.problems.left_out(HOST, dropped)
+        return samples
+
     def _read(self) -> Reading:
-        sources, running = self._sources, self._roster.running
+        sources, running, dropped = self._sources, self._roster.running, Dropped()
         sources.cgroups.forget_others(running)
-        at_s, network = sources.clock(), sources.network.host()
+        at_s, network = sources.clock(), sources.network.host(dropped)
         hardware = {name: network.counters[name] for name in network.hardware}
-        measured = [self._measure(each, at_s, network.counters) for each in running]
+        traffic = traffic_of(hardware, dropped)
+        self._roster.problems.left_out(HOST, dropped)
+        measured = [self._measure_safely(each, at_s, network.counters) for each in running]
         return Reading(
             at_s=at_s,
             host=sources.host(),
             pools=self._roster.pools,
-            network=traffic_of(hardware),
+            network=traffic,
             instances={each.identity: each for each in measured if each is not None},
         )
 
-    def _measure(
+    def _measure_safely(
         self, told: InstanceReading, at_s: float, host: Mapping[str, Counters]
     ) -> InstanceReading | None:
+        """Return a reading, whatever the instance is; one that cannot be read is left out."""
+        dropped = self._dropped
         try:
-            usage = self._sources.cgroups.read(told)
+            return self._measure(told, at_s, host, dropped)
+        except FAILURES as exc:
+            self._roster.problems.failed(told.identity, exc)
+            return None
+        finally:
+            if dropped:
+                self._roster.problems.left_out(told.identity, dropped)
+                dropped.clear()
+
+    def _measure(
+        self, told: InstanceReading, at_s: float, host: Mapping[str, Counters], dropped: Dropped
+    ) -> InstanceReading | None:
+        try:
+            usage = self._sources.cgroups.read(told, dropped)
         except InstanceEnded:
             self._roster.doubt(told.identity)
             return None
         if usage is None:
             return told if self._roster.lxd_answers else None
-        network = traffic_from_outside(told.nics, host, told.network)
-        return counted_by_cgroups(
-            at_s, told, usage, network or self._sources.network.inside(told.pid)
-        )
+        network = traffic_from_outside(told.nics, host, told.network, dropped)
+        if network is None:
+            own = [nic.device for nic in told.nics]
+            network = self._sources.network.inside(told.pid, own, dropped)
+        return counted_by_cgroups(at_s, told, usage, network)
 
     def _ages(self, earlier: Taken | None, now: Reading) -> Ages:
         ages = {

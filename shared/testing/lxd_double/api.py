@@ -175,6 +175,8 @@ class Api:
         await asyncio.sleep(self._faults.slow_s.get(path, 0))
         if status := self._faults.refused.get(path):
             return error("refused by the test", status)
+        if path in self._faults.answers:
+            return web.Response(text=self._faults.answers[path])
         return await handler(request)
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from services.metrics.adapters.cgroups import CgroupFiles
 from services.metrics.adapters.open_cgroup import PARTS_S
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import Details, DiskTraffic, InstanceEnded, Usage
 from shared.contracts.instances import BlockDevice, MemoryParts
 from shared.testing.sampler import WEB
@@ -141,7 +142,7 @@ def test_all_figures_are_read_in_every_layout(
 ) -> None:
     tree.lay_out(mounts, cgroup, files)
 
-    assert tree.cgroups.read(WEB) == usage
+    assert tree.cgroups.read(WEB, Dropped()) == usage
 
 
 def test_what_a_kernel_does_not_count_is_unknown(tree: Tree) -> None:
@@ -149,14 +150,14 @@ def test_what_a_kernel_does_not_count_is_unknown(tree: Tree) -> None:
 
     tree.lay_out(V1_MOUNTS, V1_CGROUP, only_cpu)
 
-    assert tree.cgroups.read(WEB) == Usage(7_000_000_000, None, None, None, Details())
+    assert tree.cgroups.read(WEB, Dropped()) == Usage(7_000_000_000, None, None, None, Details())
 
 
 def test_a_disk_whose_operations_are_not_counted_has_bytes_only(tree: Tree) -> None:
     operations = f"blkio/{PAYLOAD}/blkio.throttle.io_serviced_recursive"
     tree.lay_out(V1_MOUNTS, V1_CGROUP, V1_FILES | {operations: "Total 0\n"})
 
-    usage = tree.cgroups.read(WEB)
+    usage = tree.cgroups.read(WEB, Dropped())
 
     assert usage is not None
     assert usage.details.block_devices == (
@@ -166,13 +167,13 @@ def test_a_disk_whose_operations_are_not_counted_has_bytes_only(tree: Tree) -> N
 
 def test_the_parts_of_memory_are_read_anew_after_a_while(tree: Tree) -> None:
     tree.lay_out(V2_MOUNTS, V2_CGROUP, V2_FILES)
-    tree.cgroups.read(WEB)
+    tree.cgroups.read(WEB, Dropped())
     tree.write({f"{PAYLOAD}/memory.stat": "anon 7\n", f"{PAYLOAD}/memory.swap.current": "8\n"})
 
     tree.now_s += PARTS_S - 0.1
-    soon = tree.cgroups.read(WEB)
+    soon = tree.cgroups.read(WEB, Dropped())
     tree.now_s += 0.1
-    later = tree.cgroups.read(WEB)
+    later = tree.cgroups.read(WEB, Dropped())
 
     assert soon is not None
     assert later is not None
@@ -182,11 +183,11 @@ def test_the_parts_of_memory_are_read_anew_after_a_while(tree: Tree) -> None:
 
 def test_files_are_opened_once_and_show_the_latest(tree: Tree) -> None:
     tree.lay_out(V2_MOUNTS, V2_CGROUP, V2_FILES)
-    tree.cgroups.read(WEB)
+    tree.cgroups.read(WEB, Dropped())
     opened = open_files(tree.root)
 
     tree.write({f"{PAYLOAD}/memory.current": "6000000\n"})
-    usage = tree.cgroups.read(WEB)
+    usage = tree.cgroups.read(WEB, Dropped())
 
     assert usage is not None
     assert usage.memory == 6_000_000
@@ -196,18 +197,18 @@ def test_files_are_opened_once_and_show_the_latest(tree: Tree) -> None:
 
 def test_a_cgroup_in_which_nothing_runs_any_more_is_of_a_run_that_has_ended(tree: Tree) -> None:
     tree.lay_out(V2_MOUNTS, V2_CGROUP, V2_FILES)
-    tree.cgroups.read(WEB)
+    tree.cgroups.read(WEB, Dropped())
     tree.write({f"{PAYLOAD}/pids.current": "0\n"})
 
     with pytest.raises(InstanceEnded):
-        tree.cgroups.read(WEB)
+        tree.cgroups.read(WEB, Dropped())
 
     assert open_files(tree.root) == []
 
 
 def test_the_files_of_what_does_not_run_any_more_are_closed(tree: Tree) -> None:
     tree.lay_out(V2_MOUNTS, V2_CGROUP, V2_FILES)
-    tree.cgroups.read(WEB)
+    tree.cgroups.read(WEB, Dropped())
 
     tree.cgroups.forget_others([replace(WEB, pid=WEB.pid + 1)])
 
@@ -216,10 +217,10 @@ def test_the_files_of_what_does_not_run_any_more_are_closed(tree: Tree) -> None:
 
 def test_a_process_that_is_gone_has_ended_where_others_were_read_before(tree: Tree) -> None:
     tree.lay_out(V2_MOUNTS, V2_CGROUP, V2_FILES)
-    tree.cgroups.read(WEB)
+    tree.cgroups.read(WEB, Dropped())
 
     with pytest.raises(InstanceEnded):
-        tree.cgroups.read(replace(WEB, name="db", pid=43))
+        tree.cgroups.read(replace(WEB, name="db", pid=43), Dropped())
 
 
 @pytest.mark.parametrize(
@@ -231,23 +232,23 @@ def test_the_process_of_somebody_else_is_not_taken_for_the_instance(
     others = {"lxc.payload.other/cpu.stat": V2_FILES[f"{PAYLOAD}/cpu.stat"]}
     tree.lay_out(V2_MOUNTS, cgroup, V2_FILES | others)
 
-    assert tree.cgroups.read(WEB) is None
+    assert tree.cgroups.read(WEB, Dropped()) is None
     assert open_files(tree.root) == []
 
 
 def test_where_processes_cannot_be_seen_nothing_is_read(tree: Tree) -> None:
     tree.lay_out(V2_MOUNTS, V2_CGROUP, V2_FILES)
 
-    assert tree.cgroups.read(replace(WEB, pid=43)) is None
+    assert tree.cgroups.read(replace(WEB, pid=43), Dropped()) is None
 
 
 def test_where_cgroups_are_not_mounted_nothing_is_read(tree: Tree) -> None:
     tree.lay_out("", V2_CGROUP, V2_FILES)
 
-    assert tree.cgroups.read(WEB) is None
+    assert tree.cgroups.read(WEB, Dropped()) is None
 
 
 def test_a_virtual_machine_is_never_read(tree: Tree) -> None:
     tree.lay_out(V2_MOUNTS, V2_CGROUP, V2_FILES)
 
-    assert tree.cgroups.read(replace(WEB, kind="virtual-machine")) is None
+    assert tree.cgroups.read(replace(WEB, kind="virtual-machine"), Dropped()) is None

@@ -13,9 +13,19 @@ import pytest
 from services.metrics.adapters.lxd import LxdOverSocket
 from services.metrics.domain.described import Space
 from services.metrics.domain.lifecycle import LxdEvent
+from services.metrics.domain.reading import Pools
+from services.metrics.domain.sanitize import Dropped
+from services.metrics.domain.usage import InstanceRefused
+from services.metrics.handlers.instance_problems import InstanceProblems
+from services.metrics.handlers.roster import Roster
+from services.metrics.handlers.sampling import Sampling, Sources
+from shared.contracts.codec import decode, encode
 from shared.contracts.errors import LxdUnavailable
+from shared.contracts.events import Sampled
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
+from shared.testing.lxd_double.instances import Nic, address
+from shared.testing.sampler import HOST, FakeCgroups, FakeNetwork
 
 
 @pytest.fixture
@@ -63,7 +73,7 @@ def test_an_instance_that_is_not_there_is_none(lxd: LxdOverSocket) -> None:
 
 
 def test_an_lxd_that_has_no_metrics_tells_no_details(lxd: LxdOverSocket) -> None:
-    assert lxd.details() == {}
+    assert lxd.details(Dropped()) == {}
 
 
 def test_the_details_of_an_lxd_that_is_away_are_unavailable(
@@ -73,7 +83,7 @@ def test_the_details_of_an_lxd_that_is_away_are_unavailable(
     double.go_away()
 
     with pytest.raises(LxdUnavailable):
-        lxd.details()
+        lxd.details(Dropped())
 
 
 def test_events_are_heard_from_the_opening_until_lxd_goes_away(
@@ -188,3 +198,181 @@ def test_a_member_of_a_cluster_measures_its_own_instances_only(tmp_path: Path) -
         lxd = LxdOverSocket("h1", member.socket, timeout_s=1.0, scope=LxdScope())
 
         assert [one.name for one in lxd.instances()] == ["mine"]
+
+
+def test_an_instance_that_cannot_be_read_leaves_the_others_as_they_are(
+    double: LxdDouble, lxd: LxdOverSocket
+) -> None:
+    double.add(DoubledInstance("web", status="Running", memory_usage=7))
+    double.add(DoubledInstance("odd", status="Running", memory_usage="much", processes=10**30))
+    double.add(DoubledInstance("none", type=5))
+
+    web, odd, none = lxd.instances()
+
+    assert web.state is not None
+    assert (web.name, web.state.memory.usage, web.unreadable) == ("web", 7, 0)
+    assert odd.state is not None
+    assert (odd.name, odd.state.memory.usage, odd.unreadable) == ("odd", 0, 1)
+    assert none.name == ""
+
+
+def test_an_instance_that_lxd_tells_nothing_of_is_refused_and_lxd_is_there(
+    double: LxdDouble, lxd: LxdOverSocket
+) -> None:
+    double.add(DoubledInstance("web"))
+    double.faults.refused["/1.0/instances/web/state"] = 500
+
+    with pytest.raises(InstanceRefused):
+        lxd.instance("default", "web")
+
+
+@pytest.mark.parametrize(
+    "path", ["/1.0/storage-pools", "/1.0/profiles/default", "/1.0/storage-pools/default/resources"]
+)
+@pytest.mark.parametrize(
+    "answer", [None, '{"metadata": 5}', '{"metadata": [{"name": 5}, {"space": {"used": -1}}]}']
+)
+def test_a_question_that_is_refused_or_not_answered_leaves_the_others_as_they_are(
+    double: LxdDouble, lxd: LxdOverSocket, path: str, answer: str | None
+) -> None:
+    double.add(DoubledInstance("web"))
+    if answer is None:
+        double.faults.refused[path] = 500
+    else:
+        double.faults.answers[path] = answer
+
+    pools = lxd.pools()
+
+    assert pools.default == ("" if "profiles" in path else "default")
+    assert list(pools.spaces) == (["default"] if "profiles" in path else [])
+    assert [each.name for each in lxd.instances()] == ["web"]
+
+
+@pytest.mark.parametrize("space", ['{"used": -1, "total": 5}', f'{{"used": 1, "total": {2**64}}}'])
+def test_a_pool_of_an_impossible_size_is_left_out(
+    double: LxdDouble, lxd: LxdOverSocket, space: str
+) -> None:
+    path = "/1.0/storage-pools/default/resources"
+    double.faults.answers[path] = f'{{"metadata": {{"space": {space}}}}}'
+
+    assert lxd.pools() == Pools({}, "default")
+
+
+def test_an_lxd_that_refuses_its_metrics_tells_no_details(
+    double: LxdDouble, lxd: LxdOverSocket
+) -> None:
+    double.faults.refused["/1.0/metrics"] = 403
+
+    assert lxd.details(Dropped()) == {}
+
+
+def test_what_the_agent_of_a_virtual_machine_says_costs_its_own_values_only(
+    double: LxdDouble, lxd: LxdOverSocket
+) -> None:
+    added = [address("inet", f"10.1.{number // 250}.{number % 250}") for number in range(4000)]
+    nics = {
+        "eth0": Nic(received=5, sent=-1, addresses=added),
+        "x" * 300: Nic(received=2**63 - 1, sent=1),
+        "wifi": Nic(received=2**63 - 1, sent=1),
+    }
+    double.add(DoubledInstance("web", type="virtual-machine", status="Running", memory_usage=7))
+    double.add(
+        DoubledInstance(
+            "evil",
+            type="virtual-machine",
+            status="Running",
+            memory_usage=18_000_000_000_000_000_000,
+            processes=-7,
+            nics=nics,
+        )
+    )
+    taken: list[bytes] = []
+    roster = Roster(lxd, lambda: HOST, lambda: 1000.0, InstanceProblems(), period_s=60.0)
+    sources = Sources(
+        FakeCgroups(), FakeNetwork(), lambda: HOST, lambda _: None, lambda: 1000.0, lambda: ""
+    )
+    sampling = Sampling(
+        sources, roster, lambda sample: taken.append(encode(sample)), epoch=1, interval_s=5.0
+    )
+
+    sampling.take()
+
+    web, evil = decode(Sampled, taken[0]).instances
+    assert (web.name, web.memory_used, web.processes, web.network_rx) == ("web", 7, 2, 0)
+    assert (evil.memory_used, evil.processes, evil.network_rx, evil.network_tx) == (None,) * 4
+    assert [each.device for each in evil.interfaces or ()] == ["wifi"]
+    assert 20 < len(evil.addresses) <= 64
+
+
+def test_an_event_that_cannot_be_read_ends_nothing(double: LxdDouble, lxd: LxdOverSocket) -> None:
+    double.add(DoubledInstance("web"))
+    opened, heard = threading.Event(), queue.Queue[LxdEvent]()
+
+    def listen() -> None:
+        with suppress(LxdUnavailable):
+            lxd.listen(opened.set, heard.put)
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    assert opened.wait(timeout=5)
+
+    double.emit({"action": 5, "source": ["/1.0/instances/web"]})
+    double.emit({"action": "instance-started", "source": "//["})
+    double.change_state("web", "start")
+    odd, started = heard.get(timeout=5), heard.get(timeout=5)
+    double.go_away()
+    listening.join(timeout=5)
+
+    assert odd.identity == ("default", "[")
+    assert started.identity == ("default", "web")
+
+
+def test_an_instance_that_lxd_tells_of_without_end_is_left_out_and_the_others_are_read(
+    double: LxdDouble,
+) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    added = Nic(addresses=[address("inet6", "fd42::1")] * 20_000)
+    double.add(DoubledInstance("web", status="Running", memory_usage=7))
+    double.add(DoubledInstance("evil", status="Running", nics={"eth0": added}))
+
+    [web] = lxd.instances()
+
+    assert web.name == "web"
+    assert web.state is not None
+    assert web.state.memory.usage == 7
+    with pytest.raises(InstanceRefused):
+        lxd.instance("default", "evil")
+
+
+def test_instances_that_are_too_much_for_one_answer_are_read_one_by_one(double: LxdDouble) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    many = [address("inet6", "fd42::1")] * 2000
+    double.add_all(
+        DoubledInstance(f"c{number}", status="Running", nics={"eth0": Nic(addresses=many)})
+        for number in range(20)
+    )
+
+    assert {one.name for one in lxd.instances()} == {f"c{number}" for number in range(20)}
+
+
+def test_metrics_without_end_are_none(double: LxdDouble) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    double.faults.answers["/1.0/metrics"] = "#" * (2 << 20)
+    dropped = Dropped()
+
+    assert lxd.details(dropped) == {}
+    assert dropped == {"too_many": 1}
+
+
+def test_answers_that_are_read_or_refused_leave_no_connection_behind(
+    double: LxdDouble, lxd: LxdOverSocket
+) -> None:
+    double.add(DoubledInstance("web"))
+
+    for _ in range(50):
+        lxd.instances()
+        lxd.instance("default", "nobody")
+
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    sockets = [link for link in links if str(link.readlink()).startswith("socket:")]
+    assert len(sockets) < 40

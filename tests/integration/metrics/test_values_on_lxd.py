@@ -20,6 +20,7 @@ from services.metrics.adapters.disks import RealDisks
 from services.metrics.adapters.kernel import process_age_s, read_host
 from services.metrics.adapters.lxd import LxdOverSocket
 from services.metrics.adapters.network import ProcNetDev
+from services.metrics.handlers.instance_problems import InstanceProblems
 from services.metrics.handlers.roster import Roster
 from services.metrics.handlers.sampling import Sampling, Sources
 from shared.contracts.events import Sampled
@@ -67,7 +68,9 @@ class Probe:
             now=lambda: "",
         )
         over_socket = LxdOverSocket("h1", lxd.socket, timeout_s=30.0, scope=LxdScope())
-        self.roster = Roster(over_socket, read_host, time.monotonic, period_s=60.0)
+        self.roster = Roster(
+            over_socket, read_host, time.monotonic, InstanceProblems(), period_s=60.0
+        )
         self._sampling = Sampling(sources, self.roster, self.taken.append, epoch=1, interval_s=1.0)
 
     def take(self, after_s: float = 0.0) -> Sampled:

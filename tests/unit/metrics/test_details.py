@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from services.metrics.domain.usage import NO_DETAILS, Details
 from services.metrics.handlers.details import RunDetails
+from services.metrics.handlers.instance_problems import InstanceProblems
 from shared.testing.sampler import WEB, FakeLxd
 
 FIRST, SECOND = Details(cpu_user_s=100.0), Details(cpu_user_s=1.0)
@@ -23,7 +24,7 @@ class Bench:
     now_s: float = 1000.0
 
     def __post_init__(self) -> None:
-        self.details = RunDetails(self.lxd, lambda: self.now_s)
+        self.details = RunDetails(self.lxd, lambda: self.now_s, InstanceProblems())
         self.details.wanted = True
 
     def of_web(self, *, after_s: float, restarted: bool = False) -> Details:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from services.metrics.domain.lifecycle import AFTER_START_S, SOON_S, LxdEvent
+from services.metrics.domain.lifecycle import AFTER_START_S, SOON_S, LxdEvent, Metadata
 from shared.testing.sampler import event
 
 
@@ -21,6 +21,22 @@ def test_after_a_start_the_instance_is_asked_about_again_for_its_address(action:
 )
 def test_a_change_is_asked_about_once(action: str) -> None:
     assert event(action).looks_s == (SOON_S,)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("/1.0/instances/web?project=shop", "web"),
+        ("/1.0/instances/%77eb", "web"),
+        ("//[/web", "web"),
+        ("", ""),
+        ("\udcff?", "\udcff"),
+    ],
+)
+def test_whatever_an_event_is_about_has_a_name(source: str, name: str) -> None:
+    odd = LxdEvent(metadata=Metadata(action="instance-started", source=source), project="shop")
+
+    assert odd.identity == ("shop", name)
 
 
 @pytest.mark.parametrize(

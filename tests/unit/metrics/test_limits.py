@@ -26,6 +26,8 @@ GIB = 1 << 30
         ({"limits.cpu": "0"}, None),
         ({"limits.cpu": "3-1"}, None),
         ({"limits.cpu.allowance": "25ms/0ms"}, None),
+        ({"limits.cpu.allowance": "0ms/100ms"}, None),
+        ({"limits.cpu.allowance": f"{'9' * 5000}ms/1ms"}, 4),
     ],
 )
 def test_a_container_may_use_what_its_limits_leave_of_the_host(

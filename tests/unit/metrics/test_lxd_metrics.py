@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from services.metrics.domain.lxd_metrics import details_in
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import Details
 from shared.contracts.instances import BlockDevice, MemoryParts
 
@@ -32,7 +35,7 @@ lxd_uptime_seconds 5
 
 @pytest.mark.parametrize("metrics", [METRICS, METRICS.replace("lxd_", "incus_")])
 def test_details_are_told_of_each_instance(metrics: str) -> None:
-    details = details_in(metrics)
+    details = details_in(metrics, Dropped())
 
     assert details == {
         ("default", "web"): Details(
@@ -50,4 +53,47 @@ def test_details_are_told_of_each_instance(metrics: str) -> None:
 
 
 def test_nothing_is_told_where_nothing_runs() -> None:
-    assert details_in("# EOF\n") == {}
+    assert details_in("# EOF\n", Dropped()) == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"lxd_memory_RSS_bytes{{{DB}}} nan",
+        f"lxd_memory_RSS_bytes{{{DB}}} +Inf",
+        f"lxd_memory_RSS_bytes{{{DB}}} -1",
+        f"lxd_memory_RSS_bytes{{{DB}}} 1.8446744073709552e+19",
+        f"lxd_memory_RSS_bytes{{{DB}}} much",
+        'lxd_memory_RSS_bytes{project="shop"} 1',
+        f"lxd_cpu_seconds_total{{{DB}}} 1",
+        f"lxd_disk_read_bytes_total{{{DB}}} 1",
+        # LXD does not escape what an agent calls its disks.
+        f'lxd_disk_read_bytes_total{{device="x",{WEB}",{DB}}} 1',
+        f'lxd_disk_read_bytes_total{{device="x",name="web",{DB}}} 1',
+        f'lxd_disk_read_bytes_total{{device="x"y",{DB}}} 1',
+    ],
+)
+def test_a_line_that_cannot_be_true_is_left_out_and_counted(line: str) -> None:
+    dropped = Dropped()
+
+    assert details_in(f"{METRICS}{line}\n", dropped) == details_in(METRICS, Dropped())
+    assert dropped.total() == 1
+
+
+def test_of_whom_two_lines_tell_the_same_nothing_is_believed_and_of_others_all() -> None:
+    forged = f'lxd_disk_read_bytes_total{{device="vda",{WEB}}} 1\n'
+
+    details = details_in(METRICS + forged, Dropped())
+
+    assert details[("default", "web")] == Details()
+    assert details[("shop", "db")] == Details(memory=MemoryParts(cached=4096))
+
+
+def test_a_name_without_end_is_read_in_linear_time() -> None:
+    endless = f'lxd_disk_read_bytes_total{{device="{"lxd_" * 500_000}",{DB}}} 1\n'
+    began = time.process_time()
+
+    details = details_in(METRICS + endless, Dropped())
+
+    assert time.process_time() - began < 5
+    assert details == details_in(METRICS, Dropped())

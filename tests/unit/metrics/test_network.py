@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
 from services.metrics.domain.described import Counters, Nic
 from services.metrics.domain.network import parse_net_dev, traffic_from_outside, traffic_of
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import Traffic
 from shared.contracts.instances import Interface
 
@@ -28,7 +33,7 @@ LOSSY = Counters(
 
 
 def test_the_kernel_s_table_is_read() -> None:
-    assert parse_net_dev(NET_DEV) == {
+    assert parse_net_dev(NET_DEV.encode(), Dropped()) == {
         "lo": Counters(925912922, 925912922, 483490, 483490, 0, 0, 0, 0),
         "eth0": Counters(
             bytes_received=2312035234,
@@ -47,7 +52,7 @@ def test_the_kernel_s_table_is_read() -> None:
 def test_what_the_host_s_end_sends_is_what_the_instance_receives() -> None:
     host = {"veth1": LOSSY, "eth0": Counters(7, 7)}
 
-    traffic = traffic_from_outside([ETH0], host, None)
+    traffic = traffic_from_outside([ETH0], host, None, Dropped())
 
     assert traffic == Traffic(
         received=2000,
@@ -60,10 +65,10 @@ def test_what_the_host_s_end_sends_is_what_the_instance_receives() -> None:
 
 
 def test_errors_and_losses_of_a_pair_are_those_that_were_told_of_the_inside() -> None:
-    told = traffic_of({"eth0": LOSSY, "docker0": Counters(1, 1)})
-    host = {"veth1": Counters(5000, 6000, 50, 60, 9, 9, 9, 9), "veth2": Counters()}
+    told = traffic_of({"eth0": LOSSY, "docker0": Counters(1, 1)}, Dropped())
+    host = {"veth1": Counters(5000, 6000, 50, 60, 9, 9, 9, 9), "veth2": Counters(0, 0)}
 
-    traffic = traffic_from_outside([ETH0, ETH1], host, told)
+    traffic = traffic_from_outside([ETH0, ETH1], host, told, Dropped())
 
     assert traffic is not None
     eth0, eth1 = traffic.interfaces
@@ -75,7 +80,7 @@ def test_errors_and_losses_of_a_pair_are_those_that_were_told_of_the_inside() ->
 def test_several_interfaces_are_summed() -> None:
     host = {"veth1": Counters(1, 10), "veth2": Counters(2, 20)}
 
-    traffic = traffic_from_outside([ETH0, ETH1], host, None)
+    traffic = traffic_from_outside([ETH0, ETH1], host, None, Dropped())
 
     assert traffic is not None
     assert (traffic.received, traffic.sent, traffic.ends) == (30, 3, frozenset(host))
@@ -85,18 +90,20 @@ def test_several_interfaces_are_summed() -> None:
 def test_an_end_that_is_not_on_the_host_makes_the_traffic_unknown() -> None:
     host = {"veth1": Counters(1, 10)}
 
-    assert traffic_from_outside([ETH0, ETH1], host, None) is None
-    assert traffic_from_outside([ETH0, Nic("eth1", "")], host, None) is None
+    assert traffic_from_outside([ETH0, ETH1], host, None, Dropped()) is None
+    assert traffic_from_outside([ETH0, Nic("eth1", "")], host, None, Dropped()) is None
 
 
 def test_an_instance_without_a_network_device_has_no_traffic() -> None:
-    assert traffic_from_outside([], {"eth0": Counters(7, 7)}, None) == Traffic(0, 0, frozenset())
+    traffic = traffic_from_outside([], {"eth0": Counters(7, 7)}, None, Dropped())
+
+    assert traffic == Traffic(0, 0, frozenset())
 
 
 def test_traffic_inside_is_that_of_all_but_loopback() -> None:
     inside = {"lo": Counters(9, 9), "eth0": LOSSY, "eth1": Counters(20, 2)}
 
-    traffic = traffic_of(inside)
+    traffic = traffic_of(inside, Dropped())
 
     assert (traffic.received, traffic.sent) == (1020, 2002)
     assert traffic.ends == {"eth0", "eth1"}
@@ -114,3 +121,54 @@ def test_traffic_inside_is_that_of_all_but_loopback() -> None:
         ),
         Interface(device="eth1", rx_bytes=20, tx_bytes=2),
     )
+
+
+@pytest.mark.parametrize("odd", [b"a\x1cb", b"\xff", "\u2028".encode(), b'"', b"\\", b"%"])
+def test_an_interface_of_an_odd_name_is_one_line_among_others(odd: bytes) -> None:
+    text = NET_DEV.encode() + odd + b": 1 2 0 0 0 0 0 0 3 4 0 0 0 0 0 0\n"
+
+    counters = parse_net_dev(text, Dropped())
+
+    assert counters[os.fsdecode(odd)] == Counters(1, 3, 2, 4, 0, 0, 0, 0)
+    assert len(counters) == len(parse_net_dev(NET_DEV.encode(), Dropped())) + 1
+
+
+@pytest.mark.parametrize(
+    "line", [b"x: 1 2 3", b"x: a b", b"x: " + b"18446744073709551615 " * 16, b"x: -1" + b" 0" * 15]
+)
+def test_a_line_of_no_counters_is_left_out_and_counted(line: bytes) -> None:
+    dropped = Dropped()
+
+    counters = parse_net_dev(NET_DEV.encode() + line + b"\n", dropped)
+
+    assert counters == parse_net_dev(NET_DEV.encode(), Dropped())
+    assert dropped.total() == 1
+
+
+def test_of_too_many_interfaces_the_configured_ones_are_told_and_all_are_summed() -> None:
+    inside = {f"dummy{number}": Counters(1, 2) for number in range(500)} | {"eth0": Counters(3, 4)}
+    dropped = Dropped()
+
+    traffic = traffic_of(inside, dropped, first=["eth0"])
+
+    assert (traffic.received, traffic.sent) == (503, 1004)
+    assert traffic.interfaces[0].device == "eth0"
+    assert len(traffic.interfaces) < 100
+    assert dropped == {"too_many": 501 - len(traffic.interfaces)}
+
+
+def test_a_sum_of_which_a_part_is_unknown_is_unknown() -> None:
+    inside = {"eth0": Counters(1, 2), "eth1": Counters(-1, 2)}
+
+    traffic = traffic_of(inside, Dropped())
+
+    assert (traffic.received, traffic.sent) == (None, 4)
+    assert [each.device for each in traffic.interfaces] == ["eth0"]
+
+
+def test_a_sum_beyond_all_bounds_is_unknown() -> None:
+    inside = {"eth0": Counters(2**62, 2), "eth1": Counters(2**62, 2)}
+
+    traffic = traffic_of(inside, Dropped())
+
+    assert (traffic.received, traffic.sent) == (None, 4)

@@ -15,6 +15,7 @@ from services.metrics.domain.reading import (
     counted_by_cgroups,
     told_by_lxd,
 )
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import Details, DiskTraffic, Traffic, Usage
 from shared.contracts.instances import Address, Interface, MemoryParts
 
@@ -46,7 +47,7 @@ def described(state: dict[str, Any] | None = None, **fields: Any) -> DescribedIn
 
 
 def reading(state: dict[str, Any] | None = None, **fields: Any) -> InstanceReading:
-    one = told_by_lxd(100.0, described(state, **fields), HOST, POOLS)
+    one = told_by_lxd(100.0, described(state, **fields), HOST, POOLS, Dropped())
     assert one is not None
     return one
 
@@ -75,8 +76,8 @@ def test_what_does_not_run_is_not_in_the_reading() -> None:
     stopped = described({"pid": 0})
     stateless = msgspec.structs.replace(described(), state=None)
 
-    assert told_by_lxd(0.0, stopped, HOST, POOLS) is None
-    assert told_by_lxd(0.0, stateless, HOST, POOLS) is None
+    assert told_by_lxd(0.0, stopped, HOST, POOLS, Dropped()) is None
+    assert told_by_lxd(0.0, stateless, HOST, POOLS, Dropped()) is None
 
 
 def test_a_virtual_machine_whose_agent_is_silent_measures_nothing_but_its_traffic() -> None:

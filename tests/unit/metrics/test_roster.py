@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from msgspec.structs import replace
 
-from services.metrics.domain.described import DescribedInstance
+from services.metrics.domain.described import DescribedInstance, Memory
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import Details
+from services.metrics.handlers.instance_problems import InstanceProblems
 from services.metrics.handlers.roster import Roster
 from shared.testing.sampler import HOST, FakeLxd, described, event, stopped
 
@@ -20,9 +23,12 @@ class Bench:
 
     lxd: FakeLxd = field(default_factory=FakeLxd)
     now_s: float = 1000.0
+    dropped: Dropped = field(default_factory=Dropped)
+    failures: int = 0
 
     def __post_init__(self) -> None:
-        self.roster = Roster(self.lxd, lambda: HOST, lambda: self.now_s, period_s=60.0)
+        problems = InstanceProblems(self._count_dropped, self._count_failure)
+        self.roster = Roster(self.lxd, lambda: HOST, lambda: self.now_s, problems, period_s=60.0)
 
     def ask(self, *listed: DescribedInstance, after_s: float = 0.0) -> Sequence[str]:
         """Let the duty do its work; return what LXD was asked, pools left out."""
@@ -31,6 +37,12 @@ class Bench:
         self.lxd.questions.clear()
         self.roster.ask_if_due()
         return [each for each in self.lxd.questions if each != "pools"]
+
+    def _count_dropped(self, reason: str, number: int) -> None:
+        self.dropped[reason] += number
+
+    def _count_failure(self) -> None:
+        self.failures += 1
 
     @property
     def names(self) -> set[str]:
@@ -155,3 +167,43 @@ def test_pools_are_asked_for_twice_a_minute_at_most() -> None:
         bench.now_s += 5.0
 
     assert used == [1] * 6 + [2]
+
+
+def test_an_instance_that_lxd_does_not_tell_of_stays_as_it_was_and_the_others_are_told(
+    bench: Bench,
+) -> None:
+    bench.lxd.refused.add("web")
+
+    bench.roster.heard(event("instance-updated", "web"))
+    bench.roster.heard(event("instance-started", "db"))
+    asked = bench.ask(described("web"), described("db"), after_s=0.1)
+
+    assert asked == ["web", "db"]
+    assert bench.names == {"web", "db"}
+    assert bench.roster.lxd_answers
+    assert bench.failures == 1
+
+
+def test_an_instance_of_no_possible_name_is_left_out_and_counted(bench: Bench) -> None:
+    odd = replace(described("web"), name="a/b", project="p")
+
+    bench.ask(odd, described("db"), after_s=60.0)
+
+    assert bench.names == {"db"}
+    assert bench.dropped == {"unreadable": 1}
+
+
+def test_values_left_out_are_logged_once_for_an_instance(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    web = described("web")
+    assert web.state is not None
+    odd = replace(web, state=replace(web.state, memory=Memory(10**19)))
+
+    for _ in range(3):
+        bench.ask(odd, described("db"), after_s=60.0)
+
+    assert bench.dropped == {"out_of_range": 3}
+    [record] = caplog.records
+    assert record.getMessage() == "values of an instance are left out"
+    assert (record.__dict__["instance"], record.__dict__["reason"]) == ("web", "out_of_range")

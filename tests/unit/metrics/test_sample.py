@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from services.metrics.domain.described import Space
@@ -15,10 +18,19 @@ from services.metrics.domain.sample import (
     instance_samples,
     new_runs,
     source_of,
+    within_message,
 )
+from services.metrics.domain.sanitize import Dropped
 from services.metrics.domain.usage import Details, DiskTraffic, Traffic
-from shared.contracts.bounds import MOST_DEVICES
-from shared.contracts.instances import BlockDevice, InstanceSample, Interface, MemoryParts
+from shared.contracts.codec import decode, encode
+from shared.contracts.events import MAX_BYTES, Sampled
+from shared.contracts.instances import (
+    Address,
+    BlockDevice,
+    InstanceSample,
+    Interface,
+    MemoryParts,
+)
 from shared.testing.sampler import HOST, POOLS, WEB, S
 
 IDENTITY = WEB.identity
@@ -147,19 +159,6 @@ def test_details_that_nobody_tells_are_unknown() -> None:
     assert (sample.interfaces, sample.block_devices) == (None, None)
 
 
-def test_no_more_devices_are_told_than_a_message_may_hold() -> None:
-    nics = tuple(Interface(device=f"veth{n}", rx_bytes=1, tx_bytes=1) for n in range(300))
-    disks = tuple(BlockDevice(device=f"{n}:0", read_bytes=1, written_bytes=1) for n in range(300))
-    crowded = replace(
-        WEB, network=Traffic(300, 300, VETH, nics), details=Details(block_devices=disks)
-    )
-
-    sample = sample_of(WEB, crowded)
-
-    assert sample.network_rx == 300
-    assert (sample.interfaces, sample.block_devices) == (nics[:MOST_DEVICES], disks[:MOST_DEVICES])
-
-
 def test_cpu_is_told_in_percent_of_one_core_too() -> None:
     on_both_cores = sample_of(WEB, replace(WEB, cpu_ns=20 * S, cpus=2))
     of_unknown_limit = sample_of(WEB, replace(WEB, cpu_ns=15 * S, cpus=None))
@@ -257,3 +256,108 @@ def test_the_traffic_of_a_host_without_network_hardware_is_unknown() -> None:
     sample = host_sample(taken(100.0), bare)
 
     assert (sample.network_rx, sample.network_rx_rate) == (None, None)
+
+
+def sampled(host: HostReading, pools: Pools = POOLS, earlier: HostReading = HOST) -> Sampled:
+    later = dataclasses.replace(reading(105.0, host=host), pools=pools)
+    return Sampled(
+        epoch=1,
+        sequence=1,
+        at="",
+        interval_s=5.0,
+        source=LXD,
+        host=host_sample(taken(100.0, host=earlier), later),
+        instances=[],
+    )
+
+
+WHOLE = st.integers(-(2**70), 2**70)
+REAL = st.floats()
+SPACES = st.builds(Space, used=WHOLE, total=WHOLE)
+HOSTS = st.builds(
+    HostReading,
+    cpus=st.integers(0, 2**40),
+    cpu_busy_s=REAL,
+    cpu_total_s=REAL,
+    memory_total=WHOLE,
+    memory_used=WHOLE,
+    root_space=SPACES,
+    load_1=REAL | st.none(),
+)
+
+
+@given(host=HOSTS, earlier=HOSTS, spaces=st.dictionaries(st.just("default"), SPACES))
+def test_whatever_is_read_of_a_host_its_sample_is_read(
+    host: HostReading, earlier: HostReading, spaces: dict[str, Space]
+) -> None:
+    sample = sampled(host, Pools(spaces, "default"), earlier)
+
+    assert decode(Sampled, encode(sample)) == sample
+
+
+@pytest.mark.parametrize("load", [math.nan, math.inf, -1.0, 2.0**63])
+def test_a_load_that_is_none_is_unknown(load: float) -> None:
+    assert sampled(dataclasses.replace(HOST, load_1=load)).host.load_1 is None
+
+
+def test_a_share_of_no_cpu_at_all_is_no_error() -> None:
+    sample = sample_of(WEB, replace(WEB, cpu_ns=15 * S, cpus=0.0))
+
+    assert sample.cpu_percent == 0.0
+
+
+def test_a_use_or_rate_beyond_all_bounds_is_unknown() -> None:
+    most = 2**63 - 1
+    grown = replace(WEB, cpu_ns=most, disk=DiskTraffic(most, most))
+
+    sample = sample_of(WEB, grown, elapsed_s=1e-9)
+
+    assert (sample.cpu_core_percent, sample.disk_read_rate) == (None, None)
+    assert sample.cpu_percent == 100.0
+
+
+def large(number: int, addresses: int = 64) -> InstanceSample:
+    address = Address(device="eth0", family="inet6", address="f" * 64, scope="global")
+    return InstanceSample(name=f"i{number}", uuid="u", addresses=(address,) * addresses)
+
+
+def test_as_many_samples_as_a_host_has_are_sent_as_they_are() -> None:
+    samples = [large(number) for number in range(900)]
+    dropped = Dropped()
+
+    assert within_message(samples, dropped) == samples
+    assert dropped == {}
+
+
+def test_of_samples_that_no_message_holds_the_largest_lose_their_lists() -> None:
+    small = [large(number, addresses=1) for number in range(1500)]
+    samples = [*small, *[large(number) for number in range(1500, 3500)]]
+    dropped = Dropped()
+
+    sent = within_message(samples, dropped)
+
+    assert sent[:1500] == small
+    assert [each.name for each in sent] == [each.name for each in samples]
+    assert sum(len(encode(each)) for each in sent) < MAX_BYTES[Sampled]
+    assert dropped["too_many"] == sum(not each.addresses for each in sent) > 0
+
+
+def test_no_more_instances_are_sent_than_a_message_may_hold() -> None:
+    samples = [large(number, addresses=0) for number in range(10_001)]
+    dropped = Dropped()
+
+    assert within_message(samples, dropped) == samples[:10_000]
+    assert dropped == {"too_many": 1}
+
+
+def test_instances_that_are_too_much_even_without_lists_are_left_out() -> None:
+    longest = "\U0001f600" * 255
+    one = replace(large(0, addresses=0), project=longest, uuid=longest)
+    samples = [one] * 10_000
+    dropped = Dropped()
+
+    sent = within_message(samples, dropped)
+
+    assert sent == samples[: len(sent)]
+    assert sum(len(encode(each)) for each in sent) < MAX_BYTES[Sampled]
+    assert dropped["too_many"] >= 10_000 - len(sent) > 0

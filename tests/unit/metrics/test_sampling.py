@@ -9,6 +9,7 @@ import pytest
 
 from services.metrics.domain.described import Counters, DescribedInstance
 from services.metrics.domain.usage import Details, Traffic
+from services.metrics.handlers.instance_problems import InstanceProblems
 from services.metrics.handlers.roster import Roster
 from services.metrics.handlers.sampling import Sampling, Sources
 from shared.contracts.errors import BrokerUnavailable
@@ -49,7 +50,9 @@ class Bench:
             clock=lambda: self.now_s,
             now=lambda: f"at {self.now_s:g}",
         )
-        self.roster = Roster(self.lxd, lambda: HOST, lambda: self.now_s, period_s=60.0)
+        self.roster = Roster(
+            self.lxd, lambda: HOST, lambda: self.now_s, InstanceProblems(), period_s=60.0
+        )
         self.sampling = Sampling(sources, self.roster, self.broker.publish, epoch=7, interval_s=5.0)
 
     def take(self, *listed: DescribedInstance, after_s: float = 5.0) -> None:

@@ -42,3 +42,15 @@ def test_samples_are_counted_by_what_became_of_them() -> None:
     assert value("lxdfleet_sampler_samples_total", {"outcome": "dropped"}) == 1
     assert value("lxdfleet_sampler_instances") == 1
     assert (value("lxdfleet_sampler_last_sample_timestamp_seconds") or 0) > 1.7e9
+
+
+def test_values_left_out_are_counted_by_what_was_wrong_with_them() -> None:
+    telemetry = SamplerTelemetry()
+
+    telemetry.count_dropped("too_many", 3936)
+    telemetry.count_failure()
+
+    value = telemetry.registry.get_sample_value
+    assert value("lxdfleet_sampler_values_dropped_total", {"reason": "too_many"}) == 3936
+    assert value("lxdfleet_sampler_values_dropped_total", {"reason": "unreadable"}) == 0
+    assert value("lxdfleet_sampler_instance_failures_total") == 1

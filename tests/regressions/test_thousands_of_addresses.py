@@ -1,0 +1,30 @@
+"""Root in a container gave it 4,000 addresses, and all samples of its host grew a hundredfold."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from services.metrics.domain.described import Interface, NetworkAddress
+from services.metrics.handlers.instance_problems import InstanceProblems
+from services.metrics.handlers.roster import Roster
+from shared.contracts.codec import encode
+from shared.testing.sampler import HOST, FakeLxd, described
+
+ADDED = tuple(
+    NetworkAddress("inet", f"10.{number // 250}.{number % 250}.1", "global")
+    for number in range(4000)
+)
+
+
+def test_a_container_with_4000_addresses_tells_the_first_of_them() -> None:
+    web = described()
+    assert web.state is not None
+    network = {"eth0": Interface("broadcast", ADDED)}
+    lxd = FakeLxd(listed=[replace(web, state=replace(web.state, network=network))])
+    roster = Roster(lxd, lambda: HOST, lambda: 1000.0, InstanceProblems(), period_s=60.0)
+
+    roster.ask_everything()
+
+    [told] = roster.running
+    assert told.addresses[0].address == "10.0.0.1"
+    assert sum(len(encode(each)) for each in told.addresses) <= 4096
