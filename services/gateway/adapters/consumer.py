@@ -84,6 +84,7 @@ class Consumer:
         self._throttled = throttled
         self._messages = TokenBucket(budget.messages_per_s, budget.messages_at_once)
         self._bytes = TokenBucket(budget.bytes_per_s, budget.bytes_at_once)
+        self._tracebacks = TokenBucket(1.0, burst=1.0)
         self._stop: Callable[[], Awaitable[object]] | None = None
 
     async def start(self, channel: AbstractChannel, queue: str) -> None:
@@ -118,5 +119,6 @@ class Consumer:
             await self._dead_letters.bury(self.host, message, exc.reason)
         except Exception as exc:
             # Left unacknowledged it would come again, and hold its place until then.
-            log.exception("message failed", extra={"key": message.routing_key})
+            if self._tracebacks.try_take():
+                log.exception("message failed", extra={"key": message.routing_key})
             await self._dead_letters.bury(self.host, message, f"the gateway failed: {exc!r}")

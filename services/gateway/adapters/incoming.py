@@ -156,8 +156,7 @@ class Incoming:
         if not isinstance(event, Heartbeat) or host in self._open:
             return
         if len(self._open) >= MOST_HOSTS:
-            log.warning("a host too many", extra={"host": host, "most": MOST_HOSTS})
-            return
+            raise UnreadableMessage(f"of a host beyond the {MOST_HOSTS} that are listened to")
         try:
             await self._open_host(host)
         except CONNECTION_EXCEPTIONS as exc:
