@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from benchmarks import (
     console,
     create_instance,
+    flood,
     footprint,
     list_instances,
     list_vms,
@@ -36,7 +37,7 @@ ON_A_FLEET = (
     console,
     monitor_viewers,
 )
-BY_THEMSELVES = (stream_viewers, scrape, list_vms)
+BY_THEMSELVES = (stream_viewers, scrape, list_vms, flood)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

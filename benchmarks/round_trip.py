@@ -22,6 +22,8 @@ from benchmarks.apart import apart, told_to_end
 from benchmarks.figures import Figure, at_most, centile, spread
 from benchmarks.ground import HOST, Ground, alone
 from services.gateway.adapters.calls import Calls
+from services.gateway.adapters.connection import Alarm
+from services.gateway.adapters.dead_letters import DeadLetters
 from shared.contracts.worker_api import LxdWorker
 from shared.platform import topology
 
@@ -59,8 +61,9 @@ async def _both(uri: str, rounds: int) -> tuple[list[float], list[float]]:
 
 
 async def _worker_caller(connection: AbstractConnection) -> Call:
-    calls = Calls(secrets.token_hex(8), timeout_s=10.0)
-    await calls.connect(await connection.channel(on_return_raises=True))
+    alarm, ignored = Alarm(), lambda host: None
+    calls = Calls(secrets.token_hex(8), DeadLetters(alarm, ignored), ignored, alarm, timeout_s=10.0)
+    await calls.connect(connection, lambda *_: None)
     worker = LxdWorker(calls)
     return lambda: worker.operations_since(HOST, SEQUENCE)
 

@@ -111,6 +111,17 @@ def kill(node: Node) -> None:
     processes.kill(node.epmd_pid, mark)
 
 
+def control(node: Node, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `rabbitmqctl` on a running node."""
+    return subprocess.run(
+        [PROGRAMS / "rabbitmqctl", *command],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=_environment(node.directory, node.ports),
+    )
+
+
 def _start(directory: Path, *, management: bool) -> Node:
     left = _remembered(directory)
     if left:
@@ -153,13 +164,7 @@ def _wait_for(node: Node) -> None:
 
 def _load(node: Node) -> None:
     """Give a running node the definitions file; it adds and changes, and removes nothing."""
-    done = subprocess.run(
-        [PROGRAMS / "rabbitmqctl", "import_definitions", node.directory / "definitions.json"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=_environment(node.directory, node.ports),
-    )
+    done = control(node, "import_definitions", str(node.directory / "definitions.json"))
     if done.returncode:
         raise LoadFailed(done.stdout + done.stderr)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.rabbitmq.operator_policies import operator_policies
-from shared.platform.topology import Permissions
+from shared.platform.topology import HEARTBEATS, Permissions, heartbeat_key, host_exchange
 
 Definitions = dict[str, list[dict[str, Any]]]
 
@@ -32,14 +32,19 @@ class User:
 def of(users: Sequence[User], *, vhost: str = "/") -> Definitions:
     """Return the definitions that make these users, and their virtual host, known to a node.
 
-    A user who is there already gets these rights and this password instead of the ones before.
+    A user who is there already gets these rights and this password instead of the ones before. With
+    a host's user comes the host's exchange, which the host itself may not declare.
     """
+    hosts = [user.permissions.host for user in users if user.permissions.host]
+    exchanges = [HEARTBEATS.name, *map(_exchange_of, hosts)] if hosts else []
     return {
         "vhosts": [{"name": vhost}],
         "users": [_user(user) for user in users],
         "permissions": [_permission(user, vhost) for user in users],
         "topic_permissions": [line for user in users for line in _topics(user, vhost)],
         "parameters": operator_policies(vhost),
+        "exchanges": [_exchange(name, vhost) for name in exchanges],
+        "bindings": [_heartbeats(host, vhost) for host in hosts],
     }
 
 
@@ -67,6 +72,33 @@ def _permission(user: User, vhost: str) -> dict[str, str]:
         "configure": allowed.configure,
         "write": allowed.write,
         "read": allowed.read,
+    }
+
+
+def _exchange_of(host: str) -> str:
+    return str(host_exchange(host).name)
+
+
+def _exchange(name: str, vhost: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "vhost": vhost,
+        "type": "topic",
+        "durable": True,
+        "auto_delete": False,
+        "internal": False,
+        "arguments": {},
+    }
+
+
+def _heartbeats(host: str, vhost: str) -> dict[str, Any]:
+    return {
+        "source": _exchange_of(host),
+        "vhost": vhost,
+        "destination": HEARTBEATS.name,
+        "destination_type": "exchange",
+        "routing_key": heartbeat_key(host),
+        "arguments": {},
     }
 
 

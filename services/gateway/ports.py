@@ -301,7 +301,11 @@ class Health(Protocol):
 
     @property
     def broker_connected(self) -> bool:
-        """Whether calls can be made now."""
+        """Whether calls can be made now, unless the broker is blocked."""
+
+    @property
+    def broker_blocked(self) -> str:
+        """Why the broker takes no messages now; empty: it does."""
 
     async def database_answers(self) -> bool:
         """Whether the database can be written."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from services.gateway.adapters.bus import Bus
 from services.gateway.adapters.calls import Calls
+from services.gateway.adapters.connection import Alarm
 from services.gateway.adapters.database import Database, answers
+from services.gateway.adapters.dead_letters import DeadLetters
 from services.gateway.adapters.host_store import SqlHostStore
 from services.gateway.adapters.incoming import Incoming
 from services.gateway.adapters.operation_store import SqlOperationStore
@@ -47,8 +49,13 @@ class GatewayHealth:
 
     @property
     def broker_connected(self) -> bool:
-        """Whether calls can be made now."""
+        """Whether calls can be made now, unless the broker is blocked."""
         return self.bus.connected
+
+    @property
+    def broker_blocked(self) -> str:
+        """Why the broker takes no messages now; empty: it does."""
+        return self.bus.blocked
 
     async def database_answers(self) -> bool:
         """Whether the database can be written."""
@@ -68,6 +75,7 @@ class Parts:
     hosts: Keeper
     health: GatewayHealth
     events: FleetHandler
+    incoming: Incoming
     resolver: Resolver
     reservations: Reservations
     store: SqlOperationStore
@@ -81,7 +89,10 @@ def build(settings: Settings, clock: Clock) -> Parts:
     gateway = secrets.token_hex(16)
     fleet = FleetView(clock, ready_after_s=settings.ready_after_s, budget=settings.budget)
     telemetry = Telemetry(fleet)
-    calls = Calls(gateway, timeout_s=settings.call_timeout_s)
+    alarm = Alarm()
+    dead_letters = DeadLetters(alarm, telemetry.hosts.dead_letter)
+    throttled = telemetry.hosts.throttled
+    calls = Calls(gateway, dead_letters, throttled, alarm, timeout_s=settings.call_timeout_s)
     worker = LxdWorker(telemetry.timed(calls))
     database = Database(settings.database_url)
     store = SqlOperationStore(database, Retention(operations=settings.operations_per_host))
@@ -89,29 +100,37 @@ def build(settings: Settings, clock: Clock) -> Parts:
     keeper = Keeper(fleet, SqlHostStore(database))
     history = History(fleet, ledger, store, worker, clock.wall)
     events = FleetHandler(fleet, ledger, keeper, store, worker, history, clock)
-    incoming = Incoming(gateway, events.on_event, events.on_outcome)
+    incoming = Incoming(
+        gateway, events.on_event, events.on_outcome, fleet.host_ids, dead_letters, throttled
+    )
     bus = Bus(
         settings.amqp_uri,
         calls,
         incoming,
+        dead_letters,
+        alarm,
         _each(telemetry.broker.note_connection, events.on_connected),
+        fleet.host_ids,
     )
     telemetry.broker.watch(lambda: bus.connected)
+    telemetry.hosts.watch(lambda: bus.blocked)
     lease_s = settings.call_timeout_s + LEASE_MARGIN_S
     submitting = Submitting(gateway, settings.start_by_s, lease_s)
     delivery = SecretDelivery(worker, clock)
     operations = OperationsHandler(fleet, ledger, store, worker, clock, submitting, delivery)
     coming = Coming()
+    streams = BusStreams(settings.amqp_uri, dead_letters, throttled)
     return Parts(
         fleet=fleet,
         operations=operations,
         creations=CreationsHandler(fleet, operations, coming, settings.templates),
         coming=coming,
         snapshots=SnapshotsHandler(fleet, worker, SqlSnapshotNotes(database)),
-        consoles=ConsolesHandler(fleet, BusStreams(settings.amqp_uri), worker),
+        consoles=ConsolesHandler(fleet, streams, worker),
         hosts=keeper,
         health=GatewayHealth(bus, database),
         events=events,
+        incoming=incoming,
         resolver=Resolver(fleet, ledger, store, worker, clock, gateway, delivery),
         reservations=Reservations(fleet, store, clock),
         store=store,

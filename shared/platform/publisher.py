@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import eventlet
+from amqp.exceptions import MessageNacked
 from eventlet.greenthread import GreenThread
 from eventlet.semaphore import Semaphore
 from kombu import Connection
@@ -39,6 +40,7 @@ class EventPublisher:
 
     def __init__(self, amqp_uri: str, host: str) -> None:
         self._host = host
+        self._exchange = topology.host_exchange(host).name
         self._connection: Any = Connection(
             amqp_uri,
             heartbeat=HEARTBEAT_S,
@@ -69,7 +71,7 @@ class EventPublisher:
     def publish(self, event: Event) -> None:
         """Publish one event; return when the broker has confirmed it.
 
-        An operation is persistent, and if it is unroutable it counts as not published.
+        An operation is persistent, and if it is unroutable or refused it counts as not published.
         Raises BrokerUnavailable.
         """
         with self._lock:
@@ -78,6 +80,9 @@ class EventPublisher:
             try:
                 with eventlet.Timeout(CONFIRM_TIMEOUT_S):
                     self._publish_confirmed(event)
+            except MessageNacked as exc:
+                # The queue of this host's outcomes is full.
+                raise BrokerUnavailable from exc
             except (*self._errors(), eventlet.Timeout) as exc:
                 self._disconnect()
                 raise BrokerUnavailable from exc
@@ -94,7 +99,7 @@ class EventPublisher:
         )
         self._unroutable = False
         key = topology.event_key(self._host, event)
-        self._channel.basic_publish(message, topology.EVENTS.name, key, mandatory=lasting)
+        self._channel.basic_publish(message, self._exchange, key, mandatory=lasting)
 
     def _keep_connected(self) -> None:
         while True:

@@ -159,7 +159,9 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
         responder = Responder(
             self._amqp_uri,
             # Stock nameko answers through the exchange that calls come from.
-            Exchange(topology.ANSWERS.name, type="topic", durable=True, passive=True),
+            Exchange(
+                topology.host_exchange(self._host).name, type="topic", durable=True, passive=True
+            ),
             DEFAULT_SERIALIZER,
             message,
         )

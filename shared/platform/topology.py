@@ -4,38 +4,50 @@ The names put the host first (or, for calls, right after the service), because R
 permissions are regular expressions over the routing key: they hold a host to its own keys. Central
 services declare this topology; a worker declares nothing but its own exclusive queues.
 
-    fleet.calls        lxd_worker.<host>.<method>   a call, by a gateway
-    fleet.answers      <host>.reply.<gateway>       its answer, by the host
-    fleet.events       <host>.<producer>.<type>     an event, by the host
-    fleet.streams.in   <host>.in.<stream>           bytes for the host, by a gateway
-    fleet.streams.out  <host>.out.<stream>          bytes of the host
-    fleet.dead         <host or service>.<reason>   a message nobody could read, by a gateway
+    fleet.calls         lxd_worker.<host>.<method>   a call, by a gateway
+    fleet.streams.in    <host>.in.<stream>           bytes for the host, by a gateway
+    fleet.hosts.<host>  <host>.reply.<gateway>       an answer, by the host
+                        <host>.<producer>.<type>     an event
+                        <host>.out.<stream>          bytes of a stream
+    fleet.heartbeats    <host>.worker.heartbeat      by bindings to the hosts' exchanges
+    fleet.dead          <host or service>.<reason>   a message nobody could read, by a gateway
 
-A host reads from `fleet.calls` and `fleet.streams.in` only and writes to the others only: a routing
-key can be evaded (by `CC` headers before RabbitMQ 4, by dead letters, by bindings), an exchange
-without the right to write cannot.
+A host reads from `fleet.calls` and `fleet.streams.in` only, and writes to an exchange of its own
+only. Its messages reach the queues that gateways hold for it, and no other host's: a routing key
+can be evaded (by `CC` headers before RabbitMQ 4, by dead letters, by bindings), an exchange without
+the right to write cannot.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from kombu import Connection, Exchange, Queue
 
 from shared.contracts.errors import InvalidInput
-from shared.contracts.events import NAMES, PRODUCER, TYPES, Event
+from shared.contracts.events import (
+    NAMES,
+    PRODUCER,
+    TYPES,
+    WORKER,
+    Event,
+    Heartbeat,
+    OperationChanged,
+)
 from shared.contracts.streams import checked_stream
 from shared.contracts.worker_api import SERVICE
 
 CALLS = Exchange("fleet.calls", type="topic", durable=True)
-ANSWERS = Exchange("fleet.answers", type="topic", durable=True)
-EVENTS = Exchange("fleet.events", type="topic", durable=True)
 STREAMS_IN = Exchange("fleet.streams.in", type="topic", durable=True)
-STREAMS_OUT = Exchange("fleet.streams.out", type="topic", durable=True)
+HEARTBEATS = Exchange("fleet.heartbeats", type="topic", durable=True)
 DEAD = Exchange("fleet.dead", type="topic", durable=True)
+
+# What the name of each host's exchange begins with.
+HOST_EXCHANGES = "fleet.hosts."
 
 # Streams of one host that can be open at once; each has a queue with one of so many names.
 MOST_STREAMS = 64
@@ -45,13 +57,8 @@ HOST_CHANNELS = 256
 
 DAY_MS = 24 * 3600 * 1000
 
-OUTCOMES = Queue(
-    "fleet.outcomes",
-    exchange=EVENTS,
-    routing_key="*.worker.operation",
-    durable=True,
-    queue_arguments={"x-dead-letter-exchange": DEAD.name},
-)
+# The queue of all hosts' outcomes of an earlier release, which nobody reads any more.
+OLD_OUTCOMES = "fleet.outcomes"
 DEAD_LETTERS = Queue(
     "fleet.dead-letters",
     exchange=DEAD,
@@ -72,14 +79,55 @@ def checked_host(host: str) -> str:
     return host
 
 
-def declare(amqp_uri: str, *, timeout_s: float = 5.0) -> None:
-    """Declare all that is shared and lasting; what is there already stays as it is."""
+def declare(amqp_uri: str, hosts: Iterable[str] = (), *, timeout_s: float = 5.0) -> None:
+    """Declare all that is shared and lasting, and these hosts' exchanges.
+
+    What is there already stays as it is, but for what an earlier release left.
+    """
     with Connection(amqp_uri, connect_timeout=timeout_s) as connection:
         channel = connection.channel()
-        for exchange in (CALLS, ANSWERS, EVENTS, STREAMS_IN, STREAMS_OUT, DEAD):
+        for exchange in (CALLS, STREAMS_IN, HEARTBEATS, DEAD):
             exchange(channel).declare()
-        for queue in (OUTCOMES, DEAD_LETTERS):
-            queue(channel).declare()
+        for host in hosts:
+            host_exchange(host)(channel).declare()
+            key = heartbeat_key(host)
+            HEARTBEATS(channel).bind_to(host_exchange(host).name, routing_key=key)
+        DEAD_LETTERS(channel).declare()
+        channel.queue_delete(OLD_OUTCOMES)
+
+
+def host_exchange(host: str) -> Exchange:
+    """Return the exchange of all that a host publishes; it is made with the host's user."""
+    return Exchange(f"{HOST_EXCHANGES}{checked_host(host)}", type="topic", durable=True)
+
+
+def heartbeat_key(host: str) -> str:
+    """Return the routing key of a worker's heartbeats."""
+    return f"{host}.{WORKER}.{NAMES[Heartbeat]}"
+
+
+def outcomes_queue(host: str) -> Queue:
+    """Return the queue in which the outcomes of a host's operations wait for a gateway.
+
+    A full one refuses the next, which the worker's journal then keeps. An outcome that a gateway
+    was killed over as often as the limit says, or that nobody took for a month, is not tried again:
+    it is a dead letter, and gateways ask the worker for what they miss.
+    """
+    return Queue(
+        f"fleet.operations.{host}",
+        exchange=host_exchange(host),
+        routing_key=f"{host}.{WORKER}.{NAMES[OperationChanged]}",
+        durable=True,
+        queue_arguments={
+            "x-queue-type": "quorum",
+            "x-delivery-limit": 20,
+            "x-max-length-bytes": 16 * 2**20,
+            "x-overflow": "reject-publish",
+            "x-expires": 30 * DAY_MS,
+            "x-dead-letter-exchange": DEAD.name,
+            "x-dead-letter-routing-key": f"{host}.undelivered",
+        },
+    )
 
 
 def call_key(host: str, method: str) -> str:
@@ -148,7 +196,8 @@ class Permissions:
 
     `topics` maps an exchange to its (write, read) expressions; an exchange without an entry would
     be open to every key, so each one that the user may write to or read from has one. `limits` are
-    those of the user (`max-connections`, `max-channels`); what is not named is not limited.
+    those of the user (`max-connections`, `max-channels`); what is not named is not limited. `host`
+    is the one whose exchange has to be there for the user; empty: it is no host's.
     """
 
     configure: str
@@ -156,6 +205,7 @@ class Permissions:
     read: str
     topics: dict[str, tuple[str, str]]
     limits: dict[str, int] = field(default_factory=dict)
+    host: str = ""
 
 
 NOTHING = "^$"
@@ -164,7 +214,7 @@ NOTHING = "^$"
 def host_permissions(host: str, password: str) -> Permissions:
     """Return what a host may do on the broker: what it is called for, as itself, and no more.
 
-    It takes calls and answers them, publishes its own events, and has its ends of streams. The
+    It takes calls, and publishes answers, events and its ends of streams to its own exchange. The
     names it may declare are `MOST_STREAMS` + 1, and what it may bind a queue to is spelled out: one
     key for its calls, and streams' ids.
     """
@@ -173,16 +223,19 @@ def host_permissions(host: str, password: str) -> Permissions:
     own_queues = rf"{prefix}\.(calls|stream\.([0-9]|[1-5][0-9]|6[0-3]))"
     return Permissions(
         configure=rf"^{own_queues}$",
-        write=rf"^(fleet\.(answers|events|streams\.out)|{own_queues})$",
+        write=rf"^(fleet\.hosts\.{name}|{own_queues})$",
         read=rf"^(fleet\.(calls|streams\.in)|{own_queues})$",
         topics={
             CALLS.name: (NOTHING, rf"^{SERVICE}\.{name}\.\*$"),
-            ANSWERS.name: (rf"^{name}\.reply\.[A-Za-z0-9]{{1,64}}$", NOTHING),
-            EVENTS.name: (rf"^{name}\.(worker|sampler)\.[a-z-]{{1,32}}$", NOTHING),
             STREAMS_IN.name: (NOTHING, rf"^{name}\.in\.[0-9a-f]{{32}}$"),
-            STREAMS_OUT.name: (rf"^{name}\.out\.[0-9a-f]{{32}}$", NOTHING),
+            host_exchange(host).name: (
+                rf"^{name}\.(reply\.[A-Za-z0-9]{{1,64}}|(worker|sampler)\.[a-z-]{{1,32}}"
+                r"|out\.[0-9a-f]{32})$",
+                NOTHING,
+            ),
         },
         limits={"max-connections": HOST_CONNECTIONS, "max-channels": HOST_CHANNELS},
+        host=host,
     )
 
 

@@ -106,6 +106,10 @@ class OwnBroker:
         """End it at once, as a power failure would."""
         nodes.kill(self._node)
 
+    def control(self, *command: str) -> None:
+        """Run a command of `rabbitmqctl`."""
+        nodes.control(self._node, *command).check_returncode()
+
     def _uri(self, name: str) -> str:
         return self._node.uri(name, self._users[name].password)
 
@@ -125,7 +129,7 @@ def shared_broker() -> Iterator[Broker]:
     admin = _central(f"tests-{secrets.token_hex(4)}", tags="administrator")
     with _shared_node(ROOT / "var" / "test-broker", admin) as node:
         address = f"http://127.0.0.1:{node.ports.management}/api"
-        with httpx.Client(base_url=address, auth=(admin.name, admin.password)) as http:
+        with httpx.Client(base_url=address, auth=(admin.name, admin.password), timeout=60) as http:
             try:
                 yield Broker(node, http)
             finally:

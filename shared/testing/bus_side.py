@@ -34,20 +34,16 @@ class BusSide:
     """Calls one host's worker, and keeps every event the host publishes in `events`."""
 
     def __init__(self, uri: str, host: str) -> None:
-        topology.declare(uri)
+        topology.declare(uri, [host])
         self.host = host
         self.events: list[Event] = []
         self._answers: dict[str, Any] = {}
         self._connection = Connection(uri)
         channel = self._connection.channel()
         self._producer = Producer(channel, on_return=self._returned)
-        replies = Exchange(topology.ANSWERS.name, type="topic", passive=True)
         self._consumer = Consumer(
             channel,
-            [
-                self._own_queue(replies, f"*.reply.{GATEWAY}"),
-                self._own_queue(Exchange(topology.EVENTS.name, type="topic", passive=True), "#"),
-            ],
+            [self._own_queue(topology.host_exchange(host), "#")],
             on_message=self._received,
             no_ack=True,
         )

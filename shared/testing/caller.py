@@ -47,9 +47,8 @@ class Caller:
         self.name = name
         self.connection = connect(uri)
         self.channel = self.connection.channel()
-        queue = self.channel.queue_declare("", exclusive=True).queue
-        self.channel.queue_bind(queue, "fleet.answers", f"*.reply.{name}")
-        self.channel.basic_consume(queue, callback=self._take, no_ack=True)
+        self._queue = self.channel.queue_declare("", exclusive=True).queue
+        self.channel.basic_consume(self._queue, callback=self._take, no_ack=True)
         self._replies: dict[str, Reply] = {}
 
     def __enter__(self) -> Self:
@@ -78,6 +77,9 @@ class Caller:
                 **properties,
             },
         )
+        exchange = f"fleet.hosts.{host}"
+        self.channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
+        self.channel.queue_bind(self._queue, exchange, f"{host}.reply.{self.name}")
         key = f"lxd_worker.{host}.{method}"
         self.channel.basic_publish_confirm(message, "fleet.calls", key, mandatory=True)
         return sent

@@ -234,6 +234,7 @@ class FakeHealth:
     """A broker and a database that are there or not."""
 
     broker_connected: bool = True
+    broker_blocked: str = ""
     database: bool = True
 
     async def database_answers(self) -> bool:

@@ -1,7 +1,7 @@
 """A host on a real broker: a worker that speaks nameko's wire, with a journal in memory.
 
-It uses nothing of the product but the messages and the names of queues, so that it holds both sides
-to what is written.
+It uses nothing of the product but messages and names, so that it holds both sides to what is
+written.
 """
 
 from __future__ import annotations
@@ -53,13 +53,9 @@ class WireHost:
         """Take calls, and say that the host is here."""
         self._connection = await aio_pika.connect(self._uri)
         channel = await self._connection.channel()
-        self._answers = await channel.get_exchange("fleet.answers")
-        self._events = await channel.get_exchange("fleet.events")
-        queue = await channel.declare_queue(
-            topology.calls_queue(self.host, topology.password_of(self._uri)),
-            exclusive=True,
-            auto_delete=True,
-        )
+        self._exchange = await channel.get_exchange(f"fleet.hosts.{self.host}")
+        name = topology.calls_queue(self.host, topology.password_of(self._uri))
+        queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
         await queue.bind("fleet.calls", f"lxd_worker.{self.host}.*")
         await queue.consume(self._take, no_ack=True)
         await self.beat()
@@ -86,7 +82,7 @@ class WireHost:
     async def publish(self, key: str, event: Event | bytes) -> None:
         """Publish an event, or anything else, under a key of this host."""
         body = event if isinstance(event, bytes) else encode(event)
-        await self._events.publish(aio_pika.Message(body), f"{self.host}.{key}")
+        await self._exchange.publish(aio_pika.Message(body), f"{self.host}.{key}")
 
     def next_sequence(self) -> int:
         """Return the number of the next event."""
@@ -123,7 +119,7 @@ class WireHost:
             content_type="application/json",
             correlation_id=call.correlation_id,
         )
-        await self._answers.publish(message, str(call.reply_to), mandatory=False)
+        await self._exchange.publish(message, str(call.reply_to), mandatory=False)
 
 
 async def eventually(what: Callable[[], bool | Awaitable[bool]], *, within_s: float = 5.0) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kombu import Connection, Exchange, Queue
+from kombu import Connection, Queue
 
 from shared.contracts.codec import decode
 from shared.contracts.events import Sampled
@@ -27,7 +27,7 @@ class Reader:
 
     def __init__(self, connection: Connection) -> None:
         queue = Queue(
-            exchange=Exchange(topology.EVENTS.name, type="topic", durable=True),
+            exchange=topology.host_exchange(HOST),
             routing_key=f"{HOST}.sampler.sample",
             exclusive=True,
             auto_delete=True,
@@ -60,7 +60,7 @@ class Reader:
 @contextmanager
 def reader_at(uri: str) -> Iterator[Reader]:
     """Listen at the broker from now on."""
-    topology.declare(uri)
+    topology.declare(uri, [HOST])
     with Connection(uri) as connection:
         yield Reader(connection)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from typing import Any
 
 import amqp
 import pytest
+from amqp.exceptions import MessageNacked
 
 from services.gateway.domain.budget import DEFAULT
 from shared.contracts.changes import ImageSource, NewInstance
@@ -14,7 +17,7 @@ from shared.contracts.events import Event, OperationChanged
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from shared.testing.reports import a_change, an_instance, an_inventory, an_operation
 
-from .conftest import ATTACKER, NEIGHBOUR, Attacker, Scene
+from .conftest import ATTACKER, NEIGHBOUR, OWN_EXCHANGE, Attacker, Scene
 
 pytestmark = pytest.mark.attack
 
@@ -24,11 +27,21 @@ LARGE = {str(number): "x" * 8000 for number in range(15)}
 
 
 def tell_all(attacker: Attacker, key: str, events: Iterable[Event]) -> None:
-    """Publish events one after the other on one connection; the broker may refuse more of them."""
+    """Publish events one after the other on one connection; what is refused comes again."""
     channel = attacker.channel()
     for event in events:
         message = amqp.Message(encode(event), content_type="application/json", delivery_mode=2)
-        channel.basic_publish_confirm(message, "fleet.events", f"{ATTACKER}.{key}", timeout=10)
+        while not is_taken(channel, message, f"{ATTACKER}.{key}"):
+            time.sleep(0.1)
+
+
+def is_taken(channel: Any, message: amqp.Message, key: str) -> bool:
+    """Publish; return whether the queue had room for it."""
+    try:
+        channel.basic_publish_confirm(message, OWN_EXCHANGE, key, timeout=10)
+    except MessageNacked:
+        return False
+    return True
 
 
 def is_stored(scene: Scene, operation_id: str) -> bool:

@@ -1,102 +1,158 @@
-"""The gateway's connection to the broker, kept for as long as the gateway lives.
+"""The gateway's connections to the broker, kept for as long as the gateway lives.
 
-One connection, made anew half a second after it is lost, with everything on it: the topology, a
-channel for calls and one for what comes in. In between, calls fail at once.
+One for calls and their answers, one for everything else that hosts publish; each is made anew half
+a second after it is lost, with everything on it. So whatever happens where hosts write as they
+like, calls are made and answered. Nothing is published on the second one: with a broker that takes
+no messages (see `Alarm`) what comes in can still be acknowledged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
-import aio_pika
+from aio_pika import Message
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
-from yarl import URL
 
+from services.gateway.adapters import connection as connections
 from services.gateway.adapters.calls import Calls
+from services.gateway.adapters.connection import Alarm
+from services.gateway.adapters.dead_letters import DeadLetters
 from services.gateway.adapters.incoming import Incoming
 from shared.platform import topology
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
-CONNECT_TIMEOUT_S = 5.0
-CLOSE_TIMEOUT_S = 1.0
-HEARTBEAT_S = 10
+DECLARE_TIMEOUT_S = 5.0
+# A thousand hosts' queues take some five seconds, thrice that where the broker has none yet.
+OPEN_TIMEOUT_S = 60.0
+# How soon the queues of a forgotten host go, and the broker's alarm shows.
+CHECK_S = 2.0
+# Under this key nobody listens. RabbitMQ tells of an alarm only who publishes.
+_PROBE_KEY = "gateway.probe"
 
-_LOST = (*CONNECTION_EXCEPTIONS, AMQPError, KombuError, TimeoutError)
+_LOST = (*connections.LOST, AMQPError, KombuError)
 
 
 class Bus:
-    """Connects `calls` and `incoming`; `on_connected` is called after each connection."""
+    """Connects `calls`, `incoming` and `dead_letters`.
+
+    `on_connected` is called each time that events can be heard; `hosts` returns the known ones.
+    """
 
     def __init__(
-        self, amqp_uri: str, calls: Calls, incoming: Incoming, on_connected: Callable[[], None]
+        self,
+        amqp_uri: str,
+        calls: Calls,
+        incoming: Incoming,
+        dead_letters: DeadLetters,
+        alarm: Alarm,
+        on_connected: Callable[[], None],
+        hosts: Callable[[], Collection[str]],
     ) -> None:
         self._uri = amqp_uri
         self._calls = calls
         self._incoming = incoming
+        self._dead_letters = dead_letters
+        self._alarm = alarm
         self._on_connected = on_connected
-        self._complaint = ""
+        self._hosts = hosts
+        self._listening = False
 
     @property
     def connected(self) -> bool:
-        """Whether calls can be made now."""
-        return self._calls.connected
+        """Whether calls can be made and their outcomes heard, unless the broker is `blocked`."""
+        return self._calls.connected and self._listening
+
+    @property
+    def blocked(self) -> str:
+        """Why the broker takes no messages now; empty: it does."""
+        return self._alarm.reason
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        while True:
-            try:
-                await self._session()
-            except _LOST as exc:
-                self._complain(str(exc) or repr(exc))
-            finally:
-                self._calls.disconnect()
-            await asyncio.sleep(RETRY_S)
+        async with asyncio.TaskGroup() as kept:
+            kept.create_task(_keep(self._call))
+            kept.create_task(_keep(self._listen))
 
-    async def _session(self) -> None:
-        """Connect, serve, and return when the connection or a channel of it is lost."""
-        await asyncio.to_thread(topology.declare, self._uri, timeout_s=CONNECT_TIMEOUT_S)
-        address = URL(self._uri).update_query(heartbeat=HEARTBEAT_S)
-        connection = await aio_pika.connect(address, timeout=CONNECT_TIMEOUT_S)
+    async def _call(self) -> None:
+        """Make calls until the connection or a channel of it is lost."""
+        await asyncio.to_thread(topology.declare, self._uri, timeout_s=DECLARE_TIMEOUT_S)
+        connection = await connections.connect(self._uri, self._alarm)
         try:
-            lost = await self._open(connection)
-            log.info("connected to the broker")
-            self._complaint = ""
-            self._on_connected()
-            await lost.wait()
-            log.warning("connection to the broker lost")
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                end = _End(connection)
+                letters = await connection.channel()
+                probes = await connection.channel(publisher_confirms=False)
+                for channel in (letters, probes):
+                    channel.close_callbacks.add(end.come)
+                exchange = await letters.get_exchange(topology.DEAD.name, ensure=False)
+                self._dead_letters.connect(exchange)
+                await self._calls.connect(connection, end.come)
+            calls = await probes.get_exchange(topology.CALLS.name, ensure=False)
+            log.info("connected to the broker", extra={"purpose": "calls"})
+            while not await end.has_come():
+                if not self._alarm.reason:
+                    await calls.publish(Message(b""), _PROBE_KEY, mandatory=False)
+                await self._calls.close_forgotten(self._hosts())
         finally:
             self._calls.disconnect()
-            await _close(connection)
+            self._dead_letters.connect(None)
+            self._alarm.reason = ""
+            await connections.close(connection)
 
-    def _complain(self, reason: str) -> None:
-        """Log why there is no connection, once for each reason; never the address's password."""
-        if reason != self._complaint:
-            log.warning("broker not reached", extra={"reason": reason})
-        self._complaint = reason
+    async def _listen(self) -> None:
+        """Read what hosts publish until the connection or a channel of it is lost."""
+        await asyncio.to_thread(topology.declare, self._uri, timeout_s=DECLARE_TIMEOUT_S)
+        connection = await connections.connect(self._uri)
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                end = _End(connection)
+                await self._incoming.connect(connection, end.come)
+            log.info("connected to the broker", extra={"purpose": "events"})
+            self._listening = True
+            self._on_connected()
+            while not await end.has_come():
+                await self._incoming.close_forgotten()
+        finally:
+            self._listening = False
+            await connections.close(connection)
 
-    async def _open(self, connection: AbstractConnection) -> asyncio.Event:
-        lost = asyncio.Event()
-        calls = await connection.channel(on_return_raises=True)
-        incoming = await connection.channel()
-        for part in (connection, calls, incoming):
-            part.close_callbacks.add(lambda *_: lost.set())
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            # Calls last: once they can be made, their outcomes are heard.
-            await self._incoming.connect(incoming)
-            await self._calls.connect(calls)
-        return lost
+
+async def _keep(session: Callable[[], Awaitable[None]]) -> None:
+    """Begin a session again and again; log why there is none, once for each reason."""
+    complaint = ""
+    while True:
+        try:
+            await session()
+            complaint = ""
+            log.warning("connection to the broker lost")
+        except _LOST as exc:
+            # Never the address: its password is in it.
+            if complaint != (complaint := str(exc) or repr(exc)):
+                log.warning("broker not reached", extra={"reason": complaint})
+        await asyncio.sleep(RETRY_S)
 
 
-async def _close(connection: AbstractConnection) -> None:
-    # A broker that hangs would not answer the farewell.
-    with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await connection.close()
+class _End:
+    """The end of a session: of its connection, or of a channel of it."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self._event = asyncio.Event()
+        connection.close_callbacks.add(self.come)
+
+    def come(self, *_: object) -> None:
+        """Let it have come."""
+        self._event.set()
+
+    async def has_come(self) -> bool:
+        """Wait for it for a while; return whether it has come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_S):
+                await self._event.wait()
+        return self._event.is_set()

@@ -2,7 +2,8 @@
 
 An answer counts only from the host that was asked, which is the first word of the answer's routing
 key: the broker lets a host publish under no other. The gateway's id is part of that key and cannot
-be guessed, so that nobody fills the queue who was not asked.
+be guessed, so that nobody fills the queue who was not asked. Each host that is asked has a queue
+for its answers, so that it can crowd out no others.
 """
 
 from __future__ import annotations
@@ -10,41 +11,85 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable, Collection
 from uuid import uuid4
 
 from aio_pika import Message
-from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
+from aiormq.abc import AbstractChannel as Channel
+from aiormq.abc import DeliveredMessage
 
 from services.gateway.adapters import wire
-from shared.contracts.errors import BrokerUnavailable, HostUnreachable, OutcomeUnknown
-from shared.platform import provenance, topology
+from services.gateway.adapters.connection import Alarm
+from services.gateway.adapters.consumer import Budget, Consumer, Lost, bind, channel_for
+from services.gateway.adapters.dead_letters import DeadLetters
+from services.gateway.adapters.event_reader import check_encoding, read_key
+from shared.contracts.errors import (
+    BrokerUnavailable,
+    HostUnreachable,
+    OutcomeUnknown,
+    UnreadableMessage,
+)
+from shared.platform import topology
 from shared.platform.logs import correlation_id
 
 log = logging.getLogger(__name__)
 
 
-class Calls:
-    """A `shared.contracts.worker_api.Call` over the broker, once it is connected."""
+_MIB = 2**20
 
-    def __init__(self, gateway: str, *, timeout_s: float) -> None:
+# Of one host: a page of its journal has up to 100 operations, and an operation is a call or two.
+ANSWERS = Budget(
+    messages_per_s=100,
+    messages_at_once=1000,
+    bytes_per_s=4 * _MIB,
+    bytes_at_once=32 * _MIB,
+    prefetch=10,
+)
+ANSWERS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 32 * _MIB}
+
+
+class Calls:
+    """A `shared.contracts.worker_api.Call` over the broker, once it is connected.
+
+    While the broker takes no messages (`alarm`) no call is sent: it would be carried out whenever
+    the alarm is over.
+    """
+
+    def __init__(
+        self,
+        gateway: str,
+        dead_letters: DeadLetters,
+        throttled: Callable[[str], None],
+        alarm: Alarm,
+        *,
+        timeout_s: float,
+    ) -> None:
         self._gateway = gateway
+        self._dead_letters = dead_letters
+        self._throttled = throttled
+        self._alarm = alarm
         self._timeout_s = timeout_s
         self._channel: AbstractChannel | None = None
+        self._answers: Channel | None = None
+        self._listening: dict[str, asyncio.Task[Consumer]] = {}
         self._pending: dict[str, tuple[str, asyncio.Future[bytes | None]]] = {}
 
     @property
     def connected(self) -> bool:
-        """Whether calls can be made now."""
+        """Whether calls can be made now, or as soon as the broker takes messages again."""
         return self._channel is not None and not self._channel.is_closed
 
-    async def connect(self, channel: AbstractChannel) -> None:
-        """Make calls on this channel, which must raise what is returned to it."""
-        # A broker that has not noticed the loss of the last connection still holds its queue.
-        name = f"gateway.{self._gateway}.replies.{secrets.token_hex(4)}"
-        queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
-        await queue.bind(topology.ANSWERS.name, topology.reply_key("*", self._gateway))
-        await queue.consume(self._take, no_ack=True)
+    async def connect(self, connection: AbstractConnection, lost: Lost) -> None:
+        """Make calls over this connection; the end of a channel of it calls `lost`."""
+        # A broker that has not noticed the loss of the last connection still holds its queues.
+        self._session = f"{self._gateway}.{secrets.token_hex(4)}"
+        self._listening = {}
+        self._answers = await channel_for(ANSWERS, connection, lost)
+        # It must raise what is returned to it: a call that no worker takes.
+        channel = await connection.channel(on_return_raises=True)
+        channel.close_callbacks.add(lost)
         self._channel = channel
 
     def disconnect(self) -> None:
@@ -60,7 +105,7 @@ class Calls:
         Raises BrokerUnavailable (not sent), HostUnreachable (not delivered), OutcomeUnknown (sent,
         no answer in time or the connection lost), UnreadableMessage, or what the worker raised.
         """
-        if self._channel is None or not self.connected:
+        if self._channel is None or not self.connected or self._alarm.reason:
             raise BrokerUnavailable
         exchange = await self._channel.get_exchange(topology.CALLS.name, ensure=False)
         call_id = uuid4().hex
@@ -68,6 +113,7 @@ class Calls:
         self._pending[call_id] = (host, answer)
         try:
             async with asyncio.timeout(self._timeout_s):
+                await self._listen(host)
                 await self._send(exchange, host, method, self._message(call_id, host, args))
                 body = await answer
         except TimeoutError:
@@ -98,18 +144,45 @@ class Calls:
         except CONNECTION_EXCEPTIONS as exc:
             raise OutcomeUnknown(host) from exc
 
-    async def _take(self, message: AbstractIncomingMessage) -> None:
-        host, answer = self._pending.get(message.correlation_id or "", (None, None))
-        if host is None or answer is None:
-            log.debug("an answer that nobody awaits", extra={"key": message.routing_key})
-        elif not self._is_from(host, message):
-            log.warning("an answer of doubtful origin dropped", extra={"key": message.routing_key})
-        elif not answer.done():
-            answer.set_result(message.body)
+    async def close_forgotten(self, known: Collection[str]) -> None:
+        """Take no more answers of hosts that are not known any more."""
+        for host in [host for host in self._listening if host not in known]:
+            listening = self._listening.pop(host)
+            if listening.done() and not listening.exception():
+                await listening.result().stop()
 
-    def _is_from(self, host: str, message: AbstractIncomingMessage) -> bool:
-        return message.routing_key == topology.reply_key(host, self._gateway) and provenance.direct(
-            exchange=message.exchange or "",
-            expected_exchange=topology.ANSWERS.name,
-            headers=message.headers,
+    async def _listen(self, host: str) -> None:
+        """Take answers of the host from now on; raise BrokerUnavailable."""
+        if host not in self._listening:
+            self._listening[host] = asyncio.create_task(self._listen_to(host))
+        try:
+            # One caller who gives up must not take the queue from the others.
+            await asyncio.shield(self._listening[host])
+        except CONNECTION_EXCEPTIONS as exc:
+            self._listening.pop(host, None)
+            raise BrokerUnavailable from exc
+
+    async def _listen_to(self, host: str) -> Consumer:
+        if self._answers is None:
+            raise BrokerUnavailable
+        queue = f"gateway.{self._session}.replies.{host}"
+        await self._answers.queue_declare(
+            queue, exclusive=True, auto_delete=True, arguments=dict(ANSWERS_WAITING)
         )
+        key = topology.reply_key(host, self._gateway)
+        await bind(self._answers, queue, host, key)
+        consumer = Consumer(host, self._take, ANSWERS, self._dead_letters, self._throttled)
+        await consumer.start(self._answers, queue)
+        return consumer
+
+    async def _take(self, message: DeliveredMessage) -> None:
+        sender, key = read_key(message)
+        call_id = message.header.properties.correlation_id
+        host, answer = self._pending.get(call_id or "", (None, None))
+        if host is None or answer is None:
+            log.debug("an answer that nobody awaits", extra={"key": key})
+        elif sender != host or key != topology.reply_key(host, self._gateway):
+            raise UnreadableMessage("an answer of another host")
+        elif not answer.done():
+            check_encoding(message)
+            answer.set_result(message.body)

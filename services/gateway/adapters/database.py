@@ -19,7 +19,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
 
 from services.gateway.adapters import tables
 from shared.contracts.errors import DatabaseUnavailable, UnreadableMessage
@@ -72,7 +72,7 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 return work(connection)
-        except (DataError, OverflowError) as exc:
+        except (DataError, IntegrityError, OverflowError, UnicodeEncodeError) as exc:
             raise UnreadableMessage(f"cannot be kept: {exc}") from exc
         except OperationalError as exc:
             log.warning("database not reached", extra={"reason": str(exc.orig)})

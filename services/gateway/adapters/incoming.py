@@ -1,138 +1,193 @@
 """What hosts publish: their events for the view, and the outcomes of operations for the database.
 
-The host and the type of a message come from its routing key. What cannot be read goes to the dead
-letters with the reason; nothing that a host sends stops the gateway.
+Each host has queues of its own, so that it can crowd out nothing but its own messages: one of each
+gateway for its events, whose oldest go when they are too many, and one of all gateways for
+outcomes, which refuses more when it is full (a worker keeps what was refused, and sends it again).
+Hosts that are not known yet are found by their heartbeats.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
-from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aiormq.abc import AbstractChannel as Channel
+from aiormq.abc import DeliveredMessage
 
-from shared.contracts.codec import decode
+from services.gateway.adapters.consumer import Budget, Consumer, Lost, bind, channel_for
+from services.gateway.adapters.dead_letters import UNKNOWN, DeadLetters
+from services.gateway.adapters.event_reader import read_event
 from shared.contracts.errors import UnreadableMessage
-from shared.contracts.events import Event, OperationChanged
-from shared.contracts.operations import Operation, State
-from shared.platform import provenance, topology
+from shared.contracts.events import Event, Heartbeat, OperationChanged
+from shared.contracts.operations import Operation
+from shared.platform import topology
 
 log = logging.getLogger(__name__)
 
-# Events wait here only while the loop is busy; beyond this the oldest go, and the gap shows.
-MAX_EVENTS_WAITING = 10_000
-MAX_BYTES_WAITING = 256 * 2**20
-# Outcomes taken but not committed yet.
-MAX_OUTCOMES_AT_ONCE = 50
+_MIB = 2**20
 
-# The end of an outcome's routing key: of the binding, what follows the host's place.
-_OUTCOME = str(topology.OUTCOMES.routing_key).removeprefix("*")
-# A host with the most instances there may be needs less, descriptions and all.
-LARGEST_EVENT = 16 * 2**20
-# Only a gateway knows of these; a worker has no record of what it was not given.
-_NO_WORKERS = frozenset({State.SUBMITTING, State.REJECTED})
+# A host with 1,500 instances sends 4 MiB each second where it samples so often. When it starts them
+# all it sends some 3,000 changes at once: a third is taken at once, the others wait in the queue.
+EVENTS = Budget(
+    messages_per_s=50,
+    messages_at_once=1000,
+    bytes_per_s=4 * _MIB,
+    bytes_at_once=32 * _MIB,
+    prefetch=4,
+)
+# An outcome is a transaction of its own, and the database of a single gateway has one thread.
+OUTCOMES = Budget(
+    messages_per_s=20,
+    messages_at_once=500,
+    bytes_per_s=2 * _MIB,
+    bytes_at_once=16 * _MIB,
+    prefetch=4,
+)
+# Heartbeats of all hosts together; a thousand hosts send 500 each second.
+DISCOVERY = Budget(
+    messages_per_s=600,
+    messages_at_once=1200,
+    bytes_per_s=_MIB,
+    bytes_at_once=2 * _MIB,
+    prefetch=20,
+)
+EVENTS_WAITING = {"x-max-length": 10_000, "x-max-length-bytes": 64 * _MIB}
+HEARTBEATS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 4 * _MIB}
+# Many times the fleet that this is made for. Each host needs a queue, and a user of the broker.
+MOST_HOSTS = 5_000
+# Channels over which the hosts are spread: what waits for the broker's answer on one of them does
+# not wait for that on the others.
+CHANNELS = 12
+
+_OUTCOME = ".worker.operation"
 
 OnEvent = Callable[[str, Event], None]
 OnOutcome = Callable[[Operation], Awaitable[None]]
 
 
 class Incoming:
-    """Reads this gateway's own queue of events and the shared queue of outcomes.
+    """Reads what every known host publishes, and finds those that are not known.
 
     An outcome is acknowledged when `on_outcome` returns, so that it must have been kept by then.
+    `hosts` returns those that are known.
     """
 
-    def __init__(self, gateway: str, on_event: OnEvent, on_outcome: OnOutcome) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        on_event: OnEvent,
+        on_outcome: OnOutcome,
+        hosts: Callable[[], Iterable[str]],
+        dead_letters: DeadLetters,
+        throttled: Callable[[str], None],
+    ) -> None:
         self._gateway = gateway
         self._on_event = on_event
         self._on_outcome = on_outcome
-        self._dead: AbstractExchange | None = None
+        self._hosts = hosts
+        self._dead_letters = dead_letters
+        self._throttled = throttled
+        self._channels: list[tuple[Channel, Channel]] = []
+        self._open: dict[str, list[Consumer]] = {}
 
-    async def connect(self, channel: AbstractChannel) -> None:
-        """Read on this channel until it closes."""
-        await channel.set_qos(prefetch_count=MAX_OUTCOMES_AT_ONCE)
-        self._dead = await channel.get_exchange(topology.DEAD.name, ensure=False)
-        # Not the name of the last connection's: the broker may not have noticed its loss yet.
-        events = await channel.declare_queue(
-            f"gateway.{self._gateway}.events.{secrets.token_hex(4)}",
-            exclusive=True,
-            auto_delete=True,
-            arguments={
-                "x-max-length": MAX_EVENTS_WAITING,
-                "x-max-length-bytes": MAX_BYTES_WAITING,
-            },
+    async def connect(self, connection: AbstractConnection, lost: Lost) -> None:
+        """Read all that hosts publish; the end of a channel of this connection calls `lost`."""
+        # Not the names of the last connection's queues: the broker may not have noticed its loss.
+        self._session = f"{self._gateway}.{secrets.token_hex(4)}"
+        self._open = {}
+        self._channels = [
+            (
+                await channel_for(EVENTS, connection, lost),
+                await channel_for(OUTCOMES, connection, lost),
+            )
+            for _ in range(CHANNELS)
+        ]
+        await asyncio.gather(*map(self._open_host, self._hosts()))
+        await self._discover(await channel_for(DISCOVERY, connection, lost))
+
+    async def close_forgotten(self) -> None:
+        """Read no more of what hosts publish that are not known any more."""
+        known = set(self._hosts())
+        for host in [host for host in self._open if host not in known]:
+            for consumer in self._open.pop(host):
+                await consumer.stop()
+            self._dead_letters.forget(host)
+
+    async def _discover(self, channel: Channel) -> None:
+        queue = f"gateway.{self._session}.discovery"
+        await channel.queue_declare(
+            queue, exclusive=True, auto_delete=True, arguments=dict(HEARTBEATS_WAITING)
         )
-        await events.bind(topology.EVENTS.name, "#")
-        await events.consume(self._take_event, no_ack=True)
-        outcomes = await channel.get_queue(topology.OUTCOMES.name, ensure=False)
-        await outcomes.consume(self._take_outcome)
+        await channel.queue_bind(queue, topology.HEARTBEATS.name, "#")
+        await self._consumer(UNKNOWN, self._take_heartbeat, DISCOVERY).start(channel, queue)
 
-    async def _take_event(self, message: AbstractIncomingMessage) -> None:
+    async def _open_host(self, host: str) -> None:
+        events, outcomes = self._channels[len(self._open) % CHANNELS]
+        consumers = self._open[host] = [
+            self._consumer(host, self._outcome_taker(host), OUTCOMES),
+            self._consumer(host, self._event_taker(host), EVENTS),
+        ]
+        # Outcomes first: an event that is routed tells its host that somebody keeps it.
+        kept = topology.outcomes_queue(host)
+        await outcomes.queue_declare(kept.name, durable=True, arguments=kept.queue_arguments)
+        await bind(outcomes, kept.name, host, kept.routing_key)
+        await consumers[0].start(outcomes, kept.name)
+        queue = f"gateway.{self._session}.events.{host}"
+        await events.queue_declare(
+            queue, exclusive=True, auto_delete=True, arguments=dict(EVENTS_WAITING)
+        )
+        await bind(events, queue, host, f"{host}.worker.*", f"{host}.sampler.*")
+        await consumers[1].start(events, queue)
+
+    def _consumer(
+        self, host: str, take: Callable[[DeliveredMessage], Awaitable[None]], budget: Budget
+    ) -> Consumer:
+        return Consumer(host, take, budget, self._dead_letters, self._throttled)
+
+    async def _take_heartbeat(self, message: DeliveredMessage) -> None:
+        host = (message.routing_key or "").partition(".")[0]
+        if host in self._open:
+            return  # It is in the host's own queue as well.
+        host, event = read_event(message)
+        if not isinstance(event, Heartbeat) or host in self._open:
+            return
+        if len(self._open) >= MOST_HOSTS:
+            raise UnreadableMessage(f"of a host beyond the {MOST_HOSTS} that are listened to")
         try:
-            host, event = _read(message)
-        except UnreadableMessage as exc:
-            # The queue of outcomes gets those of operations too, and buries them once for all.
-            if not (message.routing_key or "").endswith(_OUTCOME):
-                await self._bury(message, exc.reason)
+            await self._open_host(host)
+        except CONNECTION_EXCEPTIONS as exc:
+            # It is found again on the next connection.
+            log.info("host not opened", extra={"host": host, "reason": repr(exc)})
         else:
             self._on_event(host, event)
 
-    async def _take_outcome(self, message: AbstractIncomingMessage) -> None:
-        try:
-            _, event = _read(message)
-            await self._on_outcome(_operation(event))
-        except UnreadableMessage as exc:
-            await self._bury(message, exc.reason)
-        await message.ack()
+    def _event_taker(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
+        async def take_event(message: DeliveredMessage) -> None:
+            try:
+                self._on_event(host, _event_of(host, message))
+            except UnreadableMessage:
+                # The queue of outcomes gets those of operations too, and buries them once for all.
+                if not (message.routing_key or "").endswith(_OUTCOME):
+                    raise
 
-    async def _bury(self, message: AbstractIncomingMessage, reason: str) -> None:
-        log.warning("unreadable event", extra={"key": message.routing_key, "reason": reason})
-        if self._dead is not None:
-            await self._dead.publish(_dead_letter(message, reason), _dead_key(message))
+        return take_event
 
+    def _outcome_taker(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
+        async def take_outcome(message: DeliveredMessage) -> None:
+            event = _event_of(host, message)
+            if not isinstance(event, OperationChanged):
+                raise UnreadableMessage("not an operation")
+            await self._on_outcome(event.operation)
 
-def _read(message: AbstractIncomingMessage) -> tuple[str, Event]:
-    direct = provenance.direct(
-        exchange=message.exchange or "",
-        expected_exchange=topology.EVENTS.name,
-        headers=message.headers,
-    )
-    named = topology.read_event_key(message.routing_key or "")
-    if not direct or named is None:
-        raise UnreadableMessage("not an event of a host")
-    host, kind = named
-    if len(message.body) > LARGEST_EVENT:
-        raise UnreadableMessage(f"larger than {LARGEST_EVENT} bytes")
-    event = decode(kind, message.body)
-    if isinstance(event, OperationChanged):
-        _check(event.operation, host)
-    return host, event
+        return take_outcome
 
 
-def _check(operation: Operation, host: str) -> None:
-    if operation.host != host:
-        raise UnreadableMessage("an operation of another host")
-    if operation.state in _NO_WORKERS:
-        raise UnreadableMessage(f"no worker has an operation that is {operation.state.value}")
-
-
-def _operation(event: Event) -> Operation:
-    if not isinstance(event, OperationChanged):
-        raise UnreadableMessage("not an operation")
-    return event.operation
-
-
-def _dead_letter(message: AbstractIncomingMessage, reason: str) -> Message:
-    return Message(
-        message.body,
-        content_type="application/octet-stream",
-        headers={"fleet-reason": reason[:500], "fleet-key": message.routing_key},
-        delivery_mode=DeliveryMode.PERSISTENT,
-    )
-
-
-def _dead_key(message: AbstractIncomingMessage) -> str:
-    host = (message.routing_key or "").partition(".")[0]
-    return f"{host or 'unknown'}.unreadable"
+def _event_of(host: str, message: DeliveredMessage) -> Event:
+    sender, event = read_event(message)
+    if sender != host:
+        raise UnreadableMessage("of another host")
+    return event

@@ -1,7 +1,8 @@
 """Byte streams to hosts, each over a connection to the broker of its own.
 
 So a flood in one of them holds up neither another one nor the calls; and when the connection is
-lost the stream is over, and there is nothing to mend.
+lost the stream is over, and there is nothing to mend. What a host sends on a stream is taken no
+faster than a `Budget` allows, and anything that no honest host sends ends the stream.
 """
 
 from __future__ import annotations
@@ -9,19 +10,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
-import aio_pika
 from aio_pika import Message
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
-from yarl import URL
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import PublishError
+from aiormq.abc import AbstractChannel as Channel
+from aiormq.abc import DeliveredMessage
 
-from shared.contracts.errors import BrokerUnavailable, Cancelled, FleetError, StreamLost
+from services.gateway.adapters import connection as connections
+from services.gateway.adapters.connection import LOST
+from services.gateway.adapters.consumer import Budget, Consumer, bind, channel_for
+from services.gateway.adapters.dead_letters import DeadLetters
+from services.gateway.adapters.event_reader import read_key
+from shared.contracts.errors import (
+    BrokerUnavailable,
+    Cancelled,
+    FleetError,
+    StreamLost,
+    UnreadableMessage,
+)
 from shared.contracts.streams import (
     BEAT_S,
     IDLE_S,
+    MOST_DATA,
     WINDOW,
     Credit,
     End,
@@ -30,18 +43,23 @@ from shared.contracts.streams import (
     from_message,
     to_message,
 )
-from shared.platform import provenance, topology
+from shared.platform import topology
 from shared.platform.streams import Incoming, Outgoing
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S = 5.0
-CLOSE_TIMEOUT_S = 1.0
-HEARTBEAT_S = 10
+SEND_TIMEOUT_S = 5.0
 # What an honest host never exceeds; of another one the oldest frames go, which ends the stream.
-MOST_BYTES_WAITING = 4 * WINDOW
-
-_LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
+FRAMES_WAITING = {"x-max-length": 10_000, "x-max-length-bytes": 4 * WINDOW}
+# LXD hands on what a program writes by 4 KiB and more: 6 MB/s and, at once, 12 MB. What is faster
+# than this waits in the host, as the program does.
+FRAMES = Budget(
+    messages_per_s=1500,
+    messages_at_once=3000,
+    bytes_per_s=32 * 2**20,
+    bytes_at_once=32 * 2**20,
+    prefetch=32,
+)
 
 
 class BusStream:
@@ -50,6 +68,7 @@ class BusStream:
     def __init__(self, channel: AbstractChannel, host: str) -> None:
         self.id = secrets.token_hex(16)
         self._host = host
+        self._key = topology.stream_key_of(host, self.id)
         self._channel = channel
         self._outgoing, self._incoming = Outgoing(), Incoming()
         self._came: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -59,16 +78,14 @@ class BusStream:
         self._heard_at = 0.0
         self._beating: asyncio.Task[None] | None = None
 
-    async def listen(self) -> None:
+    async def listen(self, channel: Channel, consumer: Consumer) -> None:
         """Take in what the host sends from now on."""
-        queue = await self._channel.declare_queue(
-            exclusive=True,
-            auto_delete=True,
-            arguments={"x-max-length-bytes": MOST_BYTES_WAITING},
+        queue = f"gateway.streams.{self.id}"
+        await channel.queue_declare(
+            queue, exclusive=True, auto_delete=True, arguments=dict(FRAMES_WAITING)
         )
-        await queue.bind(topology.STREAMS_OUT.name, topology.stream_key_of(self._host, self.id))
-        await queue.consume(self._received, no_ack=True)
-        self._channel.close_callbacks.add(lambda *_: self._fail(StreamLost("broker")))
+        await bind(channel, queue, self._host, self._key)
+        await consumer.start(channel, queue)
 
     def begin(self) -> None:
         """See `ByteStream.begin`."""
@@ -118,31 +135,32 @@ class BusStream:
         while await self._said(self._incoming.credit):
             await asyncio.sleep(BEAT_S)
             if loop.time() - self._heard_at > IDLE_S:
-                self._fail(StreamLost(f"no sign of life for {IDLE_S:g} s"))
+                self.fail(StreamLost(f"no sign of life for {IDLE_S:g} s"))
 
-    async def _received(self, message: AbstractIncomingMessage) -> None:
-        if not self._is_hosts(message):
-            log.warning("frame of doubtful origin dropped", extra={"key": message.routing_key})
+    async def receive(self, message: DeliveredMessage) -> None:
+        """Take a frame; what no honest host sends ends the stream, or is no frame of it at all.
+
+        Raises UnreadableMessage.
+        """
+        _, key = read_key(message)
+        if key != self._key:
+            raise UnreadableMessage("not a frame of this stream")
+        if self._failure is not None or self._end is not None:
             return
         self._heard_at = asyncio.get_running_loop().time()
         try:
-            self._take(from_message(message.type or "", message.body))
+            if len(message.body) > MOST_DATA:
+                raise StreamLost(f"a frame of more than {MOST_DATA} bytes came")
+            self._take(from_message(message.header.properties.message_type or "", message.body))
         except FleetError as exc:
-            self._fail(exc)
-
-    def _is_hosts(self, message: AbstractIncomingMessage) -> bool:
-        return message.routing_key == topology.stream_key_of(
-            self._host, self.id
-        ) and provenance.direct(
-            exchange=message.exchange or "",
-            expected_exchange=topology.STREAMS_OUT.name,
-            headers=message.headers,
-        )
+            self.fail(exc)
 
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, bytes):
             self._incoming.arrived(len(frame))
-            self._came.put_nowait(frame)
+            # Nothing needs no credit, so there could be any number of it.
+            if frame:
+                self._came.put_nowait(frame)
         elif isinstance(frame, Credit):
             self._outgoing.granted(frame)
             self._room.set()
@@ -165,15 +183,15 @@ class BusStream:
         exchange = await self._channel.get_exchange(topology.STREAMS_IN.name, ensure=False)
         key = topology.stream_key_to(self._host, self.id)
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(SEND_TIMEOUT_S):
                 await exchange.publish(Message(body, type=kind), key, mandatory=True)
         except PublishError:
-            self._fail(StreamLost(f"host {self._host!r} listens no more"))
-        except _LOST as exc:
-            self._fail(StreamLost(f"broker: {exc!r}"))
+            self.fail(StreamLost(f"host {self._host!r} listens no more"))
+        except LOST as exc:
+            self.fail(StreamLost(f"broker: {exc!r}"))
         self._raise_failure()
 
-    def _fail(self, failure: FleetError) -> None:
+    def fail(self, failure: FleetError) -> None:
         """Let nobody wait any longer; an end that has come stays the end."""
         if self._failure is None:
             self._failure = failure
@@ -189,26 +207,32 @@ class BusStream:
 class BusStreams:
     """Opens streams."""
 
-    def __init__(self, amqp_uri: str) -> None:
-        self._uri = URL(amqp_uri).update_query(heartbeat=HEARTBEAT_S)
+    def __init__(
+        self, amqp_uri: str, dead_letters: DeadLetters, throttled: Callable[[str], None]
+    ) -> None:
+        self._uri = amqp_uri
+        self._dead_letters = dead_letters
+        self._throttled = throttled
 
     @asynccontextmanager
     async def listen(self, host: str) -> AsyncIterator[BusStream]:
         """Yield our end of a new stream, which is over afterwards; raise BrokerUnavailable."""
         async with AsyncExitStack() as stack:
             try:
-                connection = await aio_pika.connect(self._uri, timeout=CONNECT_TIMEOUT_S)
-                stack.push_async_callback(_close, connection.close)
+                connection = await connections.connect(self._uri)
+                stack.push_async_callback(connections.close, connection)
                 stream = BusStream(await connection.channel(on_return_raises=True), host)
-                await stream.listen()
-            except _LOST as exc:
+                await self._listen(connection, host, stream)
+            except LOST as exc:
                 raise BrokerUnavailable from exc
             stack.push_async_callback(stream.close)
             yield stream
 
+    async def _listen(self, connection: AbstractConnection, host: str, stream: BusStream) -> None:
+        def lost(*_: object) -> None:
+            stream.fail(StreamLost("broker"))
 
-async def _close(close: Callable[[], Coroutine[None, None, None]]) -> None:
-    # A broker that hangs would not answer the farewell.
-    with suppress(*_LOST):
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await close()
+        connection.close_callbacks.add(lost)
+        channel = await channel_for(FRAMES, connection, lost)
+        consumer = Consumer(host, stream.receive, FRAMES, self._dead_letters, self._throttled)
+        await stream.listen(channel, consumer)

@@ -6,10 +6,10 @@ The series of the instances, which are many, are written by `presentation_metric
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from services.gateway.adapters.fleet_collector import FleetCollector
 from services.gateway.domain.error_boundary import ErrorBoundary, Subject
@@ -21,6 +21,41 @@ from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_r
 ANSWERED = "answered"
 GIVEN_UP = "given_up"
 CALL_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class HostTelemetry:
+    """What hosts send that they should not; `host` takes the ids of known hosts, and `_unknown`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._dead_letters = Counter(
+            "lxdfleet_gateway_dead_letters",
+            "Messages of a host that could not be read.",
+            ("host",),
+            registry=registry,
+        )
+        self._throttled = Counter(
+            "lxdfleet_gateway_throttled_messages",
+            "Messages of a host beyond what it may send.",
+            ("host",),
+            registry=registry,
+        )
+        self._blocked = Gauge(
+            "lxdfleet_gateway_broker_blocked",
+            "Whether the broker takes no messages, for want of memory or disk space.",
+            registry=registry,
+        )
+
+    def watch(self, blocked: Callable[[], str]) -> None:
+        """Ask `blocked` for the reason at every scrape."""
+        self._blocked.set_function(lambda: float(bool(blocked())))
+
+    def dead_letter(self, host: str) -> None:
+        """Count a message that could not be read."""
+        self._dead_letters.labels(host).inc()
+
+    def throttled(self, host: str) -> None:
+        """Count a message that was taken late."""
+        self._throttled.labels(host).inc()
 
 
 class Telemetry:
@@ -37,6 +72,7 @@ class Telemetry:
         self.boundary = ErrorBoundary(self._note_failure)
         self._registry.register(FleetCollector(fleet, self.boundary))
         self.broker = BrokerTelemetry(self._registry)
+        self.hosts = HostTelemetry(self._registry)
         self.operations = OperationTelemetry("lxdfleet", "request", self._registry)
         self._calls = Histogram(
             "lxdfleet_rpc_seconds",

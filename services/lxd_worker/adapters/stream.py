@@ -81,6 +81,7 @@ class HostStream:
         lost: Callable[[], None],
         closed: Callable[[], None],
     ) -> None:
+        self._exchange = topology.host_exchange(host).name
         self._key_out = topology.stream_key_of(host, stream)
         self._key_in = topology.stream_key_to(host, stream)
         self._lost = lost
@@ -207,9 +208,7 @@ class HostStream:
         message = Message(body, type=kind)
         try:
             with self._sending:
-                self._channel.basic_publish(
-                    message, topology.STREAMS_OUT.name, self._key_out, mandatory=True
-                )
+                self._channel.basic_publish(message, self._exchange, self._key_out, mandatory=True)
         except self._errors() as exc:
             raise StreamLost(f"broker: {exc}") from exc
 

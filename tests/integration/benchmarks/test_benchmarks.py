@@ -44,6 +44,7 @@ PROMISED = [
     "<= 1000 ms (p50)",
     "<= 5 ms (p50)",
     ">= 500 per second",
+    *4 * ["<= 1.2 times (p50)", "<= 1.2 times (p50)", "<= 0 lost"],
 ]
 
 

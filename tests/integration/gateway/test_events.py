@@ -2,16 +2,15 @@
 
 from collections.abc import AsyncIterator
 
-import aio_pika
 import pytest
 
-from services.gateway.adapters.incoming import LARGEST_EVENT
 from services.gateway.ports import OperationFilter
 from services.gateway.wiring import Parts
 from shared.contracts.codec import encode
-from shared.contracts.events import OperationChanged
+from shared.contracts.events import MAX_BYTES, Heartbeat, OperationChanged
 from shared.contracts.operations import State
 from shared.testing.broker import Vhost
+from shared.testing.dead_letters import BODY_BYTES, dead_letter
 from shared.testing.host import WireHost, eventually
 from shared.testing.reports import (
     a_change,
@@ -19,7 +18,6 @@ from shared.testing.reports import (
     a_removal,
     a_sample,
     an_instance,
-    an_inventory,
     an_operation,
 )
 
@@ -36,23 +34,6 @@ def names(gateway: Parts) -> list[str]:
     return (
         [known.instance.name for known in gateway.fleet.instances()] if gateway.fleet.ready else []
     )
-
-
-async def dead_letter(vhost: Vhost) -> aio_pika.abc.AbstractIncomingMessage:
-    """Return the next dead letter."""
-    connection = await aio_pika.connect(vhost.uri)
-    async with connection:
-        channel = await connection.channel()
-        queue = await channel.get_queue("fleet.dead-letters", ensure=False)
-        found: list[aio_pika.abc.AbstractIncomingMessage] = []
-
-        async def arrived() -> bool:
-            message = await queue.get(no_ack=True, fail=False)
-            found.extend([message] if message else [])
-            return bool(found)
-
-        await eventually(arrived)
-        return found[0]
 
 
 async def test_events_and_samples_reach_the_view(gateway: Parts, host: WireHost) -> None:
@@ -95,7 +76,7 @@ async def test_a_gap_is_closed_by_an_inventory_the_gateway_asks_for(
             "worker.operation",
             encode(OperationChanged(operation=an_operation(state=State.SUBMITTING))),
         ),
-        ("worker.inventory", encode(an_inventory(an_instance(description="x" * LARGEST_EVENT)))),
+        ("worker.heartbeat", b'{"epoch": 1' + b" " * MAX_BYTES[Heartbeat] + b"}"),
     ],
 )
 async def test_what_cannot_be_read_is_buried_with_the_reason_and_stops_nothing(
@@ -105,7 +86,8 @@ async def test_what_cannot_be_read_is_buried_with_the_reason_and_stops_nothing(
     await host.publish("worker.instance-removed", a_removal(sequence=host.next_sequence()))
 
     buried = await dead_letter(vhost)
-    assert buried.body == body
+    assert buried.body == body[:BODY_BYTES]
+    assert buried.headers["fleet-size"] == len(body)
     assert buried.headers["fleet-key"] == f"h1.{key}"
     assert buried.headers["fleet-reason"]
     await eventually(lambda: names(gateway) == [])

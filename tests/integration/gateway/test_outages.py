@@ -51,7 +51,7 @@ async def test_without_a_broker_reads_go_on_and_changes_are_refused_at_once(
 ) -> None:
     gateway = await start(own_broker.uri)
     await eventually(lambda: gateway.bus.connected)
-    async with WireHost(own_broker.uri, "h1", an_instance()):
+    async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()):
         await eventually(lambda: has_read(gateway))
         await asyncio.to_thread(own_broker.kill)
         await eventually(lambda: not gateway.bus.connected)
@@ -70,14 +70,14 @@ async def test_the_gateway_is_well_again_soon_after_the_brokers_return(
 ) -> None:
     gateway = await start(own_broker.uri)
     await eventually(lambda: gateway.bus.connected)
-    async with WireHost(own_broker.uri, "h1", an_instance()):
+    async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()):
         await eventually(lambda: has_read(gateway))
         await asyncio.to_thread(own_broker.kill)
         await eventually(lambda: not gateway.bus.connected)
 
         await asyncio.to_thread(own_broker.start)
         returned = time.monotonic()
-        async with WireHost(own_broker.uri, "h1", an_instance()):
+        async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()):
             await eventually(lambda: stop_is_accepted(gateway), within_s=10)
 
     assert time.monotonic() - returned < WELL_AGAIN_S

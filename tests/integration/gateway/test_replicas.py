@@ -39,7 +39,8 @@ async def host(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[Wir
 
 
 def has_read(gateway: Parts) -> bool:
-    return gateway.fleet.ready and not gateway.fleet.lacks_inventory("h1")
+    fleet = gateway.fleet
+    return fleet.ready and fleet.can_be_told("h1") and not fleet.lacks_inventory("h1")
 
 
 def stop_web(gateway: Parts, key: str | None = None) -> Change:
@@ -101,6 +102,7 @@ async def hosts(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[li
         WireHost(vhost.host_uri("h1"), "h1") as first,
         WireHost(vhost.host_uri("h2"), "h2") as second,
     ):
+        await eventually(lambda: all(len(gateway.fleet.host_ids()) == 2 for gateway in gateways))
         for memory, host in ((100, first), (1000, second)):
             room = Capacity(cpu=4, memory=memory, disk=4)
             told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])

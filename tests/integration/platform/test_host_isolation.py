@@ -94,16 +94,17 @@ def still_unharmed(victim: EchoWorker, gateway: Caller) -> bool:
         pytest.param("fleet.calls", "lxd_worker.h2.echo", id="command another host"),
         pytest.param("fleet.calls", "lxd_worker.h1.echo", id="command itself as a gateway would"),
         pytest.param("fleet.calls", "h1.reply.tester", id="answer where calls are read"),
-        pytest.param("fleet.answers", "h2.reply.tester", id="answer in another's name"),
-        pytest.param("fleet.answers", "lxd_worker.h2.echo", id="command where answers are read"),
-        pytest.param("fleet.events", "h2.worker.heartbeat", id="publish another's event"),
-        pytest.param("fleet.events", "h1.gateway.heartbeat", id="publish as another producer"),
-        pytest.param("fleet.streams.out", f"h2.out.{STREAM}", id="send bytes in another's name"),
+        pytest.param("fleet.hosts.h2", "h1.reply.tester", id="answer where another does"),
+        pytest.param("fleet.hosts.h1", "lxd_worker.h2.echo", id="command where answers are read"),
+        pytest.param("fleet.hosts.h1", "h2.worker.heartbeat", id="publish another's event"),
+        pytest.param("fleet.hosts.h1", "h1.gateway.heartbeat", id="publish as another producer"),
+        pytest.param("fleet.hosts.h1", f"h2.out.{STREAM}", id="send bytes in another's name"),
         pytest.param("fleet.streams.in", f"h2.in.{STREAM}", id="send bytes to another host"),
         pytest.param("fleet.streams.in", f"h1.in.{STREAM}", id="send bytes to itself"),
         pytest.param("fleet.streams.in", f"h1.out.{STREAM}", id="send bytes where hosts read"),
+        pytest.param("fleet.heartbeats", "h1.worker.heartbeat", id="publish where all are read"),
         pytest.param("fleet.dead", "h1.unreadable", id="write a dead letter"),
-        pytest.param("", "fleet.outcomes", id="write into the outcomes' queue by its name"),
+        pytest.param("", "fleet.operations.h2", id="write into a queue of outcomes by its name"),
         pytest.param("amq.topic", "x", id="use a predeclared exchange"),
     ],
 )
@@ -133,17 +134,16 @@ def test_a_queue_cannot_be_written_to_by_its_name(
         ("fleet.calls", "lxd_worker.h1.#"),
         ("fleet.calls", "lxd_worker.h1.echo"),
         ("fleet.calls", "h1.reply.tester"),
-        ("fleet.answers", "#"),
-        ("fleet.answers", "*.reply.tester"),
-        ("fleet.answers", "h1.reply.*"),
-        ("fleet.events", "#"),
-        ("fleet.events", "h1.worker.heartbeat"),
+        ("fleet.hosts.h1", "#"),
+        ("fleet.hosts.h1", "h1.worker.heartbeat"),
+        ("fleet.hosts.h2", "#"),
+        ("fleet.hosts.h2", "*.reply.tester"),
+        ("fleet.heartbeats", "#"),
         ("fleet.streams.in", "#"),
         ("fleet.streams.in", "*.in.*"),
         ("fleet.streams.in", "h1.#"),
         ("fleet.streams.in", f"h2.in.{STREAM}"),
         ("fleet.streams.in", "h1.in.not-a-stream"),
-        ("fleet.streams.out", f"h1.out.{STREAM}"),
         ("fleet.dead", "#"),
     ],
 )
@@ -163,13 +163,21 @@ def test_a_binding_beyond_its_own_calls_is_refused(
         pytest.param(lambda c, h2: c.basic_get("fleet.dead-letters"), id="read the dead letters"),
         pytest.param(lambda c, h2: c.queue_purge("fleet.dead-letters"), id="purge them"),
         pytest.param(lambda c, h2: c.queue_delete("fleet.dead-letters"), id="delete them"),
-        pytest.param(lambda c, h2: c.basic_get(topology.OUTCOMES.name), id="read the outcomes"),
-        pytest.param(lambda c, h2: c.queue_delete(topology.OUTCOMES.name), id="delete them all"),
-        pytest.param(lambda c, h2: c.queue_purge(topology.OUTCOMES.name), id="purge the outcomes"),
+        pytest.param(lambda c, h2: c.basic_get("fleet.operations.h1"), id="read its outcomes"),
+        pytest.param(lambda c, h2: c.queue_delete("fleet.operations.h2"), id="delete another's"),
+        pytest.param(lambda c, h2: c.queue_purge("fleet.operations.h2"), id="purge another's"),
         pytest.param(lambda c, h2: c.basic_get(h2), id="read another's calls"),
         pytest.param(lambda c, h2: c.queue_delete(h2), id="delete another's queue"),
-        pytest.param(lambda c, h2: c.exchange_delete("fleet.events"), id="delete an exchange"),
+        pytest.param(lambda c, h2: c.exchange_delete("fleet.hosts.h1"), id="delete an exchange"),
         pytest.param(lambda c, h2: c.exchange_declare("evil", "topic"), id="declare an exchange"),
+        pytest.param(
+            lambda c, h2: c.exchange_declare("fleet.hosts.h1", "fanout"),
+            id="declare its exchange as another type",
+        ),
+        pytest.param(
+            lambda c, h2: c.exchange_bind("fleet.hosts.h2", "fleet.hosts.h1", "#"),
+            id="bind its exchange to another's",
+        ),
         pytest.param(lambda c, h2: c.queue_declare("evil"), id="declare a queue"),
         pytest.param(lambda c, h2: c.queue_declare(h2), id="declare another's"),
         pytest.param(lambda c, h2: c.queue_declare(""), id="declare an unnamed queue"),
@@ -225,7 +233,7 @@ def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
 ) -> None:
     worker = start_worker("h1", declared.host_uri("h1"))
     events = gateway.channel.queue_declare("", exclusive=True).queue
-    gateway.channel.queue_bind(events, "fleet.events", "#")
+    gateway.channel.queue_bind(events, "fleet.heartbeats", "#")
 
     worker.wait_until_it_answers(gateway)
     reply = gateway.call("h1", "echo", 7)
@@ -241,14 +249,14 @@ def test_it_has_its_ends_of_streams(
     declared: Vhost, gateway: Caller, taken_over: Callable[[], Any]
 ) -> None:
     shown = gateway.channel.queue_declare("", exclusive=True).queue
-    gateway.channel.queue_bind(shown, "fleet.streams.out", f"h1.out.{STREAM}")
     channel = taken_over()
+    gateway.channel.queue_bind(shown, "fleet.hosts.h1", f"h1.out.{STREAM}")
     password = topology.password_of(declared.host_uri("h1"))
     typed = topology.stream_queue("h1", password, 0)
     channel.queue_declare(typed, exclusive=True)
     channel.queue_bind(typed, "fleet.streams.in", f"h1.in.{STREAM}")
 
-    publish(channel, "fleet.streams.out", f"h1.out.{STREAM}", "shown")
+    publish(channel, "fleet.hosts.h1", f"h1.out.{STREAM}", "shown")
     publish(gateway.channel, "fleet.streams.in", f"h1.in.{STREAM}", "typed")
 
     assert arrived(gateway.channel, shown).body == "shown"
@@ -272,7 +280,7 @@ def test_no_bytes_reach_another_host_by_a_header(
     gateway.channel.queue_bind(typed, "fleet.streams.in", f"h2.in.{STREAM}")
     key, other = f"h1.out.{STREAM}", f"h2.in.{STREAM}"
 
-    gets_through(taken_over(), "fleet.streams.out", key, "attack", CC=[other])
+    gets_through(taken_over(), "fleet.hosts.h1", key, "attack", CC=[other])
     publish(gateway.channel, "fleet.streams.in", other, "typed")
 
     assert arrived(gateway.channel, typed).body == "typed"
@@ -286,28 +294,39 @@ def arrived(channel: Any, queue: str) -> Any:
     return message
 
 
-# Every exchange that a host may write to, with a key that it may write.
-WRITABLE = [
-    ("fleet.answers", "h1.reply.x"),
-    ("fleet.events", "h1.worker.heartbeat"),
-    ("fleet.streams.out", f"h1.out.{STREAM}"),
-]
+# The keys under which a host may write to its exchange.
+KEYS = ["h1.reply.x", "h1.worker.heartbeat", f"h1.out.{STREAM}"]
 
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
-@pytest.mark.parametrize(("exchange", "key"), WRITABLE)
+@pytest.mark.parametrize("key", KEYS)
 def test_a_copy_sent_by_header_does_not_reach_the_other_host(
     victim: EchoWorker,
     gateway: Caller,
     taken_over: Callable[[], Any],
-    exchange: str,
     key: str,
     header: str,
 ) -> None:
-    gets_through(taken_over(), exchange, key, **{header: ["lxd_worker.h2.echo"]})
+    gets_through(taken_over(), "fleet.hosts.h1", key, **{header: ["lxd_worker.h2.echo"]})
 
     assert still_unharmed(victim, gateway)
     assert "call of doubtful origin" not in victim.output
+
+
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+def test_nothing_it_sends_reaches_a_queue_in_which_another_host_is_read(
+    declared: Vhost, gateway: Caller, taken_over: Callable[[], Any], header: str
+) -> None:
+    declared.host_uri("h2")
+    neighbours = gateway.channel.queue_declare("", exclusive=True).queue
+    gateway.channel.queue_bind(neighbours, "fleet.hosts.h2", "#")
+    for key in KEYS:
+        copies = ["h2.worker.sample", "h2.worker.operation", "h2.reply.tester", f"h2.out.{STREAM}"]
+        gets_through(taken_over(), "fleet.hosts.h1", key, **{header: copies})
+
+    publish(gateway.channel, "fleet.hosts.h2", "h2.worker.heartbeat", "honest")
+
+    assert arrived(gateway.channel, neighbours).body == "honest"
 
 
 def test_a_queue_of_its_own_cannot_dead_letter_to_the_calls(
@@ -354,10 +373,10 @@ def test_an_event_smuggled_in_another_name_bears_the_mark_of_it(
     gateway: Caller, taken_over: Callable[[], Any], own_name: str
 ) -> None:
     events = gateway.channel.queue_declare("", exclusive=True).queue
-    gateway.channel.queue_bind(events, "fleet.events", "#")
     channel = taken_over()
+    gateway.channel.queue_bind(events, "fleet.hosts.h1", "#")
     channel.exchange_declare(own_name, "fanout", auto_delete=False)
-    channel.exchange_bind("fleet.events", own_name, "")
+    channel.exchange_bind("fleet.hosts.h1", own_name, "")
     lie = Heartbeat(epoch=9, sequence=9, clock="0", lxd_connected=False, interval_s=1.0)
 
     publish(channel, own_name, "h2.worker.heartbeat", encode(lie).decode())
@@ -367,6 +386,6 @@ def test_an_event_smuggled_in_another_name_bears_the_mark_of_it(
         assert time.monotonic() < end
     assert not provenance.direct(
         exchange=event.delivery_info["exchange"],
-        expected_exchange="fleet.events",
+        expected_exchange="fleet.hosts.h2",
         headers=event.headers,
     )

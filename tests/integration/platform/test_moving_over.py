@@ -128,6 +128,7 @@ def test_a_renewed_user_has_the_rights_and_limits_of_this_release_only(
     with closing(connect(old)) as connection:
         for exchange, key in [
             ("nameko-rpc", f"{host}.reply.x"),
+            ("fleet.events", f"{host}.worker.heartbeat"),
             ("fleet.streams", f"{host}.out.0"),
             ("fleet.dead", f"{host}.unreadable"),
         ]:

@@ -59,10 +59,10 @@ def test_a_message_larger_than_any_event_is_refused(connected: Callable[[], Any]
     channel = connected().channel()
     largest = max(MAX_BYTES.values())
 
-    channel.basic_publish_confirm(amqp.Message(b"x" * largest), "fleet.events", "h1.worker.x")
+    channel.basic_publish_confirm(amqp.Message(b"x" * largest), "fleet.hosts.h1", "h1.worker.x")
     with pytest.raises(amqp.PreconditionFailed, match="max size"):
         channel.basic_publish_confirm(
-            amqp.Message(b"x" * (largest + 1)), "fleet.events", "h1.worker.x"
+            amqp.Message(b"x" * (largest + 1)), "fleet.hosts.h1", "h1.worker.x"
         )
 
 
@@ -92,7 +92,7 @@ def test_every_queue_has_a_limit_in_bytes(declared: Vhost) -> None:
 
     policies = {name: policy_of(declared, name) for name in queues}
 
-    assert {*own, "fleet.dead-letters", topology.OUTCOMES.name} <= policies.keys()
+    assert {*own, "fleet.dead-letters"} <= policies.keys()
     assert all(policy["max-length-bytes"] <= 256 * MIB for policy in policies.values())
     assert all(policies[name]["expires"] == 60_000 for name in own)
     channel.connection.close()

@@ -28,9 +28,23 @@ def test_a_host_is_held_to_its_topics() -> None:
 
     assert {line["exchange"] for line in topics} == {
         "fleet.calls",
-        "fleet.answers",
-        "fleet.events",
         "fleet.streams.in",
-        "fleet.streams.out",
+        "fleet.hosts.h1",
     }
     assert {(line["user"], line["vhost"]) for line in topics} == {("host-h1", "v")}
+
+
+def test_with_a_host_comes_its_exchange_and_its_heartbeats_where_all_are_read() -> None:
+    host = definitions.User("host-h1", "secret", host_permissions("h1", "secret"))
+    central = definitions.User("central", "secret", CENTRAL_PERMISSIONS)
+
+    defined = definitions.of([central, host], vhost="v")
+
+    assert [exchange["name"] for exchange in defined["exchanges"]] == [
+        "fleet.heartbeats",
+        "fleet.hosts.h1",
+    ]
+    (binding,) = defined["bindings"]
+    assert (binding["source"], binding["destination"]) == ("fleet.hosts.h1", "fleet.heartbeats")
+    assert binding["routing_key"] == "h1.worker.heartbeat"
+    assert not definitions.of([central])["exchanges"]

@@ -68,19 +68,18 @@ def test_a_password_is_read_from_an_address_as_it_was_drawn() -> None:
 )
 def test_no_expression_of_a_host_matches_a_key_of_a_similar_name(host: str, stranger: str) -> None:
     topics = topology.host_permissions(host, "secret").topics
-    (write, _), (_, read) = topics["fleet.answers"], topics["fleet.calls"]
-    event_write, _ = topics["fleet.events"]
-    (stream_write, _), (_, stream_read) = topics["fleet.streams.out"], topics["fleet.streams.in"]
+    (write, _), (_, read) = topics[f"fleet.hosts.{host}"], topics["fleet.calls"]
+    _, stream_read = topics["fleet.streams.in"]
     stream = "0" * 32
 
     assert re.search(write, topology.reply_key(host, "g"))
     assert re.search(read, topology.call_key(host, "*"))
     assert not re.search(read, topology.call_key(host, "submit"))
-    assert re.search(event_write, f"{host}.worker.heartbeat")
-    assert re.search(stream_write, topology.stream_key_of(host, stream))
+    assert re.search(write, f"{host}.worker.heartbeat")
+    assert re.search(write, topology.stream_key_of(host, stream))
     assert re.search(stream_read, topology.stream_key_to(host, stream))
     assert not re.search(write, topology.reply_key(stranger, "g"))
     assert not re.search(read, topology.call_key(stranger, "*"))
-    assert not re.search(event_write, f"{stranger}.worker.heartbeat")
-    assert not re.search(stream_write, topology.stream_key_of(stranger, stream))
+    assert not re.search(write, f"{stranger}.worker.heartbeat")
+    assert not re.search(write, topology.stream_key_of(stranger, stream))
     assert not re.search(stream_read, topology.stream_key_to(stranger, stream))

@@ -90,7 +90,10 @@ async def readyz(gateway: Gateway) -> dict[str, Any]:
 )
 async def healthz(gateway: Gateway) -> dict[str, Any]:
     """Say whether all that this gateway needs is there, the broker among it."""
-    return _passed({**await _checks(gateway), "broker": gateway.health.broker_connected})
+    checks = {**await _checks(gateway), "broker": gateway.health.broker_connected}
+    if blocked := gateway.health.broker_blocked:
+        checks[f"broker (blocked: {blocked})"] = False
+    return _passed(checks)
 
 
 async def _checks(gateway: Gateway) -> dict[str, bool]:

@@ -110,3 +110,14 @@ async def test_a_gateway_without_database_and_view_is_not_ready(
     answer = await client.get("/readyz")
 
     assert (answer.status_code, answer.json()["detail"]) == (503, "网关未就绪：database, fleet")
+
+
+async def test_a_gateway_whose_broker_takes_no_messages_says_why(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.health.broker_blocked = "low on disk"
+
+    ready, healthy = await client.get("/readyz"), await client.get("/healthz")
+
+    assert (ready.status_code, healthy.status_code) == (200, 503)
+    assert healthy.json()["detail"] == "网关未就绪：broker (blocked: low on disk)"
