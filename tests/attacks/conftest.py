@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -30,19 +29,19 @@ ATTACKER, NEIGHBOUR = "h1", "h2"
 OWN_EXCHANGE = f"fleet.hosts.{ATTACKER}"
 AT_ONCE_S = 5.0
 # A host that has flooded waits until the gateway has taken in what it let through.
-AFTER_A_FLOOD_S = 90.0
+AFTER_A_FLOOD_S = 60.0
 
 
 @dataclass
 class Attacker:
-    """Who has the credentials of `h1`, and the name of the gateway from a call that it got.
+    """Who has the credentials of `h1`, and knows the name of the gateway from a call that it got.
 
     `epoch` is that of the worker it plays: a new one for each attack.
     """
 
     uri: str
     epoch: int
-    gateway: str = ""
+    gateway: str
     opened: list[Any] = field(default_factory=list)
 
     def channel(self) -> Any:
@@ -64,19 +63,6 @@ class Attacker:
         message = amqp.Message(body, content_type="application/json", delivery_mode=2)
         return self.publish(OWN_EXCHANGE, f"{ATTACKER}.{key}", message)
 
-    def join(self) -> None:
-        """Report as a host does, and learn the gateway's name from what it asks in return."""
-        channel = self.channel()
-        queue = topology.calls_queue(ATTACKER, topology.password_of(self.uri))
-        channel.queue_declare(queue, exclusive=True)
-        channel.queue_bind(queue, "fleet.calls", f"lxd_worker.{ATTACKER}.*")
-        self.tell("worker.heartbeat", a_heartbeat(self.epoch))
-        # A call that the last attacker left unanswered is waited for first.
-        end = time.monotonic() + AFTER_A_FLOOD_S
-        while (call := channel.basic_get(queue, no_ack=True)) is None:
-            assert time.monotonic() < end, "the gateway asks nothing"
-        self.gateway = call.properties["reply_to"].rpartition(".")[2]
-
     def leave(self) -> None:
         """Close every connection."""
         for connection in self.opened:
@@ -94,6 +80,7 @@ class Scene:
     gateway: subprocess.Popen[bytes]
     log: Path
     attacks: int = 0
+    name_of_gateway: str = ""
 
     def demand_unharmed(self) -> None:
         """Fail unless the neighbour is shown, fresh, and does what it is asked for, at once."""
@@ -195,14 +182,27 @@ def process(arguments: list[str], log: Path, **env: str) -> Iterator[subprocess.
 def attacker(scene: Scene) -> Iterator[Attacker]:
     """Whoever has taken over h1."""
     scene.attacks += 1
-    taken_over = Attacker(scene.vhost.host_uri(ATTACKER), epoch=scene.attacks)
+    uri = scene.vhost.host_uri(ATTACKER)
+    if not scene.name_of_gateway:
+        scene.name_of_gateway = name_of_gateway(uri)
+    taken_over = Attacker(uri, epoch=scene.attacks + 1, gateway=scene.name_of_gateway)
     try:
-        taken_over.join()
+        taken_over.tell("worker.heartbeat", a_heartbeat(taken_over.epoch))
         yield taken_over
     finally:
         taken_over.leave()
 
 
-def call(*args: object) -> str:
-    """Return the body of a call to a worker."""
-    return json.dumps({"args": args, "kwargs": {}})
+def name_of_gateway(uri: str) -> str:
+    """Report as a host does, and return the gateway's name from what it asks in return."""
+    with contextlib.closing(connect(uri)) as connection:
+        channel = connection.channel()
+        queue = topology.calls_queue(ATTACKER, topology.password_of(uri))
+        channel.queue_declare(queue, exclusive=True)
+        channel.queue_bind(queue, "fleet.calls", f"lxd_worker.{ATTACKER}.*")
+        beat = amqp.Message(encode(a_heartbeat()), content_type="application/json")
+        channel.basic_publish_confirm(beat, OWN_EXCHANGE, f"{ATTACKER}.worker.heartbeat")
+        end = time.monotonic() + AT_ONCE_S
+        while (asked := channel.basic_get(queue, no_ack=True)) is None:
+            assert time.monotonic() < end, "the gateway asks nothing"
+        return str(asked.properties["reply_to"]).rpartition(".")[2]

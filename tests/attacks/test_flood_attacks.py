@@ -17,7 +17,7 @@ from shared.contracts.events import Event, OperationChanged
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from shared.testing.reports import a_change, an_instance, an_inventory, an_operation
 
-from .conftest import ATTACKER, NEIGHBOUR, OWN_EXCHANGE, Attacker, Scene
+from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, OWN_EXCHANGE, Attacker, Scene
 
 pytestmark = pytest.mark.attack
 
@@ -63,7 +63,7 @@ def test_large_instances_are_held_up_to_the_budget_of_their_host(
     told = (a_change(vm, epoch=attacker.epoch, sequence=n) for n, vm in enumerate(vms, 2))
     tell_all(attacker, "worker.instance-changed", told)
 
-    scene.until(lambda: left_out(scene) > 100)
+    scene.until(lambda: left_out(scene) > 100, within_s=AFTER_A_FLOOD_S)
     scene.demand_unharmed()
     held = scene.http.get(f"/api/hosts/{ATTACKER}").json()["instances"]
     assert held * len(encode(vms[0])) <= DEFAULT.size
