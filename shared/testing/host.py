@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from shared.contracts.codec import encode
 from shared.contracts.errors import FleetError
-from shared.contracts.events import Event, OperationChanged
+from shared.contracts.events import Event, HostDescribed, OperationChanged
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
 from shared.platform import topology
@@ -27,14 +27,16 @@ from shared.testing.workers import FakeWorkers
 class WireHost:
     """One host.
 
-    `silent`: it takes calls and answers none. `forgets`: it loses submissions. `after`: it carries
-    out what it accepts, and this is what the instance is like then.
+    `description` is told with each inventory, as a worker does. `silent`: it takes calls and
+    answers none. `forgets`: it loses submissions. `after`: it carries out what it accepts, and this
+    is what the instance is like then.
     """
 
     def __init__(self, uri: str, host: str, *instances: Instance) -> None:
         self.host = host
         self.journal = FakeWorkers()
         self.instances = list(instances)
+        self.description: HostDescribed | None = None
         self.silent = False
         self.forgets = False
         self.after: Instance | None = None
@@ -70,10 +72,12 @@ class WireHost:
         await self.publish("worker.heartbeat", a_heartbeat(sequence=self._sequence, **more))
 
     async def publish_inventory(self) -> None:
-        """Publish all instances."""
+        """Publish all instances, and what there is for new ones."""
         await self.publish(
             "worker.inventory", an_inventory(*self.instances, sequence=self.next_sequence())
         )
+        if self.description:
+            await self.publish("worker.host", self.description)
 
     async def publish_operation(self, operation: Operation) -> None:
         """Publish an operation's record."""

@@ -244,6 +244,7 @@ def test_what_an_image_server_has_is_listed_and_others_do_not_matter(fleet: Flee
         "type": "container",
         "types": ["container"],
         "description": "BusyBox 1",
+        "images": [],
         "hosts": [],
         "remote": "lab",
     }

@@ -25,8 +25,9 @@ MODEST = Capacity(cpu=4, memory=4000, disk=9000)
 
 async def joined(vhost: Vhost, host: str, room: Capacity, stack: AsyncExitStack) -> WireHost:
     wired = await stack.enter_async_context(WireHost(vhost.host_uri(host), host))
-    told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
-    await wired.publish("worker.host", told)
+    wired.description = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
+    # Whoever has heard of the host by now has asked for all before there was a description.
+    await wired.publish_inventory()
     return wired
 
 
