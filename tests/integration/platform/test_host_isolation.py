@@ -245,7 +245,7 @@ def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
     assert event.delivery_info["routing_key"] == "h1.worker.heartbeat"
 
 
-def test_it_has_its_ends_of_streams(
+def test_a_host_has_its_ends_of_streams(
     declared: Vhost, gateway: Caller, taken_over: Callable[[], Any]
 ) -> None:
     shown = gateway.channel.queue_declare("", exclusive=True).queue

@@ -17,6 +17,8 @@ from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
 from shared.testing import known
 
+pytestmark = pytest.mark.attack
+
 FOCAL = Image(fingerprint="ab12", aliases=("focal",), os="ubuntu20.04", architecture="x86_64")
 LIE = Image(fingerprint="66", aliases=("focal",), type=VIRTUAL_MACHINE, os="evil", architecture="z")
 # Listed first, and with more room than any other.
