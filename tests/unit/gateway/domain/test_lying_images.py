@@ -17,8 +17,6 @@ from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
 from shared.testing import known
 
-pytestmark = pytest.mark.attack
-
 FOCAL = Image(fingerprint="ab12", aliases=("focal",), os="ubuntu20.04", architecture="x86_64")
 LIE = Image(fingerprint="66", aliases=("focal",), type=VIRTUAL_MACHINE, os="evil", architecture="z")
 # Listed first, and with more room than any other.
@@ -47,6 +45,7 @@ def placed(
     return place(needs, [Candidate(host, Amount(), 0) for host in hosts if host.host != EVIL])
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "lie",
     [
@@ -66,6 +65,7 @@ def test_an_alias_that_a_host_lies_about_is_usable_elsewhere(lie: Image, kind: s
     assert (found.host, found.type, found.image) == ("h1", CONTAINER, ImageSource(alias="focal"))
 
 
+@pytest.mark.attack
 def test_a_fingerprint_that_a_host_has_as_an_alias_is_usable_elsewhere() -> None:
     nameless = Image(fingerprint="ab12cd")
     hosts = [a_host(Image(fingerprint="66", aliases=("ab12cd",)), host=EVIL), a_host(nameless)]
@@ -130,6 +130,7 @@ def test_images_of_no_type_or_name_are_no_templates() -> None:
 ALPINE = ServedImage(aliases=("alpine",), types=(VIRTUAL_MACHINE,), os="alpine3.22")
 
 
+@pytest.mark.attack
 def test_a_servers_image_that_a_host_lies_about_is_usable_elsewhere() -> None:
     lie = ServedImage(aliases=("alpine",), types=(CONTAINER,), os="evil", description="evil")
     shared = {"alpine": ALPINE}
