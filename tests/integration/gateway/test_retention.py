@@ -213,6 +213,7 @@ async def test_descriptions_of_snapshots_have_an_end(database: Database) -> None
     assert "s0" in await notes.of("h2", "uuid-of-web")
 
 
+@pytest.mark.attack
 async def test_idempotency_keys_have_an_end(database: Database) -> None:
     store = SqlOperationStore(database, Retention(keys=10))
     for number in range(30):

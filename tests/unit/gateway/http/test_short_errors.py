@@ -78,6 +78,7 @@ async def test_an_error_that_could_name_a_thousand_names_five(
     assert "… (+99" in answer.text
 
 
+@pytest.mark.attack
 async def test_of_the_hosts_that_do_not_fit_it_is_counted_what_they_lack(
     client: httpx.AsyncClient,
 ) -> None:
