@@ -209,7 +209,7 @@ def test_the_names_of_queues_it_may_declare_are_few(
             taken_over().queue_declare(name)
 
 
-def test_whether_another_host_exists_does_not_show_in_what_it_may_ask(
+def test_whether_another_hosts_worker_runs_does_not_show_in_what_it_may_ask(
     victim: EchoWorker, taken_over: Callable[[], Any]
 ) -> None:
     def answer(ask: Callable[[Any], Any]) -> str:
