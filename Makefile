@@ -46,7 +46,7 @@ test-e2e: daemons  ## the composed system, only through HTTP
 	$(RUN_TESTS) tests/e2e -m "not slow"
 
 attack: daemons  ## what a guest, a host or a caller might do to the others, and what held
-	$(RUN_TESTS) -m attack --hypothesis-profile=attack
+	$(RUN_TESTS) -m attack --hypothesis-profile=attack --timeout=600
 
 test-all: daemons browser  ## the slow ones too, and all again on each Python that is found
 	$(RUN_TESTS)

@@ -35,5 +35,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _sentence(nodeid: str) -> str:
-    name = nodeid.rpartition("::")[2].partition("[")[0]
+    name = nodeid.partition("[")[0].rpartition("::")[2]
     return name.removeprefix("test_").replace("_", " ")

@@ -10,6 +10,8 @@ from services.metrics.adapters.cgroups import CgroupFiles
 from services.metrics.domain.sanitize import Dropped
 from shared.testing.sampler import WEB
 
+pytestmark = pytest.mark.attack
+
 
 @pytest.mark.parametrize("child", [b"g\xff", b"g\x0bh", "g\u2028h".encode(), b"g:h"])
 def test_a_container_whose_init_is_in_such_a_cgroup_is_measured(

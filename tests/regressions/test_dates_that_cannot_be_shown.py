@@ -14,6 +14,8 @@ from shared.testing.gateway_http import FakeGateway
 from shared.testing.known import a_host, an_instance, known
 from shared.testing.readers import read_everything
 
+pytestmark = pytest.mark.attack
+
 ONE = (
     "/api/instances/odd",
     "/api/v1/vms/vm-uuid-odd",

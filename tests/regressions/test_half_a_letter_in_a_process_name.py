@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from services.metrics.adapters.kernel import process_age_s
+
+pytestmark = pytest.mark.attack
 
 NAMED_WITH_HALF_A_LETTER = """
 import pathlib, sys, time

@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.gateway.domain.fleet import FleetView
 from shared.contracts.codec import encode
 from shared.testing.clock import FakeClock
 from shared.testing.reports import a_change, a_heartbeat, an_instance, an_inventory
+
+pytestmark = pytest.mark.attack
 
 BUDGET = 16 * 2**20
 LARGE = {str(number): "x" * 8192 for number in range(64)}

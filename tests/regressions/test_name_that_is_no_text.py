@@ -17,6 +17,8 @@ from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
 from shared.testing.lxd_worker.omissions import Omissions
 
+pytestmark = pytest.mark.attack
+
 RUNNING = "Running"
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from services.gateway.domain.entry import FRESH, Entry, Index
 from shared.testing.reports import an_instance
+
+pytestmark = pytest.mark.attack
 
 
 def test_instances_that_share_a_uuid_are_taken_in_and_dropped_in_linear_time() -> None:

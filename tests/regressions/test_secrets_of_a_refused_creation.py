@@ -5,6 +5,8 @@ The next host got the same password: now the first one knew how to log in to the
 
 from __future__ import annotations
 
+import pytest
+
 from services.gateway.domain.capacity import Amount
 from services.gateway.domain.creation import NewVm
 from services.gateway.ports import Caller
@@ -13,6 +15,8 @@ from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import State
 from shared.testing.core import Core
 from shared.testing.reports import a_description, a_heartbeat, an_inventory
+
+pytestmark = pytest.mark.attack
 
 PASSWORD, DATA = "pa55!word", "#cloud-config\nhostname: hidden\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from services.metrics.domain.described import Interface, NetworkAddress
@@ -9,6 +10,8 @@ from services.metrics.handlers.instance_problems import InstanceProblems
 from services.metrics.handlers.roster import Roster
 from shared.contracts.codec import encode
 from shared.testing.sampler import HOST, FakeLxd, described
+
+pytestmark = pytest.mark.attack
 
 ADDED = tuple(
     NetworkAddress("inet", f"10.{number // 250}.{number % 250}.1", "global")

@@ -313,6 +313,7 @@ def gets_through(channel: amqp.Channel, message: amqp.Message, key: str) -> bool
     return True
 
 
+@pytest.mark.attack
 async def test_bytes_that_another_host_smuggles_in_reach_neither_end(
     gateway: Parts,
     console_of: ConsoleOf,

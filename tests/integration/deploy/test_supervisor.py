@@ -85,6 +85,7 @@ def full_device() -> int:
     return os.open("/dev/full", os.O_WRONLY)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("output", [closed_pipe, full_device])
 def test_output_that_cannot_be_written_ends_nothing(
     tmp_path: Path, output: Callable[[], int]
@@ -100,6 +101,7 @@ def test_output_that_cannot_be_written_ends_nothing(
     assert noted == []
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("output", [closed_pipe, full_device])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_services_end_before_the_daemons_whatever_the_output(
@@ -118,6 +120,7 @@ def test_services_end_before_the_daemons_whatever_the_output(
     assert noted[4:] == ["daemon stopped"]
 
 
+@pytest.mark.attack
 def test_services_go_on_while_nobody_reads_the_output(tmp_path: Path) -> None:
     with running(tmp_path, subprocess.PIPE, CHATTY="yes") as run:
         run.wait_for("one has printed 2000 lines", "two has printed 2000 lines")
@@ -129,6 +132,7 @@ def test_services_go_on_while_nobody_reads_the_output(tmp_path: Path) -> None:
         assert run.notes()[-1] == "daemon stopped"
 
 
+@pytest.mark.attack
 def test_a_service_that_does_not_end_in_time_is_killed_before_the_daemons_stop(
     tmp_path: Path,
 ) -> None:
@@ -165,6 +169,7 @@ def test_other_signals_do_not_hurry_it(tmp_path: Path) -> None:
         assert run.told_to_end()[-1] == "daemon stopped"
 
 
+@pytest.mark.attack
 def test_services_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     with running(tmp_path, subprocess.DEVNULL) as run:
         run.process.kill()

@@ -14,6 +14,8 @@ from shared.testing.broker import OwnBroker
 from shared.testing.host import WireHost, eventually
 from shared.testing.reports import an_instance
 
+pytestmark = pytest.mark.attack
+
 Start = Callable[..., Awaitable[Parts]]
 
 

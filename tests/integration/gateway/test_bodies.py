@@ -8,6 +8,8 @@ import pytest
 
 from shared.testing.gateway_process import Process
 
+pytestmark = pytest.mark.attack
+
 KIB = 1024
 DEEP = 100_000
 CREATE = "/api/v1/vms"

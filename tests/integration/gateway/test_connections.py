@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import psutil
+import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -35,6 +36,7 @@ def lines(gateway: Process, text: str) -> int:
     return gateway.log.read_text().count(text)
 
 
+@pytest.mark.attack
 def test_beyond_the_bound_a_connection_is_told_to_come_back(start_process: Start) -> None:
     gateway = start_process(FLEET_MAX_CONNECTIONS="20")
     gateway.wait_until_ready()
@@ -53,6 +55,7 @@ def test_beyond_the_bound_a_connection_is_told_to_come_back(start_process: Start
     assert 'connections_refused_total{limit="total"} 100' in gateway.get("/metrics").text
 
 
+@pytest.mark.attack
 def test_without_descriptors_it_refuses_and_goes_on(start_process: Start) -> None:
     gateway = start_process(FLEET_MAX_CONNECTIONS="4000")
     gateway.wait_until_ready()
@@ -79,6 +82,7 @@ def test_descriptors_are_there_for_all_that_may_connect(start_process: Start) ->
     assert soft >= 3000
 
 
+@pytest.mark.attack
 def test_websockets_have_a_bound_of_their_own(start_process: Start) -> None:
     gateway = start_process(FLEET_MAX_WEBSOCKETS="3")
     gateway.wait_until_ready()

@@ -42,6 +42,7 @@ def throttled(gateway: Parts, host: str) -> bool:
     return f'{name}{{host="{host}"}}' in gateway.telemetry.text().decode()
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_flood_costs_the_neighbour_no_event_and_no_outcome(
     gateway: Parts, hosts: tuple[WireHost, WireHost], vhost: Vhost, kind: str

@@ -30,6 +30,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         process.popen.wait()
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -77,6 +78,7 @@ def test_a_head_of_60_kib_is_read(gateway: Process) -> None:
     assert received.status == 200
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "sent",
     [
@@ -91,6 +93,7 @@ def test_what_belongs_to_no_body_ends_too(gateway: Process, sent: bytes) -> None
         assert answer(client, sent).status == 431
 
 
+@pytest.mark.attack
 def test_a_trailer_is_no_header(gateway: Process) -> None:
     trailer = b"0\r\nX-Request-Id: from-the-trailer\r\n\r\n"
     with connected(gateway.ports[0]) as client:
@@ -108,6 +111,7 @@ def test_the_answer_has_the_form_of_the_api_that_was_asked(gateway: Process) -> 
     assert "65536" in received.json["error"]["message"]
 
 
+@pytest.mark.attack
 def test_many_requests_at_once_on_one_connection_are_bounded(gateway: Process) -> None:
     with connected(gateway.ports[0]) as client:
         few = said(client, (GET + b"\r\n") * 8 + GET + b"Connection: close\r\n\r\n")
@@ -118,6 +122,7 @@ def test_many_requests_at_once_on_one_connection_are_bounded(gateway: Process) -
     assert many.count(b"HTTP/1.1 200") < 50
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "fields",
     [
@@ -146,6 +151,7 @@ def test_a_length_that_two_servers_could_read_differently_is_refused(
     assert received.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "sent",
     [

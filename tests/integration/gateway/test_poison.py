@@ -17,6 +17,8 @@ from shared.testing.host import WireHost, eventually
 from shared.testing.raw_message import POISON, RawMessage, poison
 from shared.testing.reports import an_instance, an_operation
 
+pytestmark = pytest.mark.attack
+
 
 @pytest.fixture
 async def hosts(gateway: Parts, vhost: Vhost) -> AsyncIterator[tuple[WireHost, WireHost]]:

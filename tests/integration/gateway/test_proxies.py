@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 import httpx
+import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from shared.testing.gateway_process import Process
+
+pytestmark = pytest.mark.attack
 
 Start = Callable[..., Process]
 

@@ -58,6 +58,7 @@ async def count(database: Database, table: sa.Table) -> int:
     return await database.run(lambda c: c.execute(query).scalar_one())
 
 
+@pytest.mark.attack
 async def test_of_too_many_operations_of_a_host_the_oldest_go(store: SqlOperationStore) -> None:
     await store.merge([reported(1, "h2")])
 
@@ -70,12 +71,14 @@ async def test_of_too_many_operations_of_a_host_the_oldest_go(store: SqlOperatio
     assert await kept(store, "h2") == ["h2-1"]
 
 
-async def test_a_page_of_a_history_is_cut_too(store: SqlOperationStore) -> None:
+@pytest.mark.attack
+async def test_a_page_of_a_history_is_cut_to_what_is_kept(store: SqlOperationStore) -> None:
     await store.merge_page("h1", [reported(number) for number in range(5 * MOST)], 5 * MOST)
 
     assert len(await kept(store)) == MOST
 
 
+@pytest.mark.attack
 async def test_operations_that_never_end_have_an_end(store: SqlOperationStore) -> None:
     for number in range(5 * MOST):
         await store.merge([reported(number, state=State.RUNNING)])
@@ -93,6 +96,7 @@ async def test_those_that_have_ended_go_before_those_that_have_not(
     assert "h1-0" in await kept(store)
 
 
+@pytest.mark.attack
 async def test_what_callers_asked_for_stays(store: SqlOperationStore) -> None:
     key = Key("admin", "k1", "body")
     unfinished = reported(1000, state=State.SUBMITTING)
@@ -117,7 +121,8 @@ async def test_a_host_new_to_the_process_is_counted_at_once(
     assert len(await kept(store)) == MOST // 2
 
 
-async def test_large_operations_are_fewer(database: Database) -> None:
+@pytest.mark.attack
+async def test_of_large_operations_fewer_are_kept(database: Database) -> None:
     size = 2**20
     store = SqlOperationStore(database, Retention(operations_size=size))
     failure = Failure(code="lxd_refused", values=["x" * 8000])
@@ -130,6 +135,7 @@ async def test_large_operations_are_fewer(database: Database) -> None:
     assert (await kept(store))[0] == "h1-299"
 
 
+@pytest.mark.attack
 async def test_a_record_is_kept_without_what_makes_it_too_large(store: SqlOperationStore) -> None:
     ordered = NewInstance(
         image=ImageSource(), cpu=1, memory=1, disk=1, ssh_keys=("k" * 8192,) * 64, description="web"
@@ -151,6 +157,7 @@ async def test_a_record_is_kept_without_what_makes_it_too_large(store: SqlOperat
     assert (found.state, found.failure) == (State.DONE, made.failure)
 
 
+@pytest.mark.attack
 async def test_any_record_that_may_come_has_an_end(
     database: Database, store: SqlOperationStore
 ) -> None:
@@ -175,6 +182,7 @@ async def test_any_record_that_may_come_has_an_end(
     assert await database.run(lambda c: c.execute(length).scalar_one()) <= DEFAULT.record_size
 
 
+@pytest.mark.attack
 async def test_descriptions_of_snapshots_have_an_end(database: Database) -> None:
     store = SqlOperationStore(database, Retention(operations=20, notes=30))
     told = [
@@ -205,6 +213,7 @@ async def test_descriptions_of_snapshots_have_an_end(database: Database) -> None
     assert "s0" in await notes.of("h2", "uuid-of-web")
 
 
+@pytest.mark.attack
 async def test_idempotency_keys_have_an_end(database: Database) -> None:
     store = SqlOperationStore(database, Retention(keys=10))
     for number in range(30):
@@ -218,6 +227,7 @@ async def test_idempotency_keys_have_an_end(database: Database) -> None:
     assert await store.find(Key("admin", "k29", "body")) is not None
 
 
+@pytest.mark.attack
 async def test_an_operation_that_cannot_be_read_takes_no_other_from_a_list(
     database: Database, store: SqlOperationStore
 ) -> None:

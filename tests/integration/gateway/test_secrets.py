@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from functools import partial
 
+import pytest
+
 from services.gateway.domain.capacity import Amount
 from services.gateway.domain.creation import NewVm
 from services.gateway.ports import Caller
@@ -15,6 +17,8 @@ from shared.contracts.operations import Operation, State
 from shared.testing.broker import Vhost
 from shared.testing.host import WireHost, eventually
 from shared.testing.reports import a_description
+
+pytestmark = pytest.mark.attack
 
 PASSWORD = "pa55!word"
 BUSYBOX = Image(fingerprint="ab12", aliases=("busybox",))
@@ -56,7 +60,7 @@ async def test_a_greedy_host_that_refuses_has_read_no_byte_of_a_password(
     assert PASSWORD.encode() in read_by(modest)
 
 
-async def test_one_that_accepts_and_falls_silent_is_the_only_one_that_ever_reads_it(
+async def test_a_host_that_accepts_and_falls_silent_is_the_only_one_that_reads_the_password(
     gateway: Parts, vhost: Vhost
 ) -> None:
     async with AsyncExitStack() as stack:

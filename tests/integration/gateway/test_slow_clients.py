@@ -68,6 +68,7 @@ async def took(ending: Awaitable[object]) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.attack
 async def test_who_sends_or_reads_too_slowly_is_let_go(start_process: Start) -> None:
     gateway = start_process()
     gateway.wait_until_ready()
@@ -115,6 +116,7 @@ async def test_an_idle_connection_ends_soon_after_its_answer(start_process: Star
     assert await took(trickle(gateway.ports[0], GET, b"")) < 8
 
 
+@pytest.mark.attack
 async def test_a_tls_hand_shake_that_does_not_go_on_ends(
     start_process: Start, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -558,6 +558,7 @@ async def test_creations_are_those_that_gateways_have_submitted(stores: Stores) 
     assert {operation.operation_id for operation in found} == {"new", "made"}
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("column", ["inventory", "changes", "copies"])
 @pytest.mark.parametrize("kept", [b"\xff", b"[[[[", b"7", b'"' + b"9" * 5000, b"[" * 100_000])
 async def test_what_one_host_cannot_have_read_back_costs_no_other(
@@ -573,6 +574,7 @@ async def test_what_one_host_cannot_have_read_back_costs_no_other(
     assert read == [a_host("h1"), a_host("h2", instances=(an_instance(),))]
 
 
+@pytest.mark.attack
 async def test_one_operation_that_cannot_be_read_costs_no_other(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,8 @@ from websockets.frames import Frame, Opcode
 from shared.testing.gateway_process import Process
 from shared.testing.raw_http import answer, connected, said
 
+pytestmark = pytest.mark.attack
+
 MIB = 2**20
 UPGRADE = (
     b"GET /ws/monitor HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

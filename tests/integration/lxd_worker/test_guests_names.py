@@ -10,7 +10,7 @@ from shared.contracts.operations import Kind, State
 from shared.testing.bus_side import BusSide, submission
 from shared.testing.lxd import Instances
 
-pytestmark = pytest.mark.usefixtures("worker")
+pytestmark = [pytest.mark.attack, pytest.mark.usefixtures("worker")]
 
 # The kernel cuts a name at 15 bytes, here in the middle of the last letter.
 CUT = "abcdefghijklmn\u00e9".encode()[:15]

@@ -27,6 +27,8 @@ from shared.testing.lxd_double import DoubledInstance, LxdDouble
 from shared.testing.lxd_worker.clock import FakeClock
 from shared.testing.lxd_worker.omissions import Omissions
 
+pytestmark = pytest.mark.attack
+
 WEB = ("default", "web")
 CONFIG = {"volatile.uuid": "u-web", "limits.cpu": "2", "limits.memory": "1GiB"}
 
@@ -245,9 +247,7 @@ ANSWERS = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ANSWERS)
 def test_whatever_lxd_says_of_one_instance_its_neighbours_are_told_right(
     host: Host, instead: dict[str, Any]

@@ -19,6 +19,8 @@ from shared.testing.bus_side import BusSide, submission
 from shared.testing.lxd import Instances
 from shared.testing.worker_process import WorkerProcess
 
+pytestmark = pytest.mark.attack
+
 # LXD takes the year 1 for no time at all, and any other for what it is.
 LAST_YEAR = b"9999-12-31T23:59:59.999999999Z"
 FORCE = {"force": True}
@@ -54,7 +56,9 @@ def test_an_instance_with_a_megabyte_of_text_is_told_in_its_room(
 
 
 @pytest.mark.usefixtures("worker")
-def test_such_an_instance_is_operated_like_any_other(bus: BusSide, instances: Instances) -> None:
+def test_an_instance_with_a_megabyte_of_text_is_operated_like_any_other(
+    bus: BusSide, instances: Instances
+) -> None:
     labels = {f"user.lxdfleet.label.k{n}": "x" * 1000 for n in range(200)}
     name = instances.launch(description="\x01" * 100_000, config=labels)
     found = instances.lxd.call("GET", f"/1.0/instances/{name}")["config"]["volatile.uuid"]

@@ -15,6 +15,8 @@ from shared.testing.bus_side import BusSide, creation, submission
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
 from shared.testing.worker_process import Prepare, WorkerProcess
 
+pytestmark = pytest.mark.attack
+
 HOSTILE: dict[str, Any] = {
     "created_at": "9999-12-31T23:59:59-12:00",
     "status": 10**400,

@@ -15,6 +15,8 @@ from shared.testing.broker import Vhost
 from shared.testing.lxd import Instances
 from shared.testing.sampler_process import HOST, Reader, Sampler, reader_at
 
+pytestmark = pytest.mark.attack
+
 ADDRESSES = 4000
 # Its init gives itself a name that ends in half a letter, moves into a cgroup of an odd name where
 # it may mount one, makes interfaces of odd names, and gives one of them addresses.

@@ -32,6 +32,8 @@ from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample
 from shared.testing.sampler import HOST, POOLS
 
+pytestmark = pytest.mark.attack
+
 WEB, DB, EVIL = "web", "db", "evil"
 PIDS = {WEB: 42, DB: 77, EVIL: 43}
 ROUNDS, INTERVAL_S = 3, 10.0
@@ -210,7 +212,7 @@ STATES = like(
     disk=st.dictionaries(TEXTS, like(usage=NUMBERS, total=NUMBERS), max_size=3) | ANYTHING,
     network=st.dictionaries(TEXTS, INTERFACES, max_size=12) | ANYTHING,
 )
-FEWER = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+SLOWLY = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_the_neighbours_are_measured_in_full(undisturbed: dict[str, InstanceSample]) -> None:
@@ -224,9 +226,9 @@ def test_the_neighbours_are_measured_in_full(undisturbed: dict[str, InstanceSamp
     assert db.memory.rss == 4096
 
 
-@FEWER
+@SLOWLY
 @given(its_state=STATES)
-def test_whatever_lxd_says_of_an_instance(
+def test_whatever_lxd_says_of_an_instance_its_neighbours_are_measured(
     undisturbed: dict[str, InstanceSample], its_state: Any
 ) -> None:
     got = samples(json.dumps(listed(EVIL, its_state)).encode())
@@ -234,9 +236,11 @@ def test_whatever_lxd_says_of_an_instance(
     assert_only_evil_is_hurt(got, undisturbed)
 
 
-@FEWER
+@SLOWLY
 @given(entry=like(name=TEXTS, type=TEXTS, project=TEXTS, state=STATES, expanded_devices=ANYTHING))
-def test_whatever_an_instance_is(undisturbed: dict[str, InstanceSample], entry: Any) -> None:
+def test_whatever_an_instance_is_its_neighbours_are_measured(
+    undisturbed: dict[str, InstanceSample], entry: Any
+) -> None:
     got = samples(json.dumps(entry).encode())
 
     assert (got[WEB], got[DB]) == (undisturbed[WEB], undisturbed[DB])
@@ -260,9 +264,9 @@ METRICS = st.lists(
 ).map("".join)
 
 
-@FEWER
+@SLOWLY
 @given(metrics=METRICS)
-def test_whatever_the_metrics_of_lxd_say(
+def test_whatever_lxds_metrics_say_of_an_instance_its_neighbours_are_measured(
     undisturbed: dict[str, InstanceSample], metrics: str
 ) -> None:
     evil_as_a_machine = json.dumps(listed(EVIL, state()) | {"type": "virtual-machine"})
@@ -292,13 +296,13 @@ CONTENTS = st.one_of(
 )
 
 
-@FEWER
+@SLOWLY
 @given(
     cgroup=st.binary(max_size=40).filter(lambda name: b"\n" not in name),
     net_dev=LINES | st.binary(max_size=400),
     contents=st.fixed_dictionaries({}, optional=dict.fromkeys(CGROUP_FILES, CONTENTS)),
 )
-def test_whatever_the_kernel_says_of_an_instance(
+def test_whatever_the_kernel_says_of_an_instance_its_neighbours_are_measured(
     undisturbed: dict[str, InstanceSample],
     cgroup: bytes,
     net_dev: bytes,

@@ -200,6 +200,7 @@ def test_a_member_of_a_cluster_measures_its_own_instances_only(tmp_path: Path) -
         assert [one.name for one in lxd.instances()] == ["mine"]
 
 
+@pytest.mark.attack
 def test_an_instance_that_cannot_be_read_leaves_the_others_as_they_are(
     double: LxdDouble, lxd: LxdOverSocket
 ) -> None:
@@ -216,6 +217,7 @@ def test_an_instance_that_cannot_be_read_leaves_the_others_as_they_are(
     assert none.name == ""
 
 
+@pytest.mark.attack
 def test_an_instance_that_lxd_tells_nothing_of_is_refused_and_lxd_is_there(
     double: LxdDouble, lxd: LxdOverSocket
 ) -> None:
@@ -226,6 +228,7 @@ def test_an_instance_that_lxd_tells_nothing_of_is_refused_and_lxd_is_there(
         lxd.instance("default", "web")
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "path", ["/1.0/storage-pools", "/1.0/profiles/default", "/1.0/storage-pools/default/resources"]
 )
@@ -266,6 +269,7 @@ def test_an_lxd_that_refuses_its_metrics_tells_no_details(
     assert lxd.details(Dropped()) == {}
 
 
+@pytest.mark.attack
 def test_what_the_agent_of_a_virtual_machine_says_costs_its_own_values_only(
     double: LxdDouble, lxd: LxdOverSocket
 ) -> None:
@@ -304,6 +308,7 @@ def test_what_the_agent_of_a_virtual_machine_says_costs_its_own_values_only(
     assert 20 < len(evil.addresses) <= 64
 
 
+@pytest.mark.attack
 def test_an_event_that_cannot_be_read_ends_nothing(double: LxdDouble, lxd: LxdOverSocket) -> None:
     double.add(DoubledInstance("web"))
     opened, heard = threading.Event(), queue.Queue[LxdEvent]()
@@ -327,6 +332,7 @@ def test_an_event_that_cannot_be_read_ends_nothing(double: LxdDouble, lxd: LxdOv
     assert started.identity == ("default", "web")
 
 
+@pytest.mark.attack
 def test_an_instance_that_lxd_tells_of_without_end_is_left_out_and_the_others_are_read(
     double: LxdDouble,
 ) -> None:
@@ -355,6 +361,7 @@ def test_instances_that_are_too_much_for_one_answer_are_read_one_by_one(double: 
     assert {one.name for one in lxd.instances()} == {f"c{number}" for number in range(20)}
 
 
+@pytest.mark.attack
 def test_metrics_without_end_are_none(double: LxdDouble) -> None:
     lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
     double.faults.answers["/1.0/metrics"] = "#" * (2 << 20)

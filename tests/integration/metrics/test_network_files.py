@@ -41,6 +41,7 @@ def test_all_interfaces_of_a_guest_are_summed(tree: Tree, tmp_path: Path) -> Non
     assert (traffic.received, traffic.sent) == (400, 1200)
 
 
+@pytest.mark.attack
 def test_interfaces_of_a_guest_without_end_are_not_read(tree: Tree, tmp_path: Path) -> None:
     tree.write("42", 200_000)
     network, dropped = ProcNetDev(tmp_path), Dropped()

@@ -209,7 +209,7 @@ def test_the_names_of_queues_it_may_declare_are_few(
             taken_over().queue_declare(name)
 
 
-def test_whether_another_host_exists_does_not_show_in_what_it_may_ask(
+def test_whether_another_hosts_worker_runs_does_not_show_in_what_it_may_ask(
     victim: EchoWorker, taken_over: Callable[[], Any]
 ) -> None:
     def answer(ask: Callable[[Any], Any]) -> str:
@@ -245,7 +245,7 @@ def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
     assert event.delivery_info["routing_key"] == "h1.worker.heartbeat"
 
 
-def test_it_has_its_ends_of_streams(
+def test_a_host_has_its_ends_of_streams(
     declared: Vhost, gateway: Caller, taken_over: Callable[[], Any]
 ) -> None:
     shown = gateway.channel.queue_declare("", exclusive=True).queue

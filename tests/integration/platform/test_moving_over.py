@@ -90,6 +90,7 @@ def test_a_worker_whose_user_is_old_says_so_and_serves_once_it_is_renewed(
         worker.wait_until_it_answers(gateway)
 
 
+@pytest.mark.attack
 def test_a_user_that_is_not_renewed_reaches_no_other_host(
     vhost: Vhost, host: str, old: str, start_worker: StartWorker
 ) -> None:

@@ -37,7 +37,7 @@ def connected(declared: Vhost) -> Iterator[Callable[[], Any]]:
             connection.close()
 
 
-def test_a_host_has_a_number_of_connections(connected: Callable[[], Any]) -> None:
+def test_a_host_gets_no_more_connections_than_its_number(connected: Callable[[], Any]) -> None:
     for _ in range(topology.HOST_CONNECTIONS):
         connected()
 
@@ -45,7 +45,7 @@ def test_a_host_has_a_number_of_connections(connected: Callable[[], Any]) -> Non
         connected()
 
 
-def test_a_host_has_a_number_of_channels(connected: Callable[[], Any]) -> None:
+def test_a_host_gets_no_more_channels_than_its_number(connected: Callable[[], Any]) -> None:
     connections = [connected() for _ in range(2)]
     for connection in connections:
         for _ in range(topology.HOST_CHANNELS // 2):

@@ -61,6 +61,7 @@ def test_the_correlation_id_of_a_call_is_that_of_the_code_it_runs(
 COMPRESSED = zlib.compress(b'{"args": ["x"], "kwargs": {}}')
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("body", "properties"),
     [
@@ -98,6 +99,7 @@ def test_a_call_that_nobody_can_read_is_dropped_with_the_reason(
     worker.wait_for_output("unreadable call")
 
 
+@pytest.mark.attack
 def test_a_compressed_body_is_never_inflated(worker: EchoWorker, gateway: Caller) -> None:
     bomb = zlib.compress(b" " * 200_000_000, 9)
     headers = {"compression": "application/x-gzip"}
@@ -109,6 +111,7 @@ def test_a_compressed_body_is_never_inflated(worker: EchoWorker, gateway: Caller
     assert psutil.Process(worker.process.pid).memory_info().rss - before < 50_000_000
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", POISON)
 def test_no_property_of_a_call_ends_the_worker(
     declared: Vhost, worker: EchoWorker, gateway: Caller, name: str
@@ -124,6 +127,7 @@ def test_no_property_of_a_call_ends_the_worker(
     assert worker.process.poll() is None
 
 
+@pytest.mark.attack
 def test_a_call_in_hand_outlives_the_connection_that_poison_ends(
     worker: EchoWorker, gateway: Caller
 ) -> None:
@@ -137,6 +141,7 @@ def test_a_call_in_hand_outlives_the_connection_that_poison_ends(
     assert gateway.reply(sent).result == 1.5
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("reply_to", ["", "tester", "h1", "h11.reply.tester"])
 def test_a_call_without_a_proper_return_address_is_dropped(
     worker: EchoWorker, gateway: Caller, reply_to: str

@@ -4,6 +4,8 @@ import os
 from ipaddress import IPv4Network
 from pathlib import Path
 
+import pytest
+
 from deploy.local import lxd_daemon, processes
 
 TABLE = """\
@@ -33,6 +35,7 @@ def daemon(directory: Path, fleet: str) -> int:
     return pid
 
 
+@pytest.mark.attack
 def test_a_daemon_that_another_fleet_has_started_runs_on(tmp_path: Path) -> None:
     directory = tmp_path / "lxd"
     pid = daemon(directory, "/another/var")

@@ -47,6 +47,7 @@ def test_what_cannot_be_written_is_counted_and_said_once(pipe: tuple[int, int]) 
     assert " ".join(said) == "(3 lines could not be written here) again more"
 
 
+@pytest.mark.attack
 def test_a_full_device_is_no_error() -> None:
     descriptor = os.open("/dev/full", os.O_WRONLY)
     output = Output(descriptor)
@@ -57,6 +58,7 @@ def test_a_full_device_is_no_error() -> None:
     os.close(descriptor)
 
 
+@pytest.mark.attack
 def test_nobody_waits_for_a_descriptor_that_takes_nothing(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(writing, True)

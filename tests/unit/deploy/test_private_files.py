@@ -38,6 +38,7 @@ def test_another_mode_can_be_asked_for(tmp_path: Path) -> None:
     assert (tmp_path / "cookie").stat().st_mode & 0o777 == 0o400
 
 
+@pytest.mark.attack
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     file = tmp_path / "node.json"
     private_files.write(file, '{"pid": 1}')

@@ -84,6 +84,7 @@ def test_where_there_is_no_process_there_is_nothing_to_know(pid: int) -> None:
     assert init_of(pid) is None
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", [b"abcdefghijklmn\xc3", b"a) S (b\xff", b"\n) R 1 1", b""])
 def test_a_process_may_be_called_by_any_bytes(tmp_path: Path, name: bytes) -> None:
     numbers = " ".join(str(number) for number in range(4, 40))

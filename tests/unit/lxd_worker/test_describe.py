@@ -165,6 +165,7 @@ def test_a_question_that_lxd_refuses_leaves_what_was_told_last_of_it(
     assert host.omissions.of(Omission.QUESTION) == {question}
 
 
+@pytest.mark.attack
 def test_a_question_that_lxd_refuses_from_the_beginning_hides_nothing_else(host: Host) -> None:
     host.offer.refused.add("images")
 
@@ -180,6 +181,7 @@ def test_an_lxd_that_tells_nothing_leaves_the_fleet_what_it_knows(host: Host) ->
     assert host.told() == []
 
 
+@pytest.mark.attack
 def test_an_image_out_of_bounds_costs_no_other(host: Host) -> None:
     host.offer.own_images = [
         Image(fingerprint="a", description="\ud800" + "x" * 9000, size=-1),

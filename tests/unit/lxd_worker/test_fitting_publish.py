@@ -27,6 +27,7 @@ def wire() -> Wire:
     return Wire()
 
 
+@pytest.mark.attack
 def test_a_heartbeat_is_heard_whatever_lxd_says_of_itself(bench: Bench, wire: Wire) -> None:
     odd = Server(fingerprint="f" * 300, version="5\x00", kind="\ud800", name="x" * 300)
     watch = LxdWatch(lambda: None, server=odd, answers=True, listening=True)

@@ -147,6 +147,7 @@ def test_without_lxd_nobody_knows_what_the_host_can_run(host: Host) -> None:
     assert host.asked == []
 
 
+@pytest.mark.attack
 def test_a_server_with_too_much_to_say_costs_the_others_nothing(host: Host) -> None:
     host.files[f"{LAB}/{INDEX}"] = json.dumps(index("big.json")).encode()
     product = catalogue(arch="amd64")["products"].popitem()[1]

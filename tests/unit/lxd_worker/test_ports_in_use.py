@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import pytest
+
 from services.lxd_worker.adapters.ports_in_use import ports_in_use
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
@@ -26,6 +28,7 @@ def test_each_ports_protocol_is_that_of_its_list(tmp_path: Path) -> None:
     assert ports_in_use(tmp_path) == {("tcp", 22), ("tcp", 40000), ("udp", 53)}
 
 
+@pytest.mark.attack
 def test_a_line_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     (tmp_path / "tcp").write_bytes(HEADER.encode() + b"\xff\n   0: x:y\n\n" + TCP.encode())
 

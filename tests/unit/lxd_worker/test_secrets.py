@@ -52,6 +52,7 @@ def overdue(bench: Bench, seconds: float) -> Operation:
     return bench.operation("op")
 
 
+@pytest.mark.attack
 def test_nothing_is_begun_before_the_secrets_have_come(bench: Bench) -> None:
     accepted = bench.orders.prepare(ORDER)
     bench.awaited.release_overdue()
@@ -72,7 +73,8 @@ def test_with_its_secrets_it_is_made(bench: Bench) -> None:
     assert "root:correct-horse" in request["config"]["cloud-init.user-data"]
 
 
-def test_only_the_first_secrets_count_and_the_instance_is_made_once(bench: Bench) -> None:
+@pytest.mark.attack
+def test_only_the_first_secrets_count_and_an_instance_is_made_once(bench: Bench) -> None:
     bench.orders.prepare(ORDER)
     bench.orders.deliver_secrets("op", SECRETS)
 
@@ -118,8 +120,11 @@ def test_only_a_creation_can_wait_for_secrets(bench: Bench) -> None:
     assert bench.journal.length == 0
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("start_by", ["1030.0", "1300.0"])
-def test_without_them_it_ends_as_not_started_in_bounded_time(bench: Bench, start_by: str) -> None:
+def test_without_its_secrets_a_creation_ends_as_not_started_in_bounded_time(
+    bench: Bench, start_by: str
+) -> None:
     bench.orders.prepare(replace(ORDER, start_by=start_by))
 
     operation = overdue(bench, LONGEST_WAIT_S)
@@ -232,6 +237,7 @@ def test_a_creation_is_not_repeated_without_the_secrets_that_went_with_the_worke
     assert bench.lxd.requests == []
 
 
+@pytest.mark.attack
 def test_secrets_are_kept_until_lxd_has_them_and_stand_in_no_journal(bench: Bench) -> None:
     bench.orders.prepare(ORDER)
     bench.orders.deliver_secrets("op", SECRETS)

@@ -167,6 +167,7 @@ def test_rubbish_is_no_catalogue(text: bytes) -> None:
         served(text, BOTH)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "bad",
     [
@@ -187,6 +188,7 @@ def test_a_product_that_cannot_be_read_hides_no_other(bad: str) -> None:
     assert product_files(files) == ["a.json"]
 
 
+@pytest.mark.attack
 def test_what_a_catalogue_says_of_an_image_fits_a_message() -> None:
     (image,) = served(products(ALPINE | version(*FILES) | {"os": "A\x00" + "x" * 300}), BOTH)
 

@@ -99,8 +99,11 @@ UNREADABLE: list[Callable[[bytes], bytes]] = [
 ]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("damaged", UNREADABLE)
-def test_the_other_operations_go_on(disk: Disk, damaged: Callable[[bytes], bytes]) -> None:
+def test_a_row_that_cannot_be_read_lets_the_other_operations_go_on(
+    disk: Disk, damaged: Callable[[bytes], bytes]
+) -> None:
     accept(disk.open(), 1, 2, 3)
     body = damaged(disk.row("op-2"))
     disk.damage("op-2", body)
@@ -115,6 +118,7 @@ def test_the_other_operations_go_on(disk: Disk, damaged: Callable[[bytes], bytes
     assert disk.omissions.of(Omission.OPERATION) == {"op-2"}
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("at", ["before it is opened", "while it is open"])
 def test_a_page_goes_on_behind_rows_that_cannot_be_read(disk: Disk, at: str) -> None:
     journal = disk.open()
@@ -129,7 +133,8 @@ def test_a_page_goes_on_behind_rows_that_cannot_be_read(disk: Disk, at: str) -> 
     assert [ids(first), ids(second)] == [["op-4", "op-7"], ["op-8", "op-9"]]
 
 
-def test_the_instance_is_free_for_another_operation(disk: Disk) -> None:
+@pytest.mark.attack
+def test_the_instance_of_a_row_that_cannot_be_read_is_free(disk: Disk) -> None:
     accept(disk.open(), 1)
     disk.damage("op-1", b"?")
     journal = disk.open()

@@ -22,6 +22,7 @@ def read(**changes: object) -> DescribedInstance:
     return instance_in(json.dumps(WEB | changes).encode())
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("odd", [b"5", b"{}", b'{"name":"\\ud800"}', b'{"name":NaN}', b"[[]]"])
 def test_an_odd_entry_leaves_the_others_as_they_are(odd: bytes) -> None:
     web = json.dumps(WEB).encode()
@@ -74,6 +75,7 @@ def test_a_name_of_half_a_letter_is_read_with_a_sign_in_its_place() -> None:
     assert web.name == "we\ufffd"
 
 
+@pytest.mark.attack
 def test_of_an_instance_with_addresses_without_end_all_but_the_network_is_read() -> None:
     address = {"family": "inet6", "address": "fd42::1", "scope": "global"}
     network = {"eth0": {"addresses": [address] * 40_000}}

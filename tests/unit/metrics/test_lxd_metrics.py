@@ -56,6 +56,7 @@ def test_nothing_is_told_where_nothing_runs() -> None:
     assert details_in("# EOF\n", Dropped()) == {}
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "line",
     [
@@ -80,6 +81,7 @@ def test_a_line_that_cannot_be_true_is_left_out_and_counted(line: str) -> None:
     assert dropped.total() == 1
 
 
+@pytest.mark.attack
 def test_of_whom_two_lines_tell_the_same_nothing_is_believed_and_of_others_all() -> None:
     forged = f'lxd_disk_read_bytes_total{{device="vda",{WEB}}} 1\n'
 
@@ -89,6 +91,7 @@ def test_of_whom_two_lines_tell_the_same_nothing_is_believed_and_of_others_all()
     assert details[("shop", "db")] == Details(memory=MemoryParts(cached=4096))
 
 
+@pytest.mark.attack
 def test_a_name_without_end_is_read_in_linear_time() -> None:
     endless = f'lxd_disk_read_bytes_total{{device="{"lxd_" * 500_000}",{DB}}} 1\n'
     began = time.process_time()

@@ -123,6 +123,7 @@ def test_traffic_inside_is_that_of_all_but_loopback() -> None:
     )
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("odd", [b"a\x1cb", b"\xff", "\u2028".encode(), b'"', b"\\", b"%"])
 def test_an_interface_of_an_odd_name_is_one_line_among_others(odd: bytes) -> None:
     text = NET_DEV.encode() + odd + b": 1 2 0 0 0 0 0 0 3 4 0 0 0 0 0 0\n"
@@ -145,6 +146,7 @@ def test_a_line_of_no_counters_is_left_out_and_counted(line: bytes) -> None:
     assert dropped.total() == 1
 
 
+@pytest.mark.attack
 def test_of_too_many_interfaces_the_configured_ones_are_told_and_all_are_summed() -> None:
     inside = {f"dummy{number}": Counters(1, 2) for number in range(500)} | {"eth0": Counters(3, 4)}
     dropped = Dropped()
@@ -166,6 +168,7 @@ def test_a_sum_of_which_a_part_is_unknown_is_unknown() -> None:
     assert [each.device for each in traffic.interfaces] == ["eth0"]
 
 
+@pytest.mark.attack
 def test_a_sum_beyond_all_bounds_is_unknown() -> None:
     inside = {"eth0": Counters(2**62, 2), "eth1": Counters(2**62, 2)}
 

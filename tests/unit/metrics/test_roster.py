@@ -169,6 +169,7 @@ def test_pools_are_asked_for_twice_a_minute_at_most() -> None:
     assert used == [1] * 6 + [2]
 
 
+@pytest.mark.attack
 def test_an_instance_that_lxd_does_not_tell_of_stays_as_it_was_and_the_others_are_told(
     bench: Bench,
 ) -> None:

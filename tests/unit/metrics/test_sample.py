@@ -286,6 +286,7 @@ HOSTS = st.builds(
 )
 
 
+@pytest.mark.attack
 @given(host=HOSTS, earlier=HOSTS, spaces=st.dictionaries(st.just("default"), SPACES))
 def test_whatever_is_read_of_a_host_its_sample_is_read(
     host: HostReading, earlier: HostReading, spaces: dict[str, Space]
@@ -329,6 +330,7 @@ def test_as_many_samples_as_a_host_has_are_sent_as_they_are() -> None:
     assert dropped == {}
 
 
+@pytest.mark.attack
 def test_of_samples_that_no_message_holds_the_largest_lose_their_lists() -> None:
     small = [large(number, addresses=1) for number in range(1500)]
     samples = [*small, *[large(number) for number in range(1500, 3500)]]
@@ -350,6 +352,7 @@ def test_no_more_instances_are_sent_than_a_message_may_hold() -> None:
     assert dropped == {"too_many": 1}
 
 
+@pytest.mark.attack
 def test_instances_that_are_too_much_even_without_lists_are_left_out() -> None:
     longest = "\U0001f600" * 255
     one = replace(large(0, addresses=0), project=longest, uuid=longest)

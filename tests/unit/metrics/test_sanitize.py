@@ -28,6 +28,7 @@ def test_a_count_that_fits_is_as_it_was(number: int | None) -> None:
     assert dropped == {}
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("number", [-1, 2**63, 2**64 - 4096, 10**400])
 def test_a_count_out_of_range_is_unknown(number: int) -> None:
     dropped = Dropped()
@@ -44,6 +45,7 @@ def test_a_time_out_of_range_is_unknown(number: float) -> None:
     assert dropped == {"out_of_range": 1}
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -104,6 +106,7 @@ def test_of_too_many_those_of_the_lowest_rank_are_told() -> None:
     assert dropped == {"too_many": 91}
 
 
+@pytest.mark.attack
 def test_no_more_is_told_than_there_are_bytes_for() -> None:
     disks = [
         BlockDevice(device=f"{number}" * 20, read_bytes=2**62, written_bytes=2**62)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
@@ -174,12 +174,14 @@ FIELDS = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)
+@pytest.mark.attack
 @given(
     st.dictionaries(st.sampled_from(FIELDS), JSON),
     st.integers(min_value=0, max_value=400),
 )
-def test_whatever_it_was_made_of_it_can_be_read(values: dict[str, object], most: int) -> None:
+def test_whatever_a_message_was_made_of_it_can_be_read(
+    values: dict[str, object], most: int
+) -> None:
     whole, _ = fit(Whole, {"name": "web", **values})
 
     assert is_readable(whole)

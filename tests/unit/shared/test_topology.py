@@ -47,6 +47,7 @@ def test_a_stream_has_a_key_each_way_and_a_queue_of_its_host() -> None:
     assert topology.stream_key_of("h1", stream) == f"h1.out.{stream}"
 
 
+@pytest.mark.attack
 def test_nobody_guesses_the_queues_of_a_host_without_its_password() -> None:
     calls = topology.calls_queue("h1", "secret")
     stream = topology.stream_queue("h1", "secret", 7)

@@ -4,6 +4,7 @@ import struct
 from contextlib import suppress
 
 import amqp
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ flags_and_values = st.builds(
 )
 
 
+@pytest.mark.attack
 @given(flags_and_values)
 @example(b" \x00\x00\x00\x00\x01\x00\x00")
 @example(RawMessage("", headers=nested_tables(5000))._serialize_properties())

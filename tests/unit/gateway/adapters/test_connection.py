@@ -22,6 +22,7 @@ async def frame_of(data: bytes) -> object:
     return frame
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", POISON)
 async def test_a_poisoned_header_does_not_end_a_connection_of_aiormqs(name: str) -> None:
     properties = RawMessage(b"", **POISON[name])._serialize_properties()

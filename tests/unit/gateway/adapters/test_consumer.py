@@ -71,6 +71,7 @@ async def test_what_is_handled_is_acknowledged() -> None:
     assert not desk.throttled
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "failure",
     [UnreadableMessage("no JSON"), RecursionError(), MemoryError(), KeyError("x"), OSError()],
@@ -97,6 +98,7 @@ async def test_whoever_closes_the_connection_ends_what_it_waits_for() -> None:
     assert not desk.dead
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("budget", "body"),
     [

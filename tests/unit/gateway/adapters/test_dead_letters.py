@@ -52,6 +52,7 @@ def a_message(body: bytes = b"x", key: str = "h1.worker.sample") -> DeliveredMes
     return DeliveredMessage(delivery, ContentHeader(), body, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.attack
 async def test_of_a_large_message_the_beginning_is_kept_with_its_size_and_digest(
     dead_letters: DeadLetters, exchange: FakeExchange
 ) -> None:
@@ -70,6 +71,7 @@ async def test_of_a_large_message_the_beginning_is_kept_with_its_size_and_digest
     }
 
 
+@pytest.mark.attack
 async def test_of_a_host_that_sends_many_the_first_are_kept_and_all_are_counted(
     dead_letters: DeadLetters,
     exchange: FakeExchange,

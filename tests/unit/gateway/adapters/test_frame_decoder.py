@@ -75,6 +75,7 @@ def decoded_header(data: bytes) -> ContentHeader:
     return header
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", POISON)
 def test_a_poisoned_header_leaves_the_size_of_the_body_and_is_never_an_error(name: str) -> None:
     raw = RawMessage(b"", **POISON[name])._serialize_properties()
@@ -82,12 +83,14 @@ def test_a_poisoned_header_leaves_the_size_of_the_body_and_is_never_an_error(nam
     decoded_header(header_frame(raw))
 
 
+@pytest.mark.attack
 def test_a_time_beyond_all_calendars_makes_the_message_undecodable() -> None:
     raw = RawMessage(b"", timestamp=struct.pack(">Q", 2**63))._serialize_properties()
 
     assert "cannot be decoded" in undecodable(delivered(decoded_header(header_frame(raw))))
 
 
+@pytest.mark.attack
 def test_properties_larger_than_ours_ever_are_make_the_message_undecodable_unread() -> None:
     raw = RawMessage(b"", headers=nested_tables(MAX_HEADER_BYTES))._serialize_properties()
 
@@ -109,6 +112,7 @@ def test_an_honest_frame_is_decoded_as_the_library_does_it() -> None:
     assert delivery.routing_key == "h1.worker.heartbeat"
 
 
+@pytest.mark.attack
 @given(st.fixed_dictionaries({}, optional=PROPERTIES), st.integers(0, 2**16 - 1), st.binary())
 @example({}, 0xFFFF, b"\xff" * 500)
 def test_no_header_is_an_error(encoded: dict[str, bytes], flags: int, rest: bytes) -> None:
@@ -118,6 +122,7 @@ def test_no_header_is_an_error(encoded: dict[str, bytes], flags: int, rest: byte
         decoded_header(header_frame(raw))
 
 
+@pytest.mark.attack
 @given(st.binary(max_size=255), st.binary(max_size=60))
 def test_a_delivery_under_any_key_is_decoded(routing_key: bytes, exchange: bytes) -> None:
     data = delivery_frame(routing_key, exchange)

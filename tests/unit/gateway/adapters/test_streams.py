@@ -42,6 +42,7 @@ async def test_bytes_come_as_they_were_sent(stream: BusStream) -> None:
     assert await ended(stream) == [b"\xff\x00", b"more"]
 
 
+@pytest.mark.attack
 async def test_frames_of_nothing_take_up_no_room(stream: BusStream) -> None:
     for _ in range(10_000):
         await stream.receive(a_frame(stream, b""))
@@ -50,6 +51,7 @@ async def test_frames_of_nothing_take_up_no_room(stream: BusStream) -> None:
     assert await ended(stream) == []
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -69,6 +71,7 @@ async def test_what_no_honest_host_sends_ends_the_stream(
         await anext(stream.chunks())
 
 
+@pytest.mark.attack
 async def test_more_bytes_than_there_is_room_for_end_the_stream_and_are_not_kept(
     stream: BusStream,
 ) -> None:
@@ -80,6 +83,7 @@ async def test_more_bytes_than_there_is_room_for_end_the_stream_and_are_not_kept
         _ = [data async for data in stream.chunks()]
 
 
+@pytest.mark.attack
 async def test_a_frame_of_another_host_is_none_of_the_stream(stream: BusStream) -> None:
     with pytest.raises(UnreadableMessage):
         await stream.receive(a_frame(stream, b"attack", host="h2"))

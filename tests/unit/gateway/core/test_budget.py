@@ -58,6 +58,7 @@ def left_out(fleet: FleetView) -> LeftOut:
     return fleet.host("h1").left_out
 
 
+@pytest.mark.attack
 def test_more_instances_than_the_budget_are_left_out(time: FakeClock) -> None:
     fleet = a_fleet(time, *some("c", "b", "a"), instances=2)
 
@@ -66,6 +67,7 @@ def test_more_instances_than_the_budget_are_left_out(time: FakeClock) -> None:
     assert left_out(fleet) == LeftOut(instances=1)
 
 
+@pytest.mark.attack
 def test_instances_held_first_stay_whatever_the_next_inventory_begins_with(time: FakeClock) -> None:
     fleet = a_fleet(time, *some("c", "b"), instances=2)
 
@@ -124,7 +126,8 @@ def test_one_that_is_left_out_and_deleted_counts_no_more(time: FakeClock, gone: 
     assert not left_out(fleet)
 
 
-def test_one_that_grows_beyond_the_budget_goes_and_no_other(time: FakeClock) -> None:
+@pytest.mark.attack
+def test_an_instance_that_grows_beyond_the_budget_goes_and_no_other(time: FakeClock) -> None:
     fleet = a_fleet(time, *some("a", "b"), size=9000)
 
     fleet.apply("h1", a_change(an_instance("a", revision=2, description=LARGE)))
@@ -137,6 +140,7 @@ def test_one_that_grows_beyond_the_budget_goes_and_no_other(time: FakeClock) -> 
     assert left_out(fleet) == LeftOut(instances=1)
 
 
+@pytest.mark.attack
 def test_one_host_takes_nothing_from_the_room_of_another(time: FakeClock) -> None:
     fleet = a_fleet(time, *some("a", "b", "c"), instances=2)
 
@@ -253,6 +257,7 @@ def test_a_created_instance_without_room_is_counted(time: FakeClock) -> None:
     assert left_out(fleet) == LeftOut(instances=1)
 
 
+@pytest.mark.attack
 def test_a_host_beyond_the_most_is_not_heard(time: FakeClock) -> None:
     fleet = FleetView(time.clock, ready_after_s=0, most_hosts=1)
     fleet.apply("h1", a_heartbeat())
@@ -293,6 +298,7 @@ EVENTS = st.lists(
 )
 
 
+@pytest.mark.attack
 @given(events=EVENTS)
 def test_what_is_held_is_what_is_counted(events: list[tuple[object, ...]]) -> None:
     room = Room(5000)

@@ -62,6 +62,7 @@ def counted(gateway: Core) -> dict[str, int]:
     return {known.host: known.duplicates for known in gateway.fleet.hosts() if known.duplicates}
 
 
+@pytest.mark.attack
 def test_who_held_a_uuid_first_keeps_it_and_the_copy_is_flagged(gateway: Core) -> None:
     join(gateway)
     before = gateway.fleet.version
@@ -149,6 +150,7 @@ def test_of_two_on_one_host_the_other_follows(gateway: Core) -> None:
     assert gateway.fleet.with_uuid(WEB)[0].instance.name == "twin"
 
 
+@pytest.mark.attack
 async def test_a_restart_makes_no_copy_the_original(gateway: Core) -> None:
     join(gateway)
     claim(gateway)
@@ -231,6 +233,7 @@ def done(operation: Operation, **more: object) -> Operation:
     )
 
 
+@pytest.mark.attack
 async def test_who_refuses_a_creation_cannot_claim_its_uuid(creating: Core) -> None:
     operation = await create(creating)
     claim(creating, operation.uuid)
@@ -245,6 +248,7 @@ async def test_who_refuses_a_creation_cannot_claim_its_uuid(creating: Core) -> N
     assert names == ["copy", "shop", "web"]
 
 
+@pytest.mark.attack
 async def test_who_claims_a_uuid_while_it_refuses_does_not_keep_it(creating: Core) -> None:
     operation = await create(creating)
     claim(creating, operation.uuid)
@@ -264,6 +268,7 @@ async def replica(creating: Core, uuid: str) -> Core:
     return other
 
 
+@pytest.mark.attack
 async def test_another_gateway_believes_the_database_and_not_who_spoke_first(
     creating: Core,
 ) -> None:
@@ -305,6 +310,7 @@ async def test_a_creation_is_taken_once(creating: Core) -> None:
     assert holders(creating, operation.uuid) == [(EVIL, False)]
 
 
+@pytest.mark.attack
 async def test_a_record_that_a_host_invents_reserves_nothing(creating: Core) -> None:
     await creating.store.merge([invented(WEB)])
 
@@ -346,6 +352,7 @@ def invented(uuid: str, state: State = State.RUNNING) -> Operation:
     )
 
 
+@pytest.mark.attack
 async def test_a_creation_that_a_host_invents_hides_no_instance(creating: Core) -> None:
     creating.ledger.learn(invented(WEB))
 
@@ -354,6 +361,7 @@ async def test_a_creation_that_a_host_invents_hides_no_instance(creating: Core) 
     assert names == ["trap", "web"]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("state", [State.RUNNING, State.DONE, State.FAILED])
 async def test_a_creation_that_a_host_invents_displaces_no_other(
     creating: Core, state: State
@@ -366,7 +374,8 @@ async def test_a_creation_that_a_host_invents_displaces_no_other(
     assert [host for host, duplicate in found if not duplicate] == ["h1"]
 
 
-async def test_a_journal_cannot_hold_what_only_gateways_do(creating: Core) -> None:
+@pytest.mark.attack
+async def test_a_journal_cannot_tell_what_only_gateways_do(creating: Core) -> None:
     creating.workers.journal[WEB] = invented(WEB, State.SUBMITTING)
 
     await creating.history.catch_up(EVIL)
@@ -375,6 +384,7 @@ async def test_a_journal_cannot_hold_what_only_gateways_do(creating: Core) -> No
     assert holders(creating) == [("h1", False)]
 
 
+@pytest.mark.attack
 async def test_a_claim_costs_no_host_its_room(creating: Core) -> None:
     """What h1 is about to get counts as promised, whoever claims to have it already."""
     operation = await create(creating)
@@ -387,6 +397,7 @@ async def test_a_claim_costs_no_host_its_room(creating: Core) -> None:
     assert candidate.promised.memory == 100
 
 
+@pytest.mark.attack
 def test_reservations_have_a_number() -> None:
     index = Index()
 
@@ -396,6 +407,7 @@ def test_reservations_have_a_number() -> None:
     assert len(index.uuids._reserved) == MOST_RESERVED
 
 
+@pytest.mark.attack
 def test_hosts_that_share_thousands_of_claims_are_dropped_in_linear_time() -> None:
     index = Index()
     entries = [Entry(f"h{n % 2}", an_instance(f"i{n}", uuid="same"), (1, 1)) for n in range(10_000)]

@@ -119,6 +119,7 @@ async def test_a_secret_is_in_no_database(gateway: Core) -> None:
     assert "hidden" not in msgspec.json.encode(stored).decode()
 
 
+@pytest.mark.attack
 def test_a_secret_is_in_nothing_that_a_log_could_print() -> None:
     vm = replace(VM, cloud_init="hidden-1", root_password="hidden-2")
     target = Target("h1", "default", "web", "u-1")
@@ -354,6 +355,7 @@ def listed(gateway: Core) -> set[tuple[str, str]]:
     return {(each.host, each.instance.uuid) for each in gateway.creations.vms.instances()}
 
 
+@pytest.mark.attack
 async def test_a_creation_that_a_host_makes_up_hides_no_vm_of_another(gateway: Core) -> None:
     copied = invented("h2", uuid="uuid-of-web")
 
@@ -362,6 +364,7 @@ async def test_a_creation_that_a_host_makes_up_hides_no_vm_of_another(gateway: C
     assert ("h1", "uuid-of-web") in listed(gateway)
 
 
+@pytest.mark.attack
 async def test_a_creation_that_a_host_makes_up_ends_none_of_another(gateway: Core) -> None:
     created = await create(gateway)
     copied = structs.replace(invented("h1", uuid=created.uuid), state=State.FAILED)
@@ -371,6 +374,7 @@ async def test_a_creation_that_a_host_makes_up_ends_none_of_another(gateway: Cor
     assert ("h2", created.uuid) in listed(gateway)
 
 
+@pytest.mark.attack
 async def test_creations_that_a_host_makes_up_have_an_end(gateway: Core) -> None:
     created = await create(gateway)
 

@@ -77,10 +77,11 @@ async def test_without_secrets_one_call_does(gateway: Core) -> None:
     assert calls(gateway) == [("h2", "submit")]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "refusal", [InsufficientResources("h2", "memory", "100", "7"), WorkerOutdated("h2")]
 )
-async def test_a_host_that_refuses_has_seen_nothing(
+async def test_a_host_that_refuses_has_seen_no_secret(
     gateway: Core, refusal: InsufficientResources
 ) -> None:
     gateway.workers.refusals["h2"] = refusal
@@ -130,6 +131,7 @@ async def test_what_never_arrived_gets_none(gateway: Core) -> None:
     assert gateway.delivery.undelivered() == []
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "answer",
     [
@@ -139,7 +141,7 @@ async def test_what_never_arrived_gets_none(gateway: Core) -> None:
         UnreadableMessage("what"),
     ],
 )
-async def test_once_accepted_it_is_sent_to_no_other_host_whatever_this_one_does(
+async def test_once_accepted_a_creation_is_sent_to_no_other_host_whatever_this_one_does(
     gateway: Core, answer: OutcomeUnknown
 ) -> None:
     gateway.workers.failing["deliver_secrets"] = answer
@@ -166,7 +168,8 @@ async def test_after_a_while_nothing_is_sent_any_more(gateway: Core) -> None:
     assert gateway.delivery.undelivered() == []
 
 
-async def test_a_silent_host_is_sent_nothing(gateway: Core) -> None:
+@pytest.mark.attack
+async def test_a_silent_host_is_sent_no_secret(gateway: Core) -> None:
     gateway.workers.failing["deliver_secrets"] = OutcomeUnknown("h2")
     await create(gateway)
     before = len(calls(gateway))
@@ -250,7 +253,8 @@ async def test_an_end_that_the_delivery_brings_is_told_and_kept(gateway: Core) -
     assert gateway.store.operations[operation.operation_id] == operation
 
 
-async def test_they_are_kept_in_bounds(gateway: Core) -> None:
+@pytest.mark.attack
+async def test_undelivered_secrets_are_held_in_bounds(gateway: Core) -> None:
     operation = await create(gateway, replace(VM, root_password=""))
 
     for number in range(MOST_UNDELIVERED + 5):

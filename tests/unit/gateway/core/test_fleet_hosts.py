@@ -168,6 +168,7 @@ def test_the_first_certificate_is_pinned(fleet: FleetView) -> None:
     assert fleet.host("h1").fingerprint == "f1"
 
 
+@pytest.mark.attack
 def test_a_stranger_is_not_believed_and_keeps_nobody_alive(
     fleet: FleetView, time: FakeClock
 ) -> None:

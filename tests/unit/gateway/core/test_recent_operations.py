@@ -28,6 +28,7 @@ def flood(recent: RecentOperations, host: str, count: int, **more: object) -> No
         recent.put(of(host, number, **more))
 
 
+@pytest.mark.attack
 def test_a_flood_of_one_host_drops_its_own_oldest(recent: RecentOperations) -> None:
     recent.put(of("quiet"))
 
@@ -39,13 +40,15 @@ def test_a_flood_of_one_host_drops_its_own_oldest(recent: RecentOperations) -> N
     assert len(list(recent)) == 1001
 
 
-def test_large_news_of_one_host_are_fewer(recent: RecentOperations) -> None:
+@pytest.mark.attack
+def test_of_large_news_of_one_host_fewer_are_held(recent: RecentOperations) -> None:
     flood(recent, "loud", 1000, arguments=Arguments(description="x" * 8000))
 
     assert sum(len(encode(operation)) for operation in recent) <= 4 * 2**20
     assert recent.get("loud", "loud-999") is not None
 
 
+@pytest.mark.attack
 def test_floods_of_many_hosts_drop_what_the_loudest_told(recent: RecentOperations) -> None:
     recent.put(of("quiet"))
 
@@ -73,6 +76,7 @@ def test_an_id_is_found_whichever_host_told_of_it(recent: RecentOperations) -> N
     assert recent.find("another") is None
 
 
+@pytest.mark.attack
 async def test_an_operation_from_the_future_is_not_the_newest_for_ever(gateway: Core) -> None:
     invented = an_operation("op-9", created_at="9999-01-01T00:00:00Z")
 

@@ -29,6 +29,7 @@ def facts(operation: Operation) -> dict[str, object]:
     return {name: getattr(operation, name) for name in FACTS}
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("state", [State.RUNNING, State.DONE])
 async def test_a_report_leaves_the_facts_of_a_request_as_they_were(
     gateway: Core, state: State
@@ -56,7 +57,8 @@ async def test_so_does_one_that_came_before_the_database_was_asked(gateway: Core
     assert known.state is State.RUNNING
 
 
-async def test_a_page_of_history_does_neither(gateway: Core) -> None:
+@pytest.mark.attack
+async def test_a_page_of_history_leaves_the_facts_of_a_request_as_they_were(gateway: Core) -> None:
     operation = await gateway.operations.submit(gateway.change(Kind.STOP))
     gateway.workers.report(replace(operation, state=State.DONE, **FACTS))
 
@@ -89,6 +91,7 @@ def _with(change: Any, arguments: Arguments, key: str) -> Any:
     )
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "lie",
     [
@@ -124,6 +127,7 @@ async def test_an_acceptance_of_something_else_is_none(gateway: Core, lie: dict[
     assert "op-of-another" not in gateway.store.operations
 
 
+@pytest.mark.attack
 async def test_what_a_host_makes_up_is_shown_as_its_own_and_touches_nothing_else(
     gateway: Core,
 ) -> None:

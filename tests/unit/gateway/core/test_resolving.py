@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown
 from shared.contracts.operations import Operation, State
 from shared.testing.core import Core
@@ -43,7 +45,8 @@ async def test_what_never_arrived_is_rejected_and_can_never_arrive(gateway: Core
     assert gateway.workers.tombstones == {operation.operation_id}
 
 
-async def test_one_that_its_worker_cannot_read_holds_up_no_other(gateway: Core) -> None:
+@pytest.mark.attack
+async def test_an_operation_that_its_worker_cannot_read_holds_up_no_other(gateway: Core) -> None:
     operations = [await lost(gateway, arrived=False, key=key) for key in ("k1", "k2", "k3")]
     gateway.workers.damaged = {operations[0].operation_id}
 

@@ -66,6 +66,7 @@ def test_a_token_opens_the_network(tmp_path: Path) -> None:
     assert http.token == TOKEN
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("token", ["secret", TOKEN[:31], " " * 40 + "x"])
 def test_a_token_that_could_be_guessed_is_refused(token: str) -> None:
     said = complaints(FLEET_TOKEN=token)
@@ -94,6 +95,7 @@ def test_named_networks_open_the_network() -> None:
     assert http.open_networks == ("10.0.0.0/8", "fd00::/8")
 
 
+@pytest.mark.attack
 def test_proxies_are_trusted_by_name_only() -> None:
     assert read().http.trusted_proxies == ()
     assert read(FLEET_TRUSTED_PROXIES="127.0.0.1, fd00::/8").http.trusted_proxies == (

@@ -54,12 +54,14 @@ def test_every_error_that_a_worker_has_cause_to_raise_is_raised_here(
     assert type(raised_by(failed(kind.__name__, *values))) is kind
 
 
+@pytest.mark.attack
 def test_a_host_speaks_of_itself_only() -> None:
     error = raised_by(failed("InsufficientResources", "h2", "memory", "2", "1"))
 
     assert error.values == ("h1", "memory", "2", "1")
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "kind", sorted(set(BY_CODE.values()) - set(ERRORS), key=lambda kind: kind.code)
 )
@@ -99,6 +101,7 @@ def test_a_worker_without_the_method_is_too_old_and_has_begun_nothing() -> None:
     assert proves_not_started(error)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "error",
     [

@@ -48,6 +48,7 @@ def test_each_entrys_failure_is_its_own() -> None:
     assert [subject.host for subject in counted] == ["h1", "h2"]
 
 
+@pytest.mark.attack
 def test_failures_without_end_do_not_fill_the_memory() -> None:
     boundary = ErrorBoundary()
 

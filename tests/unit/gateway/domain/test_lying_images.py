@@ -45,6 +45,7 @@ def placed(
     return place(needs, [Candidate(host, Amount(), 0) for host in hosts if host.host != EVIL])
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "lie",
     [
@@ -64,6 +65,7 @@ def test_an_alias_that_a_host_lies_about_is_usable_elsewhere(lie: Image, kind: s
     assert (found.host, found.type, found.image) == ("h1", CONTAINER, ImageSource(alias="focal"))
 
 
+@pytest.mark.attack
 def test_a_fingerprint_that_a_host_has_as_an_alias_is_usable_elsewhere() -> None:
     nameless = Image(fingerprint="ab12cd")
     hosts = [a_host(Image(fingerprint="66", aliases=("ab12cd",)), host=EVIL), a_host(nameless)]
@@ -128,6 +130,7 @@ def test_images_of_no_type_or_name_are_no_templates() -> None:
 ALPINE = ServedImage(aliases=("alpine",), types=(VIRTUAL_MACHINE,), os="alpine3.22")
 
 
+@pytest.mark.attack
 def test_a_servers_image_that_a_host_lies_about_is_usable_elsewhere() -> None:
     lie = ServedImage(aliases=("alpine",), types=(CONTAINER,), os="evil", description="evil")
     shared = {"alpine": ALPINE}

@@ -78,6 +78,7 @@ def test_a_host_that_has_refused_is_not_chosen_again_and_the_reason_tells_of_it(
     )
 
 
+@pytest.mark.attack
 def test_a_reason_names_few_of_those_that_have_refused() -> None:
     refused = {f"host-{number}": [Lack("memory", GIB, 1)] for number in range(1000)}
 

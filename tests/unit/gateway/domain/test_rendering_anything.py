@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -48,10 +48,11 @@ from shared.testing.gateway import FakeFleet
 from shared.testing.known import a_host, known
 from shared.testing.reports import an_instance, an_inventory
 
+pytestmark = pytest.mark.attack
+
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 AGES = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([-5.0, 1e300])
 SEARCH = st.text(max_size=20)
-DRAWS = settings(max_examples=60, deadline=None)
 
 
 def told(subject: Subject) -> None:
@@ -95,7 +96,6 @@ def parsed(body: bytes) -> Any:
     return json.loads(body, parse_constant=pytest.fail)
 
 
-@DRAWS
 @given(drawn_hosts(), drawn_instances(), SEARCH)
 def test_any_instance_is_in_the_lists_of_both_apis(
     host: KnownHost, instance: KnownInstance, text: str
@@ -117,7 +117,6 @@ def test_any_instance_is_in_the_lists_of_both_apis(
         pages.page(PageQuestion(VmFilter(search=text, labels=(text,)), part, secrets))
 
 
-@DRAWS
 @given(drawn_hosts(), drawn_instances())
 def test_any_instance_is_in_the_streams(host: KnownHost, instance: KnownInstance) -> None:
     fleet = FakeFleet([host], [instance, known(an_instance("other"))])
@@ -135,7 +134,6 @@ def test_any_instance_is_in_the_streams(host: KnownHost, instance: KnownInstance
     assert list(hosts["entries"]) == ["h1"]
 
 
-@DRAWS
 @given(drawn_hosts(), drawn_instances())
 def test_any_instance_is_shown_alone(host: KnownHost, instance: KnownInstance) -> None:
     period = Period(NOW - timedelta(hours=1), NOW)
@@ -150,7 +148,6 @@ def test_any_instance_is_shown_alone(host: KnownHost, instance: KnownInstance) -
     assert parsed(msgspec.json.encode(shown[:3]))
 
 
-@DRAWS
 @given(drawn_hosts(), drawn_instances())
 def test_any_instance_and_host_is_in_the_metrics(host: KnownHost, instance: KnownInstance) -> None:
     fresh = replace(host, sample=host.sample or a_host().sample, sample_age_s=0.0)
@@ -169,7 +166,6 @@ def test_any_instance_and_host_is_in_the_metrics(host: KnownHost, instance: Know
     assert not any(each.value for each in gauges["lxdfleet_entries_not_rendered"].samples)
 
 
-@DRAWS
 @given(any_of(Operation), st.sampled_from(["zh", "en"]))
 def test_any_operation_is_shown(operation: Operation, tongue: Any) -> None:
     shown = parsed(encoded_operation(operation, lambda each: view(each, tongue), STRICT))
@@ -179,7 +175,6 @@ def test_any_operation_is_shown(operation: Operation, tongue: Any) -> None:
     assert all(text.isascii() and text.isprintable() for text in headers.values())
 
 
-@DRAWS
 @given(any_of(Snapshot), st.text(max_size=50))
 def test_any_snapshot_is_shown(snapshot: Snapshot, description: str) -> None:
     shown = parsed(msgspec.json.encode(snapshot_view(DescribedSnapshot(snapshot, description))))
@@ -188,7 +183,6 @@ def test_any_snapshot_is_shown(snapshot: Snapshot, description: str) -> None:
     assert "error" not in shown
 
 
-@DRAWS
 @given(any_of(Heartbeat))
 def test_any_heartbeat_gives_a_host_that_can_be_shown(beat: Heartbeat) -> None:
     fleet = FleetView(FakeClock().clock, ready_after_s=0)

@@ -49,6 +49,7 @@ async def test_no_key_asks_for_no_earlier_operation(
     assert len(gateway.operations.submitted) == 2
 
 
+@pytest.mark.attack
 async def test_who_reads_the_database_cannot_try_out_passwords_against_a_digest() -> None:
     body = b"{}"
     found = []

@@ -45,6 +45,7 @@ async def client_of(*values: str) -> str | None:
     return None if client is None else client[0]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("value", "client"),
     [
@@ -64,6 +65,7 @@ async def test_the_client_is_the_last_address_that_is_no_proxys(value: str, clie
     assert await client_of(value) == client
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("value", NO_ADDRESSES + NO_ADDRESSES_EITHER)
 async def test_what_is_no_address_makes_the_client_unknown(value: str) -> None:
     assert await client_of(value) is None
@@ -77,6 +79,7 @@ async def test_several_headers_are_one_list() -> None:
     assert await client_of("192.0.2.1", "192.0.2.2, 10.9.0.1") == "192.0.2.2"
 
 
+@pytest.mark.attack
 async def test_of_a_long_chain_only_the_end_is_looked_at() -> None:
     proxies = ["10.9.0.1"] * (MOST_HOPS - 1)
 
@@ -84,8 +87,9 @@ async def test_of_a_long_chain_only_the_end_is_looked_at() -> None:
     assert await client_of(",".join(["192.0.2.1", "10.9.0.1", *proxies])) is None
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "via"])
-async def test_others_are_not_believed_but_it_is_noted(header: str) -> None:
+async def test_a_peer_that_is_no_proxy_is_not_believed(header: str) -> None:
     scope = await seen((header, "10.1.2.3"), ("x-forwarded-proto", "https"), trusted=())
 
     assert (scope["client"], scope["scheme"]) == (("127.0.0.1", 4000), "http")
@@ -121,6 +125,7 @@ async def test_the_scheme_is_one_of_four(kind: str, value: str, scheme: str) -> 
     assert (await seen(("x-forwarded-proto", value), kind=kind))["scheme"] == scheme
 
 
+@pytest.mark.attack
 async def test_operations_and_tickets_belong_to_the_clients_address() -> None:
     gateway = FakeGateway(replace(LOOPBACK, token=TOKEN, trusted_proxies=("127.0.0.1",)))
     headers = {"X-API-Key": TOKEN, "X-Forwarded-For": "192.0.2.1"}
@@ -131,6 +136,7 @@ async def test_operations_and_tickets_belong_to_the_clients_address() -> None:
     assert [change.caller.address for change in gateway.operations.submitted] == ["192.0.2.1"]
 
 
+@pytest.mark.attack
 async def test_without_a_token_a_proxys_client_is_nobody_on_this_machine() -> None:
     gateway = FakeGateway(replace(LOOPBACK, trusted_proxies=("127.0.0.1",)))
 

@@ -21,12 +21,14 @@ def test_so_many_are_let_in_and_one_more_when_one_has_left() -> None:
     assert let_in(limit, "192.0.2.3", "192.0.2.4") == [True, False]
 
 
+@pytest.mark.attack
 def test_an_address_that_has_many_open_keeps_nobody_else_out() -> None:
     limit = ConnectionLimit(99, 2)
 
     assert let_in(limit, *["192.0.2.1"] * 3, "192.0.2.2") == [True, True, False, True]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("first", "second"),
     [("192.0.2.1", "::ffff:192.0.2.1"), ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2")],
@@ -49,6 +51,7 @@ def test_local_programs_and_proxies_share_an_address(address: str) -> None:
     assert let_in(limit, *[address] * 5) == [True] * 4 + [False]
 
 
+@pytest.mark.attack
 def test_nothing_is_kept_of_addresses_that_have_left() -> None:
     limit = ConnectionLimit(9, 9)
     for number in range(100):
@@ -60,6 +63,7 @@ def test_nothing_is_kept_of_addresses_that_have_left() -> None:
     assert not limit._by_address
 
 
+@pytest.mark.attack
 def test_what_is_refused_is_counted_and_logged_together(caplog: pytest.LogCaptureFixture) -> None:
     refused: list[str] = []
     limit = ConnectionLimit(2, 1, on_refused=refused.append)

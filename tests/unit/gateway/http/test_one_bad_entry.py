@@ -18,6 +18,8 @@ from shared.testing.known import a_host, a_host_sample, a_sample, an_instance, k
 from shared.testing.readers import Reading, read_everything
 from shared.testing.reports import an_operation
 
+pytestmark = pytest.mark.attack
+
 # Text to Python, but nothing that UTF-8 can carry: no contract lets it in.
 HALF = "\ud800"
 DETAILS = (

@@ -36,9 +36,10 @@ def check(answer: httpx.Response) -> None:
     assert "strict-transport-security" not in answer.headers
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(("method", "path"), routes())
 @pytest.mark.parametrize("headers", [ADMIN, {}], ids=["let in", "refused"])
-async def test_every_route_says_it_and_nothing_of_a_caller_is_kept(
+async def test_every_route_tells_browsers_what_they_may_do_and_nothing_of_a_caller_is_kept(
     method: str, path: str, headers: dict[str, str]
 ) -> None:
     async with FakeGateway(GUARDED).client("192.0.2.9", headers=headers) as client:
@@ -71,7 +72,8 @@ async def test_so_does_everything_else(method: str, path: str, status: int) -> N
     check(answer)
 
 
-async def test_so_do_refusals_before_any_route() -> None:
+@pytest.mark.attack
+async def test_refusals_before_any_route_tell_browsers_the_same() -> None:
     gateway = FakeGateway(GUARDED)
     preflight = {"Origin": "https://panel.example", "Access-Control-Request-Method": "GET"}
     async with gateway.client(headers=ADMIN) as client:
@@ -94,6 +96,7 @@ async def test_a_bug_says_it_too() -> None:
     check(answer)
 
 
+@pytest.mark.attack
 async def test_lists_with_passwords_are_not_kept_and_others_are_asked_for_again() -> None:
     gateway = FakeGateway(replace(GUARDED, open_networks=("10.0.0.0/8",)))
     async with gateway.client("10.1.2.3", headers=ADMIN) as admin:

@@ -63,6 +63,7 @@ ASKED: dict[str, tuple[str, str, dict[str, object] | None]] = {
 }
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("asked", ASKED)
 async def test_an_error_that_could_name_a_thousand_names_five(
@@ -77,6 +78,7 @@ async def test_an_error_that_could_name_a_thousand_names_five(
     assert "… (+99" in answer.text
 
 
+@pytest.mark.attack
 async def test_of_the_hosts_that_do_not_fit_it_is_counted_what_they_lack(
     client: httpx.AsyncClient,
 ) -> None:
@@ -116,6 +118,7 @@ async def test_a_few_are_named_all() -> None:
     assert "…" not in answer.json()["detail"]
 
 
+@pytest.mark.attack
 async def test_wrong_entries_of_a_bulk_request_are_told_once(client: httpx.AsyncClient) -> None:
     wrong = {"action": "start", "ids": [""] * 500 + [7] * 500}
 
@@ -127,6 +130,7 @@ async def test_wrong_entries_of_a_bulk_request_are_told_once(client: httpx.Async
     assert [each["field"] for each in errors] == ["ids", "ids"]
 
 
+@pytest.mark.attack
 async def test_wrong_keys_of_a_table_are_not_told_without_end(client: httpx.AsyncClient) -> None:
     labels = {f"{number:03}{'x' * 250} ": "y" for number in range(64)}
 
@@ -137,6 +141,7 @@ async def test_wrong_keys_of_a_table_are_not_told_without_end(client: httpx.Asyn
     assert len(answer.content) < 4 * SHORT
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("rule", ["no_host_fits", "too_long", "literal_error", "start.done"])
 async def test_a_host_cannot_name_a_text_that_needs_values(
     gateway: FakeGateway, client: httpx.AsyncClient, rule: str
@@ -148,6 +153,7 @@ async def test_a_host_cannot_name_a_text_that_needs_values(
     assert rule in refused.json()["error"]["message"]
 
 
+@pytest.mark.attack
 async def test_what_one_host_says_of_a_failure_costs_no_list_of_operations() -> None:
     gateway = FakeGateway()
     async with gateway.client() as client:
@@ -161,6 +167,7 @@ async def test_what_one_host_says_of_a_failure_costs_no_list_of_operations() -> 
     assert answer.json()[0]["failure"]["message"] == "cpu：no_host_fits"
 
 
+@pytest.mark.attack
 async def test_what_a_host_says_begins_no_header_of_an_answer(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
@@ -172,6 +179,7 @@ async def test_what_a_host_says_begins_no_header_of_an_answer(
     assert answer.headers["location"] == "/api/operations/op-1%0D%0ASet-Cookie%3A%20a%3Db"
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("code", ["database_unavailable", "host_identity_mismatch", "made_up"])
 async def test_a_failure_that_would_be_believed_of_others_is_the_hosts(code: str) -> None:
     gateway = FakeGateway()

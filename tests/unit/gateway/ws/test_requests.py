@@ -11,6 +11,7 @@ from shared.contracts.errors import InvalidInput
 NESTED = "[" * 100_000
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "message",
     [

@@ -179,6 +179,7 @@ async def test_newer_operations_displace_the_oldest() -> None:
     assert told == {"op-0": None, "op-2": {"state": "running"}}
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("year", [2026, 9999])
 async def test_a_host_with_many_operations_displaces_those_of_no_other(year: int) -> None:
     fake = FakeOperations()

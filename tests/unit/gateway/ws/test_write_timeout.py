@@ -34,6 +34,7 @@ def given_up_after(transport: FakeTransport, taken_per_s: int, *, paused: bool) 
     return None
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(("paused", "closing"), [(True, False), (False, True)])
 @pytest.mark.parametrize("taken_per_s", [0, 1, LEAST_BYTES_PER_S // 2])
 def test_a_peer_that_takes_next_to_nothing_is_given_up(

@@ -14,6 +14,8 @@ from shared.contracts.worker_api import Snapshot
 from shared.testing.gateway_http import FakeGateway
 from shared.testing.known import a_host, an_instance, known
 
+pytestmark = pytest.mark.attack
+
 VMS = "/api/v1/vms"
 UUID = "9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11"
 ID = f"vm-{UUID}"
@@ -35,7 +37,9 @@ def names(answer: httpx.Response) -> list[tuple[str, bool]]:
     return [(entry["id"], entry["duplicate"]) for entry in answer.json()["data"]["vms"]]
 
 
-async def test_each_has_an_id_of_its_own_in_the_list(client: httpx.AsyncClient) -> None:
+async def test_original_and_copy_have_ids_of_their_own_in_the_list(
+    client: httpx.AsyncClient,
+) -> None:
     answer = await client.get(VMS)
 
     assert names(answer) == [("evil:web", True), (ID, False)]
@@ -43,7 +47,7 @@ async def test_each_has_an_id_of_its_own_in_the_list(client: httpx.AsyncClient) 
 
 @pytest.mark.parametrize(("_", "vm_id", "host"), BOTH)
 @pytest.mark.parametrize("path", ["", "/status", "/metrics", "/console", "/ports", "/snapshots"])
-async def test_reads_reach_the_one_that_is_meant(
+async def test_reads_reach_the_original_or_the_copy_as_was_meant(
     gateway: FakeGateway, client: httpx.AsyncClient, _: str, vm_id: str, host: str, path: str
 ) -> None:
     for each in (COPY, ORIGINAL):
@@ -79,7 +83,7 @@ async def test_reads_reach_the_one_that_is_meant(
         ("PUT", "/ports", {"forwards": []}),
     ],
 )
-async def test_changes_go_to_the_one_that_is_meant(
+async def test_changes_go_to_the_original_or_the_copy_as_was_meant(
     gateway: FakeGateway,
     client: httpx.AsyncClient,
     _: str,
@@ -94,7 +98,7 @@ async def test_changes_go_to_the_one_that_is_meant(
     assert [change.target.host for change in gateway.operations.submitted] == [host]
 
 
-async def test_one_action_on_both_reaches_each(
+async def test_one_action_on_original_and_copy_reaches_each(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     body = {"action": "stop", "ids": [ID, "evil:web"]}
@@ -105,7 +109,7 @@ async def test_one_action_on_both_reaches_each(
     assert [each.target.host for each in gateway.operations.submitted] == ["h1", "evil"]
 
 
-async def test_a_selector_means_each_of_them(
+async def test_a_selector_means_original_and_copy_each(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     body = {"action": "stop", "selector": {"host": "evil"}}

@@ -322,6 +322,7 @@ async def test_what_image_servers_have_is_listed_and_can_be_created(
     assert told["message"] == "须为 images:alpine/3.22, ubuntu20.04, busybox 之一"
 
 
+@pytest.mark.attack
 async def test_an_alias_that_a_host_lies_about_makes_no_template_unusable(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
@@ -346,6 +347,7 @@ async def test_an_alias_that_a_host_lies_about_makes_no_template_unusable(
     ]
 
 
+@pytest.mark.attack
 async def test_one_template_that_cannot_be_shown_costs_no_other_its_place(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:

@@ -183,6 +183,7 @@ async def test_a_name_that_several_have_is_refused_with_their_ids(
     assert answer.json()["error"]["details"] == {"name": "web", "ids": "vm-u1, vm-u3"}
 
 
+@pytest.mark.attack
 async def test_an_id_that_a_copy_shares_means_the_original(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
