@@ -93,6 +93,8 @@ class Incoming:
         self._throttled = throttled
         self._channels: list[tuple[Channel, Channel]] = []
         self._open: dict[str, list[Consumer]] = {}
+        # Hosts whose queues are being made; they are told of once nothing of theirs is missed.
+        self._opening: set[str] = set()
 
     async def connect(self, connection: AbstractConnection, lost: Lost) -> None:
         """Read all that hosts publish; the end of a channel of this connection calls `lost`."""
@@ -111,7 +113,7 @@ class Incoming:
 
     async def close_forgotten(self) -> None:
         """Read no more of what hosts publish that are not known any more."""
-        known = set(self._hosts())
+        known = self._opening.union(self._hosts())
         for host in [host for host in self._open if host not in known]:
             for consumer in self._open.pop(host):
                 await consumer.stop()
@@ -157,13 +159,15 @@ class Incoming:
             return
         if len(self._open) >= MOST_HOSTS:
             raise UnreadableMessage(f"of a host beyond the {MOST_HOSTS} that are listened to")
+        self._opening.add(host)
         try:
             await self._open_host(host)
+            self._on_event(host, event)
         except CONNECTION_EXCEPTIONS as exc:
             # It is found again on the next connection.
             log.info("host not opened", extra={"host": host, "reason": repr(exc)})
-        else:
-            self._on_event(host, event)
+        finally:
+            self._opening.discard(host)
 
     def _event_taker(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
         async def take_event(message: DeliveredMessage) -> None:
