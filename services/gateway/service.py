@@ -69,7 +69,8 @@ def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[Non
         every(RESERVE_S, parts.reservations.refresh),
         every(CATCH_UP_S, catch_up),
         every(PURGE_S, purge),
-        every(TICK_S, parts.bus.run),
+        every(TICK_S, parts.bus.keep_calling),
+        every(TICK_S, parts.bus.keep_listening),
     ]
 
 

@@ -53,7 +53,12 @@ def to_wire(message: msgspec.Struct) -> Any:
 
 
 def from_wire(kind: type[T], value: object) -> T:
-    """Return the message that plain JSON values stand for; raise `UnreadableMessage` otherwise."""
+    """Return the message that plain JSON values stand for; raise `UnreadableMessage` otherwise.
+
+    `msgspec.Raw` stands for the values that its JSON holds, and makes none of them.
+    """
+    if isinstance(value, msgspec.Raw):
+        return decode(kind, bytes(value))
     try:
         message = _checked(msgspec.convert(value, kind))
         # Half a surrogate pair is text to Python, but no bytes can carry it on.

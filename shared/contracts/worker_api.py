@@ -69,9 +69,9 @@ OUTCOMES: frozenset[type[errors.FleetError]] = frozenset(
     }
 )
 
-# Calls a method of a host's worker with JSON values and returns its JSON answer. Raises
-# HostUnreachable (certainly not delivered), BrokerUnavailable (certainly not sent),
-# OutcomeUnknown (sent, no answer), or the FleetError that the worker answered.
+# Calls a method of a host's worker with JSON values and returns its answer as `from_wire` takes it,
+# None for `null`. Raises HostUnreachable (certainly not delivered), BrokerUnavailable (certainly
+# not sent), OutcomeUnknown (sent, no answer), or the FleetError that the worker answered.
 Call = Callable[[str, str, list[object]], Awaitable[object]]
 
 

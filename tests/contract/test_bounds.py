@@ -37,7 +37,7 @@ ANYTHING = {
     "Answer.result": "is read once more, as what the called method returns",
     "Call.args[]": "is read once more, as what the called method takes",
     "Call.kwargs[]": "is read once more, as what the called method takes",
-    "RemoteError.exc_args[]": "a text as a value of one of our errors, else it is not looked at",
+    "RemoteError.exc_args": "is read once more, as the texts of one of our errors",
 }
 
 

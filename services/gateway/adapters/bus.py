@@ -74,11 +74,13 @@ class Bus:
         """Why the broker takes no messages now; empty: it does."""
         return self._alarm.reason
 
-    async def run(self) -> None:
-        """Stay connected until cancelled."""
-        async with asyncio.TaskGroup() as kept:
-            kept.create_task(_keep(self._call))
-            kept.create_task(_keep(self._listen))
+    async def keep_calling(self) -> None:
+        """Be able to make calls, until cancelled."""
+        await _keep(self._call)
+
+    async def keep_listening(self) -> None:
+        """Read what hosts publish, until cancelled; whatever ends this leaves the calls alone."""
+        await _keep(self._listen)
 
     async def _call(self) -> None:
         """Make calls until the connection or a channel of it is lost."""

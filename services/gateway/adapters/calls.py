@@ -25,6 +25,7 @@ from services.gateway.adapters.connection import Alarm
 from services.gateway.adapters.consumer import Budget, Consumer, Lost, bind, channel_for
 from services.gateway.adapters.dead_letters import DeadLetters
 from services.gateway.adapters.event_reader import check_encoding, read_key
+from services.gateway.domain.units import MIB
 from shared.contracts.errors import (
     BrokerUnavailable,
     HostUnreachable,
@@ -36,18 +37,15 @@ from shared.platform.logs import correlation_id
 
 log = logging.getLogger(__name__)
 
-
-_MIB = 2**20
-
 # Of one host: a page of its journal has up to 100 operations, and an operation is a call or two.
 ANSWERS = Budget(
     messages_per_s=100,
     messages_at_once=1000,
-    bytes_per_s=4 * _MIB,
-    bytes_at_once=32 * _MIB,
+    bytes_per_s=4 * MIB,
+    bytes_at_once=32 * MIB,
     prefetch=10,
 )
-ANSWERS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 32 * _MIB}
+ANSWERS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 32 * MIB}
 
 
 class Calls:

@@ -116,9 +116,9 @@ class Consumer:
         try:
             await self._handle(message)
         except UnreadableMessage as exc:
-            await self._dead_letters.bury(self.host, message, exc.reason)
+            await self._dead_letters.add(self.host, message, exc.reason)
         except Exception as exc:
             # Left unacknowledged it would come again, and hold its place until then.
             if self._tracebacks.try_take():
                 log.exception("message failed", extra={"key": message.routing_key})
-            await self._dead_letters.bury(self.host, message, f"the gateway failed: {exc!r}")
+            await self._dead_letters.add(self.host, message, f"the gateway failed: {exc!r}")

@@ -31,7 +31,7 @@ UNKNOWN = "_unknown"
 
 
 class DeadLetters:
-    """Buries messages. `count` is told the host of each, `UNKNOWN` for all that are of none."""
+    """Keeps dead letters. `count` is told the host of each, `UNKNOWN` for all that are of none."""
 
     def __init__(self, alarm: Alarm, count: Callable[[str], None]) -> None:
         self._alarm = alarm
@@ -49,7 +49,7 @@ class DeadLetters:
         self._budgets.pop(host, None)
         self._log_lines.pop(host, None)
 
-    async def bury(self, host: str, message: DeliveredMessage, reason: str) -> None:
+    async def add(self, host: str, message: DeliveredMessage, reason: str) -> None:
         """Count a message and keep what may be kept; return when it is kept, or cannot be."""
         self._count(host)
         if _budget(self._log_lines, host, 1.0).try_take():

@@ -21,6 +21,8 @@ from aiormq.abc import DeliveredMessage
 from services.gateway.adapters.consumer import Budget, Consumer, Lost, bind, channel_for
 from services.gateway.adapters.dead_letters import UNKNOWN, DeadLetters
 from services.gateway.adapters.event_reader import read_event
+from services.gateway.domain.fleet import MOST_HOSTS
+from services.gateway.domain.units import MIB
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import Event, Heartbeat, OperationChanged
 from shared.contracts.operations import Operation
@@ -28,37 +30,33 @@ from shared.platform import topology
 
 log = logging.getLogger(__name__)
 
-_MIB = 2**20
-
 # A host with 1,500 instances sends 4 MiB each second where it samples so often. When it starts them
 # all it sends some 3,000 changes at once: a third is taken at once, the others wait in the queue.
 EVENTS = Budget(
     messages_per_s=50,
     messages_at_once=1000,
-    bytes_per_s=4 * _MIB,
-    bytes_at_once=32 * _MIB,
+    bytes_per_s=4 * MIB,
+    bytes_at_once=32 * MIB,
     prefetch=4,
 )
 # An outcome is a transaction of its own, and the database of a single gateway has one thread.
 OUTCOMES = Budget(
     messages_per_s=20,
     messages_at_once=500,
-    bytes_per_s=2 * _MIB,
-    bytes_at_once=16 * _MIB,
+    bytes_per_s=2 * MIB,
+    bytes_at_once=16 * MIB,
     prefetch=4,
 )
 # Heartbeats of all hosts together; a thousand hosts send 500 each second.
 DISCOVERY = Budget(
     messages_per_s=600,
     messages_at_once=1200,
-    bytes_per_s=_MIB,
-    bytes_at_once=2 * _MIB,
+    bytes_per_s=MIB,
+    bytes_at_once=2 * MIB,
     prefetch=20,
 )
-EVENTS_WAITING = {"x-max-length": 10_000, "x-max-length-bytes": 64 * _MIB}
-HEARTBEATS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 4 * _MIB}
-# Many times the fleet that this is made for. Each host needs a queue, and a user of the broker.
-MOST_HOSTS = 5_000
+EVENTS_WAITING = {"x-max-length": 10_000, "x-max-length-bytes": 64 * MIB}
+HEARTBEATS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 4 * MIB}
 # Channels over which the hosts are spread: what waits for the broker's answer on one of them does
 # not wait for that on the others.
 CHANNELS = 12
@@ -93,6 +91,8 @@ class Incoming:
         self._throttled = throttled
         self._channels: list[tuple[Channel, Channel]] = []
         self._open: dict[str, list[Consumer]] = {}
+        # Hosts whose queues are being made; they are told of once nothing of theirs is missed.
+        self._opening: set[str] = set()
 
     async def connect(self, connection: AbstractConnection, lost: Lost) -> None:
         """Read all that hosts publish; the end of a channel of this connection calls `lost`."""
@@ -111,7 +111,7 @@ class Incoming:
 
     async def close_forgotten(self) -> None:
         """Read no more of what hosts publish that are not known any more."""
-        known = set(self._hosts())
+        known = self._opening.union(self._hosts())
         for host in [host for host in self._open if host not in known]:
             for consumer in self._open.pop(host):
                 await consumer.stop()
@@ -157,20 +157,22 @@ class Incoming:
             return
         if len(self._open) >= MOST_HOSTS:
             raise UnreadableMessage(f"of a host beyond the {MOST_HOSTS} that are listened to")
+        self._opening.add(host)
         try:
             await self._open_host(host)
+            self._on_event(host, event)
         except CONNECTION_EXCEPTIONS as exc:
             # It is found again on the next connection.
             log.info("host not opened", extra={"host": host, "reason": repr(exc)})
-        else:
-            self._on_event(host, event)
+        finally:
+            self._opening.discard(host)
 
     def _event_taker(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
         async def take_event(message: DeliveredMessage) -> None:
             try:
                 self._on_event(host, _event_of(host, message))
             except UnreadableMessage:
-                # The queue of outcomes gets those of operations too, and buries them once for all.
+                # The queue of outcomes gets those of operations too, for the dead letters once.
                 if not (message.routing_key or "").endswith(_OUTCOME):
                     raise
 

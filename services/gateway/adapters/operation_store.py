@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from services.gateway.adapters import snapshot_notes
 from services.gateway.adapters.database import Database
-from services.gateway.adapters.retention import DEFAULT, Retention, Written, cut, cut_keys
+from services.gateway.adapters.retention import DEFAULT, Retention, WriteCounts, cut, cut_keys
 from services.gateway.adapters.tables import hosts, idempotency_keys, operations
 from services.gateway.domain.operations import fitting, learned
 from services.gateway.domain.stored import Key, Lease, Request
@@ -37,7 +37,7 @@ class SqlOperationStore:
     def __init__(self, database: Database, retention: Retention = DEFAULT) -> None:
         self._database = database
         self._retention = retention
-        self._written = Written(retention)
+        self._written = WriteCounts(retention)
         # Records that are logged already.
         self._unreadable: set[int] = set()
 
@@ -104,9 +104,7 @@ class SqlOperationStore:
 
     async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
         """Return the newest operations that fit, newest first."""
-        query = _fitting(wanted)
-        rows = await self._database.run(lambda c: c.execute(query).scalars().all())
-        return self._readable(rows)
+        return await self._read(_fitting(wanted))
 
     async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
         """Return what is `submitting` and no other gateway's present business, oldest first."""
@@ -116,8 +114,7 @@ class SqlOperationStore:
             .where(operations.c.state == State.SUBMITTING, free)
             .order_by(operations.c.created)
         )
-        rows = await self._database.run(lambda c: c.execute(query).scalars().all())
-        return self._readable(rows)
+        return await self._read(query)
 
     async def creations(self, since: float) -> Sequence[Operation]:
         """Return the creations that gateways have submitted and that have not failed."""
@@ -131,8 +128,7 @@ class SqlOperationStore:
             .order_by(operations.c.created.desc())
             .limit(MOST_CREATIONS)
         )
-        rows = await self._database.run(lambda c: c.execute(query).scalars().all())
-        return self._readable(rows)
+        return await self._read(query)
 
     async def end_leases(self) -> None:
         """End the leases that no living gateway can hold: all, where the database is not shared."""
@@ -153,10 +149,15 @@ class SqlOperationStore:
 
         await self._database.run(work)
 
-    def _readable(self, records: Iterable[str]) -> Sequence[Operation]:
+    async def _read(self, query: sa.Select[Any]) -> Sequence[Operation]:
         """Return the operations of a list; one that another release wrote costs no other."""
-        found = map(self._if_readable, records)
-        return [operation for operation in found if operation is not None]
+
+        def work(connection: sa.Connection) -> Sequence[Operation]:
+            found = map(self._if_readable, connection.execute(query).scalars())
+            return [operation for operation in found if operation is not None]
+
+        # Decoded there too: thousands of records would hold up the event loop.
+        return await self._database.run(work)
 
     def _if_readable(self, record: str) -> Operation | None:
         try:

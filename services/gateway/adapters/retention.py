@@ -38,7 +38,7 @@ class Retention:
 DEFAULT = Retention()
 
 
-class Written:
+class WriteCounts:
     """What was written of each host since its rows were counted last.
 
     Of a host that is new to this process it is unknown, and taken for too much.

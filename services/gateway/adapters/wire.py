@@ -8,13 +8,13 @@ be believed of the broker, the database or another host is told as that host's f
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
 
-from shared.contracts.bounds import MOST_VALUES, Word, clip
-from shared.contracts.codec import decode
+from shared.contracts.bounds import Word, clip
+from shared.contracts.codec import UNREADABLE, decode
 from shared.contracts.errors import FleetError, OutcomeUnknown, WorkerFailed, WorkerOutdated
 from shared.contracts.worker_api import ERRORS
 
@@ -23,22 +23,29 @@ log = logging.getLogger(__name__)
 _BY_NAME = {kind.__name__: kind for kind in ERRORS}
 # Of each value, and of the text of what is no error of ours.
 _LONGEST = 500
+# Of all values of an error, in bytes: more than our errors can hold.
+_LONGEST_ARGUMENTS = 2**20
 # A worker's own journal or line to the broker, of which a caller would think that it is ours.
 _UNSURE = frozenset({"BrokerUnavailable", "DatabaseUnavailable"})
+
+
+# JSON that is read once it is known what it must be. A host may write five million lists into one
+# answer; to make them would stop everything else for seconds.
+_NULL, _NO_ARGUMENTS = Raw(b"null"), Raw(b"[]")
 
 
 class RemoteError(msgspec.Struct, frozen=True):
     """What a worker raised: the name of its class and its positional arguments."""
 
     exc_type: Word
-    exc_args: Annotated[list[Any], Meta(max_length=MOST_VALUES)] = []
+    exc_args: Raw = _NO_ARGUMENTS
     value: Annotated[str, Meta(max_length=64 * 1024)] = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
     """What a worker answered: a result or an error."""
 
-    result: Any = None
+    result: Raw = _NULL
     error: RemoteError | None = None
 
 
@@ -47,15 +54,16 @@ def call(args: list[object]) -> bytes:
     return msgspec.json.encode({"args": args, "kwargs": {}})
 
 
-def result(body: bytes, host: str) -> object:
-    """Return what an answer of a host holds; raise the FleetError it holds, or UnreadableMessage.
+def result(body: bytes, host: str) -> Raw | None:
+    """Return the JSON that an answer of a host holds, None for `null`.
 
+    Raises the FleetError that it holds instead, or UnreadableMessage.
     OutcomeUnknown and WorkerFailed leave open whether the call was carried out.
     """
     answer = decode(Answer, body)
     if answer.error is not None:
         raise _error(answer.error, host)
-    return answer.result
+    return None if answer.result == _NULL else answer.result
 
 
 def _error(remote: RemoteError, host: str) -> FleetError:
@@ -70,12 +78,24 @@ def _error(remote: RemoteError, host: str) -> FleetError:
 
 def _known(remote: RemoteError, host: str) -> FleetError | None:
     kind = _BY_NAME.get(remote.exc_type)
+    arguments = _texts(remote.exc_args)
     # Another number of values, or others than texts: it is of another release.
-    if kind is None or not all(isinstance(value, str) for value in remote.exc_args):
+    if kind is None or arguments is None:
         return None
     names: tuple[str, ...] = getattr(kind, "__match_args__", ())
-    if len(names) != len(remote.exc_args):
+    if len(names) != len(arguments):
         return None
-    texts = (clip(value, _LONGEST) for value in remote.exc_args)
+    texts = (clip(value, _LONGEST) for value in arguments)
     values = dict(zip(names, texts, strict=True))
     return kind(**(values | {"host": host} if "host" in values else values))
+
+
+def _texts(arguments: Raw) -> list[str] | None:
+    """Return the texts of a JSON array; None: it is no such array, or too long."""
+    encoded = bytes(arguments)
+    if len(encoded) > _LONGEST_ARGUMENTS:
+        return None
+    try:
+        return msgspec.json.decode(encoded, type=list[str])
+    except UNREADABLE:
+        return None

@@ -33,7 +33,8 @@ from shared.contracts.operations import Kind, Operation, State
 Report = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
 
 
-# Each has a user at the broker that an operator has made.
+# Many times the fleet that this is made for. Each has a queue for each gateway, and a user of the
+# broker that an operator has made.
 MOST_HOSTS = 5000
 
 

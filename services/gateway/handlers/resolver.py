@@ -24,6 +24,9 @@ from shared.contracts.worker_api import LxdWorker
 
 log = logging.getLogger(__name__)
 
+# After so long a host's next operation waits for the next round, for which all hosts wait.
+MOST_S_OF_ONE_HOST = 10.0
+
 
 class Resolver:
     """Resolves operations on behalf of one gateway."""
@@ -74,9 +77,12 @@ class Resolver:
             self._ledger.learn(delivered)
 
     async def _resolve_those_of(self, operations: Sequence[Operation]) -> None:
+        until = self._clock.monotonic() + MOST_S_OF_ONE_HOST
         try:
             for operation in operations:
                 await self._resolve_if_readable(operation)
+                if self._clock.monotonic() > until:
+                    return
         except FleetError as exc:
             log.info("not resolved yet", extra={"host": operation.host, "reason": str(exc)})
 

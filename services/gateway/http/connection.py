@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from services.gateway.http.errors import HttpError
 from services.gateway.http.failures import answer
-from services.gateway.http.security_headers import missing
+from services.gateway.http.security_headers import missing_headers
 from services.gateway.ws.write_timeout import WriteTimeout
 
 
@@ -209,7 +209,7 @@ class Connection(HttpToolsProtocol):
         response = answer(HTTPConnection(scope), error)
         lines = [STATUS_LINE[response.status_code]]
         headers = [*self.server_state.default_headers, *response.raw_headers]
-        headers += missing(headers, scope["path"], scope["scheme"])
+        headers += missing_headers(headers, scope["path"], scope["scheme"])
         for name, value in (*headers, (b"connection", b"close")):
             lines += [name, b": ", value, b"\r\n"]
         return b"".join([*lines, b"\r\n", bytes(response.body)])

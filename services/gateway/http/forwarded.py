@@ -20,7 +20,8 @@ PROXIED = "proxied"
 # No chain of proxies is longer. A header has room for thousands of addresses.
 MOST_HOPS = 16
 SCHEMES = frozenset({"http", "https", "ws", "wss"})
-_SENT_BY_PROXIES = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
+# Some proxies send only one of those that tell the scheme, the host or the port.
+_SENT_BY_PROXIES = (b"forwarded", b"via", b"x-forwarded-", b"x-real-ip")
 
 
 class ForwardedHeaders:
@@ -39,7 +40,7 @@ class ForwardedHeaders:
     def _apply(self, scope: Scope) -> None:
         client = scope.get("client") if self._trusted else None
         trusted = client is not None and self._trusts(parse_address(client[0]))
-        if trusted or any(name in _SENT_BY_PROXIES for name, _ in scope["headers"]):
+        if trusted or any(name.startswith(_SENT_BY_PROXIES) for name, _ in scope["headers"]):
             scope.setdefault("state", {})[PROXIED] = True
         if trusted:
             headers = Headers(scope=scope)

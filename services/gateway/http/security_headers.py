@@ -40,13 +40,15 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] in _STARTS:
                 headers = list(message.get("headers", ()))
-                message["headers"] = headers + missing(headers, scope["path"], scope["scheme"])
+                message["headers"] = headers + missing_headers(
+                    headers, scope["path"], scope["scheme"]
+                )
             await send(message)
 
         await self._app(scope, receive, with_headers)
 
 
-def missing(headers: Headers, path: str, scheme: str) -> Headers:
+def missing_headers(headers: Headers, path: str, scheme: str) -> Headers:
     """Return the headers that an answer at a path still needs."""
     there = {name.lower() for name, _ in headers}
     # Only files tell it. They may be kept, if it is asked each time whether they are still right.

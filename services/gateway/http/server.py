@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from services.gateway.http.connection import Connection, Limits
 from services.gateway.http.listener import ConnectionLimit, Listener
-from services.gateway.http.security_headers import missing
+from services.gateway.http.security_headers import missing_headers
 from services.gateway.ports import Telemetry
 from services.gateway.settings import HttpSettings
 from services.gateway.ws.frames import Frames
@@ -40,7 +40,8 @@ class WebSocketConnection(Frames):
     """A WebSocket whose hand-shake may be refused before the app is asked."""
 
     refusal_headers: ClassVar[Mapping[str, str]] = {
-        name.decode(): value.decode() for name, value in missing([], path="/ws", scheme="ws")
+        name.decode(): value.decode()
+        for name, value in missing_headers([], path="/ws", scheme="ws")
     }
 
 

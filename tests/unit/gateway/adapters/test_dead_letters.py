@@ -58,7 +58,7 @@ async def test_of_a_large_message_the_beginning_is_kept_with_its_size_and_digest
 ) -> None:
     body = b"[" * 2**20
 
-    await dead_letters.bury("h1", a_message(body), "nested")
+    await dead_letters.add("h1", a_message(body), "nested")
 
     ((key, letter),) = exchange.published
     assert key == "h1.unreadable"
@@ -79,8 +79,8 @@ async def test_of_a_host_that_sends_many_the_first_are_kept_and_all_are_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     for _ in range(500):
-        await dead_letters.bury("h1", a_message(), "no JSON")
-    await dead_letters.bury("h2", a_message(), "no JSON")
+        await dead_letters.add("h1", a_message(), "no JSON")
+    await dead_letters.add("h2", a_message(), "no JSON")
 
     kept = Counter(key for key, _ in exchange.published)
     assert kept == {"h1.unreadable": AT_ONCE, "h2.unreadable": 1}
@@ -93,7 +93,7 @@ async def test_a_broker_that_takes_nothing_is_not_asked_to(
 ) -> None:
     alarm.reason = "low on disk"
 
-    await dead_letters.bury("h1", a_message(), "no JSON")
+    await dead_letters.add("h1", a_message(), "no JSON")
 
     assert not exchange.published
     assert counted == {"h1": 1}
@@ -104,6 +104,6 @@ async def test_a_letter_that_is_lost_costs_nobody_else_anything(
 ) -> None:
     exchange.failure = ConnectionError()
 
-    await dead_letters.bury("h1", a_message(), "no JSON")
+    await dead_letters.add("h1", a_message(), "no JSON")
 
     assert "dead letter lost" in caplog.messages

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from services.gateway.handlers.resolver import MOST_S_OF_ONE_HOST
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown
 from shared.contracts.operations import Operation, State
 from shared.testing.core import Core
@@ -54,6 +55,26 @@ async def test_an_operation_that_its_worker_cannot_read_holds_up_no_other(gatewa
 
     known = [await gateway.operations.get(one.operation_id) for one in operations]
     assert [one.state for one in known] == [State.SUBMITTING, State.REJECTED, State.REJECTED]
+
+
+@pytest.mark.attack
+async def test_a_host_that_answers_slowly_keeps_a_round_open_for_a_while_only(
+    gateway: Core,
+) -> None:
+    for key in ("k1", "k2", "k3", "k4"):
+        await lost(gateway, arrived=False, key=key)
+
+    def answer_late(host: str, operation_id: str) -> None:
+        gateway.time.wait(MOST_S_OF_ONE_HOST * 0.9)
+
+    gateway.workers.answers = {"resolve": answer_late}
+    await gateway.resolver.resolve_all()
+    in_one_round = gateway.workers.called.count(("h1", "resolve"))
+    gateway.fleet.apply("h1", a_heartbeat(sequence=1))
+    await gateway.resolver.resolve_all()
+
+    assert in_one_round == 2
+    assert {each.state for each in gateway.store.operations.values()} == {State.REJECTED}
 
 
 async def test_the_key_of_what_never_arrived_is_free_again(gateway: Core) -> None:

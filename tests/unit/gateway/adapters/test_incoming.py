@@ -1,0 +1,122 @@
+"""Which hosts are read, while some are found and others forgotten."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiormq.abc import DeliveredMessage
+from pamqp import commands
+from pamqp.header import ContentHeader
+
+from services.gateway.adapters.connection import Alarm
+from services.gateway.adapters.dead_letters import DeadLetters
+from services.gateway.adapters.incoming import Incoming
+from shared.contracts.codec import encode
+from shared.contracts.events import Event
+from shared.testing.reports import a_heartbeat
+
+Deliver = Callable[[DeliveredMessage], Awaitable[None]]
+
+
+@dataclass
+class FakeBroker:
+    """A connection and all of its channels; exchanges are declared once it is `free`."""
+
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+    consumers: dict[str, tuple[str, Deliver]] = field(default_factory=dict)
+    close_callbacks: set[object] = field(default_factory=set)
+
+    async def channel(self) -> Any:
+        return self
+
+    async def set_qos(self, *, prefetch_count: int) -> None:
+        """Take any."""
+
+    async def get_underlay_channel(self) -> Any:
+        return self
+
+    async def exchange_declare(self, *_: object, **__: object) -> None:
+        await self.free.wait()
+
+    async def queue_declare(self, *_: object, **__: object) -> None:
+        """Take any."""
+
+    async def queue_bind(self, *_: object) -> None:
+        """Take any."""
+
+    async def basic_consume(self, queue: str, deliver: Deliver) -> commands.Basic.ConsumeOk:
+        tag = f"tag-{len(self.consumers)}"
+        self.consumers[tag] = queue, deliver
+        return commands.Basic.ConsumeOk(consumer_tag=tag)
+
+    async def basic_cancel(self, tag: str) -> None:
+        del self.consumers[tag]
+
+    async def basic_ack(self, *_: object, **__: object) -> None:
+        """Take any."""
+
+    async def heartbeat_of(self, host: str) -> None:
+        """Deliver a heartbeat as all hosts' heartbeats are; return when it was taken."""
+        (discover,) = (
+            deliver for queue, deliver in self.consumers.values() if queue.endswith("discovery")
+        )
+        delivery = commands.Basic.Deliver(
+            delivery_tag=1,
+            exchange=f"fleet.hosts.{host}",
+            routing_key=f"{host}.worker.heartbeat",
+        )
+        body = encode(a_heartbeat())
+        message: Any = DeliveredMessage(delivery, ContentHeader(), body, self)  # type: ignore[arg-type]
+        await discover(message)
+
+    def queues_of(self, host: str) -> list[str]:
+        """Return the queues of a host that are consumed, one for each consumer."""
+        return [queue for queue, _ in self.consumers.values() if queue.endswith(f".{host}")]
+
+
+@dataclass
+class Desk:
+    """What reads the messages of the hosts in `known`, and adds those that it finds."""
+
+    broker: FakeBroker = field(default_factory=FakeBroker)
+    known: list[str] = field(default_factory=list)
+
+    async def open(self) -> Incoming:
+        async def keep(operation: object) -> None:
+            raise AssertionError
+
+        letters = DeadLetters(Alarm(), lambda host: None)
+        incoming = Incoming("g1", self._learn, keep, lambda: self.known, letters, lambda host: None)
+        await incoming.connect(self.broker, lambda *_: None)  # type: ignore[arg-type]
+        return incoming
+
+    def _learn(self, host: str, event: Event) -> None:
+        self.known.append(host)
+
+
+async def test_a_host_that_is_being_found_is_not_taken_for_a_forgotten_one() -> None:
+    desk = Desk()
+    incoming = await desk.open()
+    finding = asyncio.create_task(desk.broker.heartbeat_of("h1"))
+    await asyncio.sleep(0)
+
+    await incoming.close_forgotten()
+    desk.broker.free.set()
+    await finding
+    await desk.broker.heartbeat_of("h1")
+
+    assert desk.known == ["h1"]
+    assert len(desk.broker.queues_of("h1")) == len({"events", "outcomes"})
+
+
+async def test_what_a_forgotten_host_publishes_is_read_no_more() -> None:
+    desk = Desk(known=["h1", "h2"])
+    desk.broker.free.set()
+    incoming = await desk.open()
+
+    desk.known.remove("h1")
+    await incoming.close_forgotten()
+
+    assert desk.broker.queues_of("h1") == []
+    assert len(desk.broker.queues_of("h2")) == len({"events", "outcomes"})
