@@ -8,7 +8,7 @@ is the only place outside the outermost loops that catches every exception.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -20,6 +20,8 @@ T = TypeVar("T")
 NOT_RENDERABLE = "not_renderable"
 # Entries whose failure is remembered, so that it is logged once and not at every reading.
 MOST_REMEMBERED = 1000
+# Tracebacks of one host, which can change its failures with every message; all are counted.
+MOST_LOGGED = 100
 _LONGEST_REASON = 500
 
 
@@ -41,6 +43,7 @@ class ErrorBoundary:
     def __init__(self, count: Callable[[Subject], None] = _count_nothing) -> None:
         self._count = count
         self._failures: OrderedDict[Subject, tuple[str, str]] = OrderedDict()
+        self._logged: Counter[str] = Counter()
 
     def render(self, subject: Subject, render: Callable[[], T], fallback: Callable[[], T]) -> T:
         """Return what `render` returns, or the fallback's value where it raises anything.
@@ -51,7 +54,8 @@ class ErrorBoundary:
             return render()
         except Exception as error:
             failure = (type(error).__name__, str(error)[:_LONGEST_REASON])
-            if self._is_new(subject, failure):
+            if self._is_new(subject, failure) and self._logged[subject.host] < MOST_LOGGED:
+                self._logged[subject.host] += 1
                 # Not the subject's name: logging calls its logger so.
                 told = {"kind": subject.kind, "host": subject.host, "entry": subject.name}
                 log.exception("entry not rendered", extra=told)

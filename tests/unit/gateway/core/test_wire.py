@@ -45,6 +45,7 @@ def test_no_result_is_none(body: bytes) -> None:
 MANY_LISTS = b"[" + b"[]," * 300_000 + b"[]]"
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "body",
     [

@@ -4,7 +4,12 @@ import logging
 
 import pytest
 
-from services.gateway.domain.error_boundary import MOST_REMEMBERED, ErrorBoundary, Subject
+from services.gateway.domain.error_boundary import (
+    MOST_LOGGED,
+    MOST_REMEMBERED,
+    ErrorBoundary,
+    Subject,
+)
 
 ODD = Subject("instance", "h1", "default/odd")
 
@@ -46,6 +51,19 @@ def test_each_entrys_failure_is_its_own() -> None:
         boundary.render(Subject("instance", host, "web"), broken, str)
 
     assert [subject.host for subject in counted] == ["h1", "h2"]
+
+
+@pytest.mark.attack
+def test_failures_without_end_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    counted: list[Subject] = []
+    boundary = ErrorBoundary(counted.append)
+
+    for number in range(MOST_LOGGED + 10):
+        boundary.render(ODD, lambda: broken(str(number)), str)  # noqa: B023 - called at once
+    boundary.render(Subject("instance", "h2", "web"), broken, str)
+
+    assert len(counted) == MOST_LOGGED + 11
+    assert [vars(each)["host"] for each in caplog.records] == ["h1"] * MOST_LOGGED + ["h2"]
 
 
 @pytest.mark.attack

@@ -100,7 +100,7 @@ async def test_of_a_long_chain_only_the_end_is_looked_at() -> None:
         ("via", "1.1 proxy"),
     ],
 )
-async def test_others_are_not_believed_but_it_is_noted(header: str, value: str) -> None:
+async def test_a_peer_that_is_no_proxy_is_not_believed(header: str, value: str) -> None:
     scope = await seen((header, value), trusted=())
 
     assert (scope["client"], scope["scheme"]) == (("127.0.0.1", 4000), "http")
