@@ -132,8 +132,8 @@ class SqlJournal:
             raise DatabaseUnavailable from exc
         finally:
             # Not in the journal's thread: a log and a metric have locks of their own.
-            told, self._rows.set_aside = self._rows.set_aside, []
-            for operation_id, reason in told:
+            while self._rows.set_aside:
+                operation_id, reason = self._rows.set_aside.popleft()
                 self._omit(Omission.OPERATION, operation_id, reason)
 
     def _operations(self, query: Select[Any]) -> list[Operation]:
@@ -143,6 +143,7 @@ class SqlJournal:
     def _prepare(self, connection: Connection) -> None:
         migrated(connection)
         self._rows.look_through(connection)
+        self._let_waiting_hold(connection)
         self._length = _count(connection)
         self._newest = connection.execute(select(last_sequence.c.sequence)).scalar_one()
 
@@ -177,7 +178,7 @@ class SqlJournal:
         mine = operations.c.operation_id == operation_id
         connection.execute(update(operations).where(mine).values(**_row(advanced)))
         if advanced.operation.final or advanced.operation.instance != known.operation.instance:
-            self._let_next_hold(connection, known.operation)
+            self._let_next_hold(connection, known.operation.project, known.operation.instance)
         return advanced
 
     def _numbered(self, connection: Connection, entry: Entry) -> Entry:
@@ -195,11 +196,19 @@ class SqlJournal:
         self._length = _count(connection)
         return forgotten
 
-    def _let_next_hold(self, connection: Connection, held: Operation) -> None:
+    def _let_waiting_hold(self, connection: Connection) -> None:
+        """Give each instance that is free to what waits for it, as its holder was set aside."""
+        waiting = select(operations.c.project, operations.c.instance).where(
+            _UNFINISHED & operations.c.waiting
+        )
+        for project, instance in connection.execute(waiting.distinct()).all():
+            self._let_next_hold(connection, project, instance)
+
+    def _let_next_hold(self, connection: Connection, project: str, instance: str) -> None:
         """Give the instance to the operation that has waited for it longest, if it is free now."""
-        if self._holder(connection, held.project, held.instance):
+        if self._holder(connection, project, instance):
             return
-        unfinished = _of(held.project, held.instance) & _UNFINISHED
+        unfinished = _of(project, instance) & _UNFINISHED
         # What waits has not changed since it was accepted, so this is the order of acceptance.
         longest = select(func.min(operations.c.sequence)).where(unfinished).scalar_subquery()
         first = update(operations).where(operations.c.sequence == longest)

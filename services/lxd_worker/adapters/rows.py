@@ -6,6 +6,7 @@ holds its instance no more, nobody is told of it, and a release that can read it
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -33,7 +34,8 @@ class Rows:
     """
 
     def __init__(self) -> None:
-        self.set_aside: list[tuple[str, str]] = []
+        # Taken from by one thread while another adds to it.
+        self.set_aside: deque[tuple[str, str]] = deque()
 
     def entries(self, connection: Connection, *conditions: ColumnElement[bool]) -> list[Entry]:
         """Return the entries of all rows that fit."""

@@ -63,11 +63,11 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         journal.close()
 
 
-def entry(number: int, instance: str = "") -> Entry:
+def entry(number: int, instance: str = "", kind: Kind = Kind.STOP) -> Entry:
     order = Submission(
         operation_id=f"op-{number}",
         host="h1",
-        kind=Kind.STOP,
+        kind=kind,
         instance=instance or f"i{number}",
         uuid="u",
         principal="admin",
@@ -233,3 +233,34 @@ def rich(one: Entry) -> Entry:
     begun = entries.begun(one, Step.STOP, seen(), NOW)
     after = described("i1", seen("Stopped"))
     return entries.ended(begun, State.FAILED, NOW, error=LxdRefused("no"), after=after)
+
+
+def test_what_waits_behind_a_row_that_cannot_be_read_goes_on_at_the_next_start(disk: Disk) -> None:
+    journal = disk.open()
+    journal.accept(entry(1, "web", Kind.CREATE), "h1", 10)
+    journal.accept(entry(2, "web", Kind.START), "h1", 10)
+    journal.accept(entry(3, "web", Kind.STOP), "h1", 10)
+    disk.damage("op-1", newer(disk.row("op-1")))
+
+    journal = disk.open()
+
+    assert ids(journal.unfinished()) == ["op-2"]
+    journal.advance("op-2", lambda known: entries.ended(known, State.DONE, NOW))
+    assert ids(journal.unfinished()) == ["op-3"]
+
+
+def test_what_waited_and_can_be_read_again_goes_on_though_its_creation_has_ended(
+    disk: Disk,
+) -> None:
+    journal = disk.open()
+    journal.accept(entry(1, "web", Kind.CREATE), "h1", 10)
+    journal.accept(entry(2, "web", Kind.START), "h1", 10)
+    body = disk.row("op-2")
+    disk.damage("op-2", newer(body))
+    journal = disk.open()
+    journal.advance("op-1", lambda known: entries.ended(known, State.DONE, NOW))
+    disk.damage("op-2", body)
+
+    journal = disk.open()
+
+    assert ids(journal.unfinished()) == ["op-2"]
