@@ -97,6 +97,16 @@ def start_again(directory: Path) -> Node:
     return start(directory, json.loads((directory / "definitions.json").read_text()))
 
 
+def cpus() -> set[int]:
+    """Return the CPUs that a node may use: half of what there is.
+
+    A host that floods its broker keeps as many CPUs busy as the node has; the others stay free for
+    the gateway beside it.
+    """
+    usable = sorted(os.sched_getaffinity(0))
+    return set(usable[: max(1, len(usable) // 2)])
+
+
 def stop(node: Node) -> None:
     """Stop the node, if it runs; what it keeps durably stays in its directory."""
     mark = _mark(node.directory)
@@ -147,7 +157,9 @@ def _spawn_epmd(directory: Path, ports: Ports, env: dict[str, str]) -> int:
 
 def _spawn_server(directory: Path, env: dict[str, str]) -> int:
     command = [str(PROGRAMS / "rabbitmq-server")]
-    return processes.spawn(command, env, directory / "log" / "start.log")
+    pid = processes.spawn(command, env, directory / "log" / "start.log")
+    os.sched_setaffinity(pid, cpus())
+    return pid
 
 
 def _wait_for(node: Node) -> None:

@@ -93,6 +93,12 @@ class OwnBroker:
             self.start()
         return self._uri(host)
 
+    @property
+    def cpus(self) -> set[int]:
+        """Which CPUs its threads may run on."""
+        threads = Path(f"/proc/{self._node.pid}/task").iterdir()
+        return set().union(*(os.sched_getaffinity(int(thread.name)) for thread in threads))
+
     def start(self) -> None:
         """Start the node unless it runs; it knows the users it has ever been asked for."""
         known = definitions.of(list(self._users.values()))

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from deploy.local import broker
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
 from shared.testing.caller import connect
@@ -55,11 +56,17 @@ def answers(host: str, reply_to: str) -> list[tuple[str, bytes]]:
     return [(reply_to, b'{"result": %d, "error": null}' % FIRST)]
 
 
+def unrouted(host: str) -> list[tuple[str, bytes]]:
+    """Return small events that no queue takes: what is left is the broker's own work."""
+    return [(f"{host}.worker.nothing", body) for _, body in events(host)]
+
+
 KINDS: dict[str, Callable[..., list[tuple[str, bytes]]]] = {
     "events": events,
     "samples": samples,
     "outcomes": outcomes,
     "answers": answers,
+    "unrouted": unrouted,
 }
 
 
@@ -107,6 +114,8 @@ def _frame(kind: int, payload: bytes) -> bytes:
 
 
 if __name__ == "__main__":
+    # It stands for another machine, whose work is not ours: it has the broker's CPUs at the most.
     os.nice(19)
+    os.sched_setaffinity(0, broker.cpus())
     address, flooding, what, how_long, *others = sys.argv[1:]
     sys.stdout.write(str(flood(address, flooding, what, float(how_long), *others)))

@@ -42,7 +42,7 @@ EVENTS = Budget(
 # An outcome is a transaction of its own, and the database of a single gateway has one thread.
 OUTCOMES = Budget(
     messages_per_s=20,
-    messages_at_once=500,
+    messages_at_once=250,
     bytes_per_s=2 * MIB,
     bytes_at_once=16 * MIB,
     prefetch=4,
