@@ -26,6 +26,7 @@ from services.gateway.adapters.connection import Alarm
 from services.gateway.adapters.dead_letters import DeadLetters
 from shared.contracts.worker_api import LxdWorker
 from shared.platform import topology
+from shared.testing.broker import Vhost
 
 TURNS = 4
 # No journal has come that far: the answer is empty.
@@ -38,7 +39,7 @@ Call = Callable[[], Awaitable[object]]
 
 def figures(ground: Ground) -> Iterator[Figure]:
     """Call by turns."""
-    bare, ours = asyncio.run(_both(ground.fleet.vhost.uri, ground.scale.rounds))
+    bare, ours = asyncio.run(_both(ground.fleet.vhost, ground.scale.rounds))
     times = centile(ours, 50) / centile(bare, 50)
     yield Figure(
         "gateway to worker and back",
@@ -49,20 +50,22 @@ def figures(ground: Ground) -> Iterator[Figure]:
     )
 
 
-async def _both(uri: str, rounds: int) -> tuple[list[float], list[float]]:
+async def _both(vhost: Vhost, rounds: int) -> tuple[list[float], list[float]]:
+    uri = vhost.uri
     bare, ours = [], []
     async with apart(partial(_echo, uri)), await aio_pika.connect(uri) as connection:
         call_echo = await _echo_caller(connection)
-        call_worker = await _worker_caller(connection)
+        call_worker = await _worker_caller(connection, vhost)
         for _ in range(TURNS):
             bare += await _timed(call_echo, rounds // TURNS)
             ours += await _timed(call_worker, rounds // TURNS)
     return bare, ours
 
 
-async def _worker_caller(connection: AbstractConnection) -> Call:
+async def _worker_caller(connection: AbstractConnection, vhost: Vhost) -> Call:
     alarm, ignored = Alarm(), lambda host: None
-    calls = Calls(secrets.token_hex(8), DeadLetters(alarm, ignored), ignored, alarm, timeout_s=10.0)
+    letters, gateway = DeadLetters(alarm, ignored), secrets.token_hex(8)
+    calls = Calls(gateway, letters, ignored, alarm, vhost.host_exchange, timeout_s=10.0)
     await calls.connect(connection, lambda *_: None)
     worker = LxdWorker(calls)
     return lambda: worker.operations_since(HOST, SEQUENCE)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.rabbitmq.operator_policies import operator_policies
-from shared.platform.topology import HEARTBEATS, Permissions, heartbeat_key, host_exchange
+from shared.platform.topology import HEARTBEATS, Permissions, heartbeat_key, host_of
 
 Definitions = dict[str, list[dict[str, Any]]]
 
@@ -35,16 +35,16 @@ def of(users: Sequence[User], *, vhost: str = "/") -> Definitions:
     A user who is there already gets these rights and this password instead of the ones before. With
     a host's user comes the host's exchange, which the host itself may not declare.
     """
-    hosts = [user.permissions.host for user in users if user.permissions.host]
-    exchanges = [HEARTBEATS.name, *map(_exchange_of, hosts)] if hosts else []
+    exchanges = [user.permissions.exchange for user in users if user.permissions.exchange]
+    heartbeats = [HEARTBEATS.name] if exchanges else []
     return {
         "vhosts": [{"name": vhost}],
         "users": [_user(user) for user in users],
         "permissions": [_permission(user, vhost) for user in users],
         "topic_permissions": [line for user in users for line in _topics(user, vhost)],
         "parameters": operator_policies(vhost),
-        "exchanges": [_exchange(name, vhost) for name in exchanges],
-        "bindings": [_heartbeats(host, vhost) for host in hosts],
+        "exchanges": [_exchange(name, vhost) for name in heartbeats + exchanges],
+        "bindings": [_heartbeats_of(exchange, vhost) for exchange in exchanges],
     }
 
 
@@ -75,10 +75,6 @@ def _permission(user: User, vhost: str) -> dict[str, str]:
     }
 
 
-def _exchange_of(host: str) -> str:
-    return str(host_exchange(host).name)
-
-
 def _exchange(name: str, vhost: str) -> dict[str, Any]:
     return {
         "name": name,
@@ -91,13 +87,13 @@ def _exchange(name: str, vhost: str) -> dict[str, Any]:
     }
 
 
-def _heartbeats(host: str, vhost: str) -> dict[str, Any]:
+def _heartbeats_of(exchange: str, vhost: str) -> dict[str, Any]:
     return {
-        "source": _exchange_of(host),
+        "source": exchange,
         "vhost": vhost,
         "destination": HEARTBEATS.name,
         "destination_type": "exchange",
-        "routing_key": heartbeat_key(host),
+        "routing_key": heartbeat_key(host_of(exchange)),
         "arguments": {},
     }
 

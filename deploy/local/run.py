@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from amqp.exceptions import AMQPError
+from kombu.exceptions import KombuError
+
 from deploy.local import broker, credentials, definitions, lxd_daemon, needs, packages, processes
 from deploy.local.services import Host, Service, binds, broker_keeper, services, url
 from deploy.local.supervisor import ROOT, STOP_SIGNALS, Supervisor
@@ -121,6 +124,7 @@ def _broker_addresses(
     given = reader.secret("FLEET_AMQP_URI", "")
     reader.check()
     if given:
+        declare_on(given, [host.id for host in hosts])
         return {user.name: given for user in users}
     print(f"Starting RabbitMQ in {directory / BROKER}", flush=True)
     started.callback(stop_broker, directory)
@@ -129,6 +133,17 @@ def _broker_addresses(
     # The gateway declares it too, but the services of the hosts may be faster than the gateway.
     topology.declare(addresses[credentials.CENTRAL])
     return addresses
+
+
+def declare_on(address: str, hosts: Sequence[str]) -> None:
+    """Declare the topology on a broker of which all services are one user. Raises Refused."""
+    password = topology.password_of(address)
+    exchanges = [topology.host_exchange(host, password) for host in hosts]
+    try:
+        topology.declare(address, exchanges)
+    except (AMQPError, KombuError, OSError) as exc:
+        # Not the address, which holds the password.
+        raise Refused(f"The broker of FLEET_AMQP_URI takes no declarations: {exc}") from exc
 
 
 def stop_broker(directory: Path) -> None:

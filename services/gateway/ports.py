@@ -276,7 +276,10 @@ class Streams(Protocol):
     """Streams of bytes with hosts."""
 
     def listen(self, host: str) -> AbstractAsyncContextManager[ByteStream]:
-        """Hold our end of a new stream, and end the stream afterwards; raise BrokerUnavailable."""
+        """Hold our end of a new stream, and end the stream afterwards.
+
+        Raises BrokerUnavailable, HostUnreachable.
+        """
 
 
 class Consoles(Protocol):

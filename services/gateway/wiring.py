@@ -92,7 +92,8 @@ def build(settings: Settings, clock: Clock) -> Parts:
     alarm = Alarm()
     dead_letters = DeadLetters(alarm, telemetry.hosts.dead_letter)
     throttled = telemetry.hosts.throttled
-    calls = Calls(gateway, dead_letters, throttled, alarm, timeout_s=settings.call_timeout_s)
+    timeout_s = settings.call_timeout_s
+    calls = Calls(gateway, dead_letters, throttled, alarm, fleet.exchange_of, timeout_s=timeout_s)
     worker = LxdWorker(telemetry.timed(calls))
     database = Database(settings.database_url)
     store = SqlOperationStore(database, Retention(operations=settings.operations_per_host))
@@ -101,7 +102,13 @@ def build(settings: Settings, clock: Clock) -> Parts:
     history = History(fleet, ledger, store, worker, clock.wall)
     events = FleetHandler(fleet, ledger, keeper, store, worker, history, clock)
     incoming = Incoming(
-        gateway, events.on_event, events.on_outcome, fleet.host_ids, dead_letters, throttled
+        gateway,
+        events.on_found,
+        events.on_event,
+        events.on_outcome,
+        fleet.exchanges,
+        dead_letters,
+        throttled,
     )
     bus = Bus(
         settings.amqp_uri,
@@ -110,16 +117,16 @@ def build(settings: Settings, clock: Clock) -> Parts:
         dead_letters,
         alarm,
         _each(telemetry.broker.note_connection, events.on_connected),
-        fleet.host_ids,
+        fleet.exchanges,
     )
     telemetry.broker.watch(lambda: bus.connected)
     telemetry.hosts.watch(lambda: bus.blocked)
-    lease_s = settings.call_timeout_s + LEASE_MARGIN_S
+    lease_s = timeout_s + LEASE_MARGIN_S
     submitting = Submitting(gateway, settings.start_by_s, lease_s)
     delivery = SecretDelivery(worker, clock)
     operations = OperationsHandler(fleet, ledger, store, worker, clock, submitting, delivery)
     coming = Coming()
-    streams = BusStreams(settings.amqp_uri, dead_letters, throttled)
+    streams = BusStreams(settings.amqp_uri, dead_letters, throttled, fleet.exchange_of)
     return Parts(
         fleet=fleet,
         operations=operations,

@@ -18,4 +18,9 @@ def direct(*, exchange: str, expected_exchange: str, headers: Mapping[str, objec
 
     Its routing key is then one that the broker allowed its publisher.
     """
-    return exchange == expected_exchange and "x-death" not in (headers or {})
+    return exchange == expected_exchange and not dead_lettered(headers)
+
+
+def dead_lettered(headers: Mapping[str, object] | None) -> bool:
+    """Return whether the broker took the message from a queue in which it had died."""
+    return "x-death" in (headers or {})

@@ -40,7 +40,7 @@ class EventPublisher:
 
     def __init__(self, amqp_uri: str, host: str) -> None:
         self._host = host
-        self._exchange = topology.host_exchange(host).name
+        self._exchange = topology.host_exchange(host, topology.password_of(amqp_uri))
         self._connection: Any = Connection(
             amqp_uri,
             heartbeat=HEARTBEAT_S,

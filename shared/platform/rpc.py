@@ -156,12 +156,11 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
 
     def handle_result(self, message: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
         """Answer the call; give the answer up when it cannot be sent."""
+        own = topology.host_exchange(self._host, topology.password_of(self._amqp_uri))
         responder = Responder(
             self._amqp_uri,
             # Stock nameko answers through the exchange that calls come from.
-            Exchange(
-                topology.host_exchange(self._host).name, type="topic", durable=True, passive=True
-            ),
+            Exchange(own, type="topic", durable=True, passive=True),
             DEFAULT_SERIALIZER,
             message,
         )

@@ -4,18 +4,24 @@ The names put the host first (or, for calls, right after the service), because R
 permissions are regular expressions over the routing key: they hold a host to its own keys. Central
 services declare this topology; a worker declares nothing but its own exclusive queues.
 
-    fleet.calls         lxd_worker.<host>.<method>   a call, by a gateway
-    fleet.streams.in    <host>.in.<stream>           bytes for the host, by a gateway
-    fleet.hosts.<host>  <host>.reply.<gateway>       an answer, by the host
-                        <host>.<producer>.<type>     an event
-                        <host>.out.<stream>          bytes of a stream
-    fleet.heartbeats    <host>.worker.heartbeat      by bindings to the hosts' exchanges
-    fleet.dead          <host or service>.<reason>   a message nobody could read, by a gateway
+    fleet.calls                  lxd_worker.<host>.<method>  a call, by a gateway
+    fleet.streams.in             <host>.in.<stream>          bytes for the host, by a gateway
+    fleet.hosts.<host>.<digest>  <host>.reply.<gateway>      an answer, by the host
+                                 <host>.<producer>.<type>    an event
+                                 <host>.out.<stream>         bytes of a stream
+    fleet.heartbeats             <host>.worker.heartbeat     by bindings to the hosts' exchanges
+    fleet.dead                   <host or service>.<reason>  a message nobody could read, by a
+                                                             gateway
 
 A host reads from `fleet.calls` and `fleet.streams.in` only, and writes to an exchange of its own
 only. Its messages reach the queues that gateways hold for it, and no other host's: a routing key
 can be evaded (by `CC` headers before RabbitMQ 4, by dead letters, by bindings), an exchange without
 the right to write cannot.
+
+A passive declare tells everybody whether an exchange or a queue is there, without any right. So
+each name in which a host's id stands ends in a digest of its password, or in what a gateway has
+drawn: who tries an id finds nothing. Gateways, which know no host's password, read the name of its
+exchange from the heartbeats that come through it.
 """
 
 from __future__ import annotations
@@ -46,8 +52,9 @@ STREAMS_IN = Exchange("fleet.streams.in", type="topic", durable=True)
 HEARTBEATS = Exchange("fleet.heartbeats", type="topic", durable=True)
 DEAD = Exchange("fleet.dead", type="topic", durable=True)
 
-# What the name of each host's exchange begins with.
+# What the names of each host's exchange and of its queue of outcomes begin with.
 HOST_EXCHANGES = "fleet.hosts."
+OUTCOMES = "fleet.operations."
 
 # Streams of one host that can be open at once; each has a queue with one of so many names.
 MOST_STREAMS = 64
@@ -67,7 +74,9 @@ DEAD_LETTERS = Queue(
     queue_arguments={"x-max-length": 10_000, "x-message-ttl": 7 * DAY_MS},
 )
 
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_ID = "[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
+_HOST = re.compile(_ID)
+_HOST_EXCHANGE = re.compile(rf"{re.escape(HOST_EXCHANGES)}({_ID})\.[0-9a-f]{{32}}")
 
 
 def checked_host(host: str) -> str:
@@ -79,8 +88,8 @@ def checked_host(host: str) -> str:
     return host
 
 
-def declare(amqp_uri: str, hosts: Iterable[str] = (), *, timeout_s: float = 5.0) -> None:
-    """Declare all that is shared and lasting, and these hosts' exchanges.
+def declare(amqp_uri: str, exchanges: Iterable[str] = (), *, timeout_s: float = 5.0) -> None:
+    """Declare all that is shared and lasting, and these exchanges of hosts.
 
     What is there already stays as it is, but for what an earlier release left.
     """
@@ -88,17 +97,23 @@ def declare(amqp_uri: str, hosts: Iterable[str] = (), *, timeout_s: float = 5.0)
         channel = connection.channel()
         for exchange in (CALLS, STREAMS_IN, HEARTBEATS, DEAD):
             exchange(channel).declare()
-        for host in hosts:
-            host_exchange(host)(channel).declare()
-            key = heartbeat_key(host)
-            HEARTBEATS(channel).bind_to(host_exchange(host).name, routing_key=key)
+        for name in exchanges:
+            Exchange(name, type="topic", durable=True)(channel).declare()
+            key = heartbeat_key(host_of(name))
+            HEARTBEATS(channel).bind_to(name, routing_key=key)
         DEAD_LETTERS(channel).declare()
         channel.queue_delete(OLD_OUTCOMES)
 
 
-def host_exchange(host: str) -> Exchange:
-    """Return the exchange of all that a host publishes; it is made with the host's user."""
-    return Exchange(f"{HOST_EXCHANGES}{checked_host(host)}", type="topic", durable=True)
+def host_exchange(host: str, password: str) -> str:
+    """Return the name of the exchange of all that a host publishes; it is made with its user."""
+    return f"{HOST_EXCHANGES}{checked_host(host)}.{_digest('exchange', host, password)}"
+
+
+def host_of(exchange: str) -> str:
+    """Return the host whose exchange has this name; empty: it is no host's."""
+    found = _HOST_EXCHANGE.fullmatch(exchange)
+    return found[1] if found else ""
 
 
 def heartbeat_key(host: str) -> str:
@@ -106,16 +121,17 @@ def heartbeat_key(host: str) -> str:
     return f"{host}.{WORKER}.{NAMES[Heartbeat]}"
 
 
-def outcomes_queue(host: str) -> Queue:
-    """Return the queue in which the outcomes of a host's operations wait for a gateway.
+def outcomes_queue(exchange: str) -> Queue:
+    """Return the queue in which outcomes that a host publishes to its exchange wait for a gateway.
 
     A full one refuses the next, which the worker's journal then keeps. An outcome that a gateway
     was killed over as often as the limit says, or that nobody took for a month, is not tried again:
     it is a dead letter, and gateways ask the worker for what they miss.
     """
+    host = host_of(exchange)
     return Queue(
-        f"fleet.operations.{host}",
-        exchange=host_exchange(host),
+        f"{OUTCOMES}{exchange.removeprefix(HOST_EXCHANGES)}",
+        exchange=Exchange(exchange, type="topic", durable=True),
         routing_key=f"{host}.{WORKER}.{NAMES[OperationChanged]}",
         durable=True,
         queue_arguments={
@@ -166,13 +182,14 @@ def password_of(amqp_uri: str) -> str:
 
 
 def _own_queues(host: str, password: str) -> str:
-    """Return what the names of a host's queues begin with.
+    """Return what the names of a host's queues begin with."""
+    return f"{SERVICE}.{host}.{_digest('queues', host, password)}"
 
-    A passive declare tells everybody whether a queue is there, without any permission: who does not
-    know a host's password must not guess the name either.
-    """
-    digest = hashlib.sha256(f"lxdfleet queues of {host}\0{password}".encode()).hexdigest()
-    return f"{SERVICE}.{host}.{digest[:32]}"
+
+def _digest(purpose: str, host: str, password: str) -> str:
+    """Return what nobody guesses who does not know the host's password, nor tells it."""
+    text = f"lxdfleet {purpose} of {host}\0{password}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def event_key(host: str, event: Event) -> str:
@@ -196,8 +213,8 @@ class Permissions:
 
     `topics` maps an exchange to its (write, read) expressions; an exchange without an entry would
     be open to every key, so each one that the user may write to or read from has one. `limits` are
-    those of the user (`max-connections`, `max-channels`); what is not named is not limited. `host`
-    is the one whose exchange has to be there for the user; empty: it is no host's.
+    those of the user (`max-connections`, `max-channels`); what is not named is not limited.
+    `exchange` is the one that has to be there for a host's user; empty: it is no host's.
     """
 
     configure: str
@@ -205,7 +222,7 @@ class Permissions:
     read: str
     topics: dict[str, tuple[str, str]]
     limits: dict[str, int] = field(default_factory=dict)
-    host: str = ""
+    exchange: str = ""
 
 
 NOTHING = "^$"
@@ -218,25 +235,30 @@ def host_permissions(host: str, password: str) -> Permissions:
     names it may declare are `MOST_STREAMS` + 1, and what it may bind a queue to is spelled out: one
     key for its calls, and streams' ids.
     """
-    name = re.escape(checked_host(host)).replace(r"\-", "-")
-    prefix = re.escape(_own_queues(host, password)).replace(r"\-", "-")
+    name = _escaped(checked_host(host))
+    exchange = host_exchange(host, password)
+    prefix = _escaped(_own_queues(host, password))
     own_queues = rf"{prefix}\.(calls|stream\.([0-9]|[1-5][0-9]|6[0-3]))"
     return Permissions(
         configure=rf"^{own_queues}$",
-        write=rf"^(fleet\.hosts\.{name}|{own_queues})$",
+        write=rf"^({_escaped(exchange)}|{own_queues})$",
         read=rf"^(fleet\.(calls|streams\.in)|{own_queues})$",
         topics={
             CALLS.name: (NOTHING, rf"^{SERVICE}\.{name}\.\*$"),
             STREAMS_IN.name: (NOTHING, rf"^{name}\.in\.[0-9a-f]{{32}}$"),
-            host_exchange(host).name: (
+            exchange: (
                 rf"^{name}\.(reply\.[A-Za-z0-9]{{1,64}}|(worker|sampler)\.[a-z-]{{1,32}}"
                 r"|out\.[0-9a-f]{32})$",
                 NOTHING,
             ),
         },
         limits={"max-connections": HOST_CONNECTIONS, "max-channels": HOST_CHANNELS},
-        host=host,
+        exchange=exchange,
     )
+
+
+def _escaped(name: str) -> str:
+    return re.escape(name).replace(r"\-", "-")
 
 
 CENTRAL_PERMISSIONS = Permissions(configure=".*", write=".*", read=".*", topics={})

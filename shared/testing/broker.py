@@ -29,6 +29,11 @@ from shared.testing.line import Line
 FIXTURES = {"broker", "vhost", "own_broker"}
 
 
+def host_exchange(host: str, uri: str) -> str:
+    """Return the name of the exchange of whoever reaches the broker under this address."""
+    return topology.host_exchange(host, topology.password_of(uri))
+
+
 @dataclass(frozen=True, slots=True)
 class Broker:
     """The shared node and its administrator's HTTP interface."""
@@ -57,6 +62,15 @@ class Vhost:
         if host not in self.hosts:
             self.hosts[host] = self.broker.add(self.name, _host(f"{self.name}-{host}", host))
         return self.hosts[host]
+
+    def renewed_host_uri(self, host: str) -> str:
+        """Return the address of the host's user after its password has changed."""
+        del self.hosts[host]
+        return self.host_uri(host)
+
+    def host_exchange(self, host: str) -> str:
+        """Return the name of the exchange to which the host publishes, which is there then."""
+        return host_exchange(host, self.host_uri(host))
 
     def calls_queue(self, host: str) -> str:
         """Return the name of the host's own queue, which it may give to an exchange as well."""
@@ -98,6 +112,10 @@ class OwnBroker:
         """Which CPUs its threads may run on."""
         threads = Path(f"/proc/{self._node.pid}/task").iterdir()
         return set().union(*(os.sched_getaffinity(int(thread.name)) for thread in threads))
+
+    def host_exchange(self, host: str) -> str:
+        """Return the name of the exchange to which the host publishes, which is there then."""
+        return host_exchange(host, self.host_uri(host))
 
     def start(self) -> None:
         """Start the node unless it runs; it knows the users it has ever been asked for."""

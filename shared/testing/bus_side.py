@@ -31,11 +31,11 @@ class NotInTime(AssertionError):
 
 
 class BusSide:
-    """Calls one host's worker, and keeps every event the host publishes in `events`."""
+    """Calls the worker of the host whose exchange it is, and keeps all its events in `events`."""
 
-    def __init__(self, uri: str, host: str) -> None:
-        topology.declare(uri, [host])
-        self.host = host
+    def __init__(self, uri: str, exchange: str) -> None:
+        topology.declare(uri, [exchange])
+        self.host = topology.host_of(exchange)
         self.events: list[Event] = []
         self._answers: dict[str, Any] = {}
         self._connection = Connection(uri)
@@ -43,7 +43,7 @@ class BusSide:
         self._producer = Producer(channel, on_return=self._returned)
         self._consumer = Consumer(
             channel,
-            [self._own_queue(topology.host_exchange(host), "#")],
+            [self._own_queue(Exchange(exchange, type="topic", durable=True), "#")],
             on_message=self._received,
             no_ack=True,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -41,9 +42,13 @@ def connect(uri: str) -> Any:
 
 
 class Caller:
-    """One caller with a reply queue of its own; `name` is its word in the reply key."""
+    """One caller with a reply queue of its own; `name` is its word in the reply key.
 
-    def __init__(self, uri: str, name: str = "tester") -> None:
+    `exchange_of` returns the name of the exchange to which a host publishes.
+    """
+
+    def __init__(self, uri: str, exchange_of: Callable[[str], str], name: str = "tester") -> None:
+        self._exchange_of = exchange_of
         self.name = name
         self.connection = connect(uri)
         self.channel = self.connection.channel()
@@ -77,7 +82,7 @@ class Caller:
                 **properties,
             },
         )
-        exchange = f"fleet.hosts.{host}"
+        exchange = self._exchange_of(host)
         self.channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
         self.channel.queue_bind(self._queue, exchange, f"{host}.reply.{self.name}")
         key = f"lxd_worker.{host}.{method}"

@@ -19,6 +19,7 @@ from typing import Any
 from deploy.local import broker
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
+from shared.platform import topology
 from shared.testing.caller import connect
 from shared.testing.reports import a_change, a_heartbeat, a_sample, an_instance, an_operation
 
@@ -78,7 +79,7 @@ def flood(uri: str, host: str, kind: str, seconds: float, *more: str) -> int:
     connection.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
     connection.transport.sock.settimeout(60)
     messages = KINDS[kind](host, *more)
-    exchange = f"fleet.hosts.{host}"
+    exchange = topology.host_exchange(host, topology.password_of(uri))
     end, sent = time.monotonic() + seconds, 0
     numbers = itertools.count(FIRST)
     while time.monotonic() < end:

@@ -55,8 +55,9 @@ class WireHost:
         """Take calls, and say that the host is here."""
         self._connection = await aio_pika.connect(self._uri)
         channel = await self._connection.channel()
-        self._exchange = await channel.get_exchange(f"fleet.hosts.{self.host}")
-        name = topology.calls_queue(self.host, topology.password_of(self._uri))
+        password = topology.password_of(self._uri)
+        self._exchange = await channel.get_exchange(topology.host_exchange(self.host, password))
+        name = topology.calls_queue(self.host, password)
         queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
         await queue.bind("fleet.calls", f"lxd_worker.{self.host}.*")
         await queue.consume(self._take, no_ack=True)

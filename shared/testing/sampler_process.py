@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kombu import Connection, Queue
+from kombu import Connection, Exchange, Queue
 
 from shared.contracts.codec import decode
 from shared.contracts.events import Sampled
 from shared.platform import topology
+from shared.testing.broker import OwnBroker, Vhost
 from shared.testing.daemons import ROOT
 
 HOST = "h1"
@@ -23,11 +24,11 @@ PATIENCE_S = 15.0
 
 
 class Reader:
-    """A gateway's ear for samples."""
+    """A gateway's ear for the samples that a host publishes to its exchange."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, exchange: str) -> None:
         queue = Queue(
-            exchange=topology.host_exchange(HOST),
+            exchange=Exchange(exchange, type="topic", durable=True),
             routing_key=f"{HOST}.sampler.sample",
             exclusive=True,
             auto_delete=True,
@@ -58,11 +59,12 @@ class Reader:
 
 
 @contextmanager
-def reader_at(uri: str) -> Iterator[Reader]:
+def reader_at(broker: Vhost | OwnBroker) -> Iterator[Reader]:
     """Listen at the broker from now on."""
-    topology.declare(uri, [HOST])
-    with Connection(uri) as connection:
-        yield Reader(connection)
+    exchange = broker.host_exchange(HOST)
+    topology.declare(broker.uri, [exchange])
+    with Connection(broker.uri) as connection:
+        yield Reader(connection, exchange)
 
 
 class Sampler:

@@ -20,13 +20,12 @@ from deploy.local import processes
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
 from shared.platform import topology
-from shared.testing.broker import Broker, Vhost, fresh_vhost
+from shared.testing.broker import Broker, Vhost, fresh_vhost, host_exchange
 from shared.testing.caller import connect
 from shared.testing.daemons import ROOT
 from shared.testing.reports import a_heartbeat
 
 ATTACKER, NEIGHBOUR = "h1", "h2"
-OWN_EXCHANGE = f"fleet.hosts.{ATTACKER}"
 AT_ONCE_S = 5.0
 # A host that has flooded waits until the gateway has taken in what it let through.
 AFTER_A_FLOOD_S = 60.0
@@ -43,6 +42,11 @@ class Attacker:
     epoch: int
     gateway: str
     opened: list[Any] = field(default_factory=list)
+
+    @property
+    def exchange(self) -> str:
+        """The one that it may write to."""
+        return host_exchange(ATTACKER, self.uri)
 
     def channel(self) -> Any:
         """Return a channel of a new connection, which no earlier error has spoilt."""
@@ -61,7 +65,7 @@ class Attacker:
         """Publish an event of `h1`, or what passes for one."""
         body = event if isinstance(event, bytes) else encode(event)
         message = amqp.Message(body, content_type="application/json", delivery_mode=2)
-        return self.publish(OWN_EXCHANGE, f"{ATTACKER}.{key}", message)
+        return self.publish(self.exchange, f"{ATTACKER}.{key}", message)
 
     def leave(self) -> None:
         """Close every connection."""
@@ -201,7 +205,9 @@ def name_of_gateway(uri: str) -> str:
         channel.queue_declare(queue, exclusive=True)
         channel.queue_bind(queue, "fleet.calls", f"lxd_worker.{ATTACKER}.*")
         beat = amqp.Message(encode(a_heartbeat()), content_type="application/json")
-        channel.basic_publish_confirm(beat, OWN_EXCHANGE, f"{ATTACKER}.worker.heartbeat")
+        channel.basic_publish_confirm(
+            beat, host_exchange(ATTACKER, uri), f"{ATTACKER}.worker.heartbeat"
+        )
         end = time.monotonic() + AT_ONCE_S
         while (asked := channel.basic_get(queue, no_ack=True)) is None:
             assert time.monotonic() < end, "the gateway asks nothing"

@@ -16,7 +16,7 @@ from shared.contracts.events import OperationChanged
 from shared.testing.raw_message import POISON, RawMessage, poison, short
 from shared.testing.reports import an_instance, an_inventory, an_operation
 
-from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, OWN_EXCHANGE, Attacker, Scene
+from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, Attacker, Scene
 
 pytestmark = pytest.mark.attack
 
@@ -36,7 +36,7 @@ KEYS = [
 def publish_everywhere(attacker: Attacker, message: amqp.Message) -> None:
     """Publish under every key that a host may write; the broker may refuse it."""
     for key in KEYS:
-        attacker.publish(OWN_EXCHANGE, key.format(gateway=attacker.gateway), message)
+        attacker.publish(attacker.exchange, key.format(gateway=attacker.gateway), message)
 
 
 @pytest.mark.parametrize("name", POISON)
@@ -66,7 +66,7 @@ def test_outcomes_that_are_nested_deeply_jam_nothing(scene: Scene, attacker: Att
     channel = attacker.channel()
     for _ in range(200):
         message = amqp.Message(NESTED, content_type="application/json", delivery_mode=2)
-        channel.basic_publish_confirm(message, OWN_EXCHANGE, f"{ATTACKER}.worker.operation")
+        channel.basic_publish_confirm(message, attacker.exchange, f"{ATTACKER}.worker.operation")
 
     scene.demand_unharmed()
 
@@ -108,8 +108,10 @@ def test_a_compressed_body_is_not_inflated(scene: Scene, attacker: Attacker) -> 
 
 def test_routing_keys_of_any_bytes_end_no_connection(scene: Scene, attacker: Attacker) -> None:
     for key in (b"h1.worker.\xff", b"h1.worker.\x00", b"h1.worker.heartbeat\n", b"h1.sampler.\xc3"):
-        attacker.publish(OWN_EXCHANGE, key.decode("latin-1"), RawMessage(OUTCOME))
-        attacker.publish(OWN_EXCHANGE, key.decode(errors="surrogateescape"), RawMessage(OUTCOME))
+        attacker.publish(attacker.exchange, key.decode("latin-1"), RawMessage(OUTCOME))
+        attacker.publish(
+            attacker.exchange, key.decode(errors="surrogateescape"), RawMessage(OUTCOME)
+        )
 
     scene.demand_unharmed()
 
@@ -180,7 +182,7 @@ def test_operations_that_a_host_makes_up_take_up_a_bounded_room(
         message = amqp.Message(
             encode(OperationChanged(operation=made_up)), content_type="application/json"
         )
-        channel.basic_publish(message, OWN_EXCHANGE, f"{ATTACKER}.worker.operation")
+        channel.basic_publish(message, attacker.exchange, f"{ATTACKER}.worker.operation")
 
     scene.demand_unharmed()
 
@@ -192,7 +194,7 @@ def test_answers_to_calls_that_nobody_made_hold_up_no_call(
     body = json.dumps({"result": "x" * 10_000, "error": None})
     for _ in range(3000):
         message = amqp.Message(body, content_type="application/json", correlation_id="nobody's")
-        channel.basic_publish(message, OWN_EXCHANGE, f"{ATTACKER}.reply.{attacker.gateway}")
+        channel.basic_publish(message, attacker.exchange, f"{ATTACKER}.reply.{attacker.gateway}")
 
     scene.demand_unharmed()
 
@@ -202,6 +204,6 @@ def test_a_host_that_sends_odd_types_with_good_bodies_is_read_or_left_out(
 ) -> None:
     for kind in (b"text/html", b"application/x-python-serialize", b"application/json; charset=x"):
         message = RawMessage(OUTCOME, content_type=short(kind))
-        attacker.publish(OWN_EXCHANGE, f"{ATTACKER}.worker.operation", message)
+        attacker.publish(attacker.exchange, f"{ATTACKER}.worker.operation", message)
 
     scene.demand_unharmed()

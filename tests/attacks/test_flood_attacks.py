@@ -17,7 +17,7 @@ from shared.contracts.events import Event, OperationChanged
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from shared.testing.reports import a_change, an_instance, an_inventory, an_operation
 
-from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, OWN_EXCHANGE, Attacker, Scene
+from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, Attacker, Scene
 
 pytestmark = pytest.mark.attack
 
@@ -31,14 +31,14 @@ def tell_all(attacker: Attacker, key: str, events: Iterable[Event]) -> None:
     channel = attacker.channel()
     for event in events:
         message = amqp.Message(encode(event), content_type="application/json", delivery_mode=2)
-        while not is_taken(channel, message, f"{ATTACKER}.{key}"):
+        while not is_taken(channel, message, attacker.exchange, f"{ATTACKER}.{key}"):
             time.sleep(0.1)
 
 
-def is_taken(channel: Any, message: amqp.Message, key: str) -> bool:
+def is_taken(channel: Any, message: amqp.Message, exchange: str, key: str) -> bool:
     """Publish; return whether the queue had room for it."""
     try:
-        channel.basic_publish_confirm(message, OWN_EXCHANGE, key, timeout=10)
+        channel.basic_publish_confirm(message, exchange, key, timeout=10)
     except MessageNacked:
         return False
     return True

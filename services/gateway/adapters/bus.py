@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from aio_pika import Message
@@ -42,7 +42,8 @@ _LOST = (*connections.LOST, AMQPError, KombuError)
 class Bus:
     """Connects `calls`, `incoming` and `dead_letters`.
 
-    `on_connected` is called each time that events can be heard; `hosts` returns the known ones.
+    `on_connected` is called each time that events can be heard; `exchanges` returns those of the
+    known hosts, by host.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Bus:
         dead_letters: DeadLetters,
         alarm: Alarm,
         on_connected: Callable[[], None],
-        hosts: Callable[[], Collection[str]],
+        exchanges: Callable[[], Mapping[str, str]],
     ) -> None:
         self._uri = amqp_uri
         self._calls = calls
@@ -61,7 +62,7 @@ class Bus:
         self._dead_letters = dead_letters
         self._alarm = alarm
         self._on_connected = on_connected
-        self._hosts = hosts
+        self._exchanges = exchanges
         self._listening = False
 
     @property
@@ -101,7 +102,7 @@ class Bus:
             while not await end.has_come():
                 if not self._alarm.reason:
                     await calls.publish(Message(b""), _PROBE_KEY, mandatory=False)
-                await self._calls.close_forgotten(self._hosts())
+                await self._calls.close_forgotten(set(self._exchanges().values()))
         finally:
             self._calls.disconnect()
             self._dead_letters.connect(None)

@@ -52,7 +52,7 @@ class Calls:
     """A `shared.contracts.worker_api.Call` over the broker, once it is connected.
 
     While the broker takes no messages (`alarm`) no call is sent: it would be carried out whenever
-    the alarm is over.
+    the alarm is over. `exchange_of` returns the name of a host's exchange; empty: it is not known.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Calls:
         dead_letters: DeadLetters,
         throttled: Callable[[str], None],
         alarm: Alarm,
+        exchange_of: Callable[[str], str],
         *,
         timeout_s: float,
     ) -> None:
@@ -68,9 +69,11 @@ class Calls:
         self._dead_letters = dead_letters
         self._throttled = throttled
         self._alarm = alarm
+        self._exchange_of = exchange_of
         self._timeout_s = timeout_s
         self._channel: AbstractChannel | None = None
         self._answers: Channel | None = None
+        # By the host's exchange.
         self._listening: dict[str, asyncio.Task[Consumer]] = {}
         self._pending: dict[str, tuple[str, asyncio.Future[bytes | None]]] = {}
 
@@ -82,7 +85,8 @@ class Calls:
     async def connect(self, connection: AbstractConnection, lost: Lost) -> None:
         """Make calls over this connection; the end of a channel of it calls `lost`."""
         # A broker that has not noticed the loss of the last connection still holds its queues.
-        self._session = f"{self._gateway}.{secrets.token_hex(4)}"
+        # Hosts know the gateway's id, and could try what follows it.
+        self._session = f"{self._gateway}.{secrets.token_hex(16)}"
         self._listening = {}
         self._answers = await channel_for(ANSWERS, connection, lost)
         # It must raise what is returned to it: a call that no worker takes.
@@ -143,32 +147,35 @@ class Calls:
             raise OutcomeUnknown(host) from exc
 
     async def close_forgotten(self, known: Collection[str]) -> None:
-        """Take no more answers of hosts that are not known any more."""
-        for host in [host for host in self._listening if host not in known]:
-            listening = self._listening.pop(host)
+        """Take no more answers through other exchanges than those that are known now."""
+        for exchange in [exchange for exchange in self._listening if exchange not in known]:
+            listening = self._listening.pop(exchange)
             if listening.done() and not listening.exception():
                 await listening.result().stop()
 
     async def _listen(self, host: str) -> None:
-        """Take answers of the host from now on; raise BrokerUnavailable."""
-        if host not in self._listening:
-            self._listening[host] = asyncio.create_task(self._listen_to(host))
+        """Take answers of the host from now on; raise BrokerUnavailable, HostUnreachable."""
+        exchange = self._exchange_of(host)
+        if not exchange:
+            raise HostUnreachable(host)
+        if exchange not in self._listening:
+            self._listening[exchange] = asyncio.create_task(self._listen_to(host, exchange))
         try:
             # One caller who gives up must not take the queue from the others.
-            await asyncio.shield(self._listening[host])
+            await asyncio.shield(self._listening[exchange])
         except CONNECTION_EXCEPTIONS as exc:
-            self._listening.pop(host, None)
+            self._listening.pop(exchange, None)
             raise BrokerUnavailable from exc
 
-    async def _listen_to(self, host: str) -> Consumer:
+    async def _listen_to(self, host: str, exchange: str) -> Consumer:
         if self._answers is None:
             raise BrokerUnavailable
-        queue = f"gateway.{self._session}.replies.{host}"
+        queue = f"gateway.{self._session}.replies.{exchange.removeprefix(topology.HOST_EXCHANGES)}"
         await self._answers.queue_declare(
             queue, exclusive=True, auto_delete=True, arguments=dict(ANSWERS_WAITING)
         )
         key = topology.reply_key(host, self._gateway)
-        await bind(self._answers, queue, host, key)
+        await bind(self._answers, queue, exchange, key)
         consumer = Consumer(host, self._take, ANSWERS, self._dead_letters, self._throttled)
         await consumer.start(self._answers, queue)
         return consumer

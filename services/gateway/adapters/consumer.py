@@ -20,7 +20,6 @@ from services.gateway.adapters.connection import LOST
 from services.gateway.adapters.dead_letters import DeadLetters
 from services.gateway.adapters.token_bucket import TokenBucket
 from shared.contracts.errors import UnreadableMessage
-from shared.platform import topology
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +49,11 @@ async def channel_for(
     return await channel.get_underlay_channel()
 
 
-async def bind(channel: AbstractChannel, queue: str, host: str, *keys: str) -> None:
-    """Have what a host publishes under these keys in a queue.
+async def bind(channel: AbstractChannel, queue: str, exchange: str, *keys: str) -> None:
+    """Have what a host publishes to its exchange under these keys in a queue.
 
     A host that is known is listened to, whether or not its user has been made on this broker.
     """
-    exchange = topology.host_exchange(host).name
     await channel.exchange_declare(exchange, exchange_type="topic", durable=True)
     for key in keys:
         await channel.queue_bind(queue, exchange, key)

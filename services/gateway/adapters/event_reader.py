@@ -1,7 +1,7 @@
 """From a message that a host published to the event that it is, the cheapest checks first.
 
-Where it came from is known before anything of it is decoded: the broker wrote the routing key's
-host, the exchange and the size, the host wrote all the rest.
+Where it came from is known before anything of it is decoded: the broker wrote the exchange, whose
+name says which host alone may write to it, and the size; the host wrote all the rest.
 """
 
 from __future__ import annotations
@@ -26,13 +26,9 @@ def read_key(message: DeliveredMessage) -> tuple[str, str]:
     """
     if reason := undecodable(message):
         raise UnreadableMessage(reason)
-    headers = message.header.properties.headers
-    key = message.routing_key or ""
-    host = key.partition(".")[0]
-    own = f"{topology.HOST_EXCHANGES}{host}"
-    if not provenance.direct(
-        exchange=message.exchange or "", expected_exchange=own, headers=headers
-    ):
+    host, key = topology.host_of(message.exchange or ""), message.routing_key or ""
+    is_own_key = bool(host) and key.startswith(f"{host}.")
+    if not is_own_key or provenance.dead_lettered(message.header.properties.headers):
         raise UnreadableMessage("of doubtful origin")
     return host, key
 

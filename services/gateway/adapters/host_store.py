@@ -63,6 +63,7 @@ class SqlHostStore:
                 "inventory_at": new.inventory_at,
                 "changes": new.changes,
                 "copies": new.copies,
+                "exchange": new.exchange,
             },
         )
         if known:
@@ -80,6 +81,7 @@ def _row(stored: StoredHost) -> dict[str, object]:
         "inventory_at": stored.inventory_at,
         "changes": msgspec.json.encode(stored.changes),
         "copies": msgspec.json.encode(stored.copies),
+        "exchange": stored.exchange,
     }
 
 
@@ -121,4 +123,5 @@ def _stored(row: sa.Row[tuple[object, ...]]) -> StoredHost:
         inventory_at=row.inventory_at,
         changes=_read(row.host, _changes, row.changes, {}),
         copies=_read(row.host, _copies, row.copies, ()),
+        exchange=row.exchange,
     )

@@ -3,7 +3,11 @@
 Each host has queues of its own, so that it can crowd out nothing but its own messages: one of each
 gateway for its events, whose oldest go when they are too many, and one of all gateways for
 outcomes, which refuses more when it is full (a worker keeps what was refused, and sends it again).
-Hosts that are not known yet are found by their heartbeats.
+
+The name of a host's exchange is learned from its heartbeats, which come through it: of hosts that
+are not known yet, and of those whose password has changed, and the name with it. What still waits
+in the queue of outcomes of the name before stays in the worker's journal too, which is read anew
+whenever a worker has started.
 """
 
 from __future__ import annotations
@@ -11,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
@@ -60,44 +65,64 @@ HEARTBEATS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 4 * MIB}
 # Channels over which the hosts are spread: what waits for the broker's answer on one of them does
 # not wait for that on the others.
 CHANNELS = 12
+# Names are changed by people. Who may still write to two of a host's exchanges could have its
+# queues made anew with each heartbeat.
+RENAME_S = 5.0
 
 _OUTCOME = ".worker.operation"
 
 OnEvent = Callable[[str, Event], None]
 OnOutcome = Callable[[Operation], Awaitable[None]]
+# Told the first heartbeat that comes through an exchange, with the host's id and the exchange.
+OnFound = Callable[[str, str, Heartbeat], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A host's exchange that is read, since when, and what reads it."""
+
+    exchange: str
+    since: float
+    consumers: tuple[Consumer, ...]
 
 
 class Incoming:
     """Reads what every known host publishes, and finds those that are not known.
 
     An outcome is acknowledged when `on_outcome` returns, so that it must have been kept by then.
-    `hosts` returns those that are known.
+    `exchanges` returns those of the known hosts, by host; empty: it is to be learned.
     """
 
     def __init__(
         self,
         gateway: str,
+        on_found: OnFound,
         on_event: OnEvent,
         on_outcome: OnOutcome,
-        hosts: Callable[[], Iterable[str]],
+        exchanges: Callable[[], Mapping[str, str]],
         dead_letters: DeadLetters,
         throttled: Callable[[str], None],
+        *,
+        rename_s: float = RENAME_S,
     ) -> None:
         self._gateway = gateway
+        self._on_found = on_found
         self._on_event = on_event
         self._on_outcome = on_outcome
-        self._hosts = hosts
+        self._exchanges = exchanges
         self._dead_letters = dead_letters
         self._throttled = throttled
+        self._rename_s = rename_s
         self._channels: list[tuple[Channel, Channel]] = []
-        self._open: dict[str, list[Consumer]] = {}
+        self._open: dict[str, _Open] = {}
         # Hosts whose queues are being made; they are told of once nothing of theirs is missed.
         self._opening: set[str] = set()
 
     async def connect(self, connection: AbstractConnection, lost: Lost) -> None:
         """Read all that hosts publish; the end of a channel of this connection calls `lost`."""
         # Not the names of the last connection's queues: the broker may not have noticed its loss.
-        self._session = f"{self._gateway}.{secrets.token_hex(4)}"
+        # Hosts know the gateway's id, and could try what follows it.
+        self._session = f"{self._gateway}.{secrets.token_hex(16)}"
         self._open = {}
         self._channels = [
             (
@@ -106,15 +131,15 @@ class Incoming:
             )
             for _ in range(CHANNELS)
         ]
-        await asyncio.gather(*map(self._open_host, self._hosts()))
+        names = self._exchanges().items()
+        await asyncio.gather(*(self._open_host(host, name) for host, name in names if name))
         await self._discover(await channel_for(DISCOVERY, connection, lost))
 
     async def close_forgotten(self) -> None:
         """Read no more of what hosts publish that are not known any more."""
-        known = self._opening.union(self._hosts())
+        known = self._opening.union(self._exchanges())
         for host in [host for host in self._open if host not in known]:
-            for consumer in self._open.pop(host):
-                await consumer.stop()
+            await _close(self._open.pop(host))
             self._dead_letters.forget(host)
 
     async def _discover(self, channel: Channel) -> None:
@@ -125,23 +150,23 @@ class Incoming:
         await channel.queue_bind(queue, topology.HEARTBEATS.name, "#")
         await self._consumer(UNKNOWN, self._take_heartbeat, DISCOVERY).start(channel, queue)
 
-    async def _open_host(self, host: str) -> None:
+    async def _open_host(self, host: str, exchange: str) -> None:
         events, outcomes = self._channels[len(self._open) % CHANNELS]
-        consumers = self._open[host] = [
-            self._consumer(host, self._outcome_taker(host), OUTCOMES),
-            self._consumer(host, self._event_taker(host), EVENTS),
-        ]
+        outcome_consumer = self._consumer(host, self._outcome_taker(host), OUTCOMES)
+        event_consumer = self._consumer(host, self._event_taker(host), EVENTS)
+        now = asyncio.get_running_loop().time()
+        self._open[host] = _Open(exchange, now, (outcome_consumer, event_consumer))
         # Outcomes first: an event that is routed tells its host that somebody keeps it.
-        kept = topology.outcomes_queue(host)
+        kept = topology.outcomes_queue(exchange)
         await outcomes.queue_declare(kept.name, durable=True, arguments=kept.queue_arguments)
-        await bind(outcomes, kept.name, host, kept.routing_key)
-        await consumers[0].start(outcomes, kept.name)
-        queue = f"gateway.{self._session}.events.{host}"
+        await bind(outcomes, kept.name, exchange, kept.routing_key)
+        await outcome_consumer.start(outcomes, kept.name)
+        queue = f"gateway.{self._session}.events.{exchange.removeprefix(topology.HOST_EXCHANGES)}"
         await events.queue_declare(
             queue, exclusive=True, auto_delete=True, arguments=dict(EVENTS_WAITING)
         )
-        await bind(events, queue, host, f"{host}.worker.*", f"{host}.sampler.*")
-        await consumers[1].start(events, queue)
+        await bind(events, queue, exchange, f"{host}.worker.*", f"{host}.sampler.*")
+        await event_consumer.start(events, queue)
 
     def _consumer(
         self, host: str, take: Callable[[DeliveredMessage], Awaitable[None]], budget: Budget
@@ -149,23 +174,32 @@ class Incoming:
         return Consumer(host, take, budget, self._dead_letters, self._throttled)
 
     async def _take_heartbeat(self, message: DeliveredMessage) -> None:
-        host = (message.routing_key or "").partition(".")[0]
-        if host in self._open:
+        exchange = message.exchange or ""
+        before = self._open.get(topology.host_of(exchange))
+        if before and not self._is_renamed(before, exchange):
             return  # It is in the host's own queue as well.
         host, event = read_event(message)
-        if not isinstance(event, Heartbeat) or host in self._open:
+        if not isinstance(event, Heartbeat):
             return
-        if len(self._open) >= MOST_HOSTS:
+        if not before and len(self._open) >= MOST_HOSTS:
             raise UnreadableMessage(f"of a host beyond the {MOST_HOSTS} that are listened to")
         self._opening.add(host)
         try:
-            await self._open_host(host)
-            self._on_event(host, event)
+            await self._open_host(host, exchange)
+            self._on_found(host, exchange, event)
+            if before:
+                log.info("host has another exchange", extra={"host": host})
+                await _close(before)
         except CONNECTION_EXCEPTIONS as exc:
             # It is found again on the next connection.
             log.info("host not opened", extra={"host": host, "reason": repr(exc)})
         finally:
             self._opening.discard(host)
+
+    def _is_renamed(self, opened: _Open, exchange: str) -> bool:
+        """Whether a heartbeat through this exchange makes it the host's in place of another one."""
+        open_s = asyncio.get_running_loop().time() - opened.since
+        return opened.exchange != exchange and open_s >= self._rename_s
 
     def _event_taker(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
         async def take_event(message: DeliveredMessage) -> None:
@@ -186,6 +220,11 @@ class Incoming:
             await self._on_outcome(event.operation)
 
         return take_outcome
+
+
+async def _close(opened: _Open) -> None:
+    for consumer in opened.consumers:
+        await consumer.stop()
 
 
 def _event_of(host: str, message: DeliveredMessage) -> Event:

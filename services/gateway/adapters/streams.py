@@ -28,6 +28,7 @@ from shared.contracts.errors import (
     BrokerUnavailable,
     Cancelled,
     FleetError,
+    HostUnreachable,
     StreamLost,
     UnreadableMessage,
 )
@@ -78,13 +79,13 @@ class BusStream:
         self._heard_at = 0.0
         self._beating: asyncio.Task[None] | None = None
 
-    async def listen(self, channel: Channel, consumer: Consumer) -> None:
-        """Take in what the host sends from now on."""
+    async def listen(self, channel: Channel, exchange: str, consumer: Consumer) -> None:
+        """Take in what the host sends to its exchange from now on."""
         queue = f"gateway.streams.{self.id}"
         await channel.queue_declare(
             queue, exclusive=True, auto_delete=True, arguments=dict(FRAMES_WAITING)
         )
-        await bind(channel, queue, self._host, self._key)
+        await bind(channel, queue, exchange, self._key)
         await consumer.start(channel, queue)
 
     def begin(self) -> None:
@@ -205,34 +206,47 @@ class BusStream:
 
 
 class BusStreams:
-    """Opens streams."""
+    """Opens streams; `exchange_of` returns the name of a host's exchange, empty: not known."""
 
     def __init__(
-        self, amqp_uri: str, dead_letters: DeadLetters, throttled: Callable[[str], None]
+        self,
+        amqp_uri: str,
+        dead_letters: DeadLetters,
+        throttled: Callable[[str], None],
+        exchange_of: Callable[[str], str],
     ) -> None:
         self._uri = amqp_uri
         self._dead_letters = dead_letters
         self._throttled = throttled
+        self._exchange_of = exchange_of
 
     @asynccontextmanager
     async def listen(self, host: str) -> AsyncIterator[BusStream]:
-        """Yield our end of a new stream, which is over afterwards; raise BrokerUnavailable."""
+        """Yield our end of a new stream, which is over afterwards.
+
+        Raises BrokerUnavailable, HostUnreachable.
+        """
+        exchange = self._exchange_of(host)
+        if not exchange:
+            raise HostUnreachable(host)
         async with AsyncExitStack() as stack:
             try:
                 connection = await connections.connect(self._uri)
                 stack.push_async_callback(connections.close, connection)
                 stream = BusStream(await connection.channel(on_return_raises=True), host)
-                await self._listen(connection, host, stream)
+                await self._listen(connection, host, exchange, stream)
             except LOST as exc:
                 raise BrokerUnavailable from exc
             stack.push_async_callback(stream.close)
             yield stream
 
-    async def _listen(self, connection: AbstractConnection, host: str, stream: BusStream) -> None:
+    async def _listen(
+        self, connection: AbstractConnection, host: str, exchange: str, stream: BusStream
+    ) -> None:
         def lost(*_: object) -> None:
             stream.fail(StreamLost("broker"))
 
         connection.close_callbacks.add(lost)
         channel = await channel_for(FRAMES, connection, lost)
         consumer = Consumer(host, stream.receive, FRAMES, self._dead_letters, self._throttled)
-        await stream.listen(channel, consumer)
+        await stream.listen(channel, exchange, consumer)

@@ -31,6 +31,7 @@ hosts = Table(
     Column("operation_sequence", BigInteger, nullable=False, server_default="0"),
     Column("changes", LargeBinary),
     Column("copies", LargeBinary),
+    Column("exchange", String(255), nullable=False, server_default=""),
 )
 
 # What holds a new name: an operation that has not ended.

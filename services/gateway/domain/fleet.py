@@ -157,6 +157,20 @@ class FleetView:
         """Return the ids of all known hosts, ready or not."""
         return list(self._hosts)
 
+    def exchanges(self) -> dict[str, str]:
+        """Return the names of all known hosts' exchanges by host; empty: it is to be learned."""
+        return {host: view.exchange for host, view in self._hosts.items()}
+
+    def exchange_of(self, host: str) -> str:
+        """Return the name of a host's exchange; empty: it is not known."""
+        view = self._hosts.get(host)
+        return view.exchange if view else ""
+
+    def note_exchange(self, host: str, exchange: str) -> None:
+        """Take the name of a host's exchange, unless the host is not known."""
+        if view := self._hosts.get(host):
+            view.exchange = exchange
+
     def doubt(self) -> None:
         """Expect that events of every host were missed."""
         for view in self._hosts.values():

@@ -61,11 +61,15 @@ REFUSED = Reaction(refused=True)
 
 
 class HostView:
-    """One host of the fleet view. `alive_at` is monotonic and of this process only."""
+    """One host of the fleet view. `alive_at` is monotonic and of this process only.
+
+    `exchange` is the name of that to which the host publishes; empty: it is not known.
+    """
 
     def __init__(self, host: str, index: Index, clock: Clock, budget: Budget) -> None:
         self.host = host
         self.identity = Identity()
+        self.exchange = ""
         self._room = Room(budget.size)
         self.holdings = Holdings(host, index, clock.wall, budget, self._room)
         self._clock = clock
@@ -210,6 +214,7 @@ class HostView:
         if stored.inventory_at is not None:
             self._inventory_at = stored.inventory_at + since_wall
         self._cursor.enter(stored.epoch)
+        self.exchange = stored.exchange
         self.identity.pin = stored.fingerprint
         self.identity.verified = bool(stored.fingerprint and stored.epoch)
         self.holdings.restore(stored.instances, stored.epoch, stored.changes)
@@ -227,6 +232,7 @@ class HostView:
             instances=self.holdings.instances(),
             changes=self.holdings.changes(),
             copies=self.holdings.copies(),
+            exchange=self.exchange,
             inventory_at=None if self._inventory_at is None else self._inventory_at - since_wall,
         )
 

@@ -14,7 +14,8 @@ class StoredHost:
 
     `instances` is the last inventory with the changes since, `inventory_at` its time (None: never).
     `changes` says when an instance was last seen to change, by uuid; `copies` are the uuids that
-    another host's instance held first.
+    another host's instance held first. `exchange` is the name of that to which the host publishes;
+    empty: an earlier release did not keep it.
     """
 
     host: str
@@ -26,6 +27,7 @@ class StoredHost:
     inventory_at: float | None = None
     changes: Mapping[str, float] = field(default_factory=dict)
     copies: tuple[str, ...] = ()
+    exchange: str = ""
 
 
 @dataclass(frozen=True, slots=True)

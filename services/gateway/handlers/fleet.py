@@ -15,7 +15,7 @@ from services.gateway.handlers.keeper import Keeper
 from services.gateway.handlers.ledger import Ledger
 from services.gateway.ports import OperationStore
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
-from shared.contracts.events import Event, Inventory, OperationChanged, Sampled
+from shared.contracts.events import Event, Heartbeat, Inventory, OperationChanged, Sampled
 from shared.contracts.operations import Operation
 from shared.contracts.worker_api import LxdWorker
 
@@ -68,6 +68,15 @@ class FleetHandler:
             self._inventories.ask(host)
         if reaction.appeared:
             self._histories.ask(host)
+
+    def on_found(self, host: str, exchange: str, heartbeat: Heartbeat) -> None:
+        """Apply the first heartbeat that came through an exchange, which is the host's from now on.
+
+        What is known of the host by then keeps the name, for calls, streams and the next start.
+        """
+        self.on_event(host, heartbeat)
+        self._fleet.note_exchange(host, exchange)
+        self._keeper.note(host)
 
     async def on_outcome(self, operation: Operation) -> None:
         """Keep an operation; return when it is committed, however long that takes.

@@ -81,7 +81,7 @@ class HostStream:
         lost: Callable[[], None],
         closed: Callable[[], None],
     ) -> None:
-        self._exchange = topology.host_exchange(host).name
+        self._exchange = topology.host_exchange(host, topology.password_of(amqp_uri))
         self._key_out = topology.stream_key_of(host, stream)
         self._key_in = topology.stream_key_to(host, stream)
         self._lost = lost

@@ -304,10 +304,10 @@ def closed(vhost: Vhost, screen: Screen) -> bool:
     return screen.stream._failure is not None  # type: ignore[attr-defined]
 
 
-def gets_through(channel: amqp.Channel, message: amqp.Message, key: str) -> bool:
+def gets_through(channel: amqp.Channel, message: amqp.Message, exchange: str, key: str) -> bool:
     """Publish; return whether the broker took it. RabbitMQ checks keys in headers since 4.0."""
     try:
-        channel.basic_publish(message, "fleet.hosts.h2", key)
+        channel.basic_publish(message, exchange, key)
     except amqp.AccessRefused:
         return False
     return True
@@ -328,7 +328,8 @@ async def test_bytes_that_another_host_smuggles_in_reach_neither_end(
             smuggled = amqp.Message(
                 b"attack\n", type="data", application_headers={"CC": [f"h1.{way}.{stream}"]}
             )
-            gets_through(attacker.channel(), smuggled, f"h2.out.{stream}")
+            own = shared_vhost.host_exchange("h2")
+            gets_through(attacker.channel(), smuggled, own, f"h2.out.{stream}")
         await screen.stream.send(b"echo unharmed\n")
 
         shown = await screen.until(b"unharmed")

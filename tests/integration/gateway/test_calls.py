@@ -113,7 +113,7 @@ async def test_an_answer_of_another_host_is_not_taken(
 
     connection = await aio_pika.connect(vhost.host_uri("h2"))
     channel = await connection.channel()
-    exchange = await channel.get_exchange("fleet.hosts.h2")
+    exchange = await channel.get_exchange(vhost.host_exchange("h2"))
     lie = aio_pika.Message(
         json.dumps(
             {"result": None, "error": {"exc_type": "InstanceNotFound", "exc_args": ["web"]}}
@@ -143,7 +143,7 @@ async def test_an_answer_that_was_dead_lettered_to_the_gateway_is_not_taken(
         exclusive=True,
         arguments={
             "x-message-ttl": 0,
-            "x-dead-letter-exchange": "fleet.hosts.h1",
+            "x-dead-letter-exchange": vhost.host_exchange("h1"),
             "x-dead-letter-routing-key": str(call.reply_to),
         },
     )

@@ -10,6 +10,7 @@ import pytest
 from services.gateway.adapters.bus import CHECK_S
 from services.gateway.wiring import Parts
 from shared.contracts.operations import State
+from shared.platform import topology
 from shared.testing.broker import Vhost
 from shared.testing.daemons import ROOT
 from shared.testing.flood import KINDS
@@ -85,9 +86,10 @@ async def test_a_host_that_is_forgotten_is_listened_to_no_more(
 
     def open_queues() -> list[str]:
         listed = vhost.broker.http.get(f"/queues/{vhost.name}").json()
-        return [queue["name"] for queue in listed if queue["name"].endswith(".h1")]
+        return [queue["name"] for queue in listed if ".h1." in queue["name"]]
 
-    await eventually(lambda: open_queues() == ["fleet.operations.h1"], within_s=3 * CHECK_S)
+    kept = topology.outcomes_queue(vhost.host_exchange("h1")).name
+    await eventually(lambda: open_queues() == [kept], within_s=3 * CHECK_S)
 
 
 async def test_a_forgotten_host_that_comes_back_is_found_again(
@@ -108,8 +110,8 @@ async def test_many_hosts_are_connected_within_seconds(
 ) -> None:
     first = await start(NOWHERE)
     for number in range(HOSTS):
-        first.fleet.apply(f"host-{number}", a_heartbeat())
-        first.hosts.note(f"host-{number}")
+        host = f"host-{number}"
+        first.events.on_found(host, topology.host_exchange(host, "secret"), a_heartbeat())
     await first.hosts.save()
 
     began = time.monotonic()

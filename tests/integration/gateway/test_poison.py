@@ -1,6 +1,6 @@
 """Messages that a host made so that they break their reader, over a real broker."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import amqp
@@ -38,8 +38,14 @@ def evil(hosts: tuple[WireHost, WireHost], vhost: Vhost) -> Iterator[Any]:
         yield connection.channel()
 
 
-def publish(channel: Any, message: amqp.Message, key: str | bytes, exchange: str = "") -> None:
-    channel.basic_publish(message, exchange or "fleet.hosts.h1", key)
+Publish = Callable[[amqp.Message, str | bytes], None]
+
+
+@pytest.fixture
+def publish(evil: Any, vhost: Vhost) -> Publish:
+    """Publishes as h1, under a key."""
+    exchange = vhost.host_exchange("h1")
+    return lambda message, key: evil.basic_publish(message, exchange, key)
 
 
 async def still_works(gateway: Parts, neighbour: WireHost) -> None:
@@ -67,19 +73,19 @@ def an_outcome(operation_id: str = "of-h1", **more: Any) -> bytes:
 @pytest.mark.parametrize("name", POISON)
 @pytest.mark.parametrize("key", ["h1.worker.operation", "h1.worker.heartbeat"])
 async def test_properties_that_cannot_be_decoded_cost_only_the_message(
-    gateway: Parts, hosts: tuple[WireHost, WireHost], evil: Any, name: str, key: str
+    gateway: Parts, hosts: tuple[WireHost, WireHost], publish: Publish, name: str, key: str
 ) -> None:
     for _ in range(3):
-        publish(evil, poison(name, an_outcome(), delivery_mode=b"\x02"), key)
+        publish(poison(name, an_outcome(), delivery_mode=b"\x02"), key)
 
     await still_works(gateway, hosts[1])
 
 
 async def test_what_cannot_be_decoded_is_a_dead_letter_that_says_so(
-    gateway: Parts, hosts: tuple[WireHost, WireHost], evil: Any, vhost: Vhost
+    gateway: Parts, hosts: tuple[WireHost, WireHost], publish: Publish, vhost: Vhost
 ) -> None:
     message = poison("a timestamp of 2^63", an_outcome(), delivery_mode=b"\x02")
-    publish(evil, message, "h1.worker.operation")
+    publish(message, "h1.worker.operation")
 
     buried = await dead_letter(vhost)
 
@@ -95,10 +101,10 @@ async def test_a_routing_key_may_be_any_bytes(
     own = vhost.calls_queue("h1")
     await hosts[0].disconnect()
     evil.exchange_declare(own, "topic", auto_delete=False)
-    evil.exchange_bind("fleet.hosts.h1", own, "#")
+    evil.exchange_bind(vhost.host_exchange("h1"), own, "#")
 
     for key in (b"h1.worker.\xff", b"h1.sampler.\xc3\xc3", b"h1.worker." + b"\xfe" * 245):
-        publish(evil, RawMessage(b"{}"), key, own)
+        evil.basic_publish(RawMessage(b"{}"), own, key)
 
     await eventually(lambda: dead_letters(gateway, "h1") == 3)
     await still_works(gateway, hosts[1])
@@ -119,12 +125,12 @@ JAMS = {
 
 @pytest.mark.parametrize("body", JAMS.values(), ids=list(JAMS))
 async def test_outcomes_that_cannot_be_kept_jam_nothing(
-    gateway: Parts, hosts: tuple[WireHost, WireHost], evil: Any, body: bytes
+    gateway: Parts, hosts: tuple[WireHost, WireHost], publish: Publish, body: bytes
 ) -> None:
     # The broker refuses what the queue has no room for.
     times = min(60, 8 * 2**20 // len(body))
     for _ in range(times):
-        publish(evil, RawMessage(body, delivery_mode=b"\x02"), "h1.worker.operation")
+        publish(RawMessage(body, delivery_mode=b"\x02"), "h1.worker.operation")
 
     await still_works(gateway, hosts[1])
     await eventually(lambda: dead_letters(gateway, "h1") == times, within_s=20)
@@ -160,12 +166,12 @@ async def test_what_the_gateway_itself_fails_on_is_a_dead_letter_too(
 async def test_nothing_but_json_in_utf_8_is_read(
     gateway: Parts,
     hosts: tuple[WireHost, WireHost],
-    evil: Any,
+    publish: Publish,
     vhost: Vhost,
     encoding: dict[str, Any],
     reason: str,
 ) -> None:
-    publish(evil, amqp.Message(an_outcome(), **encoding), "h1.worker.operation")
+    publish(amqp.Message(an_outcome(), **encoding), "h1.worker.operation")
 
     buried = await dead_letter(vhost)
 

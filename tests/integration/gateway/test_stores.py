@@ -486,15 +486,20 @@ def of_release_two(operation: Operation) -> dict[str, object]:
     }
 
 
+def upgrade(connection: sa.Connection, revision: str) -> None:
+    """Bring an empty database to what a release had."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
 async def test_operations_of_an_older_release_are_found_by_their_project(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/gateway.db")
     kept = [of_release_two(an_operation(each, project=each)) for each in ("default", "shop")]
 
     def begin(connection: sa.Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+        upgrade(connection, "0002")
         table = sa.table("operations", *map(sa.column, kept[0]))
         connection.execute(sa.insert(table), kept)
 
@@ -504,6 +509,33 @@ async def test_operations_of_an_older_release_are_found_by_their_project(tmp_pat
     found = await SqlOperationStore(database).list(OperationFilter(project="shop"))
     assert [operation.operation_id for operation in found] == ["shop"]
     await database.close()
+
+
+async def test_a_host_of_an_older_release_has_no_exchange_yet(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/gateway.db")
+
+    def begin(connection: sa.Connection) -> None:
+        upgrade(connection, "0004")
+        columns = ("host", "fingerprint", "epoch", "first_seen", "last_seen")
+        table = sa.table("hosts", *map(sa.column, columns))
+        connection.execute(sa.insert(table), dict(zip(columns, ("h1", "f1", 3, 1, 2), strict=True)))
+
+    await database.run(begin)
+    await database.migrate()
+
+    (host,) = await SqlHostStore(database).load()
+    assert (host.fingerprint, host.exchange) == ("f1", "")
+    await database.close()
+
+
+async def test_the_exchange_of_a_host_is_the_one_that_was_learned_last(database: Database) -> None:
+    store = SqlHostStore(database)
+
+    for exchange in ("", "fleet.hosts.h1.a", "fleet.hosts.h1.b"):
+        await store.save([a_host(exchange=exchange)])
+
+    (host,) = await store.load()
+    assert host.exchange == "fleet.hosts.h1.b"
 
 
 async def test_migrating_again_keeps_what_is_there(database: Database) -> None:

@@ -56,7 +56,7 @@ def lifecycle(lxd: Lxd) -> Iterator[Lifecycle]:
 @pytest.fixture
 def bus(vhost: Vhost) -> Iterator[BusSide]:
     """A gateway's side of the bus, there before any worker is."""
-    with closing(BusSide(vhost.uri, "h1")) as side:
+    with closing(BusSide(vhost.uri, vhost.host_exchange("h1"))) as side:
         yield side
 
 

@@ -43,7 +43,7 @@ FOR_EVER = "while :; do sleep 60; done"
 
 @pytest.fixture
 def reader(vhost: Vhost) -> Iterator[Reader]:
-    with reader_at(vhost.uri) as reader:
+    with reader_at(vhost) as reader:
         yield reader
 
 

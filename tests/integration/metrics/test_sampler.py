@@ -26,7 +26,7 @@ def double(tmp_path: Path) -> Iterator[LxdDouble]:
 
 @pytest.fixture
 def reader(vhost: Vhost) -> Iterator[Reader]:
-    with reader_at(vhost.uri) as reader:
+    with reader_at(vhost) as reader:
         yield reader
 
 
@@ -144,7 +144,7 @@ def test_a_sampler_that_starts_before_its_broker_waits_for_it(
     alive = sampler.process.poll() is None
 
     own_broker.start()
-    with reader_at(own_broker.uri) as reader:
+    with reader_at(own_broker) as reader:
         sample = reader.next()
 
     assert alive

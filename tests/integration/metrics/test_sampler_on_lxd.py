@@ -18,7 +18,7 @@ from shared.testing.sampler_process import HOST, Reader, Sampler, reader_at
 
 @pytest.fixture
 def reader(vhost: Vhost) -> Iterator[Reader]:
-    with reader_at(vhost.uri) as reader:
+    with reader_at(vhost) as reader:
         yield reader
 
 

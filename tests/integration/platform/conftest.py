@@ -83,5 +83,5 @@ def declared(vhost: Vhost) -> Vhost:
 
 @pytest.fixture
 def gateway(declared: Vhost) -> Iterator[Caller]:
-    with Caller(declared.uri) as caller:
+    with Caller(declared.uri, declared.host_exchange) as caller:
         yield caller

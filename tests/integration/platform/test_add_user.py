@@ -57,6 +57,31 @@ def test_an_address_that_is_there_is_kept_with_its_password(
 
     assert file.read_text() == address
     assert second["permissions"] == first["permissions"]
+    assert second["exchanges"] == first["exchanges"]
+
+
+@pytest.mark.attack
+def test_who_had_the_password_before_can_do_nothing_once_the_user_was_deleted_and_made_anew(
+    vhost: Vhost,
+) -> None:
+    topology.declare(vhost.uri)
+    old_uri, old = vhost.host_uri("h1"), vhost.host_exchange("h1")
+    beat = amqp.Message("x")
+    with closing(connect(old_uri)) as before:
+        channel = before.channel()
+        channel.basic_publish_confirm(beat, old, "h1.worker.heartbeat")
+
+        vhost.broker.http.delete(f"/users/{vhost.name}-h1").raise_for_status()
+        uri = vhost.renewed_host_uri("h1")
+
+        with pytest.raises(amqp.ConnectionForced):
+            channel.basic_publish_confirm(beat, old, "h1.worker.heartbeat")
+    with pytest.raises(amqp.AccessRefused):
+        connect(old_uri)
+    with closing(connect(uri)) as now:
+        now.channel().basic_publish_confirm(beat, vhost.host_exchange("h1"), "h1.worker.heartbeat")
+        with pytest.raises(amqp.AccessRefused):
+            now.channel().basic_publish_confirm(beat, old, "h1.worker.heartbeat")
 
 
 @pytest.mark.parametrize("content", ["in use", "amqp://h2:secret@b:5672/", "amqp://h1@b:5672/"])

@@ -6,6 +6,7 @@ Each attack runs on a real broker, with the permissions that `topology.host_perm
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -77,6 +78,24 @@ def gets_through(
     return True
 
 
+Named = Callable[[str], str]
+
+
+@pytest.fixture
+def named(declared: Vhost) -> Named:
+    """Returns the real name of what the tables below call `<what>.<host>`."""
+
+    def name(short: str) -> str:
+        what, _, host = short.rpartition(".")
+        if what == "fleet.hosts":
+            return declared.host_exchange(host)
+        if what == "fleet.operations":
+            return str(topology.outcomes_queue(declared.host_exchange(host)).name)
+        return declared.calls_queue(host) if what == "calls" else short
+
+    return name
+
+
 @pytest.fixture
 def own_name(declared: Vhost) -> str:
     """The name of h1's own queue, which it may give to an exchange as well."""
@@ -109,12 +128,12 @@ def still_unharmed(victim: EchoWorker, gateway: Caller) -> bool:
     ],
 )
 def test_a_publish_beyond_its_own_keys_is_refused(
-    taken_over: Callable[[], Any], exchange: str, key: str
+    taken_over: Callable[[], Any], named: Named, exchange: str, key: str
 ) -> None:
     channel = taken_over()
 
     with pytest.raises(amqp.AccessRefused):
-        publish(channel, exchange, key)
+        publish(channel, named(exchange), named(key) if not exchange else key)
 
 
 def test_a_queue_cannot_be_written_to_by_its_name(
@@ -148,51 +167,66 @@ def test_a_queue_cannot_be_written_to_by_its_name(
     ],
 )
 def test_a_binding_beyond_its_own_calls_is_refused(
-    taken_over: Callable[[], Any], own_name: str, exchange: str, key: str
+    taken_over: Callable[[], Any], named: Named, own_name: str, exchange: str, key: str
 ) -> None:
     channel = taken_over()
     channel.queue_declare(own_name)
 
     with pytest.raises(amqp.AccessRefused):
-        channel.queue_bind(own_name, exchange, key)
+        channel.queue_bind(own_name, named(exchange), key)
 
 
 @pytest.mark.parametrize(
-    "attempt",
+    ("attempt", "what"),
     [
-        pytest.param(lambda c, h2: c.basic_get("fleet.dead-letters"), id="read the dead letters"),
-        pytest.param(lambda c, h2: c.queue_purge("fleet.dead-letters"), id="purge them"),
-        pytest.param(lambda c, h2: c.queue_delete("fleet.dead-letters"), id="delete them"),
-        pytest.param(lambda c, h2: c.basic_get("fleet.operations.h1"), id="read its outcomes"),
-        pytest.param(lambda c, h2: c.queue_delete("fleet.operations.h2"), id="delete another's"),
-        pytest.param(lambda c, h2: c.queue_purge("fleet.operations.h2"), id="purge another's"),
-        pytest.param(lambda c, h2: c.basic_get(h2), id="read another's calls"),
-        pytest.param(lambda c, h2: c.queue_delete(h2), id="delete another's queue"),
-        pytest.param(lambda c, h2: c.exchange_delete("fleet.hosts.h1"), id="delete an exchange"),
-        pytest.param(lambda c, h2: c.exchange_declare("evil", "topic"), id="declare an exchange"),
+        pytest.param(lambda c, x: c.basic_get(x), "fleet.dead-letters", id="read dead letters"),
+        pytest.param(lambda c, x: c.queue_purge(x), "fleet.dead-letters", id="purge them"),
+        pytest.param(lambda c, x: c.queue_delete(x), "fleet.dead-letters", id="delete them"),
+        pytest.param(lambda c, x: c.basic_get(x), "fleet.operations.h1", id="read its outcomes"),
+        pytest.param(lambda c, x: c.queue_delete(x), "fleet.operations.h2", id="delete another's"),
+        pytest.param(lambda c, x: c.queue_purge(x), "fleet.operations.h2", id="purge another's"),
+        pytest.param(lambda c, x: c.basic_get(x), "calls.h2", id="read another's calls"),
+        pytest.param(lambda c, x: c.queue_delete(x), "calls.h2", id="delete another's queue"),
+        pytest.param(lambda c, x: c.queue_declare(x), "calls.h2", id="declare another's"),
+        pytest.param(lambda c, x: c.exchange_delete(x), "fleet.hosts.h1", id="delete an exchange"),
         pytest.param(
-            lambda c, h2: c.exchange_declare("fleet.hosts.h1", "fanout"),
+            lambda c, x: c.exchange_declare(x, "fanout"),
+            "fleet.hosts.h1",
             id="declare its exchange as another type",
         ),
         pytest.param(
-            lambda c, h2: c.exchange_bind("fleet.hosts.h2", "fleet.hosts.h1", "#"),
-            id="bind its exchange to another's",
+            lambda c, x: c.exchange_declare(x, "topic"),
+            f"fleet.hosts.h1.{'0' * 32}",
+            id="declare an exchange of another name of its own",
         ),
-        pytest.param(lambda c, h2: c.queue_declare("evil"), id="declare a queue"),
-        pytest.param(lambda c, h2: c.queue_declare(h2), id="declare another's"),
-        pytest.param(lambda c, h2: c.queue_declare(""), id="declare an unnamed queue"),
+        pytest.param(
+            lambda c, x: c.exchange_declare(x, "topic"),
+            f"fleet.hosts.h2.{'0' * 32}",
+            id="declare an exchange that would pass for another's",
+        ),
+        pytest.param(lambda c, x: c.exchange_declare(x, "topic"), "evil", id="declare an exchange"),
+        pytest.param(lambda c, x: c.queue_declare(x), "evil", id="declare a queue"),
+        pytest.param(lambda c, x: c.queue_declare(x), "", id="declare an unnamed queue"),
     ],
 )
 def test_what_is_not_its_own_it_can_neither_read_nor_declare_nor_delete(
     victim: EchoWorker,
-    declared: Vhost,
     taken_over: Callable[[], Any],
+    named: Named,
     attempt: Callable[[Any, str], Any],
+    what: str,
 ) -> None:
     channel = taken_over()
 
     with pytest.raises((amqp.AccessRefused, amqp.ResourceLocked)):
-        attempt(channel, declared.calls_queue("h2"))
+        attempt(channel, named(what))
+
+
+def test_its_exchange_cannot_be_bound_to_another_hosts(
+    victim: EchoWorker, taken_over: Callable[[], Any], named: Named
+) -> None:
+    with pytest.raises(amqp.AccessRefused):
+        taken_over().exchange_bind(named("fleet.hosts.h2"), named("fleet.hosts.h1"), "#")
 
 
 def test_the_names_of_queues_it_may_declare_are_few(
@@ -209,23 +243,112 @@ def test_the_names_of_queues_it_may_declare_are_few(
             taken_over().queue_declare(name)
 
 
-def test_whether_another_hosts_worker_runs_does_not_show_in_what_it_may_ask(
-    victim: EchoWorker, taken_over: Callable[[], Any]
-) -> None:
-    def answer(ask: Callable[[Any], Any]) -> str:
-        with pytest.raises(amqp.ChannelError) as refused:
-            ask(taken_over())
-        return str(refused.value)
+Question = Callable[[Any, str, str], Any]
+Answer = Callable[[Question, str], str]
 
-    for there, not_there in [("lxd_worker.h2.calls", "lxd_worker.h3.calls")]:
-        for ask in (
-            lambda name: lambda c: c.queue_declare(name, passive=True),
-            lambda name: lambda c: c.exchange_declare(name, "topic", passive=True),
-            lambda name: lambda c: c.basic_get(name),
-            lambda name: lambda c: c.queue_delete(name),
-            lambda name: lambda c: c.queue_bind(name, "fleet.calls", "lxd_worker.h1.*"),
-        ):
-            assert answer(ask(there)).replace("h2", "h3") == answer(ask(not_there))
+# What a host can ask the broker about a name, with `own` for a queue and an exchange of its own.
+# RabbitMQ wants no right for the first two.
+PASSIVE: list[Question] = [
+    lambda c, own, name: c.queue_declare(name, passive=True),
+    lambda c, own, name: c.exchange_declare(name, "topic", passive=True),
+]
+ACTIVE: list[Question] = [
+    lambda c, own, name: c.queue_declare(name),
+    lambda c, own, name: c.exchange_declare(name, "topic"),
+    lambda c, own, name: c.queue_bind(own, name, "#"),
+    lambda c, own, name: c.queue_bind(name, "fleet.calls", "lxd_worker.h1.*"),
+    lambda c, own, name: c.queue_unbind(own, name, "#"),
+    lambda c, own, name: c.exchange_bind(own, name, "#"),
+    lambda c, own, name: c.exchange_bind(name, own, "#"),
+    lambda c, own, name: c.exchange_unbind(own, name, "#"),
+    lambda c, own, name: c.exchange_unbind(name, own, "#"),
+    lambda c, own, name: publish(c, name, "h1.worker.heartbeat"),
+    lambda c, own, name: publish(c, "", name),
+    lambda c, own, name: c.basic_get(name),
+    lambda c, own, name: c.basic_consume(name),
+    lambda c, own, name: c.queue_purge(name),
+    lambda c, own, name: c.queue_delete(name),
+    lambda c, own, name: c.exchange_delete(name),
+    lambda c, own, name: c.queue_declare(
+        own.replace(".calls", ".stream.1"), arguments={"x-dead-letter-exchange": name}
+    ),
+    lambda c, own, name: c.exchange_declare(
+        own.replace(".calls", ".stream.1"), "fanout", arguments={"alternate-exchange": name}
+    ),
+]
+# What an id could be part of.
+GUESSES = [
+    "{}",
+    "fleet.hosts.{}",
+    "fleet.operations.{}",
+    "lxd_worker.{}",
+    "lxd_worker.{}.calls",
+    "lxd_worker.{}.stream.0",
+    "gateway.events.{}",
+]
+
+
+@pytest.fixture
+def answer(
+    declared: Vhost, victim: EchoWorker, gateway: Caller, named: Named, own_name: str
+) -> Answer:
+    """Asks as h1 about a name, and returns the broker's answer; all of h2 is there."""
+    kept = topology.outcomes_queue(named("fleet.hosts.h2"))
+    gateway.channel.queue_declare(
+        kept.name, durable=True, auto_delete=False, arguments=kept.queue_arguments
+    )
+    uri = declared.host_uri("h1")
+    with contextlib.closing(connect(uri)) as connection:
+        connection.channel().queue_declare(own_name, auto_delete=False)
+        connection.channel().exchange_declare(own_name, "topic", auto_delete=False)
+
+    def ask(question: Question, name: str) -> str:
+        with contextlib.closing(connect(uri)) as connection:
+            try:
+                question(connection.channel(), own_name, name)
+            except amqp.AMQPError as refused:
+                return str(refused).replace(name, "NAME")
+        return "done"
+
+    return ask
+
+
+def test_who_tries_an_id_cannot_tell_whether_there_is_such_a_host(answer: Answer) -> None:
+    told = [
+        (guess, number)
+        for guess in GUESSES
+        for number, question in enumerate(PASSIVE + ACTIVE)
+        if answer(question, guess.format("h2")) != answer(question, guess.format("h3"))
+    ]
+
+    assert told == []
+
+
+@pytest.mark.parametrize("what", ["fleet.hosts.h2", "fleet.operations.h2", "calls.h2"])
+def test_a_name_that_it_may_not_use_is_refused_before_the_broker_looks_for_it(
+    answer: Answer, named: Named, what: str
+) -> None:
+    real = named(what)
+    other = re.sub("[0-9a-f]{32}", "0" * 32, real)
+
+    there = [answer(question, real) for question in ACTIVE]
+    not_there = [answer(question, other) for question in ACTIVE]
+
+    assert there == not_there
+    assert all("ACCESS_REFUSED" in each for each in there)
+
+
+def test_who_tries_to_log_in_cannot_tell_whether_there_is_such_a_user(declared: Vhost) -> None:
+    uri = declared.host_uri("h2").replace(topology.password_of(declared.host_uri("h2")), "wrong")
+    other = uri.replace("-h2:", "-h3:")
+
+    answers = []
+    for address in (uri, other):
+        with pytest.raises(amqp.AccessRefused) as refused:
+            connect(address)
+        answers.append(str(refused.value))
+
+    assert answers[0] == answers[1]
 
 
 def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
@@ -246,17 +369,17 @@ def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
 
 
 def test_a_host_has_its_ends_of_streams(
-    declared: Vhost, gateway: Caller, taken_over: Callable[[], Any]
+    declared: Vhost, gateway: Caller, taken_over: Callable[[], Any], named: Named
 ) -> None:
     shown = gateway.channel.queue_declare("", exclusive=True).queue
     channel = taken_over()
-    gateway.channel.queue_bind(shown, "fleet.hosts.h1", f"h1.out.{STREAM}")
+    gateway.channel.queue_bind(shown, named("fleet.hosts.h1"), f"h1.out.{STREAM}")
     password = topology.password_of(declared.host_uri("h1"))
     typed = topology.stream_queue("h1", password, 0)
     channel.queue_declare(typed, exclusive=True)
     channel.queue_bind(typed, "fleet.streams.in", f"h1.in.{STREAM}")
 
-    publish(channel, "fleet.hosts.h1", f"h1.out.{STREAM}", "shown")
+    publish(channel, named("fleet.hosts.h1"), f"h1.out.{STREAM}", "shown")
     publish(gateway.channel, "fleet.streams.in", f"h1.in.{STREAM}", "typed")
 
     assert arrived(gateway.channel, shown).body == "shown"
@@ -274,13 +397,13 @@ def test_an_exchange_of_its_own_cannot_be_bound_to_all_streams(
 
 
 def test_no_bytes_reach_another_host_by_a_header(
-    gateway: Caller, taken_over: Callable[[], Any]
+    gateway: Caller, taken_over: Callable[[], Any], named: Named
 ) -> None:
     typed = gateway.channel.queue_declare("", exclusive=True).queue
     gateway.channel.queue_bind(typed, "fleet.streams.in", f"h2.in.{STREAM}")
     key, other = f"h1.out.{STREAM}", f"h2.in.{STREAM}"
 
-    gets_through(taken_over(), "fleet.hosts.h1", key, "attack", CC=[other])
+    gets_through(taken_over(), named("fleet.hosts.h1"), key, "attack", CC=[other])
     publish(gateway.channel, "fleet.streams.in", other, "typed")
 
     assert arrived(gateway.channel, typed).body == "typed"
@@ -304,10 +427,11 @@ def test_a_copy_sent_by_header_does_not_reach_the_other_host(
     victim: EchoWorker,
     gateway: Caller,
     taken_over: Callable[[], Any],
+    named: Named,
     key: str,
     header: str,
 ) -> None:
-    gets_through(taken_over(), "fleet.hosts.h1", key, **{header: ["lxd_worker.h2.echo"]})
+    gets_through(taken_over(), named("fleet.hosts.h1"), key, **{header: ["lxd_worker.h2.echo"]})
 
     assert still_unharmed(victim, gateway)
     assert "call of doubtful origin" not in victim.output
@@ -315,16 +439,16 @@ def test_a_copy_sent_by_header_does_not_reach_the_other_host(
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 def test_nothing_it_sends_reaches_a_queue_in_which_another_host_is_read(
-    declared: Vhost, gateway: Caller, taken_over: Callable[[], Any], header: str
+    declared: Vhost, gateway: Caller, taken_over: Callable[[], Any], named: Named, header: str
 ) -> None:
     declared.host_uri("h2")
     neighbours = gateway.channel.queue_declare("", exclusive=True).queue
-    gateway.channel.queue_bind(neighbours, "fleet.hosts.h2", "#")
+    gateway.channel.queue_bind(neighbours, named("fleet.hosts.h2"), "#")
     for key in KEYS:
         copies = ["h2.worker.sample", "h2.worker.operation", "h2.reply.tester", f"h2.out.{STREAM}"]
-        gets_through(taken_over(), "fleet.hosts.h1", key, **{header: copies})
+        gets_through(taken_over(), named("fleet.hosts.h1"), key, **{header: copies})
 
-    publish(gateway.channel, "fleet.hosts.h2", "h2.worker.heartbeat", "honest")
+    publish(gateway.channel, named("fleet.hosts.h2"), "h2.worker.heartbeat", "honest")
 
     assert arrived(gateway.channel, neighbours).body == "honest"
 
@@ -370,13 +494,13 @@ def test_a_call_whose_answer_would_bear_another_name_is_not_served(
 
 
 def test_an_event_smuggled_in_another_name_bears_the_mark_of_it(
-    gateway: Caller, taken_over: Callable[[], Any], own_name: str
+    gateway: Caller, taken_over: Callable[[], Any], named: Named, own_name: str
 ) -> None:
     events = gateway.channel.queue_declare("", exclusive=True).queue
     channel = taken_over()
-    gateway.channel.queue_bind(events, "fleet.hosts.h1", "#")
+    gateway.channel.queue_bind(events, named("fleet.hosts.h1"), "#")
     channel.exchange_declare(own_name, "fanout", auto_delete=False)
-    channel.exchange_bind("fleet.hosts.h1", own_name, "")
+    channel.exchange_bind(named("fleet.hosts.h1"), own_name, "")
     lie = Heartbeat(epoch=9, sequence=9, clock="0", lxd_connected=False, interval_s=1.0)
 
     publish(channel, own_name, "h2.worker.heartbeat", encode(lie).decode())
@@ -386,6 +510,6 @@ def test_an_event_smuggled_in_another_name_bears_the_mark_of_it(
         assert time.monotonic() < end
     assert not provenance.direct(
         exchange=event.delivery_info["exchange"],
-        expected_exchange="fleet.hosts.h2",
+        expected_exchange=named("fleet.hosts.h2"),
         headers=event.headers,
     )

@@ -16,7 +16,7 @@ from deploy.local import definitions
 from deploy.rabbitmq import add_user
 from shared.platform import topology
 from shared.platform.topology import Permissions
-from shared.testing.broker import Vhost
+from shared.testing.broker import Vhost, host_exchange
 from shared.testing.caller import Caller, connect
 
 from .conftest import StartWorker
@@ -86,7 +86,7 @@ def test_a_worker_whose_user_is_old_says_so_and_serves_once_it_is_renewed(
 
     renew()
 
-    with Caller(vhost.uri) as gateway:
+    with Caller(vhost.uri, lambda host: host_exchange(host, old)) as gateway:
         worker.wait_until_it_answers(gateway)
 
 
@@ -95,7 +95,7 @@ def test_a_user_that_is_not_renewed_reaches_no_other_host(
     vhost: Vhost, host: str, old: str, start_worker: StartWorker
 ) -> None:
     victim = start_worker("h2", vhost.host_uri("h2"))
-    with Caller(vhost.uri) as gateway, closing(connect(old)) as attacker:
+    with Caller(vhost.uri, vhost.host_exchange) as gateway, closing(connect(old)) as attacker:
         victim.wait_until_it_answers(gateway)
         channel = attacker.channel()
         attack = amqp.Message(

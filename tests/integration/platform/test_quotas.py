@@ -55,15 +55,15 @@ def test_a_host_gets_no_more_channels_than_its_number(connected: Callable[[], An
         connections[0].channel()
 
 
-def test_a_message_larger_than_any_event_is_refused(connected: Callable[[], Any]) -> None:
-    channel = connected().channel()
+def test_a_message_larger_than_any_event_is_refused(
+    declared: Vhost, connected: Callable[[], Any]
+) -> None:
+    channel, exchange = connected().channel(), declared.host_exchange("h1")
     largest = max(MAX_BYTES.values())
 
-    channel.basic_publish_confirm(amqp.Message(b"x" * largest), "fleet.hosts.h1", "h1.worker.x")
+    channel.basic_publish_confirm(amqp.Message(b"x" * largest), exchange, "h1.worker.x")
     with pytest.raises(amqp.PreconditionFailed, match="max size"):
-        channel.basic_publish_confirm(
-            amqp.Message(b"x" * (largest + 1)), "fleet.hosts.h1", "h1.worker.x"
-        )
+        channel.basic_publish_confirm(amqp.Message(b"x" * (largest + 1)), exchange, "h1.worker.x")
 
 
 def test_the_limit_of_a_message_is_what_the_contract_allows() -> None:

@@ -122,7 +122,7 @@ def test_no_property_of_a_call_ends_the_worker(
     with contextlib.suppress(amqp.AMQPError):  # the broker looks at some of them
         gateway.channel.basic_publish_confirm(odd, "fleet.calls", "lxd_worker.h1.echo")
 
-    with Caller(declared.uri, "second") as second:
+    with Caller(declared.uri, declared.host_exchange, "second") as second:
         worker.wait_until_it_answers(second)
     assert worker.process.poll() is None
 
@@ -161,7 +161,7 @@ def test_a_call_for_a_killed_worker_is_returned_and_not_served_later(
         _call_until_refused(gateway)
 
     successor = start_worker("h1", declared.host_uri("h1"))
-    with Caller(declared.uri, "second") as second:
+    with Caller(declared.uri, declared.host_exchange, "second") as second:
         successor.wait_until_it_answers(second)
     assert "served stale" not in successor.output
 
@@ -182,7 +182,7 @@ def test_a_second_worker_of_a_host_stands_by_until_the_first_ends(
 
     worker.process.send_signal(signal.SIGTERM)
     worker.process.wait(timeout=15)
-    with Caller(declared.uri, "second") as second:
+    with Caller(declared.uri, declared.host_exchange, "second") as second:
         standby.wait_until_it_answers(second)
 
     assert "served ready?" in standby.output
@@ -208,7 +208,7 @@ def test_the_worker_waits_for_a_topology_that_is_not_there_yet(
 
     topology.declare(vhost.uri)
 
-    with Caller(vhost.uri) as caller:
+    with Caller(vhost.uri, vhost.host_exchange) as caller:
         worker.wait_until_it_answers(caller)
 
 
@@ -217,14 +217,14 @@ def test_after_an_outage_the_worker_is_back_by_itself(
 ) -> None:
     topology.declare(own_broker.uri)
     worker = start_worker("h1", own_broker.host_uri("h1"))
-    with Caller(own_broker.uri) as caller:
+    with Caller(own_broker.uri, own_broker.host_exchange) as caller:
         worker.wait_until_it_answers(caller)
 
     own_broker.kill()
     own_broker.start()
 
     worker.wait_for_output("publisher connected", times=2)
-    with Caller(own_broker.uri) as caller:
+    with Caller(own_broker.uri, own_broker.host_exchange) as caller:
         worker.wait_until_it_answers(caller)
 
 
@@ -233,7 +233,7 @@ def test_the_worker_can_be_stopped_while_the_broker_is_away(
 ) -> None:
     topology.declare(own_broker.uri)
     worker = start_worker("h1", own_broker.host_uri("h1"))
-    with Caller(own_broker.uri) as caller:
+    with Caller(own_broker.uri, own_broker.host_exchange) as caller:
         worker.wait_until_it_answers(caller)
     own_broker.kill()
     time.sleep(1)

@@ -2,7 +2,7 @@ import base64
 import hashlib
 
 from deploy.local import definitions
-from shared.platform.topology import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.topology import CENTRAL_PERMISSIONS, host_exchange, host_permissions
 
 
 def test_a_password_is_stored_as_rabbitmq_checks_it() -> None:
@@ -29,7 +29,7 @@ def test_a_host_is_held_to_its_topics() -> None:
     assert {line["exchange"] for line in topics} == {
         "fleet.calls",
         "fleet.streams.in",
-        "fleet.hosts.h1",
+        host_exchange("h1", "secret"),
     }
     assert {(line["user"], line["vhost"]) for line in topics} == {("host-h1", "v")}
 
@@ -42,9 +42,10 @@ def test_with_a_host_comes_its_exchange_and_its_heartbeats_where_all_are_read() 
 
     assert [exchange["name"] for exchange in defined["exchanges"]] == [
         "fleet.heartbeats",
-        "fleet.hosts.h1",
+        host_exchange("h1", "secret"),
     ]
     (binding,) = defined["bindings"]
-    assert (binding["source"], binding["destination"]) == ("fleet.hosts.h1", "fleet.heartbeats")
+    assert binding["source"] == host_exchange("h1", "secret")
+    assert binding["destination"] == "fleet.heartbeats"
     assert binding["routing_key"] == "h1.worker.heartbeat"
     assert not definitions.of([central])["exchanges"]

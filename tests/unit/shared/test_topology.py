@@ -58,6 +58,65 @@ def test_nobody_guesses_the_queues_of_a_host_without_its_password() -> None:
     assert calls.split(".")[2] != topology.calls_queue("h2", "secret").split(".")[2]
 
 
+@pytest.mark.attack
+def test_nobody_guesses_the_exchange_of_a_host_without_its_password() -> None:
+    exchange = topology.host_exchange("h1", "secret")
+
+    assert re.fullmatch(r"fleet\.hosts\.h1\.[0-9a-f]{32}", exchange)
+    assert topology.outcomes_queue(exchange).name == exchange.replace("hosts", "operations", 1)
+    digests = [
+        exchange.rpartition(".")[2],
+        topology.host_exchange("h1", "other").rpartition(".")[2],
+        topology.host_exchange("h2", "secret").rpartition(".")[2],
+        topology.calls_queue("h1", "secret").split(".")[2],
+    ]
+    assert len(set(digests)) == len(digests)
+
+
+@pytest.mark.parametrize("host", ["h1", "a-b", "x" * 63])
+def test_the_name_of_an_exchange_tells_its_host(host: str) -> None:
+    assert topology.host_of(topology.host_exchange(host, "secret")) == host
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        "",
+        "fleet.calls",
+        "fleet.hosts.h1",
+        "fleet.hosts.h1.",
+        f"fleet.hosts..{'0' * 32}",
+        f"fleet.hosts.h1.{'0' * 31}",
+        f"fleet.hosts.h1.{'0' * 33}",
+        f"fleet.hosts.h1.{'0' * 32}\n",
+        f"fleet.hosts.h1.x.{'0' * 32}",
+        f"fleet.hosts.h1.{'X' * 32}",
+        f"lxd_worker.h1.{'0' * 32}.calls",
+        f"x.fleet.hosts.h1.{'0' * 32}",
+    ],
+)
+def test_any_other_name_is_no_hosts_exchange(exchange: str) -> None:
+    assert topology.host_of(exchange) == ""
+
+
+@pytest.mark.attack
+def test_a_host_may_write_to_its_own_exchange_only() -> None:
+    own = topology.host_exchange("h1", "secret")
+    write = topology.host_permissions("h1", "secret").write
+
+    assert re.search(write, own)
+    for other in (
+        "fleet.hosts.h1",
+        topology.host_exchange("h1", "before"),
+        topology.host_exchange("h11", "secret"),
+        f"{own}0",
+        own.replace(".", "x"),
+        topology.outcomes_queue(own).name,
+    ):
+        assert not re.search(write, other)
+
+
 def test_a_password_is_read_from_an_address_as_it_was_drawn() -> None:
     assert topology.password_of("amqps://h1:a%2Fb%25@broker:5671/fleet") == "a/b%"
     assert topology.password_of("amqp://broker/") == ""
@@ -69,7 +128,8 @@ def test_a_password_is_read_from_an_address_as_it_was_drawn() -> None:
 )
 def test_no_expression_of_a_host_matches_a_key_of_a_similar_name(host: str, stranger: str) -> None:
     topics = topology.host_permissions(host, "secret").topics
-    (write, _), (_, read) = topics[f"fleet.hosts.{host}"], topics["fleet.calls"]
+    own = topology.host_exchange(host, "secret")
+    (write, _), (_, read) = topics[own], topics["fleet.calls"]
     _, stream_read = topics["fleet.streams.in"]
     stream = "0" * 32
 

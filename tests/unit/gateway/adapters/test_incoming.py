@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from aiormq.abc import DeliveredMessage
 from pamqp import commands
 from pamqp.header import ContentHeader
 
 from services.gateway.adapters.connection import Alarm
 from services.gateway.adapters.dead_letters import DeadLetters
-from services.gateway.adapters.incoming import Incoming
+from services.gateway.adapters.incoming import RENAME_S, Incoming
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
+from shared.platform import topology
 from shared.testing.reports import a_heartbeat
 
 Deliver = Callable[[DeliveredMessage], Awaitable[None]]
@@ -56,14 +58,17 @@ class FakeBroker:
     async def basic_ack(self, *_: object, **__: object) -> None:
         """Take any."""
 
-    async def heartbeat_of(self, host: str) -> None:
-        """Deliver a heartbeat as all hosts' heartbeats are; return when it was taken."""
+    async def heartbeat_of(self, host: str, drawn: str = "first") -> None:
+        """Deliver a heartbeat as all of them are; return when it was taken.
+
+        `drawn` is the password of the host's user.
+        """
         (discover,) = (
             deliver for queue, deliver in self.consumers.values() if queue.endswith("discovery")
         )
         delivery = commands.Basic.Deliver(
             delivery_tag=1,
-            exchange=f"fleet.hosts.{host}",
+            exchange=topology.host_exchange(host, drawn),
             routing_key=f"{host}.worker.heartbeat",
         )
         body = encode(a_heartbeat())
@@ -72,27 +77,40 @@ class FakeBroker:
 
     def queues_of(self, host: str) -> list[str]:
         """Return the queues of a host that are consumed, one for each consumer."""
-        return [queue for queue, _ in self.consumers.values() if queue.endswith(f".{host}")]
+        return [queue for queue, _ in self.consumers.values() if f".{host}." in queue]
 
 
 @dataclass
 class Desk:
-    """What reads the messages of the hosts in `known`, and adds those that it finds."""
+    """What reads the messages of the hosts in `known`, and adds those that it finds.
+
+    `known` has the names of their exchanges.
+    """
 
     broker: FakeBroker = field(default_factory=FakeBroker)
-    known: list[str] = field(default_factory=list)
+    known: dict[str, str] = field(default_factory=dict)
+    rename_s: float = RENAME_S
 
     async def open(self) -> Incoming:
         async def keep(operation: object) -> None:
             raise AssertionError
 
         letters = DeadLetters(Alarm(), lambda host: None)
-        incoming = Incoming("g1", self._learn, keep, lambda: self.known, letters, lambda host: None)
+        incoming = Incoming(
+            "g1",
+            self._find,
+            lambda host, event: None,
+            keep,
+            lambda: self.known,
+            letters,
+            lambda host: None,
+            rename_s=self.rename_s,
+        )
         await incoming.connect(self.broker, lambda *_: None)  # type: ignore[arg-type]
         return incoming
 
-    def _learn(self, host: str, event: Event) -> None:
-        self.known.append(host)
+    def _find(self, host: str, exchange: str, event: Event) -> None:
+        self.known[host] = exchange
 
 
 async def test_a_host_that_is_being_found_is_not_taken_for_a_forgotten_one() -> None:
@@ -106,17 +124,59 @@ async def test_a_host_that_is_being_found_is_not_taken_for_a_forgotten_one() -> 
     await finding
     await desk.broker.heartbeat_of("h1")
 
-    assert desk.known == ["h1"]
+    assert list(desk.known) == ["h1"]
     assert len(desk.broker.queues_of("h1")) == len({"events", "outcomes"})
 
 
 async def test_what_a_forgotten_host_publishes_is_read_no_more() -> None:
-    desk = Desk(known=["h1", "h2"])
+    desk = Desk(known={host: topology.host_exchange(host, "first") for host in ("h1", "h2")})
     desk.broker.free.set()
     incoming = await desk.open()
 
-    desk.known.remove("h1")
+    del desk.known["h1"]
     await incoming.close_forgotten()
 
     assert desk.broker.queues_of("h1") == []
     assert len(desk.broker.queues_of("h2")) == len({"events", "outcomes"})
+
+
+async def test_a_host_whose_exchange_is_not_known_is_read_with_its_next_heartbeat() -> None:
+    desk = Desk(known={"h1": ""})
+    desk.broker.free.set()
+    await desk.open()
+    before = desk.broker.queues_of("h1")
+
+    await desk.broker.heartbeat_of("h1")
+
+    assert before == []
+    assert len(desk.broker.queues_of("h1")) == len({"events", "outcomes"})
+    assert desk.known["h1"] == topology.host_exchange("h1", "first")
+
+
+async def test_a_host_with_another_password_is_read_through_its_other_exchange_only() -> None:
+    desk = Desk(known={"h1": topology.host_exchange("h1", "first")}, rename_s=0.0)
+    desk.broker.free.set()
+    await desk.open()
+
+    await desk.broker.heartbeat_of("h1", "second")
+    await desk.broker.heartbeat_of("h1", "second")
+
+    other = topology.host_exchange("h1", "second")
+    assert desk.known["h1"] == other
+    assert len(desk.broker.queues_of("h1")) == len({"events", "outcomes"})
+    assert all(queue.endswith(other.rpartition(".")[2]) for queue in desk.broker.queues_of("h1"))
+
+
+@pytest.mark.attack
+async def test_who_writes_to_two_exchanges_has_queues_made_anew_now_and_then_only() -> None:
+    first = topology.host_exchange("h1", "first")
+    desk = Desk(known={"h1": first})
+    desk.broker.free.set()
+    await desk.open()
+    before = desk.broker.queues_of("h1")
+
+    for number in range(100):
+        await desk.broker.heartbeat_of("h1", ("first", "second")[number % 2])
+
+    assert desk.broker.queues_of("h1") == before
+    assert desk.known["h1"] == first

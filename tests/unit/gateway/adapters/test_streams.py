@@ -10,6 +10,7 @@ from pamqp.header import ContentHeader
 from services.gateway.adapters.streams import BusStream
 from shared.contracts.errors import StreamLost, UnreadableMessage
 from shared.contracts.streams import MOST_DATA, WINDOW, End, to_message
+from shared.platform import topology
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def a_frame(
     stream: BusStream, body: bytes, kind: str = "data", *, host: str = "h1"
 ) -> DeliveredMessage:
     delivery = commands.Basic.Deliver(
-        exchange=f"fleet.hosts.{host}", routing_key=f"{host}.out.{stream.id}"
+        exchange=topology.host_exchange(host, "secret"), routing_key=f"{host}.out.{stream.id}"
     )
     header = ContentHeader(properties=commands.Basic.Properties(message_type=kind))
     return DeliveredMessage(delivery, header, body, None)  # type: ignore[arg-type]
