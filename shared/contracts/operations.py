@@ -91,7 +91,8 @@ class Arguments(Struct, frozen=True, kw_only=True):
     `create` and `changes` are for the kinds of these names. `etag` (see `instances.etag`) makes an
     update conditional: it is refused when the instance is not as the caller saw it. `new_name` and
     `display_name` are for rename. `snapshot` names the snapshot that is made, restored or deleted;
-    `stateful` includes the memory, `description` is the user's. `placement` says why this host.
+    `stateful` includes the memory, `description` is the user's. `placement` says why this host;
+    gateways keep it, and tell no worker.
     """
 
     force: bool = False

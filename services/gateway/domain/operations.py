@@ -26,7 +26,10 @@ from shared.contracts.operations import (
 
 
 def submission(operation: Operation, start_by: float) -> Submission:
-    """Return the order to the worker, without its secrets; `start_by` is a Unix time."""
+    """Return the order to the worker, without its secrets; `start_by` is a Unix time.
+
+    Why this host was chosen stays here: it may name the hosts that have refused.
+    """
     return Submission(
         operation_id=operation.operation_id,
         host=operation.host,
@@ -36,7 +39,7 @@ def submission(operation: Operation, start_by: float) -> Submission:
         principal=operation.principal,
         start_by=f"{start_by:.3f}",
         project=operation.project,
-        arguments=operation.arguments,
+        arguments=replace(operation.arguments, placement=""),
         correlation_id=operation.correlation_id,
     )
 

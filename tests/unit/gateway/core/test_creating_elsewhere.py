@@ -12,6 +12,7 @@ from services.gateway.domain.capacity import Amount
 from services.gateway.domain.creation import NewVm
 from services.gateway.domain.placement import Lack, NoHostFits, NoHostForNow
 from services.gateway.ports import Caller
+from shared.contracts.codec import encode
 from shared.contracts.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
@@ -32,6 +33,7 @@ from shared.contracts.errors import (
     PortInUse,
     UnreadableMessage,
 )
+from shared.contracts.events import OperationChanged
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Operation, State
 from shared.testing.core import Core
@@ -76,7 +78,23 @@ async def test_the_next_host_gets_what_the_first_one_refuses(gateway: Core) -> N
     assert [each.host for each in gateway.workers.submissions] == ["h2"]
     reason = operation.arguments.placement
     assert "on h2, of 2 able; refused by h3: memory (" in reason
-    assert gateway.workers.journal[operation.operation_id].arguments.placement == reason
+    assert (await gateway.operations.get(operation.operation_id)).arguments.placement == reason
+
+
+@pytest.mark.attack
+async def test_the_host_that_takes_it_is_not_told_which_others_have_refused(gateway: Core) -> None:
+    gateway.workers.refusals["h3"] = FULL
+
+    operation = await create(gateway)
+    gateway.events.on_event(
+        "h2", OperationChanged(operation=gateway.workers.finish(operation.operation_id))
+    )
+
+    [told] = gateway.workers.submissions
+    assert b"h3" not in encode(told)
+    ended = await gateway.operations.get(operation.operation_id)
+    assert ended.state is State.DONE
+    assert "refused by h3" in ended.arguments.placement
 
 
 async def test_it_stays_one_operation_of_one_id(gateway: Core) -> None:
