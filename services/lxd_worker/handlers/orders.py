@@ -104,8 +104,9 @@ class Orders:
     def operations_since(self, sequence: int, limit: int) -> OperationPage:
         """Return what changed after a journal sequence, oldest change first."""
         limit = max(1, min(limit, _MOST_AT_ONCE))
-        found = self.journal.since(sequence, limit + 1)
-        return OperationPage(operations=found[:limit], more=len(found) > limit)
+        found = self.journal.since(sequence, limit)
+        more = bool(found and self.journal.since(found[-1].sequence, 1))
+        return OperationPage(operations=found, more=more)
 
     def _once(self, submission: Submission, *, secret: bool) -> Operation:
         try:
