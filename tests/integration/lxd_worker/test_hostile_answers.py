@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from services.lxd_worker.adapters.lxd.answers import Task
 from services.lxd_worker.adapters.lxd.api import MOST_BYTES_IN_PART, Api
 from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
+from services.lxd_worker.adapters.lxd.offer import LxdOffer
 from services.lxd_worker.domain.description import Described
 from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
 from services.lxd_worker.domain.writing import Editable
@@ -289,6 +290,20 @@ def test_an_inventory_of_large_instances_fits_its_message_and_costs_the_small_on
     assert (len(told), told["db"].cpu_limit, told["db"].uuid) == (502, "2", "u-web")
 
 
+def test_a_large_instance_that_an_inventory_cut_is_told_whole_when_it_is_wanted(
+    host: Host,
+) -> None:
+    host.double.add_all(DoubledInstance(f"z{n}", description="\x01" * 5000) for n in range(500))
+    cut = host.told()["z7"]
+
+    host.report.want("default", "z7")
+    host.report.fulfil()
+
+    whole = decode(InstanceChanged, encode(host.sent[-1])).instance
+    assert len(cut.description) < len(whole.description)
+    assert whole.description == "\x01" * 5000
+
+
 NESTED = "[" * 100_000
 QUESTIONS: list[Callable[[Api], object]] = [
     lambda api: api.get(Described, "instances", "web"),
@@ -353,3 +368,20 @@ def test_a_long_list_of_which_one_value_is_none_is_no_answer(host: Host) -> None
 
     with pytest.raises(LxdUnavailable):
         host.lxd.instances()
+
+
+@pytest.mark.parametrize("total", ["-1", "null", "1e30", '"8"', str(2**64)])
+def test_a_size_that_cannot_be_read_is_unknown_and_not_nothing(
+    double: LxdDouble, total: str
+) -> None:
+    offer = LxdOffer(Api(str(double.socket), "h1", Omissions()), "h1", listening=lambda: False)
+    size = f'{{"total": {total}}}'
+    double.faults.answers = {
+        "/1.0/resources": f'{{"metadata": {{"cpu": {{"total": 8}}, "memory": {size}}}}}',
+        "/1.0/storage-pools/default/resources": f'{{"metadata": {{"space": {size}}}}}',
+    }
+
+    with pytest.raises(LxdUnavailable):
+        offer.machine()
+    with pytest.raises(LxdUnavailable):
+        offer.pool_size("default")
