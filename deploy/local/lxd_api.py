@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 OPERATION_TIMEOUT_S = 120
+# Of one answer: a list of 10,000 instances has no more.
+MOST_BYTES = 64 << 20
 
 
 class LxdSaidNo(Exception):
@@ -40,7 +42,8 @@ class _UnixConnection(http.client.HTTPConnection):
 def call(path_to_socket: Path, method: str, path: str, body: object = None) -> Any:
     """Send a request, wait for the operation it may start, and return its metadata.
 
-    A body is sent as JSON, bytes as they are. Raises LxdSaidNo, and OSError where nobody answers.
+    A body is sent as JSON, bytes as they are. Raises LxdSaidNo, and OSError where nobody answers,
+    or with more than `MOST_BYTES`.
     """
     answer = _exchange(path_to_socket, method, path, body)
     if answer["type"] == "error":
@@ -84,7 +87,10 @@ def _exchange(path_to_socket: Path, method: str, path: str, body: object) -> dic
     connection = _UnixConnection(path_to_socket)
     try:
         connection.request(method, path, data, {"Content-Type": kind})
-        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        read = connection.getresponse().read(MOST_BYTES + 1)
     finally:
         connection.close()
+    if len(read) > MOST_BYTES:
+        raise OSError(f"{path}: LXD answers with more than {MOST_BYTES} bytes")
+    answer: dict[str, Any] = json.loads(read)
     return answer

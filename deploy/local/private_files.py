@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 
@@ -15,15 +16,15 @@ def write(file: Path, text: str, *, mode: int = 0o600) -> None:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "w") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        Path(name).replace(file)
-    except BaseException as exc:
-        Path(name).unlink()
-        if isinstance(exc, OSError):
+    with ExitStack() as undo:
+        undo.callback(Path(name).unlink, missing_ok=True)
+        try:
+            with os.fdopen(descriptor, "w") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fchmod(descriptor, mode)
+                os.fsync(descriptor)
+            Path(name).replace(file)
+        except OSError as exc:
             exc.filename = str(file)  # a descriptor's errors name none
-        raise
+            raise

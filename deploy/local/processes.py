@@ -118,9 +118,9 @@ def _is_gone(pid: int) -> bool:
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
         threads = list(Path(f"/proc/{pid}/task").iterdir())
-        return state == "Z" and len(threads) == 1
+        return state == b"Z" and len(threads) == 1
     except OSError:
         return True
 

@@ -23,6 +23,10 @@ from shared.contracts.operations import Operation
 from shared.contracts.streams import Resize
 from shared.contracts.worker_api import Snapshot
 
+# Of the records of a page of operations. The last one may be some 2 MiB, and what is no ASCII takes
+# thrice its bytes in an answer, of which the broker takes 16 MiB.
+MOST_PAGE_BYTES = 2 << 20
+
 # Runs a function at the same time and returns at once; what it returns waits for the end.
 Beside = Callable[[Callable[[], None]], "Running"]
 
@@ -250,8 +254,13 @@ class Journal(Protocol):
     def resolve(self, operation_id: str, at: float) -> Entry | None:
         """Return an operation's entry, or bury its id for ever and return None."""
 
-    def since(self, sequence: int, limit: int) -> list[Operation]:
-        """Return what changed after a sequence, oldest change first."""
+    def since(
+        self, sequence: int, limit: int, most_bytes: int = MOST_PAGE_BYTES
+    ) -> list[Operation]:
+        """Return what changed after a sequence, oldest change first.
+
+        It is as many as the limit at the most, and no more once their records have so many bytes.
+        """
 
     def unfinished(self) -> list[Entry]:
         """Return the operations that hold their instances, in the order of their acceptance."""

@@ -123,6 +123,7 @@ class Worker:
             awaited=self._awaited,
             scope=scope,
             known=self.inventory.known,
+            tell=self.inventory.want,
         )
         self.consoles = self._consoles_of(api, scope)
         # The heartbeat first: what comes before it of a new worker is not believed.

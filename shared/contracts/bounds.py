@@ -9,6 +9,7 @@ Every field has a bound at both ends, which `tests/contract/test_bounds.py` look
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from msgspec import Meta
@@ -29,6 +30,9 @@ MOST_VALUES = 16
 LONGEST_WORD = 255
 LONGEST_TEXT = 8192
 A_DAY_S = 86_400
+
+# What JSON or a database cannot hold.
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 Count = Annotated[int, Meta(ge=0, le=MOST)]
 Cores = Annotated[int, Meta(ge=0, le=MOST_CORES)]
@@ -60,8 +64,13 @@ Moment = Annotated[
 
 
 def clip(text: str, longest: int = LONGEST_TEXT) -> str:
-    """Return the text as a message can carry it: cut to so many characters, each of them UTF-8.
+    """Return the beginning of a text, so many characters, as a message can carry it."""
+    return writable(text[:longest])
 
-    What Python read with surrogate escapes has none; a question mark stands in its place.
+
+def writable(text: str) -> str:
+    """Return a text that JSON and a database can hold.
+
+    A NUL, and what Python read with surrogate escapes, becomes U+FFFD.
     """
-    return text[:longest].encode(errors="replace").decode()
+    return _UNWRITABLE.sub("\ufffd", text)

@@ -23,15 +23,13 @@ import msgspec
 from msgspec import inspect
 from msgspec.structs import replace
 
+from shared.contracts.bounds import writable
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import UnreadableMessage
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
-# What JSON or a database cannot hold.
-_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
-_REPLACEMENT = "\ufffd"
 _NUL_IN_JSON = b"\\u0000"
 # No number that means anything has more; Python itself refuses to read thousands of digits.
 _MOST_DIGITS = 32
@@ -60,11 +58,6 @@ def parse(body: bytes) -> object:
         return json.loads(body.decode(errors="replace"), parse_int=_integer)
     except (ValueError, RecursionError) as exc:
         raise Unfit(str(exc)) from exc
-
-
-def writable(text: str) -> str:
-    """Return a text that JSON and a database can hold."""
-    return _UNWRITABLE.sub(_REPLACEMENT, text)
 
 
 def fit_message(message: S) -> tuple[S, tuple[str, ...]]:

@@ -77,6 +77,11 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
             consumer.on_message = partial(self.handle_message, provider, None)
         return consumers
 
+    def on_consume_ready(self, *args: Any, **kwargs: Any) -> None:
+        """Take note that the broker lets us consume; a refusal from now on is a new one."""
+        self._refusal = ""
+        super().on_consume_ready(*args, **kwargs)
+
     def consume(self, *args: Any, **kwargs: Any) -> Iterator[None]:
         """Consume; take a delivery that py-amqp cannot decode for a loss of the connection."""
         try:

@@ -117,7 +117,7 @@ def test_no_number_is_without_a_value(number: float) -> None:
 
 def test_a_text_is_cut_to_what_a_message_can_carry() -> None:
     # How Python reads a file's name of the bytes g\xff.
-    assert clip("g\udcff" + "x" * 9, 5) == "g?xxx"
+    assert clip("g\udcff\x00" + "x" * 9, 5) == "g\ufffd\ufffdxx"
 
 
 def test_an_error_is_cut_to_what_a_message_can_carry() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from heapq import heapify, heapreplace
@@ -147,11 +148,10 @@ class OperationSource:
             changed()
 
         end = self._operations.watch(learn)
-        try:
+        with ExitStack() as undo:
+            undo.callback(end)
             stored = await self._operations.list(OperationFilter(limit=self._newest))
-        except BaseException:
-            end()
-            raise
+            undo.pop_all()
         self._news = {_place(operation): operation for operation in stored} | self._news
         return end
 

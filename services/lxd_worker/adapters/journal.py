@@ -21,7 +21,7 @@ from services.lxd_worker.adapters.database import migrated, opened
 from services.lxd_worker.adapters.rows import Rows, written
 from services.lxd_worker.adapters.tables import last_sequence, operations, tombstones
 from services.lxd_worker.domain.entry import Entry, behind, refuse_held
-from services.lxd_worker.ports import Acceptance, Change, Omission, Omit
+from services.lxd_worker.ports import MOST_PAGE_BYTES, Acceptance, Change, Omission, Omit
 from shared.contracts.errors import (
     DatabaseUnavailable,
     HostBusy,
@@ -79,13 +79,20 @@ class SqlJournal:
         """See `Journal.resolve`."""
         return self._transaction(lambda connection: self._resolve(connection, operation_id, at))
 
-    def since(self, sequence: int, limit: int) -> list[Operation]:
+    def since(
+        self, sequence: int, limit: int, most_bytes: int = MOST_PAGE_BYTES
+    ) -> list[Operation]:
         """See `Journal.since`."""
         # Gateways ask now and then, and nearly always know all.
         if sequence >= self._newest:
             return []
-        later = select(operations).where(operations.c.sequence > sequence)
-        return self._operations(later.order_by(operations.c.sequence).limit(limit))
+        number, size = operations.c.sequence, func.length(operations.c.entry).label("size")
+        later = select(number, size).where(number > sequence, operations.c.readable)
+        first = later.order_by(number).limit(limit).subquery()
+        up_to = func.sum(first.c.size).over(order_by=first.c.sequence)
+        sized = select(first.c.sequence, (up_to - first.c.size).label("before")).subquery()
+        page = select(sized.c.sequence).where(sized.c.before < most_bytes)
+        return self._operations(select(operations).where(number.in_(page)).order_by(number))
 
     def unfinished(self) -> list[Entry]:
         """See `Journal.unfinished`."""

@@ -25,11 +25,13 @@ def ports_in_use(net: Path = Path("/proc/net")) -> Ports:
         (protocol, port)
         for name, protocol in _PROTOCOLS.items()
         if (net / name).exists()
-        for port in _local((net / name).read_bytes())
+        for port in _local(net / name)
     )
 
 
-def _local(table: bytes) -> Iterator[int]:
-    for line in table.splitlines()[1:]:
-        if local := _LOCAL.match(line):
-            yield int(local[1], 16)
+def _local(table: Path) -> Iterator[int]:
+    # Line by line: it has one for each connection of the host's.
+    with table.open("rb") as lines:
+        for line in lines:
+            if local := _LOCAL.match(line):
+                yield int(local[1], 16)

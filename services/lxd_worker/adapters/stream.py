@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -56,13 +56,13 @@ class HostStreams:
     def __call__(self, stream: str, lost: Callable[[], None]) -> HostStream:
         """See `OpenStream`; the caller has at most `MOST_STREAMS` open."""
         slot = self._slots.popleft()
-        queue = topology.stream_queue(self._host, topology.password_of(self._amqp_uri), slot)
         free = partial(self._slots.append, slot)
-        try:
-            return HostStream(self._amqp_uri, self._host, stream, queue, lost=lost, closed=free)
-        except BrokerUnavailable:
-            free()
-            raise
+        with ExitStack() as undo:
+            undo.callback(free)
+            queue = topology.stream_queue(self._host, topology.password_of(self._amqp_uri), slot)
+            opened = HostStream(self._amqp_uri, self._host, stream, queue, lost=lost, closed=free)
+            undo.pop_all()
+        return opened
 
 
 class HostStream:
@@ -99,7 +99,7 @@ class HostStream:
             with eventlet.Timeout(CONNECT_S):
                 self._channel = self._open_channel(queue)
                 self._beat()
-        except (*self._errors(), eventlet.Timeout) as exc:
+        except (*self._errors(), FleetError, eventlet.Timeout) as exc:
             self._connection.collect()
             raise BrokerUnavailable from exc
         self._listener = eventlet.spawn(self._listen)
@@ -141,10 +141,12 @@ class HostStream:
         """See `Stream.close`."""
         self._give_up(StreamLost("closed"))
         self._listener.kill()
-        with eventlet.Timeout(CLOSE_S, False), suppress(*self._errors()):
-            self._connection.release()
-        self._connection.collect()
-        self._closed()
+        try:
+            with eventlet.Timeout(CLOSE_S, False), suppress(*self._errors()):
+                self._connection.release()
+            self._connection.collect()
+        finally:
+            self._closed()
 
     def _open_channel(self, queue: str) -> Any:
         self._connection.connect()
@@ -160,7 +162,7 @@ class HostStream:
             while self._failure is None:
                 self._hear()
                 self._beat()
-        except (*self._errors(), *UNDECODABLE) as exc:
+        except self._errors() as exc:
             self._fail(StreamLost(f"broker: {exc}"))
         except FleetError as exc:
             self._fail(exc)
@@ -178,6 +180,8 @@ class HostStream:
         self._say(self._incoming.credit)
 
     def _received(self, message: Any) -> None:
+        if self._failure is not None:
+            return  # it came while the connection was being closed
         delivery = message.delivery_info
         if delivery["routing_key"] != self._key_in or not provenance.direct(
             exchange=delivery["exchange"],
@@ -232,4 +236,6 @@ class HostStream:
             raise self._failure
 
     def _errors(self) -> tuple[type[BaseException], ...]:
-        return (*self._connection.connection_errors, *self._connection.channel_errors, OSError)
+        # Whatever is sent, or closed, py-amqp reads what has come before it.
+        lost = (*self._connection.connection_errors, *self._connection.channel_errors)
+        return (*lost, *UNDECODABLE, OSError)

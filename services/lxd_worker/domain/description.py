@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from services.lxd_worker.domain.image_os import os_of
-from shared.contracts.bounds import LONGEST_WORD
-from shared.contracts.fitting import fit_message, shorten, writable
+from shared.contracts.bounds import LONGEST_WORD, clip
+from shared.contracts.fitting import fit_message, shorten
 from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance, Proxy
 from shared.contracts.sizes import memory_limit, size_in_bytes
 
@@ -55,7 +55,7 @@ class Described(Struct, frozen=True):
     def uuid(self) -> str:
         """What tells the instance from a namesake; empty until LXD gives it one."""
         # As the fleet is told it, or what it means would be another instance.
-        return writable(self.expanded_config.get("volatile.uuid", ""))[:LONGEST_WORD]
+        return clip(self.expanded_config.get("volatile.uuid", ""), LONGEST_WORD)
 
     @property
     def root_disk(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from services.lxd_worker.domain.checks import check_name
@@ -88,12 +89,11 @@ class Consoles:
     def open(self, request: OpenConsole) -> None:
         """Open one; errors as `LxdWorker.open_console` lists them."""
         self._take(request)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.taken.pop, request.stream)
             self._check(request)
             relay = self._connect(request)
-        except BaseException:
-            del self.taken[request.stream]
-            raise
+            undo.pop_all()
         self.beside(lambda: self._serve(request, relay))
 
     def _take(self, request: OpenConsole) -> None:

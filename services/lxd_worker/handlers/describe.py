@@ -22,7 +22,7 @@ from services.lxd_worker.ports import Clock, Offer, Omission, Omit, Publish, Rin
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import HostDescribed
 from shared.contracts.fitting import Unfit, fit_message, share_out
-from shared.contracts.hosts import MOST_IMAGES, MOST_NETWORKS, Capacity, Image
+from shared.contracts.hosts import MOST_IMAGES, MOST_NETWORKS, Capacity, Image, Network
 from shared.contracts.instances import DEFAULT_PROJECT
 from shared.platform.lxd_scope import LxdScope
 
@@ -129,7 +129,7 @@ class HostReport:
         return fitting[:most]
 
     def _fit(self, one: S) -> S | None:
-        subject = type(one).__name__
+        subject = _subject(one)
         try:
             fitting, left_out = fit_message(one)
         except Unfit as exc:
@@ -143,6 +143,15 @@ class HostReport:
         _, disk = root(self.offer.default_devices(DEFAULT_PROJECT))
         space = self.offer.pool_size(disk.get("pool") or self.offer.default_pool())
         return self._fit(offered(self.offer.machine(), space, self.overcommit))
+
+
+def _subject(one: Struct) -> str:
+    match one:
+        case Image():
+            return f"image {one.fingerprint}"
+        case Network():
+            return f"network {one.name}"
+    return type(one).__name__
 
 
 def _answer(ask: Callable[[], T]) -> T | None:

@@ -68,6 +68,11 @@ class InventoryReport:
         self._everything = True
         self._wanted()
 
+    def want(self, project: str, name: str) -> None:
+        """Have one instance sent soon, whole also where the inventory had no room for all of it."""
+        self._touched[project, name] = Touched(project, name, "")
+        self._wanted()
+
     def heard(self, event: LxdEvent) -> None:
         """Have sent soon what an event of LXD's may have changed."""
         if touches_many(event):

@@ -45,7 +45,10 @@ _LONGEST_S = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Answers the gateways. `carry_out` starts work on an operation and returns at once."""
+    """Answers the gateways. `carry_out` starts work on an operation and returns at once.
+
+    `tell` has an instance, by its project and name, told to them as it is.
+    """
 
     host: str
     journal: Journal
@@ -58,6 +61,7 @@ class Orders:
     awaited: AwaitedSecrets
     scope: LxdScope
     known: Known
+    tell: Callable[[str, str], None]
 
     def submit(self, submission: Submission) -> Operation:
         """Take an operation on and return it as journalled; the same id again changes nothing.
@@ -104,8 +108,9 @@ class Orders:
     def operations_since(self, sequence: int, limit: int) -> OperationPage:
         """Return what changed after a journal sequence, oldest change first."""
         limit = max(1, min(limit, _MOST_AT_ONCE))
-        found = self.journal.since(sequence, limit + 1)
-        return OperationPage(operations=found[:limit], more=len(found) > limit)
+        found = self.journal.since(sequence, limit)
+        more = bool(found and self.journal.since(found[-1].sequence, 1))
+        return OperationPage(operations=found, more=more)
 
     def _once(self, submission: Submission, *, secret: bool) -> Operation:
         try:
@@ -210,6 +215,8 @@ class Orders:
         if other and self.lxd.glance(submission.project, other):
             return InstanceExists(other)
         if wanted.etag and wanted.etag != self._etag(submission):
+            # Among many large ones it was told shorter than it is: reading it again shall help.
+            self.tell(submission.project, name)
             return InstanceChangedSince(name)
         return refusal(submission.kind, Situation(name=name, arguments=wanted, now=seen))
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 import psutil
 
 from services.metrics.domain.described import Space
 from services.metrics.domain.reading import HostReading
+from shared.platform.process_start import start_ticks
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-# The place of the start time among the fields that follow the command in /proc/PID/stat.
-_START_TIME = 19
 
 
 def read_host() -> HostReading:
@@ -34,13 +32,10 @@ def read_host() -> HostReading:
 
 def process_age_s(pid: int) -> float | None:
     """Return the seconds since a process was started; None when it is gone or hidden from us."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-        # The command holds any bytes, brackets too; what follows its last bracket is numbers.
-        started_ticks = int(stat.rpartition(b")")[2].split()[_START_TIME])
-    except (OSError, ValueError, IndexError):
+    ticks = start_ticks(pid)
+    if ticks is None:
         return None
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_ticks / _TICKS_PER_S
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / _TICKS_PER_S
 
 
 def _cpu_seconds() -> tuple[float, float]:

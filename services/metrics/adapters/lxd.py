@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 from ws4py.exc import WebSocketException
 
 from services.metrics.domain.described import DescribedInstance, Space
-from services.metrics.domain.lifecycle import LxdEvent
+from services.metrics.domain.lifecycle import LxdEvent, identity_in
 from services.metrics.domain.lxd_answers import entries, instance_in, readable
 from services.metrics.domain.lxd_metrics import details_in
 from services.metrics.domain.reading import Identity, Pools
@@ -32,20 +32,19 @@ from shared.contracts.errors import LxdUnavailable
 from shared.contracts.instances import DEFAULT_PROJECT
 from shared.platform.lxd_events import all_projects, reader
 from shared.platform.lxd_scope import LxdScope
-from shared.platform.lxd_session import lxd_client
+from shared.platform.lxd_session import AnswerTooLong, lxd_client
 
 _log = logging.getLogger(__name__)
 
 # Some eight thousand instances in one answer; one guest with hundreds of thousands of addresses.
 MOST_ANSWER_BYTES = 32 << 20
-_CHUNK_BYTES = 1 << 16
 
 EVERYWHERE = {"all-projects": "true"}
 
 _AWAY = (
     ClientConnectionFailed,
     LXDAPIException,
-    OSError,  # requests' own errors too
+    OSError,  # requests' own errors too, and an answer that is too long
     WebSocketException,
     ValueError,  # an answer that is none: msgspec's errors, bytes that are no UTF-8
     RecursionError,
@@ -83,10 +82,6 @@ class _Profile(msgspec.Struct):
     devices: dict[str, dict[str, str]] = {}
 
 
-class _AnswerTooLong(Exception):
-    """LXD answers with more than is read of one answer."""
-
-
 class LxdOverSocket:
     """One LXD; it is connected to when first needed, so it may be away at our start.
 
@@ -113,19 +108,26 @@ class LxdOverSocket:
         with self._border():
             try:
                 answer = self._get("instances", recursion=2, **EVERYWHERE)
-            except _AnswerTooLong:
+            except AnswerTooLong:
                 return self._instances_one_by_one()
             found = [instance_in(entry) for entry in entries(answer)]
         return [one for one in found if self._scope.covers(one.project, one.location)]
 
     def _instances_one_by_one(self) -> Sequence[DescribedInstance]:
-        listed = readable(self._get("instances", recursion=1, **EVERYWHERE), _Listed)
         found = []
-        for one in listed:
-            if self._scope.covers(one.project, one.location):
-                with suppress(InstanceRefused):
-                    found.append(self.instance(one.project, one.name))
-        return [one for one in found if one is not None]
+        for project, name in self._identities():
+            with suppress(InstanceRefused):
+                found.append(self.instance(project, name))
+        return [one for one in found if one and self._scope.covers(one.project, one.location)]
+
+    def _identities(self) -> list[Identity]:
+        try:
+            listed = readable(self._get("instances", recursion=1, **EVERYWHERE), _Listed)
+        except AnswerTooLong:
+            paths = msgspec.json.decode(self._get("instances", **EVERYWHERE), type=list[str])
+            return [identity_in(path) for path in paths]
+        covered = (one for one in listed if self._scope.covers(one.project, one.location))
+        return [(one.project, one.name) for one in covered]
 
     def instance(self, project: str, name: str) -> DescribedInstance | None:
         """Return one instance with its state, None if there is none.
@@ -140,7 +142,7 @@ class LxdOverSocket:
                 if exc.response.status_code == requests.codes.not_found:
                     return None
                 raise InstanceRefused from exc
-            except _AnswerTooLong as exc:
+            except AnswerTooLong as exc:
                 raise InstanceRefused from exc
         return instance_in(answer)
 
@@ -153,9 +155,9 @@ class LxdOverSocket:
             try:
                 text = self._read(self._connected().api.metrics)
             except LXDAPIException as exc:
-                _log.debug("lxd tells no metrics", extra={"reason": str(exc)})
+                _log.debug("lxd tells no metrics", extra={"status": exc.response.status_code})
                 return {}
-            except _AnswerTooLong:
+            except AnswerTooLong:
                 dropped[TOO_MANY] += 1
                 return {}
             return details_in(text.decode(errors="replace"), dropped)
@@ -189,7 +191,7 @@ class LxdOverSocket:
         try:
             answer = self._get("storage-pools", recursion=1)
         except LXDAPIException as exc:
-            _log.debug("lxd tells no storage pools", extra={"reason": str(exc)})
+            _log.debug("lxd tells no storage pools", extra={"status": exc.response.status_code})
             return []
         with suppress(ValueError):
             return [pool.name for pool in readable(answer, _Pool)]
@@ -199,7 +201,7 @@ class LxdOverSocket:
         try:
             answer = self._get("storage-pools", quote(pool, safe=""), "resources")
             space = msgspec.json.decode(answer, type=_Resources).space
-        except (LXDAPIException, requests.Timeout, ValueError):
+        except (LXDAPIException, AnswerTooLong, requests.Timeout, ValueError, RecursionError):
             return None  # a pool that is broken or cannot tell must not hide the others
         return space if fits(space.used, Count) and fits(space.total, Count) else None
 
@@ -207,7 +209,7 @@ class LxdOverSocket:
         try:
             answer = self._get("profiles", "default")
             profile = msgspec.json.decode(answer, type=_Profile)
-        except (LXDAPIException, ValueError):
+        except (LXDAPIException, AnswerTooLong, ValueError, RecursionError):
             return ""
         roots = [each for each in profile.devices.values() if each.get("path") == "/"]
         return roots[0].get("pool", "") if roots else ""
@@ -218,26 +220,22 @@ class LxdOverSocket:
             node = node[part]
         return msgspec.json.decode(self._read(node, **params), type=_Answer).metadata
 
-    def _read(self, node: Any, **params: int | str) -> bytearray:
-        # As a stream: else pylxd would read all there is, and decode it before we do.
+    def _read(self, node: Any, **params: int | str) -> bytes:
+        # As a stream: else pylxd would make objects of it before we do.
         try:
             response = node.get(params=params, stream=True)
         except LXDAPIException as exc:
             exc.response.close()
             raise
-        content = bytearray()
-        with closing(response):
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                content += chunk
-                if len(content) > self._most_bytes:
-                    raise _AnswerTooLong
+        content: bytes = response.content
         return content
 
     def _connected(self) -> Any:
         if self._client is None:
-            self._client = lxd_client(self._socket, self._timeout_s)
-            about = msgspec.convert(self._client.host_info, _About).environment
+            client = lxd_client(self._socket, self._timeout_s, self._most_bytes)
+            about = msgspec.convert(client.host_info, _About).environment
             self._scope.learn(about.server_name, clustered=about.server_clustered)
+            self._client = client
         return self._client
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from msgspec import Struct
 
@@ -50,3 +50,10 @@ class LxdEvent(Struct, frozen=True):
         if self.metadata.action in _STARTS:
             return AFTER_START_S
         return (SOON_S,) if self.metadata.action in _CHANGES else ()
+
+
+def identity_in(path: str) -> Identity:
+    """Return the instance that LXD calls `/1.0/instances/NAME`, or that with `?project=PROJECT`."""
+    place, _, query = path.partition("?")
+    project, *_ = parse_qs(query).get("project", [DEFAULT_PROJECT])
+    return project, unquote(place.rpartition("/")[2])

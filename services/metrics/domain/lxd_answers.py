@@ -7,14 +7,14 @@ type is read, and the rest is left out and counted.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 
 from services.metrics.domain.described import DescribedInstance
+from shared.contracts.fitting import Unfit, fit, parse
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -42,6 +42,8 @@ def entries(answer: bytes | msgspec.Raw) -> Sequence[msgspec.Raw]:
     except msgspec.DecodeError:
         # The standard library reads what msgspec refuses as a whole: NaN, lone surrogates.
         told = json.loads(bytes(answer).decode(errors="replace"))
+        if not isinstance(told, list):
+            raise
         return [msgspec.Raw(json.dumps(entry).encode()) for entry in told]
 
 
@@ -60,65 +62,28 @@ def instance_in(entry: bytes | msgspec.Raw) -> DescribedInstance:
     """Return the instance with as much as can be read of it; its name is empty if nothing can."""
     try:
         if len(memoryview(entry)) > MOST_INSTANCE_BYTES:
-            return _without_network(entry)
+            return _large(entry)
         return _instances.decode(entry)
     except _GARBAGE:
         return _in_part(bytes(entry))
 
 
-def in_part(value: Any, kind: Any) -> tuple[Any, int]:
-    """Return a JSON value as of this kind, and how many parts of it had to be left out.
-
-    Raises MsgspecError where nothing of that kind remains.
-    """
-    try:
-        return msgspec.convert(value, kind), 0
-    except msgspec.ValidationError:
-        kind = _without_none(kind)
-        if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            types = {field.encode_name: field.type for field in fields(kind)}
-            known = {name: each for name, each in value.items() if name in types}
-            kept, left_out = _kept(known.items(), types.__getitem__)
-            return msgspec.convert(kept, kind), left_out
-        if isinstance(value, dict) and get_origin(kind) is dict:
-            kept, left_out = _kept(value.items(), lambda _: get_args(kind)[1])
-            return msgspec.convert(kept, kind), left_out
-        if isinstance(value, list) and get_origin(kind) is tuple:
-            kept, left_out = _kept(enumerate(value), lambda _: get_args(kind)[0])
-            return msgspec.convert(tuple(kept.values()), kind), left_out
-        raise
-
-
-def _kept(
-    items: Iterable[tuple[Any, Any]], kind_of: Callable[[Any], Any]
-) -> tuple[dict[Any, Any], int]:
-    kept, left_out = {}, 0
-    for name, value in items:
-        try:
-            kept[name], missing = in_part(value, kind_of(name))
-        except msgspec.ValidationError:
-            missing = 1
-        left_out += missing
-    return kept, left_out
-
-
-def _without_none(kind: Any) -> Any:
-    if get_origin(kind) is UnionType:
-        return next(one for one in get_args(kind) if one is not NoneType)
-    return kind
+def _large(entry: bytes | msgspec.Raw) -> DescribedInstance:
+    parts = msgspec.json.decode(entry, type=dict[str, msgspec.Raw])
+    state = msgspec.json.decode(parts.get("state", b"null"), type=dict[str, msgspec.Raw] | None)
+    if not state or "network" not in state:
+        return _instances.decode(entry)
+    del state["network"]
+    parts["state"] = msgspec.Raw(msgspec.json.encode(state))
+    described = instance_in(msgspec.json.encode(parts))
+    return replace(described, unreadable=described.unreadable + 1)
 
 
 def _in_part(entry: bytes) -> DescribedInstance:
     try:
-        described, left_out = in_part(json.loads(entry.decode(errors="replace")), DescribedInstance)
-    except _GARBAGE:
+        if len(entry) > MOST_INSTANCE_BYTES:
+            return _UNREADABLE  # as plain values it would take ten times as much memory
+        described, left_out = fit(DescribedInstance, parse(entry))
+    except (Unfit, RecursionError):
         return _UNREADABLE
-    return replace(described, unreadable=left_out)  # type: ignore[no-any-return]
-
-
-def _without_network(entry: bytes | msgspec.Raw) -> DescribedInstance:
-    parts = msgspec.json.decode(entry, type=dict[str, msgspec.Raw])
-    state = msgspec.json.decode(parts["state"], type=dict[str, msgspec.Raw])
-    del state["network"]
-    parts["state"] = msgspec.Raw(msgspec.json.encode(state))
-    return replace(_instances.decode(msgspec.json.encode(parts)), unreadable=1)
+    return replace(described, unreadable=len(left_out))

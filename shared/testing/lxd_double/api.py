@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import WSCloseCode, web
@@ -173,10 +174,11 @@ class Api:
             return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
         path = _with_state(request)
         await asyncio.sleep(self._faults.slow_s.get(path, 0))
-        if status := self._faults.refused.get(path):
-            return error("refused by the test", status)
+        status = self._faults.refused.get(path)
         if path in self._faults.answers:
-            return web.Response(text=self._faults.answers[path])
+            return web.Response(text=self._faults.answers[path], status=status or HTTPStatus.OK)
+        if status:
+            return error("refused by the test", status)
         return await handler(request)
 
 

@@ -20,7 +20,8 @@ class Faults:
     5.15 and Incus 6.0.4. `no_json`: every answer is HTML. `answer_delay_s`: before each answer.
     `pools_broken`: no storage pool tells its space. `refused`: paths that are answered with an
     error, and its status; a question with its state is refused as the state is. `slow_s`: before
-    the answer to a path. `answers`: texts that paths are answered with, instead of what is asked.
+    the answer to a path. `answers`: texts that paths are answered with, instead of what is asked or
+    of the error.
     """
 
     duration_s: dict[str, float] = field(default_factory=dict)

@@ -30,6 +30,7 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     rings: list[str] = field(default_factory=list)
     spawned: list[Entry] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
     secrets: Secrets = field(default_factory=dict)
     offer: FakeOffer = field(default_factory=FakeOffer)
     pool: NatPool = field(default_factory=NatPool)
@@ -70,6 +71,7 @@ class Bench:
             awaited=self.awaited,
             scope=self.scope,
             known=self.lxd.remembered,
+            tell=lambda project, name: self.told.append((project, name)),
         )
 
     @property

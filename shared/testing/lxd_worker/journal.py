@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import accumulate, count
 
 from msgspec.structs import replace
 
 from services.lxd_worker.domain.entry import Entry, behind, refuse_held
-from services.lxd_worker.ports import Acceptance, Change
+from services.lxd_worker.ports import MOST_PAGE_BYTES, Acceptance, Change
+from shared.contracts.codec import encode
 from shared.contracts.errors import (
     DatabaseUnavailable,
     HostBusy,
@@ -73,8 +74,13 @@ class FakeJournal:
             self._tombstones.setdefault(operation_id, at)
         return known
 
-    def since(self, sequence: int, limit: int) -> list[Operation]:
-        return [one for one in self._in_order() if one.sequence > sequence][:limit]
+    def since(
+        self, sequence: int, limit: int, most_bytes: int = MOST_PAGE_BYTES
+    ) -> list[Operation]:
+        later = [one for one in self._in_order() if one.sequence > sequence][:limit]
+        sizes = (len(encode(self._entries[one.operation_id])) for one in later)
+        before = accumulate(sizes, initial=0)
+        return [one for one, size in zip(later, before, strict=False) if size < most_bytes]
 
     def unfinished(self) -> list[Entry]:
         holding = [one for one in self._entries.values() if self._holds(one.operation)]

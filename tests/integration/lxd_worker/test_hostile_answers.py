@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.lxd_worker.adapters.lxd.api import Api
+from services.lxd_worker.adapters.lxd.answers import Task
+from services.lxd_worker.adapters.lxd.api import MOST_BYTES_IN_PART, Api
 from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
+from services.lxd_worker.adapters.lxd.offer import LxdOffer
+from services.lxd_worker.domain.description import Described
 from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
 from services.lxd_worker.domain.writing import Editable
 from services.lxd_worker.handlers.inventory import InventoryReport
@@ -24,6 +27,7 @@ from shared.contracts.events import MAX_BYTES, Event, InstanceChanged, Inventory
 from shared.contracts.instances import Instance
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
+from shared.testing.lxd_double.instances import Nic, address
 from shared.testing.lxd_worker.clock import FakeClock
 from shared.testing.lxd_worker.omissions import Omissions
 
@@ -284,3 +288,100 @@ def test_an_inventory_of_large_instances_fits_its_message_and_costs_the_small_on
 
     assert len(encode(host.sent[-1])) <= MAX_BYTES[Inventory]
     assert (len(told), told["db"].cpu_limit, told["db"].uuid) == (502, "2", "u-web")
+
+
+def test_a_large_instance_that_an_inventory_cut_is_told_whole_when_it_is_wanted(
+    host: Host,
+) -> None:
+    host.double.add_all(DoubledInstance(f"z{n}", description="\x01" * 5000) for n in range(500))
+    cut = host.told()["z7"]
+
+    host.report.want("default", "z7")
+    host.report.fulfil()
+
+    whole = decode(InstanceChanged, encode(host.sent[-1])).instance
+    assert len(cut.description) < len(whole.description)
+    assert whole.description == "\x01" * 5000
+
+
+NESTED = "[" * 100_000
+QUESTIONS: list[Callable[[Api], object]] = [
+    lambda api: api.get(Described, "instances", "web"),
+    lambda api: api.get_to_replace(Editable, "instances", "web", params={}),
+    lambda api: api.put(Task, "instances", "web", params={}, body={}),
+    lambda api: api.post(Task, "instances", "web", params={}, body={}),
+    lambda api: api.delete(Task, "instances", "web"),
+]
+
+
+@pytest.mark.parametrize("ask", QUESTIONS)
+@pytest.mark.parametrize("body", [NESTED, "5", "[]", "#" * (2 << 20)])
+def test_what_is_nested_without_end_too_long_or_no_answer_at_all_is_none(
+    double: LxdDouble, ask: Callable[[Api], object], body: str
+) -> None:
+    api = Api(str(double.socket), "h1", Omissions(), most_bytes=1 << 20)
+    double.faults.answers["/1.0/instances/web"] = body
+
+    with pytest.raises(LxdUnavailable):
+        ask(api)
+
+
+@pytest.mark.parametrize(
+    "body", [NESTED, "5", "[]", '{"error": 5}', '{"error": "\\ud83d"}', "#" * (2 << 20)]
+)
+def test_a_refusal_in_words_that_cannot_be_read_is_one(double: LxdDouble, body: str) -> None:
+    api = Api(str(double.socket), "h1", Omissions())
+    double.faults.answers["/1.0/projects"] = body
+    double.faults.refused["/1.0/projects"] = 400
+
+    with pytest.raises(LxdRefused):
+        api.get(list[str], "projects")
+
+
+def test_a_refusal_is_told_in_lxds_words(double: LxdDouble) -> None:
+    api = Api(str(double.socket), "h1", Omissions())
+    double.faults.refused["/1.0/projects"] = 500
+
+    with pytest.raises(LxdRefused, match=r"^LXD refused: refused by the test$"):
+        api.get(list[str], "projects")
+
+
+def test_a_guest_with_addresses_without_end_is_looked_at_without_its_state(
+    double: LxdDouble,
+) -> None:
+    omissions = Omissions()
+    api = Api(str(double.socket), "h1", omissions, most_bytes=1 << 20)
+    lxd = LxdDaemon(api, "h1", 1 << 40, LxdScope(), omissions)
+    added = Nic(addresses=[address("inet6", "fd42::1")] * 20_000)
+    double.add(DoubledInstance("web", status="Running", nics={"eth0": added}))
+
+    looked, examined = lxd.look(*WEB), lxd.examine(*WEB)
+
+    assert looked is not None
+    assert examined is not None
+    assert (looked.status, looked.init, examined.init) == ("Running", None, None)
+
+
+def test_a_long_list_of_which_one_value_is_none_is_no_answer(host: Host) -> None:
+    host.web.instead = {"status": 5, "description": "x" * (MOST_BYTES_IN_PART // 2)}
+    host.db.instead = {"description": "x" * (MOST_BYTES_IN_PART // 2)}
+
+    with pytest.raises(LxdUnavailable):
+        host.lxd.instances()
+
+
+@pytest.mark.parametrize("total", ["-1", "null", "1e30", '"8"', str(2**64)])
+def test_a_size_that_cannot_be_read_is_unknown_and_not_nothing(
+    double: LxdDouble, total: str
+) -> None:
+    offer = LxdOffer(Api(str(double.socket), "h1", Omissions()), "h1", listening=lambda: False)
+    size = f'{{"total": {total}}}'
+    double.faults.answers = {
+        "/1.0/resources": f'{{"metadata": {{"cpu": {{"total": 8}}, "memory": {size}}}}}',
+        "/1.0/storage-pools/default/resources": f'{{"metadata": {{"space": {size}}}}}',
+    }
+
+    with pytest.raises(LxdUnavailable):
+        offer.machine()
+    with pytest.raises(LxdUnavailable):
+        offer.pool_size("default")

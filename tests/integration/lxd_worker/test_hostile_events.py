@@ -16,6 +16,7 @@ from services.lxd_worker.adapters.lxd.events import LxdEvents
 from services.lxd_worker.domain.lifecycle import LxdEvent
 from services.lxd_worker.ports import Omission
 from shared.contracts.errors import LxdUnavailable
+from shared.platform.lxd_events import MOST_EVENT_BYTES
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
 from shared.testing.lxd_worker.omissions import Omissions
@@ -73,3 +74,19 @@ def test_what_comes_after_an_event_that_cannot_be_read_is_heard(
     assert isinstance(after, LxdEvent)
     assert after.metadata.action == "instance-started"
     assert listener.omissions.of(Omission.EVENT) == {"lifecycle"}
+
+
+def test_an_event_without_end_ends_the_listening_and_counts_as_missed(
+    double: LxdDouble, listener: Listener
+) -> None:
+    double.emit({"action": "x" * (MOST_EVENT_BYTES + 1)})
+
+    assert listener.heard.get(timeout=5) == MISSED
+    listener.thread.join(timeout=5)
+    assert not listener.thread.is_alive()
+
+
+def test_an_event_that_is_long_is_heard(double: LxdDouble, listener: Listener) -> None:
+    double.emit({"action": "instance-updated", "source": "x" * (MOST_EVENT_BYTES // 2)})
+
+    assert isinstance(listener.heard.get(timeout=5), LxdEvent)

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -369,6 +370,61 @@ def test_metrics_without_end_are_none(double: LxdDouble) -> None:
 
     assert lxd.details(dropped) == {}
     assert dropped == {"too_many": 1}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("body", ["#" * (2 << 20), "[" * 100_000, "5", '{"metadata": 5}'])
+def test_what_lxd_does_not_tell_of_a_pool_is_unknown(double: LxdDouble, body: str) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    whole = lxd.pools()
+
+    double.faults.answers["/1.0/storage-pools/default/resources"] = body
+    without_space = lxd.pools()
+    double.faults.answers = {"/1.0/profiles/default": body}
+    without_default = lxd.pools()
+
+    assert without_space == replace(whole, spaces={})
+    assert without_default == replace(whole, default="")
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("body", ["#" * (2 << 20), "[" * 100_000])
+def test_a_list_of_pools_without_end_is_no_answer(double: LxdDouble, body: str) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    double.faults.answers["/1.0/storage-pools"] = body
+
+    with pytest.raises(LxdUnavailable):
+        lxd.pools()
+
+
+@pytest.mark.attack
+def test_a_list_that_is_too_long_is_read_by_names_and_one_without_end_is_none(
+    double: LxdDouble,
+) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 16)
+    double.add_all(DoubledInstance(f"c{n}", description="x" * 1000) for n in range(100))
+    double.add(DoubledInstance("c0", project="other"))
+
+    assert {(one.project, one.name) for one in lxd.instances()} == {
+        *(("default", f"c{n}") for n in range(100)),
+        ("other", "c0"),
+    }
+    double.faults.answers["/1.0/instances"] = "#" * (1 << 17)
+    with pytest.raises(LxdUnavailable):
+        lxd.instances()
+
+
+@pytest.mark.attack
+def test_a_first_answer_that_cannot_be_read_is_asked_for_again(double: LxdDouble) -> None:
+    lxd = LxdOverSocket("h1", double.socket, 5.0, LxdScope())
+    for body in ("[" * 100_000, '{"type": "sync", "metadata": {"environment": 5}}'):
+        double.faults.answers["/1.0"] = body
+        with pytest.raises(LxdUnavailable):
+            lxd.instances()
+    double.faults.answers.clear()
+
+    assert lxd.instances() == []
+    assert double.requests[-2] == "GET /1.0"
 
 
 def test_answers_that_are_read_or_refused_leave_no_connection_behind(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -88,6 +89,25 @@ def test_a_worker_whose_user_is_old_says_so_and_serves_once_it_is_renewed(
 
     with Caller(vhost.uri, lambda host: host_exchange(host, old)) as gateway:
         worker.wait_until_it_answers(gateway)
+
+
+def test_a_worker_that_lost_its_rights_again_says_so_again(
+    vhost: Vhost, host: str, old: str, renew: Renew, start_worker: StartWorker
+) -> None:
+    worker = start_worker(host, old)
+    worker.wait_for_output("add_user")
+    renew()
+    with Caller(vhost.uri) as gateway:
+        worker.wait_until_it_answers(gateway)
+
+    password = topology.password_of(old)
+    vhost.broker.add(vhost.name, definitions.User(host, password, release_0_1_0(host)))
+
+    end = time.monotonic() + 20
+    while worker.output.count("add_user") < 2:
+        assert time.monotonic() < end, worker.output
+        vhost.close_connections()  # those that the node's management knows by then
+        time.sleep(0.2)
 
 
 @pytest.mark.attack

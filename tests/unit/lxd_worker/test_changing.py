@@ -160,6 +160,15 @@ def test_what_cannot_be_is_not_taken_on(
     assert bench.journal.length == 0
 
 
+def test_an_instance_that_the_caller_saw_otherwise_is_told_anew(bench: Bench) -> None:
+    with pytest.raises(InstanceChangedSince):
+        bench.orders.submit(
+            order(Kind.UPDATE, "web", Arguments(changes=Changes(cpu=2), etag="old"))
+        )
+
+    assert bench.told == [("default", "web")]
+
+
 def test_an_update_of_what_the_caller_saw_is_taken_on(bench: Bench) -> None:
     seen_by_caller = etag(described("web", bench.lxd.holds["web"]))
     arguments = Arguments(changes=Changes(cpu=2), etag=seen_by_caller)

@@ -175,6 +175,20 @@ def test_changes_since_a_sequence_come_in_their_order(journal: Journal) -> None:
     assert journal.since(3, limit=10) == []
 
 
+@pytest.mark.parametrize(("most_bytes", "expected"), [(1, 1), (1000, 2), (10**6, 4)])
+def test_of_changes_come_as_many_as_have_so_many_bytes_and_one_at_the_least(
+    journal: Journal, most_bytes: int, expected: int
+) -> None:
+    for number in range(4):
+        accept(journal, rename(f"op-{number}", f"i{number}", "n" * 60 + str(number)))
+
+    found = journal.since(0, limit=10, most_bytes=most_bytes)
+    rest = journal.since(found[-1].sequence, limit=10)
+
+    assert [one.operation_id for one in [*found, *rest]] == [f"op-{n}" for n in range(4)]
+    assert len(found) == expected
+
+
 def test_unfinished_operations_come_in_the_order_of_their_acceptance(journal: Journal) -> None:
     accept(journal, entry("op-1", "web", at="2026-11-20T10:00:00Z"))
     accept(journal, entry("op-2", "db", at="2026-11-20T10:01:00Z"))

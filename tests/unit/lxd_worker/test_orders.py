@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from services.lxd_worker.domain import entry as entries
+from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     FleetError,
     HostBusy,
@@ -183,6 +185,23 @@ def test_changes_are_listed_in_their_order_and_by_pages(bench: Bench) -> None:
 
     assert ([one.operation_id for one in first.operations], first.more) == (["op-1"], True)
     assert ([one.operation_id for one in rest.operations], rest.more) == (["op-2"], False)
+
+
+@pytest.mark.attack
+def test_a_page_has_an_end_in_bytes_and_each_operation_its_place(bench: Bench) -> None:
+    large = [f"op-{number}" for number in range(5)]
+    for number, operation_id in enumerate(large):
+        arguments = Arguments(changes=Changes(description="x" * (1 << 20)))
+        made = order(operation_id, instance=f"i{number}", arguments=arguments)
+        bench.journal.accept(entries.accepted(made, "2026-11-20T10:00:00Z"), "h1", 10)
+
+    pages = [bench.orders.operations_since(0, limit=500)]
+    while pages[-1].more:
+        reached = pages[-1].operations[-1].sequence
+        pages.append(bench.orders.operations_since(reached, limit=500))
+
+    assert [one.operation_id for page in pages for one in page.operations] == large
+    assert [len(page.operations) for page in pages] == [2, 2, 1]
 
 
 def test_an_operation_that_was_not_begun_is_cancelled_at_once(bench: Bench) -> None:

@@ -67,6 +67,11 @@ def test_a_host_may_allow_no_console_at_all() -> None:
     assert Settings.from_env(LEAST | {"FLEET_MAX_CONSOLES": "0"}).most_consoles == 0
 
 
+def test_more_consoles_than_a_host_has_queues_for_are_refused_with_the_most_there_may_be() -> None:
+    with pytest.raises(SettingsError, match=r"FLEET_MAX_CONSOLES is '65'; it takes .* to 64"):
+        Settings.from_env(LEAST | {"FLEET_MAX_CONSOLES": "65"})
+
+
 def test_everything_wrong_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as problems:
         Settings.from_env(

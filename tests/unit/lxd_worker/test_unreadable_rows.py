@@ -112,6 +112,7 @@ def test_a_row_that_cannot_be_read_lets_the_other_operations_go_on(
 
     assert ids(journal.unfinished()) == ["op-1", "op-3"]
     assert ids(journal.since(0, 10)) == ["op-1", "op-3"]
+    assert ids(journal.since(1, 10, most_bytes=1)) == ["op-3"]
     assert ids(journal.unconfirmed(10)) == ["op-1", "op-3"]
     assert (journal.find("op-2"), journal.holder("default", "i2")) == (None, None)
     assert disk.row("op-2") == body

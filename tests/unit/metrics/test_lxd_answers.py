@@ -85,3 +85,32 @@ def test_of_an_instance_with_addresses_without_end_all_but_the_network_is_read()
     assert web.state is not None
     assert (web.state.pid, web.state.processes, web.state.network) == (42, 3, None)
     assert web.unreadable == 1
+
+
+@pytest.mark.attack
+def test_of_such_an_instance_that_is_odd_as_well_all_else_is_read() -> None:
+    address = {"family": "inet6", "address": "fd42::1", "scope": "global"}
+    network = {"eth0": {"addresses": [address] * 40_000}}
+
+    web = read(state={"pid": 42, "processes": 1.5, "network": network})
+
+    assert web.state is not None
+    assert (web.name, web.state.pid, web.state.network) == ("web", 42, None)
+    assert web.unreadable == 2
+
+
+@pytest.mark.parametrize("state", [{}, {"state": None}, {"state": {"pid": 42}}])
+def test_an_instance_with_a_large_configuration_needs_no_network(state: dict[str, Any]) -> None:
+    config = {"user.user-data": "x" * (2 << 20)}
+    told = {"name": "web", "type": "container", "expanded_config": config, **state}
+
+    web = instance_in(json.dumps(told).encode())
+
+    assert (web.name, web.unreadable) == ("web", 0)
+    assert (web.state and web.state.pid) == ((told.get("state") or {}).get("pid"))
+
+
+@pytest.mark.parametrize("answer", [b"NaN", b"Infinity"])
+def test_what_is_no_list_by_any_standard_is_no_answer_either(answer: bytes) -> None:
+    with pytest.raises(ValueError, match="JSON is malformed"):
+        entries(answer)

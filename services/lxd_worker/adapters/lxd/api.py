@@ -3,8 +3,9 @@
 Of an answer whatever can be read is read: one instance with a value that no release of LXD writes
 must not hide the others. Only what is to be written back is read whole or not at all.
 
-pylxd's `api` is LXD's REST interface as it is. Its models are not used: they ask again for each
-instance, and they raise with status 200 when a request fails that LXD had taken on.
+Of pylxd its session and its events are used. Its models ask again for each instance, and raise with
+status 200 when a request fails that LXD had taken on; its `api` makes objects of every answer
+before anybody can look at it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from services.lxd_worker.ports import Omission, Omit
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
 from shared.contracts.fitting import Unfit, fit, parse
-from shared.platform.lxd_session import lxd_client
+from shared.platform.lxd_session import AnswerTooLong, lxd_client
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,13 @@ CONNECT_S = 5.0
 READ_S = 15.0
 # A busy LXD may be slow to take a request on; giving up early only puts the outcome in doubt.
 ACCEPT_S = 60.0
+
+# An eighth of the memory that a worker has: 10,000 instances with 6 KB of configuration each. A
+# guest with addresses without end makes a state of more.
+MOST_ANSWER_BYTES = 64 << 20
+
+# Of an answer with a value that is none, which is made plain values of: ten times as much memory.
+MOST_BYTES_IN_PART = 16 << 20
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 # What LXD calls the one thing that tells an entry of a list from the others.
@@ -53,10 +61,14 @@ class Api:
     """LXD's REST interface; connects when it is first needed, and again after LXD was away.
 
     Every request raises NotThere, LxdRefused (LXD said no) or LxdUnavailable (it said nothing, or
-    nothing that can be read, or that it is not ready), one with an ETag also Stale.
+    nothing that can be read, or that it is not ready), one with an ETag also Stale. Of an answer no
+    more than `most_bytes` are read.
     """
 
-    def __init__(self, socket: str, host: str, omit: Omit) -> None:
+    def __init__(
+        self, socket: str, host: str, omit: Omit, most_bytes: int = MOST_ANSWER_BYTES
+    ) -> None:
+        self._most_bytes = most_bytes
         self._socket = socket
         self._host = host
         self._omit = omit
@@ -126,10 +138,10 @@ class Api:
         """Yield pylxd's client and translate what goes wrong with it."""
         try:
             if self._client is None:
-                self._client = lxd_client(self._socket, (CONNECT_S, READ_S))
+                self._client = lxd_client(self._socket, (CONNECT_S, READ_S), self._most_bytes)
             yield self._client
         except LXDAPIException as exc:
-            raise self._refusal(exc) from exc
+            raise self._refusal(exc.response) from exc
         except (ClientConnectionFailed, requests.RequestException, OSError) as exc:
             raise LxdUnavailable(self._host) from exc
 
@@ -137,12 +149,15 @@ class Api:
         self, method: str, path: tuple[str, ...], answer_s: float, **options: Any
     ) -> requests.Response:
         with _logged(method, path), self.client() as client:
-            node = client.api
-            for part in path:
-                node = node[quote(part, safe="")]
-            response: requests.Response = getattr(node, method)(
-                timeout=(CONNECT_S, answer_s), **options
-            )
+            timeout = (CONNECT_S, answer_s)
+            try:
+                response: requests.Response = client.api.session.request(
+                    method, _address(path), timeout=timeout, **options
+                )
+            except AnswerTooLong as exc:
+                raise self._unreadable(path, exc) from exc
+            if not response.ok:
+                raise self._refusal(response)
         return response
 
     def _read(self, response: requests.Response, kind: type[T], path: tuple[str, ...]) -> T:
@@ -152,6 +167,9 @@ class Api:
             return self._read_in_part(response, kind, path)
 
     def _read_in_part(self, response: requests.Response, kind: type[T], path: tuple[str, ...]) -> T:
+        if len(response.content) > MOST_BYTES_IN_PART:
+            odd = Unfit(f"more than {MOST_BYTES_IN_PART} bytes, and not as they should be")
+            raise self._unreadable(path, odd)
         try:
             said = parse(response.content)
             answer, left_out = fit(_Answer[kind], said)  # type: ignore[valid-type]
@@ -167,15 +185,15 @@ class Api:
         log.warning("lxd's answer cannot be read", extra=reason)
         return LxdUnavailable(self._host)
 
-    def _refusal(self, exc: LXDAPIException) -> Exception:
-        status = exc.response.status_code
+    def _refusal(self, response: requests.Response) -> Exception:
+        status = response.status_code
         if status == requests.codes.not_found:
             return NotThere()
         if status == requests.codes.precondition_failed:
             return Stale()
         if status == requests.codes.service_unavailable:
             return LxdUnavailable(self._host)
-        return LxdRefused(clip(str(exc)))
+        return LxdRefused(clip(_reason(response)))
 
 
 @contextmanager
@@ -194,6 +212,21 @@ def _logged(method: str, path: tuple[str, ...]) -> Iterator[None]:
 
 class _Answer(msgspec.Struct, Generic[T]):
     metadata: T
+
+
+class _Refusal(msgspec.Struct):
+    error: str
+
+
+def _address(path: tuple[str, ...]) -> str:
+    return "http+unix://lxd/1.0" + "".join(f"/{quote(part, safe='')}" for part in path)
+
+
+def _reason(response: requests.Response) -> str:
+    try:
+        return msgspec.json.decode(response.content, type=_Refusal).error
+    except _UNREADABLE:
+        return response.content.decode(errors="replace")
 
 
 def _decoded(response: requests.Response, kind: type[T]) -> T:

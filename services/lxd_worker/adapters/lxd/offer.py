@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from services.lxd_worker.adapters.lxd.answers import About
 from services.lxd_worker.adapters.lxd.api import Api, NotThere
@@ -15,6 +15,7 @@ from services.lxd_worker.domain.creation_devices import joinable
 from services.lxd_worker.domain.image_os import os_of
 from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.simplestreams import Runs
+from shared.contracts.bounds import Count
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import LxdRefused, LxdUnavailable
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, Network
@@ -116,17 +117,18 @@ class LxdOffer:
         return found
 
 
+# Without a default: what cannot be read is unknown, and not nothing.
 class _Total(Struct, frozen=True):
-    total: int = 0
+    total: Count
 
 
 class _Resources(Struct, frozen=True):
-    cpu: _Total = field(default_factory=_Total)
-    memory: _Total = field(default_factory=_Total)
+    cpu: _Total
+    memory: _Total
 
 
 class _Space(Struct, frozen=True):
-    space: _Total = field(default_factory=_Total)
+    space: _Total
 
 
 class _Profile(Struct, frozen=True):

@@ -19,18 +19,21 @@ from websockets.uri import WebSocketURI
 
 CONNECT_S = 5.0
 READ_BYTES = 65536
+# LXD sends what a process has written in pieces of 128 KiB at the most.
+MOST_MESSAGE_BYTES = 1 << 20
 _WITH_DATA = (Opcode.BINARY, Opcode.TEXT, Opcode.CONT)
 
 
 class LxdSocket:
     """Connected when made; raises OSError where LXD does not agree to it.
 
-    One may read while another sends. `complete`: LXD has said that there is no more to read.
+    A message of more than `MOST_MESSAGE_BYTES` is not read, and nothing after it. One may read
+    while another sends. `complete`: LXD has said that there is no more to read.
     """
 
     def __init__(self, path: str, resource: str, query: str) -> None:
         address = WebSocketURI(False, "lxd", 80, resource, query)
-        self._protocol = ClientProtocol(address, max_size=None)
+        self._protocol = ClientProtocol(address, max_size=MOST_MESSAGE_BYTES)
         self._sending = Lock()
         self.complete = False
         self._socket = socket.socket(socket.AF_UNIX)

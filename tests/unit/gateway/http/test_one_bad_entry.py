@@ -158,7 +158,7 @@ async def test_one_snapshot_costs_no_other_its_place() -> None:
     read = await read_everything(gateway, ("/api/v1/vms/vm-uuid-odd/snapshots",))
 
     bad, good = read.answers["/api/v1/vms/vm-uuid-odd/snapshots"].json()["data"]["snapshots"]
-    assert (bad["id"], bad["error"]) == ("?", "not_renderable")
+    assert (bad["id"], bad["error"]) == ("\ufffd", "not_renderable")
     assert (good["id"], "error" in good) == ("good", False)
 
 
