@@ -20,7 +20,7 @@ _LIMITS: dict[str, tuple[str, dict[str, int]]] = {
     ),
     # A stream's sender stops after 256 KiB (`shared.contracts.streams.WINDOW`).
     "host-streams": (
-        r"^lxd_worker\..*\.stream\.\d+$",
+        r"^lxd_worker\..*\.in\.[0-9a-f]+$",
         {"max-length": 10_000, "max-length-bytes": MIB, "expires": MINUTE_MS},
     ),
     # Some KB each, for whoever looks into what went wrong within the week.

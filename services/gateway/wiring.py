@@ -106,6 +106,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         events.on_found,
         events.on_event,
         events.on_outcome,
+        calls.queues.make,
         fleet.exchanges,
         dead_letters,
         throttled,

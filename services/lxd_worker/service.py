@@ -14,13 +14,15 @@ from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.operations import Secrets, Submission
 from shared.contracts.worker_api import SERVICE
-from shared.platform.rpc import Correlation, host_rpc
+from shared.platform.rpc import Correlation, HostRpcConsumer, host_rpc
 
 OpenJournal = Callable[[Settings, Omit], Journal]
 
 
 class WorkerProvider(DependencyProvider):  # type: ignore[misc]
     """Builds the worker and lets it live as long as the service."""
+
+    rpc_consumer = HostRpcConsumer()
 
     def __init__(
         self, settings: Settings, telemetry: WorkerTelemetry, journal: OpenJournal
@@ -32,7 +34,7 @@ class WorkerProvider(DependencyProvider):  # type: ignore[misc]
     def setup(self) -> None:
         """Open the journal; nothing goes out yet."""
         journal = self._open_journal(self._settings, self._telemetry.omissions)
-        self._worker = Worker(self._settings, journal, self._telemetry)
+        self._worker = Worker(self._settings, journal, self._telemetry, self.rpc_consumer)
 
     def start(self) -> None:
         """Go on with what is unfinished and begin to report."""

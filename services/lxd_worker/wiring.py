@@ -45,6 +45,7 @@ from shared.platform.duties import for_ever
 from shared.platform.epoch import next_epoch
 from shared.platform.lxd_scope import LxdScope
 from shared.platform.publisher import EventPublisher
+from shared.platform.rpc import HostRpcConsumer
 
 # Between two reports: the first event is told at once, what follows in a burst becomes one reading.
 GATHER_S = 0.02
@@ -65,8 +66,15 @@ def open_journal(settings: Settings, omit: Omit) -> Journal:
 class Worker:
     """The whole worker; `start` sets it going, `stop` ends it as safely as kill -9 would."""
 
-    def __init__(self, settings: Settings, journal: Journal, telemetry: WorkerTelemetry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        telemetry: WorkerTelemetry,
+        calls: HostRpcConsumer,
+    ) -> None:
         self._settings = settings
+        self._calls = calls
         self._journal = journal
         self._telemetry = telemetry
         # Read before any call can come in: what a call adds later is spawned by that call.
@@ -89,6 +97,7 @@ class Worker:
         self._operations_bell, self._inventory_bell = Bell(), Bell()
         self._heartbeat_bell, self._probe_bell = Bell(), Bell()
         self._host_bell, self._servers_bell = Bell(), Bell()
+        calls.queue_missed = self._heartbeat_bell.ring
         self._watch = LxdWatch(self._heartbeat_bell.ring)
         offer = LxdOffer(api, settings.host, self._hears)
         self.inventory = InventoryReport(
@@ -247,6 +256,7 @@ class Worker:
                 self._journal,
                 self._clock,
                 self._settings.heartbeat_s,
+                self._calls.missing_queue,
             )
         )
 

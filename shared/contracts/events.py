@@ -17,6 +17,7 @@ Ledger:
     1.0  2026-11  ImageServersRead
     1.1, and 1.2 of Inventory, InstanceChanged, OperationChanged and Sampled
          2026-11  every field has a bound
+    1.2  2026-11  Heartbeat: the queue that the worker has to be given
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from shared.contracts.instances import DEFAULT_PROJECT, HostSample, Instance, In
 from shared.contracts.operations import Operation
 
 VERSION = "1.1"
+HEARTBEAT_VERSION = "1.2"
 INSTANCE_VERSION = "1.2"
 SAMPLED_VERSION = "1.2"
 WORKER = "worker"
@@ -52,6 +54,8 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     `fingerprint` is the SHA-256 of the daemon's certificate, in hex; empty until LXD was reached
     once. `lxd` is the server's version text, `clock` the worker's Unix time as text (for clock
     skew). `server` is `lxd` or `incus`, `server_name` LXD's own name of the machine.
+    `calls_queue` names the queue from which the worker wants to take calls and which is not there;
+    hosts may not declare any. Empty: it takes calls.
     """
 
     epoch: Count
@@ -64,7 +68,8 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     server: Word = ""
     server_name: Word = ""
     journal_length: Count = 0
-    version: Version = VERSION
+    calls_queue: Word = ""
+    version: Version = HEARTBEAT_VERSION
 
 
 class Inventory(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """nameko's RPC, made safe for one worker per host. Measured reasons stand in docs/broker-notes.md.
 
-* The queue is exclusive and goes with its connection: a call for a worker that is away is
-  returned to its caller at once, and nothing stale runs after a restart.
+* The queue is a gateway's to make, when the worker says that it is missing, and goes with its
+  consumer: a call for a worker that is away is returned to its caller at once.
 * A delivery is judged before it is decoded: a call is served only if it provably comes from a
   gateway (see `provenance`), its answer stays within this host's own routing keys, and its body is
   uncompressed JSON. Any other one is logged and dropped.
@@ -19,7 +19,7 @@ from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import eventlet
-from amqp.exceptions import AccessRefused, AMQPError
+from amqp.exceptions import AccessRefused, AMQPError, NotFound
 from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.transport.pyamqp import Message
@@ -39,6 +39,9 @@ from shared.platform.undecodable import UNDECODABLE
 _log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+# Between the first two looks whether a gateway has made the queue.
+LOOK_S = 0.05
+_IN_USE = "another worker of this host takes its calls"
 _LACKS_RIGHTS = "the broker user lacks rights of this release: renew it with add_user"
 # Bytes; a submission with all that it may carry is a quarter of it.
 LARGEST_CALL = 2**20
@@ -60,6 +63,29 @@ class UndecodedMessage(Message):  # type: ignore[misc]
         headers = msg.properties.get("application_headers") or {}
         self.compression = headers.pop("compression", None)
         super().__init__(msg, channel, **kwargs)
+
+
+class CallsQueue(Queue):  # type: ignore[misc]
+    """A queue from which one worker at a time takes calls."""
+
+    def consume(
+        self,
+        consumer_tag: str = "",
+        callback: Callable[[Any], object] | None = None,
+        no_ack: bool | None = None,
+        nowait: bool = False,
+        on_cancel: Callable[[str], object] | None = None,
+    ) -> Any:
+        """Start a consumer as kombu does, but an exclusive one."""
+        return self.channel.basic_consume(
+            queue=self.name,
+            no_ack=self.no_ack if no_ack is None else no_ack,
+            consumer_tag=consumer_tag,
+            exclusive=True,
+            callback=callback,
+            nowait=nowait,
+            on_cancel=on_cancel,
+        )
 
 
 class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
@@ -89,10 +115,14 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
         except UNDECODABLE as exc:
             _log.warning("undecodable delivery", extra={"reason": repr(exc)})
             raise ConnectionResetError("undecodable delivery") from exc
+        except NotFound as exc:
+            # It went with the consumer of another worker of this host.
+            raise ConnectionResetError("the queue has gone") from exc
         except AccessRefused as exc:
             # Kombu tries again in silence, every second or so.
             if str(exc) != self._refusal:
-                _log.error(_LACKS_RIGHTS, extra={"reason": str(exc)})
+                problem = _IN_USE if "exclusive" in str(exc) else _LACKS_RIGHTS
+                _log.error(problem, extra={"reason": str(exc)})
             self._refusal = str(exc)
             raise
 
@@ -111,7 +141,17 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
                     if self.should_stop:
                         raise
                 eventlet.sleep(RETRY_S)
+            self._await_queue(connection)
             yield connection
+
+    def _await_queue(self, connection: Any) -> None:
+        pause_s = LOOK_S
+        while not all(provider.find_queue(connection) for provider in self._providers):
+            self._let_go()
+            if self.should_stop:
+                raise ConnectionAbortedError("stopped before there was a queue")
+            eventlet.sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_S)
 
     def _let_go(self) -> None:
         # Stock nameko answers a provider that wants to leave only while it consumes, so that a
@@ -124,26 +164,42 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
 
 
 class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
-    """Takes this host's calls from a queue of its own."""
+    """Takes this host's calls from the queue that gateways make for it.
+
+    `missing_queue` is its name while it is not there; gateways have to be told then.
+    `queue_missed` is called at each look that finds it so.
+    """
 
     queue_consumer = HostQueueConsumer()
     queue: Queue | None
+    missing_queue = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue_missed: Callable[[], object] = lambda: None
 
     def setup(self) -> None:
-        """Name the queue; it is declared when the consumer connects, the exchange never."""
+        """Name the queue."""
         if self.queue is not None:
             return
-        service = self.container.service_name
-        self.queue = Queue(
-            topology.calls_queue(self._host, topology.password_of(self._amqp_uri)),
-            exchange=Exchange(topology.CALLS.name, type="topic", durable=True, passive=True),
-            routing_key=f"{service}.*",
-            durable=False,
-            exclusive=True,
-            auto_delete=True,
-        )
+        password = topology.password_of(self._amqp_uri)
+        self.queue = CallsQueue(topology.calls_queue(self._host, password), no_declare=True)
         self.queue_consumer.register_provider(self)
         self._registered = True
+
+    def find_queue(self, connection: Any) -> bool:
+        """Look for the queue; return whether it is there."""
+        name = str(self.queue.name) if self.queue else ""
+        channel = connection.channel()
+        try:
+            channel.queue_declare(name, passive=True)
+        except NotFound:
+            self.missing_queue = name
+            self.queue_missed()
+            return False
+        self.missing_queue = ""
+        channel.close()
+        return True
 
     def handle_message(self, body: None, message: Any) -> None:
         """Serve an honest call; drop anything else."""

@@ -2,7 +2,7 @@
 
 The names put the host first (or, for calls, right after the service), because RabbitMQ's topic
 permissions are regular expressions over the routing key: they hold a host to its own keys. Central
-services declare this topology; a worker declares nothing but its own exclusive queues.
+services declare this topology; a host declares nothing and binds nothing.
 
     fleet.calls                  lxd_worker.<host>.<method>  a call, by a gateway
     fleet.streams.in             <host>.in.<stream>          bytes for the host, by a gateway
@@ -13,10 +13,10 @@ services declare this topology; a worker declares nothing but its own exclusive 
     fleet.dead                   <host or service>.<reason>  a message nobody could read, by a
                                                              gateway
 
-A host reads from `fleet.calls` and `fleet.streams.in` only, and writes to an exchange of its own
-only. Its messages reach the queues that gateways hold for it, and no other host's: a routing key
-can be evaded (by `CC` headers before RabbitMQ 4, by dead letters, by bindings), an exchange without
-the right to write cannot.
+A host reads from queues only that gateways make and bind for it, and writes to an exchange of its
+own only. Its messages reach the queues that gateways hold for it, and no other host's: a routing
+key can be evaded (by `CC` headers before RabbitMQ 4, by dead letters, by bindings), an exchange
+without the right to write cannot.
 
 A passive declare tells everybody whether an exchange or a queue is there, without any right. So
 each name in which a host's id stands ends in a digest of its password, or in what a gateway has
@@ -56,11 +56,12 @@ DEAD = Exchange("fleet.dead", type="topic", durable=True)
 HOST_EXCHANGES = "fleet.hosts."
 OUTCOMES = "fleet.operations."
 
-# Streams of one host that can be open at once; each has a queue with one of so many names.
+# Streams of one host that can be open at once.
 MOST_STREAMS = 64
-# Of one host's user. A worker needs 14 connections and one for each stream, a sampler two.
+# Of one host's user. A worker needs 14 connections and one for each stream, a sampler two; most of
+# them have one channel.
 HOST_CONNECTIONS = 96
-HOST_CHANNELS = 256
+HOST_CHANNELS = 128
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -152,8 +153,13 @@ def call_key(host: str, method: str) -> str:
 
 
 def calls_queue(host: str, password: str) -> str:
-    """Return the name of a worker's own queue."""
-    return f"{_own_queues(host, password)}.calls"
+    """Return the name of the queue from which a worker takes its calls."""
+    return f"{SERVICE}.{host}.{_digest('queues', host, password)}.calls"
+
+
+def is_calls_queue(name: str, host: str) -> bool:
+    """Whether a host may say that its worker takes calls from a queue of this name."""
+    return re.fullmatch(rf"{SERVICE}\.{re.escape(host)}\.[0-9a-f]{{32}}\.calls", name) is not None
 
 
 def reply_key(host: str, gateway: str) -> str:
@@ -171,19 +177,14 @@ def stream_key_of(host: str, stream: str) -> str:
     return f"{host}.out.{checked_stream(stream)}"
 
 
-def stream_queue(host: str, password: str, slot: int) -> str:
-    """Return the name of the host's own queue of a stream; `slot` is below `MOST_STREAMS`."""
-    return f"{_own_queues(host, password)}.stream.{slot}"
+def stream_queue(host: str, stream: str) -> str:
+    """Return the name of the queue from which a host takes a stream's frames."""
+    return f"{SERVICE}.{host}.in.{checked_stream(stream)}"
 
 
 def password_of(amqp_uri: str) -> str:
     """Return the password in a broker's address."""
     return unquote(urlsplit(amqp_uri).password or "")
-
-
-def _own_queues(host: str, password: str) -> str:
-    """Return what the names of a host's queues begin with."""
-    return f"{SERVICE}.{host}.{_digest('queues', host, password)}"
 
 
 def _digest(purpose: str, host: str, password: str) -> str:
@@ -231,21 +232,18 @@ NOTHING = "^$"
 def host_permissions(host: str, password: str) -> Permissions:
     """Return what a host may do on the broker: what it is called for, as itself, and no more.
 
-    It takes calls, and publishes answers, events and its ends of streams to its own exchange. The
-    names it may declare are `MOST_STREAMS` + 1, and what it may bind a queue to is spelled out: one
-    key for its calls, and streams' ids.
+    It reads from queues that gateways make for it, and publishes answers, events and its ends of
+    streams to its own exchange. It declares nothing and binds nothing: RabbitMQ limits neither the
+    number of bindings nor what a stream (`x-queue-type`) keeps on the disk.
     """
     name = _escaped(checked_host(host))
     exchange = host_exchange(host, password)
-    prefix = _escaped(_own_queues(host, password))
-    own_queues = rf"{prefix}\.(calls|stream\.([0-9]|[1-5][0-9]|6[0-3]))"
+    calls = _escaped(calls_queue(host, password))
     return Permissions(
-        configure=rf"^{own_queues}$",
-        write=rf"^({_escaped(exchange)}|{own_queues})$",
-        read=rf"^(fleet\.(calls|streams\.in)|{own_queues})$",
+        configure=NOTHING,
+        write=rf"^{_escaped(exchange)}$",
+        read=rf"^({calls}|{SERVICE}\.{name}\.in\.[0-9a-f]{{32}})$",
         topics={
-            CALLS.name: (NOTHING, rf"^{SERVICE}\.{name}\.\*$"),
-            STREAMS_IN.name: (NOTHING, rf"^{name}\.in\.[0-9a-f]{{32}}$"),
             exchange: (
                 rf"^{name}\.(reply\.[A-Za-z0-9]{{1,64}}|(worker|sampler)\.[a-z-]{{1,32}}"
                 r"|out\.[0-9a-f]{32})$",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 import httpx
+import psutil
 import pytest
 
 from deploy.local import broker as nodes
@@ -116,6 +117,11 @@ class OwnBroker:
     def host_exchange(self, host: str) -> str:
         """Return the name of the exchange to which the host publishes, which is there then."""
         return host_exchange(host, self.host_uri(host))
+
+    @property
+    def memory(self) -> int:
+        """The bytes that it has in memory."""
+        return int(psutil.Process(self._node.pid).memory_info().rss)
 
     def start(self) -> None:
         """Start the node unless it runs; it knows the users it has ever been asked for."""

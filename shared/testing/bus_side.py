@@ -15,7 +15,7 @@ from kombu import Connection, Consumer, Exchange, Producer, Queue
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.codec import decode, from_wire, to_wire
 from shared.contracts.errors import BY_CODE, HostUnreachable
-from shared.contracts.events import Event, OperationChanged
+from shared.contracts.events import Event, Heartbeat, OperationChanged
 from shared.contracts.operations import Arguments, Kind, Operation, Secrets, Submission
 from shared.contracts.worker_api import OperationPage
 from shared.platform import topology
@@ -153,6 +153,11 @@ class BusSide:
         name = f"test-{uuid.uuid4().hex}"
         return Queue(name, exchange=exchange, routing_key=key, exclusive=True, durable=False)
 
+    def _make_queue(self, name: str) -> None:
+        key = topology.call_key(self.host, "*")
+        channel = self._connection.default_channel
+        Queue(name, topology.CALLS, key, durable=False, auto_delete=True, channel=channel).declare()
+
     def _returned(self, exc: object, exchange: str, key: str, message: Any) -> None:
         unreachable = {"exc_type": HostUnreachable.__name__, "exc_args": [self.host]}
         call_id = message.properties["correlation_id"]
@@ -161,7 +166,10 @@ class BusSide:
     def _received(self, message: Any) -> None:
         key = message.delivery_info["routing_key"]
         if read := topology.read_event_key(key):
-            self.events.append(decode(read[1], _bytes(message.body)))
+            event = decode(read[1], _bytes(message.body))
+            self.events.append(event)
+            if isinstance(event, Heartbeat) and event.calls_queue:
+                self._make_queue(event.calls_queue)
         else:
             self._answers[message.properties["correlation_id"]] = message.decode()
 

@@ -9,6 +9,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -55,6 +56,8 @@ class Caller:
         self._queue = self.channel.queue_declare("", exclusive=True).queue
         self.channel.basic_consume(self._queue, callback=self._take, no_ack=True)
         self._replies: dict[str, Reply] = {}
+        # The queues that workers miss, by host.
+        self._missing: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +88,8 @@ class Caller:
         exchange = self._exchange_of(host)
         self.channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
         self.channel.queue_bind(self._queue, exchange, f"{host}.reply.{self.name}")
+        self.channel.queue_bind(self._queue, exchange, f"{host}.worker.heartbeat")
+        self._hear()
         key = f"lxd_worker.{host}.{method}"
         self.channel.basic_publish_confirm(message, "fleet.calls", key, mandatory=True)
         return sent
@@ -99,9 +104,23 @@ class Caller:
             self.connection.drain_events(timeout=left)
         return self._replies.pop(sent)
 
+    def _hear(self) -> None:
+        """Take in what has come; make the queues that workers say they miss."""
+        with suppress(TimeoutError):
+            while True:
+                self.connection.drain_events(timeout=0.01)
+        missing, self._missing = self._missing, {}
+        for host, name in missing.items():
+            if name:
+                self.channel.queue_declare(name, auto_delete=True)
+                self.channel.queue_bind(name, "fleet.calls", f"lxd_worker.{host}.*")
+
     def _take(self, message: Any) -> None:
         body = json.loads(message.body)
         key = message.delivery_info["routing_key"]
+        if key.endswith(".worker.heartbeat"):
+            self._missing[key.partition(".")[0]] = body["calls_queue"]
+            return
         self._replies[message.properties.get("correlation_id", "")] = Reply(
             key, body["result"], body["error"]
         )

@@ -7,6 +7,7 @@ written.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
@@ -22,6 +23,9 @@ from shared.contracts.operations import Operation
 from shared.platform import topology
 from shared.testing.reports import a_heartbeat, an_inventory
 from shared.testing.workers import FakeWorkers
+
+# Between two looks whether the queue of calls is there.
+LOOK_S = 0.02
 
 
 class WireHost:
@@ -57,16 +61,29 @@ class WireHost:
         channel = await self._connection.channel()
         password = topology.password_of(self._uri)
         self._exchange = await channel.get_exchange(topology.host_exchange(self.host, password))
-        name = topology.calls_queue(self.host, password)
-        queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
-        await queue.bind("fleet.calls", f"lxd_worker.{self.host}.*")
-        await queue.consume(self._take, no_ack=True)
-        await self.beat()
+        queue = topology.calls_queue(self.host, password)
+        await self.beat(calls_queue=queue)
+        self._serving = asyncio.create_task(self._serve(queue))
         await self.publish_inventory()
 
     async def disconnect(self) -> None:
         """Be gone, as a worker that was killed is."""
+        self._serving.cancel()
         await self._connection.close()
+
+    async def _serve(self, name: str) -> None:
+        """Take calls as soon as a gateway has made the queue."""
+        for look in itertools.count(1):
+            try:
+                channel = await self._connection.channel()
+                queue = await channel.get_queue(name)
+                await queue.consume(self._take, no_ack=True, exclusive=True)
+            except aio_pika.exceptions.ChannelNotFoundEntity:
+                await asyncio.sleep(LOOK_S)
+            else:
+                return
+            if not look % 10:
+                await self.beat(calls_queue=name)
 
     async def beat(self, **more: Any) -> None:
         """Publish a heartbeat."""

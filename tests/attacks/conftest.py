@@ -199,16 +199,19 @@ def attacker(scene: Scene) -> Iterator[Attacker]:
 
 def name_of_gateway(uri: str) -> str:
     """Report as a host does, and return the gateway's name from what it asks in return."""
+    queue = topology.calls_queue(ATTACKER, topology.password_of(uri))
     with contextlib.closing(connect(uri)) as connection:
-        channel = connection.channel()
-        queue = topology.calls_queue(ATTACKER, topology.password_of(uri))
-        channel.queue_declare(queue, exclusive=True)
-        channel.queue_bind(queue, "fleet.calls", f"lxd_worker.{ATTACKER}.*")
-        beat = amqp.Message(encode(a_heartbeat()), content_type="application/json")
-        channel.basic_publish_confirm(
+        beat = amqp.Message(encode(a_heartbeat(calls_queue=queue)), content_type="application/json")
+        connection.channel().basic_publish_confirm(
             beat, host_exchange(ATTACKER, uri), f"{ATTACKER}.worker.heartbeat"
         )
         end = time.monotonic() + AT_ONCE_S
-        while (asked := channel.basic_get(queue, no_ack=True)) is None:
+        while (asked := _get(connection, queue)) is None:
             assert time.monotonic() < end, "the gateway asks nothing"
         return str(asked.properties["reply_to"]).rpartition(".")[2]
+
+
+def _get(connection: Any, queue: str) -> Any:
+    """Return a message of a queue; None: there is none, or no queue yet."""
+    with contextlib.suppress(amqp.NotFound), contextlib.closing(connection.channel()) as channel:
+        return channel.basic_get(queue, no_ack=True)

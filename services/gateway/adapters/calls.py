@@ -21,6 +21,7 @@ from aiormq.abc import AbstractChannel as Channel
 from aiormq.abc import DeliveredMessage
 
 from services.gateway.adapters import wire
+from services.gateway.adapters.call_queues import CallQueues
 from services.gateway.adapters.connection import Alarm
 from services.gateway.adapters.consumer import Budget, Consumer, Lost, bind, channel_for
 from services.gateway.adapters.dead_letters import DeadLetters
@@ -70,6 +71,7 @@ class Calls:
         self._throttled = throttled
         self._alarm = alarm
         self._exchange_of = exchange_of
+        self.queues = CallQueues()
         self._timeout_s = timeout_s
         self._channel: AbstractChannel | None = None
         self._answers: Channel | None = None
@@ -88,6 +90,7 @@ class Calls:
         # Hosts know the gateway's id, and could try what follows it.
         self._session = f"{self._gateway}.{secrets.token_hex(16)}"
         self._listening = {}
+        await self.queues.connect(connection, lost)
         self._answers = await channel_for(ANSWERS, connection, lost)
         # It must raise what is returned to it: a call that no worker takes.
         channel = await connection.channel(on_return_raises=True)
@@ -116,6 +119,7 @@ class Calls:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._listen(host)
+                await self.queues.made(host)
                 await self._send(exchange, host, method, self._message(call_id, host, args))
                 body = await answer
         except TimeoutError:
@@ -148,6 +152,7 @@ class Calls:
 
     async def close_forgotten(self, known: Collection[str]) -> None:
         """Take no more answers through other exchanges than those that are known now."""
+        self.queues.forget_all_but({topology.host_of(exchange) for exchange in known})
         for exchange in [exchange for exchange in self._listening if exchange not in known]:
             listening = self._listening.pop(exchange)
             if listening.done() and not listening.exception():

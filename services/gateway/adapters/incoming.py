@@ -73,6 +73,8 @@ _OUTCOME = ".worker.operation"
 
 OnEvent = Callable[[str, Event], None]
 OnOutcome = Callable[[Operation], Awaitable[None]]
+# Told a host's id, and the name of the queue that its worker misses.
+OnQueueMissing = Callable[[str, str], None]
 # Told the first heartbeat that comes through an exchange, with the host's id and the exchange.
 OnFound = Callable[[str, str, Heartbeat], None]
 
@@ -99,6 +101,7 @@ class Incoming:
         on_found: OnFound,
         on_event: OnEvent,
         on_outcome: OnOutcome,
+        on_queue_missing: OnQueueMissing,
         exchanges: Callable[[], Mapping[str, str]],
         dead_letters: DeadLetters,
         throttled: Callable[[str], None],
@@ -109,6 +112,7 @@ class Incoming:
         self._on_found = on_found
         self._on_event = on_event
         self._on_outcome = on_outcome
+        self._on_queue_missing = on_queue_missing
         self._exchanges = exchanges
         self._dead_letters = dead_letters
         self._throttled = throttled
@@ -186,6 +190,7 @@ class Incoming:
         self._opening.add(host)
         try:
             await self._open_host(host, exchange)
+            self._see_to_queue(host, event)
             self._on_found(host, exchange, event)
             if before:
                 log.info("host has another exchange", extra={"host": host})
@@ -204,13 +209,20 @@ class Incoming:
     def _event_taker(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
         async def take_event(message: DeliveredMessage) -> None:
             try:
-                self._on_event(host, _event_of(host, message))
+                event = _event_of(host, message)
+                self._see_to_queue(host, event)
+                self._on_event(host, event)
             except UnreadableMessage:
                 # The queue of outcomes gets those of operations too, for the dead letters once.
                 if not (message.routing_key or "").endswith(_OUTCOME):
                     raise
 
         return take_event
+
+    def _see_to_queue(self, host: str, event: Event) -> None:
+        # Before the event is told of: whoever calls the host because of it finds the queue.
+        if isinstance(event, Heartbeat) and event.calls_queue:
+            self._on_queue_missing(host, event.calls_queue)
 
     def _outcome_taker(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
         async def take_outcome(message: DeliveredMessage) -> None:

@@ -50,6 +50,8 @@ from shared.platform.streams import Incoming, Outgoing
 log = logging.getLogger(__name__)
 
 SEND_TIMEOUT_S = 5.0
+# What the host's end has not taken yet; see `deploy.rabbitmq.operator_policies` for its bounds.
+FRAMES_TO_HOST = {"x-expires": 60_000}
 # What an honest host never exceeds; of another one the oldest frames go, which ends the stream.
 FRAMES_WAITING = {"x-max-length": 10_000, "x-max-length-bytes": 4 * WINDOW}
 # LXD hands on what a program writes by 4 KiB and more: 6 MB/s and, at once, 12 MB. What is faster
@@ -80,7 +82,11 @@ class BusStream:
         self._beating: asyncio.Task[None] | None = None
 
     async def listen(self, channel: Channel, exchange: str, consumer: Consumer) -> None:
-        """Take in what the host sends to its exchange from now on."""
+        """Take in what the host sends to its exchange, and make the queue of what it is sent."""
+        to_host = topology.stream_queue(self._host, self.id)
+        await channel.queue_declare(to_host, auto_delete=True, arguments=dict(FRAMES_TO_HOST))
+        key = topology.stream_key_to(self._host, self.id)
+        await channel.queue_bind(to_host, topology.STREAMS_IN.name, key)
         queue = f"gateway.streams.{self.id}"
         await channel.queue_declare(
             queue, exclusive=True, auto_delete=True, arguments=dict(FRAMES_WAITING)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from functools import partial
+from contextlib import suppress
 from typing import Any
 
 import eventlet
@@ -45,47 +43,32 @@ HEARTBEAT_S = 10
 
 
 class HostStreams:
-    """Implements `OpenStream`: each open stream has one of the host's few names of queues."""
+    """Implements `OpenStream`."""
 
     def __init__(self, amqp_uri: str, host: str) -> None:
         self._amqp_uri = amqp_uri
         self._host = host
-        # The one that was free for longest first: its queue has gone with its last connection.
-        self._slots = deque(range(topology.MOST_STREAMS))
 
     def __call__(self, stream: str, lost: Callable[[], None]) -> HostStream:
         """See `OpenStream`; the caller has at most `MOST_STREAMS` open."""
-        slot = self._slots.popleft()
-        free = partial(self._slots.append, slot)
-        with ExitStack() as undo:
-            undo.callback(free)
-            queue = topology.stream_queue(self._host, topology.password_of(self._amqp_uri), slot)
-            opened = HostStream(self._amqp_uri, self._host, stream, queue, lost=lost, closed=free)
-            undo.pop_all()
-        return opened
+        return HostStream(self._amqp_uri, self._host, stream, lost=lost)
 
 
 class HostStream:
-    """Open when made. Raises BrokerUnavailable then; see `Stream` and `OpenStream`.
-
-    `closed` is called once it is, and `queue` free.
-    """
+    """Open when made. Raises BrokerUnavailable then; see `Stream` and `OpenStream`."""
 
     def __init__(
         self,
         amqp_uri: str,
         host: str,
         stream: str,
-        queue: str,
         *,
         lost: Callable[[], None],
-        closed: Callable[[], None],
     ) -> None:
         self._exchange = topology.host_exchange(host, topology.password_of(amqp_uri))
         self._key_out = topology.stream_key_of(host, stream)
         self._key_in = topology.stream_key_to(host, stream)
         self._lost = lost
-        self._closed = closed
         self._outgoing, self._incoming = Outgoing(), Incoming()
         self._came: Any = LightQueue()
         self._room, self._ended = Bell(), Bell()
@@ -97,7 +80,7 @@ class HostStream:
         )
         try:
             with eventlet.Timeout(CONNECT_S):
-                self._channel = self._open_channel(queue)
+                self._channel = self._open_channel(topology.stream_queue(host, stream))
                 self._beat()
         except (*self._errors(), FleetError, eventlet.Timeout) as exc:
             self._connection.collect()
@@ -141,19 +124,14 @@ class HostStream:
         """See `Stream.close`."""
         self._give_up(StreamLost("closed"))
         self._listener.kill()
-        try:
-            with eventlet.Timeout(CLOSE_S, False), suppress(*self._errors()):
-                self._connection.release()
-            self._connection.collect()
-        finally:
-            self._closed()
+        with eventlet.Timeout(CLOSE_S, False), suppress(*self._errors()):
+            self._connection.release()
+        self._connection.collect()
 
     def _open_channel(self, queue: str) -> Any:
         self._connection.connect()
         channel = self._connection.channel()
-        channel.queue_declare(queue, durable=False, exclusive=True, auto_delete=True)
-        channel.queue_bind(queue, topology.STREAMS_IN.name, self._key_in)
-        channel.basic_consume(queue, no_ack=True, callback=self._received)
+        channel.basic_consume(queue, no_ack=True, exclusive=True, callback=self._received)
         channel.events["basic_return"].add(self._returned)
         return channel
 

@@ -55,7 +55,13 @@ class LxdWatch:
 
 
 def heartbeat(
-    epoch: int, sequence: int, watch: LxdWatch, journal: Journal, clock: Clock, interval_s: float
+    epoch: int,
+    sequence: int,
+    watch: LxdWatch,
+    journal: Journal,
+    clock: Clock,
+    interval_s: float,
+    calls_queue: str = "",
 ) -> Heartbeat:
     """Return the sign of life for this moment; waits for nothing."""
     server = watch.server or Server(fingerprint="", version="", kind="", name="")
@@ -70,4 +76,5 @@ def heartbeat(
         server=server.kind,
         server_name=server.name,
         journal_length=journal.length,
+        calls_queue=calls_queue,
     )

@@ -8,22 +8,48 @@ from shared.platform.green import patch
 patch()
 
 import contextlib  # noqa: E402
+import itertools  # noqa: E402
 import os  # noqa: E402 - the process must be green before anything else is imported
 import sys  # noqa: E402
 
 import eventlet  # noqa: E402
+from nameko.extensions import DependencyProvider  # noqa: E402
 
 from shared.contracts.errors import BrokerUnavailable, HostBusy  # noqa: E402
 from shared.contracts.events import Heartbeat  # noqa: E402
 from shared.platform import logs  # noqa: E402
 from shared.platform.publisher import EventPublisher  # noqa: E402
-from shared.platform.rpc import Correlation, host_rpc  # noqa: E402
+from shared.platform.rpc import Correlation, HostRpcConsumer, host_rpc  # noqa: E402
 from shared.platform.runner import serve  # noqa: E402
+
+
+class Beats(DependencyProvider):
+    """Publishes heartbeats, which tell whether the worker misses its queue."""
+
+    rpc_consumer = HostRpcConsumer()
+
+    def start(self) -> None:
+        eventlet.spawn(self._beat)
+
+    def _beat(self) -> None:
+        for number in itertools.count(1):
+            heartbeat = Heartbeat(
+                epoch=1,
+                sequence=number,
+                clock="0",
+                lxd_connected=True,
+                interval_s=0.2,
+                calls_queue=self.rpc_consumer.missing_queue,
+            )
+            with contextlib.suppress(BrokerUnavailable):
+                publisher.publish(heartbeat)
+            eventlet.sleep(0.2)
 
 
 class EchoWorker:
     name = f"lxd_worker.{sys.argv[1]}"
     correlation = Correlation()
+    beats = Beats()
 
     @host_rpc
     def echo(self, value: object) -> object:
@@ -41,25 +67,12 @@ class EchoWorker:
         return seconds
 
 
-def beat(publisher: EventPublisher) -> None:
-    number = 0
-    while True:
-        number += 1
-        heartbeat = Heartbeat(
-            epoch=1, sequence=number, clock="0", lxd_connected=True, interval_s=0.2
-        )
-        with contextlib.suppress(BrokerUnavailable):
-            publisher.publish(heartbeat)
-        eventlet.sleep(0.2)
-
-
 if __name__ == "__main__":
     logs.set_up("echo", "info")
     uri = os.environ["FLEET_AMQP_URI"]
     publisher = EventPublisher(uri, sys.argv[1])
     publisher.on_connected.append(lambda: print("publisher connected", flush=True))
     publisher.start()
-    eventlet.spawn(beat, publisher)
     serve(EchoWorker, uri)
     publisher.stop()
     print("ended", flush=True)

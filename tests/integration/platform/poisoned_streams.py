@@ -21,7 +21,7 @@ HOST = "h1"
 
 
 def main(host_uri: str, central_uri: str) -> None:
-    """Open more streams than there are names of queues."""
+    """Open more streams than a host may have open at once."""
     streams = HostStreams(host_uri, HOST)
     with connect(central_uri) as connection:
         channel = connection.channel()
@@ -32,11 +32,13 @@ def main(host_uri: str, central_uri: str) -> None:
 
 def open_poison_and_close(streams: HostStreams, channel: Any, name: str) -> None:
     """Let what cannot be decoded come into a stream, and close it."""
+    queue, key = topology.stream_queue(HOST, name), topology.stream_key_to(HOST, name)
+    channel.queue_declare(queue, auto_delete=True)
+    channel.queue_bind(queue, topology.STREAMS_IN.name, key)
     lost = Event()
     stream = streams(name, lost.set)
     # The first one ends the listening, the others are there when the connection is closed.
     for each in POISON:
-        key = topology.stream_key_to(HOST, name)
         channel.basic_publish(poison(each, b""), topology.STREAMS_IN.name, key)
     assert lost.wait(timeout=10)
     stream.close()

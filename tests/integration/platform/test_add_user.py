@@ -30,9 +30,10 @@ def test_a_host_made_by_the_tool_can_log_in_and_do_no_more_than_a_host(
     with closing(connect(uri)) as connection:
         channel = connection.channel()
         password = topology.password_of(uri)
-        channel.queue_declare(topology.calls_queue("h1", password))
+        exchange = topology.host_exchange("h1", password)
+        channel.basic_publish_confirm(amqp.Message(b"{}"), exchange, "h1.worker.heartbeat")
         with pytest.raises(amqp.AccessRefused):
-            channel.queue_declare(topology.calls_queue("h2", password))
+            channel.basic_publish_confirm(amqp.Message(b"{}"), exchange, "h2.worker.heartbeat")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert uri.split(":")[2].split("@")[0] not in printed
     broker.http.delete("/users/h1").raise_for_status()

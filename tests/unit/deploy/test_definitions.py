@@ -26,11 +26,7 @@ def test_a_host_is_held_to_its_topics() -> None:
 
     topics = definitions.of([user], vhost="v")["topic_permissions"]
 
-    assert {line["exchange"] for line in topics} == {
-        "fleet.calls",
-        "fleet.streams.in",
-        host_exchange("h1", "secret"),
-    }
+    assert {line["exchange"] for line in topics} == {host_exchange("h1", "secret")}
     assert {(line["user"], line["vhost"]) for line in topics} == {("host-h1", "v")}
 
 

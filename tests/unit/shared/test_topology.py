@@ -50,10 +50,8 @@ def test_a_stream_has_a_key_each_way_and_a_queue_of_its_host() -> None:
 @pytest.mark.attack
 def test_nobody_guesses_the_queues_of_a_host_without_its_password() -> None:
     calls = topology.calls_queue("h1", "secret")
-    stream = topology.stream_queue("h1", "secret", 7)
 
     assert re.fullmatch(r"lxd_worker\.h1\.[0-9a-f]{32}\.calls", calls)
-    assert stream == calls.removesuffix("calls") + "stream.7"
     assert calls != topology.calls_queue("h1", "other")
     assert calls.split(".")[2] != topology.calls_queue("h2", "secret").split(".")[2]
 
@@ -122,25 +120,34 @@ def test_a_password_is_read_from_an_address_as_it_was_drawn() -> None:
     assert topology.password_of("amqp://broker/") == ""
 
 
-@pytest.mark.parametrize(
-    ("host", "stranger"),
-    [("h1", "h11"), ("h1", "xh1"), ("a-b", "a.b"), ("a-b", "axb"), ("h1", "H1")],
-)
+SIMILAR = [("h1", "h11"), ("h1", "xh1"), ("a-b", "a.b"), ("a-b", "axb"), ("h1", "H1")]
+
+
+@pytest.mark.parametrize(("host", "stranger"), SIMILAR)
 def test_no_expression_of_a_host_matches_a_key_of_a_similar_name(host: str, stranger: str) -> None:
-    topics = topology.host_permissions(host, "secret").topics
-    own = topology.host_exchange(host, "secret")
-    (write, _), (_, read) = topics[own], topics["fleet.calls"]
-    _, stream_read = topics["fleet.streams.in"]
+    permissions = topology.host_permissions(host, "secret")
+    write, _ = permissions.topics[topology.host_exchange(host, "secret")]
     stream = "0" * 32
 
     assert re.search(write, topology.reply_key(host, "g"))
-    assert re.search(read, topology.call_key(host, "*"))
-    assert not re.search(read, topology.call_key(host, "submit"))
     assert re.search(write, f"{host}.worker.heartbeat")
     assert re.search(write, topology.stream_key_of(host, stream))
-    assert re.search(stream_read, topology.stream_key_to(host, stream))
+    assert re.search(permissions.read, topology.stream_queue(host, stream))
     assert not re.search(write, topology.reply_key(stranger, "g"))
-    assert not re.search(read, topology.call_key(stranger, "*"))
     assert not re.search(write, f"{stranger}.worker.heartbeat")
     assert not re.search(write, topology.stream_key_of(stranger, stream))
-    assert not re.search(stream_read, topology.stream_key_to(stranger, stream))
+    assert not re.search(permissions.read, topology.stream_queue(stranger, stream))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(("host", "stranger"), SIMILAR)
+def test_a_host_can_wish_for_its_own_queue_only(host: str, stranger: str) -> None:
+    assert topology.is_calls_queue(topology.calls_queue(host, "secret"), host)
+    for wish in (
+        topology.calls_queue(stranger, "secret") if "." not in stranger else "",
+        topology.stream_queue(host, "0" * 32),
+        f"{topology.calls_queue(host, 'secret')}\n",
+        "fleet.dead-letters",
+        "",
+    ):
+        assert not topology.is_calls_queue(wish, host)

@@ -101,6 +101,7 @@ class Desk:
             self._find,
             lambda host, event: None,
             keep,
+            lambda host, queue: None,
             lambda: self.known,
             letters,
             lambda host: None,
