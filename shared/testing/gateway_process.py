@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -14,6 +16,8 @@ import psutil
 from deploy.local import processes
 from shared.testing.daemons import ROOT
 
+# Else httpx reads the certificates of all authorities for each request.
+WITHOUT_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 NOWHERE = "amqp://nobody:nothing@127.0.0.1:1/"
 
 
@@ -42,13 +46,23 @@ class Process:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.ports[0]}"
 
-    def get(self, path: str, port: int = 0) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.ports[port]}{path}")
+    def get(self, path: str, port: int = 0, **options: Any) -> httpx.Response:
+        return self.request("GET", path, port, **options)
+
+    def request(self, method: str, path: str, port: int = 0, **options: Any) -> httpx.Response:
+        """Send one request on a connection of its own."""
+        url = f"http://127.0.0.1:{self.ports[port]}{path}"
+        return httpx.request(method, url, verify=WITHOUT_TLS, **options)
 
     def is_connected_to(self, client: socket.socket) -> bool:
         """Whether the gateway has its end of the client's connection open."""
         connections = psutil.Process(self.popen.pid).net_connections("tcp")
         return client.getsockname() in [each.raddr for each in connections if each.raddr]
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.popen.kill()
+        self.popen.wait()
 
     def wait_until_ready(self) -> None:
         assert processes.wait_until(self._is_ready, timeout_s=60), self.log.read_text()

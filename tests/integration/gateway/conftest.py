@@ -61,5 +61,23 @@ def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
     yield process
     for one in started:
-        one.popen.kill()
-        one.popen.wait()
+        one.kill()
+
+
+@pytest.fixture(scope="module")
+def process_settings() -> dict[str, str]:
+    """What the process that a module's tests share is told; a module may have its own."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def gateway_process(
+    process_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Process]:
+    """A gateway as a process, without a broker, for a module's tests, which leave it unharmed."""
+    process = Process(tmp_path_factory.mktemp("gateway"), **process_settings)
+    try:
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.kill()

@@ -1,9 +1,7 @@
 """Bodies and addresses that are made to make a server stumble, on a real gateway."""
 
 import json
-from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from shared.testing.gateway_process import Process
@@ -13,17 +11,6 @@ pytestmark = pytest.mark.attack
 KIB = 1024
 DEEP = 100_000
 CREATE = "/api/v1/vms"
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    process = Process(tmp_path_factory.mktemp("gateway"))
-    try:
-        process.wait_until_ready()
-        yield process
-    finally:
-        process.popen.kill()
-        process.popen.wait()
 
 
 BODIES = {
@@ -58,14 +45,16 @@ BODIES = {
         ("POST", "/api/ws-tickets"),
     ],
 )
-def test_no_body_is_a_fault_of_ours(gateway: Process, method: str, path: str, body: bytes) -> None:
+def test_no_body_is_a_fault_of_ours(
+    gateway_process: Process, method: str, path: str, body: bytes
+) -> None:
     headers = {"Content-Type": "application/json"}
 
-    answer = httpx.request(method, gateway.url + path, content=body, headers=headers)
+    answer = gateway_process.request(method, path, content=body, headers=headers)
 
     assert answer.status_code in {200, 201, 202, 400, 404, 405, 413, 422, 503}, answer.text[:500]
     assert len(answer.content) < 16 * KIB
-    assert "Traceback" not in gateway.log.read_text()
+    assert "Traceback" not in gateway_process.log.read_text()
 
 
 WORDS = [
@@ -107,12 +96,12 @@ WORDS = [
         "/static-offline-docs/{}",
     ],
 )
-def test_no_address_is_a_fault_of_ours(gateway: Process, path: str, word: str) -> None:
-    answer = httpx.get(gateway.url + path.format(word))
+def test_no_address_is_a_fault_of_ours(gateway_process: Process, path: str, word: str) -> None:
+    answer = gateway_process.get(path.format(word))
 
     assert answer.status_code in {200, 400, 404, 405, 422, 503}, answer.text[:500]
     assert len(answer.content) < 16 * KIB
-    assert "Traceback" not in gateway.log.read_text()
+    assert "Traceback" not in gateway_process.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -146,10 +135,10 @@ def test_no_address_is_a_fault_of_ours(gateway: Process, path: str, word: str) -
     ],
 )
 def test_no_header_is_a_fault_of_ours(
-    gateway: Process, method: str, path: str, headers: dict[str, str]
+    gateway_process: Process, method: str, path: str, headers: dict[str, str]
 ) -> None:
-    answer = httpx.request(method, gateway.url + path, headers=headers)
+    answer = gateway_process.request(method, path, headers=headers)
 
     assert answer.status_code < 500 or answer.status_code == 503, answer.text[:500]
     assert answer.elapsed.total_seconds() < 1.5
-    assert "Traceback" not in gateway.log.read_text()
+    assert "Traceback" not in gateway_process.log.read_text()

@@ -1,7 +1,6 @@
 """What a request's head may be, on a real gateway: nobody has shown a token before it is read."""
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,17 +16,6 @@ CHUNKED = (
     b"POST /api/instances/x/start HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 MIB = b"x" * 2**20
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    process = Process(tmp_path_factory.mktemp("gateway"))
-    try:
-        process.wait_until_ready()
-        yield process
-    finally:
-        process.popen.kill()
-        process.popen.wait()
 
 
 @pytest.mark.attack
@@ -62,8 +50,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         "a hand-shake with too many headers",
     ],
 )
-def test_a_head_has_64_kib_at_most(gateway: Process, sent: bytes, status: int) -> None:
-    with connected(gateway.ports[0]) as client:
+def test_a_head_has_64_kib_at_most(gateway_process: Process, sent: bytes, status: int) -> None:
+    with connected(gateway_process.ports[0]) as client:
         received = answer(client, sent)
 
     assert received.status == status
@@ -71,8 +59,8 @@ def test_a_head_has_64_kib_at_most(gateway: Process, sent: bytes, status: int) -
     assert received.json["code"]
 
 
-def test_a_head_of_60_kib_is_read(gateway: Process) -> None:
-    with connected(gateway.ports[0]) as client:
+def test_a_head_of_60_kib_is_read(gateway_process: Process) -> None:
+    with connected(gateway_process.ports[0]) as client:
         received = answer(client, GET + b"X-Long: " + b"x" * 60_000 + b"\r\n\r\n")
 
     assert received.status == 200
@@ -88,23 +76,23 @@ def test_a_head_of_60_kib_is_read(gateway: Process) -> None:
     ],
     ids=["a chunk's extension", "a trailer", "trailers"],
 )
-def test_what_belongs_to_no_body_ends_too(gateway: Process, sent: bytes) -> None:
-    with connected(gateway.ports[0]) as client:
+def test_what_belongs_to_no_body_ends_too(gateway_process: Process, sent: bytes) -> None:
+    with connected(gateway_process.ports[0]) as client:
         assert answer(client, sent).status == 431
 
 
 @pytest.mark.attack
-def test_a_trailer_is_no_header(gateway: Process) -> None:
+def test_a_trailer_is_no_header(gateway_process: Process) -> None:
     trailer = b"0\r\nX-Request-Id: from-the-trailer\r\n\r\n"
-    with connected(gateway.ports[0]) as client:
+    with connected(gateway_process.ports[0]) as client:
         received = answer(client, CHUNKED + trailer)
 
     assert received.headers["x-request-id"] != "from-the-trailer"
 
 
-def test_the_answer_has_the_form_of_the_api_that_was_asked(gateway: Process) -> None:
+def test_the_answer_has_the_form_of_the_api_that_was_asked(gateway_process: Process) -> None:
     head = b"GET /api/v1/vms HTTP/1.1\r\nHost: localhost\r\nAccept-Language: en\r\nX-Long: "
-    with connected(gateway.ports[0]) as client:
+    with connected(gateway_process.ports[0]) as client:
         received = answer(client, head + MIB)
 
     assert received.json["error"]["code"] == "HEAD_TOO_LARGE"
@@ -112,10 +100,10 @@ def test_the_answer_has_the_form_of_the_api_that_was_asked(gateway: Process) -> 
 
 
 @pytest.mark.attack
-def test_many_requests_at_once_on_one_connection_are_bounded(gateway: Process) -> None:
-    with connected(gateway.ports[0]) as client:
+def test_many_requests_at_once_on_one_connection_are_bounded(gateway_process: Process) -> None:
+    with connected(gateway_process.ports[0]) as client:
         few = said(client, (GET + b"\r\n") * 8 + GET + b"Connection: close\r\n\r\n")
-    with connected(gateway.ports[0]) as client:
+    with connected(gateway_process.ports[0]) as client:
         many = said(client, (GET + b"\r\n") * 500)
 
     assert few.count(b"HTTP/1.1 200") == 9
@@ -141,10 +129,10 @@ def test_many_requests_at_once_on_one_connection_are_bounded(gateway: Process) -
     ],
 )
 def test_a_length_that_two_servers_could_read_differently_is_refused(
-    gateway: Process, fields: bytes
+    gateway_process: Process, fields: bytes
 ) -> None:
     head = b"POST /api/instances/x/start HTTP/1.1\r\nHost: localhost\r\n"
-    with connected(gateway.ports[0]) as client:
+    with connected(gateway_process.ports[0]) as client:
         received = said(client, head + fields + b"\r\n\r\n{}" + GET + b"\r\n")
 
     assert received.startswith(b"HTTP/1.1 400")
@@ -178,15 +166,15 @@ def test_a_length_that_two_servers_could_read_differently_is_refused(
         UPGRADE + b"Sec-WebSocket-Extensions: x; =\r\n\r\n",
     ],
 )
-def test_no_request_makes_the_gateway_stumble(gateway: Process, sent: bytes) -> None:
-    before = gateway.log.read_text().count("Traceback")
+def test_no_request_makes_the_gateway_stumble(gateway_process: Process, sent: bytes) -> None:
+    before = gateway_process.log.read_text().count("Traceback")
 
-    with connected(gateway.ports[0]) as client:
+    with connected(gateway_process.ports[0]) as client:
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         received = client.recv(2**16)
 
     assert received == CLOSED or received.startswith(b"HTTP/1.1 ")
-    assert gateway.log.read_text().count("Traceback") == before
+    assert gateway_process.log.read_text().count("Traceback") == before
     assert b"HTTP/1.1 500" not in received
-    assert gateway.get("/livez").status_code == 200
+    assert gateway_process.get("/livez").status_code == 200

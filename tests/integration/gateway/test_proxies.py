@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -20,7 +19,7 @@ THROUGH = {**OPEN, "FLEET_TRUSTED_PROXIES": "127.0.0.0/8"}
 
 def status(gateway: Process, **headers: str) -> int:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.get(f"{gateway.url}/api/hosts", headers=named).status_code
+    return gateway.get("/api/hosts", headers=named).status_code
 
 
 def websocket_status(gateway: Process, **headers: str) -> int:

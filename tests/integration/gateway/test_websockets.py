@@ -2,11 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
 
 import psutil
 import pytest
 from websockets.frames import Frame, Opcode
+from websockets.sync.client import connect
 
 from shared.testing.gateway_process import Process
 from shared.testing.raw_http import answer, connected, said
@@ -21,21 +21,13 @@ UPGRADE = (
 FLOOD_S = 3.0
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    process = Process(tmp_path_factory.mktemp("gateway"))
-    try:
-        process.wait_until_ready()
-        yield process
-    finally:
-        process.popen.kill()
-        process.popen.wait()
-
-
-def flood(gateway: Process, opening: bytes, frames: bytes) -> int:
+def flood(gateway_process: Process, opening: bytes, frames: bytes) -> int:
     """Send for some seconds and read nothing; return how much memory the gateway took for it."""
-    memory = psutil.Process(gateway.popen.pid).memory_info
-    with connected(gateway.ports[0]) as client:
+    memory = psutil.Process(gateway_process.popen.pid).memory_info
+    # What the first one loads stays.
+    with connect(f"ws://127.0.0.1:{gateway_process.ports[0]}/ws/monitor") as viewer:
+        viewer.recv(timeout=5)
+    with connected(gateway_process.ports[0]) as client:
         client.sendall(UPGRADE)
         assert client.recv(12) == b"HTTP/1.1 101"
         before = memory().rss
@@ -53,19 +45,19 @@ def frame(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
     return Frame(opcode, data, fin=fin).serialize(mask=True)
 
 
-def test_pings_whose_answers_nobody_reads_take_no_memory(gateway: Process) -> None:
-    assert flood(gateway, b"", frame(Opcode.PING, b"x" * 125) * 1000) < 8 * MIB
+def test_pings_whose_answers_nobody_reads_take_no_memory(gateway_process: Process) -> None:
+    assert flood(gateway_process, b"", frame(Opcode.PING, b"x" * 125) * 1000) < 8 * MIB
 
 
-def test_a_message_of_endless_fragments_takes_no_memory(gateway: Process) -> None:
+def test_a_message_of_endless_fragments_takes_no_memory(gateway_process: Process) -> None:
     nothing = frame(Opcode.CONT, b"", fin=False) * 10_000
 
-    assert flood(gateway, frame(Opcode.TEXT, b"", fin=False), nothing) < 8 * MIB
+    assert flood(gateway_process, frame(Opcode.TEXT, b"", fin=False), nothing) < 8 * MIB
 
 
-def close_code(gateway: Process, frames: bytes) -> int:
+def close_code(gateway_process: Process, frames: bytes) -> int:
     """Return the code of the first close frame after what was sent."""
-    with connected(gateway.ports[0]) as client:
+    with connected(gateway_process.ports[0]) as client:
         received = said(client, UPGRADE)
         assert received.startswith(b"HTTP/1.1 101")
         frames_back = said(client, frames)
@@ -87,12 +79,12 @@ def close_code(gateway: Process, frames: bytes) -> int:
     ids=["long", "long in parts", "many parts", "no beginning", "bare", "reserved", "no UTF-8"],
 )
 def test_a_message_that_is_not_fit_ends_the_connection(
-    gateway: Process, frames: bytes, code: int
+    gateway_process: Process, frames: bytes, code: int
 ) -> None:
-    before = gateway.log.read_text().count("Traceback")
+    before = gateway_process.log.read_text().count("Traceback")
 
-    assert close_code(gateway, frames) == code
-    assert gateway.log.read_text().count("Traceback") == before
+    assert close_code(gateway_process, frames) == code
+    assert gateway_process.log.read_text().count("Traceback") == before
 
 
 @pytest.mark.parametrize(
@@ -107,9 +99,9 @@ def test_a_message_that_is_not_fit_ends_the_connection(
     ],
 )
 def test_refusals_below_the_app_tell_browsers_the_same(
-    gateway: Process, request_: bytes, status: int
+    gateway_process: Process, request_: bytes, status: int
 ) -> None:
-    with connected(gateway.ports[0]) as client:
+    with connected(gateway_process.ports[0]) as client:
         refused = answer(client, request_)
 
     assert refused.status == status
