@@ -35,7 +35,8 @@ class HttpSettings:
     `binds` are (address, port). Without `token` only loopback peers and those in `open_networks`
     (CIDR notation) get in; `trusted_proxies` (likewise) are believed where their clients are.
     `sync_wait_s` bounds the wait of the endpoints that answer with an outcome, `stop_timeout_s` a
-    clean stop; `update_interval_s` lies between two live updates. WebSockets are connections too.
+    clean stop; `update_interval_s` lies between two live updates. `client_timeout_s` is how long a
+    client may take to send a request or to read an answer. WebSockets are connections too.
     """
 
     binds: tuple[Bind, ...]
@@ -46,6 +47,7 @@ class HttpSettings:
     sync_wait_s: float = 60.0
     stop_timeout_s: float = 20.0
     update_interval_s: float = 5.0
+    client_timeout_s: float = 20.0
     max_connections: int = MOST_CONNECTIONS
     max_connections_per_address: int = MOST_CONNECTIONS_PER_ADDRESS
     max_websockets: int = MOST_WEBSOCKETS
@@ -118,6 +120,7 @@ def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
         trusted_proxies=_trusted_proxies(reader),
         sync_wait_s=reader.number("FLEET_SYNC_WAIT_S", 60, most=600),
         stop_timeout_s=reader.number("FLEET_STOP_TIMEOUT_S", 20, most=600),
+        client_timeout_s=reader.number("FLEET_CLIENT_TIMEOUT_S", 20, least=1, most=600),
         max_connections=_count(reader, "FLEET_MAX_CONNECTIONS", MOST_CONNECTIONS),
         max_connections_per_address=_count(
             reader, "FLEET_MAX_CONNECTIONS_PER_ADDRESS", MOST_CONNECTIONS_PER_ADDRESS

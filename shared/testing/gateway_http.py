@@ -17,8 +17,9 @@ from services.gateway.adapters.telemetry import Telemetry
 from services.gateway.domain.templates import Template
 from services.gateway.handlers.creations import CreationsHandler
 from services.gateway.http import create_app
+from services.gateway.http.connection import Limits
 from services.gateway.http.listener import ConnectionLimit, Listener
-from services.gateway.http.server import Server, WebSocketConnection
+from services.gateway.http.server import Server, websocket_connection
 from services.gateway.settings import MOST_CONNECTIONS, HttpSettings
 from shared.testing.consoles import FakeConsoles
 from shared.testing.gateway import FakeFleet, FakeHealth, FakeHosts, FakeOperations, FakeSnapshots
@@ -76,11 +77,14 @@ class FakeGateway:
         return httpx.AsyncClient(transport=transport, **options)
 
 
+LIMITS = Limits()
+
+
 class _Server(Server):
     """Tells when it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, limit: ConnectionLimit) -> None:
-        super().__init__(config, limit)
+        super().__init__(config, limit, LIMITS)
         self.begun = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -96,7 +100,7 @@ async def listening(app: FastAPI, **options: Any) -> AsyncIterator[int]:
         # As the gateway's own listeners have it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
-            app, log_config=None, lifespan="off", ws=WebSocketConnection, **options
+            app, log_config=None, lifespan="off", ws=websocket_connection(LIMITS), **options
         )
         limit = ConnectionLimit(MOST_CONNECTIONS, MOST_CONNECTIONS)
         server = _Server(config, limit)

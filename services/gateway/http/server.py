@@ -31,7 +31,6 @@ BACKLOG = 2048
 OWN_DESCRIPTORS = 100
 # Bytes; viewers have little to say.
 LONGEST_WS_MESSAGE = 65536
-LIMITS = Limits()
 # One pass over the open connections, in ticks of uvicorn's, which are a tenth of a second.
 TICKS_PER_CHECK = 10
 
@@ -45,15 +44,18 @@ class WebSocketConnection(Frames):
     }
 
 
+def websocket_connection(limits: Limits) -> type[asyncio.Protocol]:
+    """Return what uvicorn calls for a WebSocket."""
+    return partial(WebSocketConnection, send_s=limits.send_s)  # type: ignore[return-value]
+
+
 class Server(uvicorn.Server):
     """Serves until `should_exit`; the signals are left to the process, which has more to end.
 
     uvicorn's own handlers would end it before it is put in order.
     """
 
-    def __init__(
-        self, config: uvicorn.Config, limit: ConnectionLimit, limits: Limits = LIMITS
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, limit: ConnectionLimit, limits: Limits) -> None:
         super().__init__(config)
         self._limit = limit
         self._limits = limits
@@ -95,7 +97,12 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def config(app: FastAPI, settings: HttpSettings) -> uvicorn.Config:
+def limits(settings: HttpSettings) -> Limits:
+    """Return what one connection may ask for."""
+    return Limits(receive_s=settings.client_timeout_s, send_s=settings.client_timeout_s)
+
+
+def config(app: FastAPI, settings: HttpSettings, limits: Limits) -> uvicorn.Config:
     """Return what uvicorn is told."""
     return uvicorn.Config(
         app,
@@ -103,11 +110,11 @@ def config(app: FastAPI, settings: HttpSettings) -> uvicorn.Config:
         access_log=False,
         # uvicorn would believe whoever is on this machine; see `forwarded`.
         proxy_headers=False,
-        ws=WebSocketConnection,
+        ws=websocket_connection(limits),
         # One compression per client costs more than all the rest of a live update.
         ws_per_message_deflate=False,
         ws_max_size=LONGEST_WS_MESSAGE,
-        timeout_keep_alive=int(LIMITS.idle_s),
+        timeout_keep_alive=int(limits.idle_s),
         timeout_graceful_shutdown=GRACE_S,
         ssl_certfile=settings.tls_cert or None,
         ssl_keyfile=settings.tls_key or None,

@@ -24,8 +24,6 @@ from services.gateway.ws.write_timeout import WriteTimeout
 
 # Under this name a connection's scope offers its `write`; other servers offer none.
 EXTENSION = "lxdfleet.frames"
-# Beyond what the streams allow for a message: this is for what they have given up.
-SEND_S = 20.0
 # Of one message.
 MOST_FRAGMENTS = 1024
 
@@ -43,10 +41,11 @@ class Frames(WebSocketsSansIOProtocol):
     # Of the answer to a hand-shake that cannot be read; the app answers all others.
     refusal_headers: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, *args: Any, **uvicorns: Any) -> None:
+    def __init__(self, *args: Any, send_s: float, **uvicorns: Any) -> None:
         super().__init__(*args, **uvicorns)
         self.conn = _Protocol(self.refusal_headers, self.config.ws_max_size)
-        self._writing = WriteTimeout(SEND_S)
+        # Beyond what the streams allow for a message: this is for what they have given up.
+        self._writing = WriteTimeout(send_s)
 
     def check(self, now: float) -> None:
         """End a connection whose peer reads nothing; to be called once a second."""

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from services.gateway.domain.budget import Budget
+from services.gateway.http.server import limits
 from services.gateway.settings import MOST_CONNECTIONS, Settings
 from shared.platform.settings import SettingsError
 
@@ -119,6 +120,15 @@ def test_connections_are_bounded_by_default_and_as_said() -> None:
 @pytest.mark.parametrize("number", ["0", "-1", "many", "inf"])
 def test_no_connections_at_all_is_no_bound(number: str) -> None:
     assert "FLEET_MAX_WEBSOCKETS" in complaints(FLEET_MAX_WEBSOCKETS=number)
+
+
+@pytest.mark.attack
+def test_a_client_has_20_seconds_unless_the_operator_says_otherwise() -> None:
+    shipped, own = limits(read().http), limits(read(FLEET_CLIENT_TIMEOUT_S="3").http)
+
+    assert (shipped.receive_s, shipped.send_s) == (20, 20)
+    assert (own.receive_s, own.send_s) == (3, 3)
+    assert "FLEET_CLIENT_TIMEOUT_S" in complaints(FLEET_CLIENT_TIMEOUT_S="601")
 
 
 def test_an_empty_token_file_is_no_way_around_the_token(tmp_path: Path) -> None:
