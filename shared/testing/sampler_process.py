@@ -15,6 +15,7 @@ from kombu import Connection, Exchange, Queue
 
 from shared.contracts.codec import decode
 from shared.contracts.events import Sampled
+from shared.contracts.instances import InstanceSample
 from shared.platform import topology
 from shared.testing.broker import OwnBroker, Vhost
 from shared.testing.daemons import ROOT
@@ -56,6 +57,11 @@ class Reader:
         self._queue.purge()
         time.sleep(for_s)
         return self._queue.get(no_ack=True) is None
+
+
+def sample_of(sample: Sampled, name: str) -> InstanceSample | None:
+    """Return what a sample says of an instance; None: nothing."""
+    return next((each for each in sample.instances if each.name == name), None)
 
 
 @contextmanager

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from services.metrics.domain.sanitize import MOST_ADDRESSES, MOST_INSTANCE_BYTES
 from shared.contracts.codec import encode
-from shared.contracts.events import Sampled
-from shared.contracts.instances import InstanceSample
-from shared.testing.broker import Vhost
 from shared.testing.lxd import Instances
-from shared.testing.sampler_process import HOST, Reader, Sampler, reader_at
+from shared.testing.sampler_process import Reader, sample_of
 
 pytestmark = pytest.mark.attack
 
@@ -41,24 +37,6 @@ done
 FOR_EVER = "while :; do sleep 60; done"
 
 
-@pytest.fixture
-def reader(vhost: Vhost) -> Iterator[Reader]:
-    with reader_at(vhost) as reader:
-        yield reader
-
-
-@pytest.fixture
-def sampler(vhost: Vhost, instances: Instances, tmp_path: Path) -> Iterator[Sampler]:
-    """A sampler that takes a sample each second."""
-    sampler = Sampler(vhost.host_uri(HOST), instances.lxd.socket, tmp_path)
-    yield sampler
-    sampler.kill()
-
-
-def of(sample: Sampled, name: str) -> InstanceSample | None:
-    return next((each for each in sample.instances if each.name == name), None)
-
-
 def give_init(instances: Instances, name: str, *script: str) -> int:
     """Let this script be the init of a container from now on; return its process on the host."""
     text = "\n".join(["#!/bin/sh", *script, FOR_EVER, ""])
@@ -78,11 +56,13 @@ def test_a_container_whose_root_does_its_worst_costs_its_neighbour_nothing(
     reader: Reader, instances: Instances
 ) -> None:
     web, evil = instances.launch("web"), instances.launch("evil")
-    reader.until(lambda sample: of(sample, web) is not None and of(sample, evil) is not None)
+    reader.until(
+        lambda sample: sample_of(sample, web) is not None and sample_of(sample, evil) is not None
+    )
 
     init = give_init(instances, evil, HALF_A_LETTER, ODD_CGROUP, ODD_INTERFACES, MANY_ADDRESSES)
     attacked = reader.until(
-        lambda sample: len(getattr(of(sample, evil), "addresses", ())) > 20, within_s=60
+        lambda sample: len(getattr(sample_of(sample, evil), "addresses", ())) > 20, within_s=60
     )
     following = [reader.next(), reader.next()]
 
@@ -92,7 +72,7 @@ def test_a_container_whose_root_does_its_worst_costs_its_neighbour_nothing(
     sequence = attacked.sequence
     assert [each.sequence for each in following] == [sequence + 1, sequence + 2]
     for sample in (attacked, *following):
-        hurt, unhurt = of(sample, evil), of(sample, web)
+        hurt, unhurt = sample_of(sample, evil), sample_of(sample, web)
         assert hurt is not None
         assert hurt.cpu_ns
         assert len(hurt.addresses) <= MOST_ADDRESSES
@@ -113,10 +93,10 @@ def test_interfaces_of_odd_names_are_told_by_names_that_can_be_sent(
     # Without its end on the host the traffic is read inside.
     give_init(instances, evil, ODD_INTERFACES, "ip link delete eth0")
     sample = reader.until(
-        lambda sample: len(getattr(of(sample, evil), "interfaces", None) or ()) > 1
+        lambda sample: len(getattr(sample_of(sample, evil), "interfaces", None) or ()) > 1
     )
 
-    measured = of(sample, evil)
+    measured = sample_of(sample, evil)
     assert measured is not None
     assert measured.interfaces is not None
     assert {each.device for each in measured.interfaces} == {r"h\udcc3", r"x\x1cy", "veth0"}

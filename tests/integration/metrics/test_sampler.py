@@ -25,12 +25,6 @@ def double(tmp_path: Path) -> Iterator[LxdDouble]:
 
 
 @pytest.fixture
-def reader(vhost: Vhost) -> Iterator[Reader]:
-    with reader_at(vhost) as reader:
-        yield reader
-
-
-@pytest.fixture
 def start(double: LxdDouble, tmp_path: Path) -> Iterator[Callable[[str], Sampler]]:
     started: list[Sampler] = []
 

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from shared.contracts.events import Sampled
-from shared.contracts.instances import InstanceSample
 from shared.testing.broker import Vhost
 from shared.testing.lxd import Instances
 from shared.testing.lxd_project import Project
-from shared.testing.sampler_process import HOST, Reader, Sampler, reader_at
-
-
-@pytest.fixture
-def reader(vhost: Vhost) -> Iterator[Reader]:
-    with reader_at(vhost) as reader:
-        yield reader
-
-
-@pytest.fixture
-def sampler(vhost: Vhost, instances: Instances, tmp_path: Path) -> Iterator[Sampler]:
-    """A sampler that takes a sample each second and asks LXD once a minute."""
-    sampler = Sampler(vhost.host_uri(HOST), instances.lxd.socket, tmp_path)
-    yield sampler
-    sampler.kill()
-
-
-def of(sample: Sampled, name: str) -> InstanceSample | None:
-    return next((each for each in sample.instances if each.name == name), None)
+from shared.testing.sampler_process import HOST, Reader, Sampler, sample_of
 
 
 def has_address(sample: Sampled, name: str) -> bool:
-    found = of(sample, name)
+    found = sample_of(sample, name)
     return found is not None and any(each.scope == "global" for each in found.addresses)
 
 
@@ -52,7 +30,7 @@ def test_what_is_started_is_measured_soon_and_has_its_address_long_before_a_minu
 
     name = instances.launch()
     began = time.monotonic()
-    measured = reader.until(lambda sample: of(sample, name) is not None)
+    measured = reader.until(lambda sample: sample_of(sample, name) is not None)
     reader.until(lambda sample: has_address(sample, name))
 
     assert measured.source == "cgroup"
@@ -64,14 +42,14 @@ def test_an_instance_that_comes_and_goes_is_measured_while_it_runs_and_leaves_no
     reader: Reader, sampler: Sampler, instances: Instances
 ) -> None:
     name = instances.launch()
-    first = of(reader.until(lambda sample: of(sample, name) is not None), name)
+    first = sample_of(reader.until(lambda sample: sample_of(sample, name) is not None), name)
 
     instances.set_state(name, "restart", force=True)
     reader.nothing(for_s=1.5)
-    second = of(reader.until(lambda sample: of(sample, name) is not None), name)
+    second = sample_of(reader.until(lambda sample: sample_of(sample, name) is not None), name)
     while_running = cgroup_files(sampler, instances.prefix)
     instances.set_state(name, "stop", force=True)
-    reader.until(lambda sample: of(sample, name) is None)
+    reader.until(lambda sample: sample_of(sample, name) is None)
     reader.nothing(for_s=2.5)
 
     assert first is not None
@@ -92,7 +70,7 @@ def test_in_another_pid_namespace_it_measures_by_lxd_and_says_so(
     sampler.kill()
 
     assert sample.source == "lxd"
-    assert of(sample, name) is not None
+    assert sample_of(sample, name) is not None
     assert sampler.log.count("the source of samples is lxd") == 1
 
 
@@ -104,9 +82,9 @@ def test_instances_of_other_projects_are_measured_too(
 
     lxd_project.create(name)
     lxd_project.set_state(name, "start")
-    sample = reader.until(lambda sample: of(sample, name) is not None)
+    sample = reader.until(lambda sample: sample_of(sample, name) is not None)
 
-    measured = of(sample, name)
+    measured = sample_of(sample, name)
     assert measured is not None
     assert measured.project == lxd_project.name
     assert measured.memory_used
