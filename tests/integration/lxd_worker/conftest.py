@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from shared.testing.broker import Vhost
 from shared.testing.bus_side import BusSide
 from shared.testing.lifecycle import Lifecycle
 from shared.testing.lxd import Lxd
+from shared.testing.lxd_double import LxdDouble
 from shared.testing.worker_process import Prepare, WorkerProcess
 
 
@@ -26,17 +27,9 @@ def settings() -> dict[str, str]:
 def prepare(vhost: Vhost, tmp_path: Path, settings: dict[str, str]) -> Iterator[Prepare]:
     """Prepare a worker of host `h1` on an LXD socket; what was started is killed at the end."""
     prepared: list[WorkerProcess] = []
-    uri = vhost.host_uri("h1")
 
     def worker(socket: Path) -> WorkerProcess:
-        environment = {
-            "FLEET_AMQP_URI": uri,
-            "FLEET_HOST": "h1",
-            "FLEET_LXD_SOCKET": str(socket),
-            "FLEET_STATE_DIR": str(tmp_path / "state"),
-            "FLEET_LOG_LEVEL": "debug",
-            "FLEET_HEARTBEAT_S": "0.5",
-        } | settings
+        environment = _environment(vhost, socket, tmp_path) | settings
         process = WorkerProcess(environment, tmp_path / f"worker-{len(prepared)}.log")
         prepared.append(process)
         return process
@@ -44,6 +37,34 @@ def prepare(vhost: Vhost, tmp_path: Path, settings: dict[str, str]) -> Iterator[
     yield worker
     for process in prepared:
         process.kill()
+
+
+@contextmanager
+def running_worker(
+    vhost: Vhost, lxd: Lxd, folder: Path, **settings: str
+) -> Iterator[WorkerProcess]:
+    """Run a worker for a module's tests; it takes calls and has reported its LXD as connected."""
+    environment = _environment(vhost, lxd.socket, folder) | settings
+    process = WorkerProcess(environment, folder / "worker.log")
+    try:
+        with closing(BusSide(vhost.uri, vhost.host_exchange("h1"))) as bus:
+            process.start()
+            bus.reach()
+            wait_until_connected(bus)
+        yield process
+    finally:
+        process.kill()
+
+
+def _environment(vhost: Vhost, socket: Path, folder: Path) -> dict[str, str]:
+    return {
+        "FLEET_AMQP_URI": vhost.host_uri("h1"),
+        "FLEET_HOST": "h1",
+        "FLEET_LXD_SOCKET": str(socket),
+        "FLEET_STATE_DIR": str(folder / "state"),
+        "FLEET_LOG_LEVEL": "debug",
+        "FLEET_HEARTBEAT_S": "0.5",
+    }
 
 
 @pytest.fixture
@@ -67,6 +88,22 @@ def worker(prepare: Prepare, lxd: Lxd, bus: BusSide) -> WorkerProcess:
     process.start()
     bus.reach()
     wait_until_connected(bus)
+    return process
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[LxdDouble]:
+    """A double of LXD without instances; a module may put its own in."""
+    with LxdDouble(tmp_path / "lxd.socket") as double:
+        yield double
+
+
+@pytest.fixture
+def worker_on_double(prepare: Prepare, double: LxdDouble, bus: BusSide) -> WorkerProcess:
+    """A worker of the double that takes calls."""
+    process = prepare(double.socket)
+    process.start()
+    bus.reach()
     return process
 
 

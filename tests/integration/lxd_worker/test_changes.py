@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,37 +16,44 @@ from shared.contracts.events import InstanceChanged, InstanceRemoved
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.contracts.worker_api import SnapshotList
+from shared.testing.broker import Broker, Vhost, fresh_vhost
 from shared.testing.bus_side import BusSide, submission
 from shared.testing.lifecycle import Lifecycle
 from shared.testing.lxd import Instances, Lxd
-from shared.testing.worker_process import Prepare, WorkerProcess
+from shared.testing.worker_process import WorkerProcess
 
-from .conftest import wait_until_connected
+from .conftest import running_worker
 
 pytestmark = pytest.mark.usefixtures("worker")
 
 MIB = 1 << 20
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def first_port() -> int:
-    """Return where this test's pool of ports begins: none from which the kernel connects."""
+    """Return where the pool of ports begins: none from which the kernel connects."""
     return 11000 + secrets.randbelow(210) * 100
 
 
-@pytest.fixture
-def worker(prepare: Prepare, lxd: Lxd, bus: BusSide, first_port: int) -> WorkerProcess:
-    process = prepare(lxd.socket)
-    process.environment |= {
+@pytest.fixture(scope="module")
+def vhost(broker: Broker) -> Iterator[Vhost]:
+    with fresh_vhost(broker) as vhost:
+        yield vhost
+
+
+@pytest.fixture(scope="module")
+def worker(
+    vhost: Vhost, lxd: Lxd, first_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WorkerProcess]:
+    settings = {
         "FLEET_NAT_ADDRESS": "127.0.0.1",
         "FLEET_NAT_PORTS": f"{first_port}-{first_port + 99}",
         "FLEET_OVERCOMMIT_CPU": "1000",
         "FLEET_OVERCOMMIT_MEMORY": "1000",
         "FLEET_OVERCOMMIT_DISK": "1000",
     }
-    process.start()
-    wait_until_connected(bus)
-    return process
+    with running_worker(vhost, lxd, tmp_path_factory.mktemp("worker"), **settings) as process:
+        yield process
 
 
 def described(instances: Instances, name: str) -> Any:

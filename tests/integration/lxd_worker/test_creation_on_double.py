@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from shared.contracts.changes import ImageSource
@@ -26,21 +23,7 @@ def settings() -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def double(tmp_path: Path) -> Iterator[LxdDouble]:
-    with LxdDouble(tmp_path / "lxd.socket") as double:
-        yield double
-
-
-@pytest.fixture
-def worker(prepare: Prepare, double: LxdDouble, bus: BusSide) -> WorkerProcess:
-    process = prepare(double.socket)
-    process.start()
-    bus.reach()
-    return process
-
-
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("worker_on_double")
 def test_operations_behind_a_creation_run_in_their_order_when_it_has_ended(
     bus: BusSide, double: LxdDouble
 ) -> None:
@@ -61,7 +44,7 @@ def test_operations_behind_a_creation_run_in_their_order_when_it_has_ended(
 
 
 def test_what_waits_is_begun_by_the_next_worker_after_kill_9(
-    bus: BusSide, double: LxdDouble, prepare: Prepare, worker: WorkerProcess
+    bus: BusSide, double: LxdDouble, prepare: Prepare, worker_on_double: WorkerProcess
 ) -> None:
     double.faults.duration_s["create"] = 2.0
     new = creation("new")
@@ -69,7 +52,7 @@ def test_what_waits_is_begun_by_the_next_worker_after_kill_9(
     bus.submit(new)
     bus.submit(start)
 
-    worker.kill()
+    worker_on_double.kill()
     prepare(double.socket).start()
 
     assert bus.ended(new.operation_id).state is State.DONE
@@ -77,7 +60,7 @@ def test_what_waits_is_begun_by_the_next_worker_after_kill_9(
     assert double.instance("new").status == "Running"
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("worker_on_double")
 def test_how_far_lxd_is_is_told_while_it_works(bus: BusSide, double: LxdDouble) -> None:
     double.faults.duration_s["create"] = 2.4
     new = creation("new")
@@ -91,7 +74,7 @@ def test_how_far_lxd_is_is_told_while_it_works(bus: BusSide, double: LxdDouble) 
     assert so_far[0] < so_far[-1] == 100
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("worker_on_double")
 def test_what_lxd_was_killed_at_is_taken_away_when_it_is_back(
     bus: BusSide, double: LxdDouble
 ) -> None:
@@ -115,7 +98,7 @@ def test_what_lxd_was_killed_at_is_taken_away_when_it_is_back(
     assert double.names() == set()
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("worker_on_double")
 def test_a_creation_that_breaks_in_the_middle_leaves_nothing_behind(
     bus: BusSide, double: LxdDouble
 ) -> None:
@@ -130,7 +113,7 @@ def test_a_creation_that_breaks_in_the_middle_leaves_nothing_behind(
     assert double.names() == set()
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("worker_on_double")
 def test_a_virtual_machine_is_made_of_an_image_for_one(bus: BusSide, double: LxdDouble) -> None:
     image = ImageSource(alias="busybox-vm")
     new = creation("new", image=image, type="virtual-machine", auto_start=True)
@@ -142,7 +125,7 @@ def test_a_virtual_machine_is_made_of_an_image_for_one(bus: BusSide, double: Lxd
     assert (ended.after.type, ended.after.status) == ("virtual-machine", "Running")
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("worker_on_double")
 def test_of_many_orders_at_once_none_gets_what_another_one_has(
     bus: BusSide, double: LxdDouble
 ) -> None:

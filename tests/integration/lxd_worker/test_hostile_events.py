@@ -6,7 +6,6 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,10 +42,9 @@ class Listener:
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> Iterator[LxdDouble]:
-    with LxdDouble(tmp_path / "lxd.socket") as double:
-        double.add(DoubledInstance("web"))
-        yield double
+def double(double: LxdDouble) -> LxdDouble:
+    double.add(DoubledInstance("web"))
+    return double
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +26,18 @@ HOSTILE: dict[str, Any] = {
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> Iterator[LxdDouble]:
-    with LxdDouble(tmp_path / "lxd.socket") as double:
-        double.add_all(
-            [
-                DoubledInstance("hostile", config={"volatile.uuid": "u-hostile"}, instead=HOSTILE),
-                DoubledInstance("no_name"),
-                DoubledInstance("good", config={"volatile.uuid": "u-good", "limits.cpu": "2"}),
-            ]
-        )
-        yield double
+def double(double: LxdDouble) -> LxdDouble:
+    double.add_all(
+        [
+            DoubledInstance("hostile", config={"volatile.uuid": "u-hostile"}, instead=HOSTILE),
+            DoubledInstance("no_name"),
+            DoubledInstance("good", config={"volatile.uuid": "u-good", "limits.cpu": "2"}),
+        ]
+    )
+    return double
 
 
-@pytest.fixture
-def worker(prepare: Prepare, double: LxdDouble, bus: BusSide) -> WorkerProcess:
-    process = prepare(double.socket)
-    process.start()
-    bus.reach()
-    return process
-
-
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("worker_on_double")
 def test_one_hostile_instance_leaves_reports_operations_and_admission_as_they_are(
     bus: BusSide,
 ) -> None:
@@ -99,7 +89,11 @@ def test_one_refused_question_leaves_everything_else_as_it_is(
 
 
 def test_a_worker_starts_with_a_journal_of_which_one_row_is_damaged(
-    bus: BusSide, double: LxdDouble, prepare: Prepare, tmp_path: Path, worker: WorkerProcess
+    bus: BusSide,
+    double: LxdDouble,
+    prepare: Prepare,
+    tmp_path: Path,
+    worker_on_double: WorkerProcess,
 ) -> None:
     double.faults.duration_s["start"] = 3.0
     double.add(DoubledInstance("other", config={"volatile.uuid": "u-other"}))
@@ -107,7 +101,7 @@ def test_a_worker_starts_with_a_journal_of_which_one_row_is_damaged(
     kept = submission(Kind.START, "other", "u-other")
     for wanted in (lost, kept):
         bus.submit(wanted)
-    worker.kill()
+    worker_on_double.kill()
     with sqlite3.connect(tmp_path / "state" / "journal.db") as journal:
         damage = "UPDATE operations SET entry = x'ff00' WHERE operation_id = ?"
         journal.execute(damage, (lost.operation_id,))

@@ -65,23 +65,29 @@ def test_after_kill_9_an_instance_is_there_whole_or_not_at_all(
         assert made in ([], ["created", "deleted"])
 
 
-def prepared_and_killed(new: Submission, lxd: Lxd, bus: BusSide, prepare: Prepare) -> None:
-    """Have a worker accept a creation and die before it answers, then start the next one."""
+def prepared_and_killed(
+    name: str, lxd: Lxd, bus: BusSide, prepare: Prepare, *, start_within_s: float = 60.0
+) -> Submission:
+    """Have a worker accept a creation and die before it answers; start the next one.
+
+    The time to start is counted from the acceptance, not from the start of a worker.
+    """
     doomed = prepare(lxd.socket)
     doomed.command = [sys.executable, str(SCRIPT), "after", "1"]
     doomed.start()
     bus.reach()
+    new = creation(name, start_within_s=start_within_s)
     bus.send("prepare", to_wire(new))
     doomed.wait()
     prepare(lxd.socket).start()
     bus.reach()
+    return new
 
 
 def test_secrets_still_come_to_a_worker_that_was_killed_before_it_had_them(
     lxd: Lxd, bus: BusSide, instances: Instances, prepare: Prepare
 ) -> None:
-    new = creation(instances.name("new"))
-    prepared_and_killed(new, lxd, bus, prepare)
+    new = prepared_and_killed(instances.name("new"), lxd, bus, prepare)
     waiting = bus.resolve(new.operation_id)
 
     bus.deliver_secrets(new.operation_id, root_password="correct-horse")
@@ -96,8 +102,8 @@ def test_secrets_still_come_to_a_worker_that_was_killed_before_it_had_them(
 def test_without_them_it_ends_as_not_started(
     lxd: Lxd, bus: BusSide, instances: Instances, lifecycle: Lifecycle, prepare: Prepare
 ) -> None:
-    new = creation(instances.name("new"), start_within_s=15.0)
-    prepared_and_killed(new, lxd, bus, prepare)
+    name = instances.name("new")
+    new = prepared_and_killed(name, lxd, bus, prepare, start_within_s=5.0)
 
     outcome = bus.ended(new.operation_id)
 

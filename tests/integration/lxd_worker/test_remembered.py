@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from services.lxd_worker.adapters.lxd.answers import Task
@@ -20,10 +17,9 @@ WEB, DB = ("default", "web"), ("default", "db")
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> Iterator[LxdDouble]:
-    with LxdDouble(tmp_path / "lxd.socket") as double:
-        double.add(DoubledInstance("web"))
-        yield double
+def double(double: LxdDouble) -> LxdDouble:
+    double.add(DoubledInstance("web"))
+    return double
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from deploy.local import lxd_api
@@ -19,11 +16,10 @@ from shared.testing.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture(params=[False, True], ids=["shown", "refused"])
-def double(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LxdDouble]:
-    with LxdDouble(tmp_path / "lxd.socket") as double:
-        double.faults.waits_refused = request.param
-        double.add(DoubledInstance("web"))
-        yield double
+def double(request: pytest.FixtureRequest, double: LxdDouble) -> LxdDouble:
+    double.faults.waits_refused = request.param
+    double.add(DoubledInstance("web"))
+    return double
 
 
 @pytest.fixture

@@ -5,24 +5,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import amqp
 import pytest
 
 from shared.platform import topology
-from shared.testing.broker import Vhost
+from shared.testing.broker import Broker, Vhost, fresh_vhost
 from shared.testing.caller import Caller
 
 SCRIPT = Path(__file__).with_name("echo_worker.py")
 
 
 class EchoWorker:
-    """A running echo_worker.py; its output goes to a file that the test can read at any time."""
+    """A running echo_worker.py; its output goes to a file that the test can read at any time.
+
+    One that several tests share forgets its output before each.
+    """
 
     def __init__(self, host: str, uri: str, output: Path) -> None:
         self.host = host
         self._output = output
+        self._forgotten = 0
         with output.open("a") as file:
             self.process = subprocess.Popen(
                 [sys.executable, str(SCRIPT), host],
@@ -33,14 +38,18 @@ class EchoWorker:
 
     @property
     def output(self) -> str:
-        return self._output.read_text()
+        return self._output.read_text()[self._forgotten :]
+
+    def forget_output(self) -> None:
+        self._forgotten += len(self.output)
 
     def wait_until_it_answers(self, caller: Caller, timeout_s: float = 10.0) -> None:
         end = time.monotonic() + timeout_s
         while True:
             try:
-                caller.call(self.host, "echo", "ready?")
-            except amqp.ChannelError:
+                caller.call(self.host, "echo", "ready?", timeout_s=2.0)
+            except (amqp.ChannelError, TimeoutError):
+                # No queue, or one that went with the connection of the worker and the call in it.
                 assert time.monotonic() < end, self.output
                 time.sleep(0.05)
             else:
@@ -74,11 +83,28 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
         worker.end()
 
 
+@contextmanager
+def running_worker(host: str, uri: str, output: Path) -> Iterator[EchoWorker]:
+    worker = EchoWorker(host, uri, output)
+    try:
+        yield worker
+    finally:
+        worker.end()
+
+
 @pytest.fixture
 def declared(vhost: Vhost) -> Vhost:
-    """A virtual host with the fleet's topology."""
+    """A virtual host with the fleet's topology; a module may have one for all its tests."""
     topology.declare(vhost.uri)
     return vhost
+
+
+@contextmanager
+def declared_vhost(broker: Broker) -> Iterator[Vhost]:
+    """Make a virtual host with the fleet's topology; remove it afterwards."""
+    with fresh_vhost(broker) as vhost:
+        topology.declare(vhost.uri)
+        yield vhost
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ import pytest
 from shared.contracts.codec import encode
 from shared.contracts.events import Heartbeat
 from shared.platform import provenance, topology
-from shared.testing.broker import Vhost
+from shared.testing.broker import Broker, Vhost
 from shared.testing.caller import Caller, connect
 
-from .conftest import EchoWorker, StartWorker
+from .conftest import EchoWorker, StartWorker, declared_vhost, running_worker
 
 pytestmark = pytest.mark.attack
 
@@ -28,11 +28,27 @@ STREAM = "0123456789abcdef" * 2
 CALL = '{"args": ["attack"], "kwargs": {}}'
 
 
+@pytest.fixture(scope="module")
+def declared(broker: Broker) -> Iterator[Vhost]:
+    with declared_vhost(broker) as vhost:
+        yield vhost
+
+
+@pytest.fixture(scope="module")
+def shared_victim(
+    declared: Vhost, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EchoWorker]:
+    log = tmp_path_factory.mktemp("victim") / "log"
+    with running_worker("h2", declared.host_uri("h2"), log) as worker:
+        yield worker
+
+
 @pytest.fixture
-def victim(declared: Vhost, gateway: Caller, start_worker: StartWorker) -> EchoWorker:
-    worker = start_worker("h2", declared.host_uri("h2"))
-    worker.wait_until_it_answers(gateway)
-    return worker
+def victim(shared_victim: EchoWorker, gateway: Caller) -> EchoWorker:
+    """The worker of `h2`, which no attack so far has harmed."""
+    shared_victim.wait_until_it_answers(gateway)
+    shared_victim.forget_output()
+    return shared_victim
 
 
 @pytest.fixture
@@ -97,11 +113,14 @@ def named(declared: Vhost) -> Named:
 
 
 @pytest.fixture
-def own_name(declared: Vhost, gateway: Caller) -> str:
-    """The queue that a gateway has made for h1, from which it may read."""
+def own_name(declared: Vhost, gateway: Caller) -> Iterator[str]:
+    """The queue that a gateway has made for h1, from which it may read; it does not stay."""
     name = declared.calls_queue("h1")
     gateway.channel.queue_declare(name, auto_delete=False)
-    return name
+    yield name
+    with contextlib.closing(connect(declared.uri)) as connection:
+        connection.channel().queue_delete(name)
+        connection.channel().exchange_delete(name)
 
 
 def still_unharmed(victim: EchoWorker, gateway: Caller) -> bool:
@@ -376,18 +395,18 @@ def test_who_tries_to_log_in_cannot_tell_whether_there_is_such_a_user(declared: 
 def test_it_serves_its_own_calls_answers_them_and_publishes_its_events(
     declared: Vhost, gateway: Caller, start_worker: StartWorker
 ) -> None:
-    worker = start_worker("h1", declared.host_uri("h1"))
+    worker = start_worker("h5", declared.host_uri("h5"))
     events = gateway.channel.queue_declare("", exclusive=True).queue
-    gateway.channel.queue_bind(events, "fleet.heartbeats", "#")
+    gateway.channel.queue_bind(events, "fleet.heartbeats", "h5.#")
 
     worker.wait_until_it_answers(gateway)
-    reply = gateway.call("h1", "echo", 7)
+    reply = gateway.call("h5", "echo", 7)
 
-    assert (reply.key, reply.result) == ("h1.reply.tester", 7)
+    assert (reply.key, reply.result) == ("h5.reply.tester", 7)
     end = time.monotonic() + 5
     while (event := gateway.channel.basic_get(events, no_ack=True)) is None:
         assert time.monotonic() < end
-    assert event.delivery_info["routing_key"] == "h1.worker.heartbeat"
+    assert event.delivery_info["routing_key"] == "h5.worker.heartbeat"
 
 
 def test_a_host_has_its_ends_of_streams(
@@ -452,14 +471,15 @@ def test_a_copy_sent_by_header_does_not_reach_the_other_host(
 def test_nothing_it_sends_reaches_a_queue_in_which_another_host_is_read(
     declared: Vhost, gateway: Caller, taken_over: Callable[[], Any], named: Named, header: str
 ) -> None:
-    declared.host_uri("h2")
+    # A host that says nothing itself.
+    declared.host_uri("h4")
     neighbours = gateway.channel.queue_declare("", exclusive=True).queue
-    gateway.channel.queue_bind(neighbours, named("fleet.hosts.h2"), "#")
+    gateway.channel.queue_bind(neighbours, named("fleet.hosts.h4"), "#")
     for key in KEYS:
-        copies = ["h2.worker.sample", "h2.worker.operation", "h2.reply.tester", f"h2.out.{STREAM}"]
+        copies = ["h4.worker.sample", "h4.worker.operation", "h4.reply.tester", f"h4.out.{STREAM}"]
         gets_through(taken_over(), named("fleet.hosts.h1"), key, **{header: copies})
 
-    publish(gateway.channel, named("fleet.hosts.h2"), "h2.worker.heartbeat", "honest")
+    publish(gateway.channel, named("fleet.hosts.h4"), "h4.worker.heartbeat", "honest")
 
     assert arrived(gateway.channel, neighbours).body == "honest"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import signal
 import time
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import amqp
@@ -14,16 +16,41 @@ import psutil
 import pytest
 
 from shared.platform import topology
-from shared.testing.broker import OwnBroker, Vhost
+from shared.testing.broker import Broker, OwnBroker, Vhost
 from shared.testing.caller import Caller
 from shared.testing.raw_message import POISON, poison, short
 
-from .conftest import EchoWorker, StartWorker
+from .conftest import EchoWorker, StartWorker, declared_vhost, running_worker
+
+
+@pytest.fixture(scope="module")
+def declared(broker: Broker) -> Iterator[Vhost]:
+    with declared_vhost(broker) as vhost:
+        yield vhost
+
+
+@pytest.fixture(scope="module")
+def shared_worker(
+    declared: Vhost, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EchoWorker]:
+    log = tmp_path_factory.mktemp("worker") / "log"
+    with running_worker("h1", declared.host_uri("h1"), log) as worker:
+        yield worker
 
 
 @pytest.fixture
-def worker(declared: Vhost, gateway: Caller, start_worker: StartWorker) -> EchoWorker:
-    worker = start_worker("h1", declared.host_uri("h1"))
+def worker(shared_worker: EchoWorker, gateway: Caller) -> EchoWorker:
+    """The worker of `h1` that all tests share which leave it running."""
+    shared_worker.wait_until_it_answers(gateway)
+    shared_worker.forget_output()
+    return shared_worker
+
+
+@pytest.fixture
+def own_worker(declared: Vhost, gateway: Caller, start_worker: StartWorker) -> EchoWorker:
+    """A worker that the test may end, of a host that no other test has."""
+    host = f"h{secrets.token_hex(3)}"
+    worker = start_worker(host, declared.host_uri(host))
     worker.wait_until_it_answers(gateway)
     return worker
 
@@ -153,35 +180,36 @@ def test_a_call_without_a_proper_return_address_is_dropped(
 
 
 def test_a_call_for_a_killed_worker_is_returned_and_not_served_later(
-    declared: Vhost, worker: EchoWorker, gateway: Caller, start_worker: StartWorker
+    declared: Vhost, own_worker: EchoWorker, gateway: Caller, start_worker: StartWorker
 ) -> None:
-    worker.end()
+    host = own_worker.host
+    own_worker.end()
 
     with pytest.raises(amqp.ChannelError, match="NO_ROUTE"):
-        _call_until_refused(gateway)
+        _call_until_refused(gateway, host)
 
-    successor = start_worker("h1", declared.host_uri("h1"))
+    successor = start_worker(host, declared.host_uri(host))
     with Caller(declared.uri, declared.host_exchange, "second") as second:
         successor.wait_until_it_answers(second)
     assert "served stale" not in successor.output
 
 
-def _call_until_refused(gateway: Caller) -> None:
+def _call_until_refused(gateway: Caller, host: str) -> None:
     end = time.monotonic() + 5
     while time.monotonic() < end:
-        gateway.send("h1", "echo", '{"args": ["stale"], "kwargs": {}}')
+        gateway.send(host, "echo", '{"args": ["stale"], "kwargs": {}}')
 
 
 def test_a_second_worker_of_a_host_stands_by_until_the_first_ends(
-    declared: Vhost, worker: EchoWorker, gateway: Caller, start_worker: StartWorker
+    declared: Vhost, own_worker: EchoWorker, gateway: Caller, start_worker: StartWorker
 ) -> None:
-    standby = start_worker("h1", declared.host_uri("h1"))
+    standby = start_worker(own_worker.host, declared.host_uri(own_worker.host))
     standby.wait_for_output("publisher connected")
-    gateway.call("h1", "echo", "for the first")
+    gateway.call(own_worker.host, "echo", "for the first")
     assert "served" not in standby.output
 
-    worker.process.send_signal(signal.SIGTERM)
-    worker.process.wait(timeout=15)
+    own_worker.process.send_signal(signal.SIGTERM)
+    own_worker.process.wait(timeout=15)
     with Caller(declared.uri, declared.host_exchange, "second") as second:
         standby.wait_until_it_answers(second)
 
@@ -189,15 +217,15 @@ def test_a_second_worker_of_a_host_stands_by_until_the_first_ends(
 
 
 def test_a_call_in_hand_is_answered_before_the_worker_ends(
-    worker: EchoWorker, gateway: Caller
+    own_worker: EchoWorker, gateway: Caller
 ) -> None:
-    sent = gateway.send("h1", "slow", '{"args": [0.5], "kwargs": {}}')
-    worker.wait_for_output("slow begun")
+    sent = gateway.send(own_worker.host, "slow", '{"args": [0.5], "kwargs": {}}')
+    own_worker.wait_for_output("slow begun")
 
-    worker.process.send_signal(signal.SIGTERM)
+    own_worker.process.send_signal(signal.SIGTERM)
 
     assert gateway.reply(sent).result == 0.5
-    assert worker.process.wait(timeout=15) == 0
+    assert own_worker.process.wait(timeout=15) == 0
 
 
 def test_the_worker_waits_for_a_topology_that_is_not_there_yet(
