@@ -182,8 +182,9 @@ def test_the_log_says_who_sat_where_for_how_much(
     consoles: Consoles, seats: Seats, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    seats.terminal = FakeTerminal([b"secret"])
-    seats.stream = FakeStream([b"password"])
+    # Words that no checkout has in its path, which is in the records too.
+    seats.terminal = FakeTerminal([b"open sesame"])
+    seats.stream = FakeStream([b"correct horse"])
 
     consoles.open(order(principal="admin", address="192.0.2.7"))
     wait_until_left(consoles)
@@ -193,9 +194,9 @@ def test_the_log_says_who_sat_where_for_how_much(
     for line in (opened, closed):
         assert (line["principal"], line["address"]) == ("admin", "192.0.2.7")
         assert (line["instance"], line["type"]) == ("web", "exec")
-    assert (closed["typed"], closed["shown"]) == (len("password"), len("secret"))
-    assert "secret" not in str((opened, closed))
-    assert "password" not in str((opened, closed))
+    assert (closed["typed"], closed["shown"]) == (len("correct horse"), len("open sesame"))
+    assert "open sesame" not in str((opened, closed))
+    assert "correct horse" not in str((opened, closed))
 
 
 def test_a_stream_that_is_lost_is_why_the_console_closed(

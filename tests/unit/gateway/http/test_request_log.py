@@ -83,7 +83,7 @@ async def test_each_request_is_one_line_without_its_query(
 ) -> None:
     caplog.set_level(logging.INFO, "services.gateway.http.request_log")
 
-    await client.get("/api/instances/nix?ticket=secret")
+    await client.get("/api/instances/nix?ticket=open-sesame")
 
     [line] = lines(caplog)
     fields = vars(line)
@@ -94,4 +94,5 @@ async def test_each_request_is_one_line_without_its_query(
         404,
     )
     assert fields["took_ms"] > 0
-    assert "secret" not in str(fields)
+    # A word that no checkout has in its path, which is in the record too.
+    assert "open-sesame" not in str(fields)
