@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +84,15 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def types_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What mypy finds in one copy holds for most of the next."""
-    return tmp_path_factory.mktemp("types")
+    """What mypy has found here (`make check`), or in one copy, holds for most of the next."""
+    cache = tmp_path_factory.mktemp("types")
+    for database in (ROOT / ".mypy_cache").rglob("*.db"):
+        copy = cache / database.relative_to(ROOT / ".mypy_cache")
+        copy.parent.mkdir(exist_ok=True)
+        # By SQLite, for somebody may be running mypy here.
+        with closing(sqlite3.connect(database)) as found, closing(sqlite3.connect(copy)) as ours:
+            found.backup(ours)
+    return cache
 
 
 @pytest.fixture
