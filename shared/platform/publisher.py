@@ -74,6 +74,9 @@ class EventPublisher:
         An operation is persistent, and if it is unroutable or refused it counts as not published.
         Raises BrokerUnavailable.
         """
+        if self._channel is None:
+            # Who waited for the connection would come before what is said first on a new one.
+            raise BrokerUnavailable
         with self._lock:
             if self._channel is None:
                 raise BrokerUnavailable
