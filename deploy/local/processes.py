@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -20,6 +21,11 @@ from pathlib import Path
 
 # A log that is longer is begun anew; what it held is kept in one file beside it.
 MAX_LOG_BYTES = 10 << 20
+
+
+# Of the ports that `free_port` gives out; long before so many more, their daemons listen.
+MOST_RESERVED = 64
+_reserved: list[int] = []
 
 
 class DidNotStart(Exception):
@@ -149,16 +155,31 @@ def unmount_below(directory: Path) -> None:
         subprocess.run(["umount", "--lazy", mount], check=True)
 
 
-def free_port() -> int:
+def free_port(draw: Callable[[], int] = lambda: 20_000 + secrets.randbelow(12_000)) -> int:
     """Return a loopback port nobody listens on.
 
     It lies below the range from which the kernel takes ports for outgoing connections, so that none
-    of those can take it before the daemon does.
+    of those can take it before the daemon does. Nor does another call of this return it meanwhile,
+    in whichever program.
     """
     while True:
-        port = 20_000 + int.from_bytes(os.urandom(2)) % 12_000
-        if not listens(port) and bindable(port):
+        port = draw()
+        if _reserve(port) and not listens(port) and bindable(port):
             return port
+
+
+def _reserve(port: int) -> bool:
+    """Take the name that stands for a port, unless it is taken; the kernel gives it back."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0lxdfleet-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    _reserved.append(name.detach())
+    if len(_reserved) > MOST_RESERVED:
+        os.close(_reserved.pop(0))
+    return True
 
 
 def bindable(port: int) -> bool:

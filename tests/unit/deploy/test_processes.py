@@ -1,9 +1,12 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 from deploy.local import processes
+from shared.testing.daemons import ROOT
 
 
 def test_a_process_is_ours_only_with_its_mark(tmp_path: Path) -> None:
@@ -41,6 +44,18 @@ def test_a_process_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     processes.end(pid, "MARK=mine", timeout_s=0.2)
 
     assert not processes.is_ours(pid, "MARK=mine")
+
+
+def test_no_other_program_is_given_the_same_port() -> None:
+    port = processes.free_port()
+    others = range(9000, 9020)
+    script = "import sys; from deploy.local import processes; draws = iter(sys.argv[1:]); "
+    script += "print(processes.free_port(lambda: int(next(draws))))"
+    command = [sys.executable, "-c", script, *map(str, (port, *others))]
+
+    given = subprocess.check_output(command, cwd=ROOT)
+
+    assert int(given) in others
 
 
 def test_a_free_port_can_be_listened_on() -> None:
