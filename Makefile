@@ -2,8 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
+JOBS ?= 2
 BIN := $(VENV)/bin
-RUN_TESTS = $(BIN)/pytest $(PYTEST)
+# The tests of a file share what they have started, so a file goes to one process.
+OPTIONS = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(PYTEST)
+RUN_TESTS = $(BIN)/pytest $(OPTIONS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo demo-clean check contract-lock environment constraints daemons browser \
@@ -12,7 +15,7 @@ RUN_TESTS = $(BIN)/pytest $(PYTEST)
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo 'Variables: FLEET_INSTALL=no (explain, do not install), VENV=DIR (an environment to use as it is),'
-	@echo '           PYTHON=python3.12, PYTEST="-k name" (options for pytest)'
+	@echo '           PYTHON=python3.12, PYTEST="-k name" (options for pytest), JOBS=0 (tests in one process)'
 
 run: environment  ## the fleet on this machine, in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -53,12 +56,12 @@ test-all: daemons browser  ## the slow ones too, and all again on each Python th
 	@for python in python3.11 python3.12 python3.13; do \
 		$$python -c '' 2>/dev/null || { echo "$$python: not found, left out"; continue; }; \
 		$$python -m deploy.local.bootstrap .venv-$$python || exit 1; \
-		.venv-$$python/bin/pytest $(PYTEST) -m "not slow" || exit 1; \
+		.venv-$$python/bin/pytest $(OPTIONS) -m "not slow" || exit 1; \
 	done
 
 compose-test: environment  ## the fleet in containers: built, started, driven, removed (Docker)
 	@$(BIN)/python -m deploy.local prepare-compose-test
-	$(RUN_TESTS) tests/compose
+	$(BIN)/pytest $(PYTEST) tests/compose
 
 bench: daemons  ## every figure that is promised, measured beside its baseline, in one table
 	@$(BIN)/python -m benchmarks
