@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from deploy.local import broker
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
 from shared.platform import topology
@@ -115,8 +114,6 @@ def _frame(kind: int, payload: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    # It stands for another machine, whose work is not ours: it has the broker's CPUs at the most.
     os.nice(19)
-    os.sched_setaffinity(0, broker.cpus())
     address, flooding, what, how_long, *others = sys.argv[1:]
     sys.stdout.write(str(flood(address, flooding, what, float(how_long), *others)))
