@@ -40,7 +40,7 @@ def test_namesakes_in_two_projects_are_two_instances(
     told = {(one.project, one.uuid) for one in inventory.instances if one.name == name}
     assert len(told) == 2
     assert (lxd_project.name, theirs) in told
-    assert (started.state, taken.state) == (State.DONE, State.DONE)
+    assert (started.state, taken.state) == (State.DONE, State.DONE), taken.failure
     assert started.after is not None
     assert (started.after.project, started.after.status) == (lxd_project.name, "Running")
     assert [one.name for one in listed.snapshots] == ["s1"]

@@ -256,6 +256,26 @@ def test_after_an_outage_the_worker_is_back_by_itself(
         worker.wait_until_it_answers(caller)
 
 
+def test_a_worker_that_no_gateway_hears_can_be_stopped(
+    declared: Vhost, start_worker: StartWorker
+) -> None:
+    worker = start_worker("unheard", declared.host_uri("unheard"))
+    worker.wait_for_output("publisher connected")
+    time.sleep(1)  # some looks for its queue
+
+    worker.process.send_signal(signal.SIGTERM)
+
+    assert worker.process.wait(timeout=15) == 0, worker.output
+
+
+def test_a_worker_whose_queue_was_deleted_gets_another(
+    declared: Vhost, own_worker: EchoWorker, gateway: Caller
+) -> None:
+    gateway.channel.queue_delete(declared.calls_queue(own_worker.host))
+
+    own_worker.wait_until_it_answers(gateway)
+
+
 def test_the_worker_can_be_stopped_while_the_broker_is_away(
     own_broker: OwnBroker, start_worker: StartWorker
 ) -> None:
