@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import eventlet
-from amqp.exceptions import MessageNacked
+from amqp.exceptions import AccessRefused, MessageNacked
 from eventlet.greenthread import GreenThread
 from eventlet.semaphore import Semaphore
 from kombu import Connection
@@ -29,6 +29,7 @@ RETRY_S = 0.5
 CONFIRM_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
 PERSISTENT, TRANSIENT = 2, 1
+LACKS_RIGHTS = "the broker user lacks rights of this release: renew it with add_user"
 
 
 class EventPublisher:
@@ -49,6 +50,7 @@ class EventPublisher:
         )
         self._channel: Any = None
         self._unroutable = False
+        self._refused = False
         self._lock = Semaphore()
         self._keeper: GreenThread | None = None
         self.on_connected: list[Callable[[], None]] = []
@@ -74,9 +76,6 @@ class EventPublisher:
         An operation is persistent, and if it is unroutable or refused it counts as not published.
         Raises BrokerUnavailable.
         """
-        if self._channel is None:
-            # Who waited for the connection would come before what is said first on a new one.
-            raise BrokerUnavailable
         with self._lock:
             if self._channel is None:
                 raise BrokerUnavailable
@@ -87,8 +86,10 @@ class EventPublisher:
                 # The queue of this host's outcomes is full.
                 raise BrokerUnavailable from exc
             except (*self._errors(), eventlet.Timeout) as exc:
+                self._note_refusal(exc)
                 self._disconnect()
                 raise BrokerUnavailable from exc
+            self._refused = False
             if self._unroutable:
                 raise BrokerUnavailable
 
@@ -137,6 +138,12 @@ class EventPublisher:
             except self._errors() as exc:
                 _log.warning("connection to the broker lost", extra={"reason": str(exc)})
                 self._disconnect()
+
+    def _note_refusal(self, exc: BaseException) -> None:
+        # Said once until something is published again.
+        if isinstance(exc, AccessRefused) and not self._refused:
+            self._refused = True
+            _log.error(LACKS_RIGHTS, extra={"reason": str(exc)})
 
     def _on_return(self, *_: object) -> None:
         self._unroutable = True

@@ -34,6 +34,7 @@ from shared.contracts.codec import decode
 from shared.contracts.errors import FleetError, UnreadableMessage
 from shared.platform import provenance, topology
 from shared.platform.logs import correlation_id
+from shared.platform.publisher import LACKS_RIGHTS
 from shared.platform.undecodable import UNDECODABLE
 
 _log = logging.getLogger(__name__)
@@ -42,7 +43,6 @@ RETRY_S = 0.5
 # Between the first two looks whether a gateway has made the queue.
 LOOK_S = 0.05
 _IN_USE = "another worker of this host takes its calls"
-_LACKS_RIGHTS = "the broker user lacks rights of this release: renew it with add_user"
 # Bytes; a submission with all that it may carry is a quarter of it.
 LARGEST_CALL = 2**20
 MOST_ARGUMENTS = 16
@@ -121,7 +121,7 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
         except AccessRefused as exc:
             # Kombu tries again in silence, every second or so.
             if str(exc) != self._refusal:
-                problem = _IN_USE if "exclusive" in str(exc) else _LACKS_RIGHTS
+                problem = _IN_USE if "exclusive" in str(exc) else LACKS_RIGHTS
                 _log.error(problem, extra={"reason": str(exc)})
             self._refusal = str(exc)
             raise

@@ -97,7 +97,7 @@ def test_a_worker_that_lost_its_rights_again_says_so_again(
     worker = start_worker(host, old)
     worker.wait_for_output("add_user")
     renew()
-    with Caller(vhost.uri) as gateway:
+    with Caller(vhost.uri, lambda host: host_exchange(host, old)) as gateway:
         worker.wait_until_it_answers(gateway)
 
     password = topology.password_of(old)
