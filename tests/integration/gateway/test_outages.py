@@ -19,6 +19,7 @@ from shared.testing.host import WireHost, eventually
 from shared.testing.line import Line
 from shared.testing.reports import an_instance
 
+QUORUM_KEPT_S = 3.0
 WELL_AGAIN_S = 2.0
 
 Start = Callable[..., Awaitable[Parts]]
@@ -72,6 +73,8 @@ async def test_the_gateway_is_well_again_soon_after_the_brokers_return(
     await eventually(lambda: gateway.bus.connected)
     async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()):
         await eventually(lambda: has_read(gateway))
+        # A quorum queue that RabbitMQ has not written down yet has no leader after that.
+        await asyncio.sleep(QUORUM_KEPT_S)
         await asyncio.to_thread(own_broker.kill)
         await eventually(lambda: not gateway.bus.connected)
 
