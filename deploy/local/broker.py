@@ -219,7 +219,7 @@ def _environment(directory: Path, ports: Ports) -> dict[str, str]:
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
             "-kernel inet_dist_use_interface {127,0,0,1} "
             "+sbwt none +sbwtdcpu none +sbwtdio none "  # an idle node leaves the CPU to others
-            # Bytes, by eights, after which a process of Erlang's ends: RabbitMQ keeps the methods
+            # Words (of 8 bytes) at which a process of Erlang's ends. RabbitMQ keeps the methods
             # that a connection sends faster than it carries them out, without end.
             "+hmax 16777216 +hmaxk true"
         ),
