@@ -33,10 +33,14 @@ class DidNotStart(Exception):
 
 
 def spawn(command: list[str], env: Mapping[str, str], log: Path) -> int:
-    """Start a daemon in a session of its own, so that Ctrl-C does not reach it; return its pid."""
+    """Start a daemon in a session of its own, so that Ctrl-C does not reach it; return its pid.
+
+    Its directory is `/`: this one may be deleted before it ends.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     limit_log(log)
     appended = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    command = ["env", "--chdir=/", "--", *command]
     pid = os.posix_spawnp(
         command[0],
         command,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from services.gateway.adapters.bus import Bus
 from services.gateway.adapters.calls import Calls
-from services.gateway.adapters.connection import Alarm
+from services.gateway.adapters.connection import Alarm, SharedConnection
 from services.gateway.adapters.database import Database, answers
 from services.gateway.adapters.dead_letters import DeadLetters
 from services.gateway.adapters.host_store import SqlHostStore
@@ -110,6 +110,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         fleet.exchanges,
         dead_letters,
         throttled,
+        SharedConnection(settings.amqp_uri),
     )
     bus = Bus(
         settings.amqp_uri,

@@ -95,6 +95,8 @@ def declare(amqp_uri: str, exchanges: Iterable[str] = (), *, timeout_s: float = 
     What is there already stays as it is, but for what an earlier release left.
     """
     with Connection(amqp_uri, connect_timeout=timeout_s) as connection:
+        # Otherwise it tries again after two seconds.
+        connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         channel = connection.channel()
         for exchange in (CALLS, STREAMS_IN, HEARTBEATS, DEAD):
             exchange(channel).declare()

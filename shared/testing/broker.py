@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 import psutil
@@ -76,6 +76,11 @@ class Vhost:
     def calls_queue(self, host: str) -> str:
         """Return the name of the host's own queue, which it may give to an exchange as well."""
         return topology.calls_queue(host, topology.password_of(self.host_uri(host)))
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Return what the HTTP interface lists of this virtual host's queues."""
+        listed: list[dict[str, Any]] = self.broker.http.get(f"/queues/{self.name}").json()
+        return listed
 
     def close_connections(self) -> None:
         """Close every connection to this virtual host, as an operator would."""

@@ -1,9 +1,10 @@
 """The gateway's connections to the broker, kept for as long as the gateway lives.
 
-One for calls and their answers, one for everything else that hosts publish; each is made anew half
-a second after it is lost, with everything on it. So whatever happens where hosts write as they
-like, calls are made and answered. Nothing is published on the second one: with a broker that takes
-no messages (see `Alarm`) what comes in can still be acknowledged.
+One for calls and their answers, one for everything else that hosts publish (`Incoming` adds one for
+the outcomes of operations); each is made anew half a second after it is lost, with everything on
+it. So whatever happens where hosts write as they like, calls are made and answered. Nothing is
+published on the others: with a broker that takes no messages (see `Alarm`) what comes in can still
+be acknowledged.
 """
 
 from __future__ import annotations
@@ -124,6 +125,7 @@ class Bus:
                 await self._incoming.close_forgotten()
         finally:
             self._listening = False
+            await self._incoming.disconnect()
             await connections.close(connection)
 
 

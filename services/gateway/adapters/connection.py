@@ -51,6 +51,28 @@ async def close(connection: AbstractConnection) -> None:
             await connection.close()
 
 
+class SharedConnection:
+    """A connection of many, made when the first of them needs it, and again when it was lost."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._connection: AbstractConnection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def get(self) -> AbstractConnection:
+        """Return the connection; raise one of `LOST`."""
+        async with self._connecting:
+            if self._connection is None or not self._connection.connected.is_set():
+                await self.close()
+                self._connection = await connect(self._uri)
+            return self._connection
+
+    async def close(self) -> None:
+        """Close it; it is made anew for whoever still needs it."""
+        if self._connection:
+            await close(self._connection)
+
+
 def _unmarshal(data_in: bytes) -> tuple[int, int, FrameTypes]:
     consumed, channel, frame = decode_frame(data_in)
     if channel == 0 and (alarm := _alarm.get()):

@@ -35,18 +35,23 @@ class Budget:
     prefetch: int
 
 
-# Called with whatever a connection or a channel tells of its end.
+# Called with whatever a connection, a channel or a consumer tells of its end.
 Lost = Callable[..., None]
 
 
 async def channel_for(
     budget: Budget, connection: AbstractConnection, lost: Lost
 ) -> AbstractChannel:
-    """Open a channel whose consumers each have this budget; its end calls `lost`."""
+    """Open a channel whose consumers each have this budget.
+
+    `lost` is called when it ends, and when the queue of a consumer is deleted.
+    """
     channel = await connection.channel()
     channel.close_callbacks.add(lost)
     await channel.set_qos(prefetch_count=budget.prefetch)
-    return await channel.get_underlay_channel()
+    underlay = await channel.get_underlay_channel()
+    underlay.on_consumer_cancel_callbacks.add(lost)
+    return underlay
 
 
 async def bind(channel: AbstractChannel, queue: str, exchange: str, *keys: str) -> None:

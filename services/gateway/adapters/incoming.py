@@ -23,9 +23,11 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from aiormq.abc import AbstractChannel as Channel
 from aiormq.abc import DeliveredMessage
 
+from services.gateway.adapters.connection import SharedConnection
 from services.gateway.adapters.consumer import Budget, Consumer, Lost, bind, channel_for
 from services.gateway.adapters.dead_letters import UNKNOWN, DeadLetters
 from services.gateway.adapters.event_reader import read_event
+from services.gateway.adapters.outcome_reader import OUTCOMES, OutcomeReader
 from services.gateway.domain.fleet import MOST_HOSTS
 from services.gateway.domain.units import MIB
 from shared.contracts.errors import UnreadableMessage
@@ -44,14 +46,6 @@ EVENTS = Budget(
     bytes_at_once=32 * MIB,
     prefetch=4,
 )
-# An outcome is a transaction of its own, and the database of a single gateway has one thread.
-OUTCOMES = Budget(
-    messages_per_s=20,
-    messages_at_once=250,
-    bytes_per_s=2 * MIB,
-    bytes_at_once=16 * MIB,
-    prefetch=4,
-)
 # Heartbeats of all hosts together; a thousand hosts send 500 each second.
 DISCOVERY = Budget(
     messages_per_s=600,
@@ -62,8 +56,8 @@ DISCOVERY = Budget(
 )
 EVENTS_WAITING = {"x-max-length": 10_000, "x-max-length-bytes": 64 * MIB}
 HEARTBEATS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 4 * MIB}
-# Channels over which the hosts are spread: what waits for the broker's answer on one of them does
-# not wait for that on the others.
+# Channels over which the events of hosts are spread: what waits for the broker's answer on one of
+# them does not wait for that on the others.
 CHANNELS = 12
 # Names are changed by people. Who may still write to two of a host's exchanges could have its
 # queues made anew with each heartbeat.
@@ -85,14 +79,21 @@ class _Open:
 
     exchange: str
     since: float
-    consumers: tuple[Consumer, ...]
+    outcomes: OutcomeReader
+    events: Consumer
+
+    async def close(self) -> None:
+        """Read it no more."""
+        self.outcomes.stop()
+        await self.events.stop()
 
 
 class Incoming:
     """Reads what every known host publishes, and finds those that are not known.
 
     An outcome is acknowledged when `on_outcome` returns, so that it must have been kept by then.
-    `exchanges` returns those of the known hosts, by host; empty: it is to be learned.
+    `exchanges` returns those of the known hosts, by host; empty: it is to be learned. `outcomes` is
+    the connection over which outcomes are read.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Incoming:
         exchanges: Callable[[], Mapping[str, str]],
         dead_letters: DeadLetters,
         throttled: Callable[[str], None],
+        outcomes: SharedConnection,
         *,
         rename_s: float = RENAME_S,
     ) -> None:
@@ -116,8 +118,9 @@ class Incoming:
         self._exchanges = exchanges
         self._dead_letters = dead_letters
         self._throttled = throttled
+        self._outcomes = outcomes
         self._rename_s = rename_s
-        self._channels: list[tuple[Channel, Channel]] = []
+        self._channels: list[Channel] = []
         self._open: dict[str, _Open] = {}
         # Hosts whose queues are being made; they are told of once nothing of theirs is missed.
         self._opening: set[str] = set()
@@ -127,23 +130,23 @@ class Incoming:
         # Not the names of the last connection's queues: the broker may not have noticed its loss.
         # Hosts know the gateway's id, and could try what follows it.
         self._session = f"{self._gateway}.{secrets.token_hex(16)}"
-        self._open = {}
-        self._channels = [
-            (
-                await channel_for(EVENTS, connection, lost),
-                await channel_for(OUTCOMES, connection, lost),
-            )
-            for _ in range(CHANNELS)
-        ]
+        self._channels = [await channel_for(EVENTS, connection, lost) for _ in range(CHANNELS)]
         names = self._exchanges().items()
         await asyncio.gather(*(self._open_host(host, name) for host, name in names if name))
         await self._discover(await channel_for(DISCOVERY, connection, lost))
+
+    async def disconnect(self) -> None:
+        """Let go of the connection, which is lost or about to be closed, and of the outcomes'."""
+        for opened in self._open.values():
+            opened.outcomes.stop()
+        self._open = {}
+        await self._outcomes.close()
 
     async def close_forgotten(self) -> None:
         """Read no more of what hosts publish that are not known any more."""
         known = self._opening.union(self._exchanges())
         for host in [host for host in self._open if host not in known]:
-            await _close(self._open.pop(host))
+            await self._open.pop(host).close()
             self._dead_letters.forget(host)
 
     async def _discover(self, channel: Channel) -> None:
@@ -155,22 +158,20 @@ class Incoming:
         await self._consumer(UNKNOWN, self._take_heartbeat, DISCOVERY).start(channel, queue)
 
     async def _open_host(self, host: str, exchange: str) -> None:
-        events, outcomes = self._channels[len(self._open) % CHANNELS]
+        channel = self._channels[len(self._open) % CHANNELS]
         outcome_consumer = self._consumer(host, self._outcome_taker(host), OUTCOMES)
-        event_consumer = self._consumer(host, self._event_taker(host), EVENTS)
+        outcomes = OutcomeReader(self._outcomes, exchange, outcome_consumer)
+        events = self._consumer(host, self._event_taker(host), EVENTS)
         now = asyncio.get_running_loop().time()
-        self._open[host] = _Open(exchange, now, (outcome_consumer, event_consumer))
+        self._open[host] = _Open(exchange, now, outcomes, events)
         # Outcomes first: an event that is routed tells its host that somebody keeps it.
-        kept = topology.outcomes_queue(exchange)
-        await outcomes.queue_declare(kept.name, durable=True, arguments=kept.queue_arguments)
-        await bind(outcomes, kept.name, exchange, kept.routing_key)
-        await outcome_consumer.start(outcomes, kept.name)
+        await outcomes.start()
         queue = f"gateway.{self._session}.events.{exchange.removeprefix(topology.HOST_EXCHANGES)}"
-        await events.queue_declare(
+        await channel.queue_declare(
             queue, exclusive=True, auto_delete=True, arguments=dict(EVENTS_WAITING)
         )
-        await bind(events, queue, exchange, f"{host}.worker.*", f"{host}.sampler.*")
-        await event_consumer.start(events, queue)
+        await bind(channel, queue, exchange, f"{host}.worker.*", f"{host}.sampler.*")
+        await events.start(channel, queue)
 
     def _consumer(
         self, host: str, take: Callable[[DeliveredMessage], Awaitable[None]], budget: Budget
@@ -194,7 +195,7 @@ class Incoming:
             self._on_found(host, exchange, event)
             if before:
                 log.info("host has another exchange", extra={"host": host})
-                await _close(before)
+                await before.close()
         except CONNECTION_EXCEPTIONS as exc:
             # It is found again on the next connection.
             log.info("host not opened", extra={"host": host, "reason": repr(exc)})
@@ -232,11 +233,6 @@ class Incoming:
             await self._on_outcome(event.operation)
 
         return take_outcome
-
-
-async def _close(opened: _Open) -> None:
-    for consumer in opened.consumers:
-        await consumer.stop()
 
 
 def _event_of(host: str, message: DeliveredMessage) -> Event:

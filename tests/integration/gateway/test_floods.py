@@ -85,7 +85,7 @@ async def test_a_host_that_is_forgotten_is_listened_to_no_more(
     await gateway.hosts.forget("h1")
 
     def open_queues() -> list[str]:
-        listed = vhost.broker.http.get(f"/queues/{vhost.name}").json()
+        listed = vhost.queues()
         return [queue["name"] for queue in listed if ".h1." in queue["name"]]
 
     kept = topology.outcomes_queue(vhost.host_exchange("h1")).name

@@ -14,6 +14,7 @@ from services.gateway.ports import Caller, Change, target_of
 from services.gateway.wiring import Parts
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Arguments, Kind, State
+from shared.platform import topology
 from shared.testing.broker import Vhost
 from shared.testing.host import WireHost, eventually
 from shared.testing.reports import a_change, an_instance, an_operation
@@ -146,11 +147,13 @@ async def test_a_host_whose_password_has_changed_is_read_and_called_through_its_
             within_s=RENAMED_S,
         )
         await eventually(lambda: all(map(has_read, gateways)))
-        operation = await gateways[0].operations.submit(a_stop(gateways[0]))
-        await host.publish_operation(host.journal.finish(operation.operation_id))
+        # The first gateway's queue of calls may only be on its way.
+        await eventually(lambda: is_called(gateways[0]))
+        (called,) = host.journal.submissions
+        await host.publish_operation(host.journal.finish(called.operation_id))
 
         async def is_kept() -> bool:
-            kept = await gateways[1].store.get(operation.operation_id)
+            kept = await gateways[1].store.get(called.operation_id)
             return kept is not None and kept.state is State.DONE
 
         await eventually(is_kept)
@@ -161,11 +164,23 @@ async def test_a_host_whose_password_has_changed_is_read_and_called_through_its_
         )
 
 
+async def is_called(gateway: Parts) -> bool:
+    try:
+        await gateway.operations.submit(a_stop(gateway))
+    except HostUnreachable:
+        return False
+    return True
+
+
 def queues_of(vhost: Vhost, digest: str) -> list[str]:
     """Return the queues whose names end in a digest, each up to its host's id."""
-    listed = vhost.broker.http.get(f"/queues/{vhost.name}").json()
-    names = [queue["name"] for queue in listed]
+    names = [queue["name"] for queue in vhost.queues()]
     return [name.partition(".h1")[0] for name in names if name.endswith(digest)]
+
+
+def consumers_of_outcomes(vhost: Vhost) -> int:
+    outcomes = (each for each in vhost.queues() if each["name"].startswith(topology.OUTCOMES))
+    return sum(each.get("consumers", 0) for each in outcomes)
 
 
 async def test_a_host_that_is_the_same_user_of_a_given_broker_as_the_gateway_is_found(
@@ -196,8 +211,8 @@ async def test_what_waits_under_the_old_name_is_read_when_the_gateway_comes_back
         await eventually(lambda: has_read(first))
         await first.hosts.save()
         # As while no gateway runs.
-        for opened in first.incoming._open["h1"].consumers:
-            await opened.stop()
+        await first.incoming._open["h1"].close()
+        await eventually(lambda: consumers_of_outcomes(vhost) == 0)
         await host.publish_operation(an_operation("waiting", host="h1", state=State.DONE))
     vhost.renewed_host_uri("h1")
 

@@ -113,8 +113,8 @@ async def hosts(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[li
 
 def are_able(gateway: Parts) -> bool:
     ids = gateway.fleet.host_ids()
-    able = [host for host in ids if offered(gateway.fleet.host(host))]
-    return gateway.fleet.ready and able == ["h1", "h2"]
+    able = {host for host in ids if offered(gateway.fleet.host(host))}
+    return gateway.fleet.ready and able == {"h1", "h2"}
 
 
 def create(gateway: Parts, name: str) -> Coroutine[None, None, Operation]:

@@ -153,5 +153,4 @@ async def test_a_tls_hand_shake_that_does_not_go_on_ends(
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
     writer.write(GET)
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-    writer.close()
-    await writer.wait_closed()
+    writer.transport.abort()

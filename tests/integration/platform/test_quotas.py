@@ -87,7 +87,7 @@ def test_every_queue_has_a_limit_in_bytes(declared: Vhost) -> None:
     channel = connect(declared.uri).channel()
     for name in (*own, "gateway.x.events", "somebody-elses"):
         channel.queue_declare(name, durable=True, auto_delete=False)
-    listed = declared.broker.http.get(f"/queues/{declared.name}").json()
+    listed = declared.queues()
     queues = [queue["name"] for queue in listed]
 
     policies = {name: policy_of(declared, name) for name in queues}

@@ -18,6 +18,15 @@ def test_a_process_is_ours_only_with_its_mark(tmp_path: Path) -> None:
     processes.end(pid, "MARK=mine")
 
 
+def test_a_daemon_does_not_stay_in_a_directory_that_may_be_deleted(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    pid = processes.spawn(["sh", "-c", "pwd; sleep 60"], os.environ | {"MARK": "mine"}, log)
+
+    assert processes.wait_until(lambda: log.read_text() == "/\n", timeout_s=5)
+
+    processes.end(pid, "MARK=mine")
+
+
 def test_an_ended_process_is_ours_no_more(tmp_path: Path) -> None:
     pid = processes.spawn(["sleep", "60"], os.environ | {"MARK": "mine"}, tmp_path / "log")
 

@@ -1,6 +1,7 @@
 """Which hosts are read, while some are found and others forgotten."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from services.gateway.adapters.incoming import RENAME_S, Incoming
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
 from shared.platform import topology
+from shared.testing.host import eventually
 from shared.testing.reports import a_heartbeat
 
 Deliver = Callable[[DeliveredMessage], Awaitable[None]]
@@ -23,40 +25,16 @@ Deliver = Callable[[DeliveredMessage], Awaitable[None]]
 
 @dataclass
 class FakeBroker:
-    """A connection and all of its channels; exchanges are declared once it is `free`."""
+    """A connection, also as it is shared; exchanges are declared once it is `free`."""
 
     free: asyncio.Event = field(default_factory=asyncio.Event)
     consumers: dict[str, tuple[str, Deliver]] = field(default_factory=dict)
-    close_callbacks: set[object] = field(default_factory=set)
+
+    async def get(self) -> Any:
+        return self
 
     async def channel(self) -> Any:
-        return self
-
-    async def set_qos(self, *, prefetch_count: int) -> None:
-        """Take any."""
-
-    async def get_underlay_channel(self) -> Any:
-        return self
-
-    async def exchange_declare(self, *_: object, **__: object) -> None:
-        await self.free.wait()
-
-    async def queue_declare(self, *_: object, **__: object) -> None:
-        """Take any."""
-
-    async def queue_bind(self, *_: object) -> None:
-        """Take any."""
-
-    async def basic_consume(self, queue: str, deliver: Deliver) -> commands.Basic.ConsumeOk:
-        tag = f"tag-{len(self.consumers)}"
-        self.consumers[tag] = queue, deliver
-        return commands.Basic.ConsumeOk(consumer_tag=tag)
-
-    async def basic_cancel(self, tag: str) -> None:
-        del self.consumers[tag]
-
-    async def basic_ack(self, *_: object, **__: object) -> None:
-        """Take any."""
+        return FakeChannel(self)
 
     async def heartbeat_of(self, host: str, drawn: str = "first") -> None:
         """Deliver a heartbeat as all of them are; return when it was taken.
@@ -72,12 +50,53 @@ class FakeBroker:
             routing_key=f"{host}.worker.heartbeat",
         )
         body = encode(a_heartbeat())
-        message: Any = DeliveredMessage(delivery, ContentHeader(), body, self)  # type: ignore[arg-type]
+        message: Any = DeliveredMessage(delivery, ContentHeader(), body, FakeChannel(self))  # type: ignore[arg-type]
         await discover(message)
 
     def queues_of(self, host: str) -> list[str]:
         """Return the queues of a host that are consumed, one for each consumer."""
         return [queue for queue, _ in self.consumers.values() if f".{host}." in queue]
+
+
+@dataclass
+class FakeChannel:
+    """A channel as aio-pika and as aiormq have it."""
+
+    broker: FakeBroker
+    tags: list[str] = field(default_factory=list)
+    close_callbacks: set[object] = field(default_factory=set)
+    on_consumer_cancel_callbacks: set[object] = field(default_factory=set)
+
+    async def set_qos(self, *, prefetch_count: int) -> None:
+        """Take any."""
+
+    async def get_underlay_channel(self) -> Any:
+        return self
+
+    async def exchange_declare(self, *_: object, **__: object) -> None:
+        await self.broker.free.wait()
+
+    async def queue_declare(self, *_: object, **__: object) -> commands.Queue.DeclareOk:
+        return commands.Queue.DeclareOk(message_count=0)
+
+    async def queue_bind(self, *_: object) -> None:
+        """Take any."""
+
+    async def basic_consume(self, queue: str, deliver: Deliver) -> commands.Basic.ConsumeOk:
+        tag = secrets.token_hex()
+        self.tags.append(tag)
+        self.broker.consumers[tag] = queue, deliver
+        return commands.Basic.ConsumeOk(consumer_tag=tag)
+
+    async def basic_cancel(self, tag: str) -> None:
+        del self.broker.consumers[tag]
+
+    async def basic_ack(self, *_: object, **__: object) -> None:
+        """Take any."""
+
+    async def close(self) -> None:
+        for tag in self.tags:
+            self.broker.consumers.pop(tag, None)
 
 
 @dataclass
@@ -105,6 +124,7 @@ class Desk:
             lambda: self.known,
             letters,
             lambda host: None,
+            self.broker,  # type: ignore[arg-type]
             rename_s=self.rename_s,
         )
         await incoming.connect(self.broker, lambda *_: None)  # type: ignore[arg-type]
@@ -126,7 +146,7 @@ async def test_a_host_that_is_being_found_is_not_taken_for_a_forgotten_one() -> 
     await desk.broker.heartbeat_of("h1")
 
     assert list(desk.known) == ["h1"]
-    assert len(desk.broker.queues_of("h1")) == len({"events", "outcomes"})
+    await eventually(lambda: len(desk.broker.queues_of("h1")) == len({"events", "outcomes"}))
 
 
 async def test_what_a_forgotten_host_publishes_is_read_no_more() -> None:
@@ -137,8 +157,8 @@ async def test_what_a_forgotten_host_publishes_is_read_no_more() -> None:
     del desk.known["h1"]
     await incoming.close_forgotten()
 
-    assert desk.broker.queues_of("h1") == []
-    assert len(desk.broker.queues_of("h2")) == len({"events", "outcomes"})
+    await eventually(lambda: len(desk.broker.queues_of("h2")) == len({"events", "outcomes"}))
+    await eventually(lambda: desk.broker.queues_of("h1") == [])
 
 
 async def test_a_host_whose_exchange_is_not_known_is_read_with_its_next_heartbeat() -> None:
@@ -150,7 +170,7 @@ async def test_a_host_whose_exchange_is_not_known_is_read_with_its_next_heartbea
     await desk.broker.heartbeat_of("h1")
 
     assert before == []
-    assert len(desk.broker.queues_of("h1")) == len({"events", "outcomes"})
+    await eventually(lambda: len(desk.broker.queues_of("h1")) == len({"events", "outcomes"}))
     assert desk.known["h1"] == topology.host_exchange("h1", "first")
 
 
@@ -164,8 +184,10 @@ async def test_a_host_with_another_password_is_read_through_its_other_exchange_o
 
     other = topology.host_exchange("h1", "second")
     assert desk.known["h1"] == other
-    assert len(desk.broker.queues_of("h1")) == len({"events", "outcomes"})
-    assert all(queue.endswith(other.rpartition(".")[2]) for queue in desk.broker.queues_of("h1"))
+    digest = other.rpartition(".")[2]
+    await eventually(
+        lambda: [queue.endswith(digest) for queue in desk.broker.queues_of("h1")] == [True, True]
+    )
 
 
 @pytest.mark.attack
@@ -174,6 +196,7 @@ async def test_who_writes_to_two_exchanges_has_queues_made_anew_now_and_then_onl
     desk = Desk(known={"h1": first})
     desk.broker.free.set()
     await desk.open()
+    await eventually(lambda: len(desk.broker.queues_of("h1")) == len({"events", "outcomes"}))
     before = desk.broker.queues_of("h1")
 
     for number in range(100):
