@@ -27,7 +27,12 @@ from services.gateway.adapters.connection import SharedConnection
 from services.gateway.adapters.consumer import Budget, Consumer, Lost, bind, channel_for
 from services.gateway.adapters.dead_letters import UNKNOWN, DeadLetters
 from services.gateway.adapters.event_reader import read_event
-from services.gateway.adapters.outcome_reader import OUTCOMES, OutcomeReader
+from services.gateway.adapters.outcome_reader import (
+    MOST_CHANNELS,
+    OUTCOMES,
+    OutcomeReader,
+    SharedChannel,
+)
 from services.gateway.domain.fleet import MOST_HOSTS
 from services.gateway.domain.units import MIB
 from shared.contracts.errors import UnreadableMessage
@@ -131,6 +136,7 @@ class Incoming:
         # Hosts know the gateway's id, and could try what follows it.
         self._session = f"{self._gateway}.{secrets.token_hex(16)}"
         self._channels = [await channel_for(EVENTS, connection, lost) for _ in range(CHANNELS)]
+        self._outcome_channels = [SharedChannel(self._outcomes) for _ in range(MOST_CHANNELS)]
         names = self._exchanges().items()
         await asyncio.gather(*(self._open_host(host, name) for host, name in names if name))
         await self._discover(await channel_for(DISCOVERY, connection, lost))
@@ -158,9 +164,10 @@ class Incoming:
         await self._consumer(UNKNOWN, self._take_heartbeat, DISCOVERY).start(channel, queue)
 
     async def _open_host(self, host: str, exchange: str) -> None:
-        channel = self._channels[len(self._open) % CHANNELS]
         outcome_consumer = self._consumer(host, self._outcome_taker(host), OUTCOMES)
-        outcomes = OutcomeReader(self._outcomes, exchange, outcome_consumer)
+        outcome_channel = self._outcome_channels[len(self._open) % MOST_CHANNELS]
+        outcomes = OutcomeReader(outcome_channel, exchange, outcome_consumer)
+        channel = self._channels[len(self._open) % CHANNELS]
         events = self._consumer(host, self._event_taker(host), EVENTS)
         now = asyncio.get_running_loop().time()
         self._open[host] = _Open(exchange, now, outcomes, events)

@@ -33,9 +33,9 @@ from shared.contracts.operations import Kind, Operation, State
 Report = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
 
 
-# Each has a channel of a gateway's connection, of which RabbitMQ allows 2,047, and a user of the
+# Many times the fleet that this is made for. Each has a queue for each gateway, and a user of the
 # broker that an operator has made.
-MOST_HOSTS = 2000
+MOST_HOSTS = 5000
 
 
 class FleetView:
