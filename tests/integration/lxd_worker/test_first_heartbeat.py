@@ -27,9 +27,8 @@ def test_a_worker_says_who_its_lxd_is_when_it_starts(
     prepare(lxd.socket).start(**ONE_A_MINUTE)
 
     bus.until(lambda: any(map(tells_of_lxd, bus.events)), timeout_s=PROMPT_S)
+    # Whichever comes first: a gateway asks again for what it could not believe yet.
     bus.until(lambda: bus.of(Inventory), timeout_s=PROMPT_S)
-
-    assert isinstance(bus.events[0], Heartbeat)
 
 
 def test_lxd_s_end_and_its_return_are_told_at_once(
