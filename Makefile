@@ -66,8 +66,8 @@ compose-test: environment  ## the fleet in containers: built, started, driven, r
 bench: daemons  ## every figure that is promised, measured beside its baseline, in one table
 	@$(BIN)/python -m benchmarks
 
-console-page:  ## fetch xterm.js from npm, for the page /console/{id}
-	@$(PYTHON) -m deploy.local.console_page
+console-page: environment  ## fetch xterm.js from npm, for the page /console/{id}
+	@$(BIN)/python -m deploy.local.console_page
 
 contract-lock: environment  ## accept the messages as they are now (see CONTRIBUTING.md)
 	@$(BIN)/python -m shared.contracts.lock

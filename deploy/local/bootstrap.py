@@ -13,7 +13,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.local import console_page
 from deploy.local.packages import Missing, Need, provide
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +42,7 @@ def ensure(environment: Path) -> None:
     provide([_venv_need()], os.environ)
     print(f"Installing the project and its Python packages into {environment}", flush=True)
     _make(environment)
-    console_page.ensure()
+    _run_in(environment, "deploy.local.console_page")
     stamp.write_text(wanted)
 
 
@@ -53,6 +52,11 @@ def fingerprint(sources: list[bytes], python: str, environment: Path) -> str:
     for part in (*sources, python.encode(), str(environment.absolute()).encode()):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
+
+
+def _run_in(environment: Path, module: str) -> None:
+    """Run a module of ours on the environment's Python; what it cannot do it says itself."""
+    subprocess.run([str(environment / "bin" / "python"), "-m", module], cwd=ROOT, check=False)
 
 
 def _venv_need() -> Need:

@@ -1,8 +1,8 @@
-"""Fetches what the page `/console/{id}` is made of: `python3 -m deploy.local.console_page`.
+"""Fetches what the page `/console/{id}` is made of: `python -m deploy.local.console_page`.
 
 xterm.js comes from npm, at the versions and with the checksums of `package-lock.json`; it is
 copied to where the gateway serves it from, so that at run time nothing is fetched from anywhere.
-Runs on a Python that has nothing but its standard library.
+npm itself comes with the project's Python packages.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.local import node
 from deploy.local.packages import Missing
 
 WEB = Path(__file__).resolve().parents[2] / "services" / "gateway" / "web"
@@ -28,35 +30,25 @@ WITHOUT = "The page /console/{id} will have no terminal; everything else works."
 
 
 def main() -> int:
-    """Fetch the files; complain in one line where that fails."""
+    """Fetch the files unless they are there; where that fails say what that means."""
+    if (PLACE / "xterm.js").exists():
+        return 0
     try:
-        fetch()
+        fetch(node.NPM)
     except Missing as exc:
-        print(exc, file=sys.stderr)
+        print(f"{exc}\n{WITHOUT} To try again: make console-page", file=sys.stderr)
         return 1
     return 0
 
 
-def ensure() -> None:
-    """Fetch the files unless they are there; where that fails say what that means, and go on."""
-    if (PLACE / "xterm.js").exists():
-        return
-    try:
-        fetch()
-    except Missing as exc:
-        print(f"{exc}\n{WITHOUT} To try again: make console-page", file=sys.stderr)
-
-
-def fetch() -> None:
-    """Fetch the files, in the place of those that may be there. Raises Missing."""
-    if shutil.which("npm") is None:
-        raise Missing("npm, which fetches xterm.js, is not installed (Debian's package: npm)")
+def fetch(npm: Sequence[str]) -> None:
+    """Fetch the files by this command, in the place of those that may be there. Raises Missing."""
     print("Fetching xterm.js from npm", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for source in SOURCES:
             shutil.copy(source, folder)
         done = subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+            [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
             cwd=folder,
             stdout=subprocess.DEVNULL,
             check=False,

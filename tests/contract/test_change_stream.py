@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +14,11 @@ import pytest
 import yaml
 from websockets.asyncio.client import connect
 
+from deploy.local.node import NODE
 from services.gateway.ws.view import At
 from services.gateway.ws.viewer import Ping
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import Failure, State
-from shared.testing.daemons import missing
 from shared.testing.documents import API, code_blocks
 from shared.testing.gateway_http import LOOPBACK, listening
 from shared.testing.known import an_instance, known
@@ -221,14 +220,12 @@ def test_a_ping_is_as_described() -> None:
 
 
 async def test_the_documents_javascript_client_works() -> None:
-    if shutil.which("node") is None:
-        missing("node is not installed")
     (example,) = code_blocks(API / "stream.md", language="javascript", heading="Example")
     fake = gateway()
     async with listening(fake.app()) as port:
         script = example.text.replace("localhost:8000", f"127.0.0.1:{port}")
         client = await asyncio.create_subprocess_exec(
-            "node", "--experimental-websocket", "-e", script, stdout=asyncio.subprocess.PIPE
+            NODE, "-e", script, stdout=asyncio.subprocess.PIPE
         )
         assert client.stdout is not None
         try:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from deploy.local import processes
+from deploy.local.node import NODE
 from deploy.local.services import PORT, has_ipv6_loopback, loopback_binds
 from shared.testing.broker import Broker, fresh_vhost
 from shared.testing.daemons import missing
@@ -100,7 +101,7 @@ def test_the_python_client_works(fleet: Fleet, stopped: Lxd) -> None:
 
 
 def test_the_javascript_client_works(fleet: Fleet, stopped: Lxd) -> None:
-    printed = run("javascript", "node", "-")
+    printed = run("javascript", NODE, "-")
 
     assert "name: 'test1'" in printed
     assert "success: true" in printed

@@ -18,6 +18,7 @@ import pytest
 from websockets.sync.client import connect
 
 from deploy.local import processes
+from deploy.local.node import NODE
 from deploy.local.services import has_ipv6_loopback, loopback_binds
 from shared.testing.broker import Broker, fresh_vhost
 from shared.testing.daemons import missing
@@ -137,7 +138,7 @@ def run(language: str, *command: str, more: str) -> Any:
 def test_the_javascript_client_creates_and_starts_a_vm(fleet: Fleet, lxd: Lxd) -> None:
     more = "console.log(JSON.stringify(await vmManager.getVms({ status: 'running', limit: 5 })))"
 
-    page = run("javascript", "node", "--input-type=module", "-", more=more)
+    page = run("javascript", NODE, "--input-type=module", "-", more=more)
 
     assert_that_it_is_the_documents(page, lxd)
 

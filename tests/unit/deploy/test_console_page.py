@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import console_page
+from deploy.local import console_page, node
 from deploy.local.packages import Missing
 
 NPM = """\
@@ -17,25 +17,26 @@ do mkdir -p "node_modules/${file%/*}" && echo "$file" > "node_modules/$file"; do
 """
 
 
+FAILING = "#!/bin/sh\nexit 1\n"
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the files go; there is no npm."""
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", f"{tmp_path}/bin")
+    """Where the files go; npm fails."""
+    monkeypatch.setattr(node, "NPM", [install_npm(tmp_path, FAILING)])
     monkeypatch.setattr(console_page, "PLACE", tmp_path / "xterm")
     return tmp_path / "xterm"
 
 
-def install_npm(place: Path, script: str) -> None:
-    npm = place.parent / "bin" / "npm"
-    npm.write_text(script.replace("#!/bin/sh\n", "#!/bin/sh\nPATH=/bin:/usr/bin\n"))
+def install_npm(folder: Path, script: str) -> str:
+    npm = folder / "npm"
+    npm.write_text(script)
     npm.chmod(0o755)
+    return str(npm)
 
 
 def test_what_npm_fetched_is_put_where_the_gateway_serves_it(place: Path) -> None:
-    install_npm(place, NPM)
-
-    console_page.fetch()
+    console_page.fetch([install_npm(place.parent, NPM)])
 
     assert {file.name for file in place.iterdir()} == {
         "LICENSE",
@@ -50,24 +51,19 @@ def test_files_that_are_there_are_not_fetched_again(place: Path) -> None:
     place.mkdir()
     (place / "xterm.js").write_text("here")
 
-    console_page.ensure()
-
+    assert console_page.main() == 0
     assert [file.name for file in place.iterdir()] == ["xterm.js"]
 
 
-@pytest.mark.parametrize("script", ["", "#!/bin/sh\nexit 1\n"])
 def test_where_it_cannot_be_fetched_the_set_up_says_so_and_goes_on(
-    place: Path, capsys: pytest.CaptureFixture[str], script: str
+    place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if script:
-        install_npm(place, script)
-
-    console_page.ensure()
+    assert console_page.main() == 1
 
     assert console_page.WITHOUT in capsys.readouterr().err
     assert not place.exists()
     with pytest.raises(Missing):
-        console_page.fetch()
+        console_page.fetch(node.NPM)
 
 
 def test_every_package_is_pinned_with_its_checksum() -> None:
