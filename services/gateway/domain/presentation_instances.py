@@ -13,8 +13,8 @@ from msgspec import Struct
 from services.gateway.domain import nat, units
 from services.gateway.domain.known import KnownHost, KnownInstance
 from shared.contracts.instances import Address, InstanceSample
+from shared.contracts.status import is_alive
 
-STOPPED = "Stopped"
 FIRST_DEVICE = "eth0"
 
 
@@ -195,7 +195,7 @@ def sampled_at(known: KnownInstance) -> str | None:
 
 def is_stopped(known: KnownInstance) -> bool:
     """Whether the instance uses nothing because it is switched off."""
-    return known.instance.status == STOPPED
+    return not is_alive(known.instance.status)
 
 
 def is_stale(known: KnownInstance, host: KnownHost) -> bool:

@@ -17,6 +17,7 @@ from services.gateway.domain.naming import shown_name
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
 from shared.contracts.instances import Instance
 from shared.contracts.sizes import cpu_count
+from shared.contracts.status import Status
 
 ID_PREFIX = "vm-"
 TYPES = (CONTAINER, VIRTUAL_MACHINE)
@@ -26,15 +27,17 @@ VM_CPUS, VM_MEMORY = 1, units.GIB
 RUNNING, STOPPED, PAUSED, CREATING, ERROR = "running", "stopped", "paused", "creating", "error"
 # LXD's words for what lies between two states are those of the state that is being left.
 _STATUS: Mapping[str, str] = {
-    "Running": RUNNING,
-    "Ready": RUNNING,
-    "Stopping": RUNNING,
-    "Aborting": RUNNING,
-    "Freezing": RUNNING,
-    "Stopped": STOPPED,
-    "Starting": STOPPED,
-    "Frozen": PAUSED,
-    "Thawed": RUNNING,
+    Status.RUNNING: RUNNING,
+    Status.READY: RUNNING,
+    Status.STARTED: RUNNING,
+    Status.STOPPING: RUNNING,
+    Status.ABORTING: RUNNING,
+    Status.FREEZING: RUNNING,
+    Status.STOPPED: STOPPED,
+    Status.STARTING: STOPPED,
+    Status.FROZEN: PAUSED,
+    Status.THAWED: RUNNING,
+    Status.ERROR: ERROR,
     # Ours, of what LXD has not completed.
     "Creating": CREATING,
 }
