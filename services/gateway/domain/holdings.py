@@ -18,7 +18,7 @@ from services.gateway.domain.entry import Entry, Index, Order
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.events import MAX_BYTES, InstanceChanged, InstanceRemoved, Sampled
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Kind, Operation, State
+from shared.contracts.operations import Kind, Operation, is_gone
 from shared.contracts.status import is_alive
 
 # LXD's actions that begin a new run, also of an instance that was running before.
@@ -159,7 +159,7 @@ class Holdings:
             return self._appear(operation)
         if entry.instance.uuid != operation.uuid:
             return False
-        if operation.kind is Kind.DELETE and operation.state is State.DONE:
+        if is_gone(operation):
             self._leave(place, operation.uuid)
             return True
         after = operation.after

@@ -76,6 +76,8 @@ class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
     age_s: int
     stale: bool
     duplicate: bool
+    ephemeral: bool
+    addresses: list[str]
     unknown: list[str]
     progress: int | None
     operation: str | None
@@ -112,7 +114,7 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         memory=units.mib(limits["memory"]),
         disk=units.gib_exactly(limits["disk"] or 0),
         os=instance.os,
-        ip=shown.address(known, "inet") or "",
+        ip=shown.address(known, "inet") or shown.address(known, "inet6") or "",
         created_at=units.utc_text(created or units.EPOCH),
         updated_at=updated_at(known),
         description=shown.described(known, secrets=secrets),
@@ -131,6 +133,8 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         age_s=shown.age_s(known),
         stale=shown.is_stale(known, host),
         duplicate=known.duplicate,
+        ephemeral=instance.ephemeral,
+        addresses=shown.addresses(known),
         unknown=[
             name for name, value in (limits | {"createdAt": created}).items() if value is None
         ],

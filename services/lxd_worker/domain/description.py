@@ -49,6 +49,7 @@ class Described(Struct, frozen=True):
     project: str = DEFAULT_PROJECT
     location: str = ""
     profiles: tuple[str, ...] | None = ()
+    ephemeral: bool = False
     expanded_config: dict[str, str] = {}
     expanded_devices: dict[str, dict[str, str]] = {}
 
@@ -111,6 +112,7 @@ def _unbounded(described: Described, revision: int, host_memory: int) -> Instanc
         os=os_of(config),
         networks=_networks(described.expanded_devices),
         location="" if described.location == _NO_MEMBER else described.location,
+        ephemeral=described.ephemeral,
     )
 
 

@@ -68,6 +68,6 @@ def given_up(kind: Kind, situation: Situation, error: FleetError) -> Move:
 def _gone(kind: Kind, situation: Situation) -> Move:
     # An ephemeral instance is deleted by LXD when it stops.
     if situation.taken and kind in (Kind.STOP, Kind.DELETE):
-        return Done(changed=True)
+        return Done(changed=True, gone=True)
     gone = InstanceReplaced if situation.replaced else InstanceNotFound
     return Failed(gone(situation.name))

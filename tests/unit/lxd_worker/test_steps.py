@@ -139,9 +139,9 @@ def test_a_guest_that_rebooted_when_lxd_had_given_up_on_it_has_restarted() -> No
 @pytest.mark.parametrize(
     ("kind", "taken", "expected"),
     [
-        (Kind.DELETE, [Step.DELETE], Done(changed=True)),
-        (Kind.DELETE, [Step.FORCE_STOP], Done(changed=True)),
-        (Kind.STOP, [Step.STOP], Done(changed=True)),
+        (Kind.DELETE, [Step.DELETE], Done(changed=True, gone=True)),
+        (Kind.DELETE, [Step.FORCE_STOP], Done(changed=True, gone=True)),
+        (Kind.STOP, [Step.STOP], Done(changed=True, gone=True)),
         (Kind.START, [Step.START], InstanceNotFound),
         (Kind.DELETE, [], InstanceNotFound),
         (Kind.STOP, [], InstanceNotFound),
