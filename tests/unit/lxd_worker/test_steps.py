@@ -153,6 +153,10 @@ def test_an_instance_that_is_gone_was_deleted_or_stopped_for_good(
     assert move(kind, None, taken=tuple(taken)) == expected
 
 
+def test_why_an_ephemeral_instance_did_not_start_is_told_though_it_is_gone() -> None:
+    assert move(Kind.START, None, taken=(Step.START,), error=REFUSED) is LxdRefused
+
+
 def test_a_namesake_is_not_taken_for_the_instance() -> None:
     assert move(Kind.START, None, replaced=True) is InstanceReplaced
 
