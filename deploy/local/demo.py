@@ -27,6 +27,7 @@ from deploy.local.run import (
     stop_broker,
 )
 from deploy.local.services import PORT, Host, binds, has_ipv6_loopback, loopback_binds
+from shared.contracts.status import Status, is_alive
 
 DIRECTORY = VAR / "demo"
 SECOND_LXD = Path("/var/lib/lxdfleet-demo")
@@ -109,13 +110,13 @@ def _second_lxd(started: ExitStack) -> Path:
 
 
 def _launch(socket: Path, examples: tuple[Example, ...]) -> None:
-    """Create the instances that do not exist, and start those that do not run."""
+    """Create the instances that do not exist, and start those that are stopped."""
     busybox_image.ensure(socket, IMAGE)
     statuses = _ours(socket)
     for example in examples:
         if example.name not in statuses:
             lxd_api.call(socket, "POST", "/1.0/instances", _request(example))
-        if statuses.get(example.name) != "Running":
+        if not is_alive(statuses.get(example.name, Status.STOPPED)):
             state = f"/1.0/instances/{example.name}/state"
             lxd_api.call(socket, "PUT", state, {"action": "start"})
 

@@ -42,8 +42,8 @@ from shared.contracts.operations import Operation
 
 VERSION = "1.1"
 HEARTBEAT_VERSION = "1.2"
-INSTANCE_VERSION = "1.2"
-SAMPLED_VERSION = "1.2"
+INSTANCE_VERSION = "1.3"
+SAMPLED_VERSION = "1.3"
 WORKER = "worker"
 SAMPLER = "sampler"
 

@@ -48,7 +48,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     ours, kept in `user.lxdfleet.*`; `operation_id` is the operation that created it through us.
     `os` is the image's distribution and release (`ubuntu20.04`), empty where the image does not
     say. `networks` are the networks and bridges of its NICs, `location` the cluster member it is
-    on.
+    on. `ephemeral`: LXD deletes it when it stops.
     """
 
     name: Name
@@ -73,6 +73,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     os: Word = ""
     networks: Annotated[tuple[Word, ...], Meta(max_length=MOST_DEVICES)] = ()
     location: Word = ""
+    ephemeral: bool = False
 
 
 # The `user.*` keys that leave the host; others (cloud-init data among them) may hold secrets.
@@ -103,15 +104,19 @@ def etag(instance: Instance) -> str:
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:32]
 
 
-class Address(Struct, frozen=True, kw_only=True):
+class Address(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One address of an instance; `family` is `inet` or `inet6`, `scope` LXD's `global`, `link`,
     `local`.
+
+    `of_nic`: its interface is a NIC that the instance is configured to have, not one that somebody
+    inside made, such as docker0. Samplers of earlier releases did not tell them apart.
     """
 
     device: Word
     family: Word
     address: Word
     scope: Word
+    of_nic: bool = True
 
 
 class MemoryParts(Struct, frozen=True, kw_only=True):
@@ -169,8 +174,9 @@ class InstanceSample(Struct, frozen=True, kw_only=True):
     left out, as in `interfaces`; `disk_read` and `disk_write` are cumulative bytes that went from
     and to real disks, the sums of `block_devices`. Read from LXD there are no such sums: it lists
     a disk and what stands on it alike. Every `*_rate` is in bytes per second. The parts of memory
-    and an interface's errors and losses may be up to a minute old. Of addresses, interfaces and
-    block devices without end the lists hold the first; the sums are of all.
+    and an interface's errors and losses may be up to a minute old. Addresses are in the order
+    of the NICs that have them, those of other interfaces last. Of addresses, interfaces and block
+    devices without end the lists hold the first; the sums are of all.
     """
 
     name: Name

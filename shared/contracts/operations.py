@@ -12,6 +12,7 @@ Ledger:
                   Secrets 1.0: a worker gets them when it has accepted. Gateways leave
                   Submission.secrets and NewInstance.cloud_init_digest empty; workers read the
                   former for one release more
+    1.3  2026-11  Operation: gone
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from shared.contracts.changes import Changes, NewInstance
 from shared.contracts.errors import FleetError
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 
-VERSION = "1.2"
+VERSION = "1.3"
 LONGEST_CLOUD_INIT = 64 * 1024
 LONGEST_PASSWORD = 128
 
@@ -176,7 +177,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     or deleted), read in the worker's epoch `after_epoch`. `overdue`: the time-out has passed and
     LXD could not be made to stop. `waits_for` is the creation of the same instance that the
     operation begins after. `needs_restart` are the fields of an update that count from the next
-    start. Times are RFC 3339 with `Z`, empty until they happen.
+    start. `gone`: the instance is there no more; LXD deletes an ephemeral one that stops. Times are
+    RFC 3339 with `Z`, empty until they happen.
     """
 
     operation_id: Word
@@ -204,6 +206,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     correlation_id: Word = ""
     waits_for: Word = ""
     needs_restart: Annotated[tuple[Word, ...], Meta(max_length=MOST_VALUES)] = ()
+    gone: bool = False
     version: Version = VERSION
 
     @property
@@ -233,6 +236,14 @@ def merged(known: Operation, reported: Operation) -> Operation:
         parent_id=known.parent_id,
         correlation_id=known.correlation_id,
     )
+
+
+def is_gone(operation: Operation) -> bool:
+    """Whether the operation has ended the instance itself; workers of earlier releases say so of a
+    deletion only by its state.
+    """
+    deleted = operation.kind is Kind.DELETE or operation.gone
+    return deleted and operation.state is State.DONE
 
 
 def _name_now(known: Operation, reported: Operation) -> str:

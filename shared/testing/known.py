@@ -10,6 +10,7 @@ from services.gateway.domain.known import KnownHost, KnownInstance
 from shared.contracts.events import HostDescribed, Sampled
 from shared.contracts.hosts import Capacity, Image, Network
 from shared.contracts.instances import Address, HostSample, Instance, InstanceSample
+from shared.contracts.status import is_alive
 
 MIB = 2**20
 GIB = 2**30
@@ -109,9 +110,9 @@ def a_host(host: str = "h1") -> KnownHost:
 def known(
     instance: Instance | None = None, sample: InstanceSample | None = None, host: str = "h1"
 ) -> KnownInstance:
-    """Return an instance of a host that is online; a running one has a sample."""
+    """Return an instance of a host that is online; one that is not stopped has a sample."""
     shown = instance or an_instance()
-    measured = a_sample(shown.name) if shown.status == "Running" else None
+    measured = a_sample(shown.name) if is_alive(shown.status) else None
     return KnownInstance(
         host=host,
         host_online=True,

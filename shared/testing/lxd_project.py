@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.status import is_alive
 from shared.testing.lxd import Instances, Lxd
 
 
@@ -41,7 +42,7 @@ class Project:
 
     def delete(self, name: str) -> None:
         """Delete it, running or not."""
-        if self.call("GET", f"/1.0/instances/{name}")["status"] != "Stopped":
+        if is_alive(self.call("GET", f"/1.0/instances/{name}")["status"]):
             self.set_state(name, "stop")
         self.call("DELETE", f"/1.0/instances/{name}")
 

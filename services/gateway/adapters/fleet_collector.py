@@ -16,9 +16,9 @@ from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.ports import Fleet
 from shared.contracts.errors import FleetViewNotReady
 from shared.contracts.instances import HostSample
+from shared.contracts.status import Status
 
-# LXD's names; what else a host may call a status is counted as `Other`.
-STATUSES = ("Running", "Stopped", "Frozen", "Error")
+# What else a host may call a status is counted as `Other`.
 OTHER = "Other"
 
 OF_HOST: tuple[tuple[str, str, Callable[[KnownHost], float | None]], ...] = (
@@ -95,7 +95,7 @@ def _hosts_by_state(hosts: Sequence[KnownHost]) -> GaugeMetricFamily:
 
 def _instances_by_status(instances: Iterable[KnownInstance]) -> GaugeMetricFamily:
     counts = Counter(str(known.instance.status) for known in instances)
-    named = {status: counts.pop(status, 0) for status in STATUSES}
+    named = {status: counts.pop(status, 0) for status in Status}
     family = GaugeMetricFamily("lxdfleet_instances", "Instances of all hosts.", labels=("status",))
     for status, count in (named | {OTHER: counts.total()}).items():
         family.add_metric((status,), count)

@@ -14,6 +14,7 @@ from services.gateway.domain.templates import Template
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Operation, Secrets
+from shared.contracts.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class NewVm:
 
 
 # The status of an instance that LXD has not completed yet, and of one that it could not make.
-CREATING, NOT_CREATED = "Creating", "Error"
+CREATING, NOT_CREATED = "Creating", Status.ERROR
 
 
 class Begun(NamedTuple):

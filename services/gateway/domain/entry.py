@@ -18,6 +18,7 @@ from services.gateway.domain.capacity import Amount, promised
 from services.gateway.domain.known import KnownInstance
 from services.gateway.domain.uuid_index import UuidIndex
 from shared.contracts.instances import Instance, InstanceSample
+from shared.contracts.status import is_alive
 
 # A reading's place among all readings: the worker's epoch, then the instance's revision in it.
 Order = tuple[int, int]
@@ -78,7 +79,7 @@ class Entry:
         if differs:
             self.changed_at, self._known = now, None
             self.size, self.promised = size_of(instance), promised(instance)
-        if instance.status != "Running":
+        if not is_alive(instance.status):
             self.measure(None, None)
         return differs
 

@@ -18,7 +18,8 @@ from services.gateway.domain.entry import Entry, Index, Order
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.events import MAX_BYTES, InstanceChanged, InstanceRemoved, Sampled
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Kind, Operation, State
+from shared.contracts.operations import Kind, Operation, is_gone
+from shared.contracts.status import is_alive
 
 # LXD's actions that begin a new run, also of an instance that was running before.
 _NEW_RUN = frozenset({"instance-started", "instance-restarted"})
@@ -158,7 +159,7 @@ class Holdings:
             return self._appear(operation)
         if entry.instance.uuid != operation.uuid:
             return False
-        if operation.kind is Kind.DELETE and operation.state is State.DONE:
+        if is_gone(operation):
             self._leave(place, operation.uuid)
             return True
         after = operation.after
@@ -171,7 +172,7 @@ class Holdings:
         return self._put(after, order, changed_at=self._wall())
 
     def measure(self, sampled: Sampled) -> bool:
-        """Give each running instance its sample; one that the sample does not know loses its own.
+        """Give each live instance its sample; one that the sample does not know loses its own.
 
         A sample counts only for the instance with the uuid it was taken of.
         """
@@ -263,4 +264,4 @@ class Holdings:
 
 
 def _is_of(uuid: str, instance: Instance) -> bool:
-    return instance.uuid == uuid and instance.status == "Running"
+    return instance.uuid == uuid and is_alive(instance.status)

@@ -96,6 +96,7 @@ def bare(known: KnownInstance) -> KnownInstance:
         created_at="",
         project=clip(instance.project),
         display_name=clip(instance.display_name),
+        ephemeral=instance.ephemeral,
     )
     return KnownInstance(
         host=known.host,

@@ -6,16 +6,15 @@ known is 0 and named in `unknown`. A stopped instance uses nothing, and keeps it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 
 from services.gateway.domain import nat, units
 from services.gateway.domain.known import KnownHost, KnownInstance
 from shared.contracts.instances import Address, InstanceSample
+from shared.contracts.status import is_alive
 
-STOPPED = "Stopped"
 FIRST_DEVICE = "eth0"
+GLOBAL = "global"
 
 
 class InstanceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,6 +39,7 @@ class InstanceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     project: str
     type: str
     duplicate: bool
+    ephemeral: bool
     error: str | None = None
 
 
@@ -58,13 +58,14 @@ class ResourceUsage(Struct, frozen=True, kw_only=True):
 
 
 class InstanceDetail(Struct, frozen=True, kw_only=True):
-    """All about one instance."""
+    """All about one instance; `addresses` are those that `addresses` returns."""
 
     info: InstanceInfo
     resources: ResourceUsage
     ssh_port: int | None
     nat_ports: str | None
     root_password: str | None
+    addresses: list[str]
 
 
 class LiveInstance(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,6 +107,7 @@ def information(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Inst
         project=instance.project,
         type=instance.type,
         duplicate=known.duplicate,
+        ephemeral=instance.ephemeral,
         error=known.error,
     )
 
@@ -140,6 +142,7 @@ def detail(known: KnownInstance, host: KnownHost, *, secrets: bool) -> InstanceD
         ssh_port=reached.ssh_port,
         nat_ports=reached.nat_ports,
         root_password=password,
+        addresses=addresses(known),
     )
 
 
@@ -165,15 +168,18 @@ def live(known: KnownInstance, host: KnownHost) -> LiveInstance:
 
 
 def address(known: KnownInstance, family: str) -> str | None:
-    """Return the first global address of a family, `eth0` before other devices."""
-    if known.sample is None or is_stopped(known):
-        return None
-    fitting = [
-        entry
-        for entry in known.sample.addresses
-        if entry.family == family and entry.scope == "global"
-    ]
-    return _preferred(fitting)
+    """Return the first global address of a family on a configured NIC, `eth0` before others.
+
+    What somebody inside made (docker0, virbr0) has the same address in many instances.
+    """
+    fitting = (each for each in _global(known) if each.of_nic and each.family == family)
+    return next((each.address for each in fitting), None)
+
+
+def addresses(known: KnownInstance) -> list[str]:
+    """Return all global addresses of configured NICs; where there are none, those of others."""
+    told = _global(known)
+    return [each.address for each in told if each.of_nic] or [each.address for each in told]
 
 
 def described(known: KnownInstance, *, secrets: bool) -> str:
@@ -195,7 +201,7 @@ def sampled_at(known: KnownInstance) -> str | None:
 
 def is_stopped(known: KnownInstance) -> bool:
     """Whether the instance uses nothing because it is switched off."""
-    return known.instance.status == STOPPED
+    return not is_alive(known.instance.status)
 
 
 def is_stale(known: KnownInstance, host: KnownHost) -> bool:
@@ -220,9 +226,11 @@ def disk_total(taken: InstanceSample, known: KnownInstance, host: KnownHost) -> 
     return _first(taken.disk_total, known.instance.root_size, pool)
 
 
-def _preferred(addresses: Sequence[Address]) -> str | None:
-    ordered = sorted(addresses, key=lambda entry: entry.device != FIRST_DEVICE)
-    return ordered[0].address if ordered else None
+def _global(known: KnownInstance) -> list[Address]:
+    """Return the global addresses of an instance that is alive, `eth0` before other devices."""
+    told = () if known.sample is None or is_stopped(known) else known.sample.addresses
+    fitting = (each for each in told if each.scope == GLOBAL)
+    return sorted(fitting, key=lambda each: each.device != FIRST_DEVICE)
 
 
 def _first(*values: int | None) -> int | None:

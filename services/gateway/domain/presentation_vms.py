@@ -17,6 +17,7 @@ from services.gateway.domain.naming import shown_name
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
 from shared.contracts.instances import Instance
 from shared.contracts.sizes import cpu_count
+from shared.contracts.status import Status
 
 ID_PREFIX = "vm-"
 TYPES = (CONTAINER, VIRTUAL_MACHINE)
@@ -26,15 +27,17 @@ VM_CPUS, VM_MEMORY = 1, units.GIB
 RUNNING, STOPPED, PAUSED, CREATING, ERROR = "running", "stopped", "paused", "creating", "error"
 # LXD's words for what lies between two states are those of the state that is being left.
 _STATUS: Mapping[str, str] = {
-    "Running": RUNNING,
-    "Ready": RUNNING,
-    "Stopping": RUNNING,
-    "Aborting": RUNNING,
-    "Freezing": RUNNING,
-    "Stopped": STOPPED,
-    "Starting": STOPPED,
-    "Frozen": PAUSED,
-    "Thawed": RUNNING,
+    Status.RUNNING: RUNNING,
+    Status.READY: RUNNING,
+    Status.STARTED: RUNNING,
+    Status.STOPPING: RUNNING,
+    Status.ABORTING: RUNNING,
+    Status.FREEZING: RUNNING,
+    Status.STOPPED: STOPPED,
+    Status.STARTING: STOPPED,
+    Status.FROZEN: PAUSED,
+    Status.THAWED: RUNNING,
+    Status.ERROR: ERROR,
     # Ours, of what LXD has not completed.
     "Creating": CREATING,
 }
@@ -73,6 +76,8 @@ class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
     age_s: int
     stale: bool
     duplicate: bool
+    ephemeral: bool
+    addresses: list[str]
     unknown: list[str]
     progress: int | None
     operation: str | None
@@ -109,7 +114,7 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         memory=units.mib(limits["memory"]),
         disk=units.gib_exactly(limits["disk"] or 0),
         os=instance.os,
-        ip=shown.address(known, "inet") or "",
+        ip=shown.address(known, "inet") or shown.address(known, "inet6") or "",
         created_at=units.utc_text(created or units.EPOCH),
         updated_at=updated_at(known),
         description=shown.described(known, secrets=secrets),
@@ -128,6 +133,8 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         age_s=shown.age_s(known),
         stale=shown.is_stale(known, host),
         duplicate=known.duplicate,
+        ephemeral=instance.ephemeral,
+        addresses=shown.addresses(known),
         unknown=[
             name for name, value in (limits | {"createdAt": created}).items() if value is None
         ],

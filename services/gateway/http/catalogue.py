@@ -248,6 +248,10 @@ _OUTCOMES = {
     "start.done": Text("实例 {name} 启动成功", "Instance {name} started"),
     "start.already": Text("实例 {name} 已在运行", "Instance {name} was running already"),
     "stop.done": Text("实例 {name} 停止成功", "Instance {name} stopped"),
+    "stop.gone": Text(
+        "实例 {name} 是临时实例，停止后已被删除",
+        "Instance {name} was ephemeral: it stopped, and is deleted",
+    ),
     "stop.already": Text("实例 {name} 已经停止", "Instance {name} was stopped already"),
     "restart.done": Text("实例 {name} 重启成功", "Instance {name} restarted"),
     "restart.already": Text("实例 {name} 已经重启", "Instance {name} was restarted already"),

@@ -19,7 +19,7 @@ from shared.contracts.errors import (
     WorkerFailed,
     rebuilt,
 )
-from shared.contracts.operations import Failure, Operation, State
+from shared.contracts.operations import Failure, Kind, Operation, State
 from shared.contracts.worker_api import OUTCOMES
 
 # Of what a host says of a failure.
@@ -30,7 +30,7 @@ def answer(operation: Operation, tongue: Language) -> Response:
     """Return success, that it goes on (202), or the error that it ended with."""
     headers = told_beside(operation)
     if operation.state == State.DONE:
-        return _result(operation, "done" if operation.changed else "already", tongue, headers)
+        return _result(operation, _outcome(operation), tongue, headers)
     if not operation.final:
         return _result(operation, "unfinished", tongue, headers)
     return problem(told(error_of(operation), tongue), headers)
@@ -74,6 +74,12 @@ def _rebuilt(operation: Operation, failure: Failure) -> FleetError:
     if operation.state is State.REJECTED or type(error) in OUTCOMES:
         return error
     return WorkerFailed(operation.host, clip(f"{failure.code}: {error}", LONGEST_VALUE))
+
+
+def _outcome(operation: Operation) -> str:
+    if operation.kind is Kind.STOP and operation.gone:
+        return "gone"
+    return "done" if operation.changed else "already"
 
 
 def _result(

@@ -15,6 +15,7 @@ from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.fitting import fit_message, shorten
 from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance, Proxy
 from shared.contracts.sizes import memory_limit, size_in_bytes
+from shared.contracts.status import is_alive
 
 # What we keep with an instance, among the settings that LXD leaves to its users.
 DISPLAY_NAME = "user.lxdfleet.name"
@@ -48,6 +49,7 @@ class Described(Struct, frozen=True):
     project: str = DEFAULT_PROJECT
     location: str = ""
     profiles: tuple[str, ...] | None = ()
+    ephemeral: bool = False
     expanded_config: dict[str, str] = {}
     expanded_devices: dict[str, dict[str, str]] = {}
 
@@ -66,7 +68,7 @@ class Described(Struct, frozen=True):
     @property
     def complete(self) -> bool:
         """Whether LXD has finished to make it: it leaves this mark then, until the first start."""
-        started = self.last_used_at > _NEVER_USED or self.status != "Stopped"
+        started = self.last_used_at > _NEVER_USED or is_alive(self.status)
         return started or "volatile.apply_template" in self.expanded_config
 
 
@@ -110,6 +112,7 @@ def _unbounded(described: Described, revision: int, host_memory: int) -> Instanc
         os=os_of(config),
         networks=_networks(described.expanded_devices),
         location="" if described.location == _NO_MEMBER else described.location,
+        ephemeral=described.ephemeral,
     )
 
 

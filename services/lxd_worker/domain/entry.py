@@ -159,6 +159,7 @@ def ended(
     after: Instance | None = None,
     after_epoch: int = 0,
     needs_restart: tuple[str, ...] = (),
+    gone: bool = False,
 ) -> Entry:
     """Return the entry of an operation that is over; an end is never changed again."""
     if entry.operation.final:
@@ -172,6 +173,7 @@ def ended(
         after=after,
         after_epoch=after_epoch if after else 0,
         needs_restart=needs_restart,
+        gone=gone,
     )
 
 

@@ -68,6 +68,9 @@ def given_up(kind: Kind, situation: Situation, error: FleetError) -> Move:
 def _gone(kind: Kind, situation: Situation) -> Move:
     # An ephemeral instance is deleted by LXD when it stops.
     if situation.taken and kind in (Kind.STOP, Kind.DELETE):
-        return Done(changed=True)
+        return Done(changed=True, gone=True)
+    if situation.error:
+        # It says more: LXD also deletes an ephemeral instance that could not be started.
+        return Failed(situation.error)
     gone = InstanceReplaced if situation.replaced else InstanceNotFound
     return Failed(gone(situation.name))

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from services.lxd_worker.domain.shape import Shape
 from shared.contracts.errors import InstanceNotFound, InstanceReplaced
+from shared.contracts.status import is_alive, is_frozen, is_running
 
 
 class Init(Struct, frozen=True):
@@ -44,17 +45,17 @@ class Seen(Struct, frozen=True, kw_only=True):
     @property
     def stopped(self) -> bool:
         """Whether no process of it runs."""
-        return self.status == "Stopped"
+        return not is_alive(self.status)
 
     @property
     def running(self) -> bool:
-        """Whether it runs; a virtual machine is `Ready` once its guest has said so."""
-        return self.status in ("Running", "Ready")
+        """Whether its processes run."""
+        return is_running(self.status)
 
     @property
     def frozen(self) -> bool:
         """Whether its processes stand still."""
-        return self.status == "Frozen"
+        return is_frozen(self.status)
 
     @property
     def active(self) -> bool:

@@ -39,11 +39,12 @@ class Step(StrEnum):
 class Done:
     """The instance is as it was asked to be; `changed` is False when it already was.
 
-    `needs_restart` are the fields that count from its next start.
+    `needs_restart` are the fields that count from its next start. `gone`: it is there no more.
     """
 
     changed: bool
     needs_restart: tuple[str, ...] = ()
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

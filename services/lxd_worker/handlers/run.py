@@ -102,6 +102,7 @@ class Run:
         changed: bool = True,
         error: FleetError | None = None,
         needs_restart: tuple[str, ...] = (),
+        gone: bool = False,
     ) -> None:
         """Journal the end, with the instance as it stands now."""
         after = self._after()
@@ -115,6 +116,7 @@ class Run:
                 after=after,
                 after_epoch=self.tools.epoch,
                 needs_restart=needs_restart,
+                gone=gone,
             )
         )
         log.info("operation ended", extra=self._kept.names(state=self.operation.state.value))
@@ -156,7 +158,12 @@ class Run:
 
     def _conclude(self, move: Done | Failed) -> None:
         if isinstance(move, Done):
-            self.finish(State.DONE, changed=move.changed, needs_restart=move.needs_restart)
+            self.finish(
+                State.DONE,
+                changed=move.changed,
+                needs_restart=move.needs_restart,
+                gone=move.gone,
+            )
         elif isinstance(move.error, Cancelled):
             self.finish(State.CANCELLED, error=move.error)
         else:

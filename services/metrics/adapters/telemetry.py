@@ -40,7 +40,7 @@ class SamplerTelemetry:
         )
         self._instances = Gauge(
             "lxdfleet_sampler_instances",
-            "Running instances in the last sample.",
+            "Instances in the last sample: all but stopped ones.",
             registry=self.registry,
         )
 

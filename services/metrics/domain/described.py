@@ -51,18 +51,27 @@ class Counters(Struct, frozen=True):
 
 
 class Interface(Struct, frozen=True):
-    """One interface inside the instance; `type` is `loopback` for `lo`."""
+    """One interface inside the instance; `type` is `loopback` for `lo`.
+
+    `host_name` is its end on the host, empty where it has none.
+    """
 
     type: str = ""
     addresses: tuple[NetworkAddress, ...] | None = ()
     counters: Counters = Counters()
+    hwaddr: str = ""
+    host_name: str = ""
 
 
 class Nic(Struct, frozen=True):
-    """A network device: its name inside, and its end on the host; empty text: it has none."""
+    """A network device: its name inside, and its end on the host; empty text: it has none.
+
+    A virtual machine's guest names its interfaces as it likes; `hwaddr` they have in common.
+    """
 
     device: str
     host_end: str
+    hwaddr: str = ""
 
 
 class InstanceState(Struct, frozen=True):
@@ -107,6 +116,7 @@ class DescribedInstance(Struct, frozen=True):
             Nic(
                 device.get("name") or self.expanded_config.get(f"volatile.{name}.name", name),
                 self.expanded_config.get(f"volatile.{name}.host_name", ""),
+                device.get("hwaddr") or self.expanded_config.get(f"volatile.{name}.hwaddr", ""),
             )
             for name, device in self.expanded_devices.items()
             if device.get("type") == "nic"

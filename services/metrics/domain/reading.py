@@ -5,7 +5,7 @@ None stands for what nobody says; a zero that cannot be true counts as not said.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from services.metrics.domain.described import (
     DescribedInstance,
     InstanceState,
+    Interface,
     NetworkAddress,
     Nic,
     Space,
@@ -152,7 +153,7 @@ def told_by_lxd(
         return None
     disk_used, disk_total = _disk(described, state, pools, dropped)
     nics = tuple([_fitting(nic, dropped) for nic in described.nics])
-    own = {nic.device for nic in nics}
+    own = _own(nics, state.network or {})
     return InstanceReading(
         at_s=at_s,
         source=LXD,
@@ -198,7 +199,25 @@ def _if_measured(number: int, dropped: Dropped) -> int | None:
 
 
 def _fitting(nic: Nic, dropped: Dropped) -> Nic:
-    return Nic(word(nic.device, MOST_DEVICE_CHARACTERS, dropped) or "", nic.host_end)
+    device = word(nic.device, MOST_DEVICE_CHARACTERS, dropped) or ""
+    return Nic(device, nic.host_end, nic.hwaddr)
+
+
+def _own(nics: Sequence[Nic], network: Mapping[str, Interface]) -> Mapping[str, int]:
+    """Return the interfaces that are configured NICs, each with the place of its NIC among them.
+
+    A guest may have named them anew, or have given their MAC address to a bridge over them.
+    """
+    places: dict[str, int] = {}
+    for place, nic in enumerate(nics):
+        for mark in filter(None, (nic.device, nic.hwaddr.lower(), nic.host_end)):
+            places.setdefault(mark, place)
+    own = {}
+    for name, interface in network.items():
+        marks = (name, interface.hwaddr.lower(), interface.host_name)
+        if found := [places[mark] for mark in marks if mark in places]:
+            own[name] = min(found)
+    return own
 
 
 def _disk(
@@ -221,8 +240,10 @@ def _traffic(state: InstanceState, own: Collection[str], dropped: Dropped) -> Tr
     return traffic_of(counted, dropped, own)
 
 
-def _addresses(state: InstanceState, own: Collection[str], dropped: Dropped) -> tuple[Address, ...]:
-    """Return the addresses; of too many those of the configured NICs, and global ones, first.
+def _addresses(
+    state: InstanceState, own: Mapping[str, int], dropped: Dropped
+) -> tuple[Address, ...]:
+    """Return the addresses, those of the configured NICs, and global ones, first.
 
     Of thousands only as many as a sample holds are looked at more closely.
     """
@@ -231,24 +252,26 @@ def _addresses(state: InstanceState, own: Collection[str], dropped: Dropped) -> 
         for name, interface in (state.network or {}).items()
         for each in interface.addresses or ()
     ]
+    told.sort(key=lambda each: (own.get(each[0], MOST), each[1].scope != GLOBAL))
     if len(told) > MOST_ADDRESSES:
-        told.sort(key=lambda each: (each[0] not in own, each[1].scope != GLOBAL))
         dropped[TOO_MANY] += len(told) - MOST_ADDRESSES
-    found = [_address(name, each, dropped) for name, each in told[:MOST_ADDRESSES]]
+    found = [
+        _address(name, each, dropped, of_nic=name in own) for name, each in told[:MOST_ADDRESSES]
+    ]
     return first_of(
         [each for each in found if each is not None],
         MOST_ADDRESSES,
         MOST_ADDRESSES_BYTES,
         dropped,
-        lambda each: (each.device not in own, each.scope != GLOBAL),
+        lambda each: (not each.of_nic, each.scope != GLOBAL),
     )
 
 
-def _address(name: str, told: NetworkAddress, dropped: Dropped) -> Address | None:
+def _address(name: str, told: NetworkAddress, dropped: Dropped, *, of_nic: bool) -> Address | None:
     device = word(name, MOST_DEVICE_CHARACTERS, dropped)
     family = word(told.family, MOST_WORD_CHARACTERS, dropped)
     address = word(told.address, MOST_ADDRESS_CHARACTERS, dropped)
     scope = word(told.scope, MOST_WORD_CHARACTERS, dropped)
     if device is None or family is None or address is None or scope is None:
         return None
-    return Address(device=device, family=family, address=address, scope=scope)
+    return Address(device=device, family=family, address=address, scope=scope, of_nic=of_nic)

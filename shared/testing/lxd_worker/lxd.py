@@ -214,7 +214,8 @@ class FakeLxd:
             self.holds[now.name] = now
             return
         after = _AFTER[request.step]
-        if after is None:
+        ephemeral = self.limits.get(request.name, {}).get("ephemeral", False)
+        if after is None or (after == "Stopped" and ephemeral):
             del self.holds[request.name]
             return
         now = replace(self.holds[request.name], status=after)

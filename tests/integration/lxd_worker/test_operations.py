@@ -173,14 +173,28 @@ def test_a_guest_that_does_not_listen_is_stopped_by_force(
     assert [step for step in steps if step in told] == steps
 
 
+@pytest.mark.parametrize("force", [True, False])
 def test_an_ephemeral_instance_is_gone_when_it_has_stopped(
-    bus: BusSide, instances: Instances
+    bus: BusSide, instances: Instances, *, force: bool
 ) -> None:
     name = instances.launch(ephemeral=True)
 
-    operation = carried_out(bus, instances, Kind.STOP, name, force=True)
+    operation = carried_out(bus, instances, Kind.STOP, name, force=force)
 
     assert outcome(operation) == (State.DONE, True, None)
+    assert operation.gone
+    assert operation.after is None
+
+
+def test_why_an_ephemeral_instance_did_not_start_is_told(
+    bus: BusSide, instances: Instances
+) -> None:
+    broken = {"raw.lxc": "lxc.mount.entry = /nowhere mnt none bind 0 0"}
+    name = instances.create(ephemeral=True, config=broken)
+
+    operation = carried_out(bus, instances, Kind.START, name)
+
+    assert outcome(operation) == (State.FAILED, True, "lxd_refused")
 
 
 def test_the_same_order_delivered_twice_at_once_runs_once(

@@ -204,7 +204,13 @@ COUNTERS = like(
     )
 )
 ADDRESSES = st.lists(like(family=TEXTS, address=TEXTS, scope=TEXTS), max_size=100)
-INTERFACES = like(type=TEXTS, addresses=ADDRESSES | ANYTHING, counters=COUNTERS)
+INTERFACES = like(
+    type=TEXTS,
+    addresses=ADDRESSES | ANYTHING,
+    counters=COUNTERS,
+    hwaddr=TEXTS | ANYTHING,
+    host_name=TEXTS | ANYTHING,
+)
 STATES = like(
     processes=NUMBERS | ANYTHING,
     cpu=like(usage=NUMBERS | ANYTHING),

@@ -139,9 +139,9 @@ def test_a_guest_that_rebooted_when_lxd_had_given_up_on_it_has_restarted() -> No
 @pytest.mark.parametrize(
     ("kind", "taken", "expected"),
     [
-        (Kind.DELETE, [Step.DELETE], Done(changed=True)),
-        (Kind.DELETE, [Step.FORCE_STOP], Done(changed=True)),
-        (Kind.STOP, [Step.STOP], Done(changed=True)),
+        (Kind.DELETE, [Step.DELETE], Done(changed=True, gone=True)),
+        (Kind.DELETE, [Step.FORCE_STOP], Done(changed=True, gone=True)),
+        (Kind.STOP, [Step.STOP], Done(changed=True, gone=True)),
         (Kind.START, [Step.START], InstanceNotFound),
         (Kind.DELETE, [], InstanceNotFound),
         (Kind.STOP, [], InstanceNotFound),
@@ -151,6 +151,10 @@ def test_an_instance_that_is_gone_was_deleted_or_stopped_for_good(
     kind: Kind, taken: list[Step], expected: object
 ) -> None:
     assert move(kind, None, taken=tuple(taken)) == expected
+
+
+def test_why_an_ephemeral_instance_did_not_start_is_told_though_it_is_gone() -> None:
+    assert move(Kind.START, None, taken=(Step.START,), error=REFUSED) is LxdRefused
 
 
 def test_a_namesake_is_not_taken_for_the_instance() -> None:

@@ -120,6 +120,7 @@ def test_traffic_and_addresses_are_unknown_where_lxd_tells_of_no_network() -> No
 
 
 def test_all_addresses_are_kept_with_their_scope() -> None:
+    nics = {"eth0": {"type": "nic"}, "root": ROOT}
     network = {
         "eth0": {
             "addresses": [
@@ -130,7 +131,7 @@ def test_all_addresses_are_kept_with_their_scope() -> None:
         "eth1": {"addresses": None},
     }
 
-    one = reading({"network": network})
+    one = reading({"network": network}, expanded_devices=nics)
 
     assert one.addresses == (
         Address(device="eth0", family="inet", address="10.0.0.9", scope="global"),
@@ -174,6 +175,7 @@ def test_namesakes_in_two_projects_are_two_instances() -> None:
 def test_each_network_device_is_known_by_its_name_inside_and_its_end_on_the_host() -> None:
     config = {
         "volatile.eth0.host_name": "veth7",
+        "volatile.eth0.hwaddr": "00:16:3e:00:00:07",
         "volatile.root.host_name": "never",
         "volatile.second.name": "eth1",
         "volatile.third.name": "not this",
@@ -181,13 +183,17 @@ def test_each_network_device_is_known_by_its_name_inside_and_its_end_on_the_host
     nics = {
         "eth0": {"type": "nic"},
         "second": {"type": "nic"},
-        "third": {"type": "nic", "name": "lan"},
+        "third": {"type": "nic", "name": "lan", "hwaddr": "00:16:3e:00:00:09"},
         "root": ROOT,
     }
 
     one = reading(expanded_config=config, expanded_devices=nics)
 
-    assert one.nics == (Nic("eth0", "veth7"), Nic("eth1", ""), Nic("lan", ""))
+    assert one.nics == (
+        Nic("eth0", "veth7", "00:16:3e:00:00:07"),
+        Nic("eth1", ""),
+        Nic("lan", "", "00:16:3e:00:00:09"),
+    )
 
 
 def test_each_interface_is_told_with_its_packets_errors_and_losses() -> None:

@@ -48,6 +48,7 @@ class Operation(BaseModel):
             "progress": 100,
             "step": "",
             "changed": True,
+            "gone": False,
             "overdue": False,
             "failure": None,
             "waits_for": None,
@@ -72,6 +73,7 @@ class Operation(BaseModel):
     progress: int | None
     step: str
     changed: bool = Field(description="false：实例原本就是所要的状态")
+    gone: bool = Field(description="实例已不存在：已删除，或是停止即删除的临时实例")
     overdue: bool
     failure: OperationFailure | None
     waits_for: str | None = Field(description="在此创建操作完成后才执行")

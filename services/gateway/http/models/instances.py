@@ -34,6 +34,7 @@ INFO = {
     "project": "default",
     "type": "container",
     "duplicate": False,
+    "ephemeral": False,
 }
 
 
@@ -43,8 +44,8 @@ class InstanceInfo(BaseModel):
     model_config = with_example(INFO)
     name: str
     status: str = Field(description="Running, Stopped, Frozen 等")
-    ipv4: str | None
-    ipv6: str | None
+    ipv4: str | None = Field(description="所配置网卡的第一个全局地址；没有时为 null")
+    ipv6: str | None = Field(description="所配置网卡的第一个全局地址；没有时为 null")
     architecture: str
     created_at: str = Field(description="网关本地时间，不带时区；未知时为 1970 年")
     description: str
@@ -56,6 +57,7 @@ class InstanceInfo(BaseModel):
     project: str
     type: str = Field(description="container 或 virtual-machine")
     duplicate: bool = Field(description="其 uuid 先属于集群中的另一个实例")
+    ephemeral: bool = Field(description="临时实例：停止时 LXD 会将其删除")
     error: Error = None
 
 
@@ -84,6 +86,7 @@ class InstanceDetail(BaseModel):
             "ssh_port": 20001,
             "nat_ports": "30000-30025",
             "root_password": "password123",
+            "addresses": ["10.0.0.100"],
         }
     )
     info: InstanceInfo
@@ -91,3 +94,6 @@ class InstanceDetail(BaseModel):
     ssh_port: int | None
     nat_ports: str | None
     root_password: str | None = Field(description="无权查看时为 ********")
+    addresses: list[str] = Field(
+        description="所配置网卡的全部全局地址；一个也没有时为实例内其他接口的"
+    )

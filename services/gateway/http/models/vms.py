@@ -35,6 +35,8 @@ VM = {
     "ageS": 0,
     "stale": False,
     "duplicate": False,
+    "ephemeral": False,
+    "addresses": ["192.168.1.100"],
     "unknown": [],
     "progress": None,
     "operation": None,
@@ -80,7 +82,7 @@ class Vm(Camel):
     memory: int = Field(description="内存大小（MiB）；未限制时为主机的")
     disk: float = Field(description="磁盘大小（GiB）；未限制时为存储池的")
     os: str
-    ip: str = Field(description="IPv4 地址；没有时为空")
+    ip: str = Field(description="所配置网卡的 IPv4 地址；没有时为其 IPv6 地址，都没有时为空")
     created_at: str
     updated_at: str = Field(description="配置或状态最近一次变化的时间")
     description: str
@@ -99,6 +101,10 @@ class Vm(Camel):
     age_s: int = Field(description="数据年龄（秒）；主机在线时为 0")
     stale: bool = Field(description="主机或其 LXD 不在线")
     duplicate: bool = Field(description="其 uuid 先属于集群中的另一个实例")
+    ephemeral: bool = Field(description="临时实例：停止时 LXD 会将其删除")
+    addresses: list[str] = Field(
+        description="所配置网卡的全部全局地址；一个也没有时为虚拟机内其他接口的"
+    )
     unknown: list[str] = Field(description="未知的字段，其值为 0")
     progress: int | None = Field(description="创建进度（百分比）；已创建时为 null")
     operation: str | None = Field(description="创建操作的 id；已创建时为 null")

@@ -16,7 +16,7 @@ from services.gateway.http.errors import problem_text, tongue_of
 from services.gateway.http.openapi import CHANGING, READING, TOKEN, problems
 from services.gateway.http.outcomes import addresses, error_of
 from services.gateway.ports import OperationFilter
-from shared.contracts.operations import Kind, Operation, State
+from shared.contracts.operations import Kind, Operation, State, is_gone
 
 LONGEST_WAIT_S = 60.0
 
@@ -115,6 +115,7 @@ def view(operation: Operation, tongue: Language) -> dict[str, Any]:
         "progress": operation.progress,
         "step": operation.step,
         "changed": operation.changed,
+        "gone": is_gone(operation),
         "overdue": operation.overdue,
         "failure": _failure(operation, tongue),
         "waits_for": operation.waits_for or None,

@@ -20,7 +20,7 @@ from services.gateway.http.v1 import envelope
 from services.gateway.ports import Fleet
 from shared.contracts.errors import FleetError, InstanceNotRunning, InstanceRunning
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Kind, Operation, State
+from shared.contracts.operations import Kind, Operation, State, is_gone
 
 DELETED = "deleted"
 
@@ -60,7 +60,7 @@ def vm_now(fleet: Fleet, operation: Operation, seen: KnownInstance | None) -> di
     """Return the VM as it is now; `seen` is as it was before, None: that is not known."""
     vm = vm_id(seen) if seen else f"{ID_PREFIX}{operation.uuid}"
     instance = _now(operation, fleet)
-    if instance is None or (operation.kind is Kind.DELETE and operation.final):
+    if instance is None or is_gone(operation):
         name = shown_name(seen.instance) if seen else operation.instance
         return {"id": vm, "name": name, "status": DELETED}
     return {**_of(vm, instance), **_more(operation)}

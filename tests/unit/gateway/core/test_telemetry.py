@@ -12,6 +12,7 @@ from services.gateway.adapters.telemetry import Telemetry
 from services.gateway.domain.budget import LeftOut
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Kind, State
+from shared.contracts.status import Status
 from shared.testing.gateway import FakeFleet
 from shared.testing.known import a_host, an_instance, known
 from shared.testing.reports import an_operation
@@ -28,7 +29,7 @@ def told(telemetry: Telemetry) -> dict[str, float]:
 
 def test_the_fleets_size_is_counted() -> None:
     hosts = [a_host("h1"), replace(a_host("h2"), online=False), a_host("h3")]
-    statuses = ["Running", "Running", "Stopped", "Frozen", "Exploded", "Gone"]
+    statuses = ["Running", "Running", "Stopped", "Frozen", "Ready", "Exploded", "Gone"]
     instances = [
         known(an_instance(f"i{number}", status=status)) for number, status in enumerate(statuses)
     ]
@@ -37,12 +38,12 @@ def test_the_fleets_size_is_counted() -> None:
 
     assert values["lxdfleet_hosts online"] == 2
     assert values["lxdfleet_hosts offline"] == 1
-    of_instances = {key: value for key, value in values.items() if "lxdfleet_instances" in key}
-    assert of_instances == {
+    named = {key: value for key, value in values.items() if key.startswith("lxdfleet_instances ")}
+    assert named == {f"lxdfleet_instances {status}": 0 for status in Status} | {
         "lxdfleet_instances Running": 2,
         "lxdfleet_instances Stopped": 1,
         "lxdfleet_instances Frozen": 1,
-        "lxdfleet_instances Error": 0,
+        "lxdfleet_instances Ready": 1,
         "lxdfleet_instances Other": 2,
     }
 

@@ -105,6 +105,21 @@ def test_the_address_is_the_first_global_one_and_eth0_goes_first(
     assert shown.address(known(sample=a_sample(addresses=addresses)), "inet") == expected
 
 
+def test_the_addresses_are_all_global_ones_and_eth0s_go_first() -> None:
+    told = (
+        address("wlan0", "10.0.0.9"),
+        address("eth0", "fe80::1", family="inet6", scope="link"),
+        address("eth0", "10.0.0.1"),
+        address("eth0", "fd42::1", family="inet6"),
+    )
+
+    assert shown.addresses(known(sample=a_sample(addresses=told))) == [
+        "10.0.0.1",
+        "fd42::1",
+        "10.0.0.9",
+    ]
+
+
 def test_an_instance_of_an_absent_host_says_how_old_it_is() -> None:
     absent = away(known(), 93.7)
 

@@ -79,6 +79,7 @@ def _check_instances_api(read: Reading) -> None:
         "project": "default",
         "type": "container",
         "duplicate": False,
+        "ephemeral": False,
         "error": None,
     }
     assert odd["error"] == "not_renderable"
