@@ -15,9 +15,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from services.gateway.domain.error_boundary import ErrorBoundary
+from services.gateway.domain.free_text import ONE_LINE
 from services.gateway.http.answers import Answers
 from services.gateway.http.free_text import (
-    ONE_LINE,
     FreeText,
     HeaderWithoutControls,
     WithoutControls,

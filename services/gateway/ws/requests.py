@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from services.gateway.http.free_text import RULE, has_control_characters
+from services.gateway.domain.free_text import RULE, has_control_characters
 from shared.contracts.codec import UNREADABLE
 from shared.contracts.errors import InvalidInput
 

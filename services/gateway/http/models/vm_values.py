@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from services.gateway.http.free_text import ONE_LINE, WithoutControls
+from services.gateway.domain.free_text import ONE_LINE
+from services.gateway.http.free_text import WithoutControls
 
 # In bytes they are still numbers that every part can take.
 MOST_CPUS, MOST_MIB, MOST_GIB = 2**16, 2**40, 2**30

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
+from services.gateway.domain.free_text import ONE_LINE
 from services.gateway.domain.presentation_operations import encoded_operation
 from services.gateway.http import models
 from services.gateway.http.answers import array
 from services.gateway.http.catalogue import Language
 from services.gateway.http.context import Context, Gateway, ProjectChoice, read
 from services.gateway.http.errors import problem_text, tongue_of
-from services.gateway.http.free_text import ONE_LINE, WithoutControls
+from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.openapi import CHANGING, READING, TOKEN, problems
 from services.gateway.http.outcomes import addresses, error_of
 from services.gateway.ports import OperationFilter

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
+from services.gateway.domain.free_text import RULE, has_control_characters
 from services.gateway.http.catalogue import TEXTS
-from services.gateway.http.free_text import RULE, has_control_characters
 from services.gateway.ws.requests import of_address, of_message
 from shared.contracts.errors import InvalidInput
 from shared.testing.vms import gateway_of_vms

@@ -1,0 +1,21 @@
+"""What any text of a request may hold: every character but control characters.
+
+LXD cuts a value at a NUL and may then write nothing at all, PostgreSQL takes none, and a terminal
+that shows a list obeys the others. Tab and newline are text.
+"""
+
+from __future__ import annotations
+
+import re
+
+RULE = "control_characters"
+
+# A pattern for what has to stand on one line.
+ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether a text holds a control character other than tab and newline."""
+    return _CONTROL.search(text) is not None
