@@ -129,6 +129,10 @@ _ERRORS = {
         "操作 {operation_id} 无法取消", "Operation {operation_id} cannot be cancelled"
     ),
     "lxd_refused": Text("LXD拒绝了请求：{reason}", "LXD refused: {reason}"),
+    "no_effect": Text(
+        "LXD 报告 {step} 已完成，但实际没有生效",
+        "LXD says that {step} is done, but it had no effect",
+    ),
     "step_interrupted": Text(
         "{step} 被中断，没有生效，请重试", "{step} was interrupted and had no effect; try again"
     ),

@@ -11,8 +11,8 @@ from shared.contracts.operations import Arguments, Kind
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
 _NEW_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-# LXD makes a directory of this name.
-_SNAPSHOT = re.compile(r"[^\s/.][^\s/]{0,62}")
+# LXD makes a directory of this name, and LXD 5.0 reads what stands in a path as escaped twice.
+_SNAPSHOT = re.compile(r"[^\s/%?+&.\x00-\x1f\x7f-\x9f][^\s/%?+&\x00-\x1f\x7f-\x9f]{0,62}")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 
 
@@ -58,7 +58,7 @@ def _check_rename(arguments: Arguments) -> None:
 
 def _check_snapshot(arguments: Arguments) -> None:
     if not _SNAPSHOT.fullmatch(arguments.snapshot):
-        rule = "1-63 characters without spaces and '/', not starting with '.'"
+        rule = "1-63 characters without spaces and any of '/%?+&', not starting with '.'"
         raise InvalidInput("snapshot", rule)
 
 
