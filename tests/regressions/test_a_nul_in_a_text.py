@@ -20,8 +20,6 @@ from shared.testing.postgresql import fresh_database
 from shared.testing.reports import an_operation
 from shared.testing.vms import gateway_of_vms
 
-pytestmark = pytest.mark.attack
-
 VM = "/api/v1/vms/vm-u1"
 NEW = {"name": "a", "template": "busybox", "cpu": 1, "memory": 64, "disk": 1}
 

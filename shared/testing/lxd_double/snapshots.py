@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote_plus
 
 from aiohttp import web
 
@@ -28,15 +29,16 @@ class Snapshots:
         return [
             web.get(path, self._list),
             web.post(path, self._take),
+            web.get(path + "/{snapshot}", self._get),
             web.delete(path + "/{snapshot}", self._delete),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        found = self._projects.asked(request).instance(name).snapshots
+        listed = self._projects.asked(request).instance(name).snapshots
         if request.query.get("recursion") == "1":
-            return sync([snapshot.rendered() for snapshot in found.values()])
-        return sync([f"/1.0/instances/{name}/snapshots/{snapshot}" for snapshot in found])
+            return sync([snapshot.rendered() for snapshot in listed.values()])
+        return sync([f"/1.0/instances/{name}/snapshots/{snapshot}" for snapshot in listed])
 
     async def _take(self, request: web.Request) -> web.Response:
         name, wanted = request.match_info["name"], await body_of(request)
@@ -44,9 +46,29 @@ class Snapshots:
             raise Refused('Invalid snapshot name: Cannot contain "/"')
         return asynchronous(taken(self._projects.asked(request), name, wanted))
 
+    async def _get(self, request: web.Request) -> web.Response:
+        instance = self._projects.asked(request).instance(request.match_info["name"])
+        return sync(found(instance, _named(request)).rendered())
+
     async def _delete(self, request: web.Request) -> web.Response:
-        name, snapshot = request.match_info["name"], request.match_info["snapshot"]
+        name, snapshot = request.match_info["name"], _named(request)
         return asynchronous(deleted(self._projects.asked(request), name, snapshot))
+
+
+def _named(request: web.Request) -> str:
+    """Return the name in a path; LXD 5.0 takes what is unescaped already for escaped once more."""
+    return unquote_plus(request.match_info["snapshot"])
+
+
+def found(instance: DoubledInstance, snapshot: str) -> Snapshot:
+    """Return a snapshot; refuse one that is not there."""
+    if snapshot not in instance.snapshots:
+        raise Refused(
+            f'Failed to fetch snapshot "{snapshot}" of instance "{instance.name}" in project '
+            f'"{instance.project}": InstanceSnapshot not found',
+            404,
+        )
+    return instance.snapshots[snapshot]
 
 
 def taken(daemon: Daemon, name: str, wanted: dict[str, Any]) -> Operation:
@@ -86,12 +108,7 @@ def restored(daemon: Daemon, name: str, snapshot: str) -> Operation:
 def deleted(daemon: Daemon, name: str, snapshot: str) -> Operation:
     """Begin to delete a snapshot; one that is not there is refused at once."""
     instance = daemon.instance(name)
-    if snapshot not in instance.snapshots:
-        raise Refused(
-            f'Failed to fetch snapshot "{snapshot}" of instance "{name}" in project '
-            f'"{instance.project}": InstanceSnapshot not found',
-            404,
-        )
+    found(instance, snapshot)
 
     async def work(_: Operation) -> None:
         await daemon.take_time("delete-snapshot")
