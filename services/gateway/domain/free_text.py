@@ -10,12 +10,13 @@ import re
 
 RULE = "control_characters"
 
-# A pattern for what has to stand on one line.
-ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+# As patterns that OpenAPI can tell; the second is for what has to stand on one line.
+PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_PLAIN = re.compile(PLAIN)
 
 
 def has_control_characters(text: str) -> bool:
     """Whether a text holds a control character other than tab and newline."""
-    return _CONTROL.search(text) is not None
+    return not _PLAIN.fullmatch(text)

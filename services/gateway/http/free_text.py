@@ -5,12 +5,12 @@ Every `str` that a request may give is one of these; a test tries each of them.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError
 
-from services.gateway.domain.free_text import RULE, has_control_characters
+from services.gateway.domain.free_text import PLAIN, RULE, has_control_characters
 
 
 def _without(value: object) -> object:
@@ -26,8 +26,17 @@ def _header_without(value: object) -> object:
     return value
 
 
+class _Plain(BeforeValidator):
+    """The same in OpenAPI, where no other pattern says more."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"pattern": PLAIN, **handler(schema)}
+
+
 # They stand behind a text's bounds, so that OpenAPI tells those.
-WithoutControls = BeforeValidator(_without)
+WithoutControls = _Plain(_without)
 HeaderWithoutControls = BeforeValidator(_header_without)
 
 FreeText = Annotated[str, WithoutControls]

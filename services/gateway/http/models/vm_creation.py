@@ -59,7 +59,7 @@ TEMPLATE = {
 }
 
 LXD_WORD = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-SSH_KEY = r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$"
+SSH_KEY = r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f-\x9f]*)?$"
 # What a NAT script's description and chpasswd can hold.
 PASSWORD = r"^[!-9;-~]+$"  # noqa: S105 - the rule for one
 

@@ -24,7 +24,7 @@ SNAPSHOT = {
 }
 # What LXD takes, and finds again: it makes a directory of this name, and LXD 5.0 reads what stands
 # in a path as escaped twice.
-NAME = r"^[^\s/%?+&.\x00-\x1f\x7f][^\s/%?+&\x00-\x1f\x7f]{0,62}$"
+NAME = r"^[^\s/%?+&.\x00-\x1f\x7f-\x9f][^\s/%?+&\x00-\x1f\x7f-\x9f]{0,62}$"
 _NAME = re.compile(NAME)
 
 
