@@ -179,7 +179,9 @@ def test_snapshots_come_and_go(bench: Bench) -> None:
         (Kind.SNAPSHOT, "web", Arguments(snapshot="there"), SnapshotExists),
         (Kind.RESTORE, "web", S1, SnapshotNotFound),
         (Kind.DELETE_SNAPSHOT, "web", S1, SnapshotNotFound),
-        (Kind.DELETE_SNAPSHOT, "web", Arguments(snapshot=".."), SnapshotNotFound),
+        (Kind.DELETE_SNAPSHOT, "web", Arguments(snapshot="."), InvalidInput),
+        (Kind.DELETE_SNAPSHOT, "web", Arguments(snapshot=".."), InvalidInput),
+        (Kind.RESTORE, "web", Arguments(snapshot=".."), InvalidInput),
     ],
 )
 def test_what_cannot_be_is_not_taken_on(
