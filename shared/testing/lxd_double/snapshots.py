@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -14,6 +15,8 @@ from shared.testing.lxd_double.instances import STOPPED, DoubledInstance, Snapsh
 from shared.testing.lxd_double.operations import Operation
 from shared.testing.lxd_double.projects import Projects
 
+_NOT_IN_NAMES = re.compile("[/?+&]")
+_NO_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 _RECORD = 'Failed creating instance snapshot record "{}": '
 
 
@@ -42,8 +45,8 @@ class Snapshots:
 
     async def _take(self, request: web.Request) -> web.Response:
         name, wanted = request.match_info["name"], await body_of(request)
-        if "/" in wanted["name"]:
-            raise Refused('Invalid snapshot name: Cannot contain "/"')
+        if wrong := _NOT_IN_NAMES.search(wanted["name"]):
+            raise Refused(f'Invalid snapshot name: Cannot contain "{wrong[0]}"')
         return asynchronous(taken(self._projects.asked(request), name, wanted))
 
     async def _get(self, request: web.Request) -> web.Response:
@@ -57,7 +60,10 @@ class Snapshots:
 
 def _named(request: web.Request) -> str:
     """Return the name in a path; LXD 5.0 takes what is unescaped already for escaped once more."""
-    return unquote_plus(request.match_info["snapshot"])
+    once = request.match_info["snapshot"]
+    if wrong := _NO_ESCAPE.search(once):
+        raise Refused(f'invalid URL escape "{wrong[0]}"', 500)
+    return unquote_plus(once)
 
 
 def found(instance: DoubledInstance, snapshot: str) -> Snapshot:
