@@ -13,7 +13,7 @@
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
         +-- ImageNotFound, SnapshotNotFound, SnapshotExists
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
-        +-- LxdRefused, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
+        +-- LxdRefused, NoEffect, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
 
 An error crosses the bus as its code and its raw values, in the order of the constructor; the text
 is made where it is read. The codes are stable: clients and the HTTP table rely on them.
@@ -410,6 +410,15 @@ class LxdRefused(PermanentError):
     code = "lxd_refused"
     text = "LXD refused: {reason}"
     reason: str
+
+
+@dataclass(eq=False)
+class NoEffect(PermanentError):
+    """LXD says that it has done a step, but what the step was to change is as it was."""
+
+    code = "no_effect"
+    text = "LXD says that {step} is done, but it had no effect"
+    step: str
 
 
 @dataclass(eq=False)

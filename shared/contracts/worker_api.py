@@ -62,6 +62,7 @@ OUTCOMES: frozenset[type[errors.FleetError]] = frozenset(
     {
         *ERRORS,
         errors.Cancelled,
+        errors.NoEffect,
         errors.OutcomeUnknown,
         errors.SecretsNotReceived,
         errors.StepInterrupted,

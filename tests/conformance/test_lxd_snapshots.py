@@ -73,10 +73,35 @@ async def test_a_snapshot_that_cannot_be_fails_inside_the_operation(
     assert operation["err"].endswith(words)
 
 
-async def test_a_snapshot_s_name_is_no_path(client: Client, stopped: str) -> None:
-    answer = await client.ask("POST", path_of(stopped), {"name": "a/b"})
+@pytest.mark.parametrize("character", ["/", "?", "+", "&"])
+async def test_what_has_a_meaning_in_an_address_is_in_no_snapshots_name(
+    client: Client, stopped: str, character: str
+) -> None:
+    answer = await client.ask("POST", path_of(stopped), {"name": f"a{character}b"})
 
-    assert answer.refusal == (400, 'Invalid snapshot name: Cannot contain "/"')
+    assert answer.refusal == (400, f'Invalid snapshot name: Cannot contain "{character}"')
+
+
+async def test_a_snapshots_name_in_a_path_is_unescaped_twice(client: Client, stopped: str) -> None:
+    for name in ("x1", "x%31"):
+        await client.carry_out("POST", path_of(stopped), {"name": name})
+
+    found = [await client.get(f"{path_of(stopped)}/{name}") for name in ("x%2531", "x%252531")]
+    deleted = await client.carry_out("DELETE", f"{path_of(stopped)}/x%2531")
+    left = await client.get(f"{path_of(stopped)}?recursion=1")
+
+    assert [each["name"] for each in found] == ["x1", "x%31"]
+    assert deleted["status"] == "Success"
+    assert [each["name"] for each in left] == ["x%31"]
+
+
+@pytest.mark.parametrize(("path", "wrong"), [("50%25", "%"), ("a%25zb", "%zb"), ("a%25", "%")])
+async def test_what_cannot_be_unescaped_a_second_time_is_an_error(
+    client: Client, stopped: str, path: str, wrong: str
+) -> None:
+    answer = await client.ask("GET", f"{path_of(stopped)}/{path}")
+
+    assert answer.refusal == (500, f'invalid URL escape "{wrong}"')
 
 
 async def test_what_is_restored_has_its_old_settings_and_no_description(

@@ -2,7 +2,8 @@
 
 Nothing here blocks the event loop. SQLite gets one thread, because it has one writer anyway; what
 was committed there survives a power cut. Outside this package no error of SQLAlchemy exists, and no
-log holds the values of a statement: some are passwords.
+log holds the values of a statement: some are passwords. In a text U+FFFD stands for what PostgreSQL
+takes in none: an outcome is not lost because of a NUL in it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
@@ -22,6 +23,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
 
 from services.gateway.adapters import tables
+from shared.contracts.bounds import writable
 from shared.contracts.errors import DatabaseUnavailable, UnreadableMessage
 
 log = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 return work(connection)
-        except (DataError, IntegrityError, OverflowError, UnicodeEncodeError) as exc:
+        except (DataError, IntegrityError, OverflowError) as exc:
             raise UnreadableMessage(f"cannot be kept: {exc}") from exc
         except OperationalError as exc:
             log.warning("database not reached", extra={"reason": str(exc.orig)})
@@ -93,6 +95,12 @@ async def answers(database: Database) -> bool:
 
 
 def _engine(url: sa.URL) -> sa.Engine:
+    engine = _bare_engine(url)
+    sa.event.listen(engine, "before_cursor_execute", _make_writable, retval=True)
+    return engine
+
+
+def _bare_engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
@@ -107,6 +115,30 @@ def _engine(url: sa.URL) -> sa.Engine:
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_writable(
+    _connection: sa.Connection,
+    _cursor: object,
+    statement: str,
+    parameters: Any,
+    _context: object,
+    executemany: bool,
+) -> tuple[str, Any]:
+    if executemany:
+        return statement, [_writable(row) for row in parameters]
+    return statement, _writable(parameters)
+
+
+def _writable(row: Any) -> Any:
+    """Return the values of a statement, by name or in order, as a database can hold them."""
+    if isinstance(row, dict):
+        return dict(zip(row, map(_as_written, row.values()), strict=True))
+    return tuple(map(_as_written, row))
+
+
+def _as_written(value: object) -> object:
+    return writable(value) if isinstance(value, str) else value
 
 
 def _make_private(file: Path) -> None:

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Header, Request
+from pydantic import Field
 
 from services.gateway.http.catalogue import Language
 from services.gateway.http.context import Context, Gateway, Who
 from services.gateway.http.errors import tongue_of
+from services.gateway.http.free_text import HeaderWithoutControls
 from services.gateway.ports import Caller, Change, Target
 from shared.contracts.operations import Arguments, Kind, Operation
 
 Key = Annotated[
-    str | None,
+    Annotated[str, Field(min_length=1, max_length=255), HeaderWithoutControls] | None,
     Header(
         alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
         description="同一键的重复请求返回第一次的操作",
     ),
 ]

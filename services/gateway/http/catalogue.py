@@ -129,6 +129,10 @@ _ERRORS = {
         "操作 {operation_id} 无法取消", "Operation {operation_id} cannot be cancelled"
     ),
     "lxd_refused": Text("LXD拒绝了请求：{reason}", "LXD refused: {reason}"),
+    "no_effect": Text(
+        "LXD 报告 {step} 已完成，但实际没有生效",
+        "LXD says that {step} is done, but it had no effect",
+    ),
     "step_interrupted": Text(
         "{step} 被中断，没有生效，请重试", "{step} was interrupted and had no effect; try again"
     ),
@@ -221,6 +225,15 @@ _RULES = {
     ),
     "string_too_short": Text("不能少于 {min_length} 个字符", "needs {min_length} characters"),
     "string_pattern_mismatch": Text("须符合 {pattern}", "must match {pattern}"),
+    "control_characters": Text(
+        "不能含有控制字符（制表符和换行符除外）",
+        "must not contain control characters other than tab and newline",
+    ),
+    "snapshot_name": Text(
+        "快照名称须为1到63个字符，不含空白、控制字符和 / % ? + &，不以 . 开头",
+        "a snapshot name has 1-63 characters without spaces, control characters and / % ? + &, and "
+        "does not start with a dot",
+    ),
     "literal_error": Text("须为 {expected} 之一", "must be one of {expected}"),
     "enum": Text("须为 {expected} 之一", "must be one of {expected}"),
     "json_invalid": Text("不是有效的JSON", "is not valid JSON"),

@@ -10,11 +10,18 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
+from pydantic import Field
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from services.gateway.domain.error_boundary import ErrorBoundary
+from services.gateway.domain.free_text import ONE_LINE
 from services.gateway.http.answers import Answers
+from services.gateway.http.free_text import (
+    FreeText,
+    HeaderWithoutControls,
+    WithoutControls,
+)
 from services.gateway.http.tickets import Tickets
 from services.gateway.http.v1.pages import Pages
 from services.gateway.ports import (
@@ -33,6 +40,8 @@ from shared.contracts.errors import InvalidInput
 
 VERSION_WAIT_S = 0.5
 VERSION_HEADER = "X-Fleet-Version"
+
+Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,63}:[0-9]{1,18}$"), HeaderWithoutControls]
 
 _INSTANCE_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
@@ -85,7 +94,7 @@ async def caller_of(request: Request) -> Caller:
 
 
 async def instance_name(
-    name: Annotated[str, Path(description="实例名称", examples=["test1"])],
+    name: Annotated[FreeText, Path(description="实例名称", examples=["test1"])],
 ) -> str:
     """Return the name in the path; raise InvalidInput where LXD would not have it."""
     if not _INSTANCE_NAME.fullmatch(name):
@@ -96,10 +105,9 @@ async def instance_name(
 async def caught_up(
     request: Request,
     version: Annotated[
-        str | None,
+        Version | None,
         Header(
             alias=VERSION_HEADER,
-            pattern=r"^[A-Za-z0-9_-]{1,63}:[0-9]{1,18}$",
             description="操作响应中的版本；等待集群视图达到它，至多 500 毫秒",
         ),
     ] = None,
@@ -114,22 +122,19 @@ Gateway = Annotated[Context, Depends(context_of)]
 Who = Annotated[Caller, Depends(caller_of)]
 Name = Annotated[str, Depends(instance_name)]
 HostChoice = Annotated[
-    str | None, Query(alias="host", description="主机；名称在多台主机上时必须指定")
+    FreeText | None, Query(alias="host", description="主机；名称在多台主机上时必须指定")
 ]
 ProjectChoice = Annotated[
-    str | None,
+    Annotated[str, Field(max_length=63, pattern=ONE_LINE), WithoutControls] | None,
     Query(
         alias="project",
-        max_length=63,
-        pattern=r"^[^\x00-\x1f\x7f]*$",
         description="LXD 项目；默认所有项目，名称在一台主机的多个项目中时必须指定",
     ),
 ]
 
-Fields = Annotated[
-    str | None, Query(max_length=1000, description="只返回这些字段，以逗号分隔，如 `name,status`")
-]
-Cursor = Annotated[str | None, Query(max_length=1000, description="从上一页给出的游标之后开始")]
+Long = Annotated[str, Field(max_length=1000), WithoutControls]
+Fields = Annotated[Long | None, Query(description="只返回这些字段，以逗号分隔，如 `name,status`")]
+Cursor = Annotated[Long | None, Query(description="从上一页给出的游标之后开始")]
 
 
 def read(body: bytes) -> Response:

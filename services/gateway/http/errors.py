@@ -67,6 +67,7 @@ STATUS: dict[str, int] = {
     "head_too_large": 431,
     "internal_error": 500,
     "lxd_refused": 500,
+    "no_effect": 500,
     "operation_unknown": 500,
     "unreadable_message": 500,
     "worker_failed": 500,

@@ -51,6 +51,7 @@ OPERATING = (
     "instance_replaced",
     "idempotency_key_reused",
     "lxd_refused",
+    "no_effect",
     "operation_unknown",
     "worker_failed",
     "host_unreachable",

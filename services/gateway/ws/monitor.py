@@ -20,6 +20,7 @@ from services.gateway.ws.connection import TRY_AGAIN_LATER, address, close, unti
 from services.gateway.ws.feed import Feed
 from services.gateway.ws.frames import Framed, send
 from services.gateway.ws.patience import Patience
+from services.gateway.ws.requests import refuse_control_characters
 from shared.contracts.errors import FleetError
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,13 @@ class Monitor:
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one viewer until it leaves; `?host=` and `?project=` choose one each.
 
-        Raises HostNotFound and FleetViewNotReady before the hand-shake, so that the viewer gets an
-        answer with a status.
+        Raises HostNotFound, InvalidInput and FleetViewNotReady before the hand-shake, so that the
+        viewer gets an answer with a status.
         """
         asked = websocket.query_params
-        feed = self._feed((asked.get("host"), asked.get("project")))
+        host, project = asked.get("host"), asked.get("project")
+        refuse_control_characters(host=host, project=project)
+        feed = self._feed((host, project))
         first = feed.present(self._slot())
         await websocket.accept()
         with self.telemetry.watching(STREAM):

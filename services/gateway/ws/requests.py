@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from services.gateway.domain.free_text import RULE, has_control_characters
 from shared.contracts.codec import UNREADABLE
 from shared.contracts.errors import InvalidInput
 
@@ -22,7 +23,8 @@ class Wanted(msgspec.Struct, frozen=True):
     project: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could never show anything."""
+        """Refuse what no text may hold, and what could never show anything."""
+        refuse_control_characters(host=self.host, name=self.name, project=self.project)
         if self.topic != "hosts":
             return
         for field in ("name", "project"):
@@ -40,9 +42,21 @@ class Subscribe(Wanted, frozen=True, tag="subscribe", forbid_unknown_fields=True
 
     after: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a token that is none, and what else could never show anything."""
+        super().__post_init__()
+        refuse_control_characters(after=self.after)
+
 
 class Unsubscribe(Wanted, frozen=True, tag="unsubscribe", forbid_unknown_fields=True):
     """Watch it no more."""
+
+
+def refuse_control_characters(**texts: str | None) -> None:
+    """Raise InvalidInput for the first text that holds one; None is no text."""
+    for field, text in texts.items():
+        if text is not None and has_control_characters(text):
+            raise InvalidInput(field, RULE)
 
 
 def of_message(text: str | bytes) -> Subscribe | Unsubscribe:

@@ -11,6 +11,7 @@ from shared.contracts.errors import (
     InstanceRunning,
     InvalidInput,
     LxdRefused,
+    NoEffect,
     SnapshotExists,
     SnapshotNotFound,
 )
@@ -90,7 +91,9 @@ def _after_snapshot(situation: Situation, _: Seen) -> Move:
 
 
 def _after_delete_snapshot(situation: Situation, now: Seen) -> Move:
-    return ended(situation, as_asked=not _has_snapshot(situation, now))
+    if _has_snapshot(situation, now):
+        return Failed(situation.error or NoEffect(Step.DELETE_SNAPSHOT.value))
+    return ended(situation, as_asked=True)
 
 
 def _has_snapshot(situation: Situation, now: Seen) -> bool:

@@ -11,8 +11,11 @@ from shared.contracts.operations import Arguments, Kind
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
 _NEW_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-# LXD makes a directory of this name.
-_SNAPSHOT = re.compile(r"[^\s/.][^\s/]{0,62}")
+# On a `dir` pool LXD 5.0 takes them for paths: it would delete all snapshots of all instances, or
+# put them into this one.
+_FOLDERS = (".", "..")
+# LXD makes a directory of this name, and LXD 5.0 reads what stands in a path as escaped twice.
+_SNAPSHOT = re.compile(r"[^\s/%?+&.\x00-\x1f\x7f-\x9f][^\s/%?+&\x00-\x1f\x7f-\x9f]{0,62}")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 
 
@@ -58,12 +61,19 @@ def _check_rename(arguments: Arguments) -> None:
 
 def _check_snapshot(arguments: Arguments) -> None:
     if not _SNAPSHOT.fullmatch(arguments.snapshot):
-        rule = "1-63 characters without spaces and '/', not starting with '.'"
+        rule = "1-63 characters without spaces and any of '/%?+&', not starting with '.'"
         raise InvalidInput("snapshot", rule)
+
+
+def _check_present_snapshot(arguments: Arguments) -> None:
+    if arguments.snapshot in _FOLDERS:
+        raise InvalidInput("snapshot", "no name that is a path")
 
 
 _CHECKS: dict[Kind, Callable[[Arguments], None]] = {
     Kind.UPDATE: _check_update,
     Kind.RENAME: _check_rename,
     Kind.SNAPSHOT: _check_snapshot,
+    Kind.RESTORE: _check_present_snapshot,
+    Kind.DELETE_SNAPSHOT: _check_present_snapshot,
 }

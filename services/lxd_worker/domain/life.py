@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.steps import Done, Failed, Move, Rule, Situation, Step, ended
-from shared.contracts.errors import InstanceNotFrozen, InstanceNotRunning, InstanceRunning
+from shared.contracts.errors import (
+    InstanceNotFrozen,
+    InstanceNotRunning,
+    InstanceRunning,
+    NoEffect,
+)
 from shared.contracts.operations import Kind
 
 
@@ -98,7 +103,9 @@ def _after_unfreeze(situation: Situation, now: Seen) -> Move:
 def _after_delete(situation: Situation, now: Seen) -> Move:
     if not now.stopped:
         return Failed(situation.error or InstanceRunning(situation.name))
-    return Step.DELETE if situation.last is Step.FORCE_STOP else ended(situation, as_asked=False)
+    if situation.last is Step.FORCE_STOP:
+        return Step.DELETE
+    return Failed(situation.error or NoEffect(Step.DELETE.value))
 
 
 FIRST: dict[Kind, Rule] = {

@@ -6,14 +6,19 @@ who was faster, is never asked to do what is done already.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.lxd_worker.domain import alterations, life
 from services.lxd_worker.domain.creation import next_creation_move, undone
+from services.lxd_worker.domain.evidence import Verdict, evidence
+from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.steps import Done, Failed, Move, Situation, Step
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
     InstanceNotFound,
     InstanceReplaced,
+    NoEffect,
     StepInterrupted,
 )
 from shared.contracts.operations import Kind
@@ -26,7 +31,8 @@ _LAST = {**life.LAST, Kind.CREATE: (Step.START,)}
 def next_move(kind: Kind, situation: Situation) -> Move:
     """Return the step to take now, or how the operation has ended.
 
-    No step is ever returned a second time for one operation.
+    No step is ever returned a second time for one operation. LXD's word that it has done a step
+    counts for nothing where all that the step was to change is seen to be as it was.
     """
     if kind is Kind.CREATE:
         return next_creation_move(situation)
@@ -36,7 +42,7 @@ def next_move(kind: Kind, situation: Situation) -> Move:
         return _gone(kind, situation)
     if situation.last is None:
         return _FIRST[kind](situation, situation.now)
-    return _NEXT[kind](situation, situation.now)
+    return _NEXT[kind](_checked(kind, situation, situation.now), situation.now)
 
 
 def ends(kind: Kind, taken: tuple[Step, ...]) -> bool:
@@ -63,6 +69,16 @@ def refusal(kind: Kind, situation: Situation) -> FleetError | None:
 def given_up(kind: Kind, situation: Situation, error: FleetError) -> Move:
     """Return how an operation ends that takes no further step because of an error."""
     return undone(situation, error) if kind is Kind.CREATE else Failed(error)
+
+
+def _checked(kind: Kind, situation: Situation, now: Seen) -> Situation:
+    """Return the situation with the failure of a step that LXD says it has done, if it had none."""
+    last, before = situation.last, situation.before
+    if situation.error or last is None or before is None or ends(kind, situation.taken):
+        return situation
+    if evidence(last, situation.arguments, before, now) is Verdict.NOT_DONE:
+        return replace(situation, error=NoEffect(last.value))
+    return situation
 
 
 def _gone(kind: Kind, situation: Situation) -> Move:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import unquote_plus
 
 from aiohttp import web
 
@@ -13,6 +15,8 @@ from shared.testing.lxd_double.instances import STOPPED, DoubledInstance, Snapsh
 from shared.testing.lxd_double.operations import Operation
 from shared.testing.lxd_double.projects import Projects
 
+_NOT_IN_NAMES = re.compile("[/?+&]")
+_NO_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 _RECORD = 'Failed creating instance snapshot record "{}": '
 
 
@@ -28,25 +32,49 @@ class Snapshots:
         return [
             web.get(path, self._list),
             web.post(path, self._take),
+            web.get(path + "/{snapshot}", self._get),
             web.delete(path + "/{snapshot}", self._delete),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        found = self._projects.asked(request).instance(name).snapshots
+        listed = self._projects.asked(request).instance(name).snapshots
         if request.query.get("recursion") == "1":
-            return sync([snapshot.rendered() for snapshot in found.values()])
-        return sync([f"/1.0/instances/{name}/snapshots/{snapshot}" for snapshot in found])
+            return sync([snapshot.rendered() for snapshot in listed.values()])
+        return sync([f"/1.0/instances/{name}/snapshots/{snapshot}" for snapshot in listed])
 
     async def _take(self, request: web.Request) -> web.Response:
         name, wanted = request.match_info["name"], await body_of(request)
-        if "/" in wanted["name"]:
-            raise Refused('Invalid snapshot name: Cannot contain "/"')
+        if wrong := _NOT_IN_NAMES.search(wanted["name"]):
+            raise Refused(f'Invalid snapshot name: Cannot contain "{wrong[0]}"')
         return asynchronous(taken(self._projects.asked(request), name, wanted))
 
+    async def _get(self, request: web.Request) -> web.Response:
+        instance = self._projects.asked(request).instance(request.match_info["name"])
+        return sync(found(instance, _named(request)).rendered())
+
     async def _delete(self, request: web.Request) -> web.Response:
-        name, snapshot = request.match_info["name"], request.match_info["snapshot"]
+        name, snapshot = request.match_info["name"], _named(request)
         return asynchronous(deleted(self._projects.asked(request), name, snapshot))
+
+
+def _named(request: web.Request) -> str:
+    """Return the name in a path; LXD 5.0 takes what is unescaped already for escaped once more."""
+    once = request.match_info["snapshot"]
+    if wrong := _NO_ESCAPE.search(once):
+        raise Refused(f'invalid URL escape "{wrong[0]}"', 500)
+    return unquote_plus(once)
+
+
+def found(instance: DoubledInstance, snapshot: str) -> Snapshot:
+    """Return a snapshot; refuse one that is not there."""
+    if snapshot not in instance.snapshots:
+        raise Refused(
+            f'Failed to fetch snapshot "{snapshot}" of instance "{instance.name}" in project '
+            f'"{instance.project}": InstanceSnapshot not found',
+            404,
+        )
+    return instance.snapshots[snapshot]
 
 
 def taken(daemon: Daemon, name: str, wanted: dict[str, Any]) -> Operation:
@@ -86,12 +114,7 @@ def restored(daemon: Daemon, name: str, snapshot: str) -> Operation:
 def deleted(daemon: Daemon, name: str, snapshot: str) -> Operation:
     """Begin to delete a snapshot; one that is not there is refused at once."""
     instance = daemon.instance(name)
-    if snapshot not in instance.snapshots:
-        raise Refused(
-            f'Failed to fetch snapshot "{snapshot}" of instance "{name}" in project '
-            f'"{instance.project}": InstanceSnapshot not found',
-            404,
-        )
+    found(instance, snapshot)
 
     async def work(_: Operation) -> None:
         await daemon.take_time("delete-snapshot")

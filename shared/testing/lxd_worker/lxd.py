@@ -27,8 +27,9 @@ class FakeLxd:
     """An LXD with instances; each request takes `takes_s` of the clock, else no time.
 
     Scripted by the test: `refuses` are steps that end with an error, `unanswered` those that LXD
-    carries out while its answer is lost, `unheard` those that never reach it. `away` counts the
-    requests of any kind that get no answer first. Each of the steps fails like that only once.
+    carries out while its answer is lost, `unheard` those that never reach it, `claims` those that
+    it says it has done while it has not. `away` counts the requests of any kind that get no answer
+    first. Each of the steps fails like that only once.
     `new_uuid` is what LXD gives an instance without one when it starts; `on_wait` is called once,
     when somebody waits. `requests` are what LXD was asked to make, `limits` further fields of
     instances by their names. `half_made`: it leaves a creation in the middle. `progress` is how far
@@ -41,6 +42,7 @@ class FakeLxd:
         self.refuses: dict[Step, FleetError] = {}
         self.unanswered: set[Step] = set()
         self.unheard: set[Step] = set()
+        self.claims: set[Step] = set()
         self.takes_s: dict[Step, float] = {}
         self.cancellable = False
         self.forgetful = False
@@ -206,11 +208,16 @@ class FakeLxd:
         )
 
     def _take_effect(self, request: _Request) -> None:
+        if request.step in self.claims:
+            self.claims.remove(request.step)
+            return
         if request.step is Step.CREATE:
             self._make(request.name)
             return
         if request.entry and request.step not in _AFTER:
             now = altered(self.holds.pop(request.name), request.step, request.entry)
+            if request.step is Step.RESTORE and not now.stopped:
+                now = replace(now, init=Init(next(self._pids), 2))
             self.holds[now.name] = now
             return
         after = _AFTER[request.step]

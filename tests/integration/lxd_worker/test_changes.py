@@ -209,6 +209,24 @@ def test_a_snapshot_is_taken_listed_and_deleted(bus: BusSide, instances: Instanc
     assert snapshots(bus, instances, name).snapshots == []
 
 
+def test_of_two_snapshots_that_lxd_confuses_the_one_that_is_meant_is_restored_and_deleted(
+    bus: BusSide, instances: Instances
+) -> None:
+    name = instances.create(config={"limits.cpu": "1"})
+    path = f"/1.0/instances/{name}/snapshots"
+    instances.lxd.call("POST", path, {"name": "x%31"})
+    updated(bus, instances, name, cpu=2)
+    instances.lxd.call("POST", path, {"name": "x1"})
+
+    restored = carried_out(bus, instances, Kind.RESTORE, name, snapshot="x%31")
+    deleted = carried_out(bus, instances, Kind.DELETE_SNAPSHOT, name, snapshot="x%31")
+
+    assert (restored.failure, deleted.failure) == (None, None)
+    assert restored.after is not None
+    assert restored.after.cpu_limit == "1"
+    assert [one.name for one in snapshots(bus, instances, name).snapshots] == ["x1"]
+
+
 def test_a_restored_instance_runs_with_its_old_settings_under_the_names_it_has_now(
     bus: BusSide, instances: Instances
 ) -> None:

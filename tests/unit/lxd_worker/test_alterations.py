@@ -18,6 +18,7 @@ from shared.contracts.errors import (
     InstanceRunning,
     InvalidInput,
     LxdRefused,
+    NoEffect,
     SnapshotExists,
     SnapshotNotFound,
 )
@@ -90,7 +91,6 @@ def test_the_first_step_depends_on_what_the_instance_is(
         (Kind.SNAPSHOT, S1, [Step.SNAPSHOT], WEB, Done(changed=True)),
         (Kind.RESTORE, S1, [Step.RESTORE], WEB, Done(changed=True)),
         (Kind.RESTORE, S1, [Step.RESTORE], BARE, Step.DESCRIBE),
-        (Kind.RESTORE, S1, [Step.RESTORE, Step.DESCRIBE], WEB, Done(changed=True)),
         (Kind.DELETE_SNAPSHOT, S1, [Step.DELETE_SNAPSHOT], WITHOUT, Done(changed=True)),
     ],
 )
@@ -98,6 +98,32 @@ def test_what_lxd_does_not_keep_is_written_again(
     kind: Kind, arguments: Arguments, taken: list[Step], now: Seen, expected: object
 ) -> None:
     assert move(kind, now, arguments, taken=tuple(taken), first=WEB, before=WEB) == expected
+
+
+def test_what_lxd_did_not_keep_is_there_again() -> None:
+    taken = (Step.RESTORE, Step.DESCRIBE)
+
+    assert move(Kind.RESTORE, WEB, S1, taken=taken, first=WEB, before=BARE) == Done(changed=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "before", "now", "taken"),
+    [
+        (Kind.UPDATE, TWO_CPUS, WEB, WEB, [Step.UPDATE]),
+        (Kind.RENAME, TO_SHOP, WEB, WEB, [Step.RENAME]),
+        (Kind.RENAME, TO_SHOP, SHOP, SHOP, [Step.RENAME, Step.DESCRIBE]),
+        (Kind.SNAPSHOT, S2, WEB, WEB, [Step.SNAPSHOT]),
+        (Kind.RESTORE, S1, RUNNING, RUNNING, [Step.RESTORE]),
+        (Kind.DELETE_SNAPSHOT, S1, WEB, WEB, [Step.DELETE_SNAPSHOT]),
+        (Kind.DELETE_SNAPSHOT, S1, WEB, OF_ANOTHER_LXD, [Step.DELETE_SNAPSHOT]),
+    ],
+)
+def test_what_lxd_says_it_has_done_is_not_done_while_all_is_as_it_was(
+    kind: Kind, arguments: Arguments, before: Seen, now: Seen, taken: list[Step]
+) -> None:
+    found = move(kind, now, arguments, taken=tuple(taken), first=WEB, before=before)
+
+    assert found is NoEffect
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,20 @@ from shared.contracts.errors import (
     InstanceReplaced,
     InstanceRunning,
     InvalidInput,
+    NoEffect,
     OperationInProgress,
     SnapshotExists,
     SnapshotNotFound,
 )
 from shared.contracts.instances import etag
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import (
+    Arguments,
+    Kind,
+    Operation,
+    State,
+    Submission,
+    failure_of,
+)
 from shared.testing.lxd_worker.bench import Bench
 from shared.testing.lxd_worker.looks import described
 
@@ -114,6 +122,31 @@ def test_a_restored_instance_keeps_what_it_is_called(bench: Bench) -> None:
     assert bench.lxd.holds["web"].shape == called
 
 
+@pytest.mark.parametrize(
+    ("kind", "instance", "arguments", "step"),
+    [
+        (Kind.SNAPSHOT, "web", S1, Step.SNAPSHOT),
+        (Kind.DELETE_SNAPSHOT, "web", Arguments(snapshot="there"), Step.DELETE_SNAPSHOT),
+        (Kind.RESTORE, "web", Arguments(snapshot="there"), Step.RESTORE),
+        (Kind.RENAME, "db", TO_SHOP, Step.RENAME),
+        (Kind.UPDATE, "web", Arguments(changes=Changes(cpu=2)), Step.UPDATE),
+        (Kind.DELETE, "db", Arguments(), Step.DELETE),
+    ],
+)
+def test_what_lxd_only_says_it_has_done_has_failed(
+    bench: Bench, kind: Kind, instance: str, arguments: Arguments, step: Step
+) -> None:
+    look(bench, "web", snapshots=("there",))
+    before = bench.lxd.holds[instance]
+    bench.lxd.claims.add(step)
+
+    operation = ended(bench, kind, instance, arguments)
+
+    assert bench.lxd.asked == [step]
+    assert bench.lxd.holds[instance] == before
+    assert (operation.state, operation.failure) == (State.FAILED, failure_of(NoEffect(step.value)))
+
+
 def test_snapshots_come_and_go(bench: Bench) -> None:
     ended(bench, Kind.SNAPSHOT, "web", S1)
     there = bench.lxd.holds["web"].snapshots
@@ -146,7 +179,9 @@ def test_snapshots_come_and_go(bench: Bench) -> None:
         (Kind.SNAPSHOT, "web", Arguments(snapshot="there"), SnapshotExists),
         (Kind.RESTORE, "web", S1, SnapshotNotFound),
         (Kind.DELETE_SNAPSHOT, "web", S1, SnapshotNotFound),
-        (Kind.DELETE_SNAPSHOT, "web", Arguments(snapshot=".."), SnapshotNotFound),
+        (Kind.DELETE_SNAPSHOT, "web", Arguments(snapshot="."), InvalidInput),
+        (Kind.DELETE_SNAPSHOT, "web", Arguments(snapshot=".."), InvalidInput),
+        (Kind.RESTORE, "web", Arguments(snapshot=".."), InvalidInput),
     ],
 )
 def test_what_cannot_be_is_not_taken_on(

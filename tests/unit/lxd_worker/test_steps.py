@@ -18,6 +18,7 @@ from shared.contracts.errors import (
     InstanceReplaced,
     InstanceRunning,
     LxdRefused,
+    NoEffect,
     StepInterrupted,
 )
 from shared.contracts.operations import Arguments, Kind
@@ -76,7 +77,8 @@ def test_the_first_step_depends_on_how_the_instance_stands(
         (Kind.START, [Step.START], "Running", Done(changed=True)),
         (Kind.START, [Step.START], "Stopped", Done(changed=True)),
         (Kind.STOP, [Step.STOP], "Stopped", Done(changed=True)),
-        (Kind.STOP, [Step.STOP], "Running", Done(changed=True)),
+        (Kind.STOP, [Step.STOP], "Running", Step.FORCE_STOP),
+        (Kind.STOP, [Step.STOP, Step.FORCE_STOP], "Running", NoEffect),
         (Kind.STOP, [Step.UNFREEZE], "Running", Step.STOP),
         (Kind.STOP, [Step.UNFREEZE], "Stopped", Done(changed=True)),
         (Kind.STOP, [Step.FORCE_STOP], "Stopped", Done(changed=True)),
@@ -88,7 +90,9 @@ def test_the_first_step_depends_on_how_the_instance_stands(
         (Kind.FREEZE, [Step.FREEZE], "Frozen", Done(changed=True)),
         (Kind.UNFREEZE, [Step.UNFREEZE], "Running", Done(changed=True)),
         (Kind.DELETE, [Step.FORCE_STOP], "Stopped", Step.DELETE),
-        (Kind.DELETE, [Step.FORCE_STOP], "Running", InstanceRunning),
+        (Kind.DELETE, [Step.FORCE_STOP], "Running", NoEffect),
+        (Kind.DELETE, [Step.DELETE], "Stopped", NoEffect),
+        (Kind.DELETE, [Step.FORCE_STOP, Step.DELETE], "Stopped", NoEffect),
     ],
 )
 def test_after_a_step_that_lxd_carried_out_comes_the_next_or_the_end(
@@ -126,6 +130,12 @@ def test_after_a_refused_step_it_counts_how_the_instance_stands_now(
     found = move(kind, seen(status), taken=tuple(taken), error=REFUSED, before=seen())
 
     assert found == expected
+
+
+def test_an_instance_that_somebody_started_again_was_stopped() -> None:
+    found = move(Kind.STOP, seen(pid=999), taken=(Step.STOP,), before=seen(pid=100))
+
+    assert found == Done(changed=True)
 
 
 def test_a_guest_that_rebooted_when_lxd_had_given_up_on_it_has_restarted() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.models.example import with_example
 from services.gateway.http.models.vms import VmError
 
@@ -23,7 +24,9 @@ DONE = {
 }
 RESULTS = {"results": [DONE], "succeeded": 1, "failed": 0, "unfinished": 0}
 
-VmId = Annotated[str, Field(min_length=1, max_length=255)]
+VmId = Annotated[str, Field(min_length=1, max_length=255), WithoutControls]
+Name = Annotated[str, Field(max_length=63), WithoutControls]
+Label = Annotated[str, Field(min_length=1, max_length=512), WithoutControls]
 
 
 class VmSelector(BaseModel):
@@ -31,13 +34,11 @@ class VmSelector(BaseModel):
 
     model_config = with_example({"status": "stopped", "label": ["env=prod"]})
     status: Literal["running", "stopped", "paused", "creating", "error"] | None = None
-    host: str | None = Field(None, max_length=63)
-    project: str | None = Field(None, max_length=63)
+    host: Name | None = None
+    project: Name | None = None
     type: Literal["container", "virtual-machine"] | None = None
-    label: list[Annotated[str, Field(min_length=1, max_length=512)]] = Field(
-        [], max_length=64, description="标签 `键` 或 `键=值`"
-    )
-    search: str | None = Field(None, min_length=1, max_length=255)
+    label: list[Label] = Field([], max_length=64, description="标签 `键` 或 `键=值`")
+    search: VmId | None = None
 
     @model_validator(mode="after")
     def _selects(self) -> Self:

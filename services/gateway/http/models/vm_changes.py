@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from services.gateway.domain.presentation_vms import FIELDS
+from services.gateway.http.free_text import FreeText
 from services.gateway.http.models.example import Camel, with_example
 from services.gateway.http.models.vm_values import (
     Cpus,
+    Description,
     DisplayName,
     Gib,
     LabelKey,
@@ -63,11 +65,11 @@ class VmUpdate(Camel):
     model_config = with_example(
         {"cpu": 4, "memory": 4096, "disk": 40, "autoStart": True, "labels": {"env": "prod"}}
     )
-    name: str | None = Field(None, description="须与现有名称相同；改名用 `/rename`")
+    name: FreeText | None = Field(None, description="须与现有名称相同；改名用 `/rename`")
     cpu: Cpus | None = Field(None, description="CPU核数")
     memory: Mib | None = Field(None, description="内存大小（MiB）")
     disk: Gib | None = Field(None, description="磁盘大小（GiB）")
-    description: Annotated[str, Field(max_length=8192)] | None = None
+    description: Description | None = None
     auto_start: Annotated[bool, Field(strict=True)] | None = Field(
         None, description="主机启动时自动启动"
     )

@@ -8,9 +8,11 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.placement import Rule
+from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.models.example import Camel, Error, with_example
 from services.gateway.http.models.vm_values import (
     Cpus,
+    Description,
     DisplayName,
     Gib,
     LabelKey,
@@ -57,11 +59,16 @@ TEMPLATE = {
 }
 
 LXD_WORD = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-SSH_KEY = r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$"
+SSH_KEY = r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f-\x9f]*)?$"
 # What a NAT script's description and chpasswd can hold.
 PASSWORD = r"^[!-9;-~]+$"  # noqa: S105 - the rule for one
 
-SshKey = Annotated[str, Field(max_length=8192, pattern=SSH_KEY)]
+SshKey = Annotated[str, Field(max_length=8192, pattern=SSH_KEY), WithoutControls]
+Named = Annotated[str, Field(min_length=1, max_length=255), WithoutControls]
+HostId = Annotated[str, Field(max_length=63), WithoutControls]
+Project = Annotated[str, Field(max_length=63, pattern=LXD_WORD), WithoutControls]
+CloudInit = Annotated[str, Field(max_length=LONGEST_CLOUD_INIT), WithoutControls]
+Password = Annotated[str, Field(max_length=LONGEST_PASSWORD, pattern=PASSWORD), WithoutControls]
 
 
 class VmNetwork(Camel):
@@ -69,8 +76,8 @@ class VmNetwork(Camel):
 
     model_config = with_example(NETWORK)
     type: Literal["bridge", "network"]
-    bridge: str | None = Field(None, min_length=1, max_length=255, description="type 为 bridge 时")
-    name: str | None = Field(None, min_length=1, max_length=255, description="type 为 network 时")
+    bridge: Named | None = Field(None, description="type 为 bridge 时")
+    name: Named | None = Field(None, description="type 为 network 时")
 
     @property
     def chosen(self) -> str:
@@ -92,34 +99,26 @@ class VmCreation(Camel):
 
     model_config = with_example(REQUEST)
     name: DisplayName = Field(description="显示名称")
-    template: str = Field(
-        min_length=1,
-        max_length=255,
-        description="模板，见 /api/v1/templates；镜像服务器的镜像为 服务器:别名",
+    template: Named = Field(
+        description="模板，见 /api/v1/templates；镜像服务器的镜像为 服务器:别名"
     )
     cpu: Cpus = Field(description="CPU核数")
     memory: Mib = Field(description="内存大小（MiB）")
     disk: Gib = Field(description="磁盘大小（GiB）")
     network: VmNetwork | None = Field(None, description="默认为主机默认配置的网络")
     auto_start: bool = Field(False, strict=True, description="创建后启动，且随主机启动")
-    description: str = Field("", max_length=8192)
-    host: str | None = Field(None, max_length=63, description="指定主机")
+    description: Description = ""
+    host: HostId | None = Field(None, description="指定主机")
     placement: Rule | None = Field(None, description="选择主机的规则，默认 most_free_memory")
     type: Literal["container", "virtual-machine"] | None = Field(
         None, description="默认为所选主机上镜像的类型"
     )
-    project: str = Field("default", max_length=63, pattern=LXD_WORD, description="LXD 项目")
+    project: Project = Field("default", description="LXD 项目")
     labels: dict[LabelKey, LabelValue] = Field({}, max_length=MOST_LABELS, description="标签")
     ssh_keys: list[SshKey] = Field([], max_length=MOST_KEYS, description="root 的 SSH 公钥")
-    cloud_init: str = Field(
-        "", max_length=LONGEST_CLOUD_INIT, repr=False, description="cloud-init 用户数据"
-    )
-    root_password: str | None = Field(
-        None,
-        max_length=LONGEST_PASSWORD,
-        pattern=PASSWORD,
-        repr=False,
-        description="root 密码，不含空格和冒号",
+    cloud_init: CloudInit = Field("", repr=False, description="cloud-init 用户数据")
+    root_password: Password | None = Field(
+        None, repr=False, description="root 密码，不含空格和冒号"
     )
     ssh: bool = Field(False, strict=True, description="从主机端口池分配一个 SSH 端口")
     ports: Annotated[int, Number] = Field(0, ge=0, le=1000, description="另分配这么多个连续端口")

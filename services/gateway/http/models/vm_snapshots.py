@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
+from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.models.example import Camel, Error, with_example
 from services.gateway.http.models.vm_changes import RESULT, VmResult
+from services.gateway.http.models.vm_values import Description
 
 SNAPSHOT = {
     "id": "backup-2024-01-01",
@@ -18,8 +22,19 @@ SNAPSHOT = {
     "stateful": False,
     "expiresAt": None,
 }
-# What LXD takes: it makes a directory of this name.
-NAME = r"^[^\s/.\x00-\x1f\x7f][^\s/\x00-\x1f\x7f]{0,62}$"
+# What LXD takes, and finds again: it makes a directory of this name, and LXD 5.0 reads what stands
+# in a path as escaped twice.
+NAME = r"^[^\s/%?+&.\x00-\x1f\x7f-\x9f][^\s/%?+&\x00-\x1f\x7f-\x9f]{0,62}$"
+_NAME = re.compile(NAME)
+
+
+def _a_name(text: object) -> object:
+    if isinstance(text, str) and not _NAME.fullmatch(text):
+        raise PydanticCustomError("snapshot_name", "no name of a snapshot")
+    return text
+
+
+NewName = Annotated[str, Field(pattern=NAME), BeforeValidator(_a_name), WithoutControls]
 
 
 class VmSnapshot(Camel):
@@ -55,8 +70,8 @@ class VmSnapshotCreation(Camel):
     """要创建的快照。"""
 
     model_config = with_example({"name": "backup-2024-01-01", "description": "系统更新前的备份"})
-    name: str = Field(pattern=NAME, description="1 到 63 个字符，不含空格和 `/`，不以 `.` 开头")
-    description: str = Field("", max_length=8192)
+    name: NewName = Field(description="1 到 63 个字符，不含空格和 `/%?+&`，不以 `.` 开头")
+    description: Description = ""
     stateful: Annotated[bool, Field(strict=True)] = Field(
         False, description="包含内存状态；须 LXD 主机支持（CRIU）"
     )

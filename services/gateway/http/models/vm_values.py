@@ -7,10 +7,12 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from services.gateway.domain.free_text import ONE_LINE
+from services.gateway.http.free_text import WithoutControls
+
 # In bytes they are still numbers that every part can take.
 MOST_CPUS, MOST_MIB, MOST_GIB = 2**16, 2**40, 2**30
 
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 LABEL_KEY = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$"
 
 
@@ -22,9 +24,11 @@ def _a_number(value: object) -> object:
 
 
 Number = BeforeValidator(_a_number)
-DisplayName = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE)]
+OneLine = Annotated[str, Field(min_length=1, max_length=255, pattern=ONE_LINE), WithoutControls]
+DisplayName = OneLine
+Description = Annotated[str, Field(max_length=8192), WithoutControls]
 Cpus = Annotated[int, Number, Field(ge=1, le=MOST_CPUS)]
 Mib = Annotated[int, Number, Field(ge=1, le=MOST_MIB)]
 Gib = Annotated[float, Number, Field(gt=0, le=MOST_GIB, allow_inf_nan=False)]
-LabelKey = Annotated[str, Field(pattern=LABEL_KEY)]
-LabelValue = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE)]
+LabelKey = Annotated[str, Field(pattern=LABEL_KEY), WithoutControls]
+LabelValue = OneLine

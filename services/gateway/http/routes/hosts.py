@@ -13,6 +13,7 @@ from services.gateway.http import catalogue, models
 from services.gateway.http.answers import array
 from services.gateway.http.context import Context, Gateway, caught_up, read
 from services.gateway.http.errors import tongue_of
+from services.gateway.http.free_text import FreeText
 from services.gateway.http.lookup import known_host
 from services.gateway.http.openapi import CHANGING, READING, TOKEN, problems
 
@@ -40,7 +41,7 @@ async def hosts(gateway: Gateway) -> Response:
     dependencies=CURRENT,
     summary="获取主机",
 )
-async def host(gateway: Gateway, host: str) -> Response:
+async def host(gateway: Gateway, host: FreeText) -> Response:
     """Return one host."""
     return read(_encoded(known_host(gateway.fleet, host), gateway))
 
@@ -51,7 +52,7 @@ async def host(gateway: Gateway, host: str) -> Response:
     responses=problems(*CHANGING, "host_not_found", "host_still_online", "database_unavailable"),
     summary="移除主机",
 )
-async def forget(gateway: Gateway, request: Request, host: str) -> JSONResponse:
+async def forget(gateway: Gateway, request: Request, host: FreeText) -> JSONResponse:
     """Forget a host that is away: its instances, and the certificate it is pinned to."""
     await gateway.hosts.forget(host)
     message = catalogue.say("host.forgotten", tongue_of(request), host=host)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
 
 from services.gateway.domain import presentation_instances as shown
 from services.gateway.domain.known import KnownHost, KnownInstance
@@ -24,6 +25,7 @@ from services.gateway.http.context import (
     read,
 )
 from services.gateway.http.fields import chosen
+from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.lookup import known_instance
 from services.gateway.http.openapi import FLEET, READING, TOKEN, problems
 
@@ -32,6 +34,8 @@ router = APIRouter(
 )
 
 MOST_AT_ONCE = 1000
+
+Text = Annotated[str, Field(max_length=255), WithoutControls]
 
 ONE = problems(*READING, *FLEET, "instance_not_found", "ambiguous_name", "ambiguous_project")
 
@@ -48,13 +52,11 @@ async def instances(
     who: Who,
     host: HostChoice = None,
     project: ProjectChoice = None,
-    status: Annotated[str | None, Query(max_length=255, description="状态，不分大小写")] = None,
+    status: Annotated[Text | None, Query(description="状态，不分大小写")] = None,
     kind: Annotated[
         Literal["container", "virtual-machine"] | None, Query(alias="type", description="类型")
     ] = None,
-    search: Annotated[
-        str | None, Query(max_length=255, description="名称、描述或地址中的文字")
-    ] = None,
+    search: Annotated[Text | None, Query(description="名称、描述或地址中的文字")] = None,
     fields: Fields = None,
     limit: Annotated[
         int | None, Query(ge=1, le=MOST_AT_ONCE, description="至多返回的实例数；默认全部")

@@ -19,6 +19,7 @@ from services.gateway.domain.presentation_metrics import Subject, exposition, su
 from services.gateway.http import models
 from services.gateway.http.context import Context, Gateway, read
 from services.gateway.http.errors import HttpError
+from services.gateway.http.free_text import FreeText
 from services.gateway.http.lookup import known_host
 from services.gateway.http.openapi import READING, TOKEN, problems
 from shared.contracts.errors import FleetViewNotReady
@@ -62,7 +63,7 @@ async def of_gateway(gateway: Gateway) -> Response:
     responses=TEXT | problems(*READING, *ONE_HOST),
     summary="一台主机的实例指标",
 )
-async def of_host(gateway: Gateway, host: str) -> Response:
+async def of_host(gateway: Gateway, host: FreeText) -> Response:
     """Return the series of one host's instances; 503, so `up` is 0, while its samples are old."""
     known = known_host(gateway.fleet, host)
     if not known.fresh:

@@ -6,13 +6,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
+from pydantic import Field
 
+from services.gateway.domain.free_text import ONE_LINE
 from services.gateway.domain.presentation_operations import encoded_operation
 from services.gateway.http import models
 from services.gateway.http.answers import array
 from services.gateway.http.catalogue import Language
 from services.gateway.http.context import Context, Gateway, ProjectChoice, read
 from services.gateway.http.errors import problem_text, tongue_of
+from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.openapi import CHANGING, READING, TOKEN, problems
 from services.gateway.http.outcomes import addresses, error_of
 from services.gateway.ports import OperationFilter
@@ -23,10 +26,10 @@ LONGEST_WAIT_S = 60.0
 router = APIRouter(prefix="/api/operations", tags=["操作"], dependencies=TOKEN)
 
 # What a host id and an instance's name are made of; a database may refuse other characters.
-Word = Annotated[str | None, Query(max_length=63, pattern=r"^[A-Za-z0-9_-]*$")]
+Word = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9_-]*$"), WithoutControls]
 Id = Annotated[
-    str,
-    Path(alias="id", max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$", description="操作的 id"),
+    Annotated[str, Field(max_length=255, pattern=ONE_LINE), WithoutControls],
+    Path(alias="id", description="操作的 id"),
 ]
 
 
@@ -47,8 +50,8 @@ Tongue = Annotated[Language, Depends(tongue)]
 async def operations(
     gateway: Gateway,
     tongue: Tongue,
-    host: Word = None,
-    instance: Word = None,
+    host: Annotated[Word | None, Query()] = None,
+    instance: Annotated[Word | None, Query()] = None,
     state: State | None = None,
     kind: Kind | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,

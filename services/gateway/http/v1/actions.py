@@ -10,6 +10,7 @@ from services.gateway.domain.naming import shown_name
 from services.gateway.domain.presentation_vms import vm
 from services.gateway.domain.vm_changes import changes, new_name
 from services.gateway.http import conditional, models
+from services.gateway.http.free_text import HeaderText
 from services.gateway.http.openapi import CHANGING, FLEET, OPERATING, TOKEN
 from services.gateway.http.v1.envelope import PREFIX
 from services.gateway.http.v1.lookup import Found
@@ -45,7 +46,9 @@ RENAMED: dict[int | str, dict[str, Any]] = {
 
 Empty = Annotated[models.VmNoFields | None, Body()]
 Force = Annotated[models.VmForce | None, Body()]
-IfMatch = Annotated[str | None, Header(alias="If-Match", description="仅当 `ETag` 仍是此值时更改")]
+IfMatch = Annotated[
+    HeaderText | None, Header(alias="If-Match", description="仅当 `ETag` 仍是此值时更改")
+]
 
 
 @router.post(

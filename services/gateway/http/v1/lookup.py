@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Path
+from pydantic import Field
 
 from services.gateway.domain.choosing import originals
 from services.gateway.domain.creation import Begun, to_be
@@ -20,6 +21,7 @@ from services.gateway.domain.naming import shown_name
 from services.gateway.domain.presentation_vms import ID_PREFIX, vm_id
 from services.gateway.http.context import Context, Gateway, ProjectChoice
 from services.gateway.http.errors import HttpError
+from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.lookup import known_hosts
 from services.gateway.ports import Fleet
 from shared.contracts.errors import HostNotFound, InstanceNotFound, OperationNotFound
@@ -29,10 +31,9 @@ from shared.contracts.truncation import first_few
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 Id = Annotated[
-    str,
+    Annotated[str, Field(max_length=255), WithoutControls],
     Path(
         alias="id",
-        max_length=255,
         description="`vm-` 加 uuid；`主机:名称`；或唯一的名称",
         examples=["vm-001"],
     ),

@@ -6,16 +6,20 @@ from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
 
 from services.gateway.domain.period import period
 from services.gateway.domain.presentation_entries import encoded
 from services.gateway.domain.presentation_vm_metrics import vm_metrics
 from services.gateway.http import models
 from services.gateway.http.context import Gateway, caught_up
+from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.openapi import TOKEN
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.lookup import Wanted
 from services.gateway.http.v1.vms import ONE
+
+Time = Annotated[str, Field(max_length=64), WithoutControls]
 
 router = APIRouter(
     prefix=f"{PREFIX}/vms", tags=["虚拟机监控"], dependencies=[*TOKEN, Depends(caught_up)]
@@ -32,12 +36,12 @@ async def metrics(
     gateway: Gateway,
     found: Wanted,
     begins: Annotated[
-        str | None,
-        Query(alias="from", max_length=64, description="开始时间 (ISO 8601)；默认结束前一小时"),
+        Time | None,
+        Query(alias="from", description="开始时间 (ISO 8601)；默认结束前一小时"),
     ] = None,
     ends: Annotated[
-        str | None,
-        Query(alias="to", max_length=64, description="结束时间 (ISO 8601)；默认现在"),
+        Time | None,
+        Query(alias="to", description="结束时间 (ISO 8601)；默认现在"),
     ] = None,
     interval: Annotated[
         Literal["1m", "5m", "1h"], Query(description="数据间隔；目前不保存历史，不影响结果")

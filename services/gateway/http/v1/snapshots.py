@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Response
+from pydantic import Field
 
 from services.gateway.domain.error_boundary import Subject
 from services.gateway.domain.presentation_snapshots import bare_snapshot, snapshot_view
 from services.gateway.domain.snapshots import DescribedSnapshot
 from services.gateway.http import models
 from services.gateway.http.context import Context, Gateway
+from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.v1.actions import ERRORS, GOES_ON, Empty
 from services.gateway.http.v1.envelope import PREFIX, success
@@ -24,7 +26,8 @@ from shared.contracts.operations import Arguments, Kind
 router = APIRouter(prefix=f"{PREFIX}/vms/{{id}}/snapshots", tags=["虚拟机快照"], dependencies=TOKEN)
 
 SnapshotId = Annotated[
-    str, Path(alias="snapshotId", max_length=255, examples=["backup-2024-01-01"])
+    Annotated[str, Field(max_length=255), WithoutControls],
+    Path(alias="snapshotId", examples=["backup-2024-01-01"]),
 ]
 
 LISTED = failures(

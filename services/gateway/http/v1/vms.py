@@ -31,6 +31,7 @@ from services.gateway.http.context import (
 )
 from services.gateway.http.errors import problem_text, tongue_of
 from services.gateway.http.fields import chosen
+from services.gateway.http.free_text import FreeText, WithoutControls
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.outcomes import error_of
 from services.gateway.http.v1.envelope import PREFIX, success
@@ -50,7 +51,7 @@ ONE = failures(*READING, *FLEET, "instance_not_found", "ambiguous_vm")
 Status = Literal["running", "stopped", "paused", "creating", "error"]
 
 
-Text = Annotated[str, Field(max_length=255)]
+Text = Annotated[str, Field(max_length=255), WithoutControls]
 # The document's clients send an empty filter where they want none.
 Given = BeforeValidator(lambda text: text or None)
 
@@ -64,7 +65,7 @@ async def wanted_by(
     ] = None,
     project: ProjectChoice = None,
     label: Annotated[
-        list[str] | None, Query(description="标签 `键` 或 `键=值`；可重复，须全部符合")
+        list[FreeText] | None, Query(description="标签 `键` 或 `键=值`；可重复，须全部符合")
     ] = None,
 ) -> VmFilter:
     """Return which VMs the request asks for."""

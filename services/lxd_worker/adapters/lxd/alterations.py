@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from services.lxd_worker.adapters.lxd.answers import Task
+from urllib.parse import quote
+
+from services.lxd_worker.adapters.lxd.answers import FoundSnapshot, Task
 from services.lxd_worker.adapters.lxd.api import Api, NotThere, Stale
 from services.lxd_worker.domain.description import abridged, instance_of
 from services.lxd_worker.domain.entry import Entry
@@ -15,6 +17,8 @@ from shared.contracts.operations import Kind
 
 # LXD itself changes an instance's `volatile` settings, for example when a guest restarts.
 _TRIES = 5
+# What is another name once it is unescaped again.
+ESCAPES = frozenset("%+")
 
 
 class Alterations:
@@ -90,11 +94,32 @@ class Alterations:
 
     def _delete_snapshot(self, entry: Entry) -> Task:
         operation = entry.operation
-        path = (*_path(entry), "snapshots", operation.arguments.snapshot)
         try:
-            return self._api.delete(Task, *path, params=_of(entry))
+            return self._api.delete(Task, *self._path_of_snapshot(entry), params=_of(entry))
         except NotThere:
             raise SnapshotNotFound(operation.instance, operation.arguments.snapshot) from None
+
+    def _path_of_snapshot(self, entry: Entry) -> tuple[str, ...]:
+        """Return the path at which LXD has the snapshot, and no other one.
+
+        LXD 5.0 unescapes a snapshot's name in a path twice: of `x%31` that makes `x1`. Whether this
+        LXD does, is known by which name it answers with. Raises LxdRefused.
+        """
+        name, folder = entry.operation.arguments.snapshot, (*_path(entry), "snapshots")
+        if not ESCAPES & set(name):
+            return (*folder, name)
+        for part in (quote(name, safe=""), name):
+            if self._name_at(*folder, part, params=_of(entry)) == name:
+                return (*folder, part)
+        raise LxdRefused(f"no address leads to the snapshot {name!r}")
+
+    def _name_at(self, *path: str, params: dict[str, object]) -> str:
+        """Return the name of the snapshot at a path; empty where there is none."""
+        try:
+            found = self._api.get(FoundSnapshot, *path, params=params)
+        except (NotThere, LxdRefused):
+            return ""
+        return found.name.rpartition("/")[2]
 
     def _put(self, entry: Entry, body: dict[str, object], version: str = "") -> Task:
         return self._api.put(Task, *_path(entry), params=_of(entry), body=body, etag=version)

@@ -45,6 +45,7 @@ MOST_ANSWER_BYTES = 64 << 20
 MOST_BYTES_IN_PART = 16 << 20
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_NO_NAMES = frozenset({"", ".", ".."})
 # What LXD calls the one thing that tells an entry of a list from the others.
 _NAMES = ("name", "fingerprint", "id")
 
@@ -219,6 +220,12 @@ class _Refusal(msgspec.Struct):
 
 
 def _address(path: tuple[str, ...]) -> str:
+    """Return the address of what stands at a path; raise NotThere for a name that nothing has.
+
+    LXD would take it for another path.
+    """
+    if not _NO_NAMES.isdisjoint(path):
+        raise NotThere
     return "http+unix://lxd/1.0" + "".join(f"/{quote(part, safe='')}" for part in path)
 
 

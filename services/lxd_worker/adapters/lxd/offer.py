@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
-from urllib.parse import unquote
 
 from msgspec import Meta, Struct
 
@@ -78,13 +77,16 @@ class LxdOffer:
         """See `Offer.image`."""
         if wanted.alias:
             alias = self._find(_Alias, "images", "aliases", wanted.alias, project=project)
-            return Image(fingerprint=alias.target, type=alias.type) if alias else None
+            if alias is None or alias.name != wanted.alias:
+                return None
+            return Image(fingerprint=alias.target, type=alias.type)
         found = self._find(_Image, "images", wanted.fingerprint, project=project)
         return found.image() if found else None
 
     def projects(self) -> list[str]:
         """See `Offer.projects`."""
-        return [unquote(path.rpartition("/")[2]) for path in self._there(list[str], "projects")]
+        # By their names: in their addresses LXD 5.0 has them escaped twice.
+        return [project.name for project in self._there(list[_Project], "projects", recursion=1)]
 
     def networks(self) -> list[Network]:
         """See `Offer.networks`."""
@@ -92,7 +94,8 @@ class LxdOffer:
 
     def network(self, name: str) -> Network | None:
         """See `Offer.network`."""
-        return self._find(Network, "networks", name)
+        found = self._find(Network, "networks", name)
+        return found if found and found.name == name else None
 
     def _there(self, kind: type[T], *path: str, **params: object) -> T:
         found = self._find(kind, *path, **params)
@@ -137,6 +140,10 @@ class _Profile(Struct, frozen=True):
 
 # An LXD without a storage pool cannot have instances.
 _Names = Annotated[list[str], Meta(min_length=1)]
+
+
+class _Project(Struct, frozen=True):
+    name: str
 
 
 class _Alias(Struct, frozen=True):

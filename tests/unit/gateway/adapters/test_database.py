@@ -37,15 +37,26 @@ def adding(values: dict[str, object]) -> Work:
         {"id": "a", "number": 2},
         {"id": "b", "number": None},
         {"id": "b", "number": 2**70},
-        {"id": "\ud800", "number": 2},
     ],
-    ids=["taken", "missing", "too large", "no text"],
+    ids=["taken", "missing", "too large"],
 )
 async def test_values_that_cannot_be_kept_are_unreadable(
     database: Database, values: dict[str, object]
 ) -> None:
     with pytest.raises(UnreadableMessage, match="cannot be kept"):
         await database.run(adding(values))
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_text_is_kept_without_what_no_database_holds(
+    database: Database, many: bool
+) -> None:
+    rows = [{"id": f"{number}\0\ud800", "number": number} for number in (2, 3)]
+
+    await database.run(lambda c: c.execute(sa.insert(TABLE), rows if many else rows[0]))
+
+    kept = await database.run(lambda c: c.execute(sa.select(TABLE.c.id)).scalars().all())
+    assert sorted(kept) == ["2\ufffd\ufffd", *["3\ufffd\ufffd"][: int(many)], "a"]
 
 
 async def test_a_database_that_cannot_be_written_is_away(database: Database) -> None:
