@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from services.gateway.domain import nat, units
 from services.gateway.domain.known import KnownHost, KnownInstance
+from shared.contracts import notes
 from shared.contracts.instances import Address, InstanceSample
 
 STOPPED = "Stopped"
@@ -133,7 +134,7 @@ def resources(known: KnownInstance, host: KnownHost) -> ResourceUsage:
 def detail(known: KnownInstance, host: KnownHost, *, secrets: bool) -> InstanceDetail:
     """Return all about one instance; without `secrets` a known password is masked."""
     reached = nat.nat(known.instance)
-    password = reached.root_password if secrets or not reached.root_password else nat.MASK
+    password = reached.root_password if secrets or not reached.root_password else notes.MASK
     return InstanceDetail(
         info=information(known, host, secrets=secrets),
         resources=resources(known, host),
@@ -179,7 +180,7 @@ def address(known: KnownInstance, family: str) -> str | None:
 def described(known: KnownInstance, *, secrets: bool) -> str:
     """Return the description as a caller with or without the right to secrets reads it."""
     text = nat.description(known.instance)
-    return text if secrets else nat.masked(text, known.instance.name)
+    return text if secrets else notes.masked(text)
 
 
 def age_s(known: KnownInstance) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 # Of an entry of which nothing but its place and state can be shown.
@@ -24,3 +25,16 @@ class Camel(BaseModel):
 def with_example(example: dict[str, Any]) -> ConfigDict:
     """Return the configuration of a model that has these fields and no others."""
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
+class ReadLaterAs:
+    """Has OpenAPI describe a body by the model that it is read by once more is known."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Return the model's schema."""
+        return handler(self._model.__pydantic_core_schema__)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from services.gateway.domain.presentation_vms import FIELDS
-from services.gateway.http.models.example import Camel, with_example
+from services.gateway.http.models.example import Camel, ReadLaterAs, with_example
 from services.gateway.http.models.vm_values import (
     Cpus,
     DisplayName,
@@ -89,6 +89,9 @@ class VmUpdate(Camel):
     def given(self) -> dict[str, object]:
         """Return the fields that are to be changed."""
         return self.model_dump(exclude_none=True)
+
+
+VmUpdateBody = Annotated[dict[str, Any], ReadLaterAs(VmUpdate)]
 
 
 class VmUpdated(VmResult):
