@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from shared.contracts.forwards import SSH, forward_of
 from shared.contracts.instances import Instance, Proxy
-from shared.contracts.notes import Span, note_of, port_of, span_of
+from shared.contracts.notes import Note, Span, note_of, port_of, span_of
 
 T = TypeVar("T")
 
@@ -28,18 +28,24 @@ class Nat:
     root_password: str | None = None
 
 
-def nat(instance: Instance) -> Nat:
-    """Return what the three places say together."""
+def nat(instance: Instance, *, note_is_anothers: bool = False) -> Nat:
+    """Return what the three places say together; a note that is another instance's says nothing."""
     places = (
         _of_keys(instance.user),
         _of_proxies(instance.proxies),
-        _of_descriptions(instance),
+        Nat() if note_is_anothers else _of_note(_note(instance)),
     )
     return Nat(
         ssh_port=_first(place.ssh_port for place in places),
         nat_ports=_first(place.nat_ports for place in places),
         root_password=_first(place.root_password for place in places),
     )
+
+
+def other_name(instance: Instance) -> str:
+    """Return the name in an instance's note; empty where that is its own, or there is no note."""
+    note = _note(instance)
+    return note.name if note and note.name != instance.name else ""
 
 
 def description(instance: Instance) -> str:
@@ -60,15 +66,18 @@ def _of_keys(user: Mapping[str, str]) -> Nat:
     )
 
 
-def _of_descriptions(instance: Instance) -> Nat:
+def _note(instance: Instance) -> Note | None:
+    """Return the note that is believed: under another name only one of the long form.
+
+    `Debian 12 bookworm` has the short one.
+    """
     texts = (instance.description, instance.user.get("description", ""))
-    found = (_of_description(text, instance.name) for text in texts)
-    return next((facts for facts in found if facts.ssh_port), Nat())
+    notes = [note for text in texts if (note := note_of(text))]
+    return next((note for note in notes if note.name == instance.name or note.ports), None)
 
 
-def _of_description(text: str, name: str) -> Nat:
-    note = note_of(text)
-    if note is None or note.name != name:
+def _of_note(note: Note | None) -> Nat:
+    if note is None:
         return Nat()
     return Nat(note.ssh_port, _text([note.ports]) if note.ports else None, note.password)
 

@@ -133,7 +133,7 @@ def resources(known: KnownInstance, host: KnownHost) -> ResourceUsage:
 
 def detail(known: KnownInstance, host: KnownHost, *, secrets: bool) -> InstanceDetail:
     """Return all about one instance; without `secrets` a known password is masked."""
-    reached = nat.nat(known.instance)
+    reached = nat.nat(known.instance, note_is_anothers=known.note_is_anothers)
     password = reached.root_password if secrets or not reached.root_password else notes.MASK
     return InstanceDetail(
         info=information(known, host, secrets=secrets),
@@ -146,7 +146,7 @@ def detail(known: KnownInstance, host: KnownHost, *, secrets: bool) -> InstanceD
 
 def live(known: KnownInstance, host: KnownHost) -> LiveInstance:
     """Return the entry of the live stream."""
-    reached = nat.nat(known.instance)
+    reached = nat.nat(known.instance, note_is_anothers=known.note_is_anothers)
     return LiveInstance(
         name=known.instance.name,
         status=known.instance.status,

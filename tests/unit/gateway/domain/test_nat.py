@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.domain.nat import Nat, description, nat
+from services.gateway.domain.nat import Nat, description, nat, other_name
 from shared.contracts.instances import Proxy
 from shared.testing.known import an_instance
 
@@ -37,6 +37,7 @@ def test_a_description_that_a_nat_script_wrote_is_read(text: str, expected: Nat)
         "test1",
         "test1 20001",
         "test2 20001 secret",
+        "Debian 12 bookworm",
         "Test1 20001 secret",
         "test1 ssh secret",
         "test1 0 secret",
@@ -59,6 +60,14 @@ def test_a_description_that_only_looks_alike_is_left_alone(text: str) -> None:
     instance = an_instance(description=text)
 
     assert nat(instance) == Nat()
+
+
+def test_a_whole_note_is_believed_under_an_older_name_unless_it_is_anothers() -> None:
+    instance = an_instance(description="old 20144 S3cretPw 30100 30125")
+
+    assert nat(instance) == Nat(20144, "30100-30125", "S3cretPw")
+    assert nat(instance, note_is_anothers=True) == Nat()
+    assert (other_name(instance), other_name(an_instance())) == ("old", "")
 
 
 def test_the_description_may_stand_in_the_user_keys() -> None:
