@@ -22,7 +22,7 @@ def gateway() -> Core:
     """A gateway that knows `web`."""
     core = Core()
     core.fleet.apply("h1", a_heartbeat())
-    core.fleet.apply("h1", an_inventory(noted("web", revision=2)))
+    core.fleet.apply("h1", an_inventory(noted("web", revision=2), sequence=2))
     return core
 
 
@@ -32,52 +32,52 @@ def facts(gateway: Core, name: str, project: str | None = None) -> Nat:
 
 
 def test_a_copys_note_is_that_of_the_instance_it_was_copied_from(gateway: Core) -> None:
-    gateway.fleet.apply("h1", a_change(noted("copy")))
+    gateway.fleet.apply("h1", a_change(noted("copy"), sequence=3))
 
     assert (facts(gateway, "web"), facts(gateway, "copy")) == (FACTS, Nat())
 
 
 def test_who_was_moved_keeps_its_note_in_whatever_order_that_is_told(gateway: Core) -> None:
-    gateway.fleet.apply("h1", a_change(noted("moved", revision=3)))
+    gateway.fleet.apply("h1", a_change(noted("moved", revision=3), sequence=3))
     before = gateway.fleet.instance("moved", "h1")
-    gateway.fleet.apply("h1", a_removal("web", sequence=3, revision=4))
+    gateway.fleet.apply("h1", a_removal("web", sequence=4, revision=4))
 
     assert facts(gateway, "moved") == FACTS
     assert gateway.fleet.instance("moved", "h1") is not before
 
 
 def test_a_namesake_that_comes_later_has_the_note(gateway: Core) -> None:
-    gateway.fleet.apply("h1", an_inventory(noted("moved"), sequence=2))
+    gateway.fleet.apply("h1", an_inventory(noted("moved"), sequence=3))
 
     assert facts(gateway, "moved") == FACTS
-    gateway.fleet.apply("h1", a_change(noted("web", revision=9), sequence=3))
+    gateway.fleet.apply("h1", a_change(noted("web", revision=9), sequence=4))
     assert (facts(gateway, "web"), facts(gateway, "moved")) == (FACTS, Nat())
 
 
 def test_another_projects_namesake_has_nothing_to_do_with_it(gateway: Core) -> None:
-    gateway.fleet.apply("h1", a_change(noted("copy", project="shop")))
+    gateway.fleet.apply("h1", a_change(noted("copy", project="shop"), sequence=3))
 
     assert facts(gateway, "copy", "shop") == FACTS
 
 
 def test_a_note_that_is_written_anew_is_read_anew(gateway: Core) -> None:
-    gateway.fleet.apply("h1", a_change(noted("copy")))
+    gateway.fleet.apply("h1", a_change(noted("copy"), sequence=3))
     own = noted("copy", "copy 20145 S3cretPw 30200 30225", revision=2)
 
-    gateway.fleet.apply("h1", a_change(own, sequence=3))
+    gateway.fleet.apply("h1", a_change(own, sequence=4))
     written = facts(gateway, "copy")
-    gateway.fleet.apply("h1", a_change(noted("copy", revision=3), sequence=4))
+    gateway.fleet.apply("h1", a_change(noted("copy", revision=3), sequence=5))
     again = facts(gateway, "copy")
-    gateway.fleet.apply("h1", an_inventory(sequence=5))
+    gateway.fleet.apply("h1", an_inventory(sequence=6))
 
     assert (written.ssh_port, again) == (20145, Nat())
     assert gateway.fleet.instances() == []
 
 
 def test_a_reading_that_changes_nothing_makes_no_new_object(gateway: Core) -> None:
-    gateway.fleet.apply("h1", a_change(noted("copy")))
+    gateway.fleet.apply("h1", a_change(noted("copy"), sequence=3))
     before = gateway.fleet.instance("copy", "h1")
 
-    gateway.fleet.apply("h1", a_change(noted("copy", revision=2), sequence=3))
+    gateway.fleet.apply("h1", a_change(noted("copy", revision=2), sequence=4))
 
     assert gateway.fleet.instance("copy", "h1") is before
