@@ -1,4 +1,4 @@
-"""A proxy device of an operator, `ssh` with `bind=instance`, was shown to customers as a port of the
+"""An operator's proxy device `ssh`, with `bind=instance`, was shown to customers as a port of the
 host, taken from the pool, and deleted by `PUT {"forwards": []}`.
 """
 

@@ -97,7 +97,7 @@ class Entry:
             self.duplicate, self._known = duplicate, None
 
     def mark(self, *, note_is_anothers: bool) -> None:
-        """Say whether its note is that of another instance, which it was copied from."""
+        """Say whether its note may be that of another instance (see `noted`)."""
         if self.note_is_anothers is not note_is_anothers:
             self.note_is_anothers, self._known = note_is_anothers, None
 

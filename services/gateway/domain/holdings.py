@@ -214,9 +214,9 @@ class Holdings:
 
     def _renew(self, place: Place, entry: Entry, instance: Instance, order: Order) -> bool:
         before, was_promised = entry.size + entry.sample_size, entry.promised
-        self._noted.forget(place, entry)
+        was = entry.instance
         differs = entry.renew(instance, order, self._wall())
-        self._noted.read(place, entry)
+        self._noted.renew(place, entry, was)
         self._room.take(entry.size + entry.sample_size - before)
         if entry.promised != was_promised:
             self.promised = self.promised.minus(was_promised).plus(entry.promised)

@@ -1,10 +1,14 @@
-"""A note under another name is its instance's own, as long as nobody has that name."""
+"""A note under another name is its instance's own, unless it may be another's."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from services.gateway.domain.entry import Entry
 from services.gateway.domain.nat import Nat, nat
+from services.gateway.domain.noted import Noted
 from shared.contracts.instances import Instance
 from shared.testing.core import Core
 from shared.testing.reports import a_change, a_heartbeat, a_removal, an_instance, an_inventory
@@ -44,6 +48,31 @@ def test_who_was_moved_keeps_its_note_in_whatever_order_that_is_told(gateway: Co
 
     assert facts(gateway, "moved") == FACTS
     assert gateway.fleet.instance("moved", "h1") is not before
+
+
+def test_of_two_with_one_note_nobody_can_tell_whose_it_is(gateway: Core) -> None:
+    gateway.fleet.apply("h1", an_inventory(noted("moved"), noted("copy"), sequence=3))
+    both = [facts(gateway, name) for name in ("moved", "copy")]
+
+    gateway.fleet.apply("h1", a_removal("copy", sequence=4, revision=4))
+
+    assert (both, facts(gateway, "moved")) == ([Nat(), Nat()], FACTS)
+
+
+@pytest.mark.attack
+def test_thousands_with_one_note_come_and_go_in_linear_time() -> None:
+    entries = {("p", f"i{n}"): Entry("h1", noted(f"i{n}"), (1, 1)) for n in range(10_000)}
+    marks = Noted(entries)
+    began = time.process_time()
+
+    for place, entry in entries.items():
+        marks.add(place, entry)
+    assert all(entry.note_is_anothers for entry in entries.values())
+    for place, entry in list(entries.items())[1:]:
+        marks.remove(place, entry)
+
+    assert time.process_time() - began < 5
+    assert not entries["p", "i0"].note_is_anothers
 
 
 def test_a_namesake_that_comes_later_has_the_note(gateway: Core) -> None:
