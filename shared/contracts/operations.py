@@ -12,6 +12,7 @@ Ledger:
                   Secrets 1.0: a worker gets them when it has accepted. Gateways leave
                   Submission.secrets and NewInstance.cloud_init_digest empty; workers read the
                   former for one release more
+                  Operation: all options of a proxy
 """
 
 from __future__ import annotations
