@@ -120,11 +120,9 @@ def _forward(proxy: Proxy) -> _Forward | None:
         return None
     protocol, listen = _endpoint(proxy.listen)
     _, connect = _endpoint(proxy.connect)
-    return (
-        _Forward(protocol, listen, connect, not proxy.proxy_protocol)
-        if listen and connect
-        else None
-    )
+    if not (listen and connect):
+        return None
+    return _Forward(protocol, listen, connect, plain=not proxy.proxy_protocol)
 
 
 def _is_local(listen: str) -> bool:

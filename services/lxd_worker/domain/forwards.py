@@ -50,20 +50,21 @@ def joined(devices: Devices, more: Devices, taken: Container[str] = ()) -> Devic
 
 
 def devices_after(
-    devices: Mapping[str, dict[str, str]], wanted: Devices, taken: Container[str] = ()
+    devices: Mapping[str, dict[str, str]], wanted: Devices, inherited: Devices
 ) -> Devices:
     """Return an instance's devices with exactly the wanted ones for our forwards.
 
-    A forward that is there already keeps its device, so that its connections last. Names that are
-    `taken` are those of profiles' devices, which a device of the same name would replace.
+    A forward that is there already keeps its device, so that its connections last. What is
+    `inherited` from profiles stays, and no device takes the name of one of these.
     """
     present = {
         name: device
         for name, device in devices.items()
         if not is_forward(name, device) or device in wanted.values()
     }
-    missing = {n: device for n, device in wanted.items() if device not in present.values()}
-    return joined(present, missing, taken)
+    there = [*present.values(), *inherited.values()]
+    missing = {name: device for name, device in wanted.items() if device not in there}
+    return joined(present, missing, inherited)
 
 
 def _free_name(name: str, there: Container[str], taken: Container[str]) -> str:

@@ -95,12 +95,14 @@ def _devices(found: Editable, wanted: Wanted) -> Devices:
         root = found.expanded_devices.get(found.root_disk, {})
         devices[found.root_disk] = {**root, "size": str(wanted.changes.disk)}
     if wanted.changes.forwards is not None:
-        devices = devices_after(devices, wanted.proxies, _of_profiles(found))
+        devices = devices_after(devices, wanted.proxies, _inherited(found))
     return devices
 
 
-def _of_profiles(found: Editable) -> set[str]:
-    return found.expanded_devices.keys() - found.devices.keys()
+def _inherited(found: Editable) -> Devices:
+    """Return the devices that come from the profiles alone."""
+    every = found.expanded_devices.items()
+    return {name: device for name, device in every if name not in found.devices}
 
 
 def _notes(found: Editable, wanted: Wanted, devices: Devices) -> dict[str, str]:

@@ -169,6 +169,15 @@ def test_a_forward_takes_no_name_of_a_profiles_device() -> None:
     assert list(devices) == ["forward-1"]
 
 
+def test_a_forward_of_a_profile_is_not_made_again_on_the_instance() -> None:
+    found = FROM_LXD | {"devices": {}, "expanded_devices": PROFILE | {"ssh": SSH}}
+    wanted = (Forward(listen=20001, connect=22), Forward(listen=53, connect=53, protocol="udp"))
+
+    devices = after(Changes(forwards=wanted), found)["devices"]
+
+    assert devices == {"forward-0": DNS}
+
+
 def test_a_note_of_a_script_gets_the_new_name_and_nothing_else() -> None:
     note = "old  20144 S3cretPw 30100 30125"
     found = FROM_LXD | {"config": {"user.description": note}, "description": "old 20144 -"}

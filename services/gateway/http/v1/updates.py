@@ -26,7 +26,7 @@ def given(body: Fields, shown: Vm) -> dict[str, object]:
     labels = differing.get("labels")
     if not isinstance(labels, dict):
         return _read(differing)
-    repeated = {key: text for key, text in labels.items() if _same(text, shown.labels.get(key))}
+    repeated = dict(item for item in labels.items() if item in shown.labels.items())
     new = {key: text for key, text in labels.items() if key not in repeated}
     fields = _read({**differing, "labels": new})
     return {**fields, "labels": _together(repeated, new)}

@@ -126,6 +126,8 @@ async def test_one_change_among_what_is_shown_is_that_change(
         ({"cpu": False}, "cpu"),
         ({"memory": False}, "memory"),
         ({"labels": {"lines": "1\n3"}}, "labels.lines"),
+        ({"labels": {"none": None}}, "labels.none"),
+        ({"labels": {"none": [1]}}, "labels.none"),
         ({"labels": {"two words": "y", "lines": "1\n2"}}, "labels.two words.[key]"),
         ({"labels": {"lines": "1\n2", **{f"k{n}": "x" for n in range(64)}}}, "labels"),
         ({"labels": {f"k{n}": "x" for n in range(65)}}, "labels"),
