@@ -112,7 +112,7 @@ def _is_server(address: str) -> bool:
 
 def _nat_pool(read: Reader, host: str) -> NatPool:
     address = read.text("FLEET_NAT_ADDRESS", "")
-    if address and not _is_address(address):
+    if address and not (_is_address(address) and not ip_address(address).is_unspecified):
         read.complain(f"FLEET_NAT_ADDRESS is {address!r}; it takes an IP address of the host")
     return NatPool(
         host=host,

@@ -23,6 +23,8 @@ MOST_LOAD = 2**22
 # Interfaces, disks, proxies, addresses or networks of one instance.
 MOST_DEVICES = 256
 MOST_PROFILES = 64
+# Settings of one proxy; LXD knows ten.
+MOST_PROXY_OPTIONS = 16
 # `user.*` keys of one instance.
 MOST_USER_KEYS = 64
 # Raw values of an error, and fields of an instance that a change can name.

@@ -18,6 +18,7 @@ Ledger:
     1.1, and 1.2 of Inventory, InstanceChanged, OperationChanged and Sampled
          2026-11  every field has a bound
     1.2  2026-11  Heartbeat: the queue that the worker has to be given
+                  Inventory, InstanceChanged, OperationChanged: all options of a proxy
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from shared.contracts.bounds import (
     MOST_DEVICES,
     MOST_PROFILES,
+    MOST_PROXY_OPTIONS,
     MOST_USER_KEYS,
     Cores,
     Count,
@@ -30,12 +31,30 @@ from shared.contracts.changes import Labels
 DEFAULT_PROJECT = "default"
 
 
+# LXD's notation of yes.
+_YES = ("true", "1", "yes", "on")
+
+
 class Proxy(Struct, frozen=True, kw_only=True):
-    """A proxy device; `listen` (`tcp:0.0.0.0:20001`) and `connect` in LXD's own notation."""
+    """A proxy device; `listen` (`tcp:0.0.0.0:20001`) and `connect` in LXD's own notation.
+
+    `options` are its other settings, such as `bind`, `nat` and `proxy_protocol`.
+    """
 
     device: Word
     listen: Word
     connect: Word
+    options: Annotated[dict[Word, Word], Meta(max_length=MOST_PROXY_OPTIONS)] = {}
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it listens on the host; else inside the instance."""
+        return self.options.get("bind", "host") == "host"
+
+    @property
+    def proxy_protocol(self) -> bool:
+        """Whether it speaks the PROXY protocol, so that only who knows that understands it."""
+        return self.options.get("proxy_protocol", "").lower() in _YES
 
 
 class Instance(Struct, frozen=True, kw_only=True):
@@ -79,9 +98,6 @@ class Instance(Struct, frozen=True, kw_only=True):
 # The `user.*` keys that leave the host; others (cloud-init data among them) may hold secrets.
 USER_KEYS = ("description", "ssh_port", "nat_ports", "root_password")
 
-# Stands for the password in `user.description`, as `name ssh password first last`, where none is.
-NO_PASSWORD = "-"  # noqa: S105 - it says that there is none
-
 
 def etag(instance: Instance) -> str:
     """Return what changes exactly when a caller could have changed the instance's configuration.
@@ -99,7 +115,10 @@ def etag(instance: Instance) -> str:
         instance.root_size,
         instance.auto_start,
         sorted(instance.labels.items()),
-        [(proxy.device, proxy.listen, proxy.connect) for proxy in instance.proxies],
+        [
+            (proxy.device, proxy.listen, proxy.connect, *sorted(proxy.options.items()))
+            for proxy in instance.proxies
+        ],
     )
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:32]
 

@@ -13,6 +13,7 @@ Ledger:
                   Submission.secrets and NewInstance.cloud_init_digest empty; workers read the
                   former for one release more
     1.3  2026-11  Operation: gone
+                  all options of a proxy device
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ class Entry:
         "duplicate",
         "instance",
         "key",
+        "note_is_anothers",
         "order",
         "promised",
         "sample",
@@ -69,6 +70,7 @@ class Entry:
         self.sample_size = 0
         self.sampled_at: str | None = None
         self.duplicate = False
+        self.note_is_anothers = False
         self._known: KnownInstance | None = None
         self._age: Age | None = None
 
@@ -95,6 +97,11 @@ class Entry:
         if self.duplicate is not duplicate:
             self.duplicate, self._known = duplicate, None
 
+    def mark(self, *, note_is_anothers: bool) -> None:
+        """Say whether its note may be that of another instance (see `noted`)."""
+        if self.note_is_anothers is not note_is_anothers:
+            self.note_is_anothers, self._known = note_is_anothers, None
+
     def known(self, age: Age) -> KnownInstance:
         """Return the entry as readers get it; the same value until something changes."""
         if self._known is None or self._age != age:
@@ -107,6 +114,7 @@ class Entry:
                 sample=self.sample,
                 sampled_at=self.sampled_at,
                 duplicate=self.duplicate,
+                note_is_anothers=self.note_is_anothers,
                 changed_at=self.changed_at,
             )
         return self._known

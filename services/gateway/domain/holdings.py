@@ -15,6 +15,7 @@ from operator import attrgetter
 from services.gateway.domain.budget import Budget, Room, size_of_sample
 from services.gateway.domain.capacity import NOTHING
 from services.gateway.domain.entry import Entry, Index, Order
+from services.gateway.domain.noted import Noted, Place
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.events import MAX_BYTES, InstanceChanged, InstanceRemoved, Sampled
 from shared.contracts.instances import Instance
@@ -23,9 +24,6 @@ from shared.contracts.status import is_alive
 
 # LXD's actions that begin a new run, also of an instance that was running before.
 _NEW_RUN = frozenset({"instance-started", "instance-restarted"})
-
-# An instance's place on its host: project and name.
-Place = tuple[str, str]
 
 
 class Holdings:
@@ -47,6 +45,7 @@ class Holdings:
         self._room = room
         self._newest: Order = (0, 0)
         self._entries: dict[Place, Entry] = {}
+        self._noted = Noted(self._entries)
         self._deleted: dict[Place, str] = {}
         self._left_out: set[Place] = set()
 
@@ -216,7 +215,9 @@ class Holdings:
 
     def _renew(self, place: Place, entry: Entry, instance: Instance, order: Order) -> bool:
         before, was_promised = entry.size + entry.sample_size, entry.promised
+        was = entry.instance
         differs = entry.renew(instance, order, self._wall())
+        self._noted.renew(place, entry, was)
         self._room.take(entry.size + entry.sample_size - before)
         if entry.promised != was_promised:
             self.promised = self.promised.minus(was_promised).plus(entry.promised)
@@ -231,6 +232,7 @@ class Holdings:
         self._left_out.discard(place)
         self._entries[place] = entry
         self._index.add(entry)
+        self._noted.add(place, entry)
         self._room.take(entry.size)
         self.promised = self.promised.plus(entry.promised)
         return True
@@ -259,6 +261,7 @@ class Holdings:
     def _drop(self, place: Place) -> None:
         gone = self._entries.pop(place)
         self._index.remove(gone)
+        self._noted.remove(place, gone)
         self._room.take(-gone.size - gone.sample_size)
         self.promised = self.promised.minus(gone.promised)
 

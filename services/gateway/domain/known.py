@@ -69,7 +69,8 @@ class KnownInstance:
     host was last heard of. `changed_at` is the Unix time of the last change of its configuration or
     state that was seen; None: it is as it was when it was first seen. `creation` is the operation
     that creates it and has not ended, or could not. `duplicate`: another instance held its uuid
-    first. `error` says why nothing but its place and state is told (see `bare`).
+    first. `note_is_anothers`: its note may be another's (see `noted`). `error` says why nothing but
+    its place and state is told (see `bare`).
     """
 
     host: str
@@ -79,6 +80,7 @@ class KnownInstance:
     sample: InstanceSample | None
     sampled_at: str | None
     duplicate: bool = False
+    note_is_anothers: bool = False
     changed_at: float | None = None
     creation: Operation | None = None
     error: str | None = None

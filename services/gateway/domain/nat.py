@@ -2,27 +2,20 @@
 
 NAT-VPS scripts leave these facts in three places. Each fact is taken from the first place that has
 it: the operator's own `user.*` keys, the proxy devices (which are what LXD really forwards), and
-last the description, `name ssh password first last` or `name ssh password`, where `-` says that
-there is no password. Free text that only resembles that form is left alone.
+last the note in the description (`shared.contracts.notes`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TypeVar
 
-from shared.contracts.instances import NO_PASSWORD, Instance, Proxy
+from shared.contracts.forwards import SSH, forward_of
+from shared.contracts.instances import Instance, Proxy
+from shared.contracts.notes import Note, Span, note_of, port_of, span_of
 
-MASK = "********"
-SSH = 22
-
-_PORT = re.compile(r"[1-9][0-9]{0,4}")
-_LAST_PORT = 65535
-_PASSWORD_FIELD = re.compile(r"(\s*\S+\s+\S+\s+)\S+")
-
-Span = tuple[int, int]
 T = TypeVar("T")
 
 
@@ -35,12 +28,12 @@ class Nat:
     root_password: str | None = None
 
 
-def nat(instance: Instance) -> Nat:
-    """Return what the three places say together."""
+def nat(instance: Instance, *, note_is_anothers: bool = False) -> Nat:
+    """Return what the three places say together; a note that is another instance's says nothing."""
     places = (
         _of_keys(instance.user),
         _of_proxies(instance.proxies),
-        _of_descriptions(instance),
+        Nat() if note_is_anothers else _of_note(_note(instance)),
     )
     return Nat(
         ssh_port=_first(place.ssh_port for place in places),
@@ -49,16 +42,15 @@ def nat(instance: Instance) -> Nat:
     )
 
 
+def other_name(instance: Instance) -> str:
+    """Return the name in an instance's note; empty where that is its own, or there is no note."""
+    note = _note(instance)
+    return note.name if note and note.name != instance.name else ""
+
+
 def description(instance: Instance) -> str:
     """Return LXD's description, else the one scripts keep in `user.description`."""
     return instance.description or instance.user.get("description", "")
-
-
-def masked(text: str, name: str) -> str:
-    """Return a description with its password field, if it has one, made unreadable."""
-    if _of_description(text, name).root_password is None:
-        return text
-    return _PASSWORD_FIELD.sub(lambda found: found[1] + MASK, text, count=1)
 
 
 def _first(values: Iterable[T | None]) -> T | None:
@@ -66,29 +58,28 @@ def _first(values: Iterable[T | None]) -> T | None:
 
 
 def _of_keys(user: Mapping[str, str]) -> Nat:
-    spans = [_span(part) for part in user.get("nat_ports", "").split(",")]
+    spans = [span_of(part) for part in user.get("nat_ports", "").split(",")]
     return Nat(
-        ssh_port=_port(user.get("ssh_port", "")),
+        ssh_port=port_of(user.get("ssh_port", "")),
         nat_ports=None if None in spans else _text(span for span in spans if span),
         root_password=user.get("root_password") or None,
     )
 
 
-def _of_descriptions(instance: Instance) -> Nat:
+def _note(instance: Instance) -> Note | None:
+    """Return the note that is believed: under another name only one of the long form.
+
+    `Debian 12 bookworm` has the short one.
+    """
     texts = (instance.description, instance.user.get("description", ""))
-    found = (_of_description(text, instance.name) for text in texts)
-    return next((facts for facts in found if facts.ssh_port), Nat())
+    notes = [note for text in texts if (note := note_of(text))]
+    return next((note for note in notes if note.name == instance.name or note.ports), None)
 
 
-def _of_description(text: str, name: str) -> Nat:
-    fields = text.split()
-    if len(fields) not in {3, 5} or fields[0] != name:
+def _of_note(note: Note | None) -> Nat:
+    if note is None:
         return Nat()
-    ssh_port, ports = _port(fields[1]), _span("-".join(fields[3:]))
-    if ssh_port is None or (fields[3:] and ports is None):
-        return Nat()
-    password = None if fields[2] == NO_PASSWORD else fields[2]
-    return Nat(ssh_port, _text([ports]) if ports else None, password)
+    return Nat(note.ssh_port, _text([note.ports]) if note.ports else None, note.password)
 
 
 def _of_proxies(proxies: Iterable[Proxy]) -> Nat:
@@ -101,16 +92,20 @@ def _of_proxies(proxies: Iterable[Proxy]) -> Nat:
 
 @dataclass(frozen=True, slots=True)
 class _Forward:
-    """One proxy device: what listens on the host, and what that reaches in the instance."""
+    """One proxy device: what listens on the host, and what that reaches in the instance.
+
+    `plain`: what it is sent is handed on as it is, and nothing beside it.
+    """
 
     protocol: str
     listen: tuple[Span, ...]
     connect: tuple[Span, ...]
+    plain: bool
 
     def listening_for(self, port: int) -> int | None:
         """Return the host's TCP port that ends at the instance's `port`."""
         position = _position(self.connect, port)
-        if self.protocol != "tcp" or position is None:
+        if self.protocol != "tcp" or position is None or not self.plain:
             return None
         return _at(self.listen, position)
 
@@ -120,15 +115,29 @@ class _Forward:
 
 
 def _forward(proxy: Proxy) -> _Forward | None:
+    """Return what leads to the instance from outside; None where a proxy does not."""
+    if not proxy.on_host or (_is_local(proxy.listen) and forward_of(proxy) is None):
+        return None
     protocol, listen = _endpoint(proxy.listen)
     _, connect = _endpoint(proxy.connect)
-    return _Forward(protocol, listen, connect) if listen and connect else None
+    if not (listen and connect):
+        return None
+    return _Forward(protocol, listen, connect, plain=not proxy.proxy_protocol)
+
+
+def _is_local(listen: str) -> bool:
+    """Whether only the host itself can connect; a pool's address is where its operator wants it."""
+    address = listen.partition(":")[2].rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def _endpoint(text: str) -> tuple[str, tuple[Span, ...]]:
     """Read `tcp:0.0.0.0:30000-30025,40000`; no spans where it is no port (a unix socket)."""
     protocol, _, rest = text.partition(":")
-    spans = [_span(part) for part in rest.rpartition(":")[2].split(",")]
+    spans = [span_of(part) for part in rest.rpartition(":")[2].split(",")]
     known = tuple(span for span in spans if span is not None)
     return protocol, known if len(known) == len(spans) else ()
 
@@ -172,17 +181,3 @@ def _joined(spans: Iterable[Span]) -> Iterator[Span]:
 
 def _text(spans: Iterable[Span]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
-
-
-def _span(text: str) -> Span | None:
-    low, dash, high = text.strip().partition("-")
-    first = _port(low)
-    last = _port(high) if dash else first
-    return (first, last) if first and last and first <= last else None
-
-
-def _port(text: str) -> int | None:
-    """Return a port number in plain digits; None for anything else."""
-    if not _PORT.fullmatch(text.strip()) or int(text) > _LAST_PORT:
-        return None
-    return int(text)

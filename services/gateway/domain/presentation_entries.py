@@ -75,6 +75,7 @@ def _basis(known: KnownInstance, host: KnownHost) -> Basis:
         known.sampled_at,
         known.host_online,
         known.duplicate,
+        known.note_is_anothers,
         int(units.age(known.age_s)),
         host.lxd_connected,
         machine and (machine.memory_total, machine.disk_total),

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from services.gateway.domain import nat, units
 from services.gateway.domain.known import KnownHost, KnownInstance
+from shared.contracts import notes
 from shared.contracts.instances import Address, InstanceSample
 from shared.contracts.status import is_alive
 
@@ -134,8 +135,8 @@ def resources(known: KnownInstance, host: KnownHost) -> ResourceUsage:
 
 def detail(known: KnownInstance, host: KnownHost, *, secrets: bool) -> InstanceDetail:
     """Return all about one instance; without `secrets` a known password is masked."""
-    reached = nat.nat(known.instance)
-    password = reached.root_password if secrets or not reached.root_password else nat.MASK
+    reached = nat.nat(known.instance, note_is_anothers=known.note_is_anothers)
+    password = reached.root_password if secrets or not reached.root_password else notes.MASK
     return InstanceDetail(
         info=information(known, host, secrets=secrets),
         resources=resources(known, host),
@@ -148,7 +149,7 @@ def detail(known: KnownInstance, host: KnownHost, *, secrets: bool) -> InstanceD
 
 def live(known: KnownInstance, host: KnownHost) -> LiveInstance:
     """Return the entry of the live stream."""
-    reached = nat.nat(known.instance)
+    reached = nat.nat(known.instance, note_is_anothers=known.note_is_anothers)
     return LiveInstance(
         name=known.instance.name,
         status=known.instance.status,
@@ -185,7 +186,7 @@ def addresses(known: KnownInstance) -> list[str]:
 def described(known: KnownInstance, *, secrets: bool) -> str:
     """Return the description as a caller with or without the right to secrets reads it."""
     text = nat.description(known.instance)
-    return text if secrets else nat.masked(text, known.instance.name)
+    return text if secrets else notes.masked(text)
 
 
 def age_s(known: KnownInstance) -> int:

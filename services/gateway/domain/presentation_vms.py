@@ -103,7 +103,7 @@ FIELDS = Vm.__struct_encode_fields__
 def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
     """Return all of an instance; without `secrets` a password in the description is masked."""
     instance, creation = known.instance, known.creation
-    reached = nat.nat(instance)
+    reached = nat.nat(instance, note_is_anothers=known.note_is_anothers)
     created = units.known_instant(instance.created_at)
     limits = _limits(known, host)
     return Vm(

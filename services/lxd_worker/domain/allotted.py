@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.lxd_worker.domain.capacity import added, promised, share
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.nat_pool import Ports, held
+from services.lxd_worker.domain.proxies import proxies_in
 from shared.contracts.hosts import Capacity
 from shared.contracts.instances import Instance
 
@@ -31,12 +32,9 @@ class Allotted:
         """Return the ports that lead to instances."""
         proxies = (proxy for one in self.instances for proxy in one.proxies)
         planned = (
-            device.get("listen", "")
-            for one in self.under_way
-            if one.plan
-            for device in one.plan.devices.values()
+            proxy for one in self.under_way if one.plan for proxy in proxies_in(one.plan.devices)
         )
-        return held(proxy.listen for proxy in proxies) | held(planned)
+        return held(proxies) | held(planned)
 
     def capacity(self) -> Capacity:
         """Return what is promised in all."""

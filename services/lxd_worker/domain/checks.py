@@ -52,7 +52,6 @@ def _check_update(arguments: Arguments) -> None:
     for field in ("cpu", "memory", "disk"):
         if getattr(changes, field) == 0:
             raise InvalidInput(field, "more than nothing")
-    check_labels(changes.labels or {})
 
 
 def _check_rename(arguments: Arguments) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 from services.lxd_worker.domain.cloud_init import ROOT_PASSWORD, user_data
 from services.lxd_worker.domain.description import DISPLAY_NAME, LABEL, OPERATION
-from services.lxd_worker.domain.nat_pool import SSH_DEVICE
 from services.lxd_worker.domain.plan import Devices, Plan
+from services.lxd_worker.domain.proxies import is_forward
 from shared.contracts.changes import NewInstance
-from shared.contracts.instances import NO_PASSWORD
+from shared.contracts.forwards import SSH_DEVICE
+from shared.contracts.notes import NO_PASSWORD
 from shared.contracts.operations import Operation
 
 PROFILE = "default"
@@ -51,16 +52,18 @@ def _config(
 
 
 def nat_description(name: str, devices: Devices, password: str) -> str:
-    """Return `name ssh password first last`, as NAT scripts keep it; empty without a port for SSH.
+    """Return the note of an instance with these devices; empty without a port for SSH of ours.
 
-    The password is `-` where there is none; first and last port are left out likewise.
+    First and last port are left out where there are none.
     """
-    if SSH_DEVICE not in devices:
-        return ""
     ssh = _listen(devices, SSH_DEVICE)
+    if not ssh:
+        return ""
     first, _, last = _listen(devices, "forward-0").partition("-")
     return " ".join(filter(None, [name, ssh, password or NO_PASSWORD, first, last or first]))
 
 
 def _listen(devices: Devices, name: str) -> str:
-    return devices.get(name, {}).get("listen", "").rpartition(":")[2]
+    """Return the ports of the host that a device of ours listens on; empty where it is none."""
+    device = devices.get(name, {})
+    return device["listen"].rpartition(":")[2] if is_forward(name, device) else ""

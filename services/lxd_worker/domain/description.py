@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from services.lxd_worker.domain.image_os import os_of
+from services.lxd_worker.domain.proxies import proxies_in
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.fitting import fit_message, shorten
-from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance, Proxy
+from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance
 from shared.contracts.sizes import memory_limit, size_in_bytes
 from shared.contracts.status import is_alive
 
@@ -99,7 +100,7 @@ def _unbounded(described: Described, revision: int, host_memory: int) -> Instanc
         project=described.project,
         description=described.description,
         user={key: config[f"user.{key}"] for key in USER_KEYS if f"user.{key}" in config},
-        proxies=_proxies(described.expanded_devices),
+        proxies=proxies_in(dict(sorted(described.expanded_devices.items()))),
         cpu_limit=config.get("limits.cpu", ""),
         memory_limit=memory_limit(config.get("limits.memory", ""), host_memory),
         root_size=size_in_bytes(_root(described).get("size", "")),
@@ -142,14 +143,6 @@ def _networks(devices: dict[str, dict[str, str]]) -> tuple[str, ...]:
         if device.get("type") == "nic"
     )
     return tuple(dict.fromkeys(filter(None, joined)))
-
-
-def _proxies(devices: dict[str, dict[str, str]]) -> tuple[Proxy, ...]:
-    return tuple(
-        Proxy(device=name, listen=device.get("listen", ""), connect=device.get("connect", ""))
-        for name, device in sorted(devices.items())
-        if device.get("type") == "proxy"
-    )
 
 
 def is_root(device: Mapping[str, str]) -> bool:

@@ -14,9 +14,8 @@ from ipaddress import ip_address
 from services.lxd_worker.domain.plan import Devices
 from shared.contracts.changes import Forward
 from shared.contracts.errors import InsufficientResources, InvalidInput, PortInUse
-
-SSH = 22
-SSH_DEVICE = "ssh"
+from shared.contracts.forwards import INSIDE, SSH, SSH_DEVICE
+from shared.contracts.instances import Proxy
 
 # First and last port.
 Span = tuple[int, int]
@@ -71,11 +70,11 @@ def given(pool: NatPool, *, ssh: bool, ports: int, taken: Ports) -> Devices:
 
 
 def forwarded(pool: NatPool, forwards: Sequence[Forward], *, taken: Ports, own: Ports) -> Devices:
-    """Return the proxy devices for all the forwards that an instance shall have.
+    """Return the proxy devices for forwards that an instance shall have and has not.
 
-    `own` are the ports that the instance holds now: it may keep them, also those that are none of
-    the pool's. Any other port that is asked for must be the pool's and free: else raises
-    InvalidInput or PortInUse; InsufficientResources as `given`.
+    `own` are the ports that the instance gives up for them: it may have them again, also those that
+    are none of the pool's. Any other port that is asked for must be the pool's and free: else
+    raises InvalidInput or PortInUse; InsufficientResources as `given`.
     """
     wishes = [_Wish(one.protocol, one.listen, one.connect, one.count) for one in forwards]
     for wish in wishes:
@@ -83,9 +82,11 @@ def forwarded(pool: NatPool, forwards: Sequence[Forward], *, taken: Ports, own: 
     return _devices(pool, wishes, taken - own, own)
 
 
-def held(endpoints: Iterable[str]) -> Ports:
-    """Return the ports of the host on which proxies listen, by what LXD calls their `listen`."""
-    return frozenset(port for endpoint in endpoints for port in _listening(endpoint))
+def held(proxies: Iterable[Proxy]) -> Ports:
+    """Return the ports of the host on which proxies listen, or shall when their instance runs."""
+    return frozenset(
+        port for proxy in proxies if proxy.on_host for port in _listening(proxy.listen)
+    )
 
 
 def _listening(endpoint: str) -> Iterator[tuple[str, int]]:
@@ -156,7 +157,7 @@ def _proxy(address: str, wish: _Wish, listen: int) -> dict[str, str]:
     return {
         "type": "proxy",
         "listen": f"{wish.protocol}:{_bracketed(address)}:{_span(listen, wish.count)}",
-        "connect": f"{wish.protocol}:127.0.0.1:{_span(to, wish.count)}",
+        "connect": f"{wish.protocol}:{INSIDE}:{_span(to, wish.count)}",
     }
 
 

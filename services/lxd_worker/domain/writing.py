@@ -6,7 +6,6 @@ request as of any other that it has taken on, and devices can be removed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -15,10 +14,9 @@ from services.lxd_worker.domain.creation_request import nat_description
 from services.lxd_worker.domain.description import DISPLAY_NAME, LABEL, OPERATION, Described
 from services.lxd_worker.domain.forwards import devices_after
 from services.lxd_worker.domain.plan import Devices
+from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.changes import Changes
-from shared.contracts.instances import NO_PASSWORD
-
-_NAT = re.compile(r"\S+ \d+ (\S+)( \d+ \d+)?")
+from shared.contracts.notes import note_of, renamed
 
 
 class Editable(Described, frozen=True, kw_only=True):
@@ -31,24 +29,32 @@ class Editable(Described, frozen=True, kw_only=True):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What shall be different; None: leave it as it is. `proxies` are the devices of `forwards`."""
+    """What shall be different; None: leave it as it is. `proxies` are the devices of `forwards`.
+
+    `old_name` is what the instance was called until just now; empty: as it is called.
+    """
 
     changes: Changes = Changes()
     display_name: str | None = None
     proxies: Devices = {}
+    old_name: str = ""
 
 
 def written(found: Editable, wanted: Wanted) -> dict[str, object]:
     """Return the instance as it shall be."""
-    changes = wanted.changes
+    described = wanted.changes.description
     devices = _devices(found, wanted)
     return {
         "architecture": found.architecture,
-        "config": {**_config(found.config, wanted), **_nat(found, devices)},
+        "config": _config(found.config, wanted) | _notes(found, wanted, devices),
         "devices": devices,
         "ephemeral": found.ephemeral,
         "profiles": list(found.profiles or ()),
-        "description": found.description if changes.description is None else changes.description,
+        "description": (
+            renamed(found.description, wanted.old_name, found.name)
+            if described is None
+            else described
+        ),
     }
 
 
@@ -59,7 +65,10 @@ def _config(config: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
         for key, text in config.items()
         if changes.labels is None or not key.startswith(LABEL)
     }
-    labels = {f"{LABEL}{key}": text for key, text in (changes.labels or {}).items()}
+    labels = {
+        f"{LABEL}{key}": _label(config.get(f"{LABEL}{key}", ""), text)
+        for key, text in (changes.labels or {}).items()
+    }
     settings = {
         "limits.cpu": changes.cpu,
         "limits.memory": changes.memory,
@@ -68,6 +77,11 @@ def _config(config: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
     }
     set_anew = {key: _text(value) for key, value in settings.items() if value is not None}
     return {key: text for key, text in (kept | labels | set_anew).items() if text}
+
+
+def _label(there: str, wanted: str) -> str:
+    """Return the label's value; one that is as it was shown stays, also beyond what is shown."""
+    return there if clip(there, LONGEST_WORD) == wanted else wanted
 
 
 def _text(value: str | int | bool) -> str:
@@ -81,16 +95,28 @@ def _devices(found: Editable, wanted: Wanted) -> Devices:
         root = found.expanded_devices.get(found.root_disk, {})
         devices[found.root_disk] = {**root, "size": str(wanted.changes.disk)}
     if wanted.changes.forwards is not None:
-        devices = devices_after(devices, wanted.proxies)
+        devices = devices_after(devices, wanted.proxies, _inherited(found))
     return devices
 
 
-def _nat(found: Editable, devices: Devices) -> dict[str, str]:
-    """Return what a creation wrote down of name, ports and password, as it is now."""
-    noted = _NAT.fullmatch(found.config.get("user.description", ""))
-    if noted is None or OPERATION not in found.config:
+def _inherited(found: Editable) -> Devices:
+    """Return the devices that come from the profiles alone."""
+    every = found.expanded_devices.items()
+    return {name: device for name, device in every if name not in found.devices}
+
+
+def _notes(found: Editable, wanted: Wanted, devices: Devices) -> dict[str, str]:
+    """Return what is noted of name, ports and password, as it is now.
+
+    A script's note is its own, but for the name; of ports and password a creation noted, all stays
+    true.
+    """
+    there = found.config.get("user.description", "")
+    note = note_of(there)
+    if note is None:
         return {}
-    password = "" if noted[1] == NO_PASSWORD else noted[1]
-    text = nat_description(found.name, devices, password)
-    kept = {"user.root_password": password} if password and not text else {}
+    if OPERATION not in found.config:
+        return {"user.description": renamed(there, wanted.old_name, found.name)}
+    text = nat_description(found.name, devices, note.password or "")
+    kept = {"user.root_password": note.password} if note.password and not text else {}
     return {"user.description": text} | kept

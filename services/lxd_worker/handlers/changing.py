@@ -6,13 +6,15 @@ from msgspec.structs import replace
 
 from services.lxd_worker.domain.allotted import Allotted
 from services.lxd_worker.domain.capacity import cpus, refuse_beyond
-from services.lxd_worker.domain.forwards import forwards_in
-from services.lxd_worker.domain.nat_pool import Ports, forwarded, held
+from services.lxd_worker.domain.checks import check_labels
+from services.lxd_worker.domain.forwards import forwards_in, joined, kept
+from services.lxd_worker.domain.nat_pool import forwarded, held
 from services.lxd_worker.domain.plan import Plan
+from services.lxd_worker.domain.proxies import proxies_in
 from services.lxd_worker.handlers.creating import Admission
 from shared.contracts.changes import Changes, Forward
 from shared.contracts.errors import InvalidInput, PortInUse
-from shared.contracts.forwards import is_ours
+from shared.contracts.forwards import forward_of
 from shared.contracts.hosts import CONTAINER, Capacity
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Submission
@@ -27,6 +29,7 @@ def planned_update(
     InsufficientResources, PortInUse and InvalidInput.
     """
     changes = submission.arguments.changes or Changes()
+    check_labels(dict((changes.labels or {}).items() - instance.labels.items()))
     growth = _growth(changes, instance)
     if changes.forwards is None and growth == Capacity(cpu=0, memory=0, disk=0):
         return submission, None
@@ -51,8 +54,7 @@ def planned_restore(
     proxies = {name: device for name, device in devices.items() if device.get("type") == "proxy"}
     if not proxies:
         return None
-    held_here = held(proxy.listen for proxy in instance.proxies)
-    back = held(device.get("listen", "") for device in proxies.values()) - held_here
+    back = held(proxies_in(proxies)) - held(instance.proxies)
     if taken := sorted(back & admission.taken(admission.ledger.allotted(arrived))):
         raise PortInUse(admission.host, str(taken[0][1]))
     return Plan(source={}, devices=proxies)
@@ -77,13 +79,12 @@ def _refuse_growth(
 def _ports(
     admission: Admission, allotted: Allotted, instance: Instance, forwards: tuple[Forward, ...]
 ) -> Plan:
+    """Return the devices of all the forwards; those that are there already are not judged."""
+    there, missing = kept(instance.proxies, forwards)
     # LXD forwards to a virtual machine by NAT rules only, which take an address that is fixed.
-    if forwards and instance.type != CONTAINER:
+    if missing and instance.type != CONTAINER:
         raise InvalidInput("forwards", "for containers only")
+    given_up = [p for p in instance.proxies if p.device not in there and forward_of(p)]
     taken = admission.taken(allotted)
-    devices = forwarded(admission.pool, forwards, taken=taken, own=_own(instance))
-    return Plan(source={}, devices=devices)
-
-
-def _own(instance: Instance) -> Ports:
-    return held(proxy.listen for proxy in instance.proxies if is_ours(proxy.device))
+    more = forwarded(admission.pool, missing, taken=taken, own=held(given_up))
+    return Plan(source={}, devices=joined(there, more))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from services.lxd_worker.domain import cloud_init
 from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.checks import check_arguments, check_name
+from services.lxd_worker.domain.checks import check_arguments, check_labels, check_name
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.moves import is_alteration, refusal
 from services.lxd_worker.domain.plan import Plan
@@ -19,6 +19,7 @@ from services.lxd_worker.handlers.changing import planned_restore, planned_updat
 from services.lxd_worker.handlers.creating import Admission
 from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from services.lxd_worker.ports import Clock, Journal, Known, Lxd, Ring
+from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
@@ -156,6 +157,8 @@ class Orders:
         found = self.lxd.instance(submission.project, submission.instance).instance
         if found is None:
             # What waits for the creation of its instance takes nothing of the host.
+            changes = submission.arguments.changes or Changes()
+            check_labels(changes.labels or {})
             return submission, None
         if submission.kind is Kind.RESTORE:
             return submission, planned_restore(self.admission, submission, found, arrived)

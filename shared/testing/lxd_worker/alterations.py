@@ -8,10 +8,12 @@ from msgspec.structs import replace
 
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.plan import Devices
+from services.lxd_worker.domain.proxies import proxies_in
 from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.shape import Shape
 from services.lxd_worker.domain.steps import Step
 from shared.contracts.changes import Changes
+from shared.contracts.forwards import forward_of
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Kind
 
@@ -30,19 +32,17 @@ def _updated(look: Seen, entry: Entry) -> Seen:
         "description": changes.description,
         "auto_start": changes.auto_start,
         "labels": changes.labels,
-        "proxies": _proxies(changes, entry.plan.devices if entry.plan else {}),
+        "proxies": _proxies(look, changes, entry.plan.devices if entry.plan else {}),
     }
     changed = {name: value for name, value in wanted.items() if value is not None}
     return replace(look, shape=replace(look.shape, **changed))
 
 
-def _proxies(changes: Changes, devices: Devices) -> tuple[Proxy, ...] | None:
+def _proxies(look: Seen, changes: Changes, devices: Devices) -> tuple[Proxy, ...] | None:
     if changes.forwards is None:
         return None
-    return tuple(
-        Proxy(device=name, listen=device["listen"], connect=device["connect"])
-        for name, device in devices.items()
-    )
+    others = [proxy for proxy in look.shape.proxies if forward_of(proxy) is None]
+    return (*others, *proxies_in(devices))
 
 
 def _described(look: Seen, entry: Entry) -> Seen:

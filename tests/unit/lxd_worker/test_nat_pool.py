@@ -10,6 +10,7 @@ from services.lxd_worker.domain.nat_pool import NatPool, Ports, forwarded, given
 from services.lxd_worker.domain.plan import Devices
 from shared.contracts.changes import Forward
 from shared.contracts.errors import FleetError, InsufficientResources, InvalidInput, PortInUse
+from shared.contracts.instances import Proxy
 
 POOL = NatPool("h1", "203.0.113.7", ssh=((2201, 2203),), ports=((3000, 3009), (4000, 4099)))
 NONE: Ports = frozenset()
@@ -114,7 +115,7 @@ def test_a_port_that_is_chosen_is_none_that_is_asked_for() -> None:
     assert sorted(found.values()) == ["203.0.113.7:3000", "203.0.113.7:3001"]
 
 
-def test_an_instance_keeps_what_it_holds_also_beyond_the_pool() -> None:
+def test_an_instance_may_lead_its_ports_elsewhere_also_those_beyond_the_pool() -> None:
     found = changed(
         Forward(connect=80, listen=8080),
         Forward(connect=81, listen=3000),
@@ -166,4 +167,19 @@ def test_what_is_not_to_be_had_is_refused(
 def test_a_proxy_holds_the_ports_that_it_listens_on(
     endpoint: str, ports: list[tuple[str, int]]
 ) -> None:
-    assert held([endpoint]) == frozenset(ports)
+    assert held([a_proxy(endpoint)]) == frozenset(ports)
+
+
+def a_proxy(listen: str, **options: str) -> Proxy:
+    return Proxy(device="web", listen=listen, connect="tcp:127.0.0.1:80", options=options)
+
+
+@pytest.mark.parametrize("inside", ["instance", "guest", "container"])
+def test_a_proxy_that_listens_inside_its_instance_holds_no_port_of_the_host(inside: str) -> None:
+    assert held([a_proxy("tcp:127.0.0.1:3000", bind=inside)]) == frozenset()
+
+
+def test_a_port_that_the_host_nats_is_held_though_nothing_listens() -> None:
+    natted = a_proxy("tcp:203.0.113.7:3000", bind="host", nat="true")
+
+    assert held([natted]) == frozenset({("tcp", 3000)})

@@ -140,6 +140,8 @@ def test_without_settings_a_host_gives_out_no_ports_and_fetches_no_images() -> N
         ("FLEET_IMAGE_REMOTES", "a:b=https://images.example.org"),
         ("FLEET_IMAGE_REMOTES", ",".join(f"s{number}=https://s" for number in range(65))),
         ("FLEET_NAT_ADDRESS", "here"),
+        ("FLEET_NAT_ADDRESS", "0.0.0.0"),
+        ("FLEET_NAT_ADDRESS", "::"),
         ("FLEET_NAT_SSH_PORTS", "20999-20000"),
         ("FLEET_NAT_PORTS", "0-10"),
         ("FLEET_NAT_PORTS", "65530-65536"),

@@ -98,6 +98,76 @@ def test_an_instance_keeps_a_port_that_it_has_already(bench: Bench) -> None:
     assert bench.lxd.asked == []
 
 
+WEB = Proxy(device="forward-0", listen="tcp:192.0.2.1:30000", connect="tcp:127.0.0.1:80")
+OPERATORS = Proxy(
+    device="ssh",
+    listen="tcp:192.0.2.1:20001",
+    connect="tcp:127.0.0.1:22",
+    options={"bind": "instance"},
+)
+
+
+def look(bench: Bench, name: str, *proxies: Proxy) -> None:
+    bench.lxd.holds[name] = replace(bench.lxd.holds[name], shape=Shape(proxies=proxies))
+
+
+@pytest.mark.parametrize("forwards", [(), (Forward(listen=30000, connect=80),)])
+def test_what_is_there_already_needs_no_pool(bench: Bench, forwards: tuple[Forward, ...]) -> None:
+    bench.pool = NatPool(host="h1")
+    look(bench, "web", SSH, WEB)
+
+    same = ended(bench, order(forwards=(*forwards, Forward(listen=20000, connect=22))))
+    fewer = ended(bench, order(operation_id="op-2", forwards=forwards))
+
+    assert (same.state, fewer.state) == (State.DONE, State.DONE)
+    assert listening(bench, "web") == {f"tcp:192.0.2.1:{one.listen}" for one in forwards}
+
+
+def test_what_is_there_stays_on_its_address_when_more_is_wanted(bench: Bench) -> None:
+    there = Proxy(device="forward-0", listen="tcp:203.0.113.9:30000", connect="tcp:127.0.0.1:80")
+    look(bench, "web", there)
+
+    ended(bench, order(forwards=(Forward(listen=30000, connect=80), Forward(connect=81))))
+
+    assert listening(bench, "web") == {there.listen, "tcp:192.0.2.1:30001"}
+
+
+def test_the_same_port_cannot_be_had_twice(bench: Bench) -> None:
+    look(bench, "web", WEB)
+    twice = (Forward(listen=30000, connect=80), Forward(listen=30000, connect=80))
+
+    with pytest.raises(PortInUse):
+        bench.orders.submit(order(forwards=twice))
+
+
+def test_a_forward_of_an_instance_leads_elsewhere_without_a_new_port(bench: Bench) -> None:
+    look(bench, "web", WEB)
+    bench.in_use = frozenset({("tcp", 30000)})
+
+    operation = ended(bench, order(forwards=(Forward(listen=30000, connect=8080),)))
+
+    assert (operation.state, listening(bench, "web")) == (State.DONE, {WEB.listen})
+
+
+def test_a_port_inside_another_instance_is_none_of_the_hosts(bench: Bench) -> None:
+    look(bench, "db", OPERATORS)
+
+    operation = ended(bench, order(forwards=(Forward(listen=20001, connect=22),)))
+
+    assert (operation.state, listening(bench, "web")) == (State.DONE, {"tcp:192.0.2.1:20001"})
+
+
+def test_a_label_that_is_there_already_is_not_judged(bench: Bench) -> None:
+    odd = {"two words": "x"}
+    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], shape=Shape(labels=odd))
+
+    operation = ended(bench, order(labels={**odd, "new": "y"}))
+
+    assert operation.state is State.DONE
+    with pytest.raises(InvalidInput):
+        bench.orders.submit(order(operation_id="op-2", labels={"two words": "z"}))
+
+
 @pytest.mark.parametrize(
     ("forward", "error"),
     [

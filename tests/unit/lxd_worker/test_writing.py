@@ -10,6 +10,7 @@ import pytest
 from services.lxd_worker.domain.description import instance_of
 from services.lxd_worker.domain.forwards import forwards_of
 from services.lxd_worker.domain.nat_pool import NatPool, forwarded
+from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.shape import shape_of
 from services.lxd_worker.domain.writing import Editable, Wanted, written
 from shared.contracts.changes import Changes, Forward
@@ -129,8 +130,8 @@ def test_what_a_creation_noted_of_ports_and_password_stays_true(
 @pytest.mark.parametrize(
     ("listen", "connect", "forward"),
     [
-        ("tcp:0.0.0.0:80", "tcp:127.0.0.1:8080", Forward(listen=80, connect=8080)),
-        ("tcp:[::]:80-82", "tcp:127.0.0.1:80-82", Forward(listen=80, connect=80, count=3)),
+        ("tcp:192.0.2.1:80", "tcp:127.0.0.1:8080", Forward(listen=80, connect=8080)),
+        ("tcp:[2001:db8::1]:80-82", "tcp:127.0.0.1:1-3", Forward(listen=80, connect=1, count=3)),
         ("udp:10.0.0.1:53", "udp:127.0.0.1:53", Forward(listen=53, connect=53, protocol="udp")),
     ],
 )
@@ -139,16 +140,71 @@ def test_a_forward_is_read_from_lxds_notation(listen: str, connect: str, forward
 
 
 @pytest.mark.parametrize(
-    "proxy",
+    "others",
     [
-        Proxy(device="mine", listen="tcp:0.0.0.0:80", connect="tcp:127.0.0.1:80"),
-        Proxy(device="forward-x", listen="tcp:0.0.0.0:80", connect="tcp:127.0.0.1:80"),
-        Proxy(device="forward-0", listen="unix:/run/x", connect="tcp:127.0.0.1:80"),
-        Proxy(device="ssh", listen="tcp:0.0.0.0:80,90", connect="tcp:127.0.0.1:22"),
+        {"ssh": SSH | {"bind": "instance"}},
+        {"ssh": SSH | {"listen": "tcp:0.0.0.0:20001"}},
+        {"forward-0": WEB | {"connect": "tcp:127.0.0.1:80"}},
+        {"forward-0": WEB | {"proxy_protocol": "true"}},
+        {"forward-0": WEB | {"security.uid": "1000"}},
     ],
 )
-def test_a_proxy_device_that_we_did_not_make_is_no_forward(proxy: Proxy) -> None:
-    assert forwards_of([proxy]) == set()
+def test_a_proxy_of_another_is_left_alone_though_it_has_a_name_of_ours(others: Devices) -> None:
+    found = FROM_LXD | {"devices": others}
+
+    none = after(Changes(forwards=()), found)["devices"]
+    some = after(Changes(forwards=(Forward(listen=3, connect=22),)), found)["devices"]
+
+    assert none == others
+    assert some.items() >= others.items()
+    assert len(some) == 2
+
+
+def test_a_forward_takes_no_name_of_a_profiles_device() -> None:
+    profile = PROFILE | {"ssh": OPERATORS, "forward-0": OPERATORS}
+    found = FROM_LXD | {"devices": {}, "expanded_devices": profile}
+
+    devices = after(Changes(forwards=(Forward(listen=3, connect=22),)), found)["devices"]
+
+    assert list(devices) == ["forward-1"]
+
+
+def test_a_forward_of_a_profile_is_not_made_again_on_the_instance() -> None:
+    found = FROM_LXD | {"devices": {}, "expanded_devices": PROFILE | {"ssh": SSH}}
+    wanted = (Forward(listen=20001, connect=22), Forward(listen=53, connect=53, protocol="udp"))
+
+    devices = after(Changes(forwards=wanted), found)["devices"]
+
+    assert devices == {"forward-0": DNS}
+
+
+def test_a_note_of_a_script_gets_the_new_name_and_nothing_else() -> None:
+    note = "old  20144 S3cretPw 30100 30125"
+    found = FROM_LXD | {"config": {"user.description": note}, "description": "old 20144 -"}
+
+    body = after(Changes(), found, old_name="old")
+
+    assert body["config"]["user.description"] == "web  20144 S3cretPw 30100 30125"
+    assert body["description"] == "web 20144 -"
+
+
+@pytest.mark.parametrize("text", ["older 20144 pass", "old and 20144", "old", ""])
+def test_a_text_that_is_no_note_of_the_old_name_stays(text: str) -> None:
+    found = FROM_LXD | {"config": {"user.description": text}, "description": text}
+
+    body = after(Changes(), found, old_name="old")
+
+    assert body["description"] == text
+    assert body["config"].get("user.description", "") == text
+
+
+def test_a_label_that_is_as_it_was_shown_stays_as_lxd_has_it() -> None:
+    long = "x" * 300
+    found = FROM_LXD | {"config": {"user.lxdfleet.label.long": long}}
+
+    config = after(Changes(labels={"long": long[:255], "new": "y"}), found)["config"]
+
+    assert config["user.lxdfleet.label.long"] == long
 
 
 @pytest.mark.parametrize(

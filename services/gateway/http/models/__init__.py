@@ -38,6 +38,7 @@ from services.gateway.http.models.vm_changes import (
     VmResult,
     VmResultAnswer,
     VmUpdate,
+    VmUpdateBody,
     VmUpdated,
     VmUpdatedAnswer,
 )
@@ -157,6 +158,7 @@ __all__ = [
     "VmStateAnswer",
     "VmTraffic",
     "VmUpdate",
+    "VmUpdateBody",
     "VmUpdated",
     "VmUpdatedAnswer",
 ]

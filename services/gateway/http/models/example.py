@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidatorFunctionWrapHandler,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core.core_schema import CoreSchema, no_info_wrap_validator_function
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 # Of an entry of which nothing but its place and state can be shown.
@@ -24,3 +31,19 @@ class Camel(BaseModel):
 def with_example(example: dict[str, Any]) -> ConfigDict:
     """Return the configuration of a model that has these fields and no others."""
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
+class ReadLaterAs:
+    """Describes a body by the model that it is read by when more is known; until then a dict."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return a schema that reads as the model what is no dict, which the model refuses."""
+        model = handler.generate_schema(self._model)
+        return no_info_wrap_validator_function(_left_unread, model)
+
+
+def _left_unread(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, dict) else read(value)

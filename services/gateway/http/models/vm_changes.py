@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from services.gateway.domain.presentation_vms import FIELDS
 from services.gateway.http.free_text import FreeText
-from services.gateway.http.models.example import Camel, with_example
+from services.gateway.http.models.example import Camel, ReadLaterAs, with_example
 from services.gateway.http.models.vm_values import (
     Cpus,
     Description,
@@ -91,6 +91,9 @@ class VmUpdate(Camel):
     def given(self) -> dict[str, object]:
         """Return the fields that are to be changed."""
         return self.model_dump(exclude_none=True)
+
+
+VmUpdateBody = Annotated[dict[str, Any], ReadLaterAs(VmUpdate)]
 
 
 class VmUpdated(VmResult):

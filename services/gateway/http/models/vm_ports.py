@@ -51,11 +51,19 @@ class VmProxy(BaseModel):
     """A proxy device that is not managed here, as LXD has it."""
 
     model_config = with_example(
-        {"device": "web", "listen": "tcp:0.0.0.0:80", "connect": "tcp:127.0.0.1:80"}
+        {
+            "device": "web",
+            "listen": "tcp:0.0.0.0:80",
+            "connect": "tcp:127.0.0.1:80",
+            "options": {"proxy_protocol": "true"},
+        }
     )
     device: str
     listen: str
     connect: str
+    options: dict[str, str] = Field(
+        description="其余设置，如 `bind`、`nat`、`proxy_protocol`；`bind=instance` 不占用主机端口"
+    )
 
 
 class VmPorts(BaseModel):

@@ -15,6 +15,7 @@ from services.gateway.http.openapi import CHANGING, FLEET, OPERATING, TOKEN
 from services.gateway.http.v1.envelope import PREFIX
 from services.gateway.http.v1.lookup import Found
 from services.gateway.http.v1.openapi import failures
+from services.gateway.http.v1.updates import given
 from services.gateway.http.v1.wishes import Wish, Wished, fulfilled
 from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instances import etag
@@ -107,7 +108,7 @@ async def delete(
 )
 async def update(
     wish: Wished,
-    body: models.VmUpdate,
+    body: models.VmUpdateBody,
     if_match: IfMatch = None,
 ) -> Response:
     """Change what is given, at once where LXD can.
@@ -118,7 +119,8 @@ async def update(
 
     def arguments(seen: Found) -> Arguments | None:
         tag = demanded_tag(seen, if_match)
-        wanted = changes(body.given(), vm(*seen, secrets=secrets))
+        shown = vm(*seen, secrets=secrets)
+        wanted = changes(given(body, shown), shown)
         return Arguments(changes=wanted, etag=tag) if wanted else None
 
     return await fulfilled(wish, Kind.UPDATE, arguments)

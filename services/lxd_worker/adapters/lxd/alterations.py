@@ -54,7 +54,9 @@ class Alterations:
 
     def _describe(self, entry: Entry) -> Task:
         if entry.operation.kind is Kind.RENAME or entry.first is None:
-            return self._write(entry, Wanted(display_name=entry.operation.arguments.display_name))
+            called = entry.operation.arguments.display_name
+            old = entry.first.name if entry.first else ""
+            return self._write(entry, Wanted(display_name=called, old_name=old))
         was = entry.first.shape
         kept = Changes(description=was.description)
         return self._write(entry, Wanted(changes=kept, display_name=was.display_name))

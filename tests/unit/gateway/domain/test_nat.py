@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.domain.nat import Nat, description, masked, nat
+from services.gateway.domain.nat import Nat, description, nat, other_name
 from shared.contracts.instances import Proxy
 from shared.testing.known import an_instance
 
 
-def proxy(listen: str, connect: str) -> Proxy:
-    return Proxy(device=listen, listen=listen, connect=connect)
+def proxy(listen: str, connect: str, **options: str) -> Proxy:
+    return Proxy(device=listen, listen=listen, connect=connect, options=options)
 
 
 def proxied(*pairs: tuple[str, str]) -> Nat:
@@ -37,6 +37,7 @@ def test_a_description_that_a_nat_script_wrote_is_read(text: str, expected: Nat)
         "test1",
         "test1 20001",
         "test2 20001 secret",
+        "Debian 12 bookworm",
         "Test1 20001 secret",
         "test1 ssh secret",
         "test1 0 secret",
@@ -59,7 +60,14 @@ def test_a_description_that_only_looks_alike_is_left_alone(text: str) -> None:
     instance = an_instance(description=text)
 
     assert nat(instance) == Nat()
-    assert masked(text, "test1") == text
+
+
+def test_a_whole_note_is_believed_under_an_older_name_unless_it_is_anothers() -> None:
+    instance = an_instance(description="old 20144 S3cretPw 30100 30125")
+
+    assert nat(instance) == Nat(20144, "30100-30125", "S3cretPw")
+    assert nat(instance, note_is_anothers=True) == Nat()
+    assert (other_name(instance), other_name(an_instance())) == ("old", "")
 
 
 def test_the_description_may_stand_in_the_user_keys() -> None:
@@ -147,7 +155,33 @@ def test_the_operators_keys_are_taken_where_they_are_plausible(
     assert nat(an_instance(description="", user=user)) == expected
 
 
-def test_masking_hides_the_password_and_nothing_else() -> None:
-    assert masked("test1 20001 pass 30000 30025", "test1") == "test1 20001 ******** 30000 30025"
-    assert masked("test1  20001 20001", "test1") == "test1  20001 ********"
-    assert masked("test1 20001 - 30000 30025", "test1") == "test1 20001 - 30000 30025"
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        proxy("tcp:0.0.0.0:20001", "tcp:127.0.0.1:22", bind="instance"),
+        proxy("tcp:0.0.0.0:20001", "tcp:127.0.0.1:22", bind="container"),
+        proxy("tcp:127.0.0.1:20001", "tcp:127.0.0.1:22"),
+        proxy("tcp:127.8.0.1:20001", "tcp:127.0.0.1:22"),
+        proxy("tcp:[::1]:20001", "tcp:[::1]:22"),
+        proxy("tcp:localhost:20001", "tcp:127.0.0.1:22"),
+        proxy("tcp:0.0.0.0:20001", "tcp:127.0.0.1:22", proxy_protocol="true"),
+    ],
+)
+def test_a_proxy_that_no_customer_reaches_ssh_by_is_not_told_as_ssh(elsewhere: Proxy) -> None:
+    assert nat(an_instance(description="", proxies=(elsewhere,))) == Nat()
+
+
+def test_a_proxy_that_the_host_nats_is_reached_like_any_other() -> None:
+    natted = proxy("tcp:203.0.113.5:20001", "tcp:0.0.0.0:22", nat="true", bind="host")
+
+    assert nat(an_instance(description="", proxies=(natted,))) == Nat(ssh_port=20001)
+
+
+def test_a_range_that_leads_to_one_port_is_a_range_of_the_host() -> None:
+    assert proxied(("tcp:0.0.0.0:30000-30009", "tcp:127.0.0.1:80")) == Nat(nat_ports="30000-30009")
+
+
+def test_a_pool_on_the_hosts_own_address_is_where_its_operator_wants_it() -> None:
+    ours = Proxy(device="ssh", listen="tcp:127.0.0.1:20001", connect="tcp:127.0.0.1:22")
+
+    assert nat(an_instance(description="", proxies=(ours,))) == Nat(ssh_port=20001)

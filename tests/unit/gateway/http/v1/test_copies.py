@@ -51,7 +51,8 @@ async def test_reads_reach_the_original_or_the_copy_as_was_meant(
     gateway: FakeGateway, client: httpx.AsyncClient, _: str, vm_id: str, host: str, path: str
 ) -> None:
     for each in (COPY, ORIGINAL):
-        proxy = Proxy(device="ssh", listen=f"tcp:0.0.0.0:{len(each.host)}", connect="tcp:x:22")
+        listen = f"tcp:192.0.2.1:{len(each.host)}"
+        proxy = Proxy(device="ssh", listen=listen, connect="tcp:127.0.0.1:22")
         instance = an_instance("web", uuid=UUID, proxies=(proxy,))
         gateway.fleet.known_instances.remove(each)
         gateway.fleet.known_instances.append(replace(each, instance=instance))

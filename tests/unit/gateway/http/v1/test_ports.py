@@ -15,7 +15,12 @@ from shared.testing.known import a_host, an_instance, described, known
 
 PORTS = "/api/v1/vms/web/ports"
 SSH = Proxy(device="ssh", listen="tcp:203.0.113.5:20001", connect="tcp:127.0.0.1:22")
-OWN = Proxy(device="web", listen="tcp:0.0.0.0:80", connect="tcp:127.0.0.1:80")
+OWN = Proxy(
+    device="web",
+    listen="tcp:0.0.0.0:80",
+    connect="tcp:127.0.0.1:80",
+    options={"bind": "instance"},
+)
 WEB = an_instance("web", proxies=(SSH, OWN))
 
 
@@ -36,7 +41,14 @@ async def test_the_ports_are_shown_with_the_address_they_are_reached_at(
         "address": "203.0.113.5",
         "ssh": 20001,
         "forwards": [{"protocol": "tcp", "listen": 20001, "connect": 22, "count": 1}],
-        "others": [{"device": "web", "listen": "tcp:0.0.0.0:80", "connect": "tcp:127.0.0.1:80"}],
+        "others": [
+            {
+                "device": "web",
+                "listen": "tcp:0.0.0.0:80",
+                "connect": "tcp:127.0.0.1:80",
+                "options": {"bind": "instance"},
+            }
+        ],
     }
 
 

@@ -10,7 +10,7 @@ from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instances import etag
 from shared.contracts.operations import Failure, Kind, State
 from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import GIB, MIB
+from shared.testing.known import GIB, MIB, an_instance, known
 from shared.testing.vms import DB, WEB
 
 VM = "/api/v1/vms/vm-u1"
@@ -72,6 +72,74 @@ async def test_an_answer_can_be_sent_back_and_changes_nothing(
 
     assert answer.status_code == 200
     assert answer.json()["data"]["needsRestart"] == []
+    assert gateway.operations.submitted == []
+
+
+ODD = known(
+    an_instance(
+        "odd",
+        uuid="u9",
+        cpu_limit="0",
+        memory_limit=400_000,
+        root_size=0,
+        description=f"odd 20144 pw {'0' * 8000}",
+        labels={"two words": "x", "lines": "1\n2", "empty": ""},
+    )
+)
+
+
+@pytest.fixture
+def odd(gateway: FakeGateway) -> str:
+    """The path of an instance set to what nobody may write here."""
+    gateway.fleet.change(instances=[ODD])
+    return "/api/v1/vms/vm-u9"
+
+
+async def test_what_is_shown_is_no_change_whatever_it_is(
+    gateway: FakeGateway, client: httpx.AsyncClient, odd: str
+) -> None:
+    shown = (await client.get(odd)).json()["data"]
+
+    answer = await client.put(odd, json=shown)
+
+    assert (shown["cpu"], shown["memory"], shown["disk"]) == (0, 0, 0)
+    assert answer.status_code == 200, answer.text
+    assert gateway.operations.submitted == []
+
+
+async def test_one_change_among_what_is_shown_is_that_change(
+    gateway: FakeGateway, client: httpx.AsyncClient, odd: str
+) -> None:
+    shown = (await client.get(odd)).json()["data"]
+    labels = {"lines": "1\n2", "new": "y"}
+
+    answer = await client.put(odd, json={**shown, "memory": 64, "labels": labels})
+
+    assert answer.status_code == 200, answer.text
+    [change] = gateway.operations.submitted
+    assert change.arguments.changes == Changes(memory=64 * MIB, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"cpu": False}, "cpu"),
+        ({"memory": False}, "memory"),
+        ({"labels": {"lines": "1\n3"}}, "labels.lines"),
+        ({"labels": {"none": None}}, "labels.none"),
+        ({"labels": {"none": [1]}}, "labels.none"),
+        ({"labels": {"two words": "y", "lines": "1\n2"}}, "labels.two words.[key]"),
+        ({"labels": {"lines": "1\n2", **{f"k{n}": "x" for n in range(64)}}}, "labels"),
+        ({"labels": {f"k{n}": "x" for n in range(65)}}, "labels"),
+    ],
+)
+async def test_what_is_not_as_shown_has_to_keep_the_rules(
+    gateway: FakeGateway, client: httpx.AsyncClient, odd: str, body: object, field: str
+) -> None:
+    answer = await client.put(odd, json=body)
+
+    assert code(answer) == (400, "VALIDATION_ERROR")
+    assert [error["field"] for error in answer.json()["error"]["details"]["errors"]] == [field]
     assert gateway.operations.submitted == []
 
 

@@ -1,0 +1,74 @@
+"""The note that NAT-VPS scripts keep in a description: how an instance is reached from outside.
+
+`name ssh password first last`, or `name ssh password`: the port for SSH, root's password (`-` where
+there is none), and the first and last of its other ports. Its form alone makes a note, whatever the
+name in it: who renames or copies an instance leaves the note as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+MASK = "********"
+NO_PASSWORD = "-"  # noqa: S105 - it says that there is none
+
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_LAST_PORT = 65535
+_NAME_FIELD = re.compile(r"(\s*)\S+")
+_PASSWORD_FIELD = re.compile(r"(\s*\S+\s+\S+\s+)\S+")
+
+# First and last port.
+Span = tuple[int, int]
+
+
+class Note(NamedTuple):
+    """What a note says; `password` and `ports` are None where it names none."""
+
+    name: str
+    ssh_port: int
+    password: str | None
+    ports: Span | None
+
+
+def note_of(text: str) -> Note | None:
+    """Return the note that a text is; None for any other text."""
+    fields = text.split()
+    if len(fields) not in {3, 5}:
+        return None
+    ssh_port, ports = port_of(fields[1]), span_of("-".join(fields[3:]))
+    if ssh_port is None or (fields[3:] and ports is None):
+        return None
+    password = None if fields[2] == NO_PASSWORD else fields[2]
+    return Note(fields[0], ssh_port, password, ports)
+
+
+def masked(text: str) -> str:
+    """Return a text with the password in it made unreadable if it is a note with one."""
+    note = note_of(text)
+    if note is None or note.password is None:
+        return text
+    return _PASSWORD_FIELD.sub(lambda found: found[1] + MASK, text, count=1)
+
+
+def renamed(text: str, old: str, new: str) -> str:
+    """Return a text with the new name in it if it is a note of the old one."""
+    note = note_of(text)
+    if note is None or note.name != old:
+        return text
+    return _NAME_FIELD.sub(lambda found: found[1] + new, text, count=1)
+
+
+def span_of(text: str) -> Span | None:
+    """Return the ports of `30000-30025`, or of one port; None for anything else."""
+    low, dash, high = text.strip().partition("-")
+    first = port_of(low)
+    last = port_of(high) if dash else first
+    return (first, last) if first and last and first <= last else None
+
+
+def port_of(text: str) -> int | None:
+    """Return a port number in plain digits; None for anything else."""
+    if not _PORT.fullmatch(text.strip()) or int(text) > _LAST_PORT:
+        return None
+    return int(text)
