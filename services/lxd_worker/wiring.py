@@ -23,7 +23,6 @@ from services.lxd_worker.adapters.stream import HostStreams
 from services.lxd_worker.adapters.telemetry import WorkerTelemetry
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.lifecycle import LxdEvent
-from services.lxd_worker.handlers.carry_out import carry_out_chain
 from services.lxd_worker.handlers.consoles import Consoles
 from services.lxd_worker.handlers.creating import Admission, Secrets
 from services.lxd_worker.handlers.describe import HostReport
@@ -37,6 +36,7 @@ from services.lxd_worker.handlers.orders import Orders
 from services.lxd_worker.handlers.outbox import report_operations
 from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from services.lxd_worker.handlers.snapshots import snapshots
+from services.lxd_worker.handlers.supervisor import Supervisor
 from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
@@ -53,6 +53,8 @@ RECONNECT_S = 0.5
 PRUNE_EVERY_S = 3600.0
 # Between two looks whether secrets are overdue.
 OVERDUE_S = 1.0
+# Between two looks whether an operation has lost its greenthread.
+ABANDONED_S = 5.0
 # Between two looks whether an image server is due.
 LOOK_S = 10.0
 DAY_S = 24 * 3600.0
@@ -120,12 +122,15 @@ class Worker:
             changed=self._operations_bell.ring,
             secrets=secrets,
         )
+        self._supervisor = Supervisor(
+            self._tools, self._spawn, telemetry.operation_ended, self._awaited
+        )
         self.orders = Orders(
             host=settings.host,
             journal=journal,
             lxd=self._lxd,
             clock=self._clock,
-            carry_out=self._carry_out,
+            carry_out=self._supervisor.begin,
             changed=self._operations_bell.ring,
             most_unfinished=settings.most_unfinished,
             admission=self._admission(offer),
@@ -160,7 +165,7 @@ class Worker:
         self._publisher.start()
         for entry in self._unfinished:
             if not entry.awaits_secrets:
-                self._carry_out(entry)
+                self._supervisor.begin(entry)
         for duty, pause_s in self._duties():
             self._threads.append(eventlet.spawn(for_ever, duty, pause_s))
 
@@ -234,17 +239,17 @@ class Worker:
         yield self._servers_report.read, LOOK_S
         yield self._report_operations, 0.0
         yield self._awaited.release_overdue, OVERDUE_S
+        yield self._supervisor.take_up_abandoned, ABANDONED_S
         yield self.inventory.want_everything, settings.inventory_s
         yield self._prune, PRUNE_EVERY_S
 
     def _carry_out(self, entry: Entry) -> None:
-        thread = eventlet.spawn(self._carry_out_and_count, entry)
+        self._supervisor.begin(entry)
+
+    def _spawn(self, work: Callable[[Entry], None], entry: Entry) -> None:
+        thread = eventlet.spawn(work, entry)
         self._threads.append(thread)
         thread.link(lambda _: self._threads.remove(thread))
-
-    def _carry_out_and_count(self, entry: Entry) -> None:
-        for operation in carry_out_chain(entry, self._tools):
-            self._telemetry.operation_ended(operation)
 
     def _beat(self) -> None:
         self._heartbeat_bell.wait(self._settings.heartbeat_s)

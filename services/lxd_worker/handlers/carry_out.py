@@ -8,13 +8,13 @@ for a while is survived just like a death of this process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.run import Run
-from shared.contracts.errors import DatabaseUnavailable, OutcomeUnknown, TemporaryError
-from shared.contracts.operations import Operation, State
+from shared.contracts.errors import DatabaseUnavailable, TemporaryError
+from shared.contracts.operations import Operation
 from shared.platform.logs import correlation_id
 
 log = logging.getLogger(__name__)
@@ -27,26 +27,18 @@ def carry_out(entry: Entry, tools: Tools) -> Operation:
     correlation_id.set(entry.operation.correlation_id)
     run = Run(tools, entry)
     try:
-        _until_ended(run)
+        _insist(run, run.drive)
     except Exception:
         # Not ending it would lock the instance for ever.
         log.exception("operation broke", extra={"operation": entry.operation.operation_id})
-        run.finish(State.UNKNOWN, error=OutcomeUnknown(tools.host))
+        _insist(run, run.give_up)
     finally:
         tools.secrets.pop(entry.operation.operation_id, None)
     return run.operation
 
 
-def carry_out_chain(entry: Entry, tools: Tools) -> Iterator[Operation]:
-    """Carry out an operation, then those that have waited for its end; yield each at its end."""
-    following: Entry | None = entry
-    while following:
-        ended = carry_out(following, tools)
-        yield ended
-        following = _follower(ended, tools)
-
-
-def _follower(ended: Operation, tools: Tools) -> Entry | None:
+def follower(ended: Operation, tools: Tools) -> Entry | None:
+    """Return the next of those that have waited for the end of an operation."""
     while True:
         try:
             return tools.journal.follower(ended)
@@ -54,10 +46,10 @@ def _follower(ended: Operation, tools: Tools) -> Entry | None:
             tools.clock.sleep(RETRY_S)
 
 
-def _until_ended(run: Run) -> None:
+def _insist(run: Run, work: Callable[[], None]) -> None:
     while True:
         try:
-            run.drive()
+            work()
         except TemporaryError as exc:
             waits = {"operation": run.operation.operation_id, "error": str(exc)}
             log.warning("operation waits", extra=waits)

@@ -105,6 +105,20 @@ class Run:
     ) -> None:
         """Journal the end, with the instance as it stands now."""
         after = self._after()
+        self._end(state, changed, error, after, needs_restart)
+
+    def give_up(self) -> None:
+        """Journal that the outcome is unknown, and ask nobody; what has ended stays as it is."""
+        self._end(State.UNKNOWN, error=OutcomeUnknown(self.tools.host))
+
+    def _end(
+        self,
+        state: State,
+        changed: bool = True,
+        error: FleetError | None = None,
+        after: Instance | None = None,
+        needs_restart: tuple[str, ...] = (),
+    ) -> None:
         self._kept.advance(
             lambda entry: entries.ended(
                 entries.started(entry, self.tools.clock.now()),
@@ -239,10 +253,16 @@ class Run:
         return is_meant(seen, self.operation.uuid, self._entry.before)
 
     def _after(self) -> Instance | None:
-        """Return the instance as it is now; an LXD that is away must not hold the end back."""
+        """Return the instance as it is now, None where it cannot be read.
+
+        Whatever is wrong with the reading must not hold the end back, or change it.
+        """
         try:
             found = self.tools.lxd.instance(self.operation.project, self.operation.instance)
         except LxdUnavailable:
+            return None
+        except Exception:
+            log.exception("instance not read at its operation's end", extra=self._kept.names())
             return None
         replaced = found.instance and self.operation.uuid not in ("", found.instance.uuid)
         return None if replaced else found.instance

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.steps import Step
 from services.lxd_worker.handlers.carry_out import carry_out
-from services.lxd_worker.ports import Change
+from services.lxd_worker.ports import Change, Reading
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from shared.testing.lxd_worker.bench import Bench
@@ -334,6 +334,36 @@ def test_a_bug_ends_as_unknown_with_a_traceback_and_frees_the_instance(
     assert operation.state is State.UNKNOWN
     assert bench.journal.unfinished() == []
     assert "a bug" in caplog.text
+
+
+def test_what_is_wrong_with_the_last_reading_holds_no_end_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(project: str, name: str) -> Reading:
+        raise KeyError(name)
+
+    monkeypatch.setattr(bench.lxd, "instance", break_down)
+
+    operation = ended(bench, Kind.STOP)
+
+    assert (operation.state, operation.after) == (State.DONE, None)
+    assert bench.journal.unfinished() == []
+
+
+def test_an_end_after_a_bug_waits_for_the_journal_only(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down() -> None:
+        bench.journal.broken = True
+        bench.lxd.away = 1_000
+        bench.clock.on_sleep = lambda: setattr(bench.journal, "broken", False)
+        raise ValueError("a bug")
+
+    bench.lxd.on_wait = break_down
+
+    operation = ended(bench, Kind.STOP)
+
+    assert (operation.state, operation.after) == (State.UNKNOWN, None)
 
 
 def test_the_fleet_is_told_when_an_operation_begins_and_when_it_ends(bench: Bench) -> None:
