@@ -39,6 +39,9 @@ Fetch = Callable[[str, str], bytes]
 # Says that something waits to be done; rings through to whoever does it and never blocks.
 Ring = Callable[[], None]
 
+# Calls a function after so many seconds and returns at once.
+Later = Callable[[float, Callable[[], None]], object]
+
 # Returns all instances, by project and name, as they are now; None when LXD has to be asked.
 Known = Callable[[], Mapping[tuple[str, str], Instance] | None]
 

@@ -110,6 +110,7 @@ class Worker:
             self._inventory_bell.ring,
             self._hears,
             omit,
+            eventlet.spawn_after,
         )
         self._host_report = self._host_report_of(offer, scope)
         self._servers_report = self._servers_report_of(offer)
@@ -198,6 +199,7 @@ class Worker:
             address=self._settings.nat_pool.address,
             scope=scope,
             omit=self._omit,
+            later=eventlet.spawn_after,
         )
 
     def _servers_report_of(self, offer: LxdOffer) -> ImageServersReport:
