@@ -159,8 +159,8 @@ class Lxd(Protocol):
     def ask(self, step: Step, entry: Entry) -> str:
         """Hand a step of an operation to LXD and return LXD's id of it.
 
-        Raises InstanceNotFound, InstanceChangedSince and LxdRefused: nothing was begun. After
-        LxdUnavailable nobody knows whether it was.
+        Raises InstanceNotFound, InstanceChangedSince, LxdRefused and LxdBusy: nothing was begun.
+        After LxdUnavailable nobody knows whether it was.
         """
 
     def create(self, project: str, request: Mapping[str, object]) -> str:

@@ -4,6 +4,7 @@
     +-- TemporaryError: the same request may work later
     |   +-- HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable
     |   +-- FleetViewNotReady, OperationInProgress, OutcomeUnknown, HostBusy, StepInterrupted
+    |   +-- LxdBusy
     |   +-- SecretsNotReceived, TooManyConsoles, ConsoleInUse, StreamLost
     +-- PermanentError: the same request will fail again
         +-- InvalidInput, UnreadableMessage, IdempotencyKeyReused
@@ -126,6 +127,15 @@ class HostBusy(TemporaryError):
     code = "host_busy"
     text = "host {host!r} has too many unfinished operations"
     host: str
+
+
+@dataclass(eq=False)
+class LxdBusy(TemporaryError):
+    """LXD does something else with the instance, perhaps by itself; its own words follow."""
+
+    code = "lxd_busy"
+    text = "LXD is busy with the instance: {reason}"
+    reason: str
 
 
 @dataclass(eq=False)

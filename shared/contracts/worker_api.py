@@ -42,6 +42,7 @@ ERRORS: tuple[type[errors.FleetError], ...] = (
     errors.InstanceRunning,
     errors.InsufficientResources,
     errors.InvalidInput,
+    errors.LxdBusy,
     errors.LxdRefused,
     errors.LxdUnavailable,
     errors.OperationExpired,

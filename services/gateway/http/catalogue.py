@@ -128,6 +128,10 @@ _ERRORS = {
     "operation_not_cancellable": Text(
         "操作 {operation_id} 无法取消", "Operation {operation_id} cannot be cancelled"
     ),
+    "lxd_busy": Text(
+        "LXD正在对实例执行其他操作，请稍后重试：{reason}",
+        "LXD is busy with the instance, try again soon: {reason}",
+    ),
     "lxd_refused": Text("LXD拒绝了请求：{reason}", "LXD refused: {reason}"),
     "step_interrupted": Text(
         "{step} 被中断，没有生效，请重试", "{step} was interrupted and had no effect; try again"

@@ -54,6 +54,7 @@ STATUS: dict[str, int] = {
     "instance_not_running": 409,
     "instance_replaced": 409,
     "instance_running": 409,
+    "lxd_busy": 409,
     "operation_in_progress": 409,
     "operation_not_cancellable": 409,
     "port_in_use": 409,

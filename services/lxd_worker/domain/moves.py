@@ -14,6 +14,7 @@ from shared.contracts.errors import (
     FleetError,
     InstanceNotFound,
     InstanceReplaced,
+    LxdBusy,
     StepInterrupted,
 )
 from shared.contracts.operations import Kind
@@ -30,7 +31,7 @@ def next_move(kind: Kind, situation: Situation) -> Move:
     """
     if kind is Kind.CREATE:
         return next_creation_move(situation)
-    if isinstance(situation.error, (Cancelled, StepInterrupted)):
+    if isinstance(situation.error, (Cancelled, StepInterrupted, LxdBusy)):
         return Failed(situation.error)
     if situation.now is None:
         return _gone(kind, situation)

@@ -17,6 +17,7 @@ from services.lxd_worker.handlers.waiting import Waiting
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
+    LxdBusy,
     LxdUnavailable,
     OperationExpired,
     OutcomeUnknown,
@@ -183,12 +184,25 @@ class Run:
         if self._entry.taken != taken:
             return Cancelled()
         log.info("step begun", extra=self._kept.names(step=step.value))
+        error = self._hand_over(step)
+        while isinstance(error, LxdBusy) and step is not Step.CREATE and self._may_ask_again():
+            # Nothing was begun; and LXD may remember its no when it has said yes.
+            self._kept.note(lambda entry: entries.handed_over(entry, ""))
+            error = self._hand_over(step)
+        return error
+
+    def _hand_over(self, step: Step) -> FleetError | None:
         try:
             lxd_operation = self._ask(step)
-        except (PermanentError, StepInterrupted) as exc:
+        except (PermanentError, StepInterrupted, LxdBusy) as exc:
             return exc
         self._kept.note(lambda entry: entries.handed_over(entry, lxd_operation))
         return self._outcome()
+
+    def _may_ask_again(self) -> bool:
+        log.info("lxd is busy with the instance", extra=self._kept.names())
+        wanted = self.operation
+        return self._waiting.until_at_rest(wanted.project, wanted.instance)
 
     def _ask(self, step: Step) -> str:
         if step is Step.CREATE:

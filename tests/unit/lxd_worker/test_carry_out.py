@@ -101,6 +101,45 @@ def test_lxds_reason_is_the_operations_reason(bench: Bench) -> None:
     assert (operation.failure.code, operation.failure.values) == ("lxd_refused", ["no root device"])
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_while_lxd_is_busy_with_the_instance_it_is_asked_again(bench: Bench, at_once: bool) -> None:
+    bench.lxd.busy[Step.START], bench.lxd.busy_at_once = 3, at_once
+
+    operation = ended(bench, Kind.START, "db")
+
+    assert (operation.state, operation.changed) == (State.DONE, True)
+    assert bench.lxd.asked == [Step.START]
+
+
+def test_an_lxd_that_stays_busy_is_a_failure_that_may_be_tried_again(bench: Bench) -> None:
+    bench.lxd.busy[Step.STOP] = 1_000
+
+    operation = ended(bench, Kind.STOP)
+
+    assert (operation.state, failure_of(operation)) == (State.FAILED, "lxd_busy")
+    assert bench.clock.seconds < 1_000.0 + 31.0
+    assert bench.lxd.asked == []
+
+
+def test_an_operations_own_time_bounds_the_wait_for_a_busy_lxd(bench: Bench) -> None:
+    bench.lxd.busy[Step.STOP] = 1_000
+
+    operation = ended(bench, Kind.STOP, timeout_s=2.0)
+
+    assert failure_of(operation) == "lxd_busy"
+    assert bench.clock.seconds < 1_000.0 + 3.0
+
+
+def test_after_a_crash_no_refusal_of_before_hides_what_was_asked_again(bench: Bench) -> None:
+    bench.lxd.busy[Step.START] = 1
+    submitted(bench, Kind.START, "db")
+    bench.lxd.unanswered = {Step.START}
+
+    bench.work()
+
+    assert bench.operation("op").state is State.DONE
+
+
 def test_every_step_is_in_the_journal_before_lxd_hears_of_it(bench: Bench) -> None:
     ended(bench, Kind.DELETE, arguments=FORCE)
 

@@ -22,9 +22,10 @@ import pylxd
 import requests
 from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 
+from services.lxd_worker.domain.refusals import refusal
 from services.lxd_worker.ports import Omission, Omit
-from shared.contracts.bounds import LONGEST_WORD, clip
-from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
+from shared.contracts.bounds import LONGEST_WORD
+from shared.contracts.errors import FleetError, LxdBusy, LxdRefused, LxdUnavailable
 from shared.contracts.fitting import Unfit, fit, parse
 from shared.platform.lxd_session import AnswerTooLong, lxd_client
 
@@ -60,8 +61,9 @@ class Stale(Exception):
 class Api:
     """LXD's REST interface; connects when it is first needed, and again after LXD was away.
 
-    Every request raises NotThere, LxdRefused (LXD said no) or LxdUnavailable (it said nothing, or
-    nothing that can be read, or that it is not ready), one with an ETag also Stale. Of an answer no
+    Every request raises NotThere, LxdRefused (LXD said no), LxdBusy (it says no for a moment) or
+    LxdUnavailable (it said nothing, or nothing that can be read, or that it is not ready), one with
+    an ETag also Stale. Of an answer no
     more than `most_bytes` are read.
     """
 
@@ -128,7 +130,7 @@ class Api:
         answer_s = timeout_s + READ_S
         try:
             return self.get(kind, *path, "wait", params={"timeout": timeout_s}, answer_s=answer_s)
-        except (NotThere, Stale, LxdRefused):
+        except (NotThere, Stale, LxdRefused, LxdBusy):
             # LXD since 5.15, and Incus before 6.12 and 6.0.5, show no operation that fails, or goes
             # on after the time-out, to who waits for it: they answer with the error.
             return self.get(kind, *path)
@@ -193,7 +195,7 @@ class Api:
             return Stale()
         if status == requests.codes.service_unavailable:
             return LxdUnavailable(self._host)
-        return LxdRefused(clip(_reason(response)))
+        return refusal(_reason(response))
 
 
 @contextmanager
