@@ -153,6 +153,9 @@ class Lxd(Protocol):
     def snapshots(self, project: str, name: str) -> list[Snapshot]:
         """Return an instance's snapshots in LXD's order; none where there is no such instance."""
 
+    def log(self, project: str, name: str) -> str | None:
+        """Return the end of what LXD wrote when it started an instance last; None: nothing yet."""
+
     def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
         """Return the devices that an instance has when a snapshot of it is restored."""
 

@@ -32,6 +32,7 @@ from services.lxd_worker.handlers.image_servers import ImageServersReport
 from services.lxd_worker.handlers.inventory import InventoryReport
 from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.ledger import Ledger
+from services.lxd_worker.handlers.logs import instance_log
 from services.lxd_worker.handlers.orders import Orders
 from services.lxd_worker.handlers.outbox import report_operations
 from services.lxd_worker.handlers.secrets import AwaitedSecrets
@@ -40,7 +41,7 @@ from services.lxd_worker.handlers.supervisor import Supervisor
 from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
-from shared.contracts.worker_api import SnapshotList
+from shared.contracts.worker_api import InstanceLog, SnapshotList
 from shared.platform.duties import for_ever
 from shared.platform.epoch import next_epoch
 from shared.platform.lxd_scope import LxdScope
@@ -154,6 +155,10 @@ class Worker:
     def snapshots(self, project: str, name: str, uuid: str) -> SnapshotList:
         """List the snapshots of an instance."""
         return snapshots(self._lxd, project, name, uuid)
+
+    def instance_log(self, project: str, name: str, uuid: str) -> InstanceLog:
+        """Return what LXD has written about the last start of an instance."""
+        return instance_log(self._lxd, project, name, uuid)
 
     def report_everything(self) -> None:
         """Have all instances, and what there is for new ones, sent soon."""

@@ -12,7 +12,7 @@
         +-- InstanceNotFound, AmbiguousName, AmbiguousProject, InstanceReplaced
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
-        +-- ImageNotFound, SnapshotNotFound, SnapshotExists
+        +-- ImageNotFound, SnapshotNotFound, SnapshotExists, LogNotFound
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
         +-- LxdRefused, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
 
@@ -375,6 +375,15 @@ class SnapshotExists(PermanentError):
     text = "instance {name!r} has a snapshot {snapshot!r} already"
     name: str
     snapshot: str
+
+
+@dataclass(eq=False)
+class LogNotFound(PermanentError):
+    """LXD has written no log of the instance: it was never started."""
+
+    code = "log_not_found"
+    text = "instance {name!r} has no log"
+    name: str
 
 
 @dataclass(eq=False)

@@ -24,6 +24,7 @@ from services.gateway.ports import (
     Fleet,
     Health,
     Hosts,
+    Logs,
     Operations,
     Snapshots,
     Telemetry,
@@ -45,6 +46,7 @@ class Context:
     operations: Operations
     creations: Creations
     snapshots: Snapshots
+    logs: Logs
     hosts: Hosts
     health: Health
     telemetry: Telemetry

@@ -37,6 +37,7 @@ STATUS: dict[str, int] = {
     "host_not_found": 404,
     "image_not_found": 404,
     "instance_not_found": 404,
+    "log_not_found": 404,
     "operation_not_found": 404,
     "route_not_found": 404,
     "snapshot_not_found": 404,

@@ -8,6 +8,7 @@ from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.creation import made
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.evidence import Verdict, evidence
+from services.lxd_worker.domain.log_text import last_lines
 from services.lxd_worker.domain.moves import ends, given_up, is_alteration, next_move
 from services.lxd_worker.domain.seen import Seen, is_meant
 from services.lxd_worker.domain.steps import Done, Failed, Move, Situation, Step, Undo
@@ -18,6 +19,7 @@ from shared.contracts.errors import (
     Cancelled,
     FleetError,
     LxdBusy,
+    LxdRefused,
     LxdUnavailable,
     OperationExpired,
     OutcomeUnknown,
@@ -31,6 +33,7 @@ from shared.contracts.operations import Operation, State
 
 log = logging.getLogger(__name__)
 
+_STARTS = (Step.START, Step.RESTART, Step.FORCE_RESTART, Step.RESTORE)
 # A request that a hanging LXD has read but not begun shows only later.
 SETTLE_S = 2.0
 
@@ -44,6 +47,8 @@ class Run:
         self._waiting = Waiting(tools, self._kept, entry.timeout_s)
         # Whether the journal may know more than this object.
         self._interrupted = False
+        # What LXD has written about a start that failed.
+        self._log = ""
 
     @property
     def operation(self) -> Operation:
@@ -130,6 +135,7 @@ class Run:
                 after=after,
                 after_epoch=self.tools.epoch,
                 needs_restart=needs_restart,
+                log=self._log if isinstance(error, LxdRefused) else "",
             )
         )
         log.info("operation ended", extra=self._kept.names(state=self.operation.state.value))
@@ -210,6 +216,20 @@ class Run:
         return self.tools.lxd.ask(step, self._entry)
 
     def _outcome(self) -> FleetError | None:
+        error = self._end_of_step()
+        if isinstance(error, LxdRefused) and self._entry.taken[-1] in _STARTS:
+            self._log = self._last_lines()
+        return error
+
+    def _last_lines(self) -> str:
+        """Return the end of LXD's log of the instance; empty where it cannot be read now."""
+        try:
+            log = self.tools.lxd.log(self.operation.project, self.operation.instance)
+        except LxdUnavailable:
+            return ""
+        return last_lines(log or "")
+
+    def _end_of_step(self) -> FleetError | None:
         """Return why the step begun last failed, None when it was done: by LXD's word, else by
         evidence.
         """

@@ -36,7 +36,7 @@ class FakeLxd:
     carries out while its answer is lost, `unheard` those that never reach it. `away` counts the
     requests of any kind that get no answer first. Each of the steps fails like that only once.
     `busy` is how often a step is refused because LXD does something else, `busy_at_once` whether
-    that is said before it is taken on.
+    that is said before it is taken on. `logs` are what it has written, by the instances' names.
     `new_uuid` is what LXD gives an instance without one when it starts; `on_wait` is called once,
     when somebody waits. `requests` are what LXD was asked to make, `limits` further fields of
     instances by their names. `half_made`: it leaves a creation in the middle. `progress` is how far
@@ -61,6 +61,7 @@ class FakeLxd:
         self.on_wait: Callable[[], object] | None = None
         self.busy: dict[Step, int] = {}
         self.busy_at_once = False
+        self.logs: dict[str, str] = {}
         self.away = 0
         self.looks = 0
         self.memory: dict[tuple[str, str], Instance] | None = None
@@ -107,6 +108,10 @@ class FakeLxd:
         self._answer()
         found = self.holds.get(name)
         return [Snapshot(name=one, created_at="") for one in found.snapshots] if found else []
+
+    def log(self, project: str, name: str) -> str | None:
+        self._answer()
+        return self.logs.get(name)
 
     def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
         self._answer()

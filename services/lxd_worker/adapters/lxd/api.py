@@ -87,6 +87,12 @@ class Api:
         response = self._request("get", path, answer_s, params=dict(params or {}))
         return self._read(response, kind, path)
 
+    def end_of_file(self, *path: str, params: Mapping[str, object], most_bytes: int) -> bytes:
+        """Return the end of a file, which LXD answers with as it is."""
+        headers = {"Range": f"bytes=-{most_bytes}"}
+        response = self._request("get", path, READ_S, params=dict(params), headers=headers)
+        return response.content[-most_bytes:]
+
     def get_to_replace(
         self, kind: type[T], *path: str, params: Mapping[str, object]
     ) -> tuple[T, str]:
