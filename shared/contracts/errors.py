@@ -379,7 +379,7 @@ class SnapshotExists(PermanentError):
 
 @dataclass(eq=False)
 class LogNotFound(PermanentError):
-    """LXD has written no log of the instance: it was never started."""
+    """LXD keeps no log of the instance, which it writes when it starts it."""
 
     code = "log_not_found"
     text = "instance {name!r} has no log"

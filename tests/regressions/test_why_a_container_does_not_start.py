@@ -42,7 +42,7 @@ def test_the_failure_says_what_lxd_has_written_and_the_log_says_all(fleet: Fleet
     operation = fleet.http.get(started.headers["location"]).json()
     log = fleet.http.get(f"{path}/log")
 
-    assert (before.status_code, before.json()["error"]["code"]) == (404, "LOG_NOT_FOUND")
+    assert (before.status_code, before.json()["data"]["log"]) == (200, "")
     assert started.status_code == 500
     assert "/does/not/exist" in started.json()["error"]["details"]["log"]
     assert "/does/not/exist" in operation["failure"]["log"]

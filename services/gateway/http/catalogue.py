@@ -116,9 +116,7 @@ _ERRORS = {
     "snapshot_exists": Text(
         "实例 {name} 已有快照 {snapshot}", "Instance {name} has a snapshot {snapshot} already"
     ),
-    "log_not_found": Text(
-        "实例 {name} 还没有启动日志", "Instance {name} has no log: it was never started"
-    ),
+    "log_not_found": Text("实例 {name} 没有启动日志", "LXD keeps no log of instance {name}"),
     "operation_not_found": Text("操作 {operation_id} 不存在", "Operation {operation_id} not found"),
     "operation_refused": Text(
         "操作 {operation_id} 未能送达主机，没有执行",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, TypeVar
 
@@ -44,6 +44,8 @@ _STATES: dict[Step, dict[str, object]] = {
 _ASKS_GUEST = (Step.STOP, Step.RESTART)
 # Of a container, and of a virtual machine.
 _LOGS = ("lxc.log", "qemu.log")
+# More than is told, so that it is seen to be more; a character has four bytes at the most.
+_LOG_BYTES = 4 * MOST_LOG + 4
 _PROBE_S = 5.0
 # For an answer that takes 50 ms while the guest does not prevent it.
 _GUEST_S = 10.0
@@ -140,11 +142,16 @@ class LxdDaemon:
 
     def log(self, project: str, name: str) -> str | None:
         """See `Lxd.log`."""
-        for file in _LOGS:
-            path = ("instances", name, "logs", file)
-            with self._only_reading(), suppress(NotThere):
-                params = {"project": project}
-                raw = self._api.end_of_file(*path, params=params, most_bytes=MOST_LOG + 1)
+        path, params = ("instances", name, "logs"), {"project": project}
+        with self._only_reading():
+            try:
+                # Of a file that is not there LXD says that it is broken itself.
+                listed = self._api.get(list[str], *path, params=params)
+            except NotThere:
+                return None
+            there = {each.rpartition("/")[2].partition("?")[0] for each in listed}
+            for file in there.intersection(_LOGS):
+                raw = self._api.end_of_file(*path, file, params=params, most_bytes=_LOG_BYTES)
                 return readable(raw)
         return None
 
