@@ -42,6 +42,7 @@ from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
 from shared.contracts.worker_api import InstanceLog, SnapshotList
+from shared.platform.backoff import Backoff, part_of
 from shared.platform.duties import for_ever
 from shared.platform.epoch import next_epoch
 from shared.platform.lxd_scope import LxdScope
@@ -51,6 +52,9 @@ from shared.platform.rpc import HostRpcConsumer
 # Between two reports: the first event is told at once, what follows in a burst becomes one reading.
 GATHER_S = 0.02
 RECONNECT_S = 0.5
+# An outage of the broker that is no restart, and over how long reports are spread after a long one.
+SHORT_OUTAGE_S = 5.0
+MOST_SPREAD_S = 30.0
 PRUNE_EVERY_S = 3600.0
 # Between two looks whether secrets are overdue.
 OVERDUE_S = 1.0
@@ -84,6 +88,8 @@ class Worker:
         self._unfinished = journal.unfinished()
         self._clock = SystemClock()
         self._threads: list[GreenThread] = []
+        self._reports = 0
+        self._outbox_backoff = Backoff(first_s=RECONNECT_S, most_s=10.0)
         self._epoch = next_epoch(settings.state_dir / "worker.epoch")
         self._publisher = EventPublisher(settings.amqp_uri, settings.host)
         self._omit = omit = telemetry.omissions
@@ -146,7 +152,7 @@ class Worker:
         self._publisher.on_connected += [
             self._heartbeat_bell.ring,
             self._operations_bell.ring,
-            self.report_everything,
+            self._report_again,
             telemetry.broker.note_connection,
         ]
         telemetry.broker.watch(lambda: self._publisher.connected)
@@ -162,9 +168,22 @@ class Worker:
 
     def report_everything(self) -> None:
         """Have all instances, and what there is for new ones, sent soon."""
+        self._reports += 1
         self.inventory.want_everything()
         self._host_report.want()
         self._servers_report.want()
+
+    def _report_again(self) -> None:
+        """Report everything to a broker that is there again.
+
+        After an outage all hosts would at once; the gateways, which know how many there are, ask
+        one after another. What they have not asked for comes by itself within half a minute.
+        """
+        before = self._reports
+        spread_s = min(MOST_SPREAD_S, max(0.0, self._publisher.outage_s - SHORT_OUTAGE_S))
+        eventlet.sleep(part_of(spread_s))
+        if not spread_s or self._reports == before:
+            self.report_everything()
 
     def start(self) -> None:
         """Go on with what the journal holds unfinished, and take up every duty."""
@@ -313,8 +332,9 @@ class Worker:
         try:
             report_operations(self._journal, self._publish)
         except TemporaryError:
-            eventlet.spawn_after(RECONNECT_S, self._operations_bell.ring)
+            eventlet.spawn_after(self._outbox_backoff.next_s(), self._operations_bell.ring)
             raise
+        self._outbox_backoff.reset()
 
     def _prune(self) -> None:
         self._journal.prune(time.time() - self._settings.journal_days * DAY_S)

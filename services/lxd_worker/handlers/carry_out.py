@@ -15,11 +15,13 @@ from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.run import Run
 from shared.contracts.errors import DatabaseUnavailable, TemporaryError
 from shared.contracts.operations import Operation
+from shared.platform.backoff import Backoff
 from shared.platform.logs import correlation_id
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+MOST_RETRY_S = 1.5
 
 
 def carry_out(entry: Entry, tools: Tools) -> Operation:
@@ -39,20 +41,22 @@ def carry_out(entry: Entry, tools: Tools) -> Operation:
 
 def follower(ended: Operation, tools: Tools) -> Entry | None:
     """Return the next of those that have waited for the end of an operation."""
+    backoff = Backoff(RETRY_S, MOST_RETRY_S)
     while True:
         try:
             return tools.journal.follower(ended)
         except DatabaseUnavailable:
-            tools.clock.sleep(RETRY_S)
+            tools.clock.sleep(backoff.next_s())
 
 
 def _insist(run: Run, work: Callable[[], None]) -> None:
+    backoff = Backoff(RETRY_S, MOST_RETRY_S)
     while True:
         try:
             work()
         except TemporaryError as exc:
             waits = {"operation": run.operation.operation_id, "error": str(exc)}
             log.warning("operation waits", extra=waits)
-            run.tools.clock.sleep(RETRY_S)
+            run.tools.clock.sleep(backoff.next_s())
         else:
             return

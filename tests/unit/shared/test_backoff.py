@@ -2,7 +2,27 @@ from __future__ import annotations
 
 import pytest
 
-from shared.platform.backoff import Backoff
+from shared.platform.backoff import Backoff, reconnecting
+
+
+def longest_wait_after(outage_s: float) -> float:
+    """Return for how long a host waits at the most when its broker is back after an outage."""
+    backoff, away_s, wait_s = reconnecting(), 0.0, 0.0
+    while away_s < outage_s:
+        wait_s = backoff.next_s()
+        away_s += wait_s
+    return wait_s
+
+
+@pytest.mark.parametrize(
+    ("outage_s", "least_s", "most_s"), [(1, 0.2, 1.0), (10, 0.5, 2.5), (60, 3, 13), (600, 15, 30)]
+)
+def test_who_connects_again_waits_for_a_part_of_the_outage(
+    outage_s: float, least_s: float, most_s: float
+) -> None:
+    waits = [longest_wait_after(outage_s) for _ in range(50)]
+
+    assert least_s <= max(waits) <= most_s
 
 
 @pytest.mark.parametrize(
