@@ -15,7 +15,7 @@ def longest_wait_after(outage_s: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("outage_s", "least_s", "most_s"), [(1, 0.2, 1.0), (10, 0.5, 2.5), (60, 3, 13), (600, 15, 30)]
+    ("outage_s", "least_s", "most_s"), [(1, 0.2, 1.0), (10, 0.5, 3.0), (60, 3, 13), (600, 15, 30)]
 )
 def test_who_connects_again_waits_for_a_part_of_the_outage(
     outage_s: float, least_s: float, most_s: float
