@@ -16,7 +16,7 @@ from services.gateway.http import create_app
 from shared.contracts.events import Heartbeat, Inventory, Sampled
 from shared.contracts.instances import InstanceSample
 from shared.testing.consoles import FakeConsoles
-from shared.testing.gateway import FakeHealth, FakeHosts, FakeOperations, FakeSnapshots
+from shared.testing.gateway import FakeHealth, FakeHosts, FakeLogs, FakeOperations, FakeSnapshots
 from shared.testing.gateway_http import LOOPBACK
 from shared.testing.known import a_host_sample, an_instance
 from shared.testing.measured import MEASURED
@@ -73,6 +73,7 @@ def app_over(fleet: FleetView) -> FastAPI:
         operations=operations,
         creations=CreationsHandler(fleet, operations, operations.coming, []),
         snapshots=FakeSnapshots(),
+        logs=FakeLogs(),
         consoles=FakeConsoles(),
         hosts=FakeHosts(),
         health=FakeHealth(),

@@ -45,6 +45,7 @@ async def serve(settings: Settings) -> None:
         operations=parts.operations,
         creations=parts.creations,
         snapshots=parts.snapshots,
+        logs=parts.logs,
         consoles=parts.consoles,
         hosts=parts.hosts,
         health=parts.health,

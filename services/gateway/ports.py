@@ -22,6 +22,7 @@ from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import FleetError
 from shared.contracts.operations import Arguments, Kind, Operation, Secrets
 from shared.contracts.streams import Resize
+from shared.contracts.worker_api import InstanceLog
 
 
 class Fleet(Protocol):
@@ -229,6 +230,17 @@ class Snapshots(Protocol):
 
         Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
         OutcomeUnknown, InstanceNotFound, InstanceReplaced, DatabaseUnavailable.
+        """
+
+
+class Logs(Protocol):
+    """What LXD has written about the last starts of instances."""
+
+    async def of(self, target: Target) -> InstanceLog:
+        """Return the end of an instance's log.
+
+        Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
+        WorkerOutdated, OutcomeUnknown, InstanceNotFound, InstanceReplaced, LogNotFound.
         """
 
 

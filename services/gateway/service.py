@@ -15,6 +15,7 @@ from services.gateway.domain.clock import Clock
 from services.gateway.settings import Settings
 from services.gateway.wiring import Parts
 from shared.contracts.errors import FleetError
+from shared.platform.backoff import after_a_bug
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +76,23 @@ def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[Non
 
 
 async def every(pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work, pause, and again, whatever happens, until cancelled."""
+    """Do the work, pause, and again, whatever happens, until cancelled.
+
+    While it fails in a way that nobody has foreseen the pauses grow, up to 30 seconds.
+    """
+    backoff = after_a_bug(pause_s)
     while True:
+        wait_s = pause_s
         try:
             await work()
         except FleetError as exc:
             log.warning("put off", extra={"reason": str(exc)})
         except Exception:
             log.exception("unexpected failure")
-        await asyncio.sleep(pause_s)
+            wait_s = max(pause_s, backoff.next_s())
+        else:
+            backoff.reset()
+        await asyncio.sleep(wait_s)
 
 
 async def _end(loops: list[asyncio.Task[None]]) -> None:

@@ -27,6 +27,7 @@ from services.gateway.handlers.fleet import FleetHandler
 from services.gateway.handlers.history import History
 from services.gateway.handlers.keeper import Keeper
 from services.gateway.handlers.ledger import Ledger
+from services.gateway.handlers.logs import LogsHandler
 from services.gateway.handlers.operations import OperationsHandler, Submitting
 from services.gateway.handlers.reservations import Reservations
 from services.gateway.handlers.resolver import Resolver
@@ -71,6 +72,7 @@ class Parts:
     creations: CreationsHandler
     coming: Coming
     snapshots: SnapshotsHandler
+    logs: LogsHandler
     consoles: ConsolesHandler
     hosts: Keeper
     health: GatewayHealth
@@ -135,6 +137,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         creations=CreationsHandler(fleet, operations, coming, settings.templates),
         coming=coming,
         snapshots=SnapshotsHandler(fleet, worker, SqlSnapshotNotes(database)),
+        logs=LogsHandler(fleet, worker),
         consoles=ConsolesHandler(fleet, streams, worker),
         hosts=keeper,
         health=GatewayHealth(bus, database),

@@ -39,6 +39,9 @@ Fetch = Callable[[str, str], bytes]
 # Says that something waits to be done; rings through to whoever does it and never blocks.
 Ring = Callable[[], None]
 
+# Calls a function after so many seconds and returns at once.
+Later = Callable[[float, Callable[[], None]], object]
+
 # Returns all instances, by project and name, as they are now; None when LXD has to be asked.
 Known = Callable[[], Mapping[tuple[str, str], Instance] | None]
 
@@ -150,14 +153,17 @@ class Lxd(Protocol):
     def snapshots(self, project: str, name: str) -> list[Snapshot]:
         """Return an instance's snapshots in LXD's order; none where there is no such instance."""
 
+    def log(self, project: str, name: str) -> str | None:
+        """Return the end of what LXD wrote when it started an instance last; None: nothing yet."""
+
     def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
         """Return the devices that an instance has when a snapshot of it is restored."""
 
     def ask(self, step: Step, entry: Entry) -> str:
         """Hand a step of an operation to LXD and return LXD's id of it.
 
-        Raises InstanceNotFound, InstanceChangedSince and LxdRefused: nothing was begun. After
-        LxdUnavailable nobody knows whether it was.
+        Raises InstanceNotFound, InstanceChangedSince, LxdRefused and LxdBusy: nothing was begun.
+        After LxdUnavailable nobody knows whether it was.
         """
 
     def create(self, project: str, request: Mapping[str, object]) -> str:

@@ -98,6 +98,11 @@ class LxdWorker:
         return to_wire(self.worker.snapshots(project, name, uuid))
 
     @host_rpc
+    def instance_log(self, project: str, name: str, uuid: str) -> object:
+        """Tell what LXD has written about the last start of an instance."""
+        return to_wire(self.worker.instance_log(project, name, uuid))
+
+    @host_rpc
     def publish_inventory(self) -> None:
         """Send the inventory, and what there is for new instances, as events soon."""
         self.worker.report_everything()

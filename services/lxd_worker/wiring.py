@@ -23,7 +23,6 @@ from services.lxd_worker.adapters.stream import HostStreams
 from services.lxd_worker.adapters.telemetry import WorkerTelemetry
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.lifecycle import LxdEvent
-from services.lxd_worker.handlers.carry_out import carry_out_chain
 from services.lxd_worker.handlers.consoles import Consoles
 from services.lxd_worker.handlers.creating import Admission, Secrets
 from services.lxd_worker.handlers.describe import HostReport
@@ -33,14 +32,17 @@ from services.lxd_worker.handlers.image_servers import ImageServersReport
 from services.lxd_worker.handlers.inventory import InventoryReport
 from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.ledger import Ledger
+from services.lxd_worker.handlers.logs import instance_log
 from services.lxd_worker.handlers.orders import Orders
 from services.lxd_worker.handlers.outbox import report_operations
 from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from services.lxd_worker.handlers.snapshots import snapshots
+from services.lxd_worker.handlers.supervisor import Supervisor
 from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
-from shared.contracts.worker_api import SnapshotList
+from shared.contracts.worker_api import InstanceLog, SnapshotList
+from shared.platform.backoff import Backoff, part_of
 from shared.platform.duties import for_ever
 from shared.platform.epoch import next_epoch
 from shared.platform.lxd_scope import LxdScope
@@ -50,9 +52,14 @@ from shared.platform.rpc import HostRpcConsumer
 # Between two reports: the first event is told at once, what follows in a burst becomes one reading.
 GATHER_S = 0.02
 RECONNECT_S = 0.5
+# An outage of the broker that is no restart, and over how long reports are spread after a long one.
+SHORT_OUTAGE_S = 5.0
+MOST_SPREAD_S = 30.0
 PRUNE_EVERY_S = 3600.0
 # Between two looks whether secrets are overdue.
 OVERDUE_S = 1.0
+# Between two looks whether an operation has lost its greenthread.
+ABANDONED_S = 5.0
 # Between two looks whether an image server is due.
 LOOK_S = 10.0
 DAY_S = 24 * 3600.0
@@ -81,6 +88,8 @@ class Worker:
         self._unfinished = journal.unfinished()
         self._clock = SystemClock()
         self._threads: list[GreenThread] = []
+        self._reports = 0
+        self._outbox_backoff = Backoff(first_s=RECONNECT_S, most_s=10.0)
         self._epoch = next_epoch(settings.state_dir / "worker.epoch")
         self._publisher = EventPublisher(settings.amqp_uri, settings.host)
         self._omit = omit = telemetry.omissions
@@ -108,6 +117,7 @@ class Worker:
             self._inventory_bell.ring,
             self._hears,
             omit,
+            eventlet.spawn_after,
         )
         self._host_report = self._host_report_of(offer, scope)
         self._servers_report = self._servers_report_of(offer)
@@ -120,12 +130,15 @@ class Worker:
             changed=self._operations_bell.ring,
             secrets=secrets,
         )
+        self._supervisor = Supervisor(
+            self._tools, self._spawn, telemetry.operation_ended, self._awaited
+        )
         self.orders = Orders(
             host=settings.host,
             journal=journal,
             lxd=self._lxd,
             clock=self._clock,
-            carry_out=self._carry_out,
+            carry_out=self._supervisor.begin,
             changed=self._operations_bell.ring,
             most_unfinished=settings.most_unfinished,
             admission=self._admission(offer),
@@ -139,7 +152,7 @@ class Worker:
         self._publisher.on_connected += [
             self._heartbeat_bell.ring,
             self._operations_bell.ring,
-            self.report_everything,
+            self._report_again,
             telemetry.broker.note_connection,
         ]
         telemetry.broker.watch(lambda: self._publisher.connected)
@@ -149,18 +162,35 @@ class Worker:
         """List the snapshots of an instance."""
         return snapshots(self._lxd, project, name, uuid)
 
+    def instance_log(self, project: str, name: str, uuid: str) -> InstanceLog:
+        """Return what LXD has written about the last start of an instance."""
+        return instance_log(self._lxd, project, name, uuid)
+
     def report_everything(self) -> None:
         """Have all instances, and what there is for new ones, sent soon."""
+        self._reports += 1
         self.inventory.want_everything()
         self._host_report.want()
         self._servers_report.want()
+
+    def _report_again(self) -> None:
+        """Report everything to a broker that is there again.
+
+        After an outage all hosts would at once; the gateways, which know how many there are, ask
+        one after another. What they have not asked for comes by itself within half a minute.
+        """
+        before = self._reports
+        spread_s = min(MOST_SPREAD_S, max(0.0, self._publisher.outage_s - SHORT_OUTAGE_S))
+        eventlet.sleep(part_of(spread_s))
+        if not spread_s or self._reports == before:
+            self.report_everything()
 
     def start(self) -> None:
         """Go on with what the journal holds unfinished, and take up every duty."""
         self._publisher.start()
         for entry in self._unfinished:
             if not entry.awaits_secrets:
-                self._carry_out(entry)
+                self._supervisor.begin(entry)
         for duty, pause_s in self._duties():
             self._threads.append(eventlet.spawn(for_ever, duty, pause_s))
 
@@ -193,6 +223,7 @@ class Worker:
             address=self._settings.nat_pool.address,
             scope=scope,
             omit=self._omit,
+            later=eventlet.spawn_after,
         )
 
     def _servers_report_of(self, offer: LxdOffer) -> ImageServersReport:
@@ -234,17 +265,17 @@ class Worker:
         yield self._servers_report.read, LOOK_S
         yield self._report_operations, 0.0
         yield self._awaited.release_overdue, OVERDUE_S
+        yield self._supervisor.take_up_abandoned, ABANDONED_S
         yield self.inventory.want_everything, settings.inventory_s
         yield self._prune, PRUNE_EVERY_S
 
     def _carry_out(self, entry: Entry) -> None:
-        thread = eventlet.spawn(self._carry_out_and_count, entry)
+        self._supervisor.begin(entry)
+
+    def _spawn(self, work: Callable[[Entry], None], entry: Entry) -> None:
+        thread = eventlet.spawn(work, entry)
         self._threads.append(thread)
         thread.link(lambda _: self._threads.remove(thread))
-
-    def _carry_out_and_count(self, entry: Entry) -> None:
-        for operation in carry_out_chain(entry, self._tools):
-            self._telemetry.operation_ended(operation)
 
     def _beat(self) -> None:
         self._heartbeat_bell.wait(self._settings.heartbeat_s)
@@ -301,8 +332,9 @@ class Worker:
         try:
             report_operations(self._journal, self._publish)
         except TemporaryError:
-            eventlet.spawn_after(RECONNECT_S, self._operations_bell.ring)
+            eventlet.spawn_after(self._outbox_backoff.next_s(), self._operations_bell.ring)
             raise
+        self._outbox_backoff.reset()
 
     def _prune(self) -> None:
         self._journal.prune(time.time() - self._settings.journal_days * DAY_S)

@@ -31,6 +31,8 @@ MOST_USER_KEYS = 64
 MOST_VALUES = 16
 LONGEST_WORD = 255
 LONGEST_TEXT = 8192
+# Of a program's output, where it explains a failure.
+LONGEST_LINES = 4096
 A_DAY_S = 86_400
 
 # What JSON or a database cannot hold.
@@ -54,6 +56,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,63}\Z", max_length=63)]
 Word = Annotated[str, Meta(max_length=LONGEST_WORD)]
 # What people write themselves.
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+Lines = Annotated[str, Meta(max_length=LONGEST_LINES)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 # RFC 3339 in UTC, so that the order of the texts is that of the times; empty: not yet.
 Moment = Annotated[

@@ -4,6 +4,7 @@
     +-- TemporaryError: the same request may work later
     |   +-- HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable
     |   +-- FleetViewNotReady, OperationInProgress, OutcomeUnknown, HostBusy, StepInterrupted
+    |   +-- LxdBusy
     |   +-- SecretsNotReceived, TooManyConsoles, ConsoleInUse, StreamLost
     +-- PermanentError: the same request will fail again
         +-- InvalidInput, UnreadableMessage, IdempotencyKeyReused
@@ -11,7 +12,7 @@
         +-- InstanceNotFound, AmbiguousName, AmbiguousProject, InstanceReplaced
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
-        +-- ImageNotFound, SnapshotNotFound, SnapshotExists
+        +-- ImageNotFound, SnapshotNotFound, SnapshotExists, LogNotFound
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
         +-- LxdRefused, NoEffect, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
 
@@ -126,6 +127,15 @@ class HostBusy(TemporaryError):
     code = "host_busy"
     text = "host {host!r} has too many unfinished operations"
     host: str
+
+
+@dataclass(eq=False)
+class LxdBusy(TemporaryError):
+    """LXD does something else with the instance, perhaps by itself; its own words follow."""
+
+    code = "lxd_busy"
+    text = "LXD is busy with the instance: {reason}"
+    reason: str
 
 
 @dataclass(eq=False)
@@ -365,6 +375,15 @@ class SnapshotExists(PermanentError):
     text = "instance {name!r} has a snapshot {snapshot!r} already"
     name: str
     snapshot: str
+
+
+@dataclass(eq=False)
+class LogNotFound(PermanentError):
+    """LXD keeps no log of the instance, which it writes when it starts it."""
+
+    code = "log_not_found"
+    text = "instance {name!r} has no log"
+    name: str
 
 
 @dataclass(eq=False)

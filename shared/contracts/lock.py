@@ -26,6 +26,7 @@ MESSAGES: tuple[type[msgspec.Struct], ...] = (
     operations.Operation,
     worker_api.OperationPage,
     worker_api.SnapshotList,
+    worker_api.InstanceLog,
     consoles.OpenConsole,
     streams.Credit,
     streams.Resize,

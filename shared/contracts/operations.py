@@ -14,6 +14,8 @@ Ledger:
                   former for one release more
     1.3  2026-11  Operation: gone
                   all options of a proxy device
+                  Submission: start_within_s; workers read start_by where it is not told
+                  Failure: log
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from shared.contracts.bounds import (
     MOST_VALUES,
     Count,
     Duration,
+    Lines,
     Moment,
     Name,
     Text,
@@ -114,11 +117,13 @@ class Submission(Struct, frozen=True, kw_only=True):
     """A gateway's order to a worker.
 
     `host` must be the worker's own. `uuid` is the `volatile.uuid` the caller saw: an instance of
-    the same name with another one is never touched; empty means that LXD gave it none. `start_by`
-    is a Unix time in seconds, as text because AMQP tables lose float precision; after it the worker
-    refuses. `timeout_s` bounds the work itself, by the worker's monotonic clock. For a create
-    `uuid` is the one that the new instance gets. `secrets` is what gateways of an earlier release
-    sent before they knew whether the host accepts; see `Secrets`.
+    the same name with another one is never touched; empty means that LXD gave it none.
+    `start_within_s` is how long after its arrival the worker may begin it, by the worker's own
+    clock. `start_by` says the same as a Unix time in seconds by the gateway's clock, as text; it
+    counts only where the former is missing, from an earlier release. `timeout_s` bounds the work
+    itself, by the worker's monotonic clock. For a create `uuid` is the one that the new instance
+    gets. `secrets` is what gateways of an earlier release sent before they knew whether the host
+    accepts; see `Secrets`.
     """
 
     operation_id: Word
@@ -133,6 +138,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     timeout_s: Duration = 600.0
     correlation_id: Word = ""
     secrets: Annotated[dict[Word, Secret], Meta(max_length=MOST_SECRETS)] = {}
+    start_within_s: Duration | None = None
     version: Version = VERSION
 
 
@@ -156,11 +162,15 @@ class Secrets(Struct, frozen=True, kw_only=True):
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """Why an operation did not succeed: an error's code and raw values (see `errors.rebuilt`)."""
+    """Why an operation did not succeed: an error's code and raw values (see `errors.rebuilt`).
+
+    `log` are the last lines that LXD wrote about a start that failed.
+    """
 
     code: Word
     values: Annotated[list[Text], Meta(max_length=MOST_VALUES)] = []
     message: Message = ""
+    log: Lines = ""
 
 
 def failure_of(error: FleetError) -> Failure:

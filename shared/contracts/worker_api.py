@@ -7,6 +7,7 @@ release):
     1.1  2026-11  snapshots, open_console; SnapshotList: every field has a bound
     1.2  2026-11  OperationPage: every field has a bound
                   prepare, deliver_secrets; gateways of this release submit no secrets
+    1.3  2026-11  instance_log
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from shared.contracts.operations import VERSION, Operation, Secrets, Submission,
 
 SERVICE = "lxd_worker"
 MOST_SNAPSHOTS = 10_000
+# Characters of a log.
+MOST_LOG = 64 * 1024
 # Of one page.
 MOST_OPERATIONS = 1000
 
@@ -42,6 +45,8 @@ ERRORS: tuple[type[errors.FleetError], ...] = (
     errors.InstanceRunning,
     errors.InsufficientResources,
     errors.InvalidInput,
+    errors.LogNotFound,
+    errors.LxdBusy,
     errors.LxdRefused,
     errors.LxdUnavailable,
     errors.OperationExpired,
@@ -107,6 +112,14 @@ class SnapshotList(Struct, frozen=True, kw_only=True):
     version: Version = "1.1"
 
 
+class InstanceLog(Struct, frozen=True, kw_only=True):
+    """What LXD has written about the last start of an instance; `truncated`: its end only."""
+
+    text: Annotated[str, Meta(max_length=MOST_LOG)]
+    truncated: bool = False
+    version: Version = "1.3"
+
+
 class LxdWorker:
     """Orders to one host's worker.
 
@@ -168,6 +181,14 @@ class LxdWorker:
         Raises InstanceNotFound, InstanceReplaced, LxdUnavailable.
         """
         return from_wire(SnapshotList, await self._call(host, "snapshots", [project, name, uuid]))
+
+    async def instance_log(self, host: str, project: str, name: str, uuid: str) -> InstanceLog:
+        """Return what LXD has written about the last start of the instance that has this uuid.
+
+        Raises InstanceNotFound, InstanceReplaced, LogNotFound, LxdUnavailable, WorkerOutdated.
+        """
+        answer = await self._call(host, "instance_log", [project, name, uuid])
+        return from_wire(InstanceLog, answer)
 
     async def open_console(self, host: str, request: OpenConsole) -> None:
         """Open a console at the host's end of a stream that the caller listens to already.

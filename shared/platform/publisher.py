@@ -3,12 +3,14 @@ connection.
 
 Runs under eventlet. A publish either returns (the broker has it) or raises BrokerUnavailable (it
 may have it); nothing is buffered here, because after an outage a full inventory and the journal say
-more than a backlog of deltas. A greenthread of its own connects again within half a second.
+more than a backlog of deltas. A greenthread of its own connects again, within half a second where
+the broker is back at once; the longer it is away the less often that is tried.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,10 +24,11 @@ from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Event, OperationChanged
 from shared.platform import topology
+from shared.platform.backoff import reconnecting
 
 _log = logging.getLogger(__name__)
 
-RETRY_S = 0.5
+BEAT_S = 0.5
 CONFIRM_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
 PERSISTENT, TRANSIENT = 2, 1
@@ -53,6 +56,10 @@ class EventPublisher:
         self._refused = False
         self._lock = Semaphore()
         self._keeper: GreenThread | None = None
+        self._backoff = reconnecting()
+        self._lost_at: float | None = None
+        # How long it was away before the present connection; 0 before the first.
+        self.outage_s = 0.0
         self.on_connected: list[Callable[[], None]] = []
 
     @property
@@ -111,7 +118,7 @@ class EventPublisher:
                 self._try_to_connect()
             else:
                 self._beat()
-            eventlet.sleep(RETRY_S)
+            eventlet.sleep(BEAT_S if self._channel else self._backoff.next_s())
 
     def _try_to_connect(self) -> None:
         try:
@@ -124,6 +131,10 @@ class EventPublisher:
             _log.debug("broker not reached", extra={"reason": str(exc)})
             self._disconnect()
             return
+        self._backoff.reset()
+        if self._lost_at is not None:
+            self.outage_s = time.monotonic() - self._lost_at
+        self._lost_at = None
         _log.info("connected to the broker", extra={"host": self._host})
         for call in self.on_connected:
             eventlet.spawn(call)
@@ -150,6 +161,8 @@ class EventPublisher:
 
     def _disconnect(self) -> None:
         # Not close(): it would wait for a broker that may not be there.
+        if self._channel is not None:
+            self._lost_at = time.monotonic()
         self._channel = None
         self._connection.collect()
 

@@ -5,8 +5,8 @@
 * A delivery is judged before it is decoded: a call is served only if it provably comes from a
   gateway (see `provenance`), its answer stays within this host's own routing keys, and its body is
   uncompressed JSON. Any other one is logged and dropped.
-* A lost connection is tried again every half second, and an answer that cannot be sent is given up
-  (its caller asks by the operation's id); stock nameko backs off to 32 s, and dies of the latter.
+* A lost connection is tried again, the longer the broker is away the less often, and an answer
+  that cannot be sent is given up (its caller asks by the operation's id); stock nameko dies of it.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ from shared.contracts.bounds import Word
 from shared.contracts.codec import decode
 from shared.contracts.errors import FleetError, UnreadableMessage
 from shared.platform import provenance, topology
+from shared.platform.backoff import reconnecting
 from shared.platform.logs import correlation_id
 from shared.platform.publisher import LACKS_RIGHTS
 from shared.platform.undecodable import UNDECODABLE
 
 _log = logging.getLogger(__name__)
 
-RETRY_S = 0.5
-# Between the first two looks whether a gateway has made the queue.
+# Between the first two looks whether a gateway has made the queue, and between later ones.
 LOOK_S = 0.05
+MOST_LOOK_S = 0.5
 _IN_USE = "another worker of this host takes its calls"
 # Bytes; a submission with all that it may carry is a quarter of it.
 LARGEST_CALL = 2**20
@@ -89,7 +90,7 @@ class CallsQueue(Queue):  # type: ignore[misc]
 
 
 class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
-    """Consumes, without decoding anything; connects again every half second."""
+    """Consumes, without decoding anything, and connects again when the connection is lost."""
 
     should_stop: bool
     _pending_remove_providers: dict[Any, Any]
@@ -129,6 +130,7 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
     @contextmanager
     def establish_connection(self) -> Iterator[Any]:
         """Yield an open connection, however long that takes; fail once the service has to stop."""
+        backoff = reconnecting()
         with self.create_connection() as connection:
             while True:
                 try:
@@ -140,7 +142,7 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
                     self._let_go()
                     if self.should_stop:
                         raise
-                eventlet.sleep(RETRY_S)
+                eventlet.sleep(backoff.next_s())
             self._await_queue(connection)
             yield connection
 
@@ -151,7 +153,7 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
             if self.should_stop:
                 raise ConnectionAbortedError("stopped before there was a queue")
             eventlet.sleep(pause_s)
-            pause_s = min(2 * pause_s, RETRY_S)
+            pause_s = min(2 * pause_s, MOST_LOOK_S)
 
     def _let_go(self) -> None:
         # Stock nameko answers a provider that wants to leave only while it consumes, so that a

@@ -17,9 +17,10 @@ from kombu import Connection
 from nameko.constants import AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY, MAX_WORKERS_CONFIG_KEY
 from nameko.runners import ServiceRunner
 
+from shared.platform.backoff import reconnecting
+
 _log = logging.getLogger(__name__)
 
-RETRY_S = 0.5
 HEARTBEAT_S = 10
 GRACE_S = 15.0
 
@@ -52,7 +53,7 @@ def serve(service: type, amqp_uri: str, *, max_workers: int = 200) -> None:
 
 
 def _broker_answers(amqp_uri: str, asked_to_stop: Event) -> bool:
-    said = False
+    said, backoff = False, reconnecting()
     while not asked_to_stop.ready():
         try:
             with Connection(amqp_uri, connect_timeout=2) as connection:
@@ -61,7 +62,7 @@ def _broker_answers(amqp_uri: str, asked_to_stop: Event) -> bool:
             if not said:
                 _log.warning("waiting for the broker", extra={"reason": str(exc)})
             said = True
-            eventlet.sleep(RETRY_S)
+            eventlet.sleep(backoff.next_s())
         else:
             return True
     return False

@@ -12,6 +12,7 @@ from services.gateway.handlers.fleet import FleetHandler
 from services.gateway.handlers.history import History
 from services.gateway.handlers.keeper import Keeper
 from services.gateway.handlers.ledger import Ledger
+from services.gateway.handlers.logs import LogsHandler
 from services.gateway.handlers.operations import OperationsHandler, Submitting
 from services.gateway.handlers.reservations import Reservations
 from services.gateway.handlers.resolver import Resolver
@@ -64,6 +65,7 @@ class Core:
         )
         self.reservations = Reservations(self.fleet, self.store, clock)
         self.snapshots = SnapshotsHandler(self.fleet, worker, self.store.notes)
+        self.logs = LogsHandler(self.fleet, worker)
         self.events = FleetHandler(
             self.fleet,
             self.ledger,

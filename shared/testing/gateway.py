@@ -29,6 +29,7 @@ from shared.contracts.errors import (
     OperationNotFound,
 )
 from shared.contracts.operations import Operation, State
+from shared.contracts.worker_api import InstanceLog
 from shared.testing.known import a_host, known
 
 
@@ -214,6 +215,21 @@ class FakeSnapshots:
             raise self.refusal
         self.asked.append(target)
         return self.of.get(target.uuid, [])
+
+
+@dataclass
+class FakeLogs:
+    """One log for all instances; `refusal` is raised instead of telling it."""
+
+    log: InstanceLog = field(default_factory=lambda: InstanceLog(text=""))
+    asked: list[Target] = field(default_factory=list)
+    refusal: FleetError | None = None
+
+    async def of(self, target: Target) -> InstanceLog:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(target)
+        return self.log
 
 
 @dataclass

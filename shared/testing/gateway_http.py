@@ -22,7 +22,14 @@ from services.gateway.http.listener import ConnectionLimit, Listener
 from services.gateway.http.server import Server, websocket_connection
 from services.gateway.settings import MOST_CONNECTIONS, HttpSettings
 from shared.testing.consoles import FakeConsoles
-from shared.testing.gateway import FakeFleet, FakeHealth, FakeHosts, FakeOperations, FakeSnapshots
+from shared.testing.gateway import (
+    FakeFleet,
+    FakeHealth,
+    FakeHosts,
+    FakeLogs,
+    FakeOperations,
+    FakeSnapshots,
+)
 
 LOOPBACK = HttpSettings(
     binds=(("127.0.0.1", 8000),), token=None, allowed_origins=(), open_networks=()
@@ -48,6 +55,7 @@ class FakeGateway:
     operations: FakeOperations = field(default_factory=FakeOperations)
     templates: list[Template] = field(default_factory=list)
     snapshots: FakeSnapshots = field(default_factory=FakeSnapshots)
+    logs: FakeLogs = field(default_factory=FakeLogs)
     consoles: FakeConsoles = field(default_factory=FakeConsoles)
     hosts: FakeHosts = field(default_factory=FakeHosts)
     health: FakeHealth = field(default_factory=FakeHealth)
@@ -62,6 +70,7 @@ class FakeGateway:
                 self.fleet, self.operations, self.operations.coming, self.templates
             ),
             snapshots=self.snapshots,
+            logs=self.logs,
             consoles=self.consoles,
             hosts=self.hosts,
             health=self.health,

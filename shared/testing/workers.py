@@ -18,7 +18,7 @@ from shared.contracts.errors import (
     UnreadableMessage,
 )
 from shared.contracts.operations import Failure, Operation, Secrets, State, Submission
-from shared.contracts.worker_api import OperationPage, Snapshot, SnapshotList
+from shared.contracts.worker_api import InstanceLog, OperationPage, Snapshot, SnapshotList
 
 
 class FakeWorkers:
@@ -43,6 +43,7 @@ class FakeWorkers:
         self.sent: list[tuple[str, bytes]] = []
         self.secrets: dict[str, tuple[str, Secrets]] = {}
         self.snapshots: list[Snapshot] = []
+        self.log = ""
         self.refusal: FleetError | None = None
         self.refusals: dict[str, FleetError] = {}
         self.unreachable: dict[str, FleetError] = {}
@@ -92,6 +93,7 @@ class FakeWorkers:
             "cancel": self._cancel,
             "operations_since": self._operations_since,
             "publish_inventory": lambda host: None,
+            "instance_log": lambda host, *_: to_wire(InstanceLog(text=self.log)),
             "snapshots": lambda host, *_: to_wire(SnapshotList(snapshots=self.snapshots)),
         }
 

@@ -17,7 +17,9 @@ async def project(client: Client, name: str) -> AsyncIterator[str]:
     shared = {"features.images": "false", "features.profiles": "false"}
     await client.ask("POST", "/1.0/projects", {"name": name, "config": shared})
     yield name
-    await client.carry_out("DELETE", f"/1.0/instances/{name}?project={name}")
+    path = f"/1.0/instances/{name}?project={name}"
+    if (await client.ask("GET", path)).status == 200:
+        await client.carry_out("DELETE", path)
     await client.ask("DELETE", f"/1.0/projects/{name}")
 
 
@@ -82,3 +84,70 @@ async def test_in_a_project_that_is_not_there_nothing_is(client: Client, name: s
 
     assert answer.refusal == (404, "Instance not found")
     assert await client.get("/1.0/instances?project=nowhere") == []
+
+
+async def test_projects_are_listed_and_told(client: Client, project: str) -> None:
+    paths = await client.get("/1.0/projects")
+    full = await client.get("/1.0/projects?recursion=1")
+    one = await client.get(f"/1.0/projects/{project}")
+
+    assert {"/1.0/projects/default", f"/1.0/projects/{project}"} <= set(paths)
+    assert {each["name"]: each for each in full}[project] == one
+    assert one == {
+        "config": {
+            "features.images": "false",
+            "features.profiles": "false",
+            "features.storage.volumes": "true",
+        },
+        "description": "",
+        "name": project,
+        "used_by": [],
+    }
+
+
+async def test_the_default_project_has_all_features(client: Client) -> None:
+    default = await client.get("/1.0/projects/default")
+
+    assert default["description"] == "Default LXD project"
+    assert default["config"]["features.images"] == "true"
+    assert "/1.0/profiles/default" in default["used_by"]
+
+
+async def test_a_project_with_an_instance_in_it_stays(
+    client: Client, name: str, project: str
+) -> None:
+    await created(client, name, project)
+
+    deleted = await client.ask("DELETE", f"/1.0/projects/{project}")
+
+    assert deleted.refusal == (500, "Only empty projects can be removed")
+    told = await client.get(f"/1.0/projects/{project}")
+    assert told["used_by"] == [f"/1.0/instances/{name}?project={project}"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "refusal"),
+    [
+        ("GET", "/nowhere", None, (404, "Project not found")),
+        ("DELETE", "/nowhere", None, (404, 'Fetch project "nowhere": Project not found')),
+        ("DELETE", "/default", None, (403, "The 'default' project cannot be deleted")),
+        ("POST", "", {"name": ""}, (400, "No name provided")),
+        ("POST", "", {"name": "a/b"}, (400, "Project names may not contain slashes")),
+        (
+            "POST",
+            "",
+            {"name": "default"},
+            (
+                409,
+                'Failed creating project "default": Failed adding database record: This "projects" '
+                "entry already exists",
+            ),
+        ),
+    ],
+)
+async def test_a_project_that_cannot_be_is_refused_in_lxd_s_words(
+    client: Client, method: str, path: str, body: object, refusal: tuple[int, str]
+) -> None:
+    answer = await client.ask(method, f"/1.0/projects{path}", body)
+
+    assert answer.refusal == refusal

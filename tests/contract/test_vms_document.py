@@ -167,6 +167,7 @@ DESCRIBED = {
     "/api/v1/vms/vm-001/snapshots": models.VmSnapshotsAnswer,
     "/api/v1/vms/vm-001/metrics": models.VmMetricsAnswer,
     "/api/v1/vms/vm-001/console": models.VmConsoleAnswer,
+    "/api/v1/vms/vm-001/log": models.VmLogAnswer,
     "/api/v1/vms/nix": models.VmFailure,
     "/api/v1/vms?page=0": models.VmFailure,
     "/api/v1/nix": models.VmFailure,

@@ -1,10 +1,10 @@
 """The gateway's connections to the broker, kept for as long as the gateway lives.
 
 One for calls and their answers, one for everything else that hosts publish (`Incoming` adds one for
-the outcomes of operations); each is made anew half a second after it is lost, with everything on
-it. So whatever happens where hosts write as they like, calls are made and answered. Nothing is
-published on the others: with a broker that takes no messages (see `Alarm`) what comes in can still
-be acknowledged.
+the outcomes of operations); each is made anew soon after it is lost, with everything on it. So
+whatever happens where hosts write as they like, calls are made and answered. Nothing is published
+on the others: with a broker that takes no messages (see `Alarm`) what comes in can still be
+acknowledged.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from services.gateway.adapters.connection import Alarm
 from services.gateway.adapters.dead_letters import DeadLetters
 from services.gateway.adapters.incoming import Incoming
 from shared.platform import topology
+from shared.platform.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 0.5
+# Short, for there are few gateways, and everybody waits for them.
+RETRY_S, MOST_RETRY_S = 0.25, 0.5
 DECLARE_TIMEOUT_S = 5.0
 # A thousand hosts' queues take some five seconds, thrice that where the broker has none yet.
 OPEN_TIMEOUT_S = 60.0
@@ -131,17 +133,18 @@ class Bus:
 
 async def _keep(session: Callable[[], Awaitable[None]]) -> None:
     """Begin a session again and again; log why there is none, once for each reason."""
-    complaint = ""
+    complaint, backoff = "", Backoff(RETRY_S, MOST_RETRY_S)
     while True:
         try:
             await session()
             complaint = ""
+            backoff.reset()
             log.warning("connection to the broker lost")
         except _LOST as exc:
             # Never the address: its password is in it.
             if complaint != (complaint := str(exc) or repr(exc)):
                 log.warning("broker not reached", extra={"reason": complaint})
-        await asyncio.sleep(RETRY_S)
+        await asyncio.sleep(backoff.next_s())
 
 
 class _End:

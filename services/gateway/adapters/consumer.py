@@ -18,7 +18,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from services.gateway.adapters.connection import LOST
 from services.gateway.adapters.dead_letters import DeadLetters
-from services.gateway.adapters.token_bucket import TokenBucket
+from services.gateway.domain.token_bucket import TokenBucket
 from shared.contracts.errors import UnreadableMessage
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractExchange
 from aiormq.abc import DeliveredMessage
 
 from services.gateway.adapters.connection import LOST, Alarm
-from services.gateway.adapters.token_bucket import TokenBucket
+from services.gateway.domain.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from services.gateway.adapters.connection import CLOSE_TIMEOUT_S, LOST, SharedCo
 from services.gateway.adapters.consumer import Budget, Consumer, bind, channel_for
 from services.gateway.domain.units import MIB
 from shared.platform import topology
+from shared.platform.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class OutcomeReader:
         self._bound = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._complaint = ""
+        self._backoff = Backoff(RETRY_S)
 
     async def start(self) -> None:
         """Read in the background; return when outcomes are kept, or if that takes too long."""
@@ -101,7 +103,7 @@ class OutcomeReader:
                 await self._read()
             except LOST as exc:
                 self._complain(str(exc) or repr(exc))
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(self._backoff.next_s())
 
     async def _read(self) -> None:
         """Read until the channel is gone, or the queue of one of its hosts."""
@@ -113,6 +115,7 @@ class OutcomeReader:
             answered = await self._consume(channel)
         if answered:
             self._complaint = ""
+            self._backoff.reset()
             try:
                 await ended.wait()
             finally:

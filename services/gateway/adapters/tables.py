@@ -73,6 +73,8 @@ operations = Table(
     Index("operations_by_host", "host", "created"),
     Index("operations_by_instance", "instance", "created"),
     Index("operations_by_state", "state", "created"),
+    Index("operations_by_kind", "kind", "created"),
+    Index("operations_by_project", "project", "created"),
     Index(
         "operations_of_new_names",
         "project",

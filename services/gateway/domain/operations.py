@@ -25,7 +25,7 @@ from shared.contracts.operations import (
 )
 
 
-def submission(operation: Operation, start_by: float) -> Submission:
+def submission(operation: Operation, start_by: float, start_within_s: float) -> Submission:
     """Return the order to the worker, without its secrets; `start_by` is a Unix time.
 
     Why this host was chosen stays here: it may name the hosts that have refused.
@@ -38,6 +38,7 @@ def submission(operation: Operation, start_by: float) -> Submission:
         uuid=operation.uuid,
         principal=operation.principal,
         start_by=f"{start_by:.3f}",
+        start_within_s=start_within_s,
         project=operation.project,
         arguments=replace(operation.arguments, placement=""),
         correlation_id=operation.correlation_id,

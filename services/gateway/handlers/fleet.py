@@ -18,6 +18,7 @@ from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
 from shared.contracts.events import Event, Heartbeat, Inventory, OperationChanged, Sampled
 from shared.contracts.operations import Operation
 from shared.contracts.worker_api import LxdWorker
+from shared.platform.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +85,12 @@ class FleetHandler:
         Raises UnreadableMessage when it cannot be kept at all.
         """
         operation = self._ledger.learn(dated(operation, self._now()))
+        backoff = Backoff(self._database_retry_s, 5 * self._database_retry_s)
         while True:
             try:
                 return await self._store.merge([operation])
             except DatabaseUnavailable:
-                await asyncio.sleep(self._database_retry_s)
+                await asyncio.sleep(backoff.next_s())
 
     def on_connected(self) -> None:
         """Ask every known host for everything: events went by while nobody listened."""

@@ -153,10 +153,11 @@ class OperationsHandler:
         self._reserve(operation)
         self._ledger.learn(operation)
         while True:
-            start_by = self._clock.wall() + self._submitting.start_by_s
+            within_s = self._submitting.start_by_s
+            start_by = self._clock.wall() + within_s
             if secrets:
                 self._delivery.add(operation, secrets, start_by)
-            order = submission(operation, start_by)
+            order = submission(operation, start_by, within_s)
             try:
                 accepted = await self._told(order, with_secrets=secrets is not None)
             except FleetError as error:

@@ -116,6 +116,7 @@ _ERRORS = {
     "snapshot_exists": Text(
         "实例 {name} 已有快照 {snapshot}", "Instance {name} has a snapshot {snapshot} already"
     ),
+    "log_not_found": Text("实例 {name} 没有启动日志", "LXD keeps no log of instance {name}"),
     "operation_not_found": Text("操作 {operation_id} 不存在", "Operation {operation_id} not found"),
     "operation_refused": Text(
         "操作 {operation_id} 未能送达主机，没有执行",
@@ -127,6 +128,10 @@ _ERRORS = {
     ),
     "operation_not_cancellable": Text(
         "操作 {operation_id} 无法取消", "Operation {operation_id} cannot be cancelled"
+    ),
+    "lxd_busy": Text(
+        "LXD正在对实例执行其他操作，请稍后重试：{reason}",
+        "LXD is busy with the instance, try again soon: {reason}",
     ),
     "lxd_refused": Text("LXD拒绝了请求：{reason}", "LXD refused: {reason}"),
     "no_effect": Text(

@@ -31,6 +31,7 @@ from services.gateway.ports import (
     Fleet,
     Health,
     Hosts,
+    Logs,
     Operations,
     Snapshots,
     Telemetry,
@@ -54,6 +55,7 @@ class Context:
     operations: Operations
     creations: Creations
     snapshots: Snapshots
+    logs: Logs
     hosts: Hosts
     health: Health
     telemetry: Telemetry

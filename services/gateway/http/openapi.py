@@ -48,6 +48,7 @@ CHANGING = (
 # What any operation may be refused with or end in, beside what its kind knows.
 OPERATING = (
     "operation_in_progress",
+    "lxd_busy",
     "instance_replaced",
     "idempotency_key_reused",
     "lxd_refused",

@@ -53,7 +53,9 @@ class SqlJournal:
         self._omit = omit
         self._rows = Rows()
         self._engine = opened(file)
+        # Of all rows, and of the unfinished ones among them: counting would read every row.
         self._length = 0
+        self._unfinished = 0
         # No change has a later number; one that was not committed may have had it.
         self._newest = 0
         self._transaction(self._prepare)
@@ -130,8 +132,16 @@ class SqlJournal:
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         def done() -> T:
-            with self._engine.begin() as connection:
-                return work(connection)
+            counted = self._length, self._unfinished
+            try:
+                with self._engine.begin() as connection:
+                    result = work(connection)
+                    if self._rows.set_aside:
+                        self._unfinished = _count(connection, _UNFINISHED)
+                    return result
+            except BaseException:
+                self._length, self._unfinished = counted
+                raise
 
         try:
             return self._in_thread(done)
@@ -152,6 +162,7 @@ class SqlJournal:
         self._rows.look_through(connection)
         self._let_waiting_hold(connection)
         self._length = _count(connection)
+        self._unfinished = _count(connection, _UNFINISHED)
         self._newest = connection.execute(select(last_sequence.c.sequence)).scalar_one()
 
     def _accept(self, connection: Connection, entry: Entry, host: str, limit: int) -> Acceptance:
@@ -165,13 +176,14 @@ class SqlJournal:
         entry = behind(entry, self._holder(connection, wanted.project, wanted.instance))
         if new_name := wanted.arguments.new_name:
             refuse_held(new_name, self._holder(connection, wanted.project, new_name))
-        if _count(connection, _UNFINISHED) >= limit:
+        if self._unfinished >= limit:
             raise HostBusy(host)
         accepted = self._numbered(connection, entry)
         waiting = bool(entry.operation.waits_for)
         row = {"operation_id": operation_id, "waiting": waiting, **_row(accepted)}
         connection.execute(insert(operations).values(row))
-        self._length = _count(connection)
+        self._length += 1
+        self._unfinished += 1
         return Acceptance(accepted, fresh=True)
 
     def _advance(self, connection: Connection, operation_id: str, change: Change) -> Entry:
@@ -184,6 +196,7 @@ class SqlJournal:
         advanced = self._numbered(connection, changed)
         mine = operations.c.operation_id == operation_id
         connection.execute(update(operations).where(mine).values(**_row(advanced)))
+        self._unfinished += known.operation.final - advanced.operation.final
         if advanced.operation.final or advanced.operation.instance != known.operation.instance:
             self._let_next_hold(connection, known.operation.project, known.operation.instance)
         return advanced
@@ -196,11 +209,12 @@ class SqlJournal:
         return written(replace(entry, operation=replace(entry.operation, sequence=sequence)))
 
     def _prune(self, connection: Connection, before: float) -> int:
-        over = (operations.c.final & operations.c.confirmed) | ~operations.c.readable
-        old = over & (operations.c.changed_at < before)
-        forgotten = connection.execute(delete(operations).where(old)).rowcount
+        forgotten = 0
+        for over in (operations.c.final & operations.c.confirmed, ~operations.c.readable):
+            old = delete(operations).where(over & (operations.c.changed_at < before))
+            forgotten += connection.execute(old).rowcount
         connection.execute(delete(tombstones).where(tombstones.c.buried_at < before))
-        self._length = _count(connection)
+        self._length -= forgotten
         return forgotten
 
     def _let_waiting_hold(self, connection: Connection) -> None:

@@ -56,7 +56,8 @@ class Rows:
 
     def look_through(self, connection: Connection) -> None:
         """Set aside what this release cannot read, and take back what an earlier one could not."""
-        self.entries(connection, ~operations.c.final | ~operations.c.confirmed)
+        self.entries(connection, ~operations.c.final)
+        self.entries(connection, ~operations.c.confirmed)
         for row in connection.execute(select(operations).where(~operations.c.readable)).all():
             if self._read(row.operation_id, row.entry):
                 self._take_back(connection, row.operation_id)

@@ -1,4 +1,8 @@
-"""The journal's tables; `migrations` brings a database to this shape."""
+"""The journal's tables; `migrations` brings a database to this shape.
+
+SQLite takes a partial index only where the query has its condition in the same words, and
+SQLAlchemy writes `column = 0`, not `NOT column`.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +42,18 @@ operations = Table(
         "project",
         "instance",
         unique=True,
-        sqlite_where=text("NOT final AND NOT waiting AND readable"),
+        sqlite_where=text("final = 0 AND waiting = 0 AND readable = 1"),
     ),
+    # Small beside the table, which holds all that has ended.
+    Index(
+        "unfinished_operations",
+        "project",
+        "instance",
+        sqlite_where=text("final = 0 AND readable = 1"),
+    ),
+    Index("unconfirmed_operations", "sequence", sqlite_where=text("confirmed = 0")),
+    Index("unreadable_operations", "changed_at", sqlite_where=text("readable = 0")),
+    Index("old_operations", "changed_at", sqlite_where=text("final = 1 AND confirmed = 1")),
 )
 
 tombstones = Table(
@@ -47,6 +61,7 @@ tombstones = Table(
     metadata,
     Column("operation_id", String, primary_key=True),
     Column("buried_at", Float, nullable=False),
+    Index("tombstones_by_age", "buried_at"),
 )
 
 # One row; a table of its own because a sequence never comes again, even when all is pruned.

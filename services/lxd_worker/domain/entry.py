@@ -49,8 +49,13 @@ class Entry(Struct, frozen=True, kw_only=True):
         return rebuilt(failure.code, failure.values) if failure else None
 
 
-def accepted(submission: Submission, at: str, plan: Plan | None = None) -> Entry:
-    """Return the entry of a submission that was taken on; nothing has begun."""
+def accepted(
+    submission: Submission, at: str, plan: Plan | None = None, start_by: float | None = None
+) -> Entry:
+    """Return the entry of a submission that was taken on; nothing has begun.
+
+    `start_by` is by this host's clock; None: the submission's own counts.
+    """
     operation = Operation(
         operation_id=submission.operation_id,
         host=submission.host,
@@ -67,7 +72,7 @@ def accepted(submission: Submission, at: str, plan: Plan | None = None) -> Entry
     )
     return Entry(
         operation=operation,
-        start_by=float(submission.start_by),
+        start_by=float(submission.start_by) if start_by is None else start_by,
         timeout_s=submission.timeout_s,
         plan=plan,
     )
@@ -134,7 +139,7 @@ def progressed(entry: Entry, percent: int) -> Entry:
 
 def undoing(entry: Entry, cause: FleetError) -> Entry:
     """Return the entry of an operation that has failed and takes away what it made."""
-    return entry if entry.undone_for else replace(entry, undone_for=_failure(cause))
+    return entry if entry.undone_for else replace(entry, undone_for=failure_of(cause))
 
 
 def overdue(entry: Entry) -> Entry:
@@ -160,8 +165,12 @@ def ended(
     after_epoch: int = 0,
     needs_restart: tuple[str, ...] = (),
     gone: bool = False,
+    log: str = "",
 ) -> Entry:
-    """Return the entry of an operation that is over; an end is never changed again."""
+    """Return the entry of an operation that is over; an end is never changed again.
+
+    `log` is what LXD has written about the failure.
+    """
     if entry.operation.final:
         return entry
     return _with(
@@ -169,7 +178,7 @@ def ended(
         state=state,
         finished_at=at,
         changed=changed,
-        failure=_failure(error),
+        failure=None if error is None else replace(failure_of(error), log=log),
         after=after,
         after_epoch=after_epoch if after else 0,
         needs_restart=needs_restart,
@@ -182,10 +191,6 @@ def withdrawn(entry: Entry, at: str, error: FleetError) -> Entry:
     if entry.operation.state is not State.ACCEPTED:
         return entry
     return ended(entry, State.CANCELLED, at, changed=False, error=error)
-
-
-def _failure(error: FleetError | None) -> Failure | None:
-    return None if error is None else failure_of(error)
 
 
 def _with(entry: Entry, **changes: object) -> Entry:

@@ -18,6 +18,7 @@ from shared.contracts.errors import (
     FleetError,
     InstanceNotFound,
     InstanceReplaced,
+    LxdBusy,
     NoEffect,
     StepInterrupted,
 )
@@ -36,7 +37,7 @@ def next_move(kind: Kind, situation: Situation) -> Move:
     """
     if kind is Kind.CREATE:
         return next_creation_move(situation)
-    if isinstance(situation.error, (Cancelled, StepInterrupted)):
+    if isinstance(situation.error, (Cancelled, StepInterrupted, LxdBusy)):
         return Failed(situation.error)
     if situation.now is None:
         return _gone(kind, situation)

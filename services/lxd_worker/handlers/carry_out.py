@@ -8,18 +8,20 @@ for a while is survived just like a death of this process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.run import Run
-from shared.contracts.errors import DatabaseUnavailable, OutcomeUnknown, TemporaryError
-from shared.contracts.operations import Operation, State
+from shared.contracts.errors import DatabaseUnavailable, TemporaryError
+from shared.contracts.operations import Operation
+from shared.platform.backoff import Backoff
 from shared.platform.logs import correlation_id
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+MOST_RETRY_S = 1.5
 
 
 def carry_out(entry: Entry, tools: Tools) -> Operation:
@@ -27,40 +29,34 @@ def carry_out(entry: Entry, tools: Tools) -> Operation:
     correlation_id.set(entry.operation.correlation_id)
     run = Run(tools, entry)
     try:
-        _until_ended(run)
+        _insist(run, run.drive)
     except Exception:
         # Not ending it would lock the instance for ever.
         log.exception("operation broke", extra={"operation": entry.operation.operation_id})
-        run.finish(State.UNKNOWN, error=OutcomeUnknown(tools.host))
+        _insist(run, run.give_up)
     finally:
         tools.secrets.pop(entry.operation.operation_id, None)
     return run.operation
 
 
-def carry_out_chain(entry: Entry, tools: Tools) -> Iterator[Operation]:
-    """Carry out an operation, then those that have waited for its end; yield each at its end."""
-    following: Entry | None = entry
-    while following:
-        ended = carry_out(following, tools)
-        yield ended
-        following = _follower(ended, tools)
-
-
-def _follower(ended: Operation, tools: Tools) -> Entry | None:
+def follower(ended: Operation, tools: Tools) -> Entry | None:
+    """Return the next of those that have waited for the end of an operation."""
+    backoff = Backoff(RETRY_S, MOST_RETRY_S)
     while True:
         try:
             return tools.journal.follower(ended)
         except DatabaseUnavailable:
-            tools.clock.sleep(RETRY_S)
+            tools.clock.sleep(backoff.next_s())
 
 
-def _until_ended(run: Run) -> None:
+def _insist(run: Run, work: Callable[[], None]) -> None:
+    backoff = Backoff(RETRY_S, MOST_RETRY_S)
     while True:
         try:
-            run.drive()
+            work()
         except TemporaryError as exc:
             waits = {"operation": run.operation.operation_id, "error": str(exc)}
             log.warning("operation waits", extra=waits)
-            run.tools.clock.sleep(RETRY_S)
+            run.tools.clock.sleep(backoff.next_s())
         else:
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from msgspec import Struct
@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from services.lxd_worker.domain.capacity import Overcommit, offered
 from services.lxd_worker.domain.creation_devices import root
 from services.lxd_worker.domain.lifecycle import LxdEvent
-from services.lxd_worker.ports import Clock, Offer, Omission, Omit, Publish, Ring
+from services.lxd_worker.handlers.retry import Retry
+from services.lxd_worker.ports import Clock, Later, Offer, Omission, Omit, Publish, Ring
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import HostDescribed
 from shared.contracts.fitting import Unfit, fit_message, share_out
@@ -55,8 +56,13 @@ class HostReport:
     address: str
     scope: LxdScope
     omit: Omit
+    later: Later
     _anyhow: bool = False
     _told: HostDescribed | None = None
+    _retry: Retry = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._retry = Retry(self.later, self.wanted)
 
     def want(self) -> None:
         """Have it sent soon, whether or not it is different."""
@@ -73,6 +79,7 @@ class HostReport:
         """Look at it, and send it if it is wanted or different.
 
         What cannot be sent now is sent after the reconnection, for which everything is wanted.
+        What LXD does not tell is asked for again.
         """
         self.offer.forget()
         try:
@@ -80,8 +87,11 @@ class HostReport:
             if self._anyhow or found != self._told:
                 self.publish(replace(found, at=self.clock.now()))
                 self._anyhow, self._told = False, found
+            self._retry.worked()
         except (LxdUnavailable, BrokerUnavailable) as exc:
             log.warning("host not reported", extra={"error": str(exc)})
+            if isinstance(exc, LxdUnavailable):
+                self._retry.failed()
 
     def _described(self) -> HostDescribed:
         """Return what there is; of what LXD refuses to tell, what was told last.

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 
 from services.lxd_worker.domain.description import UNBOUNDED
 from services.lxd_worker.domain.lifecycle import LxdEvent, Touched, touched, touches_many
-from services.lxd_worker.ports import Clock, Lxd, Omission, Omit, Publish, Ring
+from services.lxd_worker.handlers.retry import Retry
+from services.lxd_worker.ports import Clock, Later, Lxd, Omission, Omit, Publish, Ring
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
@@ -28,7 +29,7 @@ class InventoryReport:
     """Numbers and sends inventories and changes.
 
     What cannot be sent is dropped; the gap in the numbers, and the inventory that follows every
-    reconnection, make up for it.
+    reconnection, make up for it. What LXD does not tell is asked for again.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class InventoryReport:
         wanted: Ring,
         listening: Callable[[], bool],
         omit: Omit,
+        later: Later,
     ) -> None:
         self._omit = omit
         self._epoch = epoch
@@ -51,6 +53,10 @@ class InventoryReport:
         self._busy = False
         self._everything = False
         self._touched: dict[tuple[str, str], Touched] = {}
+        # What LXD has not told; an instance that it never tells shall hold up no other.
+        self._unread: dict[tuple[str, str], Touched] = {}
+        self._everything_unread = False
+        self._retry = Retry(later, self._read_again)
         self._sequence = 0
 
     @property
@@ -60,8 +66,12 @@ class InventoryReport:
 
     def known(self) -> Mapping[tuple[str, str], Instance] | None:
         """See `ports.Known`: what was read last, when every event heard has been followed up."""
-        behind = self._everything or self._touched or self._busy
+        behind = self._everything or self._touched or self._busy or self._lacks
         return self._lxd.remembered() if self._listening() and not behind else None
+
+    @property
+    def _lacks(self) -> bool:
+        return self._everything_unread or bool(self._unread)
 
     def want_everything(self) -> None:
         """Have the whole inventory sent soon."""
@@ -82,13 +92,17 @@ class InventoryReport:
             self._wanted()
 
     def fulfil(self) -> None:
-        """Send what was asked for until nothing is left to send."""
+        """Send what was asked for until nothing is left to send, or LXD does not tell it now."""
         self._busy = True
         try:
             while self._everything or self._touched:
                 self._try_next()
         finally:
             self._busy = False
+            if self._lacks:
+                self._retry.failed()
+            else:
+                self._retry.worked()
 
     def _try_next(self) -> None:
         try:
@@ -105,8 +119,18 @@ class InventoryReport:
         else:
             self._send_change(self._touched.pop(next(iter(self._touched))))
 
+    def _read_again(self) -> None:
+        if not self._lacks:
+            return
+        self._everything |= self._everything_unread
+        self._touched = self._unread | self._touched
+        self._everything_unread, self._unread = False, {}
+        self._wanted()
+
     def _send_inventory(self) -> None:
+        self._everything_unread = True
         instances = self._fitting(self._lxd.instances())
+        self._everything_unread, self._unread = False, {}
         self._send(
             Inventory(
                 epoch=self._epoch,
@@ -129,7 +153,9 @@ class InventoryReport:
         return [instance for instance, _ in shared]
 
     def _send_change(self, change: Touched) -> None:
+        self._unread[change.project, change.name] = change
         reading = self._lxd.instance(change.project, change.name)
+        self._unread.pop((change.project, change.name), None)
         number = self._sequence + 1
         now = self._clock.now()
         event: Event

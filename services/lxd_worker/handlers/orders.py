@@ -138,7 +138,7 @@ class Orders:
         check_name(submission.instance)
         check_arguments(submission.kind, submission.arguments)
         _check_durations(submission)
-        if _unix(submission.start_by) < self.clock.unix():
+        if self._start_by(submission) < self.clock.unix():
             raise OperationExpired(submission.operation_id)
 
     def _allot(self, submission: Submission, *, secret: bool) -> Operation:
@@ -165,12 +165,22 @@ class Orders:
         return planned_update(self.admission, submission, found, arrived)
 
     def _take_on(self, submission: Submission, plan: Plan | None = None) -> Operation:
-        entry = entries.accepted(submission, self.clock.now(), plan)
+        start_by = self._start_by(submission)
+        entry = entries.accepted(submission, self.clock.now(), plan, start_by)
         acceptance = self.journal.accept(entry, self.host, self.most_unfinished)
         if acceptance.fresh:
             self.admission.ledger.note(acceptance.entry)
             self._begin(acceptance.entry, submission.secrets)
         return acceptance.entry.operation
+
+    def _start_by(self, submission: Submission) -> float:
+        """Return until when an order may begin, as Unix time by this host's own clock.
+
+        A gateway's clock may be another one: what an earlier release says by it is all there is.
+        """
+        if submission.start_within_s is None:
+            return _unix(submission.start_by)
+        return self.clock.unix() + submission.start_within_s
 
     def _begin(self, entry: Entry, secrets: dict[str, str]) -> None:
         if entry.awaits_secrets:

@@ -8,6 +8,7 @@ from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.creation import made
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.evidence import Verdict, evidence
+from services.lxd_worker.domain.log_text import last_lines
 from services.lxd_worker.domain.moves import ends, given_up, is_alteration, next_move
 from services.lxd_worker.domain.seen import Seen, is_meant
 from services.lxd_worker.domain.steps import Done, Failed, Move, Situation, Step, Undo
@@ -17,6 +18,8 @@ from services.lxd_worker.handlers.waiting import Waiting
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
+    LxdBusy,
+    LxdRefused,
     LxdUnavailable,
     OperationExpired,
     OutcomeUnknown,
@@ -30,6 +33,7 @@ from shared.contracts.operations import Operation, State
 
 log = logging.getLogger(__name__)
 
+_STARTS = (Step.START, Step.RESTART, Step.FORCE_RESTART, Step.RESTORE)
 # A request that a hanging LXD has read but not begun shows only later.
 SETTLE_S = 2.0
 
@@ -43,6 +47,8 @@ class Run:
         self._waiting = Waiting(tools, self._kept, entry.timeout_s)
         # Whether the journal may know more than this object.
         self._interrupted = False
+        # What LXD has written about a start that failed.
+        self._log = ""
 
     @property
     def operation(self) -> Operation:
@@ -106,6 +112,20 @@ class Run:
     ) -> None:
         """Journal the end, with the instance as it stands now."""
         after = self._after()
+        self._end(state, changed, error, after, needs_restart)
+
+    def give_up(self) -> None:
+        """Journal that the outcome is unknown, and ask nobody; what has ended stays as it is."""
+        self._end(State.UNKNOWN, error=OutcomeUnknown(self.tools.host))
+
+    def _end(
+        self,
+        state: State,
+        changed: bool = True,
+        error: FleetError | None = None,
+        after: Instance | None = None,
+        needs_restart: tuple[str, ...] = (),
+    ) -> None:
         self._kept.advance(
             lambda entry: entries.ended(
                 entries.started(entry, self.tools.clock.now()),
@@ -117,6 +137,7 @@ class Run:
                 after_epoch=self.tools.epoch,
                 needs_restart=needs_restart,
                 gone=gone,
+                log=self._log if isinstance(error, LxdRefused) else "",
             )
         )
         log.info("operation ended", extra=self._kept.names(state=self.operation.state.value))
@@ -176,12 +197,25 @@ class Run:
         if self._entry.taken != taken:
             return Cancelled()
         log.info("step begun", extra=self._kept.names(step=step.value))
+        error = self._hand_over(step)
+        while isinstance(error, LxdBusy) and step is not Step.CREATE and self._may_ask_again():
+            # Nothing was begun; and LXD may remember its no when it has said yes.
+            self._kept.note(lambda entry: entries.handed_over(entry, ""))
+            error = self._hand_over(step)
+        return error
+
+    def _hand_over(self, step: Step) -> FleetError | None:
         try:
             lxd_operation = self._ask(step)
-        except (PermanentError, StepInterrupted) as exc:
+        except (PermanentError, StepInterrupted, LxdBusy) as exc:
             return exc
         self._kept.note(lambda entry: entries.handed_over(entry, lxd_operation))
         return self._outcome()
+
+    def _may_ask_again(self) -> bool:
+        log.info("lxd is busy with the instance", extra=self._kept.names())
+        wanted = self.operation
+        return self._waiting.until_at_rest(wanted.project, wanted.instance)
 
     def _ask(self, step: Step) -> str:
         if step is Step.CREATE:
@@ -189,6 +223,20 @@ class Run:
         return self.tools.lxd.ask(step, self._entry)
 
     def _outcome(self) -> FleetError | None:
+        error = self._end_of_step()
+        if isinstance(error, LxdRefused) and self._entry.taken[-1] in _STARTS:
+            self._log = self._last_lines()
+        return error
+
+    def _last_lines(self) -> str:
+        """Return the end of LXD's log of the instance; empty where it cannot be read now."""
+        try:
+            log = self.tools.lxd.log(self.operation.project, self.operation.instance)
+        except LxdUnavailable:
+            return ""
+        return last_lines(log or "")
+
+    def _end_of_step(self) -> FleetError | None:
         """Return why the step begun last failed, None when it was done: by LXD's word, else by
         evidence.
         """
@@ -246,10 +294,16 @@ class Run:
         return is_meant(seen, self.operation.uuid, self._entry.before)
 
     def _after(self) -> Instance | None:
-        """Return the instance as it is now; an LXD that is away must not hold the end back."""
+        """Return the instance as it is now, None where it cannot be read.
+
+        Whatever is wrong with the reading must not hold the end back, or change it.
+        """
         try:
             found = self.tools.lxd.instance(self.operation.project, self.operation.instance)
         except LxdUnavailable:
+            return None
+        except Exception:
+            log.exception("instance not read at its operation's end", extra=self._kept.names())
             return None
         replaced = found.instance and self.operation.uuid not in ("", found.instance.uuid)
         return None if replaced else found.instance

@@ -30,6 +30,10 @@ class AwaitedSecrets:
     secrets: Secrets
     _awaiting: dict[str, tuple[Entry, float]] = field(default_factory=dict)
 
+    def __contains__(self, operation_id: object) -> bool:
+        """Whether an operation waits for its secrets."""
+        return operation_id in self._awaiting
+
     def expect(self, entry: Entry) -> None:
         """Hold an operation back, until its `start_by` at the longest."""
         left_s = min(max(0.0, entry.start_by - self.clock.unix()), LONGEST_WAIT_S)

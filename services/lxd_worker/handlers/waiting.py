@@ -9,9 +9,12 @@ from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.steps import Step
 from services.lxd_worker.handlers.kept import Kept, Tools
 from services.lxd_worker.ports import LxdOperation
+from shared.platform.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
+# So long an operation waits for LXD to be done with something else.
+BUSY_S = 30.0
 # LXD is asked anew this often while it works, so that a lost connection does not go unnoticed.
 WAIT_S = 30.0
 # So often while it makes an instance, which tells how far it is.
@@ -25,10 +28,27 @@ class Waiting:
         self._tools = tools
         self._kept = kept
         self._deadline = tools.clock.monotonic() + timeout_s
+        self._patient_until = 0.0
+        self._backoff = Backoff(first_s=0.2, most_s=2.0)
 
     def time_is_over(self) -> bool:
         """Whether the operation has used up its time."""
         return self._tools.clock.monotonic() >= self._deadline
+
+    def until_at_rest(self, project: str, name: str) -> bool:
+        """Wait a while for what LXD does with an instance; False when it is busy for too long.
+
+        What it does by itself is no request that could be waited for, so it is also asked anew.
+        """
+        now = self._tools.clock.monotonic()
+        self._patient_until = self._patient_until or min(now + BUSY_S, self._deadline)
+        left_s = self._patient_until - now
+        if left_s <= 0:
+            return False
+        for lxd_operation in self._tools.lxd.under_way(project, name)[:1]:
+            self._tools.lxd.wait(lxd_operation, min(left_s, WAIT_S))
+        self._tools.clock.sleep(min(left_s, self._backoff.next_s()))
+        return True
 
     def until_ended(self, lxd_operation: str) -> LxdOperation | None:
         """Return how LXD ended the request, None when it forgot; that may be after the time-out."""

@@ -12,7 +12,9 @@ from aiohttp import WSCloseCode, web
 from shared.testing.lxd_double.answers import asynchronous, body_of, error, sync
 from shared.testing.lxd_double.errors import Refused
 from shared.testing.lxd_double.faults import Faults
+from shared.testing.lxd_double.logs import Logs
 from shared.testing.lxd_double.offer import Offer
+from shared.testing.lxd_double.project_routes import ProjectRoutes
 from shared.testing.lxd_double.projects import Projects, everywhere
 from shared.testing.lxd_double.snapshots import Snapshots, restored
 from shared.testing.lxd_double.terminals import Terminals
@@ -41,6 +43,8 @@ class Api:
         app.add_routes(Offer(self._projects.default, self._faults).routes())
         app.add_routes(Snapshots(self._projects).routes())
         app.add_routes(Terminals(self._projects).routes())
+        app.add_routes(Logs(self._projects).routes())
+        app.add_routes(ProjectRoutes(self._projects).routes())
         app.on_shutdown.append(self._close_streams)
         return app
 

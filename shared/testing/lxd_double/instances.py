@@ -127,7 +127,8 @@ class DoubledInstance:
     """One instance. Tests set what it uses: `busy_cpus` is how many CPUs it keeps busy.
 
     `location` is the member of a cluster that it is on, `none` where there is no cluster. `instead`
-    is what LXD's JSON says of it instead of the truth.
+    is what LXD's JSON says of it instead of the truth. `log` is what LXD has written about its
+    start, None: no such file.
     """
 
     name: str
@@ -148,6 +149,7 @@ class DoubledInstance:
     last_used_at: str = NEVER
     pid: int = 0
     started_monotonic: float = 0.0
+    log: bytes | None = b""
     project: str = DEFAULT
     location: str = "none"
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
@@ -159,6 +161,11 @@ class DoubledInstance:
             self._begin_run()
         elif self.last_used_at == NEVER:
             self.config.setdefault(UNUSED, "create")
+
+    @property
+    def log_file(self) -> str:
+        """The name of the file in which LXD writes about its starts."""
+        return "lxc.log" if self.type == CONTAINER else "qemu.log"
 
     def begin_run(self) -> None:
         """Run with a new init process and counters from zero."""

@@ -10,14 +10,26 @@ from shared.testing.lxd_double.daemon import Daemon, Shared
 from shared.testing.lxd_double.faults import Faults
 from shared.testing.lxd_double.instances import DEFAULT, DoubledInstance
 
+_CONFIG = {"features.storage.volumes": "true"}
+_DEFAULT_CONFIG = {
+    "features.images": "true",
+    "features.networks": "true",
+    "features.profiles": "true",
+    **_CONFIG,
+}
+
 
 class Projects:
-    """All that one LXD has; a project that nobody made has nothing in it."""
+    """All that one LXD has; a project that nobody made has nothing in it.
+
+    `config` is that of those that were made, by their names.
+    """
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._shared = Shared()
         self._daemons: dict[str, Daemon] = {}
+        self.config: dict[str, dict[str, str]] = {DEFAULT: dict(_DEFAULT_CONFIG)}
         self.default = self.of(DEFAULT)
 
     def of(self, name: str) -> Daemon:
@@ -38,6 +50,7 @@ class Projects:
     def add(self, instances: Iterable[DoubledInstance]) -> None:
         """Put instances into the projects that they name."""
         for instance in instances:
+            self.config.setdefault(instance.project, dict(_CONFIG))
             self.of(instance.project).instances[instance.name] = instance
 
 

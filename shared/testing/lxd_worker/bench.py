@@ -8,7 +8,7 @@ from services.lxd_worker.domain.capacity import Overcommit
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.images import Remotes
 from services.lxd_worker.domain.nat_pool import NatPool, Ports
-from services.lxd_worker.handlers.carry_out import carry_out_chain
+from services.lxd_worker.handlers.carry_out import carry_out, follower
 from services.lxd_worker.handlers.creating import Admission, Secrets
 from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.ledger import Ledger
@@ -89,7 +89,9 @@ class Bench:
     def work(self) -> None:
         """Carry out everything that was spawned."""
         while self.spawned:
-            list(carry_out_chain(self.spawned.pop(0), self.tools))
+            ended = carry_out(self.spawned.pop(0), self.tools)
+            if following := follower(ended, self.tools):
+                self.spawned.insert(0, following)
 
     def operation(self, operation_id: str) -> Operation:
         """Return an operation as journalled."""

@@ -15,7 +15,13 @@ from services.lxd_worker.domain.seen import Init, Seen
 from services.lxd_worker.domain.shape import Shape
 from services.lxd_worker.domain.steps import Step
 from services.lxd_worker.ports import LxdOperation, Reading, Server
-from shared.contracts.errors import Cancelled, FleetError, InstanceNotFound, LxdUnavailable
+from shared.contracts.errors import (
+    Cancelled,
+    FleetError,
+    InstanceNotFound,
+    LxdBusy,
+    LxdUnavailable,
+)
 from shared.contracts.instances import Instance, Proxy
 from shared.contracts.worker_api import Snapshot
 from shared.testing.lxd_worker.alterations import altered
@@ -30,6 +36,8 @@ class FakeLxd:
     carries out while its answer is lost, `unheard` those that never reach it, `claims` those that
     it says it has done while it has not. `away` counts the requests of any kind that get no answer
     first. Each of the steps fails like that only once.
+    `busy` is how often a step is refused because LXD does something else, `busy_at_once` whether
+    that is said before it is taken on. `logs` are what it has written, by the instances' names.
     `new_uuid` is what LXD gives an instance without one when it starts; `on_wait` is called once,
     when somebody waits. `requests` are what LXD was asked to make, `limits` further fields of
     instances by their names. `half_made`: it leaves a creation in the middle. `progress` is how far
@@ -53,6 +61,9 @@ class FakeLxd:
         self.snapshot_devices: Devices = {}
         self.progress: int | None = None
         self.on_wait: Callable[[], object] | None = None
+        self.busy: dict[Step, int] = {}
+        self.busy_at_once = False
+        self.logs: dict[str, str] = {}
         self.away = 0
         self.looks = 0
         self.memory: dict[tuple[str, str], Instance] | None = None
@@ -100,6 +111,10 @@ class FakeLxd:
         found = self.holds.get(name)
         return [Snapshot(name=one, created_at="") for one in found.snapshots] if found else []
 
+    def log(self, project: str, name: str) -> str | None:
+        self._answer()
+        return self.logs.get(name)
+
     def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
         self._answer()
         return self.snapshot_devices
@@ -124,8 +139,18 @@ class FakeLxd:
 
     def _begin(self, request: _Request) -> str:
         step = request.step
-        self.asked.append(step)
         operation_id = f"lxd-{len(self._operations)}"
+        if self.busy.get(step):
+            self.busy[step] -= 1
+            request.over, request.error = (
+                True,
+                LxdBusy('Instance is busy running a "stop" operation'),
+            )
+            if self.busy_at_once:
+                raise request.error
+            self._operations[operation_id] = request
+            return operation_id
+        self.asked.append(step)
         request.ends_at = self._clock.monotonic() + self.takes_s.get(step, 0.0)
         self._operations[operation_id] = request
         self._settle()

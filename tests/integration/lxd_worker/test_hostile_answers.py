@@ -56,6 +56,7 @@ class Host:
             lambda: None,
             lambda: True,
             self.omissions,
+            lambda _, __: None,
         )
 
     def told(self) -> dict[str, Instance]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.steps import Step
 from services.lxd_worker.handlers.carry_out import carry_out
-from services.lxd_worker.ports import Change
+from services.lxd_worker.ports import Change, Reading
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from shared.testing.lxd_worker.bench import Bench
@@ -99,6 +99,45 @@ def test_lxds_reason_is_the_operations_reason(bench: Bench) -> None:
     assert operation.state is State.FAILED
     assert operation.failure is not None
     assert (operation.failure.code, operation.failure.values) == ("lxd_refused", ["no root device"])
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_while_lxd_is_busy_with_the_instance_it_is_asked_again(bench: Bench, at_once: bool) -> None:
+    bench.lxd.busy[Step.START], bench.lxd.busy_at_once = 3, at_once
+
+    operation = ended(bench, Kind.START, "db")
+
+    assert (operation.state, operation.changed) == (State.DONE, True)
+    assert bench.lxd.asked == [Step.START]
+
+
+def test_an_lxd_that_stays_busy_is_a_failure_that_may_be_tried_again(bench: Bench) -> None:
+    bench.lxd.busy[Step.STOP] = 1_000
+
+    operation = ended(bench, Kind.STOP)
+
+    assert (operation.state, failure_of(operation)) == (State.FAILED, "lxd_busy")
+    assert bench.clock.seconds < 1_000.0 + 31.0
+    assert bench.lxd.asked == []
+
+
+def test_an_operations_own_time_bounds_the_wait_for_a_busy_lxd(bench: Bench) -> None:
+    bench.lxd.busy[Step.STOP] = 1_000
+
+    operation = ended(bench, Kind.STOP, timeout_s=2.0)
+
+    assert failure_of(operation) == "lxd_busy"
+    assert bench.clock.seconds < 1_000.0 + 3.0
+
+
+def test_after_a_crash_no_refusal_of_before_hides_what_was_asked_again(bench: Bench) -> None:
+    bench.lxd.busy[Step.START] = 1
+    submitted(bench, Kind.START, "db")
+    bench.lxd.unanswered = {Step.START}
+
+    bench.work()
+
+    assert bench.operation("op").state is State.DONE
 
 
 def test_every_step_is_in_the_journal_before_lxd_hears_of_it(bench: Bench) -> None:
@@ -334,6 +373,36 @@ def test_a_bug_ends_as_unknown_with_a_traceback_and_frees_the_instance(
     assert operation.state is State.UNKNOWN
     assert bench.journal.unfinished() == []
     assert "a bug" in caplog.text
+
+
+def test_what_is_wrong_with_the_last_reading_holds_no_end_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(project: str, name: str) -> Reading:
+        raise KeyError(name)
+
+    monkeypatch.setattr(bench.lxd, "instance", break_down)
+
+    operation = ended(bench, Kind.STOP)
+
+    assert (operation.state, operation.after) == (State.DONE, None)
+    assert bench.journal.unfinished() == []
+
+
+def test_an_end_after_a_bug_waits_for_the_journal_only(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down() -> None:
+        bench.journal.broken = True
+        bench.lxd.away = 1_000
+        bench.clock.on_sleep = lambda: setattr(bench.journal, "broken", False)
+        raise ValueError("a bug")
+
+    bench.lxd.on_wait = break_down
+
+    operation = ended(bench, Kind.STOP)
+
+    assert (operation.state, operation.after) == (State.UNKNOWN, None)
 
 
 def test_the_fleet_is_told_when_an_operation_begins_and_when_it_ends(bench: Bench) -> None:

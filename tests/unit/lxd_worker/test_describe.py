@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
@@ -38,6 +40,7 @@ class Host:
     def __init__(self) -> None:
         self.offer, self.wire, self.rings = FakeOffer(), Wire(), 0
         self.omissions = Omissions()
+        self.later: list[Callable[[], None]] = []
         self.report = HostReport(
             host="h1",
             epoch=3,
@@ -49,6 +52,7 @@ class Host:
             address="203.0.113.7",
             scope=LxdScope(("shop",)),
             omit=self.omissions,
+            later=lambda _, again: self.later.append(again),
         )
 
     def ring(self) -> None:
@@ -209,3 +213,18 @@ def test_images_that_are_large_share_the_room(host: Host) -> None:
     assert isinstance(told, HostDescribed)
     assert len(encode(told)) <= MAX_BYTES[HostDescribed]
     assert (len(told.images), told.images[0]) == (901, BUSYBOX)
+
+
+def test_what_lxd_does_not_tell_is_asked_for_again(host: Host) -> None:
+    host.offer.away = True
+    host.offer.refused = {"images", "networks", "projects"}
+    host.report.want()
+    host.report.fulfil()
+    host.offer.away, host.offer.refused = False, set()
+
+    for again in host.later:
+        again()
+    host.report.fulfil()
+
+    assert host.rings == 2
+    assert len(host.wire.sent) == 1

@@ -72,6 +72,36 @@ def test_the_same_order_is_answered_again_when_lxd_is_away_and_its_time_has_pass
     assert bench.orders.submit(order()) == first
 
 
+@pytest.mark.parametrize("gateways_clock", [-3600.0, 0.0, 3600.0])
+def test_how_long_an_order_is_good_is_counted_by_the_workers_clock_alone(
+    bench: Bench, gateways_clock: float
+) -> None:
+    start_by = f"{bench.clock.unix() + gateways_clock + 30:.3f}"
+
+    bench.orders.submit(order(start_by=start_by, start_within_s=30.0))
+    kept = bench.entry("op-1").start_by - bench.clock.unix()
+    bench.clock.sleep(31)
+    bench.work()
+
+    operation = bench.operation("op-1")
+    assert kept == 30.0
+    assert operation.state is State.CANCELLED
+    assert operation.failure is not None
+    assert operation.failure.code == "operation_expired"
+
+
+@pytest.mark.parametrize("gateways_clock", [-3600.0, 3600.0])
+def test_a_host_whose_clock_is_another_one_carries_orders_out(
+    bench: Bench, gateways_clock: float
+) -> None:
+    start_by = f"{bench.clock.unix() + gateways_clock + 30:.3f}"
+
+    bench.orders.submit(order(start_by=start_by, start_within_s=30.0))
+    bench.work()
+
+    assert bench.operation("op-1").state is State.DONE
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

@@ -32,6 +32,7 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[Event] = []
         self.cut = 0
+        self.later: list[Callable[[], None]] = []
         self.on_publish: Callable[[], object] = list
 
     def publish(self, event: Event) -> None:
@@ -57,6 +58,7 @@ def report(bench: Bench, wire: Wire) -> InventoryReport:
         lambda: bench.rings.append("inventory"),
         lambda: "deaf" not in bench.rings,
         Omissions(),
+        lambda _, again: wire.later.append(again),
     )
 
 
@@ -171,6 +173,56 @@ def test_nothing_is_told_while_lxd_is_away_and_no_number_is_lost(
     report.fulfil()
 
     assert [one.sequence for one in wire.sent] == [1]  # type: ignore[union-attr]
+
+
+def test_what_lxd_does_not_tell_after_an_event_is_asked_for_again(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 1
+    report.heard(lifecycle("instance-started", "web"))
+    report.heard(lifecycle("instance-started", "db"))
+    report.fulfil()
+    told_at_once = [one.instance.name for one in wire.sent]  # type: ignore[union-attr]
+    known = report.known()
+
+    (again,) = wire.later
+    again()
+    report.fulfil()
+
+    assert (told_at_once, known) == (["db"], None)
+    assert [one.instance.name for one in wire.sent] == ["db", "web"]  # type: ignore[union-attr]
+    assert bench.rings == ["inventory"] * 3
+
+
+def test_an_inventory_that_lxd_does_not_tell_is_asked_for_again(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 2
+    report.heard(lifecycle("instance-started", "web"))
+    report.want_everything()
+    report.fulfil()
+
+    while wire.later:
+        wire.later.pop()()
+        report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [Inventory]
+
+
+def test_what_an_inventory_has_told_meanwhile_is_not_asked_for_again(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 1
+    report.heard(lifecycle("instance-started", "web"))
+    report.fulfil()
+    report.want_everything()
+    report.fulfil()
+    bench.rings.clear()
+
+    for again in wire.later:
+        again()
+
+    assert bench.rings == []
 
 
 def test_whoever_wants_something_rings(bench: Bench, report: InventoryReport) -> None:

@@ -120,6 +120,15 @@ def test_only_a_creation_can_wait_for_secrets(bench: Bench) -> None:
     assert bench.journal.length == 0
 
 
+def test_how_long_secrets_may_take_is_counted_by_the_workers_clock(bench: Bench) -> None:
+    bench.orders.prepare(replace(ORDER, start_by="1.0", start_within_s=30.0))
+
+    bench.orders.deliver_secrets("op", SECRETS)
+    bench.work()
+
+    assert bench.operation("op").state is State.DONE
+
+
 @pytest.mark.attack
 @pytest.mark.parametrize("start_by", ["1030.0", "1300.0"])
 def test_without_its_secrets_a_creation_ends_as_not_started_in_bounded_time(

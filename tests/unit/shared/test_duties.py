@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import eventlet
 import pytest
@@ -29,3 +30,33 @@ def test_a_duty_is_done_again_whatever_went_wrong(
     doing.kill()
 
     assert [record.message for record in caplog.records] == logged
+
+
+@pytest.mark.parametrize(("failure", "most"), [(ValueError("a bug"), 8), (BrokerUnavailable(), 10)])
+def test_a_duty_that_fails_each_time_does_not_spin(failure: Exception, most: int) -> None:
+    done: list[float] = []
+
+    def duty() -> None:
+        done.append(time.monotonic())
+        raise failure
+
+    doing = eventlet.spawn(for_ever, duty, 0.0)
+    eventlet.sleep(0.5)
+    doing.kill()
+
+    assert 2 <= len(done) <= most
+
+
+def test_after_a_success_a_duty_fails_anew(caplog: pytest.LogCaptureFixture) -> None:
+    done: list[int] = []
+
+    def duty() -> None:
+        done.append(1)
+        if len(done) % 2:
+            raise ValueError("a bug")
+
+    doing = eventlet.spawn(for_ever, duty, 0.0)
+    eventlet.sleep(0.5)
+    doing.kill()
+
+    assert len(done) > 40

@@ -52,6 +52,7 @@ from services.gateway.http.models.vm_creation import (
     VmCreation,
     VmNetwork,
 )
+from services.gateway.http.models.vm_log import VmLog, VmLogAnswer
 from services.gateway.http.models.vm_metrics import (
     VmCpu,
     VmDisk,
@@ -131,6 +132,8 @@ __all__ = [
     "VmFailure",
     "VmForce",
     "VmForward",
+    "VmLog",
+    "VmLogAnswer",
     "VmMemory",
     "VmMetrics",
     "VmMetricsAnswer",

@@ -25,9 +25,12 @@ class NoFields(BaseModel):
 class OperationFailure(BaseModel):
     """Why an operation did not succeed."""
 
-    model_config = with_example({"code": "instance_running", "message": "实例 test1 正在运行"})
+    model_config = with_example(
+        {"code": "instance_running", "message": "实例 test1 正在运行", "log": None}
+    )
     code: str
     message: str
+    log: str | None = Field(description="启动失败时 LXD 日志的最后几行")
 
 
 class Operation(BaseModel):

@@ -140,8 +140,9 @@ def _encoded(gateway: Context, operation: Operation, tongue: Language) -> bytes:
     return encoded_operation(operation, lambda each: view(each, tongue), gateway.boundary)
 
 
-def _failure(operation: Operation, tongue: Language) -> dict[str, str] | None:
+def _failure(operation: Operation, tongue: Language) -> dict[str, str | None] | None:
     if not operation.final or operation.state == State.DONE:
         return None
     error = error_of(operation)
-    return {"code": error.code, "message": problem_text(error, tongue)}
+    log = operation.failure.log if operation.failure else ""
+    return {"code": error.code, "message": problem_text(error, tongue), "log": log or None}

@@ -25,7 +25,7 @@ from services.gateway.http.v1 import envelope
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.lookup import Choice, found
 from services.gateway.http.v1.openapi import failures
-from services.gateway.http.v1.outcomes import failure_of, vm_now
+from services.gateway.http.v1.outcomes import failure_of, told_of, vm_now
 from services.gateway.ports import target_of
 from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.operations import Arguments, Kind
@@ -119,7 +119,7 @@ async def _carried_out(whole: Round, named: str) -> Result:
         "success": operation.final and failure is None,
         "operation": operation.operation_id,
         "state": operation.state,
-        "error": _told(asked, failure) if failure else None,
+        "error": envelope.error(told_of(operation, failure, asked)) if failure else None,
     }
 
 

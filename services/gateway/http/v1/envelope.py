@@ -24,6 +24,7 @@ NAMES: dict[str, tuple[str, int]] = {
     "instance_exists": ("VM_ALREADY_EXISTS", 409),
     "instance_changed_since": ("PRECONDITION_FAILED", 412),
     "instance_replaced": ("VM_REPLACED", 409),
+    "lxd_busy": ("OPERATION_IN_PROGRESS", 409),
     "snapshot_exists": ("SNAPSHOT_ALREADY_EXISTS", 409),
     "invalid_input": ("VALIDATION_ERROR", 400),
     "no_host_fits": ("INSUFFICIENT_RESOURCES", 400),

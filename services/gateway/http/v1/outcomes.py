@@ -6,6 +6,7 @@ What was so already is no success here: the document has names for it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response
@@ -14,7 +15,7 @@ from services.gateway.domain.known import KnownInstance
 from services.gateway.domain.naming import shown_name
 from services.gateway.domain.presentation_vms import ID_PREFIX, status, vm_id
 from services.gateway.http.asking import Asked
-from services.gateway.http.errors import HttpError, told
+from services.gateway.http.errors import HttpError, Told, told
 from services.gateway.http.outcomes import error_of, told_beside
 from services.gateway.http.v1 import envelope
 from services.gateway.ports import Fleet
@@ -35,8 +36,15 @@ def answer(asked: Asked, operation: Operation, data: object) -> Response:
     """Return the data, with 202 if the operation goes on, or the error that it ended with."""
     headers = told_beside(operation)
     if failed := failure_of(operation):
-        return envelope.failure(told(failed, asked.tongue), asked.gateway.now(), headers)
+        return envelope.failure(told_of(operation, failed, asked), asked.gateway.now(), headers)
     return envelope.success(data, status=200 if operation.final else 202, headers=headers)
+
+
+def told_of(operation: Operation, failed: FleetError | HttpError, asked: Asked) -> Told:
+    """Return what is told of a failure, with what LXD has written about it."""
+    failure = told(failed, asked.tongue)
+    log = operation.failure.log if operation.failure else ""
+    return replace(failure, values={**failure.values, "log": log}) if log else failure
 
 
 def unchanged(known: KnownInstance, kind: Kind) -> Response:

@@ -7,6 +7,7 @@ from services.gateway.http.v1 import (
     bulk,
     console,
     create,
+    log,
     metrics,
     ports,
     snapshots,
@@ -16,5 +17,5 @@ from services.gateway.http.v1 import (
 
 ROUTERS = tuple(
     part.router
-    for part in (vms, create, actions, bulk, ports, snapshots, metrics, console, templates)
+    for part in (vms, create, actions, bulk, ports, snapshots, metrics, console, log, templates)
 )

@@ -9,9 +9,10 @@ from msgspec import Struct, field
 from services.lxd_worker.domain.description import Described
 from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.progress import percent
+from services.lxd_worker.domain.refusals import refusal
 from services.lxd_worker.ports import LxdOperation
-from shared.contracts.bounds import ExitStatus, clip
-from shared.contracts.errors import Cancelled, FleetError, LxdRefused
+from shared.contracts.bounds import ExitStatus
+from shared.contracts.errors import Cancelled, FleetError
 
 _SUCCESS = 200
 _CANCELLED = 401
@@ -109,7 +110,7 @@ class Task(Struct, frozen=True):
             return None
         if self.status_code == _CANCELLED:
             return Cancelled()
-        return LxdRefused(clip(self.err))
+        return refusal(self.err)
 
 
 class TerminalFacts(Struct, frozen=True, rename={"status": "return"}):

@@ -22,9 +22,10 @@ import pylxd
 import requests
 from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 
+from services.lxd_worker.domain.refusals import refusal
 from services.lxd_worker.ports import Omission, Omit
-from shared.contracts.bounds import LONGEST_WORD, clip
-from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
+from shared.contracts.bounds import LONGEST_WORD
+from shared.contracts.errors import FleetError, LxdBusy, LxdRefused, LxdUnavailable
 from shared.contracts.fitting import Unfit, fit, parse
 from shared.platform.lxd_session import AnswerTooLong, lxd_client
 
@@ -61,8 +62,9 @@ class Stale(Exception):
 class Api:
     """LXD's REST interface; connects when it is first needed, and again after LXD was away.
 
-    Every request raises NotThere, LxdRefused (LXD said no) or LxdUnavailable (it said nothing, or
-    nothing that can be read, or that it is not ready), one with an ETag also Stale. Of an answer no
+    Every request raises NotThere, LxdRefused (LXD said no), LxdBusy (it says no for a moment) or
+    LxdUnavailable (it said nothing, or nothing that can be read, or that it is not ready), one with
+    an ETag also Stale. Of an answer no
     more than `most_bytes` are read.
     """
 
@@ -85,6 +87,12 @@ class Api:
         """Return what LXD answers to a GET."""
         response = self._request("get", path, answer_s, params=dict(params or {}))
         return self._read(response, kind, path)
+
+    def end_of_file(self, *path: str, params: Mapping[str, object], most_bytes: int) -> bytes:
+        """Return the end of a file, which LXD answers with as it is."""
+        headers = {"Range": f"bytes=-{most_bytes}"}
+        response = self._request("get", path, READ_S, params=dict(params), headers=headers)
+        return response.content[-most_bytes:]
 
     def get_to_replace(
         self, kind: type[T], *path: str, params: Mapping[str, object]
@@ -129,7 +137,7 @@ class Api:
         answer_s = timeout_s + READ_S
         try:
             return self.get(kind, *path, "wait", params={"timeout": timeout_s}, answer_s=answer_s)
-        except (NotThere, Stale, LxdRefused):
+        except (NotThere, Stale, LxdRefused, LxdBusy):
             # LXD since 5.15, and Incus before 6.12 and 6.0.5, show no operation that fails, or goes
             # on after the time-out, to who waits for it: they answer with the error.
             return self.get(kind, *path)
@@ -194,7 +202,7 @@ class Api:
             return Stale()
         if status == requests.codes.service_unavailable:
             return LxdUnavailable(self._host)
-        return LxdRefused(clip(_reason(response)))
+        return refusal(_reason(response))
 
 
 @contextmanager

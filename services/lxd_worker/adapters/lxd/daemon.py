@@ -17,6 +17,7 @@ from services.lxd_worker.adapters.lxd.answers import About, FoundSnapshot, Full,
 from services.lxd_worker.adapters.lxd.api import Api, NotThere
 from services.lxd_worker.domain.description import Described, abridged, instance_of, utc
 from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.domain.log_text import readable
 from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.shape import Shape, shape_of
@@ -25,7 +26,7 @@ from services.lxd_worker.ports import LxdOperation, Omission, Omit, Reading, Ser
 from shared.contracts.errors import FleetError, InstanceNotFound, LxdRefused, LxdUnavailable
 from shared.contracts.fitting import Unfit, fit_message
 from shared.contracts.instances import Instance
-from shared.contracts.worker_api import Snapshot
+from shared.contracts.worker_api import MOST_LOG, Snapshot
 from shared.platform.lxd_scope import LxdScope
 
 T = TypeVar("T")
@@ -41,6 +42,10 @@ _STATES: dict[Step, dict[str, object]] = {
     Step.UNFREEZE: {"action": "unfreeze"},
 }
 _ASKS_GUEST = (Step.STOP, Step.RESTART)
+# Of a container, and of a virtual machine.
+_LOGS = ("lxc.log", "qemu.log")
+# More than is told, so that it is seen to be more; a character has four bytes at the most.
+_LOG_BYTES = 4 * MOST_LOG + 4
 _PROBE_S = 5.0
 # For an answer that takes 50 ms while the guest does not prevent it.
 _GUEST_S = 10.0
@@ -134,6 +139,21 @@ class LxdDaemon:
         found = self._full(project, name)
         listed = (found and found.snapshots) or ()
         return [one for one in (self._snapshot(name, each) for each in listed) if one]
+
+    def log(self, project: str, name: str) -> str | None:
+        """See `Lxd.log`."""
+        path, params = ("instances", name, "logs"), {"project": project}
+        with self._only_reading():
+            try:
+                # Of a file that is not there LXD says that it is broken itself.
+                listed = self._api.get(list[str], *path, params=params)
+            except NotThere:
+                return None
+            there = {each.rpartition("/")[2].partition("?")[0] for each in listed}
+            for file in there.intersection(_LOGS):
+                raw = self._api.end_of_file(*path, file, params=params, most_bytes=_LOG_BYTES)
+                return readable(raw)
+        return None
 
     def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
         """See `Lxd.devices_of`."""

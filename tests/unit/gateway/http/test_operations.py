@@ -75,7 +75,11 @@ async def test_why_it_failed_is_told_in_the_callers_language(
 
     answer = await client.get(begun, headers={"Accept-Language": "en"})
 
-    assert answer.json()["failure"] == {"code": "lxd_refused", "message": "LXD refused: no space"}
+    assert answer.json()["failure"] == {
+        "code": "lxd_refused",
+        "message": "LXD refused: no space",
+        "log": None,
+    }
 
 
 async def test_an_unknown_outcome_needs_attention(

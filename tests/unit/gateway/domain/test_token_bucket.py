@@ -1,4 +1,4 @@
-from services.gateway.adapters.token_bucket import TokenBucket
+from services.gateway.domain.token_bucket import TokenBucket
 
 
 class FakeTime:

@@ -1,0 +1,45 @@
+"""Why a VM does not start: what LXD has written about it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Response
+
+from services.gateway.http import models
+from services.gateway.http.context import Gateway, caught_up
+from services.gateway.http.openapi import FLEET, READING, TOKEN
+from services.gateway.http.v1.envelope import PREFIX, success
+from services.gateway.http.v1.lookup import Wanted
+from services.gateway.http.v1.openapi import failures
+from services.gateway.ports import target_of
+
+router = APIRouter(
+    prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=[*TOKEN, Depends(caught_up)]
+)
+
+
+@router.get(
+    "/{id}/log",
+    response_model=models.VmLogAnswer,
+    responses=failures(
+        *READING,
+        *FLEET,
+        "instance_not_found",
+        "log_not_found",
+        "ambiguous_vm",
+        "instance_replaced",
+        "host_unreachable",
+        "broker_unavailable",
+        "worker_outdated",
+        "outcome_unknown",
+    ),
+    summary="获取启动日志",
+)
+async def log(gateway: Gateway, found: Wanted) -> Response:
+    """Return what LXD wrote when the VM was started last: `lxc.log`, of a virtual machine
+    `qemu.log`.
+
+    It is empty where nothing went wrong. The VM's host is asked, and must be there.
+    """
+    told = await gateway.logs.of(target_of(found.known))
+    body = {"log": told.text, "truncated": told.truncated}
+    return success(body, headers={"cache-control": "no-store"})
