@@ -112,7 +112,7 @@ class Run:
     ) -> None:
         """Journal the end, with the instance as it stands now."""
         after = self._after()
-        self._end(state, changed, error, after, needs_restart)
+        self._end(state, changed, error, after, needs_restart, gone)
 
     def give_up(self) -> None:
         """Journal that the outcome is unknown, and ask nobody; what has ended stays as it is."""
@@ -125,6 +125,7 @@ class Run:
         error: FleetError | None = None,
         after: Instance | None = None,
         needs_restart: tuple[str, ...] = (),
+        gone: bool = False,
     ) -> None:
         self._kept.advance(
             lambda entry: entries.ended(
