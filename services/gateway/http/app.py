@@ -23,6 +23,7 @@ from services.gateway.http.faults import Faults
 from services.gateway.http.forwarded import ForwardedHeaders
 from services.gateway.http.gate import CONSOLES, Gate, GateKeeper
 from services.gateway.http.listener import ConnectionLimit
+from services.gateway.http.methods import Heads, Options
 from services.gateway.http.openapi import DESCRIPTION, TAGS
 from services.gateway.http.request_log import RequestLog
 from services.gateway.http.routes import ROUTERS, system
@@ -119,11 +120,13 @@ def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -
             Middleware(ForwardedHeaders, trusted_proxies=settings.trusted_proxies),
             Middleware(SecurityHeaders),
             Middleware(RequestLog),
+            Middleware(Heads),
             Middleware(Cors, allowed_origins=settings.allowed_origins),
             Middleware(Faults),
             Middleware(GateKeeper, gate=gate),
             Middleware(WebSocketLimit, limit=websockets),
             Middleware(Bodies),
+            Middleware(Options),
         ],
     )
 

@@ -212,7 +212,8 @@ class Connection(HttpToolsProtocol):
         headers += missing_headers(headers, scope["path"], scope["scheme"])
         for name, value in (*headers, (b"connection", b"close")):
             lines += [name, b": ", value, b"\r\n"]
-        return b"".join([*lines, b"\r\n", bytes(response.body)])
+        body = b"" if self.parser.get_method() == b"HEAD" else bytes(response.body)
+        return b"".join([*lines, b"\r\n", body])
 
     def _scope_so_far(self) -> Scope:
         path = getattr(self, "url", b"").partition(b"?")[0].decode("latin-1")
