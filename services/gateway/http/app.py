@@ -7,13 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from services.gateway.http import console_page, failures
+from services.gateway.http import console_page, docs, failures
 from services.gateway.http.answers import Answers
 from services.gateway.http.bodies import Bodies
 from services.gateway.http.context import Context
@@ -25,6 +24,7 @@ from services.gateway.http.gate import CONSOLES, Gate, GateKeeper
 from services.gateway.http.listener import ConnectionLimit
 from services.gateway.http.methods import Heads, Options
 from services.gateway.http.openapi import DESCRIPTION, TAGS
+from services.gateway.http.prefix import Prefix
 from services.gateway.http.request_log import RequestLog
 from services.gateway.http.routes import ROUTERS, system
 from services.gateway.http.routes.operations import view as operation_view
@@ -108,9 +108,8 @@ def _websocket_limit(settings: HttpSettings, telemetry: Telemetry) -> Connection
 
 def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -> FastAPI:
     """Return an app with the middleware only, outermost first."""
-    return FastAPIOffline(
-        docs_url="/docs",
-        redoc_url=None,
+    return FastAPI(
+        openapi_url=None,  # see `docs`
         title=system.API_NAME,
         version=system.API_VERSION,
         description=DESCRIPTION,
@@ -118,6 +117,7 @@ def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -
         redirect_slashes=False,
         middleware=[
             Middleware(ForwardedHeaders, trusted_proxies=settings.trusted_proxies),
+            Middleware(Prefix, root_path=settings.root_path),
             Middleware(SecurityHeaders),
             Middleware(RequestLog),
             Middleware(Heads),
@@ -135,6 +135,7 @@ def _add_routes(app: FastAPI, monitor: Monitor, stream: Stream, console: Console
     for router in (*ROUTERS, *V1_ROUTERS, console_page.router):
         # Whole already, with their prefix and all: `include_router` would build each of them anew.
         app.router.routes.extend(router.routes)
+    docs.install(app)
     app.router.routes.append(WebSocketRoute("/ws/monitor", monitor.serve))
     app.router.routes.append(WebSocketRoute("/ws/stream", stream.serve))
     app.router.default = _not_found
