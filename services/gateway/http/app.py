@@ -12,11 +12,12 @@ from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from services.gateway.http import console_page, docs, failures
+from services.gateway.http import console_page, failures
 from services.gateway.http.answers import Answers
 from services.gateway.http.bodies import Bodies
 from services.gateway.http.context import Context
 from services.gateway.http.cors import Cors
+from services.gateway.http.docs import DescribedApp
 from services.gateway.http.errors import HttpError, problem_text, tongue_of
 from services.gateway.http.faults import Faults
 from services.gateway.http.forwarded import ForwardedHeaders
@@ -108,8 +109,7 @@ def _websocket_limit(settings: HttpSettings, telemetry: Telemetry) -> Connection
 
 def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -> FastAPI:
     """Return an app with the middleware only, outermost first."""
-    return FastAPI(
-        openapi_url=None,  # see `docs`
+    return DescribedApp(
         title=system.API_NAME,
         version=system.API_VERSION,
         description=DESCRIPTION,
@@ -135,7 +135,6 @@ def _add_routes(app: FastAPI, monitor: Monitor, stream: Stream, console: Console
     for router in (*ROUTERS, *V1_ROUTERS, console_page.router):
         # Whole already, with their prefix and all: `include_router` would build each of them anew.
         app.router.routes.extend(router.routes)
-    docs.install(app)
     app.router.routes.append(WebSocketRoute("/ws/monitor", monitor.serve))
     app.router.routes.append(WebSocketRoute("/ws/stream", stream.serve))
     app.router.default = _not_found

@@ -11,17 +11,43 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
+from services.gateway.http.links import add_links
 from services.gateway.http.prefix import prefix_of
 
 FILES = "/static-offline-docs"
+NULL = {"type": "null"}
 
 router = APIRouter(include_in_schema=False)
 
 
-def install(app: FastAPI) -> None:
-    """Add the description, the page, and the files of which the page is made."""
-    app.router.routes.extend(router.routes)
-    app.mount(FILES, StaticFiles(directory=Path(fastapi_offline.__file__).with_name("static")))
+class DescribedApp(FastAPI):
+    """An app whose description says what is enforced, and is served with a page that shows it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(openapi_url=None, **options)
+        self.router.routes.extend(router.routes)
+        self.mount(FILES, StaticFiles(directory=Path(fastapi_offline.__file__).with_name("static")))
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description; it is made once."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for ways in document["paths"].values():
+                for operation in ways.values():
+                    _without_null(operation.get("parameters", ()))
+            add_links(document)
+        return self.openapi_schema or {}
+
+
+def _without_null(parameters: list[dict[str, Any]]) -> None:
+    """Take null out of what parameters may be: one that is not given is left out."""
+    for parameter in parameters:
+        schema = parameter["schema"]
+        choices = schema.get("anyOf", [])
+        if NULL in choices:
+            del schema["anyOf"]
+            [choice] = [each for each in choices if each != NULL]
+            schema.update(choice)
 
 
 @router.get("/openapi.json")

@@ -40,6 +40,7 @@ TOKEN = [
 READING = ("unauthorized", "host_header_not_allowed", "internal_error")
 CHANGING = (
     *READING,
+    "bad_request",
     "origin_not_allowed",
     "body_too_large",
     "media_type_not_supported",

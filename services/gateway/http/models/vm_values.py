@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from shared.contracts.changes import MOST_LABELS
+
 # In bytes they are still numbers that every part can take.
 MOST_CPUS, MOST_MIB, MOST_GIB = 2**16, 2**40, 2**30
 
@@ -23,8 +25,12 @@ def _a_number(value: object) -> object:
 
 Number = BeforeValidator(_a_number)
 DisplayName = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE)]
-Cpus = Annotated[int, Number, Field(ge=1, le=MOST_CPUS)]
-Mib = Annotated[int, Number, Field(ge=1, le=MOST_MIB)]
-Gib = Annotated[float, Number, Field(gt=0, le=MOST_GIB, allow_inf_nan=False)]
+Cpus = Annotated[int, Field(ge=1, le=MOST_CPUS), Number]
+Mib = Annotated[int, Field(ge=1, le=MOST_MIB), Number]
+Gib = Annotated[float, Field(gt=0, le=MOST_GIB, allow_inf_nan=False), Number]
 LabelKey = Annotated[str, Field(pattern=LABEL_KEY)]
 LabelValue = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE)]
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    Field(max_length=MOST_LABELS, json_schema_extra={"additionalProperties": False}),
+]

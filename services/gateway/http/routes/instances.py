@@ -14,7 +14,6 @@ from services.gateway.http import conditional, models
 from services.gateway.http.answers import InstanceFilter, Question
 from services.gateway.http.context import (
     Cursor,
-    Fields,
     Gateway,
     HostChoice,
     Name,
@@ -23,7 +22,7 @@ from services.gateway.http.context import (
     caught_up,
     read,
 )
-from services.gateway.http.fields import chosen
+from services.gateway.http.fields import chosen, fields_query
 from services.gateway.http.lookup import known_instance
 from services.gateway.http.openapi import FLEET, READING, TOKEN, problems
 
@@ -55,7 +54,7 @@ async def instances(
     search: Annotated[
         str | None, Query(max_length=255, description="名称、描述或地址中的文字")
     ] = None,
-    fields: Fields = None,
+    fields: Annotated[str | None, fields_query(models.InstanceInfo.model_fields)] = None,
     limit: Annotated[
         int | None, Query(ge=1, le=MOST_AT_ONCE, description="至多返回的实例数；默认全部")
     ] = None,

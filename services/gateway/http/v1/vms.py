@@ -22,7 +22,6 @@ from services.gateway.domain.vm_filter import VmFilter
 from services.gateway.http import conditional, models
 from services.gateway.http.context import (
     Cursor,
-    Fields,
     Gateway,
     HostChoice,
     ProjectChoice,
@@ -30,7 +29,7 @@ from services.gateway.http.context import (
     caught_up,
 )
 from services.gateway.http.errors import problem_text, tongue_of
-from services.gateway.http.fields import chosen
+from services.gateway.http.fields import chosen, fields_query
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.outcomes import error_of
 from services.gateway.http.v1.envelope import PREFIX, success
@@ -94,7 +93,7 @@ async def vms(
     who: Who,
     wanted: Annotated[VmFilter, Depends(wanted_by)],
     part: Annotated[Part, Depends(part_of)],
-    fields: Fields = None,
+    fields: Annotated[str | None, fields_query(FIELDS)] = None,
 ) -> Response:
     """Return a page of the VMs that fit, by LXD's name, then host.
 
