@@ -38,6 +38,12 @@ PROMETHEUS = Need(
     (("prometheus",),),
     idle_service="prometheus",
 )
+NGINX = Need(
+    "nginx, to try what is said of reverse proxies",
+    lambda: bool(shutil.which("nginx") or Path("/usr/sbin/nginx").exists()),
+    (("nginx",),),
+    idle_service="nginx",
+)
 SYSTEMD_ANALYZE = Need(
     "systemd-analyze, to judge the units",
     lambda: shutil.which("systemd-analyze") is not None,
@@ -77,7 +83,17 @@ BROWSER = Need(
 )
 
 FOR_COMPOSE_TEST = (LXD_PROGRAM, BUSYBOX, DOCKER, DEBOOTSTRAP)
-FOR_TESTS = (BROKER, LXD_PROGRAM, BUSYBOX, CURL, NODE, POSTGRESQL, PROMETHEUS, SYSTEMD_ANALYZE)
+FOR_TESTS = (
+    BROKER,
+    LXD_PROGRAM,
+    BUSYBOX,
+    CURL,
+    NODE,
+    NGINX,
+    POSTGRESQL,
+    PROMETHEUS,
+    SYSTEMD_ANALYZE,
+)
 
 
 def for_run(env: Mapping[str, str]) -> list[Need]:

@@ -7,6 +7,7 @@ loopback only, unless networks were opened on purpose.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,25 @@ MOST_CONNECTIONS = 2000
 MOST_CONNECTIONS_PER_ADDRESS = 256
 MOST_WEBSOCKETS = 1000
 SHORTEST_TOKEN = 32
+# Nothing in it can be taken for a host, a header, or a way up.
+_PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
+LONGEST_PREFIX = 255
+# What our own paths begin with.
+OWN_SEGMENTS = frozenset(
+    {
+        "api",
+        "console",
+        "console-files",
+        "docs",
+        "healthz",
+        "livez",
+        "metrics",
+        "openapi.json",
+        "readyz",
+        "static-offline-docs",
+        "ws",
+    }
+)
 SHIPPED_TEMPLATES = Path(__file__).with_name("templates.yaml")
 
 
@@ -34,6 +54,7 @@ class HttpSettings:
 
     `binds` are (address, port). Without `token` only loopback peers and those in `open_networks`
     (CIDR notation) get in; `trusted_proxies` (likewise) are believed where their clients are.
+    `root_path` is the path under which a proxy has put us, without a slash at its end; empty: none.
     `sync_wait_s` bounds the wait of the endpoints that answer with an outcome, `stop_timeout_s` a
     clean stop; `update_interval_s` lies between two live updates. `client_timeout_s` is how long a
     client may take to send a request or to read an answer. WebSockets are connections too.
@@ -44,6 +65,7 @@ class HttpSettings:
     allowed_origins: tuple[str, ...]
     open_networks: tuple[str, ...]
     trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""
     sync_wait_s: float = 60.0
     stop_timeout_s: float = 20.0
     update_interval_s: float = 5.0
@@ -118,6 +140,7 @@ def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
         allowed_origins=reader.words("FLEET_ALLOWED_ORIGINS"),
         open_networks=_networks(reader, "FLEET_OPEN_NETWORKS"),
         trusted_proxies=_trusted_proxies(reader),
+        root_path=_root_path(reader),
         sync_wait_s=reader.number("FLEET_SYNC_WAIT_S", 60, most=600),
         stop_timeout_s=reader.number("FLEET_STOP_TIMEOUT_S", 20, most=600),
         client_timeout_s=reader.number("FLEET_CLIENT_TIMEOUT_S", 20, least=1, most=600),
@@ -207,3 +230,21 @@ def _trusted_proxies(reader: Reader) -> tuple[str, ...]:
     if any(ipaddress.ip_network(network).prefixlen == 0 for network in networks):
         reader.complain("FLEET_TRUSTED_PROXIES names everybody; it takes the proxies' own networks")
     return networks
+
+
+def _root_path(reader: Reader) -> str:
+    text = reader.text("FLEET_ROOT_PATH", "")
+    prefix = path_prefix(text)
+    if prefix is None:
+        reader.complain(f"FLEET_ROOT_PATH is {text!r}; it takes a path like /lxd")
+        return ""
+    first = prefix.split("/")[1] if prefix else ""
+    if first in OWN_SEGMENTS:
+        reader.complain(f"FLEET_ROOT_PATH begins with /{first}, as paths of the gateway's own do")
+    return prefix
+
+
+def path_prefix(text: str) -> str | None:
+    """Return a path that addresses can begin with, without a slash at its end; None: it is none."""
+    path = text.removesuffix("/")
+    return path if len(path) <= LONGEST_PREFIX and _PREFIX.fullmatch(path) else None

@@ -109,7 +109,12 @@ async def listening(app: FastAPI, **options: Any) -> AsyncIterator[int]:
         # As the gateway's own listeners have it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
-            app, log_config=None, lifespan="off", ws=websocket_connection(LIMITS), **options
+            app,
+            log_config=None,
+            lifespan="off",
+            proxy_headers=False,
+            ws=websocket_connection(LIMITS),
+            **options,
         )
         limit = ConnectionLimit(MOST_CONNECTIONS, MOST_CONNECTIONS)
         server = _Server(config, limit)

@@ -240,7 +240,7 @@ async def test_the_page_is_open_and_loads_nothing_from_elsewhere() -> None:
 
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'; script-src 'self';" in page.headers["content-security-policy"]
-    assert all(f'"/console-files/{name}"' in page.text for name in FILES)
+    assert all(f'"../console-files/{name}"' in page.text for name in FILES)
     assert "//" not in page.text
     assert [file.status_code for file in files] == [200, 200]
     assert unknown.status_code in (401, 404)

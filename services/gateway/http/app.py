@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
@@ -18,12 +17,15 @@ from services.gateway.http.answers import Answers
 from services.gateway.http.bodies import Bodies
 from services.gateway.http.context import Context
 from services.gateway.http.cors import Cors
+from services.gateway.http.docs import DescribedApp
 from services.gateway.http.errors import HttpError, problem_text, tongue_of
 from services.gateway.http.faults import Faults
 from services.gateway.http.forwarded import ForwardedHeaders
 from services.gateway.http.gate import CONSOLES, Gate, GateKeeper
 from services.gateway.http.listener import ConnectionLimit
+from services.gateway.http.methods import Heads, Options
 from services.gateway.http.openapi import DESCRIPTION, TAGS
+from services.gateway.http.prefix import Prefix
 from services.gateway.http.request_log import RequestLog
 from services.gateway.http.routes import ROUTERS, system
 from services.gateway.http.routes.operations import view as operation_view
@@ -110,9 +112,7 @@ def _websocket_limit(settings: HttpSettings, telemetry: Telemetry) -> Connection
 
 def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -> FastAPI:
     """Return an app with the middleware only, outermost first."""
-    return FastAPIOffline(
-        docs_url="/docs",
-        redoc_url=None,
+    return DescribedApp(
         title=system.API_NAME,
         version=system.API_VERSION,
         description=DESCRIPTION,
@@ -120,13 +120,16 @@ def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -
         redirect_slashes=False,
         middleware=[
             Middleware(ForwardedHeaders, trusted_proxies=settings.trusted_proxies),
+            Middleware(Prefix, root_path=settings.root_path),
             Middleware(SecurityHeaders),
             Middleware(RequestLog),
+            Middleware(Heads),
             Middleware(Cors, allowed_origins=settings.allowed_origins),
             Middleware(Faults),
             Middleware(GateKeeper, gate=gate),
             Middleware(WebSocketLimit, limit=websockets),
             Middleware(Bodies),
+            Middleware(Options),
         ],
     )
 

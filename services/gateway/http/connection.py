@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from services.gateway.http.errors import HttpError
 from services.gateway.http.failures import answer
+from services.gateway.http.prefix import without
 from services.gateway.http.security_headers import missing_headers
 from services.gateway.ws.write_timeout import WriteTimeout
 
@@ -32,7 +33,7 @@ class Limits:
     Bytes of a head, or between two pieces of a body; of an address (a WebSocket's header lines have
     the same bound); headers; requests sent ahead. Seconds for a head and for a body to arrive, for
     the next request to begin, and for an answer to be taken; `linger_s` is for the answer that
-    refuses to arrive before the connection ends.
+    refuses to arrive before the connection ends. `root_path` is that of the settings.
     """
 
     head_bytes: int = 64 * 1024
@@ -43,6 +44,7 @@ class Limits:
     idle_s: float = 5.0
     send_s: float = 20.0
     linger_s: float = 2.0
+    root_path: str = ""
 
 
 class Refused(Exception):
@@ -212,7 +214,8 @@ class Connection(HttpToolsProtocol):
         headers += missing_headers(headers, scope["path"], scope["scheme"])
         for name, value in (*headers, (b"connection", b"close")):
             lines += [name, b": ", value, b"\r\n"]
-        return b"".join([*lines, b"\r\n", bytes(response.body)])
+        body = b"" if self.parser.get_method() == b"HEAD" else bytes(response.body)
+        return b"".join([*lines, b"\r\n", body])
 
     def _scope_so_far(self) -> Scope:
         path = getattr(self, "url", b"").partition(b"?")[0].decode("latin-1")
@@ -221,7 +224,7 @@ class Connection(HttpToolsProtocol):
             "app": self.app,
             "scheme": self.scheme,
             "server": self.server,
-            "path": unquote(path),
+            "path": without(unquote(path), self._limits.root_path),
             "query_string": b"",
             "headers": [each for each in self.headers or [] if each[0] == b"accept-language"],
         }

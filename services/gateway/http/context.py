@@ -44,7 +44,8 @@ VERSION_HEADER = "X-Fleet-Version"
 
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,63}:[0-9]{1,18}$"), HeaderWithoutControls]
 
-_INSTANCE_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+INSTANCE_NAME = r"^[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
+_INSTANCE_NAME = re.compile(INSTANCE_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,14 @@ async def caller_of(request: Request) -> Caller:
 
 
 async def instance_name(
-    name: Annotated[FreeText, Path(description="实例名称", examples=["test1"])],
+    name: Annotated[
+        FreeText,
+        Path(
+            description="实例名称",
+            examples=["test1"],
+            json_schema_extra={"pattern": INSTANCE_NAME},
+        ),
+    ],
 ) -> str:
     """Return the name in the path; raise InvalidInput where LXD would not have it."""
     if not _INSTANCE_NAME.fullmatch(name):
@@ -111,6 +119,7 @@ async def caught_up(
         Header(
             alias=VERSION_HEADER,
             description="操作响应中的版本；等待集群视图达到它，至多 500 毫秒",
+            examples=["h1:42"],
         ),
     ] = None,
 ) -> None:
@@ -135,7 +144,6 @@ ProjectChoice = Annotated[
 ]
 
 Long = Annotated[str, Field(max_length=1000), WithoutControls]
-Fields = Annotated[Long | None, Query(description="只返回这些字段，以逗号分隔，如 `name,status`")]
 Cursor = Annotated[Long | None, Query(description="从上一页给出的游标之后开始")]
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from services.gateway.http.context import now_of
 from services.gateway.http.errors import HttpError, Told, told, told_of_input, tongue_of
+from services.gateway.http.methods import allowed
 from services.gateway.http.problems import problem
 from services.gateway.http.v1 import envelope
 from shared.contracts.errors import FleetError
@@ -52,9 +53,10 @@ def _formed(
 
 def _of_http(error: HTTPException, connection: HTTPConnection) -> HttpError:
     codes = {404: "route_not_found", 405: "method_not_allowed"}
+    code = codes.get(error.status_code, "bad_request")
     return HttpError(
-        codes.get(error.status_code, "bad_request"),
-        headers=error.headers,
+        code,
+        headers={"allow": allowed(connection)} if code == "method_not_allowed" else error.headers,
         path=connection.url.path,
         method=connection.scope.get("method", ""),
     )

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
+from fastapi import Query
 
 from shared.contracts.errors import InvalidInput
 
 _entry = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def fields_query(known: Collection[str]) -> Any:
+    """Return the parameter that names some of these fields, as OpenAPI describes it."""
+    return Query(
+        description="只返回这些字段，以逗号分隔，如 `name,status`",
+        json_schema_extra={"pattern": pattern(known)},
+    )
+
+
+def pattern(known: Collection[str]) -> str:
+    """Return the regular expression of what `chosen` takes."""
+    one = rf"\s*({'|'.join(map(re.escape, known))})?\s*"
+    return f"^{one}(,{one})*$"
 
 
 def chosen(text: str | None, known: Collection[str]) -> tuple[str, ...]:

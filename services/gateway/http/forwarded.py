@@ -1,8 +1,9 @@
 """Where a caller is whose request comes through a reverse proxy.
 
-`X-Forwarded-For` and `X-Forwarded-Proto` are believed only on connections from a trusted proxy,
-for anybody can send them. `Forwarded` and all other such headers are never believed. That one was
-sent at all is noted: such a request comes from elsewhere, although its peer may be on this machine.
+`X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Prefix` are believed only on connections
+from a trusted proxy, for anybody can send them. `Forwarded` and all other such headers are never
+believed. That one was sent at all is noted: such a request comes from elsewhere, although its peer
+may be on this machine.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.gateway.http.prefix import PREFIX
+from services.gateway.settings import path_prefix
 
 Address = IPv4Address | IPv6Address
 
@@ -25,7 +29,10 @@ _SENT_BY_PROXIES = (b"forwarded", b"via", b"x-forwarded-", b"x-real-ip")
 
 
 class ForwardedHeaders:
-    """ASGI middleware: sets `client` and `scheme` to what a trusted proxy says of its client."""
+    """ASGI middleware: sets `client` and `scheme` to what a trusted proxy says of its client.
+
+    The path under which the proxy has put us is left in the scope's state.
+    """
 
     def __init__(self, app: ASGIApp, trusted_proxies: Sequence[str]) -> None:
         self._app = app
@@ -47,6 +54,9 @@ class ForwardedHeaders:
             address = self._client(headers.getlist("x-forwarded-for"))
             scope["client"] = None if address is None else (str(address), 0)
             scope["scheme"] = _scheme(scope, headers.getlist("x-forwarded-proto"))
+            prefix = _prefix(headers.getlist("x-forwarded-prefix"))
+            if prefix is not None:
+                scope["state"][PREFIX] = prefix
 
     def _client(self, values: Sequence[str]) -> Address | None:
         """Return the last address that is no trusted proxy's, for each proxy appends its client.
@@ -92,3 +102,8 @@ def _scheme(scope: Scope, values: Sequence[str]) -> str:
     secure = values[0] in {"https", "wss"}
     name = "ws" if scope["type"] == "websocket" else "http"
     return name + "s" * secure
+
+
+def _prefix(values: Sequence[str]) -> str | None:
+    """Return the prefix that is told; None: none is, or what is told is no path."""
+    return path_prefix(values[0]) if len(values) == 1 else None

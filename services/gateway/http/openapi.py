@@ -15,7 +15,7 @@ DESCRIPTION = """\
 LXD管理面板API：一个接口管理多台未组成集群的 LXD（或 Incus）主机。
 
 错误信息默认为中文；`Accept-Language: en` 时为英文。同步操作未能及时完成时返回 202，
-`Location` 指向其操作。
+`Location` 指向其操作。每个可用 GET 的路径也可用 HEAD；OPTIONS 列出路径可用的方法。
 """
 
 TAGS = [
@@ -40,6 +40,7 @@ TOKEN = [
 READING = ("unauthorized", "host_header_not_allowed", "internal_error")
 CHANGING = (
     *READING,
+    "bad_request",
     "origin_not_allowed",
     "body_too_large",
     "media_type_not_supported",

@@ -99,7 +99,11 @@ class Server(uvicorn.Server):
 
 def limits(settings: HttpSettings) -> Limits:
     """Return what one connection may ask for."""
-    return Limits(receive_s=settings.client_timeout_s, send_s=settings.client_timeout_s)
+    return Limits(
+        receive_s=settings.client_timeout_s,
+        send_s=settings.client_timeout_s,
+        root_path=settings.root_path,
+    )
 
 
 def config(app: FastAPI, settings: HttpSettings, limits: Limits) -> uvicorn.Config:

@@ -28,9 +28,22 @@ class Camel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
 
-def with_example(example: dict[str, Any]) -> ConfigDict:
-    """Return the configuration of a model that has these fields and no others."""
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+def with_example(example: dict[str, Any], **rules: Any) -> ConfigDict:
+    """Return the configuration of a model that has these fields and no others.
+
+    `rules` are JSON Schema's for what validators enforce that fields alone cannot say.
+    """
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example], **rules})
+
+
+def given(field: str, **schema: Any) -> dict[str, Any]:
+    """Return the rule that a field is there, and is like this."""
+    return {"required": [field], "properties": {field: schema}}
+
+
+def absent(field: str) -> dict[str, Any]:
+    """Return the rule that a field is not there, or null."""
+    return {"properties": {field: {"type": "null"}}}
 
 
 class ReadLaterAs:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.gateway.http.free_text import WithoutControls
-from services.gateway.http.models.example import with_example
+from services.gateway.http.models.example import absent, given, with_example
 from services.gateway.http.models.vms import VmError
 
 MOST_VMS = 1000
@@ -32,7 +32,16 @@ Label = Annotated[str, Field(min_length=1, max_length=512), WithoutControls]
 class VmSelector(BaseModel):
     """选择虚拟机；各条件须全部符合，至少给出一个。"""
 
-    model_config = with_example({"status": "stopped", "label": ["env=prod"]})
+    model_config = with_example(
+        {"status": "stopped", "label": ["env=prod"]},
+        anyOf=[
+            *(
+                given(field, type="string", minLength=1)
+                for field in ("status", "host", "project", "type", "search")
+            ),
+            given("label", type="array", minItems=1),
+        ],
+    )
     status: Literal["running", "stopped", "paused", "creating", "error"] | None = None
     host: Name | None = None
     project: Name | None = None
@@ -51,7 +60,13 @@ class VmSelector(BaseModel):
 class VmActions(BaseModel):
     """对多台虚拟机执行同一操作；`ids` 和 `selector` 二者取一。"""
 
-    model_config = with_example({"action": "start", "ids": [DONE["id"]]})
+    model_config = with_example(
+        {"action": "start", "ids": [DONE["id"]]},
+        oneOf=[
+            {"allOf": [given("ids", type="array"), absent("selector")]},
+            {"allOf": [given("selector", type="object"), absent("ids")]},
+        ],
+    )
     action: Literal["start", "stop", "restart", "pause", "resume", "delete"]
     ids: list[VmId] | None = Field(None, min_length=1, max_length=MOST_VMS)
     selector: VmSelector | None = None

@@ -14,11 +14,9 @@ from services.gateway.http.models.vm_values import (
     Description,
     DisplayName,
     Gib,
-    LabelKey,
-    LabelValue,
+    Labels,
     Mib,
 )
-from shared.contracts.changes import MOST_LABELS
 
 RESULT = {
     "id": "vm-9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
@@ -73,9 +71,7 @@ class VmUpdate(Camel):
     auto_start: Annotated[bool, Field(strict=True)] | None = Field(
         None, description="主机启动时自动启动"
     )
-    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=MOST_LABELS)] | None = Field(
-        None, description="替换全部标签"
-    )
+    labels: Labels | None = Field(None, description="替换全部标签")
 
     @model_validator(mode="before")
     @classmethod

@@ -9,18 +9,17 @@ from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.placement import Rule
 from services.gateway.http.free_text import WithoutControls
-from services.gateway.http.models.example import Camel, Error, with_example
+from services.gateway.http.models.example import Camel, Error, absent, given, with_example
 from services.gateway.http.models.vm_values import (
     Cpus,
     Description,
     DisplayName,
     Gib,
-    LabelKey,
-    LabelValue,
+    Labels,
     Mib,
     Number,
 )
-from shared.contracts.changes import MOST_KEYS, MOST_LABELS
+from shared.contracts.changes import MOST_KEYS
 from shared.contracts.operations import LONGEST_CLOUD_INIT, LONGEST_PASSWORD
 
 NETWORK = {"type": "bridge", "bridge": "br0"}
@@ -74,7 +73,25 @@ Password = Annotated[str, Field(max_length=LONGEST_PASSWORD, pattern=PASSWORD), 
 class VmNetwork(Camel):
     """Where the VM is connected: a bridge, or a network that LXD manages."""
 
-    model_config = with_example(NETWORK)
+    model_config = with_example(
+        NETWORK,
+        oneOf=[
+            {
+                "allOf": [
+                    given("type", const="bridge"),
+                    given("bridge", type="string"),
+                    absent("name"),
+                ]
+            },
+            {
+                "allOf": [
+                    given("type", const="network"),
+                    given("name", type="string"),
+                    absent("bridge"),
+                ]
+            },
+        ],
+    )
     type: Literal["bridge", "network"]
     bridge: Named | None = Field(None, description="type 为 bridge 时")
     name: Named | None = Field(None, description="type 为 network 时")
@@ -114,7 +131,7 @@ class VmCreation(Camel):
         None, description="默认为所选主机上镜像的类型"
     )
     project: Project = Field("default", description="LXD 项目")
-    labels: dict[LabelKey, LabelValue] = Field({}, max_length=MOST_LABELS, description="标签")
+    labels: Labels = Field({}, description="标签")
     ssh_keys: list[SshKey] = Field([], max_length=MOST_KEYS, description="root 的 SSH 公钥")
     cloud_init: CloudInit = Field("", repr=False, description="cloud-init 用户数据")
     root_password: Password | None = Field(

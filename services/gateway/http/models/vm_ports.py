@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from services.gateway.http.models.example import with_example
+from services.gateway.http.models.vm_values import Number
 from shared.contracts.bounds import MOST_DEVICES
 
 FORWARD = {"protocol": "tcp", "listen": 30000, "connect": 30000, "count": 26}
@@ -18,7 +19,7 @@ PORTS = {
 }
 READ_ONLY = {"address", "ssh", "others"}
 
-Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535), Number]
 
 
 class VmForward(BaseModel):
@@ -26,7 +27,7 @@ class VmForward(BaseModel):
 
     model_config = with_example(FORWARD)
     protocol: Literal["tcp", "udp"] = "tcp"
-    listen: Annotated[int, Field(strict=True, ge=0, le=65535)] = Field(
+    listen: Annotated[int, Field(ge=0, le=65535), Number] = Field(
         0, description="主机端口；0 表示由主机从端口池选择"
     )
     connect: Port = Field(description="虚拟机端口；22 即 SSH")

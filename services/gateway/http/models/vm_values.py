@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.free_text import ONE_LINE
 from services.gateway.http.free_text import WithoutControls
+from shared.contracts.changes import MOST_LABELS
 
 # In bytes they are still numbers that every part can take.
 MOST_CPUS, MOST_MIB, MOST_GIB = 2**16, 2**40, 2**30
@@ -27,8 +28,12 @@ Number = BeforeValidator(_a_number)
 OneLine = Annotated[str, Field(min_length=1, max_length=255, pattern=ONE_LINE), WithoutControls]
 DisplayName = OneLine
 Description = Annotated[str, Field(max_length=8192), WithoutControls]
-Cpus = Annotated[int, Number, Field(ge=1, le=MOST_CPUS)]
-Mib = Annotated[int, Number, Field(ge=1, le=MOST_MIB)]
-Gib = Annotated[float, Number, Field(gt=0, le=MOST_GIB, allow_inf_nan=False)]
+Cpus = Annotated[int, Field(ge=1, le=MOST_CPUS), Number]
+Mib = Annotated[int, Field(ge=1, le=MOST_MIB), Number]
+Gib = Annotated[float, Field(gt=0, le=MOST_GIB, allow_inf_nan=False), Number]
 LabelKey = Annotated[str, Field(pattern=LABEL_KEY), WithoutControls]
 LabelValue = OneLine
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    Field(max_length=MOST_LABELS, json_schema_extra={"additionalProperties": False}),
+]

@@ -15,16 +15,16 @@ from services.gateway.http import conditional, models
 from services.gateway.http.answers import InstanceFilter, Question
 from services.gateway.http.context import (
     Cursor,
-    Fields,
     Gateway,
     HostChoice,
+    Long,
     Name,
     ProjectChoice,
     Who,
     caught_up,
     read,
 )
-from services.gateway.http.fields import chosen
+from services.gateway.http.fields import chosen, fields_query
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.lookup import known_instance
 from services.gateway.http.openapi import FLEET, READING, TOKEN, problems
@@ -57,7 +57,7 @@ async def instances(
         Literal["container", "virtual-machine"] | None, Query(alias="type", description="类型")
     ] = None,
     search: Annotated[Text | None, Query(description="名称、描述或地址中的文字")] = None,
-    fields: Fields = None,
+    fields: Annotated[Long | None, fields_query(models.InstanceInfo.model_fields)] = None,
     limit: Annotated[
         int | None, Query(ge=1, le=MOST_AT_ONCE, description="至多返回的实例数；默认全部")
     ] = None,

@@ -22,6 +22,7 @@ from services.gateway.http.errors import HttpError
 from services.gateway.http.free_text import FreeText
 from services.gateway.http.lookup import known_host
 from services.gateway.http.openapi import READING, TOKEN, problems
+from services.gateway.http.prefix import prefix_of
 from shared.contracts.errors import FleetViewNotReady
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -80,10 +81,10 @@ async def of_host(gateway: Gateway, host: FreeText) -> Response:
 )
 async def targets(request: Request, gateway: Gateway) -> Response:
     """Return the gateway and every host as targets at the address this request was sent to."""
-    address = request.url.netloc
-    own = _target(address, OF_GATEWAY)
+    address, prefix = request.url.netloc, prefix_of(request)
+    own = _target(address, prefix + OF_GATEWAY)
     hosts = [
-        _target(address, OF_HOST.format(host=known.host), instance=known.host)
+        _target(address, prefix + OF_HOST.format(host=known.host), instance=known.host)
         for known in gateway.fleet.hosts()
     ]
     return read(msgspec.json.encode([own, *hosts]))

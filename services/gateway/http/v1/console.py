@@ -12,6 +12,7 @@ from services.gateway.http import models
 from services.gateway.http.context import Gateway, Who, caught_up
 from services.gateway.http.gate import CONSOLES
 from services.gateway.http.openapi import FLEET, READING, TOKEN
+from services.gateway.http.prefix import prefix_of
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.lookup import Found, Wanted
 from services.gateway.http.v1.openapi import failures
@@ -59,7 +60,8 @@ async def console(
     opened = Console(vm_id(found.known), target_of(found.known), _possible(kind, found), who)
     password = gateway.passwords.issue(opened)
     scheme = "wss" if request.url.scheme == "https" else "ws"
-    address = f"{scheme}://{request.url.netloc}{CONSOLES}{quote(opened.id)}?password={password}"
+    path = f"{prefix_of(request)}{CONSOLES}{quote(opened.id)}"
+    address = f"{scheme}://{request.url.netloc}{path}?password={password}"
     body = {
         "type": FLOWS.get(opened.type, opened.type),
         "host": request.url.hostname,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
@@ -20,6 +20,18 @@ from services.gateway.http.v1.lookup import Wanted
 from services.gateway.http.v1.vms import ONE
 
 Time = Annotated[str, Field(max_length=64), WithoutControls]
+# With a zone, without one, or a day.
+TIME: dict[str, Any] = {
+    "allOf": [
+        {
+            "anyOf": [
+                {"format": "date-time"},
+                {"pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$"},
+                {"format": "date"},
+            ]
+        }
+    ]
+}
 
 router = APIRouter(
     prefix=f"{PREFIX}/vms", tags=["虚拟机监控"], dependencies=[*TOKEN, Depends(caught_up)]
@@ -37,11 +49,19 @@ async def metrics(
     found: Wanted,
     begins: Annotated[
         Time | None,
-        Query(alias="from", description="开始时间 (ISO 8601)；默认结束前一小时"),
+        Query(
+            alias="from",
+            description="开始时间 (ISO 8601)；默认结束前一小时",
+            json_schema_extra=TIME,
+        ),
     ] = None,
     ends: Annotated[
         Time | None,
-        Query(alias="to", description="结束时间 (ISO 8601)；默认现在"),
+        Query(
+            alias="to",
+            description="结束时间 (ISO 8601)；默认现在",
+            json_schema_extra=TIME,
+        ),
     ] = None,
     interval: Annotated[
         Literal["1m", "5m", "1h"], Query(description="数据间隔；目前不保存历史，不影响结果")

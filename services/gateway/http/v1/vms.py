@@ -22,15 +22,15 @@ from services.gateway.domain.vm_filter import VmFilter
 from services.gateway.http import conditional, models
 from services.gateway.http.context import (
     Cursor,
-    Fields,
     Gateway,
     HostChoice,
+    Long,
     ProjectChoice,
     Who,
     caught_up,
 )
 from services.gateway.http.errors import problem_text, tongue_of
-from services.gateway.http.fields import chosen
+from services.gateway.http.fields import chosen, fields_query
 from services.gateway.http.free_text import FreeText, WithoutControls
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.outcomes import error_of
@@ -95,7 +95,7 @@ async def vms(
     who: Who,
     wanted: Annotated[VmFilter, Depends(wanted_by)],
     part: Annotated[Part, Depends(part_of)],
-    fields: Fields = None,
+    fields: Annotated[Long | None, fields_query(FIELDS)] = None,
 ) -> Response:
     """Return a page of the VMs that fit, by LXD's name, then host.
 

@@ -30,7 +30,7 @@ const texts = TEXTS[language]
 
 const form = document.querySelector("#token")
 const message = document.querySelector("#message")
-const id = decodeURIComponent(location.pathname.split("/")[2])
+const id = decodeURIComponent(location.pathname.split("/").at(-1))
 const kind = new URLSearchParams(location.search).get("type")
 let token = ""
 let terminal
@@ -68,7 +68,8 @@ async function connect() {
   const headers = { "Accept-Language": language }
   if (token) headers.Authorization = `Bearer ${token}`
   const query = kind ? `?type=${encodeURIComponent(kind)}` : ""
-  const path = `/api/v1/vms/${encodeURIComponent(id)}/console${query}`
+  // Relative, for a proxy may have put the gateway under a path.
+  const path = `../api/v1/vms/${encodeURIComponent(id)}/console${query}`
   try {
     const answer = await fetch(path, { headers })
     const body = await answer.json()

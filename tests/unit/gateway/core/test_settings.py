@@ -110,6 +110,27 @@ def test_nobody_trusts_everybody(everybody: str) -> None:
     assert "FLEET_TRUSTED_PROXIES" in complaints(FLEET_TRUSTED_PROXIES=everybody)
 
 
+@pytest.mark.parametrize(
+    ("said", "path"), [("/lxd", "/lxd"), ("/lxd/", "/lxd"), ("/a/b.c~d", "/a/b.c~d"), ("/", "")]
+)
+def test_a_proxy_may_have_put_it_under_a_path(said: str, path: str) -> None:
+    assert read(FLEET_ROOT_PATH=said).http.root_path == path
+    assert read().http.root_path == ""
+
+
+@pytest.mark.parametrize(
+    "said", ["lxd", "//evil", "/lxd//", "/a b", "/a\nb", "/..", "/a/../b", "/é", "https://x/y"]
+)
+def test_what_is_no_path_is_refused(said: str) -> None:
+    assert "FLEET_ROOT_PATH" in complaints(FLEET_ROOT_PATH=said)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("said", ["/api", "/console-files", "/docs/x"])
+def test_a_path_that_is_our_own_is_refused(said: str) -> None:
+    assert "FLEET_ROOT_PATH begins with" in complaints(FLEET_ROOT_PATH=said)
+
+
 def test_connections_are_bounded_by_default_and_as_said() -> None:
     http = read(FLEET_MAX_CONNECTIONS="50", FLEET_MAX_CONNECTIONS_PER_ADDRESS="5").http
 

@@ -135,7 +135,7 @@ async def test_a_method_that_is_not_allowed_names_those_that_are(
 ) -> None:
     answer = await client.put("/api/health")
 
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize(

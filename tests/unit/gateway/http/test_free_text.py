@@ -50,8 +50,9 @@ def texts(schema: Schema, name: str = "") -> Iterator[tuple[str, object]]:
     """Yield each text within a schema, by its name, with a value that has a bell in it alone."""
     if "$ref" in schema:
         schema = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    for one in schema.get("anyOf", ()):
-        yield from texts(one, name)
+    if "properties" not in schema:  # there it only says more of the same fields
+        for one in schema.get("anyOf", ()):
+            yield from texts(one, name)
     if schema.get("type") == "string" and not {"enum", "const"} & schema.keys():
         yield name, BELL
     if "items" in schema:

@@ -1,0 +1,148 @@
+"""schemathesis reads `/openapi.json` and tries what it says on a real server.
+
+What the server enforces is in the description, every answer is as described, and the links lead
+from each list to its entries and from each creation to what it made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from pydantic import BaseModel
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.gateway.http import models
+from services.gateway.http.links import (
+    ONE_HOST,
+    ONE_INSTANCE,
+    ONE_OPERATION,
+    ONE_VM,
+)
+from shared.testing.gateway_http import listening
+from shared.testing.living_gateway import TOKEN, a_gateway
+
+LONGEST_S = 240
+FOLLOWED = ("--phases=stateful", "--mode=positive", "--max-examples=60")
+
+
+@dataclass
+class Succeeded:
+    """An app around another one that notes each request that was answered with success."""
+
+    app: ASGIApp
+    requests: set[tuple[str, str]] = field(default_factory=set)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = scope["method"], scope["path"]
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 300:
+                self.requests.add(asked)
+            await send(message)
+
+        await self.app(scope, receive, noting)
+
+    def of(self, operation: str) -> bool:
+        """Whether a request of `GET /api/hosts/{host}`, for one, has succeeded."""
+        method, path = operation.split(" ")
+        form = re.compile(re.sub(r"\{\w+\}", "[^/]+", path))
+        return any(how == method and form.fullmatch(at) for how, at in self.requests)
+
+
+async def complaints(folder: Path, url: str, config: str, *options: str) -> str:
+    """Return what schemathesis says of a server, empty: nothing; it writes into the folder."""
+    program = Path(sys.executable).with_name("schemathesis")
+    command = [
+        str(program),
+        "--config-file",
+        str(Path(__file__).with_name(config)),
+        "--no-color",
+        "run",
+        url,
+    ]
+    command += ["--header", f"Authorization: Bearer {TOKEN}", "--continue-on-failure"]
+    command += ["--generation-deterministic", *options]
+    running = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=folder
+    )
+    try:
+        said, _ = await asyncio.wait_for(running.communicate(), LONGEST_S)
+    finally:
+        if running.returncode is None:
+            running.kill()
+    return said.decode() if running.returncode else ""
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    async with listening(app) as port:
+        yield f"http://127.0.0.1:{port}/openapi.json"
+
+
+@pytest.mark.timeout(300)
+async def test_the_server_is_as_it_is_described(tmp_path: Path) -> None:
+    async with served(a_gateway().app()) as url:
+        wrong = await complaints(
+            url, "schemathesis.toml", "--phases=coverage,fuzzing", "--max-examples=5"
+        )
+
+    assert not wrong, wrong
+
+
+@pytest.mark.timeout(300)
+async def test_it_goes_from_lists_to_entries_and_from_changes_to_what_came_of_them(
+    tmp_path: Path,
+) -> None:
+    reached = Succeeded(a_gateway().app())
+    async with served(reached) as url:
+        wrong = await complaints(tmp_path, url, "schemathesis_links.toml", *FOLLOWED)
+
+    assert not wrong, wrong
+    for family in (ONE_VM, ONE_INSTANCE, ONE_HOST, ONE_OPERATION):
+        assert any(map(reached.of, family)), family
+
+
+BODIES = [
+    ("POST", "/api/v1/vms", models.VmCreation),
+    ("PUT", "/api/v1/vms/{id}", models.VmUpdate),
+    ("POST", "/api/v1/vms/{id}/rename", models.VmRename),
+    ("POST", "/api/v1/vms/actions", models.VmActions),
+    ("PUT", "/api/v1/vms/{id}/ports", models.VmPortsChange),
+    ("POST", "/api/v1/vms/{id}/snapshots", models.VmSnapshotCreation),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "model"), BODIES)
+def test_a_body_as_it_is_described_is_one_that_is_taken(
+    method: str, path: str, model: type[BaseModel]
+) -> None:
+    operation = schemathesis.openapi.from_dict(a_gateway().app().openapi())[path][method]
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(operation.as_strategy())
+    def is_taken(case: schemathesis.Case) -> None:
+        model.model_validate(case.body)
+
+    is_taken()
+
+
+def test_every_body_is_tried() -> None:
+    paths = a_gateway().app().openapi()["paths"]
+    with_body = {
+        (method.upper(), path)
+        for path, ways in paths.items()
+        for method, way in ways.items()
+        if way.get("requestBody", {}).get("required")
+    }
+
+    assert with_body == {(method, path) for method, path, _ in BODIES}
