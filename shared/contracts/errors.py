@@ -11,7 +11,7 @@
         +-- InstanceNotFound, AmbiguousName, AmbiguousProject, InstanceReplaced
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
-        +-- ImageNotFound, SnapshotNotFound, SnapshotExists
+        +-- ImageNotFound, SnapshotNotFound, SnapshotExists, PasswordNotSet
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
         +-- LxdRefused, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
 
@@ -365,6 +365,16 @@ class SnapshotExists(PermanentError):
     text = "instance {name!r} has a snapshot {snapshot!r} already"
     name: str
     snapshot: str
+
+
+@dataclass(eq=False)
+class PasswordNotSet(PermanentError):
+    """Nobody can set a password inside the guest as it is; `reason` says why."""
+
+    code = "password_not_set"
+    text = "the password of instance {name!r} was not set: {reason}"
+    name: str
+    reason: str
 
 
 @dataclass(eq=False)

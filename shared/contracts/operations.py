@@ -12,6 +12,8 @@ Ledger:
                   Secrets 1.0: a worker gets them when it has accepted. Gateways leave
                   Submission.secrets and NewInstance.cloud_init_digest empty; workers read the
                   former for one release more
+    1.3  2026-11  password, whose new password travels as Secrets.root_password
+                  Instance, NewInstance, Changes: limits
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from shared.contracts.changes import Changes, NewInstance
 from shared.contracts.errors import FleetError
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 
-VERSION = "1.2"
+VERSION = "1.3"
 LONGEST_CLOUD_INIT = 64 * 1024
 LONGEST_PASSWORD = 128
 
@@ -81,6 +83,7 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     RESTORE = "restore"
     DELETE_SNAPSHOT = "delete-snapshot"
+    PASSWORD = "password"  # noqa: S105 - what it changes
 
 
 class Arguments(Struct, frozen=True, kw_only=True):
@@ -135,7 +138,7 @@ class Submission(Struct, frozen=True, kw_only=True):
 
 
 class Secrets(Struct, frozen=True, kw_only=True):
-    """The arguments of a create that no journal, database, event or log may hold.
+    """The arguments of a create or password that no journal, database, event or log may hold.
 
     They are sent to the host that has accepted the operation, and to no other.
     """

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
 from services.lxd_worker.domain.image_os import os_of
+from services.lxd_worker.domain.limits import is_root, limits_of
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.fitting import fit_message, shorten
 from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance, Proxy
@@ -110,6 +110,7 @@ def _unbounded(described: Described, revision: int, host_memory: int) -> Instanc
         os=os_of(config),
         networks=_networks(described.expanded_devices),
         location="" if described.location == _NO_MEMBER else described.location,
+        limits=limits_of(config, described.expanded_devices),
     )
 
 
@@ -147,11 +148,6 @@ def _proxies(devices: dict[str, dict[str, str]]) -> tuple[Proxy, ...]:
         for name, device in sorted(devices.items())
         if device.get("type") == "proxy"
     )
-
-
-def is_root(device: Mapping[str, str]) -> bool:
-    """Whether a device holds the root file system."""
-    return device.get("type") == "disk" and device.get("path") == "/"
 
 
 def _root(described: Described) -> dict[str, str]:

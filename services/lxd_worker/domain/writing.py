@@ -14,11 +14,17 @@ from msgspec import Struct
 from services.lxd_worker.domain.creation_request import nat_description
 from services.lxd_worker.domain.description import DISPLAY_NAME, LABEL, OPERATION, Described
 from services.lxd_worker.domain.forwards import devices_after
+from services.lxd_worker.domain.limits import PROCESSES, limited
 from services.lxd_worker.domain.plan import Devices
 from shared.contracts.changes import Changes
 from shared.contracts.instances import NO_PASSWORD
 
 _NAT = re.compile(r"\S+ \d+ (\S+)( \d+ \d+)?")
+
+
+# The same, with what stands before and behind the password.
+_NOTE = re.compile(r"(\s*(\S+)\s+\d+\s+)\S+((?:\s+\d+\s+\d+)?\s*)")
+_USER_NOTE, _USER_PASSWORD = "user.description", "user.root_password"
 
 
 class Editable(Described, frozen=True, kw_only=True):
@@ -52,6 +58,37 @@ def written(found: Editable, wanted: Wanted) -> dict[str, object]:
     }
 
 
+def with_password(found: Editable, password: str) -> dict[str, object] | None:
+    """Return what LXD's PATCH takes to write a new password where an older one stands.
+
+    That is a key of its own, or a note `name ssh password first last`, where `-` stands for none.
+    None: it stands nowhere.
+    """
+    noted = {
+        key: text
+        for key, text in (
+            (_USER_PASSWORD, password if _USER_PASSWORD in found.config else None),
+            (_USER_NOTE, _noted(found, found.config.get(_USER_NOTE, ""), password)),
+        )
+        if text is not None
+    }
+    description = _noted(found, found.description, password)
+    if not noted and description is None:
+        return None
+    return {"config": noted} | ({} if description is None else {"description": description})
+
+
+def _noted(found: Editable, text: str, password: str) -> str | None:
+    """Return a note with another password; None where the text is none of this instance.
+
+    One that was made by us may have the name that the instance had then.
+    """
+    note = _NOTE.fullmatch(text)
+    if note is None or not (note[2] == found.name or OPERATION in found.config):
+        return None
+    return f"{note[1]}{password}{note[3]}"
+
+
 def _config(config: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
     changes = wanted.changes
     kept = {
@@ -64,6 +101,7 @@ def _config(config: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
         "limits.cpu": changes.cpu,
         "limits.memory": changes.memory,
         "boot.autostart": changes.auto_start,
+        PROCESSES: "" if changes.limits.processes == 0 else changes.limits.processes,
         DISPLAY_NAME: wanted.display_name,
     }
     set_anew = {key: _text(value) for key, value in settings.items() if value is not None}
@@ -82,15 +120,15 @@ def _devices(found: Editable, wanted: Wanted) -> Devices:
         devices[found.root_disk] = {**root, "size": str(wanted.changes.disk)}
     if wanted.changes.forwards is not None:
         devices = devices_after(devices, wanted.proxies)
-    return devices
+    return limited(devices, found.expanded_devices, wanted.changes.limits)
 
 
 def _nat(found: Editable, devices: Devices) -> dict[str, str]:
     """Return what a creation wrote down of name, ports and password, as it is now."""
-    noted = _NAT.fullmatch(found.config.get("user.description", ""))
+    noted = _NAT.fullmatch(found.config.get(_USER_NOTE, ""))
     if noted is None or OPERATION not in found.config:
         return {}
     password = "" if noted[1] == NO_PASSWORD else noted[1]
     text = nat_description(found.name, devices, password)
-    kept = {"user.root_password": password} if password and not text else {}
-    return {"user.description": text} | kept
+    kept = {_USER_PASSWORD: password} if password and not text else {}
+    return {_USER_NOTE: text} | kept

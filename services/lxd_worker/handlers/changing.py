@@ -27,6 +27,8 @@ def planned_update(
     InsufficientResources, PortInUse and InvalidInput.
     """
     changes = submission.arguments.changes or Changes()
+    if changes.limits.processes and instance.type != CONTAINER:
+        raise InvalidInput("processes", "for containers only")
     growth = _growth(changes, instance)
     if changes.forwards is None and growth == Capacity(cpu=0, memory=0, disk=0):
         return submission, None

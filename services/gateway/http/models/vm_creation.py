@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.placement import Rule
 from services.gateway.http.models.example import Camel, Error, with_example
+from services.gateway.http.models.vm_limits import VmLimits
 from services.gateway.http.models.vm_values import (
     Cpus,
     DisplayName,
@@ -109,6 +110,7 @@ class VmCreation(Camel):
         None, description="默认为所选主机上镜像的类型"
     )
     project: str = Field("default", max_length=63, pattern=LXD_WORD, description="LXD 项目")
+    limits: VmLimits = Field(VmLimits(), description="网络、磁盘和进程数的限制")
     labels: dict[LabelKey, LabelValue] = Field({}, max_length=MOST_LABELS, description="标签")
     ssh_keys: list[SshKey] = Field([], max_length=MOST_KEYS, description="root 的 SSH 公钥")
     cloud_init: str = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 # In bytes they are still numbers that every part can take.
@@ -26,5 +26,25 @@ DisplayName = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTAB
 Cpus = Annotated[int, Number, Field(ge=1, le=MOST_CPUS)]
 Mib = Annotated[int, Number, Field(ge=1, le=MOST_MIB)]
 Gib = Annotated[float, Number, Field(gt=0, le=MOST_GIB, allow_inf_nan=False)]
+# Less than a thousandth of a million is a slip of units.
+_LEAST_MILLIONS, _MOST_MILLIONS = 0.001, 10**9
+
+
+def _a_rate(value: float) -> float:
+    """Refuse what is next to nothing, and would be none."""
+    if 0 < value < _LEAST_MILLIONS:
+        raise PydanticCustomError("greater_than_equal", "too little", {"ge": _LEAST_MILLIONS})
+    return value
+
+
+_Rate = Annotated[
+    float,
+    Number,
+    Field(ge=0, le=_MOST_MILLIONS, allow_inf_nan=False),
+    AfterValidator(_a_rate),
+]
+Millions = _Rate | None
+MOST_PROCESSES = 2**22
+Processes = Annotated[int, Number, Field(ge=0, le=MOST_PROCESSES)] | None
 LabelKey = Annotated[str, Field(pattern=LABEL_KEY)]
 LabelValue = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE)]

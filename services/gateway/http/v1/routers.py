@@ -8,6 +8,7 @@ from services.gateway.http.v1 import (
     console,
     create,
     metrics,
+    passwords,
     ports,
     snapshots,
     templates,
@@ -16,5 +17,16 @@ from services.gateway.http.v1 import (
 
 ROUTERS = tuple(
     part.router
-    for part in (vms, create, actions, bulk, ports, snapshots, metrics, console, templates)
+    for part in (
+        vms,
+        create,
+        actions,
+        passwords,
+        bulk,
+        ports,
+        snapshots,
+        metrics,
+        console,
+        templates,
+    )
 )
