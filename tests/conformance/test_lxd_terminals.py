@@ -63,10 +63,6 @@ async def test_a_secret_that_is_wrong_opens_nothing(client: Client, running: str
         (["nix"], 127),
     ],
 )
-        (["/bin/sh", "-c", "exit 0"], 0),
-        (["nix"], 127),
-    ],
-)
 async def test_a_program_without_a_terminal_reads_its_input_until_an_empty_text(
     client: Client, running: str, command: list[str], status: int
 ) -> None:

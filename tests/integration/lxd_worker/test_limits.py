@@ -12,7 +12,7 @@ import pytest
 from shared.contracts.changes import Changes, Limits
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.testing.broker import Broker, Vhost, fresh_vhost
-from shared.testing.bus_side import BusSide, creation, submission
+from shared.testing.bus_side import BusSide, submission
 from shared.testing.lxd import Instances, Lxd
 from shared.testing.worker_process import WorkerProcess
 

@@ -62,7 +62,7 @@ class Api:
 
     Every request raises NotThere, LxdRefused (LXD said no) or LxdUnavailable (it said nothing, or
     nothing that can be read, or that it is not ready), one with an ETag also Stale. Of an answer no
-    more than `most_bytes` are read.
+    more than `most_bytes` are read. LXD listens at the path `socket`.
     """
 
     def __init__(
@@ -112,10 +112,11 @@ class Api:
         options: dict[str, object] = {"params": dict(params), "json": body, "headers": headers}
         return self._read(self._request("put", path, ACCEPT_S, **options), kind, path)
 
-    def patch(self, *path: str, params: Mapping[str, object], body: object, etag: str) -> None:
+    def patch(self, *path: str, params: Mapping[str, object], body: object, etag: str = "") -> None:
         """Change a part of something; LXD has done it when this returns."""
-        options: dict[str, object] = {"params": dict(params), "json": body}
-        self._request("patch", path, ACCEPT_S, headers={"If-Match": etag}, **options)
+        headers = {"If-Match": etag} if etag else {}
+        options: dict[str, object] = {"params": dict(params), "json": body, "headers": headers}
+        self._request("patch", path, ACCEPT_S, **options)
 
     def post(self, kind: type[T], *path: str, params: Mapping[str, object], body: object) -> T:
         """Return what LXD answers to a POST."""
