@@ -75,7 +75,8 @@ def with_password(found: Editable, password: str) -> dict[str, object] | None:
     description = _noted(found, found.description, password)
     if not noted and description is None:
         return None
-    return {"config": noted} | ({} if description is None else {"description": description})
+    # LXD 5.0 takes away a description that a PATCH does not name.
+    return {"config": noted, "description": description or found.description}
 
 
 def _noted(found: Editable, text: str, password: str) -> str | None:

@@ -38,6 +38,7 @@ class _Terminal:
     )
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     command: list[str] = field(default_factory=list)
+    status: int = 0
 
 
 class Terminals:
@@ -83,6 +84,8 @@ class Terminals:
 
         async def work(_: Operation) -> None:
             await terminal.ended.wait()
+            if terminal.status == _NO_PROGRAM:
+                raise Refused("Command not found")
 
         operation = daemon.operations.start(
             "exec" if kind == "exec" else "console", name, work, kind="websocket"
@@ -100,10 +103,10 @@ class Terminals:
         async for message in socket:
             if message.type is WSMsgType.BINARY:
                 given += message.data
-            elif secret == terminal.fds["0"] and message.type is WSMsgType.TEXT:
+            elif secret == terminal.fds["0"] and not operation.ended.is_set():
                 instance = self._instances[operation.operation_id]
-                status = _status(terminal.command, instance, given)
-                operation.progress = {"fds": terminal.fds, "return": status}
+                terminal.status = _status(terminal.command, instance, given)
+                operation.progress = {"fds": terminal.fds, "return": terminal.status}
                 return
 
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:

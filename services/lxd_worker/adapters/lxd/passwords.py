@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from services.lxd_worker.adapters.lxd.answers import TerminalTask
 from services.lxd_worker.adapters.lxd.api import Api, NotThere
 from services.lxd_worker.adapters.lxd.socket import LxdSocket
+from shared.contracts.bounds import clip
 from shared.contracts.errors import (
     InstanceNotFound,
     LxdRefused,
@@ -96,11 +97,11 @@ class Passwords:
         if any(words in ended.err for words in _NO_AGENT):
             raise PasswordNotSet(name, "the agent of the virtual machine does not run")
         status = ended.facts.status
-        if status is None:
-            if ended.err:
-                raise LxdRefused(ended.err)
-            raise OutcomeUnknown(self._host)
         if status in _NO_PROGRAM:
             raise PasswordNotSet(name, "there is no chpasswd in it")
+        if ended.err:
+            raise LxdRefused(clip(ended.err))
+        if status is None:
+            raise OutcomeUnknown(self._host)
         if status != 0:
             raise PasswordNotSet(name, f"its chpasswd ended with status {status}")
