@@ -209,8 +209,8 @@ def test_what_a_running_vm_uses_is_told(fleet: Fleet, running: str) -> None:
 
 def test_limits_are_set_on_a_running_vm_shown_and_taken_away(fleet: Fleet, running: str) -> None:
     limits = {
-        "network": {"ingressMbit": 20, "egressMbit": 1.5},
-        "disk": {"readMbyte": None, "writeMbyte": None},
+        "network": {"ingressMbit": 1.5, "egressMbit": None},
+        "disk": {"readMbyte": 30, "writeMbyte": 10},
         "processes": 100,
     }
 
@@ -221,14 +221,17 @@ def test_limits_are_set_on_a_running_vm_shown_and_taken_away(fleet: Fleet, runni
     assert one(fleet, running)["limits"] == limits
     found = lxds(fleet, running)
     assert found["config"]["limits.processes"] == "100"
-    assert found["devices"]["eth0"]["limits.ingress"] == "20000000"
-    assert found["devices"]["eth0"]["limits.egress"] == "1500000"
+    assert found["devices"]["eth0"]["limits.ingress"] == "1500000"
+    assert found["devices"]["root"]["limits.write"] == "10000000"
 
-    freed = {"network": {"ingressMbit": 0, "egressMbit": None}, "processes": None}
+    freed = {"network": {"ingressMbit": 0}, "disk": {"readMbyte": None}, "processes": None}
     fleet.http.put(f"{VMS}/{running}", json={"limits": freed}).raise_for_status()
 
-    assert "limits.processes" not in lxds(fleet, running)["config"]
-    assert one(fleet, running)["limits"]["network"] == {"ingressMbit": None, "egressMbit": None}
+    assert one(fleet, running)["limits"] == {
+        "network": {"ingressMbit": None, "egressMbit": None},
+        "disk": {"readMbyte": None, "writeMbyte": 10},
+        "processes": None,
+    }
 
 
 def test_roots_password_is_set_inside_shown_once_and_noted(fleet: Fleet, running: str) -> None:
