@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 
+from deploy.local import processes
+from services.lxd_worker.adapters.lxd.api import Api
+from services.lxd_worker.adapters.lxd.passwords import Passwords
 from shared.contracts.codec import encode
-from shared.contracts.errors import InstanceNotRunning, PasswordNotSet
+from shared.contracts.errors import InstanceNotRunning, OutcomeUnknown, PasswordNotSet
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.testing.broker import Broker, Vhost, fresh_vhost
 from shared.testing.bus_side import BusSide, submission
 from shared.testing.lxd import Instances, Lxd
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
+from shared.testing.lxd_worker.omissions import Omissions
 from shared.testing.worker_process import WorkerProcess
 
 from .conftest import running_worker
@@ -192,6 +196,22 @@ def test_a_stopped_guest_and_a_paused_one_are_sent_nothing(
 
     with pytest.raises(PasswordNotSet, match="it is paused"):
         on_lxd.prepare(order(instances, name))
+
+
+def test_a_chpasswd_that_does_not_end_is_killed_and_nobody_says_that_it_has_failed(
+    instances: Instances,
+) -> None:
+    name = with_chpasswd(instances)
+    assert run(instances, name, "printf '#!/bin/sh\\nexec sleep 77\\n' >/usr/sbin/chpasswd") == 0
+    socket = str(instances.lxd.socket)
+    impatient = Passwords(Api(socket, "h1", Omissions()), "h1", patience_s=1)
+
+    with pytest.raises(OutcomeUnknown):
+        impatient.set("default", name, NEW)
+
+    assert processes.wait_until(
+        lambda: run(instances, name, "ps | grep -q '[s]leep 77'") == 1, timeout_s=10
+    )
 
 
 def on_double(bus: BusSide, double: LxdDouble, name: str) -> Operation:
