@@ -169,6 +169,19 @@ class Lxd(Protocol):
     def create(self, project: str, request: Mapping[str, object]) -> str:
         """Have LXD make an instance and return LXD's id of that; errors as `ask`."""
 
+    def set_password(self, project: str, name: str, password: str) -> None:
+        """Set root's password inside a running guest; return when it is set.
+
+        Raises PasswordNotSet where the guest cannot, InstanceNotFound, LxdRefused and LxdBusy.
+        After OutcomeUnknown and LxdUnavailable nobody knows whether it was set.
+        """
+
+    def note_password(self, project: str, name: str, password: str) -> None:
+        """Write root's password down where an older one stands; return when that is done.
+
+        Raises InstanceNotFound, LxdRefused and LxdBusy; after LxdUnavailable nobody knows.
+        """
+
     def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:
         """Return how LXD is getting on, at its end or after the time-out; None: LXD forgot it.
 

@@ -45,6 +45,24 @@ class Forward(Struct, frozen=True, kw_only=True):
 Forwards = Annotated[tuple[Forward, ...], Meta(max_length=MOST_DEVICES)]
 
 
+class Limits(Struct, frozen=True, kw_only=True):
+    """How much an instance may move in a second, and how many processes it may have.
+
+    `ingress` and `egress` are bits a second into and out of it, over each of its network
+    interfaces; `read` and `write` are bytes a second of its root disk. Of an instance None says
+    that there is no limit; in an order None leaves it as it is, and 0 takes it away.
+    """
+
+    ingress: Count | None = None
+    egress: Count | None = None
+    read: Count | None = None
+    write: Count | None = None
+    processes: Count | None = None
+
+
+NO_LIMITS = Limits()
+
+
 class NewInstance(Struct, frozen=True, kw_only=True):
     """An instance to create; its name, project and uuid are the operation's.
 
@@ -69,6 +87,7 @@ class NewInstance(Struct, frozen=True, kw_only=True):
     ssh: bool = False
     ports: Annotated[int, Meta(ge=0, le=1000)] = 0
     cloud_init_digest: Word = ""
+    limits: Limits = NO_LIMITS
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -84,3 +103,4 @@ class Changes(Struct, frozen=True, kw_only=True):
     auto_start: bool | None = None
     labels: Labels | None = None
     forwards: Forwards | None = None
+    limits: Limits = NO_LIMITS

@@ -12,7 +12,7 @@
         +-- InstanceNotFound, AmbiguousName, AmbiguousProject, InstanceReplaced
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
-        +-- ImageNotFound, SnapshotNotFound, SnapshotExists, LogNotFound
+        +-- ImageNotFound, SnapshotNotFound, SnapshotExists, LogNotFound, PasswordNotSet
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
         +-- LxdRefused, NoEffect, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
 
@@ -384,6 +384,16 @@ class LogNotFound(PermanentError):
     code = "log_not_found"
     text = "instance {name!r} has no log"
     name: str
+
+
+@dataclass(eq=False)
+class PasswordNotSet(PermanentError):
+    """Nobody can set a password inside the guest as it is; `reason` says why."""
+
+    code = "password_not_set"
+    text = "the password of instance {name!r} was not set: {reason}"
+    name: str
+    reason: str
 
 
 @dataclass(eq=False)

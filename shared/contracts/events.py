@@ -18,7 +18,11 @@ Ledger:
     1.1, and 1.2 of Inventory, InstanceChanged, OperationChanged and Sampled
          2026-11  every field has a bound
     1.2  2026-11  Heartbeat: the queue that the worker has to be given
-                  Inventory, InstanceChanged, OperationChanged: all options of a proxy
+    1.3  2026-11  Inventory, InstanceChanged: all options of a proxy
+                  Inventory, InstanceChanged: ephemeral
+                  Inventory, InstanceChanged: limits of instances
+                  OperationChanged: see operations
+                  Sampled: which addresses are of configured NICs
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import hashlib
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 from shared.contracts.bounds import (
     MOST_DEVICES,
@@ -26,7 +27,7 @@ from shared.contracts.bounds import (
     Text,
     Word,
 )
-from shared.contracts.changes import Labels
+from shared.contracts.changes import NO_LIMITS, Labels, Limits
 
 DEFAULT_PROJECT = "default"
 
@@ -67,7 +68,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     ours, kept in `user.lxdfleet.*`; `operation_id` is the operation that created it through us.
     `os` is the image's distribution and release (`ubuntu20.04`), empty where the image does not
     say. `networks` are the networks and bridges of its NICs, `location` the cluster member it is
-    on. `ephemeral`: LXD deletes it when it stops.
+    on. `ephemeral`: LXD deletes it when it stops. `limits` are of what it may move in a second; of
+    several NICs the loosest counts.
     """
 
     name: Name
@@ -93,6 +95,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     networks: Annotated[tuple[Word, ...], Meta(max_length=MOST_DEVICES)] = ()
     location: Word = ""
     ephemeral: bool = False
+    limits: Limits = NO_LIMITS
 
 
 # The `user.*` keys that leave the host; others (cloud-init data among them) may hold secrets.
@@ -119,6 +122,8 @@ def etag(instance: Instance) -> str:
             (proxy.device, proxy.listen, proxy.connect, *sorted(proxy.options.items()))
             for proxy in instance.proxies
         ],
+        # A worker of an earlier release tells no limits, and does not count them.
+        *([astuple(instance.limits)] if instance.limits != NO_LIMITS else []),
     )
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:32]
 

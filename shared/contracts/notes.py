@@ -46,9 +46,12 @@ def note_of(text: str) -> Note | None:
 def masked(text: str) -> str:
     """Return a text with the password in it made unreadable if it is a note with one."""
     note = note_of(text)
-    if note is None or note.password is None:
-        return text
-    return _PASSWORD_FIELD.sub(lambda found: found[1] + MASK, text, count=1)
+    return text if note is None or note.password is None else with_other_password(text, MASK)
+
+
+def with_other_password(text: str, password: str) -> str:
+    """Return a note with this password in the place of the one, or of the `-`, that it has."""
+    return _PASSWORD_FIELD.sub(lambda found: found[1] + password, text, count=1)
 
 
 def renamed(text: str, old: str, new: str) -> str:

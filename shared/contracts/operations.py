@@ -13,9 +13,11 @@ Ledger:
                   Submission.secrets and NewInstance.cloud_init_digest empty; workers read the
                   former for one release more
     1.3  2026-11  Operation: gone
-                  all options of a proxy device
+                  Instance: all options of a proxy device, ephemeral
                   Submission: start_within_s; workers read start_by where it is not told
                   Failure: log
+                  password, whose new password travels as Secrets.root_password
+                  Instance, NewInstance, Changes: limits
 """
 
 from __future__ import annotations
@@ -86,6 +88,7 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     RESTORE = "restore"
     DELETE_SNAPSHOT = "delete-snapshot"
+    PASSWORD = "password"  # noqa: S105 - what it changes
 
 
 class Arguments(Struct, frozen=True, kw_only=True):
@@ -143,7 +146,7 @@ class Submission(Struct, frozen=True, kw_only=True):
 
 
 class Secrets(Struct, frozen=True, kw_only=True):
-    """The arguments of a create that no journal, database, event or log may hold.
+    """The arguments of a create or password that no journal, database, event or log may hold.
 
     They are sent to the host that has accepted the operation, and to no other.
     """

@@ -1,8 +1,12 @@
-"""LXD's notation of limits: `512MB`, `1GiB`, plain bytes, `50%` of the host's memory, and CPUs."""
+"""LXD's notation of limits: `512MB`, `1GiB`, plain bytes, `50%` of the host's memory, `2` CPUs.
+
+Traffic is limited in bits a second: `100Mbit`, `1Gbit`, `64Kibit`, or plain bits.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from shared.contracts.bounds import MOST
 
@@ -11,6 +15,11 @@ _UNITS: dict[str, int] = (
     {"": 1, "B": 1, " bytes": 1, "bytes": 1}
     | {f"{letter}B": 1000 ** (power + 1) for power, letter in enumerate(_POWERS)}
     | {f"{letter.upper()}iB": 1024 ** (power + 1) for power, letter in enumerate(_POWERS)}
+)
+_BITS: dict[str, int] = (
+    {"": 1, "bit": 1}
+    | {f"{letter}bit": 1000 ** (power + 1) for power, letter in enumerate(_POWERS)}
+    | {f"{letter.upper()}ibit": 1024 ** (power + 1) for power, letter in enumerate(_POWERS)}
 )
 # No size has more digits, and Python refuses to read thousands of them.
 _SIZE = re.compile(r"(\d{1,32})(\D*)")
@@ -25,10 +34,17 @@ def size_in_bytes(text: str) -> int | None:
 
     What no machine has room for is no size either: LXD takes it, and it limits nothing.
     """
-    match = _SIZE.fullmatch(text)
-    if match is None or match[2] not in _UNITS:
-        return None
-    return _possible(int(match[1]) * _UNITS[match[2]])
+    return _number(text, _UNITS)
+
+
+def bits(text: str) -> int | None:
+    """Return the bits a second that LXD's text stands for; None as in `size_in_bytes`."""
+    return _number(text, _BITS)
+
+
+def process_count(text: str) -> int | None:
+    """Return how many processes `limits.processes` allows; None where it is empty or no number."""
+    return _number(text, {"": 1})
 
 
 def memory_limit(text: str, host_memory: int) -> int | None:
@@ -61,6 +77,13 @@ def _covered(spans: list[tuple[int, int]]) -> int:
         count += max(0, last + 1 - max(first, end))
         end = max(end, last + 1)
     return count
+
+
+def _number(text: str, units: Mapping[str, int]) -> int | None:
+    match = _SIZE.fullmatch(text)
+    if match is None or match[2] not in units:
+        return None
+    return _possible(int(match[1]) * units[match[2]])
 
 
 def _possible(size: int) -> int | None:

@@ -8,6 +8,7 @@ release):
     1.2  2026-11  OperationPage: every field has a bound
                   prepare, deliver_secrets; gateways of this release submit no secrets
     1.3  2026-11  instance_log
+                  prepare takes password; OperationPage: see operations
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ ERRORS: tuple[type[errors.FleetError], ...] = (
     errors.OperationNotCancellable,
     errors.OperationNotFound,
     errors.OperationRefused,
+    errors.PasswordNotSet,
     errors.PortInUse,
     errors.SnapshotExists,
     errors.SnapshotNotFound,
@@ -142,9 +144,10 @@ class LxdWorker:
         return await self._submit("submit", submission)
 
     async def prepare(self, submission: Submission) -> Operation:
-        """Hand over a create that begins when its secrets have come; else as `submit`.
+        """Hand over a create or password that begins when its secrets have come; else as `submit`.
 
-        A host that refuses it has seen none of them. Raises WorkerOutdated too.
+        A host that refuses it has seen none of them. Raises WorkerOutdated too, and for a password
+        InstanceNotRunning and PasswordNotSet.
         """
         return await self._submit("prepare", submission)
 

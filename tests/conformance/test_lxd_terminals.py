@@ -53,3 +53,33 @@ async def test_a_secret_that_is_wrong_opens_nothing(client: Client, running: str
 
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await client.connect(f"{operation}/websocket?secret=wrong")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "err"),
+    [
+        (["/bin/sh", "-c", "cat >/dev/null; exit 3"], 3, ""),
+        (["/bin/sh", "-c", "exit 0"], 0, ""),
+        (["nix"], 127, "Command not found"),
+    ],
+)
+async def test_a_program_without_a_terminal_reads_its_input_until_an_empty_text(
+    client: Client, running: str, command: list[str], status: int, err: str
+) -> None:
+    body = {"command": command, "interactive": False, "wait-for-websocket": True}
+    operation = await client.begin("POST", f"/1.0/instances/{running}/exec", body)
+    secrets = (await client.get(operation))["metadata"]["fds"]
+    sockets = {
+        end: await client.connect(f"{operation}/websocket?secret={secret}")
+        for end, secret in sorted(secrets.items())
+    }
+
+    await sockets["0"].send_bytes(b"a line\n")
+    await sockets["0"].send_str("")
+
+    ended = await client.ended(operation)
+    assert set(sockets) == {"0", "1", "2", "control"}
+    assert (ended["class"], ended["err"]) == ("websocket", err)
+    assert ended["metadata"]["return"] == status
+    for socket in sockets.values():
+        await socket.close()

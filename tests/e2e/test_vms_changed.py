@@ -205,3 +205,62 @@ def test_what_a_running_vm_uses_is_told(fleet: Fleet, running: str) -> None:
 
     assert processes.wait_until(lambda: bool(measured()["cpu"]["history"]), timeout_s=20)
     assert measured()["memory"]["used"] > 0
+
+
+def test_limits_are_set_on_a_running_vm_shown_and_taken_away(fleet: Fleet, running: str) -> None:
+    limits = {
+        "network": {"ingressMbit": 1.5, "egressMbit": None},
+        "disk": {"readMbyte": 30, "writeMbyte": 10},
+        "processes": 100,
+    }
+
+    answer = fleet.http.put(f"{VMS}/{running}", json={"limits": limits})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"]["needsRestart"] == []
+    assert one(fleet, running)["limits"] == limits
+    found = lxds(fleet, running)
+    assert found["config"]["limits.processes"] == "100"
+    assert found["devices"]["eth0"]["limits.ingress"] == "1500000"
+    assert found["devices"]["root"]["limits.write"] == "10000000"
+
+    freed = {"network": {"ingressMbit": 0}, "disk": {"readMbyte": None}, "processes": None}
+    fleet.http.put(f"{VMS}/{running}", json={"limits": freed}).raise_for_status()
+
+    assert one(fleet, running)["limits"] == {
+        "network": {"ingressMbit": None, "egressMbit": None},
+        "disk": {"readMbyte": None, "writeMbyte": 10},
+        "processes": None,
+    }
+
+
+def test_roots_password_is_set_inside_shown_once_and_noted(fleet: Fleet, running: str) -> None:
+    name = one(fleet, running)["instance"]
+    lxd = fleet.on["h1"].lxd
+    patch = {"config": {"user.description": f"{name} 20144 old 30100 30125"}}
+    lxd.call("PATCH", f"/1.0/instances/{name}", patch)
+    assert told(fleet.http.post(f"{VMS}/{running}/password")) == (409, "PASSWORD_NOT_SET")
+    script = "mkdir -p /usr/sbin; printf '#!/bin/sh\\ncat >/root/given\\n' >/usr/sbin/chpasswd"
+    command = ["/bin/sh", "-c", f"{script}; chmod 755 /usr/sbin/chpasswd"]
+    lxd.call("POST", f"/1.0/instances/{name}/exec", {"command": command})
+
+    answer = fleet.http.post(f"{VMS}/{running}/password")
+
+    assert told(answer) == (200, "running"), answer.text
+    password = answer.json()["data"]["password"]
+    assert len(password) == 20
+    check = ["/bin/sh", "-c", f"test \"$(cat /root/given)\" = 'root:{password}'"]
+    checked = lxd.call("POST", f"/1.0/instances/{name}/exec", {"command": check})
+    assert checked["return"] == 0
+    detail = fleet.http.get(f"/api/instances/{name}").json()
+    assert detail["root_password"] == password
+    assert (detail["ssh_port"], detail["nat_ports"]) == (20144, "30100-30125")
+    operation = fleet.http.get(answer.headers["Location"]).json()
+    assert (operation["kind"], operation["state"]) == ("password", "done")
+    assert password not in str(operation["failure"])
+
+
+def test_a_stopped_vm_takes_no_password(fleet: Fleet, stopped: str) -> None:
+    answer = fleet.http.post(f"{VMS}/{stopped}/password", json={"password": "n3w-Passw0rd"})
+
+    assert told(answer) == (400, "VM_ALREADY_STOPPED")

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec.structs import asdict
+
 from services.gateway.domain import templates
 from services.gateway.domain.capacity import Amount
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.placement import Needs, Rule
 from services.gateway.domain.templates import Template
-from shared.contracts.changes import ImageSource, NewInstance
+from shared.contracts.changes import NO_LIMITS, ImageSource, Limits, NewInstance
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Operation, Secrets
 from shared.contracts.status import Status
@@ -39,6 +41,7 @@ class NewVm:
     ssh_keys: tuple[str, ...] = ()
     ssh: bool = False
     ports: int = 0
+    limits: Limits = NO_LIMITS
     # Left out of what a log would print.
     cloud_init: str = field(default="", repr=False)
     root_password: str = field(default="", repr=False)
@@ -70,6 +73,7 @@ class NewVm:
             ssh_keys=self.ssh_keys,
             ssh=self.ssh,
             ports=self.ports,
+            limits=self.limits,
         )
 
     def secrets(self) -> Secrets | None:
@@ -122,7 +126,12 @@ def _ordered_instance(begun: Begun, os: str) -> Instance:
         auto_start=ordered.auto_start,
         os=os,
         networks=(ordered.network,) if ordered.network else (),
+        limits=_in_force(ordered.limits),
     )
+
+
+def _in_force(ordered: Limits) -> Limits:
+    return Limits(**{field: limit or None for field, limit in asdict(ordered).items()})
 
 
 def unknown(

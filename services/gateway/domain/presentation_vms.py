@@ -13,6 +13,7 @@ from msgspec import Struct
 from services.gateway.domain import nat, units
 from services.gateway.domain import presentation_instances as shown
 from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.domain.limits import VmLimits, shown_limits
 from services.gateway.domain.naming import shown_name
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
 from shared.contracts.instances import Instance
@@ -70,6 +71,7 @@ class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
     instance: str
     ipv6: str
     networks: tuple[str, ...]
+    limits: VmLimits
     ssh_port: int | None
     nat_ports: str | None
     host_online: bool
@@ -105,14 +107,14 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
     instance, creation = known.instance, known.creation
     reached = nat.nat(instance, note_is_anothers=known.note_is_anothers)
     created = units.known_instant(instance.created_at)
-    limits = _limits(known, host)
+    sizes = _sizes(known, host)
     return Vm(
         id=vm_id(known),
         name=shown_name(instance),
         status=status(instance),
-        cpu=limits["cpu"] or 0,
-        memory=units.mib(limits["memory"]),
-        disk=units.gib_exactly(limits["disk"] or 0),
+        cpu=sizes["cpu"] or 0,
+        memory=units.mib(sizes["memory"]),
+        disk=units.gib_exactly(sizes["disk"] or 0),
         os=instance.os,
         ip=shown.address(known, "inet") or shown.address(known, "inet6") or "",
         created_at=units.utc_text(created or units.EPOCH),
@@ -127,6 +129,7 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         instance=instance.name,
         ipv6=shown.address(known, "inet6") or "",
         networks=instance.networks,
+        limits=shown_limits(instance.limits),
         ssh_port=reached.ssh_port,
         nat_ports=reached.nat_ports,
         host_online=known.host_online,
@@ -135,9 +138,7 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         duplicate=known.duplicate,
         ephemeral=instance.ephemeral,
         addresses=shown.addresses(known),
-        unknown=[
-            name for name, value in (limits | {"createdAt": created}).items() if value is None
-        ],
+        unknown=[name for name, value in (sizes | {"createdAt": created}).items() if value is None],
         progress=creation.progress or 0 if creation else None,
         operation=creation.operation_id if creation else None,
         error=known.error,
@@ -194,7 +195,7 @@ def cpus(instance: Instance, host: KnownHost) -> int | None:
     return host.sample.host.cpu_cores if host.sample else None
 
 
-def _limits(known: KnownInstance, host: KnownHost) -> dict[str, int | None]:
+def _sizes(known: KnownInstance, host: KnownHost) -> dict[str, int | None]:
     """Return what can be limited of an instance; None: that is not known."""
     if known.error:
         return dict.fromkeys(("cpu", "memory", "disk"))

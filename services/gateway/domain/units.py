@@ -10,6 +10,7 @@ import math
 from datetime import UTC, datetime, tzinfo
 
 MIB = 2**20
+MILLION = 10**6
 GIB = 2**30
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Every zone can show what lies between these: none is more than a day from UTC.
@@ -31,6 +32,14 @@ def gib(size: int) -> int:
 def gib_exactly(size: int) -> int | float:
     """Return bytes as GiB: a whole number where it is one, else to two decimals."""
     rounded = round(size / GIB, 2)
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def millions(number: int | None) -> int | float | None:
+    """Return a number in millions: a whole number where it is one, else to three decimals."""
+    if number is None:
+        return None
+    rounded = round(number / MILLION, 3)
     return int(rounded) if rounded.is_integer() else rounded
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from services.gateway.domain import units
+from services.gateway.domain import limits, units
 from services.gateway.domain.known import KnownInstance
 from services.gateway.domain.naming import free_name, shown_name
 from services.gateway.domain.presentation_vms import Vm
-from shared.contracts.changes import Changes
+from shared.contracts.changes import NO_LIMITS, Changes
 from shared.contracts.errors import InstanceExists, InvalidInput
 
 
@@ -23,8 +23,11 @@ def changes(wanted: Mapping[str, object], shown: Vm) -> Changes | None:
     differing = {
         field: _in_bytes(field, value)
         for field, value in wanted.items()
-        if value != getattr(shown, field)
+        if field != "limits" and value != getattr(shown, field)
     }
+    limited = limits.differing(wanted.get("limits", {}), shown.limits)  # type: ignore[arg-type]
+    if limited != NO_LIMITS:
+        differing["limits"] = limited
     return Changes(**differing) if differing else None  # type: ignore[arg-type]
 
 

@@ -18,7 +18,7 @@ from services.gateway.http.context import Context, Gateway, Who
 from services.gateway.http.errors import tongue_of
 from services.gateway.http.free_text import HeaderWithoutControls
 from services.gateway.ports import Caller, Change, Target
-from shared.contracts.operations import Arguments, Kind, Operation
+from shared.contracts.operations import Arguments, Kind, Operation, Secrets
 
 Key = Annotated[
     Annotated[str, Field(min_length=1, max_length=255), HeaderWithoutControls] | None,
@@ -77,8 +77,11 @@ async def recalled(asked: Asked) -> Operation | None:
     return await asked.gateway.operations.recall(asked.caller, asked.key, asked.fingerprint)
 
 
-async def submitted(asked: Asked, order: Order) -> Operation:
-    """Return the new operation; raise as `Operations.submit` does."""
+async def submitted(asked: Asked, order: Order, secrets: Secrets | None = None) -> Operation:
+    """Return the new operation; raise as `Operations.submit` does.
+
+    `secrets` are the arguments that no database may hold.
+    """
     change = Change(
         kind=order.kind,
         target=order.target,
@@ -86,6 +89,7 @@ async def submitted(asked: Asked, order: Order) -> Operation:
         caller=asked.caller,
         idempotency_key=asked.key,
         fingerprint=asked.fingerprint,
+        secrets=secrets,
     )
     return await asked.gateway.operations.submit(change)
 

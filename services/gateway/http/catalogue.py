@@ -117,6 +117,10 @@ _ERRORS = {
         "实例 {name} 已有快照 {snapshot}", "Instance {name} has a snapshot {snapshot} already"
     ),
     "log_not_found": Text("实例 {name} 没有启动日志", "LXD keeps no log of instance {name}"),
+    "password_not_set": Text(
+        "实例 {name} 的密码未能设置：{reason}",
+        "The password of instance {name} was not set: {reason}",
+    ),
     "operation_not_found": Text("操作 {operation_id} 不存在", "Operation {operation_id} not found"),
     "operation_refused": Text(
         "操作 {operation_id} 未能送达主机，没有执行",
@@ -295,6 +299,10 @@ _OUTCOMES = {
     "delete-snapshot.already": Text(
         "实例 {name} 的快照已经删除", "The snapshot of instance {name} was deleted already"
     ),
+    "password.done": Text("实例 {name} 密码设置成功", "The password of instance {name} was set"),
+    "password.already": Text(
+        "实例 {name} 的密码已经设置", "The password of instance {name} was set already"
+    ),
     "delete.done": Text("实例 {name} 删除成功", "Instance {name} deleted"),
     "delete.already": Text("实例 {name} 已经删除", "Instance {name} was deleted already"),
     "start.unfinished": Text(
@@ -341,6 +349,10 @@ _OUTCOMES = {
         "实例 {name} 仍在删除快照，操作 {operation_id}",
         "A snapshot of instance {name} is still being deleted: operation {operation_id}",
     ),
+    "password.unfinished": Text(
+        "实例 {name} 仍在设置密码，操作 {operation_id}",
+        "The password of instance {name} is still being set: operation {operation_id}",
+    ),
     "delete.unfinished": Text(
         "实例 {name} 仍在删除，操作 {operation_id}",
         "Instance {name} is still being deleted: operation {operation_id}",
@@ -358,6 +370,17 @@ WORKERS_RULES = {
         "ports end at 65535": "端口不能超过 65535",
         "one key on one line each": "每个密钥须为一行",
         "8-128 printable ASCII characters without spaces": "须为8到128个ASCII字符，无空格",
+        "8-128 printable ASCII characters without spaces and colons": (
+            "须为8到128个ASCII字符，无空格和冒号"
+        ),
+        "at least 1000 bits a second": "不能小于每秒1000比特",
+        "a network for what shall be limited": "须有网络才能限速",
+        "for instances with a network interface": "仅适用于有网卡的实例",
+        "for instances with a root disk": "仅适用于有根磁盘的实例",
+        "set by a profile of the instance": "由实例的配置文件设定",
+        "it is paused": "已暂停",
+        "there is no chpasswd in it": "其中没有 chpasswd",
+        "the agent of the virtual machine does not run": "虚拟机的代理程序未运行",
     }.items()
 }
 

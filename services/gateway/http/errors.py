@@ -23,6 +23,7 @@ from shared.contracts.errors import (
     InvalidInput,
     OperationInProgress,
     OutcomeUnknown,
+    PasswordNotSet,
     TemporaryError,
 )
 from shared.contracts.truncation import first_few
@@ -58,6 +59,7 @@ STATUS: dict[str, int] = {
     "lxd_busy": 409,
     "operation_in_progress": 409,
     "operation_not_cancellable": 409,
+    "password_not_set": 409,
     "port_in_use": 409,
     "snapshot_exists": 409,
     "instance_changed_since": 412,
@@ -173,6 +175,8 @@ def _values(error: FleetError | HttpError, tongue: Language) -> dict[str, Any]:
         return {"field": error.field, "rule": _rule(error.rule, tongue)}
     if isinstance(error, HttpError):
         return error.values
+    if isinstance(error, PasswordNotSet):
+        return {"name": error.name, "reason": _rule(error.reason, tongue)}
     return vars(error)
 
 

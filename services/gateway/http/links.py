@@ -16,12 +16,14 @@ ONE_VM = (
     f"GET {V1}/{{id}}/status",
     f"GET {V1}/{{id}}/metrics",
     f"GET {V1}/{{id}}/console",
+    f"GET {V1}/{{id}}/log",
     f"GET {V1}/{{id}}/ports",
     f"PUT {V1}/{{id}}/ports",
     f"GET {V1}/{{id}}/snapshots",
     f"POST {V1}/{{id}}/snapshots",
     *(f"POST {V1}/{{id}}/{way}" for way in ("start", "stop", "restart", "pause", "resume")),
     f"POST {V1}/{{id}}/rename",
+    f"POST {V1}/{{id}}/password",
 )
 ONE_SNAPSHOT = (
     f"POST {V1}/{{id}}/snapshots/{{snapshotId}}/restore",

@@ -1,7 +1,8 @@
-"""The steps of operations that change what an instance is set to, its name and its snapshots."""
+"""The steps of operations that change what an instance is: settings, name, snapshots, password."""
 
 from __future__ import annotations
 
+from services.lxd_worker.domain.limits import unfulfilled
 from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.steps import Done, Failed, Move, Rule, Situation, Step, ended
 from shared.contracts.changes import Changes
@@ -12,10 +13,20 @@ from shared.contracts.errors import (
     InvalidInput,
     LxdRefused,
     NoEffect,
+    PasswordNotSet,
     SnapshotExists,
     SnapshotNotFound,
 )
 from shared.contracts.operations import Kind
+
+# Why a limit that LXD has taken does not count.
+_WITHOUT_EFFECT = {
+    "ingress": "for instances with a network interface",
+    "egress": "for instances with a network interface",
+    "read": "for instances with a root disk",
+    "write": "for instances with a root disk",
+    "processes": "set by a profile of the instance",
+}
 
 
 def _update(situation: Situation, now: Seen) -> Move:
@@ -56,9 +67,17 @@ def _delete_snapshot(situation: Situation, now: Seen) -> Move:
     return Step.DELETE_SNAPSHOT if _has_snapshot(situation, now) else _no_snapshot(situation)
 
 
+def _password(situation: Situation, now: Seen) -> Move:
+    if now.frozen:
+        return Failed(PasswordNotSet(situation.name, "it is paused"))
+    return Step.SET_PASSWORD if now.running else Failed(InstanceNotRunning(situation.name))
+
+
 def _after_update(situation: Situation, now: Seen) -> Move:
     changes = situation.arguments.changes or Changes()
     if situation.error is None:
+        if field := unfulfilled(changes.limits, now.shape.limits):
+            return Failed(InvalidInput(field, _WITHOUT_EFFECT[field]))
         return Done(changed=True, needs_restart=now.postponed)
     if changes.memory is not None and _limit_not_set(situation.error):
         return Failed(InvalidInput("memory", "more than is in use"))
@@ -96,6 +115,12 @@ def _after_delete_snapshot(situation: Situation, now: Seen) -> Move:
     return ended(situation, as_asked=True)
 
 
+def _after_password(situation: Situation, _: Seen) -> Move:
+    if situation.last is Step.SET_PASSWORD and not situation.error:
+        return Step.NOTE_PASSWORD
+    return ended(situation, as_asked=False)
+
+
 def _has_snapshot(situation: Situation, now: Seen) -> bool:
     return situation.arguments.snapshot in now.snapshots
 
@@ -110,6 +135,7 @@ FIRST: dict[Kind, Rule] = {
     Kind.SNAPSHOT: _snapshot,
     Kind.RESTORE: _restore,
     Kind.DELETE_SNAPSHOT: _delete_snapshot,
+    Kind.PASSWORD: _password,
 }
 NEXT: dict[Kind, Rule] = {
     Kind.UPDATE: _after_update,
@@ -117,4 +143,5 @@ NEXT: dict[Kind, Rule] = {
     Kind.SNAPSHOT: _after_snapshot,
     Kind.RESTORE: _after_restore,
     Kind.DELETE_SNAPSHOT: _after_delete_snapshot,
+    Kind.PASSWORD: _after_password,
 }

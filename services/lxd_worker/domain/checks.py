@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from shared.contracts.changes import Changes
+from shared.contracts.changes import Changes, Limits
 from shared.contracts.errors import InvalidInput
 from shared.contracts.operations import Arguments, Kind
 
@@ -16,6 +16,10 @@ _NEW_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _FOLDERS = (".", "..")
 # LXD makes a directory of this name, and LXD 5.0 reads what stands in a path as escaped twice.
 _SNAPSHOT = re.compile(r"[^\s/%?+&.\x00-\x1f\x7f-\x9f][^\s/%?+&\x00-\x1f\x7f-\x9f]{0,62}")
+# Less is a slip of units, and the kernel's shapers cannot keep it.
+_LEAST_BITS = 1000
+# One line of `chpasswd`, and one field of `name ssh password first last`.
+_PASSWORD = re.compile(r"[!-9;-~]{8,128}")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 
 
@@ -40,6 +44,19 @@ def check_labels(labels: dict[str, str]) -> None:
             raise InvalidInput("labels", f"a value for {key}")
 
 
+def check_limits(limits: Limits) -> None:
+    """Raise InvalidInput for limits that the kernel could not keep."""
+    for field in ("ingress", "egress"):
+        if 0 < (getattr(limits, field) or 0) < _LEAST_BITS:
+            raise InvalidInput(field, "at least 1000 bits a second")
+
+
+def check_password(password: str) -> None:
+    """Raise InvalidInput for what a guest would not take as it is, or a note could not hold."""
+    if not _PASSWORD.fullmatch(password):
+        raise InvalidInput("password", "8-128 printable ASCII characters without spaces and colons")
+
+
 def check_new_name(name: str) -> None:
     """Raise InvalidInput for a name that LXD gives to no instance."""
     if not _NEW_NAME.fullmatch(name):
@@ -52,6 +69,7 @@ def _check_update(arguments: Arguments) -> None:
     for field in ("cpu", "memory", "disk"):
         if getattr(changes, field) == 0:
             raise InvalidInput(field, "more than nothing")
+    check_limits(changes.limits)
 
 
 def _check_rename(arguments: Arguments) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from services.lxd_worker.domain.checks import check_labels
+from services.lxd_worker.domain.checks import check_labels, check_limits
 from services.lxd_worker.domain.cloud_init import check
 from shared.contracts.changes import NewInstance
 from shared.contracts.errors import InvalidInput
@@ -26,12 +26,14 @@ def checked(submission: Submission) -> NewInstance:
         if not right:
             raise InvalidInput(field, rule)
     check_labels(wanted.labels)
+    check_limits(wanted.limits)
     check(wanted.ssh_keys, submission.secrets)
     return wanted
 
 
 def _rules(submission: Submission, wanted: NewInstance) -> list[tuple[str, bool, str]]:
     image = wanted.image
+    is_container = wanted.type == CONTAINER
     has_proxies = wanted.ssh or wanted.ports > 0
     return [
         ("instance", not submission.instance.endswith("-"), "a letter or digit at the end"),
@@ -42,5 +44,6 @@ def _rules(submission: Submission, wanted: NewInstance) -> list[tuple[str, bool,
         ("disk", wanted.disk >= LEAST_DISK, f"at least {LEAST_DISK} bytes"),
         ("image", bool(image.alias) != bool(image.fingerprint), "one of alias and fingerprint"),
         # LXD forwards to a virtual machine by NAT rules only, which take an address that is fixed.
-        ("ports", not has_proxies or wanted.type == CONTAINER, "for containers only"),
+        ("processes", not wanted.limits.processes or is_container, "for containers only"),
+        ("ports", not has_proxies or is_container, "for containers only"),
     ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from services.lxd_worker.domain.cloud_init import ROOT_PASSWORD, user_data
 from services.lxd_worker.domain.description import DISPLAY_NAME, LABEL, OPERATION
+from services.lxd_worker.domain.limits import PROCESSES
 from services.lxd_worker.domain.plan import Devices, Plan
 from services.lxd_worker.domain.proxies import is_forward
 from shared.contracts.changes import NewInstance
@@ -42,6 +43,7 @@ def _config(
         "volatile.uuid": operation.uuid,
         "limits.cpu": str(wanted.cpu),
         "limits.memory": str(wanted.memory),
+        PROCESSES: str(wanted.limits.processes or ""),
         "boot.autostart": "true" if wanted.auto_start else "",
         "cloud-init.user-data": user_data(wanted.ssh_keys, secrets),
         "user.description": nat,

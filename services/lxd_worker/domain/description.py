@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
 from services.lxd_worker.domain.image_os import os_of
+from services.lxd_worker.domain.limits import is_root, limits_of
 from services.lxd_worker.domain.proxies import proxies_in
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.fitting import fit_message, shorten
@@ -114,6 +114,7 @@ def _unbounded(described: Described, revision: int, host_memory: int) -> Instanc
         networks=_networks(described.expanded_devices),
         location="" if described.location == _NO_MEMBER else described.location,
         ephemeral=described.ephemeral,
+        limits=limits_of(config, described.expanded_devices),
     )
 
 
@@ -143,11 +144,6 @@ def _networks(devices: dict[str, dict[str, str]]) -> tuple[str, ...]:
         if device.get("type") == "nic"
     )
     return tuple(dict.fromkeys(filter(None, joined)))
-
-
-def is_root(device: Mapping[str, str]) -> bool:
-    """Whether a device holds the root file system."""
-    return device.get("type") == "disk" and device.get("path") == "/"
 
 
 def _root(described: Described) -> dict[str, str]:

@@ -81,12 +81,13 @@ def accepted(
 def behind(entry: Entry, holder: Entry | None) -> Entry:
     """Return the entry as it is accepted: behind a creation it waits, else the instance is free.
 
-    Raises OperationInProgress when anything else holds the instance.
+    What waits for secrets waits for nothing else. Raises OperationInProgress when anything else
+    holds the instance.
     """
     if holder is None:
         return entry
     held_by, wanted = holder.operation, entry.operation
-    if held_by.kind is not Kind.CREATE or wanted.kind is Kind.CREATE:
+    if held_by.kind is not Kind.CREATE or wanted.kind is Kind.CREATE or entry.awaits_secrets:
         raise OperationInProgress(wanted.instance, held_by.operation_id)
     return _with(entry, waits_for=held_by.operation_id)
 

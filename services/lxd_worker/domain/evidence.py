@@ -107,6 +107,11 @@ def _snapshot_deleted(arguments: Arguments, before: Seen, now: Seen) -> Verdict:
     return _by(done=not there, not_done=now.lxd == before.lxd)
 
 
+def _without_trace(before: Seen, now: Seen) -> Verdict:
+    """Only the password itself would tell, and that is kept nowhere."""
+    return Verdict.UNDECIDABLE
+
+
 def _same_run(before: Seen, now: Seen) -> bool:
     return before.init is not None and now.init == before.init
 
@@ -122,6 +127,8 @@ _JUDGES: dict[Step, Callable[[Seen, Seen], Verdict]] = {
     Step.DELETE: _still_there,
     Step.RENAME: _renamed,
     Step.RESTORE: _restored,
+    Step.SET_PASSWORD: _without_trace,
+    Step.NOTE_PASSWORD: _without_trace,
 }
 _JUDGES_OF_CHANGES: dict[Step, Callable[[Arguments, Seen, Seen], Verdict]] = {
     Step.UPDATE: _updated,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from services.lxd_worker.domain.forwards import forwards_of
-from shared.contracts.changes import Changes
+from services.lxd_worker.domain.limits import fulfilled
+from shared.contracts.changes import NO_LIMITS, Changes, Limits
 from shared.contracts.instances import Instance, Proxy
 
 
@@ -20,6 +21,7 @@ class Shape(Struct, frozen=True, kw_only=True):
     auto_start: bool = False
     labels: dict[str, str] = {}
     proxies: tuple[Proxy, ...] = ()
+    limits: Limits = NO_LIMITS
 
     def fulfil(self, changes: Changes) -> bool:
         """Whether nothing is left to change."""
@@ -32,7 +34,8 @@ class Shape(Struct, frozen=True, kw_only=True):
             (changes.labels, self.labels, changes.labels),
             (changes.forwards, forwards_of(self.proxies), set(changes.forwards or ())),
         )
-        return all(present == target for change, present, target in wanted if change is not None)
+        settings = (present == target for change, present, target in wanted if change is not None)
+        return all(settings) and fulfilled(changes.limits, self.limits)
 
 
 def shape_of(instance: Instance) -> Shape:
@@ -46,4 +49,5 @@ def shape_of(instance: Instance) -> Shape:
         auto_start=instance.auto_start,
         labels=instance.labels,
         proxies=instance.proxies,
+        limits=instance.limits,
     )

@@ -15,7 +15,7 @@ class Step(StrEnum):
     """One request to LXD.
 
     `STOP` and `RESTART` ask the guest, `FORCE_...` do not. `DESCRIBE` writes the display name and
-    the description.
+    the description. `NOTE_PASSWORD` writes down what `SET_PASSWORD` has set, where one was noted.
     """
 
     START = "start"
@@ -33,6 +33,8 @@ class Step(StrEnum):
     SNAPSHOT = "snapshot"
     RESTORE = "restore"
     DELETE_SNAPSHOT = "delete-snapshot"
+    SET_PASSWORD = "set-password"  # noqa: S105 - a step
+    NOTE_PASSWORD = "note-password"  # noqa: S105 - a step
 
 
 @dataclass(frozen=True, slots=True)

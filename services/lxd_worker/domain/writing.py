@@ -13,10 +13,13 @@ from msgspec import Struct
 from services.lxd_worker.domain.creation_request import nat_description
 from services.lxd_worker.domain.description import DISPLAY_NAME, LABEL, OPERATION, Described
 from services.lxd_worker.domain.forwards import devices_after
+from services.lxd_worker.domain.limits import PROCESSES, limited
 from services.lxd_worker.domain.plan import Devices
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.changes import Changes
-from shared.contracts.notes import note_of, renamed
+from shared.contracts.notes import note_of, renamed, with_other_password
+
+_USER_NOTE, _USER_PASSWORD = "user.description", "user.root_password"
 
 
 class Editable(Described, frozen=True, kw_only=True):
@@ -58,6 +61,39 @@ def written(found: Editable, wanted: Wanted) -> dict[str, object]:
     }
 
 
+def with_password(found: Editable, password: str) -> dict[str, object] | None:
+    """Return what LXD's PATCH takes to write a new password where an older one stands.
+
+    That is a key of its own, or a note `name ssh password first last`, where `-` stands for none.
+    None: it stands nowhere.
+    """
+    noted = {
+        key: text
+        for key, text in (
+            (_USER_PASSWORD, password if _USER_PASSWORD in found.config else None),
+            (_USER_NOTE, _noted(found, found.config.get(_USER_NOTE, ""), password)),
+        )
+        if text is not None
+    }
+    description = _noted(found, found.description, password)
+    if not noted and description is None:
+        return None
+    # LXD 5.0 takes away a description that a PATCH does not name.
+    return {"config": noted, "description": description or found.description}
+
+
+def _noted(found: Editable, text: str, password: str) -> str | None:
+    """Return a note with another password; None where the text is no note.
+
+    One that was made by us, or that names a range of ports, may have the name that the instance had
+    then; three words with another name may be anything.
+    """
+    note = note_of(text)
+    if note is None or not (note.name == found.name or note.ports or OPERATION in found.config):
+        return None
+    return with_other_password(text, password)
+
+
 def _config(config: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
     changes = wanted.changes
     kept = {
@@ -73,6 +109,7 @@ def _config(config: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
         "limits.cpu": changes.cpu,
         "limits.memory": changes.memory,
         "boot.autostart": changes.auto_start,
+        PROCESSES: "" if changes.limits.processes == 0 else changes.limits.processes,
         DISPLAY_NAME: wanted.display_name,
     }
     set_anew = {key: _text(value) for key, value in settings.items() if value is not None}
@@ -96,7 +133,7 @@ def _devices(found: Editable, wanted: Wanted) -> Devices:
         devices[found.root_disk] = {**root, "size": str(wanted.changes.disk)}
     if wanted.changes.forwards is not None:
         devices = devices_after(devices, wanted.proxies, _inherited(found))
-    return devices
+    return limited(devices, found.expanded_devices, wanted.changes.limits)
 
 
 def _inherited(found: Editable) -> Devices:
@@ -111,12 +148,12 @@ def _notes(found: Editable, wanted: Wanted, devices: Devices) -> dict[str, str]:
     A script's note is its own, but for the name; of ports and password a creation noted, all stays
     true.
     """
-    there = found.config.get("user.description", "")
+    there = found.config.get(_USER_NOTE, "")
     note = note_of(there)
     if note is None:
         return {}
     if OPERATION not in found.config:
-        return {"user.description": renamed(there, wanted.old_name, found.name)}
+        return {_USER_NOTE: renamed(there, wanted.old_name, found.name)}
     text = nat_description(found.name, devices, note.password or "")
-    kept = {"user.root_password": note.password} if note.password and not text else {}
-    return {"user.description": text} | kept
+    kept = {_USER_PASSWORD: note.password} if note.password and not text else {}
+    return {_USER_NOTE: text} | kept

@@ -30,6 +30,8 @@ def planned_update(
     """
     changes = submission.arguments.changes or Changes()
     check_labels(dict((changes.labels or {}).items() - instance.labels.items()))
+    if changes.limits.processes and instance.type != CONTAINER:
+        raise InvalidInput("processes", "for containers only")
     growth = _growth(changes, instance)
     if changes.forwards is None and growth == Capacity(cpu=0, memory=0, disk=0):
         return submission, None

@@ -16,6 +16,7 @@ from services.lxd_worker.domain.creation_order import checked
 from services.lxd_worker.domain.creation_request import request
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.images import Remotes, local_source, remote_source
+from services.lxd_worker.domain.limits import has_nic, limited
 from services.lxd_worker.domain.nat_pool import NatPool, Ports
 from services.lxd_worker.domain.plan import Devices, Plan
 from services.lxd_worker.domain.steps import Step
@@ -35,13 +36,14 @@ Secrets = dict[str, dict[str, str]]
 class Offered:
     """What the host has of all that an order wants, but for what others may want as well.
 
-    `root` is the name and the settings of the root disk, `capacity` what may be promised in all.
+    `root` is the name and the settings of the root disk, `nics` are the NICs that are not left to
+    the profile, `capacity` is what may be promised in all.
     """
 
     wanted: NewInstance
     source: dict[str, str]
     root: tuple[str, dict[str, str]]
-    nic: Devices
+    nics: Devices
     capacity: Capacity
 
 
@@ -64,11 +66,16 @@ class Admission:
         """Return what there is for an order; raises ImageNotFound and InvalidInput."""
         wanted = checked(submission)
         profile = self.offer.default_devices(submission.project)
+        name, root = creation_devices.root(profile)
+        own = {name: root} | self._nic(profile, wanted.network)
+        nics = limited(own, profile | own, wanted.limits)
+        if (wanted.limits.ingress or wanted.limits.egress) and not has_nic(profile | own):
+            raise InvalidInput("network", "a network for what shall be limited")
         return Offered(
             wanted=wanted,
             source=self._source(submission.project, wanted),
-            root=creation_devices.root(profile),
-            nic=self._nic(profile, wanted.network),
+            root=(name, nics.pop(name)),
+            nics=nics,
             capacity=self.capacity(profile),
         )
 
@@ -87,7 +94,7 @@ class Admission:
         disk = root | {"pool": self._pool(root), "size": str(wanted.disk)}
         return Plan(
             source=offered.source,
-            devices={name: disk} | offered.nic | self._proxies(wanted, allotted),
+            devices={name: disk} | offered.nics | self._proxies(wanted, allotted),
             secret=secret,
         )
 

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 from services.lxd_worker.domain import cloud_init
 from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.checks import check_arguments, check_labels, check_name
+from services.lxd_worker.domain.checks import (
+    check_arguments,
+    check_labels,
+    check_name,
+    check_password,
+)
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.moves import is_alteration, refusal
 from services.lxd_worker.domain.plan import Plan
@@ -40,6 +45,7 @@ from shared.platform.lxd_scope import LxdScope
 log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 1000
+_TAKES_SECRETS = (Kind.CREATE, Kind.PASSWORD)
 _TAKES_SOMETHING = (Kind.CREATE, Kind.UPDATE, Kind.RESTORE)
 _LONGEST_S = 24 * 3600
 
@@ -73,15 +79,15 @@ class Orders:
         return self._once(submission, secret=bool(submission.secrets))
 
     def prepare(self, submission: Submission) -> Operation:
-        """Take a creation on that begins when its secrets come; else as `submit`."""
-        if submission.kind is not Kind.CREATE:
-            raise InvalidInput("kind", "create")
+        """Take an operation on that begins when its secrets come; else as `submit`."""
+        if submission.kind not in _TAKES_SECRETS:
+            raise InvalidInput("kind", " or ".join(_TAKES_SECRETS))
         return self._once(submission, secret=True)
 
     def deliver_secrets(self, operation_id: str, secrets: Mapping[str, str]) -> Operation:
         """Begin an operation that waits for its secrets; return it as it stands then.
 
-        It is withdrawn where cloud-init could not use them. Later ones change nothing.
+        It is withdrawn where the guest could not use them. Later ones change nothing.
         """
         entry = self.journal.find(operation_id)
         if entry is None:
@@ -126,6 +132,8 @@ class Orders:
         self._check(submission)
         if submission.kind is not Kind.CREATE:
             self._check_target(submission)
+        if submission.kind is Kind.PASSWORD:
+            return self._take_on(submission, Plan(secret=True))
         if submission.kind not in _TAKES_SOMETHING:
             return self._take_on(submission)
         return self._allot(submission, secret=secret)
@@ -255,8 +263,11 @@ def _check_chained(submission: Submission, creation: Operation) -> None:
 
 
 def _check_secrets(entry: Entry, secrets: Mapping[str, str]) -> None:
-    wanted = entry.operation.arguments.create
-    if entry.awaits_secrets and wanted:
+    if not entry.awaits_secrets:
+        return
+    if entry.operation.kind is Kind.PASSWORD:
+        check_password(secrets.get(cloud_init.ROOT_PASSWORD, ""))
+    elif wanted := entry.operation.arguments.create:
         cloud_init.check(wanted.ssh_keys, secrets)
 
 

@@ -14,6 +14,7 @@ from services.lxd_worker.domain.seen import Seen, is_meant
 from services.lxd_worker.domain.steps import Done, Failed, Move, Situation, Step, Undo
 from services.lxd_worker.handlers.creating import ask_to_create
 from services.lxd_worker.handlers.kept import Kept, Tools
+from services.lxd_worker.handlers.passwords import PASSWORD_STEPS, take_password_step
 from services.lxd_worker.handlers.waiting import Waiting
 from shared.contracts.errors import (
     Cancelled,
@@ -207,6 +208,9 @@ class Run:
 
     def _hand_over(self, step: Step) -> FleetError | None:
         try:
+            if step in PASSWORD_STEPS:
+                take_password_step(step, self._entry, self.tools.lxd, self.tools.secrets)
+                return None
             lxd_operation = self._ask(step)
         except (PermanentError, StepInterrupted, LxdBusy) as exc:
             return exc

@@ -128,7 +128,8 @@ class DoubledInstance:
 
     `location` is the member of a cluster that it is on, `none` where there is no cluster. `instead`
     is what LXD's JSON says of it instead of the truth. `log` is what LXD has written about its
-    start, None: no such file.
+    start, None: no such file. `chpasswd` is the exit status of its program of this name, None where
+    it has none; `passwords` are what that one has read.
     """
 
     name: str
@@ -154,6 +155,8 @@ class DoubledInstance:
     location: str = "none"
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     instead: dict[str, Any] = field(default_factory=dict)
+    chpasswd: int | None = 0
+    passwords: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.config.setdefault("volatile.uuid", str(uuid.uuid4()))

@@ -2,6 +2,9 @@
 
 What is typed comes back, as from a terminal that echoes; before it comes a banner that tells what
 was opened. A shell ends when `exit` and a number is typed into it.
+
+A program without a terminal has four sockets, and reads its input to the end, which is an empty
+text: `chpasswd` (see `DoubledInstance`), and a shell's `-c` with `exit` and a number.
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ from aiohttp import WSMsgType, web
 
 from shared.testing.lxd_double.answers import asynchronous, body_of
 from shared.testing.lxd_double.errors import Refused, not_found
-from shared.testing.lxd_double.instances import RUNNING, VIRTUAL_MACHINE
+from shared.testing.lxd_double.instances import RUNNING, VIRTUAL_MACHINE, DoubledInstance
 from shared.testing.lxd_double.operations import Operation
 from shared.testing.lxd_double.projects import Projects
 
 BANNERS = {"exec": b"# ", "console": b"\r\nlogin: ", "vga": b"REDQ\x00\xff"}
-_EXIT = re.compile(rb"exit (\d+)\n")
+_EXIT = re.compile(rb"exit (\d+)(?:\n|\Z)")
+_NO_PROGRAM = 127
+_OF_PROGRAM = ("0", "1", "2", "control")
 
 
 @dataclass(eq=False)
@@ -32,6 +37,8 @@ class _Terminal:
         default_factory=lambda: {name: secrets.token_hex(32) for name in ("0", "control")}
     )
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    command: list[str] = field(default_factory=list)
+    status: int = 0
 
 
 class Terminals:
@@ -40,6 +47,7 @@ class Terminals:
     def __init__(self, projects: Projects) -> None:
         self._projects = projects
         self._open: dict[str, tuple[_Terminal, Operation]] = {}
+        self._instances: dict[str, DoubledInstance] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """Return where they are found."""
@@ -50,13 +58,17 @@ class Terminals:
         ]
 
     async def _exec(self, request: web.Request) -> web.Response:
-        return asynchronous(self._begin(request, "exec"))
+        wanted = await body_of(request)
+        command = None if wanted.get("interactive") else wanted["command"]
+        return asynchronous(self._begin(request, "exec", command))
 
     async def _console(self, request: web.Request) -> web.Response:
         return asynchronous(self._begin(request, (await body_of(request))["type"]))
 
-    def _begin(self, request: web.Request, kind: str) -> Operation:
-        """Begin to show a terminal; it goes on until its sockets are closed."""
+    def _begin(
+        self, request: web.Request, kind: str, command: list[str] | None = None
+    ) -> Operation:
+        """Begin to show a terminal, or a program; it goes on until its sockets are closed."""
         daemon, name = self._projects.asked(request), request.match_info["name"]
         instance = daemon.instance(name)
         if kind not in BANNERS:
@@ -66,16 +78,36 @@ class Terminals:
         if instance.status != RUNNING:
             raise Refused("Instance is not running")
         terminal = _Terminal(kind)
+        if command is not None:
+            fds = {name: secrets.token_hex(32) for name in _OF_PROGRAM}
+            terminal = _Terminal(kind, fds, command=command)
 
         async def work(_: Operation) -> None:
             await terminal.ended.wait()
+            if terminal.status == _NO_PROGRAM:
+                raise Refused("Command not found")
 
         operation = daemon.operations.start(
             "exec" if kind == "exec" else "console", name, work, kind="websocket"
         )
         operation.progress = {"fds": terminal.fds}
         self._open[operation.operation_id] = (terminal, operation)
+        self._instances[operation.operation_id] = instance
         return operation
+
+    async def _run(
+        self, terminal: _Terminal, operation: Operation, socket: web.WebSocketResponse, secret: str
+    ) -> None:
+        """Serve one socket of a program; it ends with its input."""
+        given = b""
+        async for message in socket:
+            if message.type is WSMsgType.BINARY:
+                given += message.data
+            elif secret == terminal.fds["0"] and not operation.ended.is_set():
+                instance = self._instances[operation.operation_id]
+                terminal.status = _status(terminal.command, instance, given)
+                operation.progress = {"fds": terminal.fds, "return": terminal.status}
+                return
 
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:
         terminal, operation = self._open.get(request.match_info["id"], (None, None))
@@ -87,7 +119,9 @@ class Terminals:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         try:
-            if secret == terminal.fds["0"]:
+            if terminal.command:
+                await self._run(terminal, operation, socket, secret)
+            elif secret == terminal.fds["0"]:
                 await _echo(terminal, operation, socket)
             else:
                 async for _ in socket:
@@ -96,6 +130,15 @@ class Terminals:
             # A viewer that just hangs up cancels this.
             terminal.ended.set()
         return socket
+
+
+def _status(command: list[str], instance: DoubledInstance, given: bytes) -> int:
+    """Return the exit status of a program that was given all of its input."""
+    if command == ["chpasswd"] and instance.chpasswd is not None:
+        instance.passwords.append(given)
+        return instance.chpasswd
+    ended = _EXIT.search(command[-1].encode())
+    return int(ended[1]) if ended and command[0] == "/bin/sh" else _NO_PROGRAM
 
 
 async def _echo(terminal: _Terminal, operation: Operation, socket: web.WebSocketResponse) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.plan import Devices
@@ -12,7 +12,7 @@ from services.lxd_worker.domain.proxies import proxies_in
 from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.shape import Shape
 from services.lxd_worker.domain.steps import Step
-from shared.contracts.changes import Changes
+from shared.contracts.changes import Changes, Limits
 from shared.contracts.forwards import forward_of
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Kind
@@ -32,10 +32,17 @@ def _updated(look: Seen, entry: Entry) -> Seen:
         "description": changes.description,
         "auto_start": changes.auto_start,
         "labels": changes.labels,
+        "limits": _limited(changes.limits, look.shape.limits),
         "proxies": _proxies(look, changes, entry.plan.devices if entry.plan else {}),
     }
     changed = {name: value for name, value in wanted.items() if value is not None}
     return replace(look, shape=replace(look.shape, **changed))
+
+
+def _limited(wanted: Limits, present: Limits) -> Limits:
+    limits = zip(astuple(wanted), astuple(present), strict=True)
+    now = [old if new is None else new or None for new, old in limits]
+    return Limits(**dict(zip(Limits.__struct_fields__, now, strict=True)))
 
 
 def _proxies(look: Seen, changes: Changes, devices: Devices) -> tuple[Proxy, ...] | None:

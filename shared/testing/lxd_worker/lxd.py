@@ -41,7 +41,7 @@ class FakeLxd:
     `new_uuid` is what LXD gives an instance without one when it starts; `on_wait` is called once,
     when somebody waits. `requests` are what LXD was asked to make, `limits` further fields of
     instances by their names. `half_made`: it leaves a creation in the middle. `progress` is how far
-    it says that it is.
+    it says that it is. `passwords` are those that guests were given, `noted` those written down.
     """
 
     def __init__(self, clock: FakeClock, **holds: Seen) -> None:
@@ -60,6 +60,8 @@ class FakeLxd:
         self.half_made = False
         self.snapshot_devices: Devices = {}
         self.progress: int | None = None
+        self.passwords: dict[str, str] = {}
+        self.noted: dict[str, str] = {}
         self.on_wait: Callable[[], object] | None = None
         self.busy: dict[Step, int] = {}
         self.busy_at_once = False
@@ -158,6 +160,27 @@ class FakeLxd:
             self.unanswered.remove(step)
             raise LxdUnavailable("h1")
         return operation_id
+
+    def set_password(self, project: str, name: str, password: str) -> None:
+        self._answer()
+        self._at_once(Step.SET_PASSWORD, name)
+        self.passwords[name] = password
+
+    def note_password(self, project: str, name: str, password: str) -> None:
+        self._answer()
+        self._at_once(Step.NOTE_PASSWORD, name)
+        self.noted[name] = password
+
+    def _at_once(self, step: Step, name: str) -> None:
+        """Take a step of which LXD has no operation."""
+        if name not in self.holds:
+            raise InstanceNotFound(name)
+        self.asked.append(step)
+        if step in self.unanswered:
+            self.unanswered.remove(step)
+            raise LxdUnavailable("h1")
+        if step in self.refuses:
+            raise self.refuses[step]
 
     def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:
         self._answer()

@@ -113,7 +113,7 @@ def test_secrets_for_what_takes_none_are_not_kept(bench: Bench) -> None:
     assert len(bench.spawned) == 1
 
 
-def test_only_a_creation_can_wait_for_secrets(bench: Bench) -> None:
+def test_what_takes_no_secrets_cannot_wait_for_them(bench: Bench) -> None:
     with pytest.raises(InvalidInput):
         bench.orders.prepare(replace(ORDER, kind=Kind.STOP, instance="web", uuid="u-web"))
 

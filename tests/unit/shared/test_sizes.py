@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.contracts.sizes import cpu_count, memory_limit, size_in_bytes
+from shared.contracts.sizes import bits, cpu_count, memory_limit, size_in_bytes
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,25 @@ from shared.contracts.sizes import cpu_count, memory_limit, size_in_bytes
 )
 def test_a_size_is_read_as_lxd_reads_it(text: str, size: int | None) -> None:
     assert size_in_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("100", 100),
+        ("100bit", 100),
+        ("100kbit", 100_000),
+        ("20Mbit", 20_000_000),
+        ("1Gbit", 10**9),
+        ("64Kibit", 65_536),
+        ("1Mibit", 1 << 20),
+        ("1MB", None),
+        ("fast", None),
+        ("", None),
+    ],
+)
+def test_a_rate_is_read_as_lxd_reads_it(text: str, number: int | None) -> None:
+    assert bits(text) == number
 
 
 @pytest.mark.parametrize(

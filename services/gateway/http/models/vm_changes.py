@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from services.gateway.domain.presentation_vms import FIELDS
-from services.gateway.http.free_text import FreeText
+from services.gateway.http.free_text import FreeText, WithoutControls
 from services.gateway.http.models.example import Camel, ReadLaterAs, with_example
+from services.gateway.http.models.vm_creation import PASSWORD
+from services.gateway.http.models.vm_limits import LIMITS, VmLimits
 from services.gateway.http.models.vm_values import (
     Cpus,
     Description,
@@ -17,14 +19,21 @@ from services.gateway.http.models.vm_values import (
     Labels,
     Mib,
 )
+from shared.contracts.operations import LONGEST_PASSWORD
 
 RESULT = {
     "id": "vm-9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
     "name": "Web Server",
     "status": "running",
 }
+SHORTEST_PASSWORD = 8  # as hosts want it
+NewPassword = Annotated[
+    str,
+    Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD, pattern=PASSWORD),
+    WithoutControls,
+]
 SIZES = ("cpu", "memory", "disk")
-WRITABLE = ("name", "cpu", "memory", "disk", "description", "autoStart", "labels")
+WRITABLE = ("name", "cpu", "memory", "disk", "description", "autoStart", "labels", "limits")
 
 
 class VmResult(Camel):
@@ -61,7 +70,14 @@ class VmUpdate(Camel):
     """要更改的配置；未给出的字段不变，只读字段被忽略，与现状相同的值不作更改。"""
 
     model_config = with_example(
-        {"cpu": 4, "memory": 4096, "disk": 40, "autoStart": True, "labels": {"env": "prod"}}
+        {
+            "cpu": 4,
+            "memory": 4096,
+            "disk": 40,
+            "autoStart": True,
+            "labels": {"env": "prod"},
+            "limits": LIMITS,
+        }
     )
     name: FreeText | None = Field(None, description="须与现有名称相同；改名用 `/rename`")
     cpu: Cpus | None = Field(None, description="CPU核数")
@@ -72,6 +88,7 @@ class VmUpdate(Camel):
         None, description="主机启动时自动启动"
     )
     labels: Labels | None = Field(None, description="替换全部标签")
+    limits: VmLimits | None = Field(None, description="网络、磁盘和进程数的限制，立即生效")
 
     @model_validator(mode="before")
     @classmethod
@@ -86,7 +103,8 @@ class VmUpdate(Camel):
 
     def given(self) -> dict[str, object]:
         """Return the fields that are to be changed."""
-        return self.model_dump(exclude_none=True)
+        given = self.model_dump(exclude_none=True, exclude={"limits"})
+        return given | ({"limits": self.limits.given()} if self.limits else {})
 
 
 VmUpdateBody = Annotated[dict[str, Any], ReadLaterAs(VmUpdate)]
@@ -105,6 +123,32 @@ class VmUpdatedAnswer(Camel):
     model_config = with_example({"success": True, "data": {**RESULT, "needsRestart": ["cpu"]}})
     success: Literal[True]
     data: VmUpdated
+
+
+class VmPassword(Camel):
+    """新的 root 密码；未给出时随机生成。"""
+
+    model_config = with_example({"password": "S3cretPw"})
+    password: NewPassword | None = Field(
+        None, repr=False, description="8 到 128 个可打印的 ASCII 字符，不含空格和冒号"
+    )
+
+
+class VmPasswordSet(VmResult):
+    """The VM whose password was set; one that was generated is shown here and never again."""
+
+    model_config = with_example({**RESULT, "password": "pV3xT0Zk1mQ9sYb2cW8d"})
+    password: str | None = Field(description="生成的密码，只显示一次；由请求给出时为 null")
+
+
+class VmPasswordAnswer(Camel):
+    """What became of a new password; with 202 it may not be in force yet."""
+
+    model_config = with_example(
+        {"success": True, "data": {**RESULT, "password": "pV3xT0Zk1mQ9sYb2cW8d"}}
+    )
+    success: Literal[True]
+    data: VmPasswordSet
 
 
 class VmRename(Camel):

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from services.gateway.domain.placement import Rule
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.models.example import Camel, Error, absent, given, with_example
+from services.gateway.http.models.vm_limits import VmLimits
 from services.gateway.http.models.vm_values import (
     Cpus,
     Description,
@@ -131,6 +132,7 @@ class VmCreation(Camel):
         None, description="默认为所选主机上镜像的类型"
     )
     project: Project = Field("default", description="LXD 项目")
+    limits: VmLimits = Field(VmLimits(), description="网络、磁盘和进程数的限制")
     labels: Labels = Field({}, description="标签")
     ssh_keys: list[SshKey] = Field([], max_length=MOST_KEYS, description="root 的 SSH 公钥")
     cloud_init: CloudInit = Field("", repr=False, description="cloud-init 用户数据")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.free_text import ONE_LINE
@@ -31,6 +31,26 @@ Description = Annotated[str, Field(max_length=8192), WithoutControls]
 Cpus = Annotated[int, Field(ge=1, le=MOST_CPUS), Number]
 Mib = Annotated[int, Field(ge=1, le=MOST_MIB), Number]
 Gib = Annotated[float, Field(gt=0, le=MOST_GIB, allow_inf_nan=False), Number]
+# Less than a thousandth of a million is a slip of units.
+_LEAST_MILLIONS, _MOST_MILLIONS = 0.001, 10**9
+
+
+def _a_rate(value: float) -> float:
+    """Refuse what is next to nothing, and would be none."""
+    if 0 < value < _LEAST_MILLIONS:
+        raise PydanticCustomError("greater_than_equal", "too little", {"ge": _LEAST_MILLIONS})
+    return value
+
+
+_Rate = Annotated[
+    float,
+    Field(ge=0, le=_MOST_MILLIONS, allow_inf_nan=False),
+    Number,
+    AfterValidator(_a_rate),
+]
+Millions = _Rate | None
+MOST_PROCESSES = 2**22
+Processes = Annotated[int, Field(ge=0, le=MOST_PROCESSES), Number] | None
 LabelKey = Annotated[str, Field(pattern=LABEL_KEY), WithoutControls]
 LabelValue = OneLine
 Labels = Annotated[

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from services.gateway.http.models.example import Camel, Error, with_example
+from services.gateway.http.models.vm_limits import NO_LIMITS, VmLimits
 
 VM = {
     "id": "vm-9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
@@ -29,6 +30,7 @@ VM = {
     "instance": "web-server",
     "ipv6": "",
     "networks": ["br0"],
+    "limits": NO_LIMITS,
     "sshPort": None,
     "natPorts": None,
     "hostOnline": True,
@@ -95,6 +97,7 @@ class Vm(Camel):
     instance: str = Field(description="LXD 中的名称")
     ipv6: str
     networks: list[str]
+    limits: VmLimits = Field(description="没有限制的为 null")
     ssh_port: int | None
     nat_ports: str | None
     host_online: bool

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
 
+from services.gateway.domain import limits
 from services.gateway.domain.capacity import Amount
 from services.gateway.domain.creation import NewVm
 from services.gateway.domain.presentation_vms import CREATING, ID_PREFIX, status
@@ -80,6 +81,7 @@ def _wanted(body: models.VmCreation) -> NewVm:
         ssh_keys=tuple(body.ssh_keys),
         ssh=body.ssh,
         ports=body.ports,
+        limits=limits.wanted(body.limits.given()),
         cloud_init=body.cloud_init,
         root_password=body.root_password or "",
     )

@@ -9,6 +9,7 @@ from services.gateway.http.v1 import (
     create,
     log,
     metrics,
+    passwords,
     ports,
     snapshots,
     templates,
@@ -17,5 +18,17 @@ from services.gateway.http.v1 import (
 
 ROUTERS = tuple(
     part.router
-    for part in (vms, create, actions, bulk, ports, snapshots, metrics, console, log, templates)
+    for part in (
+        vms,
+        create,
+        actions,
+        passwords,
+        bulk,
+        ports,
+        snapshots,
+        metrics,
+        console,
+        log,
+        templates,
+    )
 )

@@ -21,15 +21,25 @@ Fields = dict[str, Any]
 
 def given(body: Fields, shown: Vm) -> dict[str, object]:
     """Return the fields that are to be changed; raise RequestValidationError."""
-    there = msgspec.to_builtins(shown)
-    differing = {k: v for k, v in body.items() if k not in there or not _same(v, there[k])}
-    labels = differing.get("labels")
-    if not isinstance(labels, dict):
-        return _read(differing)
-    repeated = dict(item for item in labels.items() if item in shown.labels.items())
-    new = {key: text for key, text in labels.items() if key not in repeated}
-    fields = _read({**differing, "labels": new})
+    differing = _differing(body, msgspec.to_builtins(shown))
+    fields, new = _read(differing), differing.get("labels")
+    if not isinstance(new, dict):
+        return fields
+    repeated = {key: text for key, text in body["labels"].items() if key not in new}
     return {**fields, "labels": _together(repeated, new)}
+
+
+def _differing(given: Fields, shown: Fields) -> Fields:
+    """Return what is not as it is shown, of tables only that part."""
+    return {
+        key: _differing(value, shown[key]) if _are_tables(value, shown.get(key)) else value
+        for key, value in given.items()
+        if key not in shown or not _same(value, shown[key])
+    }
+
+
+def _are_tables(*values: object) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def _same(value: object, shown: object) -> bool:

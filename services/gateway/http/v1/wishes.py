@@ -13,7 +13,7 @@ from services.gateway.http.asking import Asked, Asking, Order, ended, recalled, 
 from services.gateway.http.v1.lookup import Choice, Chosen, Found, found
 from services.gateway.http.v1.outcomes import answer, unchanged, vm_now
 from services.gateway.ports import Fleet, target_of
-from shared.contracts.operations import Arguments, Kind, Operation
+from shared.contracts.operations import Arguments, Kind, Operation, Secrets
 
 
 class Wish(NamedTuple):
@@ -41,6 +41,7 @@ async def fulfilled(
     kind: Kind,
     arguments: Callable[[Found], Arguments | None],
     result: Result = vm_now,
+    secrets: Secrets | None = None,
 ) -> Response:
     """Return the answer to a wish, when its operation has ended or the wait for that is over.
 
@@ -54,7 +55,7 @@ async def fulfilled(
         told = arguments(seen)
         if told is None:
             return unchanged(seen.known, kind)
-        begun = await submitted(asked, Order(kind, target_of(seen.known), told))
+        begun = await submitted(asked, Order(kind, target_of(seen.known), told), secrets)
     operation = await ended(asked, begun)
     now = result(asked.gateway.vms, operation, seen.known if seen else None)
     return answer(asked, operation, now)

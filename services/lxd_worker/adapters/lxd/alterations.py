@@ -9,9 +9,14 @@ from services.lxd_worker.adapters.lxd.api import Api, NotThere, Stale
 from services.lxd_worker.domain.description import abridged, instance_of
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.domain.writing import Editable, Wanted, written
+from services.lxd_worker.domain.writing import Editable, Wanted, with_password, written
 from shared.contracts.changes import Changes
-from shared.contracts.errors import InstanceChangedSince, LxdRefused, SnapshotNotFound
+from shared.contracts.errors import (
+    InstanceChangedSince,
+    InstanceNotFound,
+    LxdRefused,
+    SnapshotNotFound,
+)
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind
 
@@ -46,6 +51,22 @@ class Alterations:
         what a request raises.
         """
         return self._requests[step](entry).id
+
+    def note_password(self, project: str, name: str, password: str) -> None:
+        """Write root's password down where an older one stands; see `Lxd.note_password`."""
+        path, params = ("instances", name), {"project": project}
+        for _ in range(_TRIES):
+            try:
+                found, version = self._api.get_to_replace(Editable, *path, params=params)
+                noted = with_password(found, password)
+                if noted is not None:
+                    self._api.patch(*path, params=params, body=noted, etag=version)
+            except Stale:
+                continue
+            except NotThere:
+                raise InstanceNotFound(name) from None
+            return
+        raise LxdRefused("the instance does not stop changing")
 
     def _update(self, entry: Entry) -> Task:
         changes = entry.operation.arguments.changes or Changes()

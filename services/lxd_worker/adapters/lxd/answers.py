@@ -121,9 +121,10 @@ class TerminalFacts(Struct, frozen=True, rename={"status": "return"}):
 
 
 class TerminalTask(Struct, frozen=True):
-    """The operation that a terminal is."""
+    """The operation that a terminal is, or a program without one."""
 
     id: str
+    err: str = ""
     metadata: TerminalFacts | None = None
 
     @property

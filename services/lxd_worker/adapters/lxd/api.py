@@ -64,15 +64,15 @@ class Api:
 
     Every request raises NotThere, LxdRefused (LXD said no), LxdBusy (it says no for a moment) or
     LxdUnavailable (it said nothing, or nothing that can be read, or that it is not ready), one with
-    an ETag also Stale. Of an answer no
-    more than `most_bytes` are read.
+    an ETag also Stale. Of an answer no more than `most_bytes` are read. LXD listens at the path
+    `socket`.
     """
 
     def __init__(
         self, socket: str, host: str, omit: Omit, most_bytes: int = MOST_ANSWER_BYTES
     ) -> None:
         self._most_bytes = most_bytes
-        self._socket = socket
+        self.socket = socket
         self._host = host
         self._omit = omit
         self._client: pylxd.Client | None = None
@@ -121,6 +121,12 @@ class Api:
         options: dict[str, object] = {"params": dict(params), "json": body, "headers": headers}
         return self._read(self._request("put", path, ACCEPT_S, **options), kind, path)
 
+    def patch(self, *path: str, params: Mapping[str, object], body: object, etag: str = "") -> None:
+        """Change a part of something; LXD has done it when this returns."""
+        headers = {"If-Match": etag} if etag else {}
+        options: dict[str, object] = {"params": dict(params), "json": body, "headers": headers}
+        self._request("patch", path, ACCEPT_S, **options)
+
     def post(self, kind: type[T], *path: str, params: Mapping[str, object], body: object) -> T:
         """Return what LXD answers to a POST."""
         response = self._request("post", path, ACCEPT_S, params=dict(params), json=body)
@@ -147,7 +153,7 @@ class Api:
         """Yield pylxd's client and translate what goes wrong with it."""
         try:
             if self._client is None:
-                self._client = lxd_client(self._socket, (CONNECT_S, READ_S), self._most_bytes)
+                self._client = lxd_client(self.socket, (CONNECT_S, READ_S), self._most_bytes)
             yield self._client
         except LXDAPIException as exc:
             raise self._refusal(exc.response) from exc

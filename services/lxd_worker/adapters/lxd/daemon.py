@@ -15,6 +15,7 @@ from services.lxd_worker.adapters.init_process import init_of
 from services.lxd_worker.adapters.lxd.alterations import Alterations
 from services.lxd_worker.adapters.lxd.answers import About, FoundSnapshot, Full, State, Task
 from services.lxd_worker.adapters.lxd.api import Api, NotThere
+from services.lxd_worker.adapters.lxd.passwords import Passwords
 from services.lxd_worker.domain.description import Described, abridged, instance_of, utc
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.log_text import readable
@@ -59,6 +60,7 @@ class LxdDaemon:
         self._scope = scope
         self._api = api
         self._alterations = Alterations(api, host_memory)
+        self._passwords = Passwords(api, host)
         self._host = host
         self._host_memory = host_memory
         self._revisions = count(1)
@@ -179,6 +181,14 @@ class LxdDaemon:
         member = {"target": self._scope.member} if self._scope.member else {}
         params = {"project": project} | member
         return self._api.post(Task, "instances", params=params, body=request).id
+
+    def set_password(self, project: str, name: str, password: str) -> None:
+        """See `Lxd.set_password`."""
+        self._passwords.set(project, name, password)
+
+    def note_password(self, project: str, name: str, password: str) -> None:
+        """See `Lxd.note_password`."""
+        self._alterations.note_password(project, name, password)
 
     def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:
         """See `Lxd.wait`."""
