@@ -287,7 +287,7 @@ def test_a_password_with_backslashes_is_noted_as_it_is() -> None:
 
 
 def test_the_note_of_a_creation_is_one_in_which_it_can_be_written() -> None:
-    ssh = {"ssh": {"type": "proxy", "listen": "tcp:1.2.3.4:20001"}}
+    ssh = {"ssh": {"type": "proxy", "listen": "tcp:1.2.3.4:20001", "connect": "tcp:127.0.0.1:22"}}
     text = nat_description("web", ssh, "old-password")
 
     patch = noted(config={"user.description": text})

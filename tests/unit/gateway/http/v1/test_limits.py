@@ -67,6 +67,20 @@ async def test_what_is_shown_can_be_sent_back(
     assert limited.operations.submitted == []
 
 
+async def test_no_rule_is_applied_to_limits_that_are_repeated(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    beyond = Limits(ingress=1, write=10**16, processes=2**40)
+    gateway.fleet.known_instances = [known(replace(WEB.instance, limits=beyond))]
+    shown = (await client.get(VM)).json()["data"]["limits"]
+
+    answer = await client.put(VM, json={"limits": shown | {"processes": 7}})
+
+    assert answer.status_code == 200
+    [change] = gateway.operations.submitted
+    assert change.arguments.changes == Changes(limits=Limits(processes=7))
+
+
 @pytest.mark.parametrize(
     ("limits", "field"),
     [
