@@ -37,6 +37,7 @@ from services.lxd_worker.handlers.orders import Orders
 from services.lxd_worker.handlers.outbox import report_operations
 from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from services.lxd_worker.handlers.snapshots import snapshots
+from services.lxd_worker.handlers.swapping import TrashCollector
 from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
@@ -51,6 +52,8 @@ from shared.platform.rpc import HostRpcConsumer
 GATHER_S = 0.02
 RECONNECT_S = 0.5
 PRUNE_EVERY_S = 3600.0
+# Between two looks whether what a rebuild has kept is to go.
+COLLECT_S = 60.0
 # Between two looks whether secrets are overdue.
 OVERDUE_S = 1.0
 # Between two looks whether an image server is due.
@@ -108,9 +111,11 @@ class Worker:
             self._inventory_bell.ring,
             self._hears,
             omit,
+            journal,
         )
         self._host_report = self._host_report_of(offer, scope)
         self._servers_report = self._servers_report_of(offer)
+        self._trash = TrashCollector(self._lxd, journal, self._clock)
         self._tools = Tools(
             host=settings.host,
             epoch=self._epoch,
@@ -236,6 +241,7 @@ class Worker:
         yield self._awaited.release_overdue, OVERDUE_S
         yield self.inventory.want_everything, settings.inventory_s
         yield self._prune, PRUNE_EVERY_S
+        yield self._trash.collect, COLLECT_S
 
     def _carry_out(self, entry: Entry) -> None:
         thread = eventlet.spawn(self._carry_out_and_count, entry)

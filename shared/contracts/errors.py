@@ -11,7 +11,7 @@
         +-- InstanceNotFound, AmbiguousName, AmbiguousProject, InstanceReplaced
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
-        +-- ImageNotFound, SnapshotNotFound, SnapshotExists
+        +-- ImageNotFound, SnapshotNotFound, SnapshotExists, TrashNotFound
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
         +-- LxdRefused, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
 
@@ -365,6 +365,15 @@ class SnapshotExists(PermanentError):
     text = "instance {name!r} has a snapshot {snapshot!r} already"
     name: str
     snapshot: str
+
+
+@dataclass(eq=False)
+class TrashNotFound(PermanentError):
+    """The instance was not rebuilt, or so long ago that its earlier root is gone."""
+
+    code = "trash_not_found"
+    text = "nothing is kept of what instance {name!r} was before a rebuild"
+    name: str
 
 
 @dataclass(eq=False)

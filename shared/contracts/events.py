@@ -18,6 +18,7 @@ Ledger:
     1.1, and 1.2 of Inventory, InstanceChanged, OperationChanged and Sampled
          2026-11  every field has a bound
     1.2  2026-11  Heartbeat: the queue that the worker has to be given
+    1.3  2026-11  Inventory, InstanceChanged: what a revert brings back
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from shared.contracts.operations import Operation
 
 VERSION = "1.1"
 HEARTBEAT_VERSION = "1.2"
-INSTANCE_VERSION = "1.2"
+INSTANCE_VERSION = "1.3"
 SAMPLED_VERSION = "1.2"
 WORKER = "worker"
 SAMPLER = "sampler"

@@ -18,6 +18,7 @@ from shared.contracts.bounds import (
     Cores,
     Count,
     Load,
+    Moment,
     Name,
     Percent,
     Rate,
@@ -38,6 +39,18 @@ class Proxy(Struct, frozen=True, kw_only=True):
     connect: Word
 
 
+class Trash(Struct, frozen=True, kw_only=True):
+    """The root that an instance had before its last rebuild or revert.
+
+    LXD has it as the instance `name`, which is in no list, until `until`. `size` is its limit in
+    bytes, None where it has none.
+    """
+
+    name: Name
+    until: Moment
+    size: Count | None = None
+
+
 class Instance(Struct, frozen=True, kw_only=True):
     """What LXD's configuration says of one instance, profiles applied.
 
@@ -48,7 +61,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     ours, kept in `user.lxdfleet.*`; `operation_id` is the operation that created it through us.
     `os` is the image's distribution and release (`ubuntu20.04`), empty where the image does not
     say. `networks` are the networks and bridges of its NICs, `location` the cluster member it is
-    on.
+    on. `trash` is what a revert brings back, None where there is nothing.
     """
 
     name: Name
@@ -73,6 +86,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     os: Word = ""
     networks: Annotated[tuple[Word, ...], Meta(max_length=MOST_DEVICES)] = ()
     location: Word = ""
+    trash: Trash | None = None
 
 
 # The `user.*` keys that leave the host; others (cloud-init data among them) may hold secrets.

@@ -12,6 +12,7 @@ Ledger:
                   Secrets 1.0: a worker gets them when it has accepted. Gateways leave
                   Submission.secrets and NewInstance.cloud_init_digest empty; workers read the
                   former for one release more
+    1.3  2026-11  rebuild, revert, with Arguments.image; Instance.trash
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ from shared.contracts.bounds import (
     Word,
     clip,
 )
-from shared.contracts.changes import Changes, NewInstance
+from shared.contracts.changes import Changes, ImageSource, NewInstance
 from shared.contracts.errors import FleetError
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 
-VERSION = "1.2"
+VERSION = "1.3"
 LONGEST_CLOUD_INIT = 64 * 1024
 LONGEST_PASSWORD = 128
 
@@ -81,6 +82,8 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     RESTORE = "restore"
     DELETE_SNAPSHOT = "delete-snapshot"
+    REBUILD = "rebuild"
+    REVERT = "revert"
 
 
 class Arguments(Struct, frozen=True, kw_only=True):
@@ -91,8 +94,8 @@ class Arguments(Struct, frozen=True, kw_only=True):
     `create` and `changes` are for the kinds of these names. `etag` (see `instances.etag`) makes an
     update conditional: it is refused when the instance is not as the caller saw it. `new_name` and
     `display_name` are for rename. `snapshot` names the snapshot that is made, restored or deleted;
-    `stateful` includes the memory, `description` is the user's. `placement` says why this host;
-    gateways keep it, and tell no worker.
+    `stateful` includes the memory, `description` is the user's. `image` is what a rebuild makes the
+    new root of. `placement` says why this host; gateways keep it, and tell no worker.
     """
 
     force: bool = False
@@ -105,6 +108,7 @@ class Arguments(Struct, frozen=True, kw_only=True):
     snapshot: Word = ""
     stateful: bool = False
     description: Text = ""
+    image: ImageSource | None = None
     placement: Text = ""
 
 

@@ -7,6 +7,7 @@ release):
     1.1  2026-11  snapshots, open_console; SnapshotList: every field has a bound
     1.2  2026-11  OperationPage: every field has a bound
                   prepare, deliver_secrets; gateways of this release submit no secrets
+    1.3  2026-11  OperationPage: rebuild and revert
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ ERRORS: tuple[type[errors.FleetError], ...] = (
     errors.SnapshotNotFound,
     errors.StreamLost,
     errors.TooManyConsoles,
+    errors.TrashNotFound,
     errors.UnreadableMessage,
 )
 
@@ -123,7 +125,7 @@ class LxdWorker:
         InstanceNotFound, InstanceReplaced, OperationRefused, OperationExpired, HostBusy,
         LxdUnavailable, InvalidInput, and what a new instance or a change cannot have:
         InstanceExists, ImageNotFound, InsufficientResources, PortInUse, InstanceChangedSince,
-        SnapshotNotFound, SnapshotExists. All of them mean that nothing was started.
+        SnapshotNotFound, SnapshotExists, TrashNotFound. All of them mean that nothing was started.
         """
         return await self._submit("submit", submission)
 

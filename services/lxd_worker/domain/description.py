@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from services.lxd_worker.domain.aside import trash_of
 from services.lxd_worker.domain.image_os import os_of
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.fitting import fit_message, shorten
@@ -47,6 +48,7 @@ class Described(Struct, frozen=True):
     description: str = ""
     project: str = DEFAULT_PROJECT
     location: str = ""
+    ephemeral: bool = False
     profiles: tuple[str, ...] | None = ()
     expanded_config: dict[str, str] = {}
     expanded_devices: dict[str, dict[str, str]] = {}
@@ -110,6 +112,7 @@ def _unbounded(described: Described, revision: int, host_memory: int) -> Instanc
         os=os_of(config),
         networks=_networks(described.expanded_devices),
         location="" if described.location == _NO_MEMBER else described.location,
+        trash=trash_of(config),
     )
 
 

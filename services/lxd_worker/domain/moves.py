@@ -6,7 +6,7 @@ who was faster, is never asked to do what is done already.
 
 from __future__ import annotations
 
-from services.lxd_worker.domain import alterations, life
+from services.lxd_worker.domain import alterations, life, swap
 from services.lxd_worker.domain.creation import next_creation_move, undone
 from services.lxd_worker.domain.steps import Done, Failed, Move, Situation, Step
 from shared.contracts.errors import (
@@ -26,10 +26,12 @@ _LAST = {**life.LAST, Kind.CREATE: (Step.START,)}
 def next_move(kind: Kind, situation: Situation) -> Move:
     """Return the step to take now, or how the operation has ended.
 
-    No step is ever returned a second time for one operation.
+    No step is ever returned a second time for one operation, but for those of a swap of roots.
     """
     if kind is Kind.CREATE:
         return next_creation_move(situation)
+    if kind in swap.KINDS:
+        return swap.next_swap_move(kind, situation)
     if isinstance(situation.error, (Cancelled, StepInterrupted)):
         return Failed(situation.error)
     if situation.now is None:
@@ -62,6 +64,8 @@ def refusal(kind: Kind, situation: Situation) -> FleetError | None:
 
 def given_up(kind: Kind, situation: Situation, error: FleetError) -> Move:
     """Return how an operation ends that takes no further step because of an error."""
+    if kind in swap.KINDS:
+        return swap.taken_back(kind, situation, error)
     return undone(situation, error) if kind is Kind.CREATE else Failed(error)
 
 

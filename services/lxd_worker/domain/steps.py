@@ -15,7 +15,7 @@ class Step(StrEnum):
     """One request to LXD.
 
     `STOP` and `RESTART` ask the guest, `FORCE_...` do not. `DESCRIBE` writes the display name and
-    the description.
+    the description. From `BUILD` on they are of a swap of roots; see `swap`.
     """
 
     START = "start"
@@ -33,6 +33,16 @@ class Step(StrEnum):
     SNAPSHOT = "snapshot"
     RESTORE = "restore"
     DELETE_SNAPSHOT = "delete-snapshot"
+    BUILD = "build"
+    DETACH = "detach"
+    MOVE_OUT = "move-out"
+    MOVE_IN = "move-in"
+    ATTACH = "attach"
+    RELEASE = "release"
+    MOVE_NEW_BACK = "move-new-back"
+    MOVE_OLD_BACK = "move-old-back"
+    REATTACH = "reattach"
+    DISCARD = "discard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,11 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """What was made cannot be taken away, and nothing else is left to try."""
+
+
+@dataclass(frozen=True, slots=True)
 class Undo:
     """The operation has failed because of `cause`; this step takes away what it made."""
 
@@ -61,7 +76,22 @@ class Undo:
     cause: FleetError
 
 
-Move = Step | Done | Failed | Undo
+Move = Step | Done | Failed | Undo | Stuck
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """An instance whose root is swapped for another one, with the names that the plan gives.
+
+    `old` is the root that it had, `new` the one that it gets; None: it is not there. One of them at
+    the most has the instance's `name`; else the old one is the `trash`, the new one is `beside`.
+    """
+
+    name: str
+    beside: str
+    trash: str
+    old: Seen | None
+    new: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +101,7 @@ class Situation:
     `taken` are the steps so far and `error` is why the last of them failed (None: LXD did it).
     `first` is what was seen before all of them, `before` what was seen before the last, `now` what
     is seen after it (None: it is gone, or `replaced` by a namesake). `cause` is why what was made
-    is taken away again.
+    is taken away again. `swap` is there for a rebuild and a revert.
     """
 
     name: str
@@ -83,6 +113,7 @@ class Situation:
     before: Seen | None = None
     first: Seen | None = None
     cause: FleetError | None = None
+    swap: Swap | None = None
 
     @property
     def last(self) -> Step | None:

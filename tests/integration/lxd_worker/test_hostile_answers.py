@@ -29,6 +29,7 @@ from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
 from shared.testing.lxd_double.instances import Nic, address
 from shared.testing.lxd_worker.clock import FakeClock
+from shared.testing.lxd_worker.journal import FakeJournal
 from shared.testing.lxd_worker.omissions import Omissions
 
 pytestmark = pytest.mark.attack
@@ -56,6 +57,7 @@ class Host:
             lambda: None,
             lambda: True,
             self.omissions,
+            FakeJournal(FakeClock()),
         )
 
     def told(self) -> dict[str, Instance]:

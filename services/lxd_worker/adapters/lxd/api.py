@@ -117,6 +117,10 @@ class Api:
         response = self._request("post", path, ACCEPT_S, params=dict(params), json=body)
         return self._read(response, kind, path)
 
+    def patch(self, *path: str, params: Mapping[str, object], body: object) -> None:
+        """Change a part of something; LXD has done it when this returns."""
+        self._request("patch", path, ACCEPT_S, params=dict(params), json=body)
+
     def delete(self, kind: type[T], *path: str, params: Mapping[str, object] | None = None) -> T:
         """Return what LXD answers to a DELETE."""
         response = self._request("delete", path, ACCEPT_S, params=dict(params or {}))
