@@ -9,6 +9,7 @@ from services.gateway.http.v1 import (
     create,
     metrics,
     ports,
+    rebuild,
     snapshots,
     templates,
     vms,
@@ -16,5 +17,5 @@ from services.gateway.http.v1 import (
 
 ROUTERS = tuple(
     part.router
-    for part in (vms, create, actions, bulk, ports, snapshots, metrics, console, templates)
+    for part in (vms, create, actions, bulk, ports, rebuild, snapshots, metrics, console, templates)
 )
