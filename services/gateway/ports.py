@@ -18,6 +18,7 @@ from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.snapshots import DescribedSnapshot, Note
 from services.gateway.domain.stored import Key, Lease, Request, StoredHost
 from services.gateway.domain.templates import Listed
+from shared.contracts.changes import ImageSource
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import FleetError
 from shared.contracts.operations import Arguments, Kind, Operation, Secrets
@@ -217,6 +218,12 @@ class Creations(Protocol):
 
     def templates(self) -> Sequence[Listed]:
         """Return the templates of the operator's file, then the images hosts have or may fetch."""
+
+    def image(self, template: str, host: KnownHost, kind: str) -> ImageSource | None:
+        """Return what a template is on a host, for an instance of a type; None: it has none."""
+
+    def instead_of(self, template: str, host: KnownHost, kind: str) -> Sequence[str]:
+        """Return the templates that a host has for an instance of a type, the likeliest first."""
 
     def unknown(self, vm: NewVm) -> Mapping[str, Sequence[str]]:
         """Return the fields that name what is not there, each with what is there instead."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from services.lxd_worker.domain.aside import Aside
 from services.lxd_worker.domain.capacity import Machine
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.plan import Devices
@@ -18,7 +19,7 @@ from shared.contracts.consoles import OpenConsole
 from shared.contracts.errors import FleetError
 from shared.contracts.events import Event
 from shared.contracts.hosts import Image, Network
-from shared.contracts.instances import Instance
+from shared.contracts.instances import Instance, Trash
 from shared.contracts.operations import Operation
 from shared.contracts.streams import Resize
 from shared.contracts.worker_api import Snapshot
@@ -112,6 +113,24 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """An instance, by its place and its uuid, and what a revert of it brings back."""
+
+    project: str
+    name: str
+    uuid: str
+    trash: Trash | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asides:
+    """The roots that are set aside, and all instances that may own one."""
+
+    aside: tuple[Aside, ...] = ()
+    owners: tuple[Owner, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LxdOperation:
     """How far LXD is with a request; `error` says why it ended without success.
 
@@ -149,6 +168,18 @@ class Lxd(Protocol):
 
     def examine(self, project: str, name: str) -> Seen | None:
         """Return all that can be seen of it, also its snapshots and what it uses."""
+
+    def asides(self) -> Asides:
+        """Return the roots that are set aside: they are in no other list."""
+
+    def discard(self, aside: Aside) -> None:
+        """Delete a root that is set aside, if it still is; raises LxdRefused and LxdBusy."""
+
+    def forget_trash(self, project: str, name: str) -> None:
+        """Take from an instance the note that there is something to revert to.
+
+        Raises LxdRefused and LxdBusy.
+        """
 
     def snapshots(self, project: str, name: str) -> list[Snapshot]:
         """Return an instance's snapshots in LXD's order; none where there is no such instance."""

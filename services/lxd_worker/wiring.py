@@ -38,6 +38,7 @@ from services.lxd_worker.handlers.outbox import report_operations
 from services.lxd_worker.handlers.secrets import AwaitedSecrets
 from services.lxd_worker.handlers.snapshots import snapshots
 from services.lxd_worker.handlers.supervisor import Supervisor
+from services.lxd_worker.handlers.swapping import TrashCollector
 from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
@@ -56,6 +57,8 @@ RECONNECT_S = 0.5
 SHORT_OUTAGE_S = 5.0
 MOST_SPREAD_S = 30.0
 PRUNE_EVERY_S = 3600.0
+# Between two looks whether what a rebuild has kept is to go.
+COLLECT_S = 60.0
 # Between two looks whether secrets are overdue.
 OVERDUE_S = 1.0
 # Between two looks whether an operation has lost its greenthread.
@@ -118,9 +121,11 @@ class Worker:
             self._hears,
             omit,
             eventlet.spawn_after,
+            journal,
         )
         self._host_report = self._host_report_of(offer, scope)
         self._servers_report = self._servers_report_of(offer)
+        self._trash = TrashCollector(self._lxd, journal, self._clock)
         self._tools = Tools(
             host=settings.host,
             epoch=self._epoch,
@@ -268,6 +273,7 @@ class Worker:
         yield self._supervisor.take_up_abandoned, ABANDONED_S
         yield self.inventory.want_everything, settings.inventory_s
         yield self._prune, PRUNE_EVERY_S
+        yield self._trash.collect, COLLECT_S
 
     def _carry_out(self, entry: Entry) -> None:
         self._supervisor.begin(entry)

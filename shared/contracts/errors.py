@@ -13,6 +13,7 @@
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
         +-- ImageNotFound, SnapshotNotFound, SnapshotExists, LogNotFound, PasswordNotSet
+        +-- TrashNotFound
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
         +-- LxdRefused, NoEffect, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
 
@@ -394,6 +395,15 @@ class PasswordNotSet(PermanentError):
     text = "the password of instance {name!r} was not set: {reason}"
     name: str
     reason: str
+
+
+@dataclass(eq=False)
+class TrashNotFound(PermanentError):
+    """The instance was not rebuilt, or so long ago that its earlier root is gone."""
+
+    code = "trash_not_found"
+    text = "nothing is kept of what instance {name!r} was before a rebuild"
+    name: str
 
 
 @dataclass(eq=False)

@@ -21,6 +21,7 @@ Ledger:
     1.3  2026-11  Inventory, InstanceChanged: all options of a proxy
                   Inventory, InstanceChanged: ephemeral
                   Inventory, InstanceChanged: limits of instances
+                  Inventory, InstanceChanged: what a revert brings back
                   OperationChanged: see operations
                   Sampled: which addresses are of configured NICs
 """

@@ -20,6 +20,7 @@ from shared.contracts.bounds import (
     Cores,
     Count,
     Load,
+    Moment,
     Name,
     Percent,
     Rate,
@@ -58,6 +59,18 @@ class Proxy(Struct, frozen=True, kw_only=True):
         return self.options.get("proxy_protocol", "").lower() in _YES
 
 
+class Trash(Struct, frozen=True, kw_only=True):
+    """The root that an instance had before its last rebuild or revert.
+
+    LXD has it as the instance `name`, which is in no list, until `until`. `size` is its limit in
+    bytes, None where it has none.
+    """
+
+    name: Name
+    until: Moment
+    size: Count | None = None
+
+
 class Instance(Struct, frozen=True, kw_only=True):
     """What LXD's configuration says of one instance, profiles applied.
 
@@ -69,7 +82,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     `os` is the image's distribution and release (`ubuntu20.04`), empty where the image does not
     say. `networks` are the networks and bridges of its NICs, `location` the cluster member it is
     on. `ephemeral`: LXD deletes it when it stops. `limits` are of what it may move in a second; of
-    several NICs the loosest counts.
+    several NICs the loosest counts. `trash` is what a revert brings back, None where there is
+    nothing.
     """
 
     name: Name
@@ -96,6 +110,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     location: Word = ""
     ephemeral: bool = False
     limits: Limits = NO_LIMITS
+    trash: Trash | None = None
 
 
 # The `user.*` keys that leave the host; others (cloud-init data among them) may hold secrets.

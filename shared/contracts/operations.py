@@ -18,6 +18,7 @@ Ledger:
                   Failure: log
                   password, whose new password travels as Secrets.root_password
                   Instance, NewInstance, Changes: limits
+                  rebuild, revert, with Arguments.image; Instance.trash
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from shared.contracts.bounds import (
     Word,
     clip,
 )
-from shared.contracts.changes import Changes, NewInstance
+from shared.contracts.changes import Changes, ImageSource, NewInstance
 from shared.contracts.errors import FleetError
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 
@@ -89,6 +90,8 @@ class Kind(StrEnum):
     RESTORE = "restore"
     DELETE_SNAPSHOT = "delete-snapshot"
     PASSWORD = "password"  # noqa: S105 - what it changes
+    REBUILD = "rebuild"
+    REVERT = "revert"
 
 
 class Arguments(Struct, frozen=True, kw_only=True):
@@ -99,8 +102,8 @@ class Arguments(Struct, frozen=True, kw_only=True):
     `create` and `changes` are for the kinds of these names. `etag` (see `instances.etag`) makes an
     update conditional: it is refused when the instance is not as the caller saw it. `new_name` and
     `display_name` are for rename. `snapshot` names the snapshot that is made, restored or deleted;
-    `stateful` includes the memory, `description` is the user's. `placement` says why this host;
-    gateways keep it, and tell no worker.
+    `stateful` includes the memory, `description` is the user's. `image` is what a rebuild makes the
+    new root of. `placement` says why this host; gateways keep it, and tell no worker.
     """
 
     force: bool = False
@@ -113,6 +116,7 @@ class Arguments(Struct, frozen=True, kw_only=True):
     snapshot: Word = ""
     stateful: bool = False
     description: Text = ""
+    image: ImageSource | None = None
     placement: Text = ""
 
 

@@ -8,7 +8,8 @@ release):
     1.2  2026-11  OperationPage: every field has a bound
                   prepare, deliver_secrets; gateways of this release submit no secrets
     1.3  2026-11  instance_log
-                  prepare takes password; OperationPage: see operations
+                  prepare takes password
+                  submit takes rebuild and revert; OperationPage: see operations
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ ERRORS: tuple[type[errors.FleetError], ...] = (
     errors.SnapshotNotFound,
     errors.StreamLost,
     errors.TooManyConsoles,
+    errors.TrashNotFound,
     errors.UnreadableMessage,
 )
 
@@ -139,7 +141,7 @@ class LxdWorker:
         InstanceNotFound, InstanceReplaced, OperationRefused, OperationExpired, HostBusy,
         LxdUnavailable, InvalidInput, and what a new instance or a change cannot have:
         InstanceExists, ImageNotFound, InsufficientResources, PortInUse, InstanceChangedSince,
-        SnapshotNotFound, SnapshotExists. All of them mean that nothing was started.
+        SnapshotNotFound, SnapshotExists, TrashNotFound. All of them mean that nothing was started.
         """
         return await self._submit("submit", submission)
 

@@ -119,6 +119,7 @@ CHANGES = [
     ("DELETE", "", models.VmResultAnswer),
     ("PUT", "", models.VmUpdatedAnswer),
     ("POST", "rename", models.VmResultAnswer),
+    ("POST", "rebuild/revert", models.VmRebuiltAnswer),
     ("POST", "snapshots", models.VmSnapshotResultAnswer),
     ("POST", "snapshots/s/restore", models.VmSnapshotResultAnswer),
     ("DELETE", "snapshots/s", models.VmSnapshotResultAnswer),

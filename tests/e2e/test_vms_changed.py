@@ -1,5 +1,6 @@
 """The life of VMs on a real LXD, through the VM API v1 alone."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -264,3 +265,50 @@ def test_a_stopped_vm_takes_no_password(fleet: Fleet, stopped: str) -> None:
     answer = fleet.http.post(f"{VMS}/{stopped}/password", json={"password": "n3w-Passw0rd"})
 
     assert told(answer) == (400, "VM_ALREADY_STOPPED")
+
+
+def rebuilt(fleet: Fleet, vm_id: str, path: str = "", **body: object) -> dict[str, Any]:
+    answer = fleet.http.post(f"{VMS}/{vm_id}/rebuild{path}", json=body or None, timeout=90)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["data"])
+
+
+def test_a_rebuilt_vm_is_the_same_to_its_owner_and_can_be_what_it_was(
+    fleet: Fleet, running: str
+) -> None:
+    before, wait = one(fleet, running), fleet.http
+    wait.post(f"{VMS}/{running}/snapshots", json={"name": "s1"}).raise_for_status()
+    misses: list[int] = []
+    over = threading.Event()
+
+    def look() -> None:
+        with httpx.Client(base_url=fleet.url) as client:
+            while not over.wait(0.01):
+                answer = client.get(f"{VMS}/{running}")
+                if not answer.is_success:
+                    misses.append(answer.status_code)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    new = rebuilt(fleet, running, template="busybox")
+    as_new = one(fleet, running)
+    old = rebuilt(fleet, running, "/revert")
+    over.set()
+    looking.join()
+
+    same = ("id", "name", "instance", "cpu", "memory", "disk", "labels", "description", "autoStart")
+    assert {field: as_new[field] for field in same} == {field: before[field] for field in same}
+    assert (new["status"], old["status"]) == ("running", "running")
+    assert new["trash"] == as_new["trash"]
+    assert old["trash"]["instance"] != new["trash"]["instance"]
+    assert misses == []
+    listed = fleet.http.get(VMS).json()["data"]["vms"]
+    assert [vm["id"] for vm in listed if vm["instance"] == before["instance"]] == [running]
+    assert not [vm for vm in listed if vm["instance"].startswith(("new-", "trash-"))]
+    snapshots = fleet.http.get(f"{VMS}/{running}/snapshots").json()["data"]["snapshots"]
+    assert [each["id"] for each in snapshots] == ["s1"]
+
+
+def test_what_was_never_rebuilt_has_nothing_to_go_back_to(fleet: Fleet, stopped: str) -> None:
+    assert act(fleet, stopped, "rebuild/revert") == (404, "TRASH_NOT_FOUND")
+    assert act(fleet, stopped, "rebuild", template="nix") == (400, "VALIDATION_ERROR")

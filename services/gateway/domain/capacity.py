@@ -34,11 +34,15 @@ NOTHING = Amount()
 
 
 def promised(instance: Instance) -> Amount:
-    """Return an instance's limits; what has none is promised nothing."""
+    """Return an instance's limits; what has none is promised nothing.
+
+    A root that is kept for a revert counts as well.
+    """
+    kept = instance.trash.size if instance.trash else None
     return Amount(
         cpu=cpu_count(instance.cpu_limit) or 0,
         memory=instance.memory_limit or 0,
-        disk=instance.root_size or 0,
+        disk=(instance.root_size or 0) + (kept or 0),
     )
 
 

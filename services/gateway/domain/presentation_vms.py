@@ -44,11 +44,19 @@ _STATUS: Mapping[str, str] = {
 }
 
 
+class VmTrash(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a revert brings back, `disk` in GiB; `instance` is its name in LXD."""
+
+    until: str
+    disk: float
+    instance: str
+
+
 class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
     """The document's fields, then ours; `stale`: the host or its LXD is away.
 
     `progress` and `operation` are those of its creation, until that is done; `error` says why it
-    could not be created, or is that of `KnownInstance`.
+    could not be created, or is that of `KnownInstance`. `trash` is there after a rebuild.
     """
 
     id: str
@@ -83,6 +91,7 @@ class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
     unknown: list[str]
     progress: int | None
     operation: str | None
+    trash: VmTrash | None
     error: str | None = None
 
 
@@ -141,7 +150,20 @@ def vm(known: KnownInstance, host: KnownHost, *, secrets: bool) -> Vm:
         unknown=[name for name, value in (sizes | {"createdAt": created}).items() if value is None],
         progress=creation.progress or 0 if creation else None,
         operation=creation.operation_id if creation else None,
+        trash=vm_trash(instance),
         error=known.error,
+    )
+
+
+def vm_trash(instance: Instance) -> VmTrash | None:
+    """Return what a revert of an instance brings back; None: nothing."""
+    kept = instance.trash
+    if kept is None:
+        return None
+    return VmTrash(
+        until=units.utc_text(units.instant(kept.until)),
+        disk=units.gib_exactly(kept.size or 0),
+        instance=kept.name,
     )
 
 

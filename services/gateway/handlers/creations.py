@@ -32,7 +32,7 @@ from services.gateway.domain.templates import Listed, Template
 from services.gateway.handlers.coming import Coming
 from services.gateway.handlers.vms import Vms
 from services.gateway.ports import Caller, Change, Fleet, Operations, Target
-from shared.contracts.changes import NewInstance
+from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
     HostUnreachable,
@@ -103,6 +103,17 @@ class CreationsHandler:
     def templates(self) -> list[Listed]:
         """Return the file's templates, then the images that hosts have or may fetch."""
         return templates.listed(self._catalogue, self._fleet.hosts())
+
+    def image(self, template: str, host: KnownHost, kind: str) -> ImageSource | None:
+        """Return what a template is on a host; see `ports.Creations`."""
+        found = templates.find(template, self._catalogue, [host])
+        return found.source_on(host, kind) if found else None
+
+    def instead_of(self, template: str, host: KnownHost, kind: str) -> list[str]:
+        """Return what a host has instead; see `ports.Creations`."""
+        there = templates.listed(self._catalogue, [host])
+        had = [each for each in there if each.template.source_on(host, kind)]
+        return templates.instead_of(template, had)
 
     def unknown(self, vm: NewVm) -> dict[str, list[str]]:
         """Return the fields that name what is not there, each with what is there instead."""

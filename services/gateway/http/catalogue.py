@@ -121,6 +121,10 @@ _ERRORS = {
         "实例 {name} 的密码未能设置：{reason}",
         "The password of instance {name} was not set: {reason}",
     ),
+    "trash_not_found": Text(
+        "实例 {name} 没有可恢复的旧系统",
+        "Nothing is kept of what instance {name} was before a rebuild",
+    ),
     "operation_not_found": Text("操作 {operation_id} 不存在", "Operation {operation_id} not found"),
     "operation_refused": Text(
         "操作 {operation_id} 未能送达主机，没有执行",
@@ -303,6 +307,17 @@ _OUTCOMES = {
     "password.already": Text(
         "实例 {name} 的密码已经设置", "The password of instance {name} was set already"
     ),
+    "rebuild.done": Text(
+        "实例 {name} 重装成功；原系统及其快照可在保留期内恢复",
+        "Instance {name} was rebuilt; what it was is kept for a day, with its snapshots",
+    ),
+    "rebuild.already": Text("实例 {name} 已经重装", "Instance {name} was rebuilt already"),
+    "revert.done": Text(
+        "实例 {name} 已恢复为原系统及其快照；重装后的系统在保留期内保留",
+        "Instance {name} is what it was, with its snapshots; what it was meanwhile is kept for a "
+        "day",
+    ),
+    "revert.already": Text("实例 {name} 已恢复为原系统", "Instance {name} was reverted already"),
     "delete.done": Text("实例 {name} 删除成功", "Instance {name} deleted"),
     "delete.already": Text("实例 {name} 已经删除", "Instance {name} was deleted already"),
     "start.unfinished": Text(
@@ -353,6 +368,14 @@ _OUTCOMES = {
         "实例 {name} 仍在设置密码，操作 {operation_id}",
         "The password of instance {name} is still being set: operation {operation_id}",
     ),
+    "rebuild.unfinished": Text(
+        "实例 {name} 仍在重装，操作 {operation_id}",
+        "Instance {name} is still being rebuilt: operation {operation_id}",
+    ),
+    "revert.unfinished": Text(
+        "实例 {name} 仍在恢复为原系统，操作 {operation_id}",
+        "Instance {name} is still being reverted: operation {operation_id}",
+    ),
     "delete.unfinished": Text(
         "实例 {name} 仍在删除，操作 {operation_id}",
         "Instance {name} is still being deleted: operation {operation_id}",
@@ -368,6 +391,7 @@ WORKERS_RULES = {
         "this host has no pool of ports": "该主机没有端口池",
         "for containers only": "仅适用于容器",
         "ports end at 65535": "端口不能超过 65535",
+        "one that is not ephemeral": "不能是临时实例，其停止后即被删除",
         "one key on one line each": "每个密钥须为一行",
         "8-128 printable ASCII characters without spaces": "须为8到128个ASCII字符，无空格",
         "8-128 printable ASCII characters without spaces and colons": (

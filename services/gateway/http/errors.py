@@ -42,6 +42,7 @@ STATUS: dict[str, int] = {
     "operation_not_found": 404,
     "route_not_found": 404,
     "snapshot_not_found": 404,
+    "trash_not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "ambiguous_name": 409,

@@ -44,4 +44,6 @@ class Allotted:
             for one in self.under_way
             if one.operation.arguments.create and one.operation.uuid not in listed
         )
-        return added([promised(self.instances), *coming])
+        swaps = (one.plan.swap.disk for one in self.under_way if one.plan and one.plan.swap)
+        beside = Capacity(cpu=0, memory=0, disk=sum(swaps))
+        return added([promised(self.instances), *coming, beside])

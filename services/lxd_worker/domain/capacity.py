@@ -43,11 +43,16 @@ def offered(machine: Machine, disk: int, overcommit: Overcommit) -> Capacity:
 
 
 def promised(instances: Iterable[Instance]) -> Capacity:
-    """Return the sum of the instances' limits."""
+    """Return the sum of the instances' limits, and of the disks that are kept for a revert."""
     return added(
-        Capacity(cpu=cpus(one.cpu_limit), memory=one.memory_limit or 0, disk=one.root_size or 0)
+        Capacity(cpu=cpus(one.cpu_limit), memory=one.memory_limit or 0, disk=_disk(one))
         for one in instances
     )
+
+
+def _disk(instance: Instance) -> int:
+    kept = instance.trash.size if instance.trash else None
+    return (instance.root_size or 0) + (kept or 0)
 
 
 def share(wanted: NewInstance) -> Capacity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from shared.contracts.changes import Changes, Limits
+from shared.contracts.changes import Changes, ImageSource, Limits
 from shared.contracts.errors import InvalidInput
 from shared.contracts.operations import Arguments, Kind
 
@@ -87,10 +87,17 @@ def _check_present_snapshot(arguments: Arguments) -> None:
         raise InvalidInput("snapshot", "no name that is a path")
 
 
+def _check_rebuild(arguments: Arguments) -> None:
+    image = arguments.image or ImageSource()
+    if bool(image.alias) == bool(image.fingerprint):
+        raise InvalidInput("image", "one of alias and fingerprint")
+
+
 _CHECKS: dict[Kind, Callable[[Arguments], None]] = {
     Kind.UPDATE: _check_update,
     Kind.RENAME: _check_rename,
     Kind.SNAPSHOT: _check_snapshot,
     Kind.RESTORE: _check_present_snapshot,
     Kind.DELETE_SNAPSHOT: _check_present_snapshot,
+    Kind.REBUILD: _check_rebuild,
 }

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from services.lxd_worker.domain.aside import trash_of
 from services.lxd_worker.domain.image_os import os_of
 from services.lxd_worker.domain.limits import is_root, limits_of
 from services.lxd_worker.domain.proxies import proxies_in
@@ -49,8 +50,8 @@ class Described(Struct, frozen=True):
     description: str = ""
     project: str = DEFAULT_PROJECT
     location: str = ""
-    profiles: tuple[str, ...] | None = ()
     ephemeral: bool = False
+    profiles: tuple[str, ...] | None = ()
     expanded_config: dict[str, str] = {}
     expanded_devices: dict[str, dict[str, str]] = {}
 
@@ -115,6 +116,7 @@ def _unbounded(described: Described, revision: int, host_memory: int) -> Instanc
         location="" if described.location == _NO_MEMBER else described.location,
         ephemeral=described.ephemeral,
         limits=limits_of(config, described.expanded_devices),
+        trash=trash_of(config),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared.contracts.changes import ImageSource, NewInstance
+from shared.contracts.changes import ImageSource
 from shared.contracts.errors import ImageNotFound, InvalidInput
 from shared.contracts.hosts import Image
 
@@ -29,14 +29,14 @@ def remote_source(wanted: ImageSource, remotes: Remotes) -> dict[str, str]:
     }
 
 
-def local_source(wanted: NewInstance, image: Image | None) -> dict[str, str]:
+def local_source(wanted: ImageSource, kind: str, image: Image | None) -> dict[str, str]:
     """Return an image of the host's own store, in LXD's words.
 
     Raises ImageNotFound where there is none, InvalidInput where it is for the other type.
     """
     if image is None:
-        raise ImageNotFound(name_of(wanted.image))
-    if image.type != wanted.type:
+        raise ImageNotFound(name_of(wanted))
+    if image.type != kind:
         raise InvalidInput("type", f"the image is for a {image.type}")
     return {"type": "image", "fingerprint": image.fingerprint}
 

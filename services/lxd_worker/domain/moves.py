@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.lxd_worker.domain import alterations, life
+from services.lxd_worker.domain import alterations, life, swap
 from services.lxd_worker.domain.creation import next_creation_move, undone
 from services.lxd_worker.domain.evidence import Verdict, evidence
 from services.lxd_worker.domain.seen import Seen
@@ -32,11 +32,14 @@ _LAST = {**life.LAST, Kind.CREATE: (Step.START,)}
 def next_move(kind: Kind, situation: Situation) -> Move:
     """Return the step to take now, or how the operation has ended.
 
-    No step is ever returned a second time for one operation. LXD's word that it has done a step
-    counts for nothing where all that the step was to change is seen to be as it was.
+    No step is ever returned a second time for one operation, but for those of a swap of roots.
+    LXD's word that it has done a step counts for nothing where all that the step was to change is
+    seen to be as it was.
     """
     if kind is Kind.CREATE:
         return next_creation_move(situation)
+    if kind in swap.KINDS:
+        return swap.next_swap_move(kind, situation)
     if isinstance(situation.error, (Cancelled, StepInterrupted, LxdBusy)):
         return Failed(situation.error)
     if situation.now is None:
@@ -69,6 +72,8 @@ def refusal(kind: Kind, situation: Situation) -> FleetError | None:
 
 def given_up(kind: Kind, situation: Situation, error: FleetError) -> Move:
     """Return how an operation ends that takes no further step because of an error."""
+    if kind in swap.KINDS:
+        return swap.taken_back(kind, situation, error)
     return undone(situation, error) if kind is Kind.CREATE else Failed(error)
 
 

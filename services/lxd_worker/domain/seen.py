@@ -25,8 +25,9 @@ class Seen(Struct, frozen=True, kw_only=True):
     `created_at` and `last_used_at` (LXD renews it at every start) are LXD's own texts. `complete`:
     LXD has finished to make it. `snapshots` are the names of its snapshots, `root_used` the bytes
     on its root disk, None where LXD does not tell. `postponed` are the changes that LXD makes at
-    the next start. `lxd` is the process id of the LXD that was asked: another one has not finished
-    what this one had begun.
+    the next start. `root` is the mark of its root, `aside` the name under which it is in no list;
+    see `aside`. `ephemeral`: LXD deletes it when it stops. `lxd` is the process id of the LXD that
+    was asked: another one has not finished what this one had begun.
     """
 
     status: str
@@ -41,6 +42,9 @@ class Seen(Struct, frozen=True, kw_only=True):
     root_used: int | None = None
     postponed: tuple[str, ...] = ()
     lxd: int = 0
+    root: str = ""
+    aside: str = ""
+    ephemeral: bool = False
 
     @property
     def stopped(self) -> bool:

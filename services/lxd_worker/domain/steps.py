@@ -16,6 +16,7 @@ class Step(StrEnum):
 
     `STOP` and `RESTART` ask the guest, `FORCE_...` do not. `DESCRIBE` writes the display name and
     the description. `NOTE_PASSWORD` writes down what `SET_PASSWORD` has set, where one was noted.
+    From `BUILD` on they are of a swap of roots; see `swap`.
     """
 
     START = "start"
@@ -35,6 +36,16 @@ class Step(StrEnum):
     DELETE_SNAPSHOT = "delete-snapshot"
     SET_PASSWORD = "set-password"  # noqa: S105 - a step
     NOTE_PASSWORD = "note-password"  # noqa: S105 - a step
+    BUILD = "build"
+    DETACH = "detach"
+    MOVE_OUT = "move-out"
+    MOVE_IN = "move-in"
+    ATTACH = "attach"
+    RELEASE = "release"
+    MOVE_NEW_BACK = "move-new-back"
+    MOVE_OLD_BACK = "move-old-back"
+    REATTACH = "reattach"
+    DISCARD = "discard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,11 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """What was made cannot be taken away, and nothing else is left to try."""
+
+
+@dataclass(frozen=True, slots=True)
 class Undo:
     """The operation has failed because of `cause`; this step takes away what it made."""
 
@@ -64,7 +80,22 @@ class Undo:
     cause: FleetError
 
 
-Move = Step | Done | Failed | Undo
+Move = Step | Done | Failed | Undo | Stuck
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """An instance whose root is swapped for another one, with the names that the plan gives.
+
+    `old` is the root that it had, `new` the one that it gets; None: it is not there. One of them at
+    the most has the instance's `name`; else the old one is the `trash`, the new one is `beside`.
+    """
+
+    name: str
+    beside: str
+    trash: str
+    old: Seen | None
+    new: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +105,7 @@ class Situation:
     `taken` are the steps so far and `error` is why the last of them failed (None: LXD did it).
     `first` is what was seen before all of them, `before` what was seen before the last, `now` what
     is seen after it (None: it is gone, or `replaced` by a namesake). `cause` is why what was made
-    is taken away again.
+    is taken away again. `swap` is there for a rebuild and a revert.
     """
 
     name: str
@@ -86,6 +117,7 @@ class Situation:
     before: Seen | None = None
     first: Seen | None = None
     cause: FleetError | None = None
+    swap: Swap | None = None
 
     @property
     def last(self) -> Step | None:

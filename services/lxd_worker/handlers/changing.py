@@ -36,7 +36,7 @@ def planned_update(
     if changes.forwards is None and growth == Capacity(cpu=0, memory=0, disk=0):
         return submission, None
     allotted = admission.ledger.allotted(arrived)
-    _refuse_growth(admission, submission.project, allotted, growth)
+    refuse_growth(admission, submission.project, allotted, growth)
     if changes.forwards is None:
         return submission, None
     plan = _ports(admission, allotted, instance, changes.forwards)
@@ -71,9 +71,8 @@ def _growth(changes: Changes, instance: Instance) -> Capacity:
     )
 
 
-def _refuse_growth(
-    admission: Admission, project: str, allotted: Allotted, growth: Capacity
-) -> None:
+def refuse_growth(admission: Admission, project: str, allotted: Allotted, growth: Capacity) -> None:
+    """Raise InsufficientResources when the host has not so much more to promise."""
     capacity = admission.capacity(admission.offer.default_devices(project))
     refuse_beyond(admission.host, capacity, allotted.capacity(), growth)
 

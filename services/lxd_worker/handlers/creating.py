@@ -22,7 +22,7 @@ from services.lxd_worker.domain.plan import Devices, Plan
 from services.lxd_worker.domain.steps import Step
 from services.lxd_worker.handlers.ledger import Ledger
 from services.lxd_worker.ports import Lxd, Offer
-from shared.contracts.changes import NewInstance
+from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import InstanceExists, InvalidInput, StepInterrupted
 from shared.contracts.hosts import Capacity
 from shared.contracts.operations import Submission
@@ -73,7 +73,7 @@ class Admission:
             raise InvalidInput("network", "a network for what shall be limited")
         return Offered(
             wanted=wanted,
-            source=self._source(submission.project, wanted),
+            source=self.source(submission.project, wanted.image, wanted.type),
             root=(name, nics.pop(name)),
             nics=nics,
             capacity=self.capacity(profile),
@@ -104,17 +104,21 @@ class Admission:
         size = self.offer.pool_size(self._pool(root))
         return offered(self.offer.machine(), size, self.overcommit)
 
+    def source(self, project: str, image: ImageSource, kind: str) -> dict[str, str]:
+        """Return an image for an instance of a type in LXD's words.
+
+        Raises ImageNotFound, and InvalidInput where it is for another type.
+        """
+        if image.remote:
+            return remote_source(image, self.remotes)
+        return local_source(image, kind, self.offer.image(project, image))
+
     def taken(self, allotted: Allotted) -> Ports:
         """Return the ports of the host that cannot be given out."""
         return allotted.ports() | self.in_use()
 
     def _pool(self, root: dict[str, str]) -> str:
         return root.get("pool") or self.offer.default_pool()
-
-    def _source(self, project: str, wanted: NewInstance) -> dict[str, str]:
-        if wanted.image.remote:
-            return remote_source(wanted.image, self.remotes)
-        return local_source(wanted, self.offer.image(project, wanted.image))
 
     def _nic(self, profile: Devices, name: str) -> Devices:
         if not name:

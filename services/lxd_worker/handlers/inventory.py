@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 
 from services.lxd_worker.domain.description import UNBOUNDED
 from services.lxd_worker.domain.lifecycle import LxdEvent, Touched, touched, touches_many
+from services.lxd_worker.domain.swap import KINDS
 from services.lxd_worker.handlers.retry import Retry
-from services.lxd_worker.ports import Clock, Later, Lxd, Omission, Omit, Publish, Ring
+from services.lxd_worker.ports import Clock, Journal, Later, Lxd, Omission, Omit, Publish, Ring
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 # Of an inventory as it is sent: 10,000 ordinary instances have 7 MB, and readers take 16.
 MOST_BYTES = 12 * 2**20
+# How often, and after how long, all is read again while a name passes from root to root.
+_LOOKS, _LOOK_AGAIN_S = 50, 0.1
 
 
 class InventoryReport:
@@ -42,7 +45,9 @@ class InventoryReport:
         listening: Callable[[], bool],
         omit: Omit,
         later: Later,
+        journal: Journal,
     ) -> None:
+        self._journal = journal
         self._omit = omit
         self._epoch = epoch
         self._lxd = lxd
@@ -129,7 +134,7 @@ class InventoryReport:
 
     def _send_inventory(self) -> None:
         self._everything_unread = True
-        instances = self._fitting(self._lxd.instances())
+        instances = self._fitting(self._whole())
         self._everything_unread, self._unread = False, {}
         self._send(
             Inventory(
@@ -139,6 +144,20 @@ class InventoryReport:
                 instances=instances,
             )
         )
+
+    def _whole(self) -> list[Instance]:
+        """Return all instances; one that loses its name to another root has it again soon."""
+        for _ in range(_LOOKS):
+            instances = self._lxd.instances()
+            if not self._between() - {(one.project, one.name) for one in instances}:
+                break
+            self._clock.sleep(_LOOK_AGAIN_S)
+        return instances
+
+    def _between(self) -> set[tuple[str, str]]:
+        """Return the instances whose name passes from one root to another now."""
+        operations = [entry.operation for entry in self._journal.unfinished()]
+        return {(one.project, one.instance) for one in operations if one.kind in KINDS}
 
     def _fitting(self, instances: list[Instance]) -> list[Instance]:
         """Return as many of the instances as one message takes, none larger than its share."""
@@ -156,6 +175,9 @@ class InventoryReport:
         self._unread[change.project, change.name] = change
         reading = self._lxd.instance(change.project, change.name)
         self._unread.pop((change.project, change.name), None)
+        if reading.instance is None and (change.project, change.name) in self._between():
+            # What gets the name is told then.
+            return
         number = self._sequence + 1
         now = self._clock.now()
         event: Event

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from services.lxd_worker.domain import cloud_init
+from services.lxd_worker.domain import cloud_init, swap
 from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.checks import (
     check_arguments,
@@ -23,6 +23,7 @@ from services.lxd_worker.domain.steps import Situation
 from services.lxd_worker.handlers.changing import planned_restore, planned_update
 from services.lxd_worker.handlers.creating import Admission
 from services.lxd_worker.handlers.secrets import AwaitedSecrets
+from services.lxd_worker.handlers.swapping import planned_rebuild, planned_revert
 from services.lxd_worker.ports import Clock, Journal, Known, Lxd, Ring
 from shared.contracts.changes import Changes
 from shared.contracts.errors import (
@@ -46,7 +47,7 @@ log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 1000
 _TAKES_SECRETS = (Kind.CREATE, Kind.PASSWORD)
-_TAKES_SOMETHING = (Kind.CREATE, Kind.UPDATE, Kind.RESTORE)
+_TAKES_SOMETHING = (Kind.CREATE, Kind.UPDATE, Kind.RESTORE, *swap.KINDS)
 _LONGEST_S = 24 * 3600
 
 
@@ -170,6 +171,12 @@ class Orders:
             return submission, None
         if submission.kind is Kind.RESTORE:
             return submission, planned_restore(self.admission, submission, found, arrived)
+        if submission.kind is Kind.REBUILD:
+            return submission, planned_rebuild(
+                self.admission, submission, found, arrived, self.clock.unix()
+            )
+        if submission.kind is Kind.REVERT:
+            return submission, planned_revert(self.lxd, submission, found, self.clock.unix())
         return planned_update(self.admission, submission, found, arrived)
 
     def _take_on(self, submission: Submission, plan: Plan | None = None) -> Operation:
@@ -217,6 +224,9 @@ class Orders:
         if holder and holder.operation.kind is Kind.CREATE:
             _check_chained(submission, holder.operation)
             return
+        if holder and holder.operation.kind in swap.KINDS:
+            # Its name may be nobody's at this moment.
+            raise OperationInProgress(submission.instance, holder.operation.operation_id)
         look = self.lxd.examine if is_alteration(submission.kind) else self.lxd.glance
         seen = look(submission.project, submission.instance)
         found = meant(seen, submission.instance, submission.uuid)
@@ -258,7 +268,7 @@ def _check_chained(submission: Submission, creation: Operation) -> None:
     if submission.uuid != creation.uuid:
         raise InstanceReplaced(submission.instance)
     changes = submission.arguments.changes
-    if changes and changes.forwards is not None:
+    if submission.kind in swap.KINDS or (changes and changes.forwards is not None):
         raise OperationInProgress(submission.instance, creation.operation_id)
 
 

@@ -11,7 +11,17 @@ from services.lxd_worker.domain.evidence import Verdict, evidence
 from services.lxd_worker.domain.log_text import last_lines
 from services.lxd_worker.domain.moves import ends, given_up, is_alteration, next_move
 from services.lxd_worker.domain.seen import Seen, is_meant
-from services.lxd_worker.domain.steps import Done, Failed, Move, Situation, Step, Undo
+from services.lxd_worker.domain.steps import (
+    Done,
+    Failed,
+    Move,
+    Situation,
+    Step,
+    Stuck,
+    Swap,
+    Undo,
+)
+from services.lxd_worker.domain.swap import at_its_place, fulfilled
 from services.lxd_worker.handlers.creating import ask_to_create
 from services.lxd_worker.handlers.kept import Kept, Tools
 from services.lxd_worker.handlers.passwords import PASSWORD_STEPS, take_password_step
@@ -82,9 +92,12 @@ class Run:
             situation = self._situation(error)
             self._follow(situation.now)
             move = self._next_move(situation)
-            if isinstance(move, (Done, Failed)):
+            if isinstance(move, (Done, Failed, Stuck)):
                 self._conclude(move)
                 return
+            if isinstance(move, Undo) and error and situation.cause:
+                # LXD may be busy with what it has just refused.
+                self.tools.clock.sleep(SETTLE_S)
             error = self._take(self._step_of(move), situation.now)
         self.finish(State.DONE)
 
@@ -165,7 +178,8 @@ class Run:
         return None
 
     def _situation(self, error: FleetError | None) -> Situation:
-        found = self._find()
+        swap = self._roots()
+        found = at_its_place(swap) if swap else self._find()
         now = found if found and self._is_meant(found) else None
         return Situation(
             name=self.operation.instance,
@@ -177,10 +191,30 @@ class Run:
             before=self._entry.before,
             first=self._entry.first,
             cause=self._entry.cause,
+            swap=swap,
         )
 
-    def _conclude(self, move: Done | Failed) -> None:
-        if isinstance(move, Done):
+    def _roots(self) -> Swap | None:
+        """Look at the two roots of a rebuild or a revert, whatever they are called now."""
+        plan = self._entry.plan.swap if self._entry.plan else None
+        if plan is None:
+            return None
+        wanted = self.operation
+        names = (wanted.instance, plan.beside, plan.trash)
+        looks = (self.tools.lxd.look(wanted.project, name) for name in names)
+        roots = [root for root in looks if root and self._is_meant(root)]
+        return Swap(
+            name=wanted.instance,
+            beside=plan.beside,
+            trash=plan.trash,
+            old=next((root for root in roots if root.root != plan.incoming), None),
+            new=next((root for root in roots if root.root == plan.incoming), None),
+        )
+
+    def _conclude(self, move: Done | Failed | Stuck) -> None:
+        if isinstance(move, Stuck):
+            self.finish(State.UNKNOWN, error=OutcomeUnknown(self.tools.host))
+        elif isinstance(move, Done):
             self.finish(
                 State.DONE,
                 changed=move.changed,
@@ -264,15 +298,25 @@ class Run:
     def _verdict(self) -> Verdict:
         """Judge the step begun last by the instance, when LXD is at rest with it."""
         wanted = self.operation
-        for lxd_operation in self.tools.lxd.under_way(wanted.project, wanted.instance):
-            self._waiting.for_ever(lxd_operation)
-        now = self._situation(None).now
+        for name in self._names():
+            for lxd_operation in self.tools.lxd.under_way(wanted.project, name):
+                self._waiting.for_ever(lxd_operation)
+        situation = self._situation(None)
+        if situation.swap:
+            return fulfilled(self._entry.taken[-1], situation.swap)
+        now = situation.now
         if self._entry.taken[-1] is Step.CREATE:
             return made(now)
         before = self._entry.before
         if before is None:
             return Verdict.UNDECIDABLE
         return evidence(self._entry.taken[-1], wanted.arguments, before, now)
+
+    def _names(self) -> tuple[str, ...]:
+        """Return what LXD may call the instance, or a part of it that is beside."""
+        plan = self._entry.plan.swap if self._entry.plan else None
+        beside = (plan.beside, plan.trash) if plan else ()
+        return (self.operation.instance, *beside)
 
     def _judged(self, verdict: Verdict) -> FleetError | None:
         log.info("step judged by evidence", extra=self._kept.names(verdict=verdict.value))

@@ -75,7 +75,7 @@ class Waiting:
 
     def _hear(self, lxd_operation: str, left_s: float) -> LxdOperation | None:
         """Return how LXD is getting on after a while, and journal how far it says that it is."""
-        tells = self._kept.operation.step == Step.CREATE.value
+        tells = self._kept.operation.step in (Step.CREATE.value, Step.BUILD.value)
         most_s = PROGRESS_S if tells else WAIT_S
         heard = self._tools.lxd.wait(lxd_operation, min(left_s, most_s))
         if tells and heard and heard.progress is not None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from services.lxd_worker.domain.aside import Aside
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.seen import Init, Seen
 from services.lxd_worker.domain.shape import Shape
 from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.ports import LxdOperation, Reading, Server
+from services.lxd_worker.ports import Asides, LxdOperation, Owner, Reading, Server
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
@@ -24,6 +25,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instances import Instance, Proxy
 from shared.contracts.worker_api import Snapshot
+from shared.testing.lxd_worker import swaps
 from shared.testing.lxd_worker.alterations import altered
 from shared.testing.lxd_worker.clock import FakeClock
 from shared.testing.lxd_worker.looks import described
@@ -42,6 +44,7 @@ class FakeLxd:
     when somebody waits. `requests` are what LXD was asked to make, `limits` further fields of
     instances by their names. `half_made`: it leaves a creation in the middle. `progress` is how far
     it says that it is. `passwords` are those that guests were given, `noted` those written down.
+    `until` is when each root that is set aside is to go, by its name.
     """
 
     def __init__(self, clock: FakeClock, **holds: Seen) -> None:
@@ -68,6 +71,8 @@ class FakeLxd:
         self.logs: dict[str, str] = {}
         self.away = 0
         self.looks = 0
+        self.until: dict[str, int] = {}
+        self.refuses_to_discard: dict[str, FleetError] = {}
         self.memory: dict[tuple[str, str], Instance] | None = None
         self._clock = clock
         self._operations: dict[str, _Request] = {}
@@ -81,11 +86,16 @@ class FakeLxd:
     def instances(self) -> list[Instance]:
         self._answer()
         revision = next(self._revisions)
-        return [self._described(name, look, revision) for name, look in self.holds.items()]
+        return [
+            self._described(name, look, revision)
+            for name, look in self.holds.items()
+            if look.aside != name
+        ]
 
     def instance(self, project: str, name: str) -> Reading:
         self._answer()
         found = self.holds.get(name)
+        found = None if found and found.aside == name else found
         revision = next(self._revisions)
         return Reading(revision, self._described(name, found, revision) if found else None)
 
@@ -108,6 +118,32 @@ class FakeLxd:
         found = self._look(name)
         return replace(found, init=None, snapshots=()) if found else None
 
+    def asides(self) -> Asides:
+        self._answer()
+        aside = [
+            Aside(project="default", name=name, uuid=look.uuid, until=self.until.get(name, 0))
+            for name, look in self.holds.items()
+            if look.aside == name
+        ]
+        owners = [
+            Owner("default", name, look.uuid, self.limits.get(name, {}).get("trash"))
+            for name, look in self.holds.items()
+            if look.aside != name
+        ]
+        return Asides(tuple(aside), tuple(owners))
+
+    def discard(self, aside: Aside) -> None:
+        self._answer()
+        if error := self.refuses_to_discard.get(aside.name):
+            raise error
+        del self.holds[aside.name]
+
+    def forget_trash(self, project: str, name: str) -> None:
+        self._answer()
+        if error := self.refuses_to_discard.get(name):
+            raise error
+        self.limits[name]["trash"] = None
+
     def snapshots(self, project: str, name: str) -> list[Snapshot]:
         self._answer()
         found = self.holds.get(name)
@@ -127,7 +163,7 @@ class FakeLxd:
         if step in self.unheard:
             self.unheard.remove(step)
             raise LxdUnavailable("h1")
-        if name not in self.holds:
+        if swaps.target(step, entry) not in self.holds:
             raise InstanceNotFound(name)
         return self._begin(_Request(step, name, entry))
 
@@ -226,7 +262,8 @@ class FakeLxd:
             if not request.over and request.ends_at <= self._clock.monotonic():
                 request.over = True
                 request.error = self.refuses.get(request.step)
-                if request.error is None or (request.step is Step.CREATE and self.half_made):
+                makes = request.step in (Step.CREATE, Step.BUILD)
+                if request.error is None or (makes and self.half_made):
                     self._take_effect(request)
 
     def _described(self, name: str, look: Seen, revision: int) -> Instance:
@@ -261,6 +298,9 @@ class FakeLxd:
             return
         if request.step is Step.CREATE:
             self._make(request.name)
+            return
+        if request.entry and request.step in swaps.STEPS:
+            swaps.take_effect(self.holds, request.step, request.entry, half=self.half_made)
             return
         if request.entry and request.step not in _AFTER:
             now = altered(self.holds.pop(request.name), request.step, request.entry)

@@ -29,6 +29,7 @@ from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd_double import DoubledInstance, LxdDouble
 from shared.testing.lxd_double.instances import Nic, address
 from shared.testing.lxd_worker.clock import FakeClock
+from shared.testing.lxd_worker.journal import FakeJournal
 from shared.testing.lxd_worker.omissions import Omissions
 
 pytestmark = pytest.mark.attack
@@ -57,6 +58,7 @@ class Host:
             lambda: True,
             self.omissions,
             lambda _, __: None,
+            FakeJournal(FakeClock()),
         )
 
     def told(self) -> dict[str, Instance]:

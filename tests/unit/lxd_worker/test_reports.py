@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
 from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
 from services.lxd_worker.handlers.inventory import InventoryReport
 from services.lxd_worker.handlers.outbox import report_operations
+from shared.contracts.changes import ImageSource
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import (
     Event,
@@ -20,7 +22,7 @@ from shared.contracts.events import (
     OperationChanged,
 )
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Kind, State, Submission
+from shared.contracts.operations import Arguments, Kind, State, Submission
 from shared.testing.lxd_worker.bench import Bench
 from shared.testing.lxd_worker.looks import seen
 from shared.testing.lxd_worker.omissions import Omissions
@@ -59,6 +61,7 @@ def report(bench: Bench, wire: Wire) -> InventoryReport:
         lambda: "deaf" not in bench.rings,
         Omissions(),
         lambda _, again: wire.later.append(again),
+        bench.journal,
     )
 
 
@@ -83,6 +86,78 @@ def test_a_change_is_told_as_the_instance_stands_now(report: InventoryReport, wi
     (change,) = wire.sent
     assert isinstance(change, InstanceChanged)
     assert (change.action, change.instance.name) == ("instance-started", "web")
+
+
+def swapping(bench: Bench) -> None:
+    """Have a rebuild of `web` under way."""
+    order = Submission(
+        operation_id="op",
+        host="h1",
+        kind=Kind.REBUILD,
+        instance="web",
+        uuid="u-web",
+        principal="admin",
+        start_by="9060.0",
+        arguments=Arguments(image=ImageSource(alias="busybox")),
+    )
+    bench.orders.submit(order)
+
+
+def test_a_name_that_passes_from_root_to_root_is_not_told_as_gone(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    swapping(bench)
+    del bench.lxd.holds["web"]
+
+    report.heard(lifecycle("instance-renamed", "trash-1-web", old_name="web"))
+    report.fulfil()
+
+    assert [event.name for event in wire.sent if isinstance(event, InstanceRemoved)] == [
+        "trash-1-web"
+    ]
+
+
+def test_all_is_read_again_until_the_name_has_its_other_root(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    swapping(bench)
+    web = bench.lxd.holds.pop("web")
+    bench.clock.on_sleep = lambda: bench.lxd.holds.update(web=web)
+
+    report.want_everything()
+    report.fulfil()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"web", "db"}
+
+
+def test_a_name_that_stays_nobodys_does_not_hold_the_others_back(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    swapping(bench)
+    del bench.lxd.holds["web"]
+
+    report.want_everything()
+    report.fulfil()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"db"}
+
+
+def test_a_root_that_is_set_aside_is_in_no_inventory(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    trash = replace(seen("Stopped"), name="trash-1-web", aside="trash-1-web")
+    bench.lxd.holds["trash-1-web"] = trash
+
+    report.want_everything()
+    report.fulfil()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"web", "db"}
 
 
 def test_events_that_come_together_become_one_reading(report: InventoryReport, wire: Wire) -> None:

@@ -73,6 +73,7 @@ from services.gateway.http.models.vm_ports import (
     VmPortsChange,
     VmProxy,
 )
+from services.gateway.http.models.vm_rebuild import VmRebuild, VmRebuilt, VmRebuiltAnswer
 from services.gateway.http.models.vm_snapshots import (
     VmSnapshot,
     VmSnapshotCreation,
@@ -157,6 +158,9 @@ __all__ = [
     "VmPortsChange",
     "VmProxy",
     "VmReading",
+    "VmRebuild",
+    "VmRebuilt",
+    "VmRebuiltAnswer",
     "VmRename",
     "VmResult",
     "VmResultAnswer",

@@ -9,6 +9,7 @@ from pydantic import Field
 from services.gateway.http.models.example import Camel, Error, with_example
 from services.gateway.http.models.vm_limits import NO_LIMITS, VmLimits
 
+TRASH = {"until": "2024-01-02T12:00:00Z", "disk": 20, "instance": "trash-5d1c0f6a-web-server"}
 VM = {
     "id": "vm-9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
     "name": "Web Server",
@@ -42,6 +43,7 @@ VM = {
     "unknown": [],
     "progress": None,
     "operation": None,
+    "trash": None,
     "error": None,
 }
 PAGE = {
@@ -69,6 +71,15 @@ ERROR = {
     "message": "实例 vm-001 不存在",
     "details": {"name": "vm-001"},
 }
+
+
+class VmTrash(Camel):
+    """重装前的根文件系统，可用 `/rebuild/revert` 恢复。"""
+
+    model_config = with_example(TRASH)
+    until: str = Field(description="在此之前可以恢复，之后删除")
+    disk: float = Field(description="磁盘大小（GiB），计入主机已分配的磁盘；未限制时为 0")
+    instance: str = Field(description="LXD 中的名称；不在任何列表中")
 
 
 class Vm(Camel):
@@ -111,6 +122,7 @@ class Vm(Camel):
     unknown: list[str] = Field(description="未知的字段，其值为 0")
     progress: int | None = Field(description="创建进度（百分比）；已创建时为 null")
     operation: str | None = Field(description="创建操作的 id；已创建时为 null")
+    trash: VmTrash | None = Field(description="重装后保留的旧系统；没有时为 null")
     error: str | None = Field(
         description="创建失败的原因，仅在查询单台时给出；无法显示时为 `not_renderable`"
     )

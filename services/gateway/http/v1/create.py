@@ -61,7 +61,7 @@ async def create(asked: Asking, body: models.VmCreation) -> Response:
 async def _begun(asked: Asked, vm: NewVm) -> Operation:
     creations = asked.gateway.creations
     if wrong := creations.unknown(vm):
-        raise RequestValidationError([_not_there(field, wrong[field]) for field in wrong])
+        raise RequestValidationError([not_there(field, wrong[field]) for field in wrong])
     return await creations.create(vm, asked.caller, asked.key, asked.fingerprint)
 
 
@@ -87,7 +87,8 @@ def _wanted(body: models.VmCreation) -> NewVm:
     )
 
 
-def _not_there(field: str, there: Sequence[str]) -> dict[str, Any]:
+def not_there(field: str, there: Sequence[str]) -> dict[str, Any]:
+    """Return what is wrong with a field that names what is not there; `there` is what is."""
     expected = first_few(there) or "-"
     return {"type": "literal_error", "loc": ("body", field), "ctx": {"expected": expected}}
 

@@ -14,8 +14,17 @@ from msgspec.structs import replace
 from services.lxd_worker.adapters.init_process import init_of
 from services.lxd_worker.adapters.lxd.alterations import Alterations
 from services.lxd_worker.adapters.lxd.answers import About, FoundSnapshot, Full, State, Task
-from services.lxd_worker.adapters.lxd.api import Api, NotThere
+from services.lxd_worker.adapters.lxd.api import Api, NotThere, Stale
 from services.lxd_worker.adapters.lxd.passwords import Passwords
+from services.lxd_worker.adapters.lxd.swaps import Swaps
+from services.lxd_worker.domain.aside import (
+    ROOT,
+    TRASH,
+    Aside,
+    aside_name,
+    aside_of,
+    trash_of,
+)
 from services.lxd_worker.domain.description import Described, abridged, instance_of, utc
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.log_text import readable
@@ -23,7 +32,16 @@ from services.lxd_worker.domain.plan import Devices
 from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.shape import Shape, shape_of
 from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.ports import LxdOperation, Omission, Omit, Reading, Server
+from services.lxd_worker.domain.writing import Editable
+from services.lxd_worker.ports import (
+    Asides,
+    LxdOperation,
+    Omission,
+    Omit,
+    Owner,
+    Reading,
+    Server,
+)
 from shared.contracts.errors import FleetError, InstanceNotFound, LxdRefused, LxdUnavailable
 from shared.contracts.fitting import Unfit, fit_message
 from shared.contracts.instances import Instance
@@ -61,6 +79,7 @@ class LxdDaemon:
         self._api = api
         self._alterations = Alterations(api, host_memory)
         self._passwords = Passwords(api, host)
+        self._swaps = Swaps(api, lambda: scope.member)
         self._host = host
         self._host_memory = host_memory
         self._revisions = count(1)
@@ -87,7 +106,7 @@ class LxdDaemon:
         params = {"recursion": 1, "all-projects": "true"}
         with self._one_reading() as revision:
             found = self._api.get(list[Described], "instances", params=params)
-            ours = (self._instance(one, revision) for one in found if self._is_ours(one))
+            ours = (self._instance(one, revision) for one in found if self._is_told(one))
             instances = [one for one in ours if one]
             self._remembered = {(one.project, one.name): one for one in instances}
         return instances
@@ -100,13 +119,52 @@ class LxdDaemon:
             except NotThere:
                 instance = None
             else:
-                instance = self._instance(found, revision) if self._is_ours(found) else None
+                instance = self._instance(found, revision) if self._is_told(found) else None
             self._remember(project, name, instance)
         return Reading(revision, instance)
 
     def remembered(self) -> Mapping[tuple[str, str], Instance] | None:
         """See `Lxd.remembered`."""
         return self._remembered
+
+    def asides(self) -> Asides:
+        """See `Lxd.asides`."""
+        self._introduce()
+        params = {"recursion": 1, "all-projects": "true"}
+        with self._only_reading():
+            found = self._api.get(list[Described], "instances", params=params)
+        ours = [one for one in found if self._is_ours(one)]
+        kept = {
+            (one.project, one.name, one.uuid): trash_of(one.expanded_config)
+            for one in ours
+            if self._is_told(one)
+        }
+        aside = (aside_of(one.project, one.name, one.expanded_config) for one in ours)
+        return Asides(
+            aside=tuple(one for one in aside if one),
+            owners=tuple(Owner(*place, trash) for place, trash in kept.items()),
+        )
+
+    def discard(self, aside: Aside) -> None:
+        """See `Lxd.discard`."""
+        params = {"project": aside.project}
+        try:
+            found = self._api.get(Described, "instances", aside.name, params=params)
+            if aside_of(found.project, found.name, found.expanded_config) == aside:
+                self._api.delete(Task, "instances", aside.name, params=params)
+        except NotThere:
+            return
+
+    def forget_trash(self, project: str, name: str) -> None:
+        """See `Lxd.forget_trash`."""
+        path, params = ("instances", name), {"project": project}
+        try:
+            found, version = self._api.get_to_replace(Editable, *path, params=params)
+            # LXD 5.0 takes away a description that a PATCH does not name.
+            body = {"config": {TRASH: ""}, "description": found.description}
+            self._api.patch(*path, params=params, body=body, etag=version)
+        except (NotThere, Stale):
+            return
 
     def look(self, project: str, name: str) -> Seen | None:
         """See `Lxd.look`."""
@@ -169,6 +227,8 @@ class LxdDaemon:
         try:
             if step in self._alterations:
                 return self._alterations.ask(step, entry)
+            if step in self._swaps:
+                return self._swaps.ask(step, entry)
             if step is Step.DELETE:
                 return self._api.delete(Task, "instances", name, params=params).id
             body = _STATES[step] | _patience(step, entry.operation.arguments.stop_timeout_s)
@@ -274,6 +334,11 @@ class LxdDaemon:
     def _is_ours(self, found: Described) -> bool:
         return self._scope.covers(found.project, found.location)
 
+    def _is_told(self, found: Described) -> bool:
+        """Whether it is an instance of its own, and no root beside another one."""
+        aside = aside_of(found.project, found.name, found.expanded_config)
+        return self._is_ours(found) and aside is None
+
     def _glimpsed(self, found: Described) -> Seen:
         quota_to_come = f"volatile.{found.root_disk}.apply_quota"
         return Seen(
@@ -286,6 +351,9 @@ class LxdDaemon:
             shape=self._shape(found),
             postponed=("disk",) if quota_to_come in found.expanded_config else (),
             lxd=self._pid,
+            root=found.expanded_config.get(ROOT, ""),
+            aside=aside_name(found.expanded_config),
+            ephemeral=found.ephemeral,
         )
 
     def _instance(self, described: Described, revision: int) -> Instance | None:

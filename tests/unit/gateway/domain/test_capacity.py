@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from services.gateway.domain.capacity import Amount, promised
+from shared.contracts.instances import Trash
 from shared.testing.known import GIB, MIB, an_instance
 
 
@@ -24,3 +25,9 @@ def test_an_instance_without_limits_is_promised_nothing() -> None:
     unlimited = an_instance(cpu_limit="", memory_limit=None, root_size=None)
 
     assert promised(unlimited) == Amount(0, 0, 0)
+
+
+def test_a_root_that_is_kept_for_a_revert_is_promised_too() -> None:
+    trash = Trash(name="trash-1-web", until="2026-11-29T10:00:00Z", size=2 * GIB)
+
+    assert promised(an_instance(root_size=10 * GIB, trash=trash)).disk == 12 * GIB
