@@ -8,6 +8,7 @@ from pydantic import Field
 
 from services.gateway.http.models.example import Camel, with_example
 from services.gateway.http.models.vm_changes import RESULT, VmResult
+from services.gateway.http.models.vm_creation import Named
 from services.gateway.http.models.vms import TRASH, VmTrash
 
 REBUILT: dict[str, Any] = {
@@ -21,9 +22,7 @@ class VmRebuild(Camel):
     """重装所用的模板。"""
 
     model_config = with_example({"template": "debian12"})
-    template: str = Field(
-        min_length=1,
-        max_length=255,
+    template: Named = Field(
         description="模板，见 /api/v1/templates；须为该主机已有或可获取的镜像",
     )
 
