@@ -16,6 +16,7 @@ from services.gateway.adapters.operation_store import SqlOperationStore
 from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
 from services.gateway.domain.snapshots import Note
 from shared.contracts.operations import Arguments, Kind, State
+from shared.testing.known import an_instance, known
 from shared.testing.postgresql import fresh_database
 from shared.testing.reports import an_operation
 from shared.testing.vms import gateway_of_vms
@@ -46,6 +47,20 @@ async def test_a_nul_is_refused_and_nothing_is_begun(
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
     assert gateway.operations.submitted == []
+
+
+async def test_what_an_instance_has_of_them_already_is_shown_and_in_nobodys_way() -> None:
+    gateway = gateway_of_vms()
+    odd = "rings\x07\r\nand is \x9b1mbold"
+    gateway.fleet.known_instances = [known(an_instance(uuid="u1", description=odd))]
+    async with gateway.client() as client:
+        listed = await client.get("/api/instances")
+        shown = await client.get(VM)
+        changed = await client.put(VM, json={"cpu": 4})
+
+    assert [entry["description"] for entry in listed.json()] == [odd]
+    assert shown.json()["data"]["description"] == odd
+    assert changed.status_code == 200
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -40,4 +40,5 @@ def bare_operation(operation: Operation) -> Operation:
         project=clip(operation.project),
         changed=operation.changed,
         overdue=operation.overdue,
+        gone=operation.gone,
     )
