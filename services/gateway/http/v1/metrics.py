@@ -17,7 +17,7 @@ from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.lookup import Wanted
 from services.gateway.http.v1.vms import ONE
 
-# With a zone, without one, or a day.
+# With a zone, without one, a day, or nothing, which is the default.
 TIME: dict[str, Any] = {
     "allOf": [
         {
@@ -25,6 +25,7 @@ TIME: dict[str, Any] = {
                 {"format": "date-time"},
                 {"pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$"},
                 {"format": "date"},
+                {"maxLength": 0},
             ]
         }
     ]
