@@ -22,6 +22,8 @@ from pathlib import Path
 # A log that is longer is begun anew; what it held is kept in one file beside it.
 MAX_LOG_BYTES = 10 << 20
 
+# What starts a program in `/`: Python's `posix_spawn` cannot.
+IN_ROOT = ("env", "--chdir=/", "--")
 
 # Of the ports that `free_port` gives out; long before so many more, their daemons listen.
 MOST_RESERVED = 64
@@ -40,10 +42,9 @@ def spawn(command: list[str], env: Mapping[str, str], log: Path) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     limit_log(log)
     appended = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    command = ["env", "--chdir=/", "--", *command]
     pid = os.posix_spawnp(
-        command[0],
-        command,
+        IN_ROOT[0],
+        [*IN_ROOT, *command],
         env,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -54,8 +55,18 @@ def spawn(command: list[str], env: Mapping[str, str], log: Path) -> int:
         setsigmask=(),  # what holds signals back here is no business of the daemon's
     )
     # The kernel shows the environment, and the mark in it, only moments after the program started.
-    wait_until(lambda: bool(_environment(pid)), timeout_s=0.5, interval_s=0.001)
+    wait_until(lambda: _has_started(pid), timeout_s=5.0, interval_s=0.001)
     return pid
+
+
+def _has_started(pid: int) -> bool:
+    """Tell whether the daemon itself runs, or has run."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return True
+    begins = [os.fsencode(word) for word in IN_ROOT]
+    return command[: len(begins)] != begins and bool(_environment(pid) or _is_gone(pid))
 
 
 def until_parent_ends(command: Sequence[str]) -> list[str]:

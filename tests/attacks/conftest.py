@@ -86,7 +86,7 @@ class Scene:
     attacks: int = 0
     name_of_gateway: str = ""
 
-    def demand_unharmed(self) -> None:
+    def assert_unharmed(self) -> None:
         """Fail unless the neighbour is shown, fresh, and does what it is asked for, at once."""
         assert self.gateway.poll() is None, self.log.read_text()
         self.until(self.neighbour_is_fresh)

@@ -45,7 +45,7 @@ def test_properties_that_cannot_be_decoded_end_no_connection(
 ) -> None:
     publish_everywhere(attacker, poison(name, OUTCOME, delivery_mode=b"\x02"))
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
@@ -59,7 +59,7 @@ def test_a_copy_by_header_reaches_no_other_host(
         amqp.Message(OUTCOME, content_type="application/json", application_headers={header: other}),
     )
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
 
 def test_outcomes_that_are_nested_deeply_jam_nothing(scene: Scene, attacker: Attacker) -> None:
@@ -68,7 +68,7 @@ def test_outcomes_that_are_nested_deeply_jam_nothing(scene: Scene, attacker: Att
         message = amqp.Message(NESTED, content_type="application/json", delivery_mode=2)
         channel.basic_publish_confirm(message, attacker.exchange, f"{ATTACKER}.worker.operation")
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_body_that_is_no_message_harms_nobody(
 ) -> None:
     publish_everywhere(attacker, amqp.Message(body, content_type="application/json"))
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
 
 def test_a_compressed_body_is_not_inflated(scene: Scene, attacker: Attacker) -> None:
@@ -102,7 +102,7 @@ def test_a_compressed_body_is_not_inflated(scene: Scene, attacker: Attacker) -> 
         amqp.Message(bomb, content_type="application/json", application_headers=headers),
     )
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
     assert scene.resident_bytes() - before < 100 * MIB
 
 
@@ -113,7 +113,7 @@ def test_routing_keys_of_any_bytes_end_no_connection(scene: Scene, attacker: Att
             attacker.exchange, key.decode(errors="surrogateescape"), RawMessage(OUTCOME)
         )
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
 
 def shows(scene: Scene, name: str) -> bool:
@@ -136,7 +136,7 @@ def test_claims_to_what_another_host_runs_leave_it_reachable(
     answer = scene.http.get(f"/api/v1/vms/vm-uuid-of-web-on-{NEIGHBOUR}")
     assert answer.status_code == 200, answer.text
     assert answer.json()["data"]["host"] == NEIGHBOUR
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_date_that_cannot_be_shown_is_not_shown(
 
     for path in ("/api/instances", "/api/v1/vms", "/metrics", "/api/hosts"):
         assert scene.http.get(path).status_code == 200, path
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
 
 def test_what_large_inventories_take_up_is_bounded(scene: Scene, attacker: Attacker) -> None:
@@ -167,7 +167,7 @@ def test_what_large_inventories_take_up_is_bounded(scene: Scene, attacker: Attac
         inventory = an_inventory(*listed, epoch=attacker.epoch, sequence=number + 1)
         attacker.tell("worker.inventory", inventory)
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
     assert scene.resident_bytes() - before < 300 * MIB
     assert len(scene.http.get("/api/instances").content) < 50 * MIB
@@ -184,7 +184,7 @@ def test_operations_that_a_host_makes_up_take_up_a_bounded_room(
         )
         channel.basic_publish(message, attacker.exchange, f"{ATTACKER}.worker.operation")
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
 
 def test_answers_to_calls_that_nobody_made_hold_up_no_call(
@@ -196,7 +196,7 @@ def test_answers_to_calls_that_nobody_made_hold_up_no_call(
         message = amqp.Message(body, content_type="application/json", correlation_id="nobody's")
         channel.basic_publish(message, attacker.exchange, f"{ATTACKER}.reply.{attacker.gateway}")
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
 
 
 def test_a_host_that_sends_odd_types_with_good_bodies_is_read_or_left_out(
@@ -206,4 +206,4 @@ def test_a_host_that_sends_odd_types_with_good_bodies_is_read_or_left_out(
         message = RawMessage(OUTCOME, content_type=short(kind))
         attacker.publish(attacker.exchange, f"{ATTACKER}.worker.operation", message)
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()

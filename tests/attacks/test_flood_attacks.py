@@ -64,7 +64,7 @@ def test_large_instances_are_held_up_to_the_budget_of_their_host(
     tell_all(attacker, "worker.instance-changed", told)
 
     scene.until(lambda: left_out(scene) > 100, within_s=AFTER_A_FLOOD_S)
-    scene.demand_unharmed()
+    scene.assert_unharmed()
     held = scene.http.get(f"/api/hosts/{ATTACKER}").json()["instances"]
     assert held * len(encode(vms[0])) <= DEFAULT.size
     assert scene.resident_bytes() - before < 200 * MIB
@@ -87,7 +87,7 @@ def test_operations_that_a_host_makes_up_crowd_nobody_out(scene: Scene, attacker
     )
     tell_all(attacker, "worker.operation", (OperationChanged(operation=each) for each in made_up))
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
     scene.until(lambda: is_stored(scene, "made-up-299"), within_s=30)
     assert scene.resident_bytes() - before < 200 * MIB
     # What is made up is dated when it comes, and some of it is still to come.
@@ -96,7 +96,7 @@ def test_operations_that_a_host_makes_up_crowd_nobody_out(scene: Scene, attacker
 
 def neighbours_is_newest(scene: Scene) -> bool:
     """Return whether the operation that the neighbour has ended last is the first of the list."""
-    scene.demand_unharmed()
+    scene.assert_unharmed()
     (newest,) = scene.http.get("/api/operations", params={"limit": 1}).json()
     return bool(newest["host"] == NEIGHBOUR)
 
@@ -112,6 +112,6 @@ def test_a_creation_that_a_host_makes_up_hides_nothing(scene: Scene, attacker: A
 
     attacker.tell("worker.operation", OperationChanged(operation=made_up))
 
-    scene.demand_unharmed()
+    scene.assert_unharmed()
     page = scene.http.get("/api/v1/vms", params={"host": NEIGHBOUR}).json()["data"]
     assert [each["host"] for each in page["vms"]] == [NEIGHBOUR]

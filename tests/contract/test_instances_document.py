@@ -166,6 +166,7 @@ async def test_openapi_describes_the_answers_exactly(path: str, instance: Any) -
         await client.post("/api/instances/test1/start")
         answer = await client.get(path)
 
+    assert answer.headers["content-type"].startswith(("application/json", "application/problem"))
     TypeAdapter(DESCRIBED[path]).validate_json(answer.content, strict=True)
 
 

@@ -177,6 +177,7 @@ DESCRIBED = {
 async def test_openapi_describes_the_answers_exactly(path: str) -> None:
     answer = await asked(path)
 
+    assert answer.headers["content-type"].startswith(("application/json", "application/problem"))
     TypeAdapter(DESCRIBED[path]).validate_json(answer.content, strict=True)
 
 

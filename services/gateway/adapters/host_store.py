@@ -1,27 +1,30 @@
-"""Hosts and their last inventories in the database."""
+"""Hosts and their last inventories in the database.
+
+Of what a host has told, only what differs from what was saved last is written: a row for the host,
+and one for each instance that has changed.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections import defaultdict
+from collections.abc import Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from services.gateway.adapters.database import Database
-from services.gateway.adapters.tables import hosts, snapshot_notes
+from services.gateway.adapters.tables import hosts, instances, snapshot_notes
 from services.gateway.domain.stored import StoredHost
-from shared.contracts.codec import decode
+from shared.contracts.codec import decode, encode
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.instances import Instance
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+# A host's instances by project and name, each with the time at which it changed.
+Kept = dict[tuple[str, str], tuple[Instance, float | None]]
 
-_instances = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
-_changes: msgspec.json.Decoder[Mapping[str, float]] = msgspec.json.Decoder(dict[str, float])
 _copies = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -30,44 +33,82 @@ class SqlHostStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # As this gateway has read or written them last; it shares them with the view.
+        self._kept: dict[str, Kept] = {}
 
     async def load(self) -> list[StoredHost]:
         """Return every host that was saved and not dropped."""
-        rows = await self._database.run(lambda connection: connection.execute(sa.select(hosts)))
-        return [_stored(row) for row in rows]
+        loaded = await self._database.run(_load)
+        self._kept = {host.host: _kept(host) for host in loaded}
+        return loaded
 
     async def save(self, known: Sequence[StoredHost]) -> None:
         """Keep the hosts as they are now; a pin that is there already stays."""
-        await self._database.run(lambda connection: self._save(connection, known))
+        now = {host.host: _kept(host) for host in known}
+        await self._database.run(lambda connection: self._save(connection, known, now))
+        self._kept |= now
 
     async def drop(self, host: str) -> None:
         """Keep nothing of the host but its operations."""
 
         def work(connection: sa.Connection) -> None:
-            for table in (hosts, snapshot_notes):
+            for table in (hosts, instances, snapshot_notes):
                 connection.execute(sa.delete(table).where(table.c.host == host))
 
         await self._database.run(work)
+        self._kept.pop(host, None)
 
-    def _save(self, connection: sa.Connection, known: Sequence[StoredHost]) -> None:
+    def _save(
+        self, connection: sa.Connection, known: Sequence[StoredHost], now: dict[str, Kept]
+    ) -> None:
+        if not known:
+            return
+        # Another gateway may have dropped a host that still speaks to this one.
+        there = set(connection.scalars(sa.select(hosts.c.host).where(hosts.c.host.in_(now))))
+        connection.execute(self._upsert_hosts(), [_row(host) for host in known])
+        for host, kept in now.items():
+            before = self._kept.get(host, {}) if host in there else {}
+            self._save_instances(connection, host, before, kept)
+
+    def _upsert_hosts(self) -> sa.Executable:
         insert = self._database.insert(hosts)
         new = insert.excluded
         pin = sa.case((hosts.c.fingerprint == "", new.fingerprint), else_=hosts.c.fingerprint)
-        upsert = insert.on_conflict_do_update(
+        written = ("epoch", "last_seen", "inventory_at", "copies", "exchange")
+        return insert.on_conflict_do_update(
             index_elements=[hosts.c.host],
-            set_={
-                "fingerprint": pin,
-                "epoch": new.epoch,
-                "last_seen": new.last_seen,
-                "inventory": new.inventory,
-                "inventory_at": new.inventory_at,
-                "changes": new.changes,
-                "copies": new.copies,
-                "exchange": new.exchange,
-            },
+            set_={"fingerprint": pin, **{column: new[column] for column in written}},
         )
-        if known:
-            connection.execute(upsert, [_row(host) for host in known])
+
+    def _save_instances(
+        self, connection: sa.Connection, host: str, before: Kept, now: Kept
+    ) -> None:
+        changed = [place for place, one in now.items() if one != before.get(place)]
+        if changed:
+            insert = self._database.insert(instances)
+            upsert = insert.on_conflict_do_update(
+                index_elements=["host", "project", "name"],
+                set_={
+                    "record": insert.excluded.record,
+                    "changed_at": insert.excluded.changed_at,
+                },
+            )
+            connection.execute(upsert, [_instance_row(host, *now[place]) for place in changed])
+        if gone := [place for place in before if place not in now]:
+            delete = sa.delete(instances).where(
+                instances.c.host == host,
+                instances.c.project == sa.bindparam("of_project"),
+                instances.c.name == sa.bindparam("of_name"),
+            )
+            keys = ({"of_project": project, "of_name": name} for project, name in gone)
+            connection.execute(delete, list(keys))
+
+
+def _kept(host: StoredHost) -> Kept:
+    return {
+        (instance.project, instance.name): (instance, host.changes.get(instance.uuid))
+        for instance in host.instances
+    }
 
 
 def _row(stored: StoredHost) -> dict[str, object]:
@@ -77,51 +118,59 @@ def _row(stored: StoredHost) -> dict[str, object]:
         "epoch": stored.epoch,
         "first_seen": stored.first_seen,
         "last_seen": stored.last_seen,
-        "inventory": msgspec.json.encode(stored.instances),
         "inventory_at": stored.inventory_at,
-        "changes": msgspec.json.encode(stored.changes),
         "copies": msgspec.json.encode(stored.copies),
         "exchange": stored.exchange,
     }
 
 
-def _read(host: str, decoder: msgspec.json.Decoder[T], kept: bytes | None, nothing: T) -> T:
-    """Return what is kept of a host; nothing where it cannot be read, for that is its own loss."""
-    if kept is None:
-        return nothing
+def _instance_row(host: str, instance: Instance, changed_at: float | None) -> dict[str, object]:
+    return {
+        "host": host,
+        "project": instance.project,
+        "name": instance.name,
+        "record": encode(instance),
+        "changed_at": changed_at,
+    }
+
+
+def _load(connection: sa.Connection) -> list[StoredHost]:
+    told: defaultdict[str, list[tuple[Instance, float | None]]] = defaultdict(list)
+    for row in connection.execute(sa.select(instances)):
+        if instance := _read_instance(row.host, row.record):
+            told[row.host].append((instance, row.changed_at))
+    return [_stored(row, told[row.host]) for row in connection.execute(sa.select(hosts))]
+
+
+def _read_instance(host: str, record: bytes) -> Instance | None:
     try:
-        return decoder.decode(kept)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
-        # Another release wrote it; the host itself will tell anew.
-        log.warning("kept inventory not read", extra={"host": host, "reason": str(exc)})
-        return nothing
-
-
-def _read_instances(host: str, inventory: bytes | None) -> tuple[Instance, ...]:
-    """Return the instances that can be read: another release wrote them, or had other bounds."""
-    kept = _read(host, _instances, inventory, ())
-    return tuple(found for each in kept if (found := _instance(host, each)))
-
-
-def _instance(host: str, kept: msgspec.Raw) -> Instance | None:
-    try:
-        return decode(Instance, bytes(kept))
+        return decode(Instance, record)
     except UnreadableMessage as exc:
-        # The host itself will tell anew.
+        # Another release wrote it, or had other bounds; the host itself will tell anew.
         log.warning("kept instance not read", extra={"host": host, "reason": exc.reason})
         return None
 
 
-def _stored(row: sa.Row[tuple[object, ...]]) -> StoredHost:
+def _read_copies(host: str, copies: bytes | None) -> tuple[str, ...]:
+    try:
+        return _copies.decode(copies) if copies else ()
+    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        log.warning("kept copies not read", extra={"host": host, "reason": str(exc)})
+        return ()
+
+
+def _stored(
+    row: sa.Row[tuple[object, ...]], told: Sequence[tuple[Instance, float | None]]
+) -> StoredHost:
     return StoredHost(
         host=row.host,
         fingerprint=row.fingerprint,
         epoch=row.epoch,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
-        instances=_read_instances(row.host, row.inventory),
+        instances=tuple(instance for instance, _ in told),
         inventory_at=row.inventory_at,
-        changes=_read(row.host, _changes, row.changes, {}),
-        copies=_read(row.host, _copies, row.copies, ()),
+        changes={instance.uuid: at for instance, at in told if at is not None},
+        copies=_read_copies(row.host, row.copies),
         exchange=row.exchange,
     )

@@ -26,12 +26,23 @@ hosts = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("first_seen", Float, nullable=False),
     Column("last_seen", Float, nullable=False),
-    Column("inventory", LargeBinary),
     Column("inventory_at", Float),
     Column("operation_sequence", BigInteger, nullable=False, server_default="0"),
-    Column("changes", LargeBinary),
     Column("copies", LargeBinary),
     Column("exchange", String(255), nullable=False, server_default=""),
+)
+
+# A host's last inventory, with the changes since. `record` is the instance as JSON, `changed_at`
+# when it was last seen to change.
+instances = Table(
+    "instances",
+    metadata,
+    Column("host", String(63), nullable=False),
+    Column("project", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("changed_at", Float),
+    PrimaryKeyConstraint("host", "project", "name"),
 )
 
 # What holds a new name: an operation that has not ended.

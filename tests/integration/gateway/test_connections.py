@@ -32,8 +32,14 @@ def _unasked(client: socket.socket) -> bytes:
         return b"nothing"
 
 
-def is_connected(process: psutil.Process) -> bool:
-    return any(each.raddr for each in process.net_connections("tcp"))
+def wait_until_alone(gateway: Process) -> None:
+    """Wait until the connection that asked whether it is ready is closed."""
+    process = psutil.Process(gateway.popen.pid)
+
+    def is_alone() -> bool:
+        return not any(each.raddr for each in process.net_connections("tcp"))
+
+    assert processes.wait_until(is_alone, timeout_s=5)
 
 
 def lines(gateway: Process, text: str) -> int:
@@ -44,6 +50,7 @@ def lines(gateway: Process, text: str) -> int:
 def test_beyond_the_bound_a_connection_is_told_to_come_back(start_process: Start) -> None:
     gateway = start_process(FLEET_MAX_CONNECTIONS="20")
     gateway.wait_until_ready()
+    wait_until_alone(gateway)
 
     with several(gateway, 120) as told:
         refused = [each for each in told if each != b"nothing"]
@@ -63,9 +70,8 @@ def test_beyond_the_bound_a_connection_is_told_to_come_back(start_process: Start
 def test_without_descriptors_it_refuses_and_goes_on(start_process: Start) -> None:
     gateway = start_process(FLEET_MAX_CONNECTIONS="4000")
     gateway.wait_until_ready()
+    wait_until_alone(gateway)
     process = psutil.Process(gateway.popen.pid)
-    # The connection that asked whether it is ready is closed.
-    assert processes.wait_until(lambda: not is_connected(process), timeout_s=5)
     process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 10, 4096))
     before, logged = process.cpu_times().user, lines(gateway, "\n")
 

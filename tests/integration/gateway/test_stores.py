@@ -4,8 +4,10 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -18,7 +20,7 @@ from services.gateway.adapters.database import MIGRATIONS, Database, answers
 from services.gateway.adapters.host_store import SqlHostStore
 from services.gateway.adapters.operation_store import SqlOperationStore
 from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
-from services.gateway.adapters.tables import hosts, metadata, operations
+from services.gateway.adapters.tables import hosts, instances, metadata, operations
 from services.gateway.domain.snapshots import Note
 from services.gateway.domain.stored import Key, Lease, Request, StoredHost
 from services.gateway.ports import HostStore, OperationFilter, OperationStore, SnapshotNotes
@@ -568,10 +570,88 @@ async def test_nobody_else_reads_a_file_with_passwords_in_it(
 async def test_an_inventory_of_another_release_is_left_out(database: Database) -> None:
     store = SqlHostStore(database)
     await store.save([a_host(instances=(an_instance(),))])
-    odd = sa.update(hosts).values(inventory=b'[{"shape": "new"}]')
+    odd = sa.update(instances).values(record=b'{"shape": "new"}')
     await database.run(lambda connection: connection.execute(odd))
 
     assert await store.load() == [a_host()]
+
+
+async def test_only_what_differs_is_written(database: Database) -> None:
+    store = SqlHostStore(database)
+    web, db, cache = (an_instance(name, uuid=name) for name in ("web", "db", "cache"))
+    await store.save([a_host(instances=(web, db, cache), changes={"web": 1.5})])
+    stopped = an_instance("db", uuid="db", status="Stopped")
+
+    # What is written now shows in rows that were marked before.
+    mark = sa.update(instances).values(record=b"marked")
+    await database.run(lambda connection: connection.execute(mark))
+    await store.save([a_host(instances=(web, stopped), changes={"web": 1.5, "db": 2.5})])
+
+    rows = await database.run(lambda connection: connection.execute(sa.select(instances)).all())
+    assert {row.name: row.record == b"marked" for row in rows} == {"web": True, "db": False}
+
+
+async def test_what_was_read_at_the_start_is_not_written_again(database: Database) -> None:
+    told = a_host(instances=(an_instance(),))
+    await SqlHostStore(database).save([told])
+    store = SqlHostStore(database)
+    loaded = await store.load()
+
+    gone = sa.delete(instances)
+    await database.run(lambda connection: connection.execute(gone))
+    await store.save([told])
+
+    rows = await database.run(lambda connection: connection.execute(sa.select(instances)).all())
+    assert (loaded, rows) == ([told], [])
+
+
+async def test_a_host_that_another_gateway_has_dropped_is_written_whole(database: Database) -> None:
+    store = SqlHostStore(database)
+    told = a_host(instances=(an_instance(),))
+    await store.save([told])
+    await SqlHostStore(database).drop("h1")
+
+    await store.save([told])
+
+    assert await store.load() == [told]
+
+
+async def test_what_could_not_be_written_is_written_the_next_time(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/gateway.db")
+    store = SqlHostStore(database)
+    told = a_host(instances=(an_instance(),))
+    with pytest.raises(DatabaseUnavailable):
+        await store.save([told])
+
+    await database.migrate()
+    await store.save([told])
+
+    assert await store.load() == [told]
+    await database.close()
+
+
+async def test_an_inventory_of_an_older_release_is_read_from_rows(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/gateway.db")
+    told = [an_instance("web", uuid="u1"), an_instance("db", uuid="u2", project="shop")]
+    kept = {
+        "h1": {"inventory": msgspec.json.encode(told), "changes": b'{"u2": 7.5}'},
+        "h2": {"inventory": b"[[[[", "changes": None},
+    }
+
+    def begin(connection: sa.Connection) -> None:
+        upgrade(connection, "0005")
+        plain = {"fingerprint": "f1", "epoch": 3, "first_seen": 10.5, "last_seen": 20.5}
+        rows = [{"host": host, **plain, **more} for host, more in kept.items()]
+        connection.execute(sa.insert(sa.table("hosts", *map(sa.column, rows[0]))), rows)
+
+    await database.run(begin)
+    await database.migrate()
+
+    read = {host.host: host for host in await SqlHostStore(database).load()}
+    assert sorted(read["h1"].instances, key=attrgetter("uuid")) == told
+    assert read["h1"].changes == {"u2": 7.5}
+    assert read["h2"] == a_host("h2")
+    await database.close()
 
 
 async def test_creations_are_those_that_gateways_have_submitted(stores: Stores) -> None:
@@ -591,19 +671,21 @@ async def test_creations_are_those_that_gateways_have_submitted(stores: Stores) 
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("column", ["inventory", "changes", "copies"])
+@pytest.mark.parametrize("column", ["record", "copies"])
 @pytest.mark.parametrize("kept", [b"\xff", b"[[[[", b"7", b'"' + b"9" * 5000, b"[" * 100_000])
 async def test_what_one_host_cannot_have_read_back_costs_no_other(
     database: Database, column: str, kept: bytes
 ) -> None:
     store = SqlHostStore(database)
-    await store.save([a_host("h1"), a_host("h2", instances=(an_instance(),))])
-    odd = sa.update(hosts).where(hosts.c.host == "h1").values({column: kept})
+    both = [a_host(host, instances=(an_instance(),)) for host in ("h1", "h2")]
+    await store.save(both)
+    table = instances if column == "record" else hosts
+    odd = sa.update(table).where(table.c.host == "h1").values({column: kept})
     await database.run(lambda connection: connection.execute(odd))
 
     read = sorted(await store.load(), key=lambda host: host.host)
 
-    assert read == [a_host("h1"), a_host("h2", instances=(an_instance(),))]
+    assert read == [a_host("h1") if column == "record" else both[0], both[1]]
 
 
 @pytest.mark.attack

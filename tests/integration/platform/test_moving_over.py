@@ -89,6 +89,7 @@ def test_a_worker_whose_user_is_old_says_so_and_serves_once_it_is_renewed(
 
     with Caller(vhost.uri, lambda host: host_exchange(host, old)) as gateway:
         worker.wait_until_it_answers(gateway)
+        assert gateway.call(host, "echo", "renewed").result == "renewed"
 
 
 def test_a_worker_that_lost_its_rights_again_says_so_again(

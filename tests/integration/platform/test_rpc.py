@@ -80,8 +80,9 @@ def test_the_correlation_id_of_a_call_is_that_of_the_code_it_runs(
     call = json.dumps({"args": ["traced"], "kwargs": {}})
     headers = {"nameko.correlation_id": "abc-1"}
 
-    gateway.reply(gateway.send("h1", "echo", call, application_headers=headers))
+    reply = gateway.reply(gateway.send("h1", "echo", call, application_headers=headers))
 
+    assert reply.result == "traced"
     worker.wait_for_output("served traced for abc-1")
 
 
@@ -238,6 +239,7 @@ def test_the_worker_waits_for_a_topology_that_is_not_there_yet(
 
     with Caller(vhost.uri, vhost.host_exchange) as caller:
         worker.wait_until_it_answers(caller)
+        assert caller.call("h1", "echo", "there").result == "there"
 
 
 def test_after_an_outage_the_worker_is_back_by_itself(
@@ -254,6 +256,7 @@ def test_after_an_outage_the_worker_is_back_by_itself(
     worker.wait_for_output("publisher connected", times=2)
     with Caller(own_broker.uri, own_broker.host_exchange) as caller:
         worker.wait_until_it_answers(caller)
+        assert caller.call("h1", "echo", "back").result == "back"
 
 
 def test_a_worker_that_no_gateway_hears_can_be_stopped(
@@ -274,6 +277,7 @@ def test_a_worker_whose_queue_was_deleted_gets_another(
     gateway.channel.queue_delete(declared.calls_queue(own_worker.host))
 
     own_worker.wait_until_it_answers(gateway)
+    assert gateway.call(own_worker.host, "echo", "another").result == "another"
 
 
 def test_the_worker_can_be_stopped_while_the_broker_is_away(

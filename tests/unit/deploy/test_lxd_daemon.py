@@ -55,11 +55,17 @@ def test_a_daemon_that_an_earlier_run_of_this_fleet_has_left_is_stopped(tmp_path
     assert not processes.is_ours(pid, f"{lxd_daemon.FLEET_MARK}={tmp_path / 'var'}")
 
 
-def test_an_empty_file_of_a_number_names_nobody(tmp_path: Path) -> None:
+def test_an_empty_file_of_a_number_names_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(processes, "end", lambda pid, *_, **__: ended.append(pid))
     (tmp_path / "lxd.pid").touch()
 
     lxd_daemon.stop_for(tmp_path / "var", tmp_path / "lxd")
     lxd_daemon.stop(tmp_path / "lxd")
+
+    assert ended == []
 
 
 def test_only_a_daemon_of_the_fleet_has_its_log_limited(tmp_path: Path) -> None:

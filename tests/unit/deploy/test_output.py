@@ -52,9 +52,11 @@ def test_a_full_device_is_no_error() -> None:
     descriptor = os.open("/dev/full", os.O_WRONLY)
     output = Output(descriptor)
 
-    print("lost", file=output, flush=True)
+    written = output.write("lost\n")
+    output.flush()
     output.drain(5)
 
+    assert written == len("lost\n")
     os.close(descriptor)
 
 

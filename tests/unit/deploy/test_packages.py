@@ -28,5 +28,7 @@ def test_nothing_is_installed_against_the_callers_will() -> None:
         packages.provide([BROKER, THERE], {"FLEET_INSTALL": "no"})
 
 
-def test_what_is_there_needs_no_permission() -> None:
+def test_what_is_there_needs_no_permission(capsys: pytest.CaptureFixture[str]) -> None:
     packages.provide([THERE], {"FLEET_INSTALL": "no"})
+
+    assert capsys.readouterr() == ("", "")

@@ -38,5 +38,9 @@ def test_a_taken_port_is_refused_by_its_number() -> None:
             run.refuse_taken_ports(f"127.0.0.1:{port}")
 
 
-def test_a_free_port_is_not_refused() -> None:
-    run.refuse_taken_ports(f"127.0.0.1:{processes.free_port()}")
+def test_a_free_port_is_not_refused_nor_taken() -> None:
+    port = processes.free_port()
+
+    run.refuse_taken_ports(f"127.0.0.1:{port}")
+
+    assert processes.bindable(port)

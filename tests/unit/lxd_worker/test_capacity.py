@@ -59,19 +59,22 @@ def test_beyond_what_is_offered_nothing_is_promised(
     assert refusal.value.resource == resource
 
 
-def test_the_last_of_it_can_still_be_had() -> None:
+@pytest.mark.parametrize(
+    ("already", "wanted"),
+    [
+        pytest.param(
+            Capacity(cpu=3, memory=99, disk=999), Capacity(cpu=1, memory=1, disk=1), id="the last"
+        ),
+        pytest.param(
+            Capacity(cpu=9, memory=0, disk=0), Capacity(cpu=0, memory=1, disk=1), id="none of it"
+        ),
+    ],
+)
+def test_what_is_left_can_be_had_and_no_more(already: Capacity, wanted: Capacity) -> None:
     capacity = Capacity(cpu=4, memory=100, disk=1000)
+    beyond = replace(wanted, cpu=wanted.cpu + 1)
 
-    refuse_beyond("h1", capacity, Capacity(cpu=3, memory=99, disk=999), _one())
+    refuse_beyond("h1", capacity, already, wanted)
 
-
-def test_who_wants_nothing_of_a_resource_is_not_refused_for_it() -> None:
-    capacity = Capacity(cpu=4, memory=100, disk=1000)
-
-    refuse_beyond(
-        "h1", capacity, Capacity(cpu=9, memory=0, disk=0), Capacity(cpu=0, memory=1, disk=1)
-    )
-
-
-def _one() -> Capacity:
-    return Capacity(cpu=1, memory=1, disk=1)
+    with pytest.raises(InsufficientResources):
+        refuse_beyond("h1", capacity, already, beyond)

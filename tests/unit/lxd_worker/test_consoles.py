@@ -151,6 +151,9 @@ def test_a_console_that_is_left_makes_room(consoles: Consoles, seats: Seats) -> 
         consoles.open(order(number))
         wait_until_left(consoles)
 
+    assert len(seats.opened) == 5
+    assert consoles.taken == {}
+
 
 def test_a_text_console_has_room_for_one(consoles: Consoles, seats: Seats) -> None:
     seats.terminal = FakeTerminal()

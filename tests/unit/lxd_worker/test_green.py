@@ -41,3 +41,5 @@ def test_a_bell_wakes_whoever_waits() -> None:
     bell.ring()
 
     waiting.wait()
+    assert waiting.dead
+    assert waits(bell)

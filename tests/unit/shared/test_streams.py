@@ -110,6 +110,8 @@ def test_an_end_after_all_bytes_is_an_end() -> None:
 
     incoming.ended(End(sent=3))
 
+    assert incoming.received == 3
+
 
 @pytest.mark.parametrize("sent", [2, 4])
 def test_an_end_with_other_bytes_than_came_is_a_loss(sent: int) -> None:

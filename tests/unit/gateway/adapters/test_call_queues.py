@@ -84,19 +84,25 @@ async def test_a_host_that_wishes_for_another_queue_each_time_has_one() -> None:
 
 
 async def test_a_lost_connection_is_no_error_of_who_calls() -> None:
-    queues = await connected(FakeChannel(lost=True))
+    channel = FakeChannel(lost=True)
+    queues = await connected(channel)
 
     queues.make("h1", OWN)
-
     await queues.made("h1")
+
+    assert channel.bindings == set()
 
 
 async def test_before_there_is_a_connection_nothing_is_made() -> None:
+    channel = FakeChannel()
     queues = CallQueues()
 
     queues.make("h1", OWN)
-
     await queues.made("h1")
+    await queues.connect(channel, lambda *_: None)  # type: ignore[arg-type]
+    await queues.made("h1")
+
+    assert channel.queues == []
 
 
 async def test_of_a_forgotten_host_nothing_is_remembered() -> None:
