@@ -57,7 +57,7 @@ class Events:
         return seen
 
     def _concerns(self, metadata: dict[str, Any]) -> bool:
-        told = {metadata.get("source"), *metadata.get("resources", {}).get("instances", ())}
+        told = {metadata.get("source"), *(metadata.get("resources") or {}).get("instances", ())}
         return not self._paths.isdisjoint(told)
 
 

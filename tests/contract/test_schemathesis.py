@@ -93,7 +93,7 @@ async def served(app: Any) -> AsyncIterator[str]:
 async def test_the_server_is_as_it_is_described(tmp_path: Path) -> None:
     async with served(a_gateway().app()) as url:
         wrong = await complaints(
-            url, "schemathesis.toml", "--phases=coverage,fuzzing", "--max-examples=5"
+            tmp_path, url, "schemathesis.toml", "--phases=coverage,fuzzing", "--max-examples=5"
         )
 
     assert not wrong, wrong

@@ -94,6 +94,8 @@ BODIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("VmUpdate", {"labels": {"env": "prod"}}, {"labels": {"a b": "prod"}}),
     ("VmUpdate", {"cpu": 2.0}, {"cpu": 0}),
+    ("VmUpdate", {"limits": {"disk": {"readMbyte": 0}}}, {"limits": {"disk": {"readMbyte": 1e-9}}}),
+    ("VmPassword", {"password": None}, {"password": "2 short"}),
     ("VmPortsChange", {"forwards": [{"connect": 22.0}]}, {"forwards": [{"connect": 70000}]}),
 ]
 

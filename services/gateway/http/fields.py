@@ -11,6 +11,8 @@ from fastapi import Query
 
 from shared.contracts.errors import InvalidInput
 
+# White space, but no control characters, which no text may hold.
+_SPACE = r"[^\S\x0b-\x1f\x7f-\x9f]*"
 _entry = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -24,7 +26,7 @@ def fields_query(known: Collection[str]) -> Any:
 
 def pattern(known: Collection[str]) -> str:
     """Return the regular expression of what `chosen` takes."""
-    one = rf"\s*({'|'.join(map(re.escape, known))})?\s*"
+    one = rf"{_SPACE}({'|'.join(map(re.escape, known))})?{_SPACE}"
     return f"^{one}(,{one})*$"
 
 

@@ -26,12 +26,13 @@ from shared.testing.worker_process import WorkerProcess
 from .conftest import running_worker
 
 NEW = "n3w-Passw0rd"
-# Stands in for the one that busybox has not: it keeps what it reads, and what others could see.
+# Stands in for the one that busybox has not: it keeps what it reads, says it aloud, and keeps what
+# others could see.
 CHPASSWD = """\
 mkdir -p /usr/sbin
 cat >/usr/sbin/chpasswd <<'END'
 #!/bin/sh
-cat >/root/given
+tee /root/given >&2
 cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ >/root/seen 2>/dev/null
 sleep 1
 exit $(cat /root/status)
@@ -182,6 +183,7 @@ def test_a_chpasswd_that_refuses_says_with_which_status(
     operation = ended(on_lxd, order(instances, name))
 
     assert outcome(operation) == (State.FAILED, [name, "its chpasswd ended with status 1"])
+    assert NEW.encode() not in encode(operation)
 
 
 def test_a_stopped_guest_and_a_paused_one_are_sent_nothing(

@@ -44,7 +44,12 @@ def _a_rate(value: float) -> float:
 
 _Rate = Annotated[
     float,
-    Field(ge=0, le=_MOST_MILLIONS, allow_inf_nan=False),
+    Field(
+        ge=0,
+        le=_MOST_MILLIONS,
+        allow_inf_nan=False,
+        json_schema_extra={"anyOf": [{"const": 0}, {"minimum": _LEAST_MILLIONS}]},
+    ),
     Number,
     AfterValidator(_a_rate),
 ]

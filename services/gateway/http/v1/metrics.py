@@ -20,7 +20,7 @@ from services.gateway.http.v1.lookup import Wanted
 from services.gateway.http.v1.vms import ONE
 
 Time = Annotated[str, Field(max_length=64), WithoutControls]
-# With a zone, without one, or a day.
+# With a zone, without one, a day, or nothing, which is the default.
 TIME: dict[str, Any] = {
     "allOf": [
         {
@@ -28,6 +28,7 @@ TIME: dict[str, Any] = {
                 {"format": "date-time"},
                 {"pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$"},
                 {"format": "date"},
+                {"maxLength": 0},
             ]
         }
     ]
