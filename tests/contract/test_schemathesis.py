@@ -116,6 +116,7 @@ BODIES = [
     ("POST", "/api/v1/vms", models.VmCreation),
     ("PUT", "/api/v1/vms/{id}", models.VmUpdate),
     ("POST", "/api/v1/vms/{id}/rename", models.VmRename),
+    ("POST", "/api/v1/vms/{id}/rebuild", models.VmRebuild),
     ("POST", "/api/v1/vms/actions", models.VmActions),
     ("PUT", "/api/v1/vms/{id}/ports", models.VmPortsChange),
     ("POST", "/api/v1/vms/{id}/snapshots", models.VmSnapshotCreation),

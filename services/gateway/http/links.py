@@ -24,6 +24,8 @@ ONE_VM = (
     *(f"POST {V1}/{{id}}/{way}" for way in ("start", "stop", "restart", "pause", "resume")),
     f"POST {V1}/{{id}}/rename",
     f"POST {V1}/{{id}}/password",
+    f"POST {V1}/{{id}}/rebuild",
+    f"POST {V1}/{{id}}/rebuild/revert",
 )
 ONE_SNAPSHOT = (
     f"POST {V1}/{{id}}/snapshots/{{snapshotId}}/restore",

@@ -18,14 +18,18 @@ from uuid import uuid4
 import pytest
 
 from deploy.local import lxd_api, lxd_daemon
+from services.lxd_worker.adapters.lxd.api import Api
+from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
 from shared.contracts.changes import ImageSource
 from shared.contracts.codec import to_wire
 from shared.contracts.errors import ImageNotFound, TrashNotFound
 from shared.contracts.events import InstanceRemoved, Inventory
 from shared.contracts.operations import Kind, Operation, State, Submission
+from shared.platform.lxd_scope import LxdScope
 from shared.testing.bus_side import BusSide, creation, submission
 from shared.testing.lifecycle import Lifecycle
 from shared.testing.lxd import Instances, Lxd
+from shared.testing.lxd_worker.omissions import Omissions
 from shared.testing.worker_process import Prepare, WorkerProcess
 
 SCRIPT = Path(__file__).with_name("killed_worker.py")
@@ -231,6 +235,21 @@ def test_after_a_second_rebuild_the_first_ones_trash_goes(
     assert set(sharing(instances.lxd, uuid)) >= {name, second.trash.name}
 
     bus.until(lambda: set(sharing(instances.lxd, uuid)) == {name, second.trash.name}, 90.0)
+
+
+def test_of_trash_that_is_gone_the_note_is_taken_away_and_nothing_else(
+    lxd: Lxd, instances: Instances
+) -> None:
+    name = instances.launch("web", config={"user.lxdfleet.trash": "u trash-web 1 0", "user.x": "y"})
+    path, omit = f"/1.0/instances/{name}", Omissions()
+    lxd.call("PATCH", path, {"description": "for the shop"})
+    daemon = LxdDaemon(Api(str(lxd.socket), "h1", omit), "h1", 1 << 30, LxdScope(), omit)
+
+    daemon.forget_trash("default", name)
+
+    left = lxd.call("GET", path)
+    assert (left["description"], left["config"]["user.x"]) == ("for the shop", "y")
+    assert "user.lxdfleet.trash" not in left["config"]
 
 
 def test_a_stopped_one_stays_stopped(

@@ -21,7 +21,7 @@ REBUILT: dict[str, Any] = {
 class VmRebuild(Camel):
     """重装所用的模板。"""
 
-    model_config = with_example({"template": "debian12"})
+    model_config = with_example({"template": "ubuntu20.04"})
     template: Named = Field(
         description="模板，见 /api/v1/templates；须为该主机已有或可获取的镜像",
     )

@@ -163,7 +163,7 @@ def test_a_sample_without_room_is_unknown_and_counted(time: FakeClock) -> None:
 
 def test_samples_take_the_room_of_the_samples_before(time: FakeClock) -> None:
     told = some("a", "b")
-    fleet = a_fleet(time, *told, size=3000)
+    fleet = a_fleet(time, *told, size=3200)
 
     for sequence in range(1, 6):
         fleet.apply("h1", a_sample(*told, sequence=sequence))
