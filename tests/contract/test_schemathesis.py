@@ -32,7 +32,7 @@ from shared.testing.gateway_http import listening
 from shared.testing.living_gateway import TOKEN, a_gateway
 
 LONGEST_S = 240
-FOLLOWED = ("--phases=stateful", "--mode=positive", "--max-examples=60")
+FOLLOWED = ("--phases=stateful", "--mode=positive", "--max-examples=120")
 
 
 @dataclass
