@@ -86,6 +86,45 @@ def test_a_running_one_runs_with_another_root_and_the_old_one_is_kept(bench: Ben
     assert (operation.after.name, operation.after.uuid) == ("web", "u-web")
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("step", FORWARD)
+def test_while_lxd_is_busy_with_a_root_it_is_asked_again(
+    bench: Bench, step: Step, at_once: bool
+) -> None:
+    bench.lxd.busy[step], bench.lxd.busy_at_once = 3, at_once
+
+    assert outcome(ended(bench)) == (State.DONE, None)
+    assert bench.lxd.asked == list(FORWARD)
+
+
+@pytest.mark.parametrize("step", FORWARD[:-1])
+def test_where_lxd_stays_busy_all_is_taken_back(bench: Bench, step: Step) -> None:
+    bench.lxd.busy[step] = 1_000
+    before = bench.lxd.holds["web"]
+
+    assert outcome(ended(bench)) == (State.FAILED, "lxd_busy")
+    assert roots(bench).keys() == {"web"}
+    assert replace(roots(bench)["web"], init=None, last_used_at="") == replace(
+        before, init=None, last_used_at=""
+    )
+
+
+@pytest.mark.parametrize("step", FORWARD[2:-1])
+def test_a_step_that_lxd_only_says_it_has_done_is_taken_again(bench: Bench, step: Step) -> None:
+    bench.lxd.claims = {step}
+
+    assert outcome(ended(bench)) == (State.DONE, None)
+    assert roots(bench).keys() == {"web", "trash"}
+
+
+def test_a_new_root_that_lxd_only_says_it_has_made_is_a_failure(bench: Bench) -> None:
+    bench.lxd.claims = {Step.BUILD}
+    before = bench.lxd.holds["web"]
+
+    assert outcome(ended(bench)) == (State.FAILED, "no_effect")
+    assert roots(bench) == {"web": before}
+
+
 def test_a_stopped_one_stays_stopped(bench: Bench) -> None:
     operation = ended(bench, name="db")
 
