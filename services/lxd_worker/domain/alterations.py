@@ -75,9 +75,10 @@ def _password(situation: Situation, now: Seen) -> Move:
 
 def _after_update(situation: Situation, now: Seen) -> Move:
     changes = situation.arguments.changes or Changes()
+    done = situation.error is None or isinstance(situation.error, NoEffect)
+    if done and (field := unfulfilled(changes.limits, now.shape.limits)):
+        return Failed(InvalidInput(field, _WITHOUT_EFFECT[field]))
     if situation.error is None:
-        if field := unfulfilled(changes.limits, now.shape.limits):
-            return Failed(InvalidInput(field, _WITHOUT_EFFECT[field]))
         return Done(changed=True, needs_restart=now.postponed)
     if changes.memory is not None and _limit_not_set(situation.error):
         return Failed(InvalidInput("memory", "more than is in use"))

@@ -178,11 +178,18 @@ def test_limits_that_are_so_already_are_not_written(bench: Bench, limits: Limits
     assert (operation.state, operation.changed, bench.lxd.asked) == (State.DONE, False, [])
 
 
-def test_a_limit_that_stays_because_a_profile_sets_it_is_not_said_to_be_gone() -> None:
+@pytest.mark.parametrize("known_before", [True, False])
+def test_a_limit_that_stays_because_a_profile_sets_it_is_not_said_to_be_gone(
+    known_before: bool,
+) -> None:
     still_limited = replace(seen(), shape=Shape(limits=ALL))
     arguments = Arguments(changes=Changes(limits=Limits(processes=0)))
+    before = still_limited if known_before else None
 
-    move = next_move(Kind.UPDATE, Situation("web", arguments, still_limited, taken=(Step.UPDATE,)))
+    move = next_move(
+        Kind.UPDATE,
+        Situation("web", arguments, still_limited, taken=(Step.UPDATE,), before=before),
+    )
 
     assert isinstance(move, Failed)
     assert move.error.values == ("processes", "set by a profile of the instance")
