@@ -33,7 +33,7 @@ def _unasked(client: socket.socket) -> bytes:
 
 
 def wait_until_alone(gateway: Process) -> None:
-    """Wait until the connection that asked whether it is ready is closed."""
+    """Wait until the connections that somebody has closed are closed here too."""
     process = psutil.Process(gateway.popen.pid)
 
     def is_alone() -> bool:
@@ -62,6 +62,7 @@ def test_beyond_the_bound_a_connection_is_told_to_come_back(start_process: Start
     # It took well below ten seconds.
     assert lines(gateway, "connections refused") < 10
     assert lines(gateway, "Traceback") == 0
+    wait_until_alone(gateway)
     assert gateway.get("/livez").status_code == 200
     assert 'connections_refused_total{limit="total"} 100' in gateway.get("/metrics").text
 
@@ -82,6 +83,7 @@ def test_without_descriptors_it_refuses_and_goes_on(start_process: Start) -> Non
 
     assert used_s < 3
     assert lines(gateway, "\n") - logged < 50
+    wait_until_alone(gateway)
     assert gateway.get("/livez").status_code == 200
 
 
