@@ -30,7 +30,6 @@ BUSYBOX = Need(
 CURL = Need(
     "curl, to try the API's examples", lambda: shutil.which("curl") is not None, (("curl",),)
 )
-NODE = Need("Node.js, to try them", lambda: shutil.which("node") is not None, (("nodejs",),))
 
 PROMETHEUS = Need(
     "Prometheus, to read the metrics",
@@ -88,7 +87,6 @@ FOR_TESTS = (
     LXD_PROGRAM,
     BUSYBOX,
     CURL,
-    NODE,
     NGINX,
     POSTGRESQL,
     PROMETHEUS,

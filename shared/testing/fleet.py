@@ -175,6 +175,18 @@ def _roomy() -> dict[str, str]:
     }
 
 
+@contextmanager
+def fleet_of_one(broker: Broker, directory: Path, **settings: str) -> Iterator[Fleet]:
+    """Run a fleet whose only host, `h1`, has a daemon of its own; see `fleet_of`."""
+    binds = loopback_binds(processes.free_port(), ipv6=False)
+    with (
+        daemon_of_its_own() as own,
+        fresh_vhost(broker) as vhost,
+        fleet_of({"h1": own}, vhost, directory, binds, **settings) as running,
+    ):
+        yield running
+
+
 def _authorization(token_file: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {Path(token_file).read_text()}"} if token_file else {}
 

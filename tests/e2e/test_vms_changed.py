@@ -9,10 +9,8 @@ import httpx
 import pytest
 
 from deploy.local import processes
-from deploy.local.services import loopback_binds
-from shared.testing.broker import Broker, fresh_vhost
-from shared.testing.fleet import Fleet, fleet_of
-from shared.testing.lxd import daemon_of_its_own
+from shared.testing.broker import Broker
+from shared.testing.fleet import Fleet, fleet_of_one
 
 VMS = "/api/v1/vms"
 MIB = 2**20
@@ -20,13 +18,7 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def fleet(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    binds = loopback_binds(processes.free_port(), ipv6=False)
-    directory = tmp_path_factory.mktemp("fleet")
-    with (
-        daemon_of_its_own() as own,
-        fresh_vhost(broker) as vhost,
-        fleet_of({"h1": own}, vhost, directory, binds) as running,
-    ):
+    with fleet_of_one(broker, tmp_path_factory.mktemp("fleet")) as running:
         yield running
 
 
