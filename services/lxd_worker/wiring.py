@@ -53,6 +53,8 @@ from shared.platform.rpc import HostRpcConsumer
 # Between two reports: the first event is told at once, what follows in a burst becomes one reading.
 GATHER_S = 0.02
 RECONNECT_S = 0.5
+# For consoles, when the worker stops: that they take to tell LXD in order.
+LEAVE_S = 3.0
 # An outage of the broker that is no restart, and over how long reports are spread after a long one.
 SHORT_OUTAGE_S = 5.0
 MOST_SPREAD_S = 30.0
@@ -200,7 +202,8 @@ class Worker:
             self._threads.append(eventlet.spawn(for_ever, duty, pause_s))
 
     def stop(self) -> None:
-        """Leave everything where it stands; the journal knows the rest."""
+        """Leave everything where it stands but the consoles; the journal knows the rest."""
+        self.consoles.close_all(LEAVE_S)
         for thread in list(self._threads):
             thread.kill()
         self._publisher.stop()

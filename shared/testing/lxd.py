@@ -23,6 +23,7 @@ from deploy.local import busybox_image, lxd_api, lxd_daemon, processes
 from shared.testing.daemons import mark, missing
 
 FIXTURES = {"lxd", "own_lxd"}
+IN_USE = pytest.StashKey[Path]()
 LOCK = Path(tempfile.gettempdir()) / f"lxdfleet-tests-{os.getuid()}.lock"
 
 
@@ -126,11 +127,23 @@ class Instances:
 
 
 @pytest.fixture(scope="session")
-def lxd() -> Lxd:
+def lxd(request: pytest.FixtureRequest) -> Lxd:
     """The machine's daemon; it is started when there is none, and left running."""
     with processes.only_one(LOCK):
         socket = _named_socket() or lxd_daemon.found() or lxd_daemon.start_system(_flavour())
+        request.session.stash[IN_USE] = socket
         return _made_ready(socket, "fleetbr")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail one test, and not all that follow, when the machine's daemon has died."""
+    socket = item.session.stash.get(IN_USE, None)
+    if socket is None or "lxd" not in getattr(item, "fixturenames", ()):
+        return
+    if not lxd_api.answers(socket):
+        with processes.only_one(LOCK):
+            lxd_daemon.start_system(_flavour())
+        pytest.fail(f"LXD has died during an earlier test; see the log beside {socket.parent}")
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from shared.platform.lxd_scope import LxdScope
 
 log = logging.getLogger(__name__)
 
+LOOK_AGAIN_S = 0.05
+
 
 @dataclass(slots=True)
 class Relay:
@@ -85,6 +87,7 @@ class Consoles:
     most: int
     scope: LxdScope
     taken: dict[str, OpenConsole] = field(default_factory=dict)
+    connected: dict[str, Terminal] = field(default_factory=dict)
 
     def open(self, request: OpenConsole) -> None:
         """Open one; errors as `LxdWorker.open_console` lists them."""
@@ -94,7 +97,16 @@ class Consoles:
             self._check(request)
             relay = self._connect(request)
             undo.pop_all()
+        self.connected[request.stream] = relay.terminal
         self.beside(lambda: self._serve(request, relay))
+
+    def close_all(self, within_s: float) -> None:
+        """Let everybody leave; return when they have, or after these seconds."""
+        for terminal in list(self.connected.values()):
+            terminal.hang_up()
+        ends_at = self.clock.monotonic() + within_s
+        while self.connected and self.clock.monotonic() < ends_at:
+            self.clock.sleep(LOOK_AGAIN_S)
 
     def _take(self, request: OpenConsole) -> None:
         """Keep a place, before anything that others could overtake."""
@@ -129,7 +141,7 @@ class Consoles:
         try:
             said["reason"] = relay.run(self.beside)
         finally:
-            del self.taken[request.stream]
+            del self.taken[request.stream], self.connected[request.stream]
             took_s = round(self.clock.monotonic() - began, 1)
             counts = {"took_s": took_s, "typed": relay.typed, "shown": relay.shown}
             log.info("console closed", extra=said | counts)

@@ -80,9 +80,14 @@ class FakeTerminal:
 
 
 class FakeStream:
-    """Brings `typed`, then waits until it is lost or closed; takes all that is sent, or `takes`."""
+    """Brings `typed`, then waits until it is lost or closed; takes all that is sent, or `takes`.
 
-    def __init__(self, typed: Sequence[bytes | Resize] = (), *, takes: int = 1000) -> None:
+    Not `ends`: the other end never says that it has all.
+    """
+
+    def __init__(
+        self, typed: Sequence[bytes | Resize] = (), *, takes: int = 1000, ends: bool = True
+    ) -> None:
         self.sent: list[bytes] = []
         self.ended_with: int | None = None
         self.called_off: FleetError | None = None
@@ -91,6 +96,7 @@ class FakeStream:
         for frame in (*typed, *([None] if typed else [])):
             self._came.put(frame)
         self._takes = takes
+        self._ends = ends
         self._failure: FleetError | None = None
         self._over = threading.Event()
 
@@ -108,6 +114,8 @@ class FakeStream:
         self.sent.append(data)
 
     def end(self, exit_status: int | None) -> None:
+        if not self._ends:
+            self._over.wait(PATIENCE_S)
         if self._failure:
             raise self._failure
         self.ended_with = exit_status

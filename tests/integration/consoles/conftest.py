@@ -110,11 +110,16 @@ def console_of(lxd: Lxd) -> ConsoleOf:
     """Names consoles of instances."""
 
     def console(name: str, kind: ConsoleType = ConsoleType.EXEC, uuid: str = "") -> Console:
-        config = lxd.call("GET", f"/1.0/instances/{name}")["config"]
-        target = Target(HOST, "default", name, uuid or config.get("volatile.uuid", ""))
-        return Console(f"vm-{target.uuid}", target, kind, Caller("admin", "192.0.2.7"))
+        return console_on(lxd, name, kind, uuid)
 
     return console
+
+
+def console_on(lxd: Lxd, name: str, kind: ConsoleType, uuid: str = "") -> Console:
+    """Name a console of an instance of this daemon."""
+    config = lxd.call("GET", f"/1.0/instances/{name}")["config"]
+    target = Target(HOST, "default", name, uuid or config.get("volatile.uuid", ""))
+    return Console(f"vm-{target.uuid}", target, kind, Caller("admin", "192.0.2.7"))
 
 
 def _sees_lxd(parts: Parts) -> bool:

@@ -23,6 +23,7 @@ from shared.testing.lxd_worker.clock import FakeClock
 from shared.testing.lxd_worker.looks import seen
 from shared.testing.lxd_worker.lxd import FakeLxd
 from shared.testing.lxd_worker.terminals import (
+    PATIENCE_S,
     FakeStream,
     FakeTerminal,
     Seats,
@@ -214,3 +215,27 @@ def test_a_stream_that_is_lost_is_why_the_console_closed(
     wait_until_left(consoles)
 
     assert vars(caplog.records[-1])["reason"] == "stream_lost"
+
+
+def test_a_worker_that_stops_lets_everybody_leave(consoles: Consoles, seats: Seats) -> None:
+    seats.terminal = FakeTerminal()
+    consoles.open(order())
+
+    consoles.close_all(PATIENCE_S)
+    wait_until_left(consoles)
+
+    assert seats.terminal.closed
+
+
+def test_a_worker_that_stops_does_not_wait_for_long(consoles: Consoles, seats: Seats) -> None:
+    seats.terminal = FakeTerminal()
+    seats.stream = FakeStream(ends=False)
+    consoles.open(order())
+    began = consoles.clock.monotonic()
+
+    consoles.close_all(3)
+
+    assert 3 <= consoles.clock.monotonic() - began < 4
+    assert seats.terminal.hung_up
+    seats.stream.lose(Cancelled())
+    wait_until_left(consoles)

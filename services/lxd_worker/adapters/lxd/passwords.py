@@ -72,6 +72,7 @@ class Passwords:
                 sockets[end] = LxdSocket(self._api.socket, resource, f"secret={secrets[end]}")
                 opened.callback(sockets[end].close)
                 opened.callback(sockets[end].hang_up)
+                sockets[end].connect()
             yield sockets["0"]
 
     def _ended(self, task: TerminalTask) -> TerminalTask:

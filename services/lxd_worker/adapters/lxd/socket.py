@@ -7,6 +7,7 @@ byte in Python. This is the protocol of `websockets` without its input and outpu
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from threading import Lock
@@ -25,7 +26,7 @@ _WITH_DATA = (Opcode.BINARY, Opcode.TEXT, Opcode.CONT)
 
 
 class LxdSocket:
-    """Connected when made; raises OSError where LXD does not agree to it.
+    """To be connected before anything else, and closed at the end.
 
     A message of more than `MOST_MESSAGE_BYTES` is not read, and nothing after it. One may read
     while another sends. `complete`: LXD has said that there is no more to read.
@@ -33,17 +34,17 @@ class LxdSocket:
 
     def __init__(self, path: str, resource: str, query: str) -> None:
         address = WebSocketURI(False, "lxd", 80, resource, query)
+        self._path = path
         self._protocol = ClientProtocol(address, max_size=MOST_MESSAGE_BYTES)
         self._sending = Lock()
         self.complete = False
         self._socket = socket.socket(socket.AF_UNIX)
+
+    def connect(self) -> None:
+        """Raise OSError where LXD does not agree to it."""
         self._socket.settimeout(CONNECT_S)
-        try:
-            self._socket.connect(path)
-            self._shake_hands()
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket.connect(self._path)
+        self._shake_hands()
         self._socket.settimeout(None)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -77,6 +78,14 @@ class LxdSocket:
         """
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+    def await_end(self, at_most_s: float) -> None:
+        """Return when LXD has hung up, or after these seconds; nobody else may be reading."""
+        deadline = time.monotonic() + at_most_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            self._socket.settimeout(left_s)
+            if not self._read():
+                return
 
     def close(self) -> None:
         """Let go of the socket, after `hang_up`; nobody may be using it any more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator, Sequence
 
 from services.lxd_worker.adapters.lxd.answers import TerminalTask
@@ -17,6 +18,8 @@ from shared.contracts.streams import Resize
 SIZE: dict[str, object] = {"width": 80, "height": 24}
 # Seconds that LXD may take to tell the exit status of a process that has ended.
 EXIT_S = 5
+# Seconds that LXD may take to notice that nobody sits at a text console any more.
+FAREWELL_S = (0.5, 1.0)
 
 
 class LxdTerminals:
@@ -38,7 +41,7 @@ class LxdTerminals:
         except NotThere:
             raise InstanceNotFound(request.name) from None
         try:
-            return LxdTerminal(self._api, self._socket, task)
+            return LxdTerminal(self._api, self._socket, task, request.type)
         except (OSError, KeyError) as exc:
             raise LxdUnavailable(self._host) from exc
 
@@ -54,22 +57,30 @@ class LxdTerminals:
 
 
 class LxdTerminal:
-    """One terminal. LXD wants both of its sockets connected within 5 s.
+    """One terminal. LXD wants both of its sockets within 5 s, and both dropped at the end.
 
-    Both have to be dropped, or the process goes on; that of control first, or a text console stays
-    taken.
+    For a text console the order matters. When its control goes, LXD writes a farewell to the socket
+    of data; where it is writing there already, the whole daemon dies: "panic: concurrent write to
+    websocket connection" (canonical/lxd 11174, mended in LXD 6.9). So data goes first, and LXD gets
+    time to notice; it ends by itself unless the guest is silent. And where data goes while control
+    was never there, LXD dies as well: control is connected first.
     """
 
-    def __init__(self, api: Api, socket: str, task: TerminalTask) -> None:
+    def __init__(self, api: Api, socket: str, task: TerminalTask, type_: ConsoleType) -> None:
         self._api = api
         self._task = task
-        resource, secrets = f"/1.0/operations/{task.id}/websocket", task.facts.fds
-        self._data = LxdSocket(socket, resource, f"secret={secrets['0']}")
+        self._is_text_console = type_ is ConsoleType.CONSOLE
+        resource = f"/1.0/operations/{task.id}/websocket"
+        data, control = (f"secret={task.facts.fds[end]}" for end in ("0", "control"))
+        # In this order: where the worker is killed, the kernel closes the lower number first.
+        self._data = LxdSocket(socket, resource, data)
+        self._control = LxdSocket(socket, resource, control)
         try:
-            self._control = LxdSocket(socket, resource, f"secret={secrets['control']}")
-        except (OSError, KeyError):
-            self._data.hang_up()
-            self._data.close()
+            self._control.connect()
+            self._data.connect()
+        except OSError:
+            self.hang_up()
+            self.close()
             raise
 
     def __iter__(self) -> Iterator[bytes]:
@@ -97,10 +108,15 @@ class LxdTerminal:
 
     def hang_up(self) -> None:
         """See `Terminal.hang_up`."""
-        self._control.hang_up()
+        if not self._is_text_console:
+            self._control.hang_up()
         self._data.hang_up()
 
     def close(self) -> None:
         """See `Terminal.close`."""
-        self._control.close()
         self._data.close()
+        if self._is_text_console:
+            # Not to be foreseen by a guest that would write at that very moment.
+            self._control.await_end(random.uniform(*FAREWELL_S))  # noqa: S311
+            self._control.hang_up()
+        self._control.close()
