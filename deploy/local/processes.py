@@ -66,7 +66,9 @@ def _has_started(pid: int) -> bool:
     except OSError:
         return True
     begins = [os.fsencode(word) for word in IN_ROOT]
-    return command[: len(begins)] != begins and bool(_environment(pid) or _is_gone(pid))
+    # While the kernel replaces one program by the next, both are empty.
+    is_daemon = command != [b""] and command[: len(begins)] != begins
+    return (is_daemon and bool(_environment(pid))) or _is_gone(pid)
 
 
 def until_parent_ends(command: Sequence[str]) -> list[str]:
