@@ -124,11 +124,3 @@ NEXT: dict[Kind, Rule] = {
     Kind.UNFREEZE: _after_unfreeze,
     Kind.DELETE: _after_delete,
 }
-
-# What stops is looked at again: it may have been ephemeral, or have come back.
-LAST: dict[Kind, tuple[Step, ...]] = {
-    Kind.START: (Step.START,),
-    Kind.RESTART: (Step.START, Step.RESTART, Step.FORCE_RESTART),
-    Kind.FREEZE: (Step.FREEZE,),
-    Kind.UNFREEZE: (Step.UNFREEZE,),
-}

@@ -11,7 +11,6 @@ from dataclasses import replace
 from services.lxd_worker.domain import alterations, life, swap
 from services.lxd_worker.domain.creation import next_creation_move, undone
 from services.lxd_worker.domain.evidence import Verdict, evidence
-from services.lxd_worker.domain.seen import Seen
 from services.lxd_worker.domain.steps import Done, Failed, Move, Situation, Step
 from shared.contracts.errors import (
     Cancelled,
@@ -26,7 +25,6 @@ from shared.contracts.operations import Kind
 
 _FIRST = {**life.FIRST, **alterations.FIRST}
 _NEXT = {**life.NEXT, **alterations.NEXT}
-_LAST = {**life.LAST, Kind.CREATE: (Step.START,)}
 
 
 def next_move(kind: Kind, situation: Situation) -> Move:
@@ -37,7 +35,7 @@ def next_move(kind: Kind, situation: Situation) -> Move:
     seen to be as it was.
     """
     if kind is Kind.CREATE:
-        return next_creation_move(situation)
+        return next_creation_move(_checked(situation))
     if kind in swap.KINDS:
         return swap.next_swap_move(kind, situation)
     if isinstance(situation.error, (Cancelled, StepInterrupted, LxdBusy)):
@@ -46,12 +44,7 @@ def next_move(kind: Kind, situation: Situation) -> Move:
         return _gone(kind, situation)
     if situation.last is None:
         return _FIRST[kind](situation, situation.now)
-    return _NEXT[kind](_checked(kind, situation, situation.now), situation.now)
-
-
-def ends(kind: Kind, taken: tuple[Step, ...]) -> bool:
-    """Return whether the operation is done once LXD has done these steps, without another look."""
-    return bool(taken) and taken[-1] in _LAST.get(kind, ())
+    return _NEXT[kind](_checked(situation), situation.now)
 
 
 def is_alteration(kind: Kind) -> bool:
@@ -77,10 +70,10 @@ def given_up(kind: Kind, situation: Situation, error: FleetError) -> Move:
     return undone(situation, error) if kind is Kind.CREATE else Failed(error)
 
 
-def _checked(kind: Kind, situation: Situation, now: Seen) -> Situation:
+def _checked(situation: Situation) -> Situation:
     """Return the situation with the failure of a step that LXD says it has done, if it had none."""
-    last, before = situation.last, situation.before
-    if situation.error or last is None or before is None or ends(kind, situation.taken):
+    last, before, now = situation.last, situation.before, situation.now
+    if situation.error or last in (None, Step.CREATE) or before is None or now is None:
         return situation
     if evidence(last, situation.arguments, before, now) is Verdict.NOT_DONE:
         return replace(situation, error=NoEffect(last.value))
@@ -88,11 +81,16 @@ def _checked(kind: Kind, situation: Situation, now: Seen) -> Situation:
 
 
 def _gone(kind: Kind, situation: Situation) -> Move:
-    # An ephemeral instance is deleted by LXD when it stops.
-    if situation.taken and kind in (Kind.STOP, Kind.DELETE):
+    # An ephemeral instance is deleted by LXD when it stops, also by itself as soon as it has begun.
+    ended = kind in (Kind.STOP, Kind.DELETE) or (_was_ephemeral(situation) and not situation.error)
+    if situation.taken and ended:
         return Done(changed=True, gone=True)
     if situation.error:
         # It says more: LXD also deletes an ephemeral instance that could not be started.
         return Failed(situation.error)
     gone = InstanceReplaced if situation.replaced else InstanceNotFound
     return Failed(gone(situation.name))
+
+
+def _was_ephemeral(situation: Situation) -> bool:
+    return situation.before is not None and situation.before.ephemeral

@@ -9,7 +9,7 @@ from services.lxd_worker.domain.creation import made
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.evidence import Verdict, evidence
 from services.lxd_worker.domain.log_text import last_lines
-from services.lxd_worker.domain.moves import ends, given_up, is_alteration, next_move
+from services.lxd_worker.domain.moves import given_up, is_alteration, next_move
 from services.lxd_worker.domain.seen import Seen, is_meant
 from services.lxd_worker.domain.steps import (
     Done,
@@ -88,7 +88,7 @@ class Run:
 
     def _take_steps(self) -> None:
         error = self._outcome() if self._entry.taken else None
-        while error or not ends(self.operation.kind, self._entry.taken):
+        while True:
             situation = self._situation(error)
             self._follow(situation.now)
             move = self._next_move(situation)
@@ -99,7 +99,6 @@ class Run:
                 # LXD may be busy with what it has just refused.
                 self.tools.clock.sleep(SETTLE_S)
             error = self._take(self._step_of(move), situation.now)
-        self.finish(State.DONE)
 
     def _next_move(self, situation: Situation) -> Move:
         kind = self.operation.kind

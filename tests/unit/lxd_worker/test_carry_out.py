@@ -412,11 +412,21 @@ def test_the_fleet_is_told_when_an_operation_begins_and_when_it_ends(bench: Benc
 
 
 @pytest.mark.parametrize(
-    ("kind", "instance"), [(Kind.START, "db"), (Kind.RESTART, "web"), (Kind.FREEZE, "web")]
+    ("kind", "status", "steps"),
+    [
+        (Kind.START, "Stopped", [Step.START]),
+        (Kind.RESTART, "Running", [Step.RESTART, Step.FORCE_RESTART]),
+        (Kind.FREEZE, "Running", [Step.FREEZE]),
+        (Kind.UNFREEZE, "Frozen", [Step.UNFREEZE]),
+    ],
 )
-def test_lxds_word_that_it_is_done_needs_no_other_look(
-    bench: Bench, kind: Kind, instance: str
+def test_what_lxd_only_says_it_has_done_has_failed(
+    bench: Bench, kind: Kind, status: str, steps: list[Step]
 ) -> None:
-    ended(bench, kind, instance)
+    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], status=status)
+    bench.lxd.claims.update(steps)
 
-    assert bench.lxd.looks == 1
+    operation = ended(bench, kind)
+
+    assert bench.lxd.asked == steps
+    assert (operation.state, failure_of(operation)) == (State.FAILED, "no_effect")

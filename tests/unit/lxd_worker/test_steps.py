@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.lxd_worker.domain.moves import next_move
 from services.lxd_worker.domain.seen import Seen
@@ -75,14 +76,15 @@ def test_the_first_step_depends_on_how_the_instance_stands(
     ("kind", "taken", "status", "expected"),
     [
         (Kind.START, [Step.START], "Running", Done(changed=True)),
-        (Kind.START, [Step.START], "Stopped", Done(changed=True)),
+        (Kind.START, [Step.START], "Stopped", NoEffect),
         (Kind.STOP, [Step.STOP], "Stopped", Done(changed=True)),
         (Kind.STOP, [Step.STOP], "Running", Step.FORCE_STOP),
         (Kind.STOP, [Step.STOP, Step.FORCE_STOP], "Running", NoEffect),
         (Kind.STOP, [Step.UNFREEZE], "Running", Step.STOP),
         (Kind.STOP, [Step.UNFREEZE], "Stopped", Done(changed=True)),
         (Kind.STOP, [Step.FORCE_STOP], "Stopped", Done(changed=True)),
-        (Kind.RESTART, [Step.RESTART], "Running", Done(changed=True)),
+        (Kind.RESTART, [Step.RESTART], "Running", Step.FORCE_RESTART),
+        (Kind.RESTART, [Step.RESTART, Step.FORCE_RESTART], "Running", NoEffect),
         (Kind.RESTART, [Step.RESTART], "Stopped", Done(changed=True)),
         (Kind.RESTART, [Step.UNFREEZE], "Running", Step.RESTART),
         (Kind.RESTART, [Step.UNFREEZE], "Stopped", Step.START),
@@ -130,6 +132,26 @@ def test_after_a_refused_step_it_counts_how_the_instance_stands_now(
     found = move(kind, seen(status), taken=tuple(taken), error=REFUSED, before=seen())
 
     assert found == expected
+
+
+def test_an_instance_that_has_another_first_process_was_restarted() -> None:
+    found = move(Kind.RESTART, seen(pid=999), taken=(Step.RESTART,), before=seen(pid=100))
+
+    assert found == Done(changed=True)
+
+
+def test_an_instance_that_ended_as_soon_as_it_had_begun_was_started() -> None:
+    now = replace(seen("Stopped"), last_used_at="2026-11-20T10:00:00Z")
+
+    assert move(Kind.START, now, taken=(Step.START,), before=seen("Stopped")) == Done(changed=True)
+
+
+def test_an_ephemeral_instance_that_ended_as_soon_as_it_had_begun_was_started_and_is_gone() -> None:
+    before = replace(seen("Stopped"), ephemeral=True)
+
+    found = move(Kind.START, None, taken=(Step.START,), before=before)
+
+    assert found == Done(changed=True, gone=True)
 
 
 def test_an_instance_that_somebody_started_again_was_stopped() -> None:
