@@ -385,8 +385,11 @@ class Stream(Protocol):
         It gets room for more when whoever iterates comes back.
         """
 
-    def send(self, data: bytes) -> None:
-        """Send bytes; return when the other end had room for all of them."""
+    def send(self, data: bytes, within_s: float | None = None) -> int:
+        """Send bytes as the other end has room for them; return how many.
+
+        All of them, unless there was no room for longer than `within_s`.
+        """
 
     def end(self, exit_status: int | None) -> None:
         """Say that this was all; return when the other end has said so, too."""

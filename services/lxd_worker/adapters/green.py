@@ -22,11 +22,13 @@ class Bell:
         if not self._rung.ready():
             self._rung.send()
 
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Return when it has been rung since the last time, or after the time-out."""
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Return when it has been rung since the last time, or after the time-out; tell which."""
         self._rung.wait(timeout_s)
-        if self._rung.ready():
-            self._rung = Event()
+        if not self._rung.ready():
+            return False
+        self._rung = Event()
+        return True
 
 
 def in_one_thread(work: Callable[[], T]) -> T:

@@ -96,18 +96,17 @@ class HostStream:
             if isinstance(frame, bytes) and self._incoming.dealt_with(len(frame)):
                 self._say(self._incoming.credit)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, within_s: float | None = None) -> int:
         """See `Stream.send`."""
-        while data:
-            while not self._outgoing.room:
-                self._room.wait()
-                self._raise_failure()
-            piece = data[: self._outgoing.room]
+        sent = 0
+        while sent < len(data) and self._has_room(within_s):
+            piece = data[sent : sent + self._outgoing.room]
             self._say(piece)
             self._outgoing.sent += len(piece)
-            data = data[len(piece) :]
+            sent += len(piece)
             # Where no socket makes us wait for long, the others would.
             eventlet.sleep(0)
+        return sent
 
     def end(self, exit_status: int | None) -> None:
         """See `Stream.end`."""
@@ -183,6 +182,13 @@ class HostStream:
             self._incoming.ended(frame)
             self._ended.ring()
         self._came.put(frame)
+
+    def _has_room(self, within_s: float | None) -> bool:
+        while not self._outgoing.room:
+            if not self._room.wait(within_s):
+                break
+            self._raise_failure()
+        return self._outgoing.room > 0
 
     def _say(self, frame: Frame) -> None:
         self._raise_failure()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -22,16 +23,28 @@ from shared.platform.lxd_scope import LxdScope
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.05
+# A guest that cannot print for longer seems to be broken: LXD gets no answer from its monitor.
+PATIENCE_S = 1.0
+# The most that leaving a text console takes.
+LEAVING_S = 2.0
 
 
 @dataclass(slots=True)
 class Relay:
-    """Carries bytes between a terminal and a stream, and counts them."""
+    """Carries bytes between a terminal and a stream, and counts them.
+
+    Where the terminal is `shared`, what it shows is for others, too, and for LXD itself: who does
+    not look for more than `PATIENCE_S` misses what comes meanwhile, and is told how much.
+    """
 
     terminal: Terminal
     stream: Stream
+    shared: bool
     typed: int = 0
     shown: int = 0
+    missed: int = 0
+    untold: int = 0
+    left: bool = False
 
     def run(self, beside: Beside) -> str:
         """Carry until either side ends, then close both; return why it ended."""
@@ -44,17 +57,33 @@ class Relay:
         else:
             return "ended"
         finally:
-            self.terminal.hang_up()
+            self.leave()
             self.stream.close()
             typing.wait()
             self.terminal.close()
 
+    def leave(self) -> None:
+        """Hang up; the rest takes a moment."""
+        self.left = True
+        self.terminal.hang_up()
+
     def _show(self) -> None:
+        show = self._show_in_time if self.shared else self._show_all
         for data in self.terminal:
-            self.stream.send(data)
-            self.shown += len(data)
+            show(data)
         self.terminal.hang_up()
         self.stream.end(self.terminal.exit_status())
+
+    def _show_all(self, data: bytes) -> None:
+        self.shown += self.stream.send(data)
+
+    def _show_in_time(self, data: bytes) -> None:
+        notice = f"\r\n[{self.untold} bytes were not shown]\r\n".encode() if self.untold else b""
+        sent = self.stream.send(notice + data, 0 if self.untold else PATIENCE_S)
+        shown = max(0, sent - len(notice))
+        self.shown += shown
+        self.missed += len(data) - shown
+        self.untold = len(data) - shown + (0 if sent else self.untold)
 
     def _type(self) -> None:
         try:
@@ -64,7 +93,7 @@ class Relay:
             log.debug("nothing more is typed", extra={"reason": str(exc)})
         finally:
             # Whoever only shows would not notice that its viewer has gone.
-            self.terminal.hang_up()
+            self.leave()
 
     def _hand_over(self, frame: bytes | Resize) -> None:
         if isinstance(frame, Resize):
@@ -87,26 +116,37 @@ class Consoles:
     most: int
     scope: LxdScope
     taken: dict[str, OpenConsole] = field(default_factory=dict)
-    connected: dict[str, Terminal] = field(default_factory=dict)
+    connected: dict[str, Relay] = field(default_factory=dict)
 
     def open(self, request: OpenConsole) -> None:
         """Open one; errors as `LxdWorker.open_console` lists them."""
+        self._wait_while(lambda: self._is_being_left(request), LEAVING_S)
         self._take(request)
         with ExitStack() as undo:
             undo.callback(self.taken.pop, request.stream)
             self._check(request)
             relay = self._connect(request)
             undo.pop_all()
-        self.connected[request.stream] = relay.terminal
+        self.connected[request.stream] = relay
         self.beside(lambda: self._serve(request, relay))
 
     def close_all(self, within_s: float) -> None:
         """Let everybody leave; return when they have, or after these seconds."""
-        for terminal in list(self.connected.values()):
-            terminal.hang_up()
+        for relay in list(self.connected.values()):
+            relay.leave()
+        self._wait_while(lambda: bool(self.connected), within_s)
+
+    def _wait_while(self, it_is_so: Callable[[], bool], within_s: float) -> None:
         ends_at = self.clock.monotonic() + within_s
-        while self.connected and self.clock.monotonic() < ends_at:
+        while it_is_so() and self.clock.monotonic() < ends_at:
             self.clock.sleep(LOOK_AGAIN_S)
+
+    def _is_being_left(self, request: OpenConsole) -> bool:
+        """Tell whether somebody is just leaving the place that is wanted, as with a reload."""
+        return request.type is ConsoleType.CONSOLE and any(
+            relay.left and _same_console(request, self.taken[stream])
+            for stream, relay in self.connected.items()
+        )
 
     def _take(self, request: OpenConsole) -> None:
         """Keep a place, before anything that others could overtake."""
@@ -128,7 +168,11 @@ class Consoles:
     def _connect(self, request: OpenConsole) -> Relay:
         terminal = self.terminals.open(request)
         try:
-            return Relay(terminal, self.open_stream(request.stream, terminal.hang_up))
+            return Relay(
+                terminal,
+                self.open_stream(request.stream, terminal.hang_up),
+                shared=request.type is ConsoleType.CONSOLE,
+            )
         except FleetError:
             terminal.hang_up()
             terminal.close()
@@ -143,8 +187,8 @@ class Consoles:
         finally:
             del self.taken[request.stream], self.connected[request.stream]
             took_s = round(self.clock.monotonic() - began, 1)
-            counts = {"took_s": took_s, "typed": relay.typed, "shown": relay.shown}
-            log.info("console closed", extra=said | counts)
+            counts = {"typed": relay.typed, "shown": relay.shown, "missed": relay.missed}
+            log.info("console closed", extra=said | counts | {"took_s": took_s})
 
 
 def _same_console(one: OpenConsole, other: OpenConsole) -> bool:

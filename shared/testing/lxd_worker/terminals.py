@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from services.lxd_worker.handlers.consoles import Consoles
@@ -37,7 +37,7 @@ class FakeTerminal:
 
     def __init__(
         self,
-        shows: Sequence[bytes] = (),
+        shows: Iterable[bytes] = (),
         *,
         ends_with: int | None = None,
         fails_with: FleetError | None = None,
@@ -82,6 +82,8 @@ class FakeTerminal:
 class FakeStream:
     """Brings `typed`, then waits until it is lost or closed; takes all that is sent, or `takes`.
 
+    `waits` are the seconds for which it was to be waited then.
+
     Not `ends`: the other end never says that it has all.
     """
 
@@ -95,7 +97,8 @@ class FakeStream:
         self._came: queue.SimpleQueue[bytes | Resize | None] = queue.SimpleQueue()
         for frame in (*typed, *([None] if typed else [])):
             self._came.put(frame)
-        self._takes = takes
+        self.takes = takes
+        self.waits: list[float | None] = []
         self._ends = ends
         self._failure: FleetError | None = None
         self._over = threading.Event()
@@ -106,12 +109,16 @@ class FakeStream:
         if self._failure:
             raise self._failure
 
-    def send(self, data: bytes) -> None:
-        if len(self.sent) >= self._takes:
-            self._over.wait(PATIENCE_S)
+    def send(self, data: bytes, within_s: float | None = None) -> int:
+        if len(self.sent) >= self.takes:
+            self.waits.append(within_s)
+            self._over.wait(PATIENCE_S if within_s is None else 0)
         if self._failure:
             raise self._failure
+        if len(self.sent) >= self.takes:
+            return 0
         self.sent.append(data)
+        return len(data)
 
     def end(self, exit_status: int | None) -> None:
         if not self._ends:

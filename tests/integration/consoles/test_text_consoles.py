@@ -17,6 +17,7 @@ from services.lxd_worker.adapters.lxd.api import Api
 from services.lxd_worker.adapters.lxd.terminals import LxdTerminals
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.testing.broker import Vhost
+from shared.testing.host import eventually
 from shared.testing.lxd import Instances, OwnLxd, daemon_of_its_own, instances_on
 from shared.testing.lxd_worker.omissions import Omissions
 
@@ -24,7 +25,7 @@ from .conftest import HOST, console_on, gateway_of, worker_on
 
 pytestmark = [pytest.mark.attack, pytest.mark.lxd]
 
-PRINTS = "while usleep 200; do echo line; done >/dev/console </dev/null 2>&1 &"
+PRINTS = "while {0}; do echo line; done >/dev/console </dev/null 2>&1 &"
 # Until LXD waits for somebody to read; then it writes whenever the other side hangs up.
 UNREAD_S = 0.6
 
@@ -43,12 +44,20 @@ def fragile() -> Iterator[OwnLxd]:
 def printing(fragile: OwnLxd) -> Iterator[str]:
     """The name of an instance that prints all the time."""
     with instances_on(fragile) as mine:
-        yield printing_on(mine)
+        yield printing_on(mine, "usleep 200")
 
 
-def printing_on(mine: Instances) -> str:
+@pytest.fixture
+def flooding(fragile: OwnLxd) -> Iterator[str]:
+    """The name of an instance that prints as fast as it can."""
+    with instances_on(fragile) as mine:
+        yield printing_on(mine, "true")
+
+
+def printing_on(mine: Instances, waits: str) -> str:
     name = mine.launch("prints")
-    body = {"command": ["sh", "-c", PRINTS], "wait-for-websocket": False, "interactive": False}
+    command = ["sh", "-c", PRINTS.format(waits)]
+    body = {"command": command, "wait-for-websocket": False, "interactive": False}
     mine.lxd.call("POST", f"/1.0/instances/{name}/exec", body)
     return name
 
@@ -85,3 +94,24 @@ async def test_lxd_survives_a_worker_that_stops(
 
         assert status == 0
         assert lxd_api.answers(fragile.socket)
+
+
+async def test_a_flood_that_nobody_looks_at_leaves_the_instance_in_the_operators_hands(
+    fragile: OwnLxd, flooding: str, shared_vhost: Vhost, tmp_path: Path
+) -> None:
+    console = console_on(fragile, flooding, ConsoleType.CONSOLE)
+
+    def status() -> str:
+        return str(fragile.call("GET", f"/1.0/instances/{flooding}")["status"])
+
+    with worker_on(fragile.socket, shared_vhost, tmp_path) as worker:
+        async with gateway_of(shared_vhost, tmp_path) as gateway:
+            async with gateway.consoles.open(console):
+                await asyncio.sleep(3)
+                unread = await asyncio.to_thread(status)
+            await eventually(lambda: bool(worker.logged("console closed")))
+            left = await asyncio.to_thread(status)
+        (closed,) = worker.logged("console closed")
+
+    assert (unread, left) == ("Running", "Running")
+    assert closed["missed"] > closed["shown"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from services.lxd_worker.handlers.consoles import Consoles
@@ -238,4 +240,44 @@ def test_a_worker_that_stops_does_not_wait_for_long(consoles: Consoles, seats: S
     assert 3 <= consoles.clock.monotonic() - began < 4
     assert seats.terminal.hung_up
     seats.stream.lose(Cancelled())
+    wait_until_left(consoles)
+
+
+def test_who_does_not_look_at_a_text_console_holds_nobody_up_and_is_told_what_was_missed(
+    consoles: Consoles, seats: Seats
+) -> None:
+    def shows() -> Iterator[bytes]:
+        yield from (b"one", b"two", b"three")
+        seats.stream.takes = 2
+        yield b"four"
+
+    seats.terminal = FakeTerminal(shows(), ends_with=0)
+    seats.stream = FakeStream(takes=1)
+
+    consoles.open(order(type=ConsoleType.CONSOLE))
+    wait_until_left(consoles)
+
+    assert seats.stream.sent == [b"one", b"\r\n[8 bytes were not shown]\r\nfour"]
+    assert seats.stream.waits == [1, 0]
+
+
+def test_who_comes_while_somebody_is_leaving_waits_for_the_place(
+    consoles: Consoles, seats: Seats
+) -> None:
+    first = seats.terminal = FakeTerminal()
+    consoles.open(order(1, type=ConsoleType.CONSOLE))
+    consoles.connected[order(1).stream].left = True
+    # Whoever waits sleeps; meanwhile the place becomes free.
+    consoles.clock.on_sleep = lambda: leave(consoles, first)  # type: ignore[attr-defined]
+    seats.terminal = FakeTerminal(ends_with=0)
+    seats.stream = FakeStream()
+
+    consoles.open(order(2, type=ConsoleType.CONSOLE))
+    wait_until_left(consoles)
+
+    assert [each.stream for each in seats.opened] == [order(1).stream, order(2).stream]
+
+
+def leave(consoles: Consoles, terminal: FakeTerminal) -> None:
+    terminal.hang_up()
     wait_until_left(consoles)

@@ -37,6 +37,7 @@ class LxdSocket:
         self._path = path
         self._protocol = ClientProtocol(address, max_size=MOST_MESSAGE_BYTES)
         self._sending = Lock()
+        self._is_reading = False
         self.complete = False
         self._socket = socket.socket(socket.AF_UNIX)
 
@@ -79,8 +80,13 @@ class LxdSocket:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def await_end(self, at_most_s: float) -> None:
-        """Return when LXD has hung up, or after these seconds; nobody else may be reading."""
+    def skip(self, at_most_s: float) -> None:
+        """Drop what comes, until LXD hangs up or these seconds are over.
+
+        Returns at once where somebody else is reading: then nothing has to wait in LXD.
+        """
+        if self._is_reading:
+            return
         deadline = time.monotonic() + at_most_s
         while (left_s := deadline - time.monotonic()) > 0:
             self._socket.settimeout(left_s)
@@ -109,12 +115,15 @@ class LxdSocket:
 
     def _read(self) -> bool:
         """Take in what comes next; tell whether there is more to come."""
+        self._is_reading = True
         try:
             data = self._socket.recv(READ_BYTES)
             self._protocol.receive_data(data)
             self._flush(wait=False)  # answers to pings
         except OSError:
             return False
+        finally:
+            self._is_reading = False
         return bool(data)
 
     def _flush(self, *, wait: bool) -> None:
