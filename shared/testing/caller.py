@@ -36,7 +36,7 @@ def connect(uri: str) -> Any:
         password=unquote(parts.password or ""),
         virtual_host=unquote(parts.path[1:]),
         confirm_publish=True,
-        connect_timeout=5,
+        connect_timeout=20,
     )
     connection.connect()
     return connection
