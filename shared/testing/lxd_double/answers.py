@@ -54,8 +54,8 @@ def asynchronous(operation: Operation) -> web.Response:
     )
 
 
-def error(text: str, status: int) -> web.Response:
-    """Refuse."""
+def error(text: str, status: int, http_status: int = 0) -> web.Response:
+    """Refuse; `http_status` is that of the answer's head where it is another one."""
     return web.json_response(
         {
             "type": "error",
@@ -66,6 +66,6 @@ def error(text: str, status: int) -> web.Response:
             "error": text,
             "metadata": None,
         },
-        status=status,
+        status=http_status or status,
         headers={"X-Content-Type-Options": "nosniff"},
     )

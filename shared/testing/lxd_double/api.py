@@ -146,7 +146,8 @@ class Api:
             request.match_info["id"], timeout_s
         )
         if self._faults.waits_refused and operation.status != "Success":
-            raise Refused(operation.err or "context deadline exceeded", 500)
+            text = operation.err or "context deadline exceeded"
+            return error(text, 500, http_status=self._faults.waits_refused)
         return sync(operation.rendered())
 
     async def _stream_events(self, request: web.Request) -> web.WebSocketResponse:

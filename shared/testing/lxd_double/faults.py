@@ -16,8 +16,9 @@ class Faults:
     instance. `deaf`: names of instances whose guest ignores a clean stop.
     `cancellable`: actions that may be cancelled; LXD itself cancels none of them. `late_running`:
     an operation's event `Running` comes after the one that ends it. `waits_refused`: who waits for
-    an operation that fails, or goes on after the time-out, is answered with the error, as by LXD
-    5.15 and Incus 6.0.4. `no_json`: every answer is HTML. `answer_delay_s`: before each answer.
+    an operation that fails, or goes on after the time-out, is answered with the error; its value is
+    the HTTP status, 500 as by LXD 5.15, 200 as by Incus 6.0.4. `no_json`: every answer is HTML.
+    `answer_delay_s`: before each answer.
     `pools_broken`: no storage pool tells its space. `refused`: paths that are answered with an
     error, and its status; a question with its state is refused as the state is. `slow_s`: before
     the answer to a path. `answers`: texts that paths are answered with, instead of what is asked or
@@ -30,7 +31,7 @@ class Faults:
     deaf: set[str] = field(default_factory=set)
     cancellable: set[str] = field(default_factory=set)
     late_running: bool = False
-    waits_refused: bool = False
+    waits_refused: int = 0
     no_json: bool = False
     answer_delay_s: float = 0.0
     pools_broken: bool = False

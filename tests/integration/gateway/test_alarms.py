@@ -23,7 +23,7 @@ async def test_changes_are_refused_at_once_while_the_broker_is_full_and_reads_go
     start: Start, own_broker: OwnBroker
 ) -> None:
     gateway = await start(own_broker.uri)
-    await eventually(lambda: gateway.bus.connected, within_s=10)
+    await eventually(lambda: gateway.bus.connected and gateway.fleet.ready, within_s=10)
     async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()) as host:
         await eventually(lambda: gateway.fleet.can_be_told("h1"))
         await eventually(lambda: not gateway.fleet.lacks_inventory("h1"))

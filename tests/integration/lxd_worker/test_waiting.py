@@ -15,7 +15,7 @@ from shared.testing.lxd_double import DoubledInstance, LxdDouble
 from shared.testing.lxd_worker.omissions import Omissions
 
 
-@pytest.fixture(params=[False, True], ids=["shown", "refused"])
+@pytest.fixture(params=[0, 500, 200], ids=["shown", "refused", "refused-late"])
 def double(request: pytest.FixtureRequest, double: LxdDouble) -> LxdDouble:
     double.faults.waits_refused = request.param
     double.add(DoubledInstance("web"))

@@ -45,6 +45,9 @@ MOST_ANSWER_BYTES = 64 << 20
 # Of an answer with a value that is none, which is made plain values of: ten times as much memory.
 MOST_BYTES_IN_PART = 16 << 20
 
+# An error is told in few words, and LXD's lists are long.
+MOST_REFUSAL_BYTES = 64 << 10
+
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NO_NAMES = frozenset({"", ".", ".."})
 # What LXD calls the one thing that tells an entry of a list from the others.
@@ -156,7 +159,7 @@ class Api:
                 self._client = lxd_client(self.socket, (CONNECT_S, READ_S), self._most_bytes)
             yield self._client
         except LXDAPIException as exc:
-            raise self._refusal(exc.response) from exc
+            raise self._refusal(exc.response.status_code, _reason(exc.response)) from exc
         except (ClientConnectionFailed, requests.RequestException, OSError) as exc:
             raise LxdUnavailable(self._host) from exc
 
@@ -172,7 +175,9 @@ class Api:
             except AnswerTooLong as exc:
                 raise self._unreadable(path, exc) from exc
             if not response.ok:
-                raise self._refusal(response)
+                raise self._refusal(response.status_code, _reason(response))
+            if late := _late_refusal(response):
+                raise self._refusal(late.error_code, late.error)
         return response
 
     def _read(self, response: requests.Response, kind: type[T], path: tuple[str, ...]) -> T:
@@ -200,15 +205,14 @@ class Api:
         log.warning("lxd's answer cannot be read", extra=reason)
         return LxdUnavailable(self._host)
 
-    def _refusal(self, response: requests.Response) -> Exception:
-        status = response.status_code
+    def _refusal(self, status: int, reason: str) -> Exception:
         if status == requests.codes.not_found:
             return NotThere()
         if status == requests.codes.precondition_failed:
             return Stale()
         if status == requests.codes.service_unavailable:
             return LxdUnavailable(self._host)
-        return refusal(_reason(response))
+        return refusal(reason)
 
 
 @contextmanager
@@ -231,6 +235,8 @@ class _Answer(msgspec.Struct, Generic[T]):
 
 class _Refusal(msgspec.Struct):
     error: str
+    error_code: int = 0
+    type: str = ""
 
 
 def _address(path: tuple[str, ...]) -> str:
@@ -241,6 +247,21 @@ def _address(path: tuple[str, ...]) -> str:
     if not _NO_NAMES.isdisjoint(path):
         raise NotThere
     return "http+unix://lxd/1.0" + "".join(f"/{quote(part, safe='')}" for part in path)
+
+
+def _late_refusal(response: requests.Response) -> _Refusal | None:
+    """Return the error in an answer with the HTTP status 200.
+
+    Incus 6.0 sends the head of its answer to who waits before it knows how the wait ends.
+    """
+    is_json = "json" in response.headers.get("Content-Type", "")
+    if not is_json or len(response.content) > MOST_REFUSAL_BYTES:
+        return None
+    try:
+        said = msgspec.json.decode(response.content, type=_Refusal)
+    except _UNREADABLE:
+        return None
+    return said if said.type == "error" else None
 
 
 def _reason(response: requests.Response) -> str:
