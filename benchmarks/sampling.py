@@ -23,14 +23,14 @@ from benchmarks.costs import billed
 from benchmarks.figures import Figure, at_least, show
 from benchmarks.ground import Loaded, loaded_lxd
 from benchmarks.scale import asked
-from services.metrics.adapters.cgroups import CgroupFiles, allow_many_files
-from services.metrics.adapters.disks import RealDisks
-from services.metrics.adapters.kernel import process_age_s, read_host
-from services.metrics.adapters.lxd import LxdOverSocket
-from services.metrics.adapters.network import ProcNetDev
-from services.metrics.handlers.instance_problems import InstanceProblems
-from services.metrics.handlers.roster import Roster
-from services.metrics.handlers.sampling import Sampling, Sources
+from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles, allow_many_files
+from services.metrics.sampler.disks import RealDisks
+from services.metrics.sampler.instance_cache import InstanceCache
+from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.kernel import process_age_s, read_host
+from services.metrics.sampler.lxd_client import LxdClient
+from services.metrics.sampler.proc_net_dev import ProcNetDev
+from services.metrics.sampler.sampling import Sampling, Sources
 from shared.contracts.codec import encode
 from shared.contracts.events import Sampled
 from shared.platform.lxd_scope import LxdScope
@@ -102,8 +102,8 @@ def _pylxd_round(lxd: Lxd) -> Callable[[], object]:
     return lambda: [instance.state() for instance in client.instances.all()]
 
 
-def _over_socket(lxd: Lxd) -> LxdOverSocket:
-    return LxdOverSocket("bench", lxd.socket, timeout_s=60.0, scope=LxdScope())
+def _over_socket(lxd: Lxd) -> LxdClient:
+    return LxdClient("bench", lxd.socket, timeout_s=60.0, scope=LxdScope())
 
 
 def _sampler_round(lxd: Lxd, source: str, count: int, proc: Path) -> Callable[[], object]:
@@ -127,8 +127,8 @@ def _sampler_round(lxd: Lxd, source: str, count: int, proc: Path) -> Callable[[]
         assert (sample.source, len(sample.instances)) == (source, count)
         encode(sample)
 
-    roster = Roster(over_socket, read_host, clock, InstanceProblems(), period_s=PERIOD_S)
-    sampling = Sampling(sources, roster, publish, epoch=1, interval_s=INTERVAL_S)
+    cache = InstanceCache(over_socket, read_host, clock, InstanceErrors(), period_s=PERIOD_S)
+    sampling = Sampling(sources, cache, publish, epoch=1, interval_s=INTERVAL_S)
 
     def one_round() -> None:
         nonlocal now_s

@@ -7,9 +7,9 @@ from shared.platform.green import patch
 
 patch()
 
-from services.metrics.adapters.telemetry import SamplerTelemetry
 from services.metrics.service import service
 from services.metrics.settings import Settings
+from services.metrics.telemetry import SamplerTelemetry
 from shared.platform.logs import set_up
 from shared.platform.metrics_listener import answering, listener_or_exit
 from shared.platform.pulse import beating

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from services.metrics.adapters.rounds import rounds
-from services.metrics.adapters.telemetry import SamplerTelemetry
+from services.metrics.sampler.interval_timer import rounds
 from services.metrics.settings import Settings
+from services.metrics.telemetry import SamplerTelemetry
 from services.metrics.wiring import SamplingProvider
 
 

@@ -10,16 +10,16 @@ import eventlet
 from eventlet.greenthread import GreenThread
 from nameko.extensions import DependencyProvider
 
-from services.metrics.adapters.cgroups import CgroupFiles, allow_many_files
-from services.metrics.adapters.disks import RealDisks
-from services.metrics.adapters.kernel import process_age_s, read_host
-from services.metrics.adapters.lxd import LxdOverSocket
-from services.metrics.adapters.network import ProcNetDev
-from services.metrics.adapters.telemetry import SamplerTelemetry
-from services.metrics.handlers.instance_problems import InstanceProblems
-from services.metrics.handlers.roster import Roster
-from services.metrics.handlers.sampling import Sampling, Sources
+from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles, allow_many_files
+from services.metrics.sampler.disks import RealDisks
+from services.metrics.sampler.instance_cache import InstanceCache
+from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.kernel import process_age_s, read_host
+from services.metrics.sampler.lxd_client import LxdClient
+from services.metrics.sampler.proc_net_dev import ProcNetDev
+from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.settings import Settings
+from services.metrics.telemetry import SamplerTelemetry
 from shared.platform.duties import for_ever
 from shared.platform.epoch import next_epoch
 from shared.platform.lxd_scope import LxdScope
@@ -49,17 +49,17 @@ class SamplingProvider(DependencyProvider):  # type: ignore[misc]
         self._publisher.on_connected.append(self._telemetry.broker.note_connection)
         self._telemetry.broker.watch(lambda: self._publisher.connected)
         scope = LxdScope(settings.lxd_projects)
-        self._lxd = LxdOverSocket(settings.host, settings.lxd_socket, settings.lxd_timeout_s, scope)
-        self._roster = Roster(
+        self._lxd = LxdClient(settings.host, settings.lxd_socket, settings.lxd_timeout_s, scope)
+        self._instance_cache = InstanceCache(
             self._lxd,
             read_host,
             time.monotonic,
-            InstanceProblems(self._telemetry.count_dropped, self._telemetry.count_failure),
+            InstanceErrors(self._telemetry.count_dropped, self._telemetry.count_failure),
             period_s=settings.lxd_interval_s,
         )
         self._sampling = Sampling(
             _sources(),
-            self._roster,
+            self._instance_cache,
             self._telemetry.counted(self._publisher.publish),
             epoch=next_epoch(settings.state_dir / EPOCH_FILE),
             interval_s=settings.interval_s,
@@ -70,7 +70,7 @@ class SamplingProvider(DependencyProvider):  # type: ignore[misc]
         self._publisher.start()
         self._duties = [
             eventlet.spawn(for_ever, self._listen, LISTEN_S),
-            eventlet.spawn(for_ever, self._roster.ask_if_due, ASK_S),
+            eventlet.spawn(for_ever, self._instance_cache.refresh_if_due, ASK_S),
         ]
 
     def stop(self) -> None:
@@ -84,7 +84,7 @@ class SamplingProvider(DependencyProvider):  # type: ignore[misc]
         return self._sampling
 
     def _listen(self) -> None:
-        self._lxd.listen(self._roster.listening, self._roster.heard)
+        self._lxd.listen(self._instance_cache.on_listening, self._instance_cache.on_event)
 
 
 def _sources() -> Sources:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from services.metrics.domain.described import (
+from services.metrics.sampler.lifecycle_events import LxdEvent, Metadata
+from services.metrics.sampler.lxd_models import (
     Counters,
     Cpu,
     DescribedInstance,
@@ -16,10 +17,10 @@ from services.metrics.domain.described import (
     Nic,
     Space,
 )
-from services.metrics.domain.lifecycle import LxdEvent, Metadata
-from services.metrics.domain.reading import CGROUP, HostReading, Identity, InstanceReading, Pools
-from services.metrics.domain.sanitize import Dropped
-from services.metrics.domain.usage import (
+from services.metrics.sampler.ports import HostNetwork
+from services.metrics.sampler.reading import CGROUP, HostReading, Identity, InstanceReading, Pools
+from services.metrics.sampler.sanitize import Dropped
+from services.metrics.sampler.usage import (
     Details,
     DiskTraffic,
     InstanceEnded,
@@ -27,7 +28,6 @@ from services.metrics.domain.usage import (
     Traffic,
     Usage,
 )
-from services.metrics.ports import HostNetwork
 from shared.contracts.errors import LxdUnavailable
 
 S = 1_000_000_000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.metrics.adapters.cgroups import CgroupFiles
-from services.metrics.domain.sanitize import Dropped
+from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
+from services.metrics.sampler.sanitize import Dropped
 from shared.testing.sampler import WEB
 
 pytestmark = pytest.mark.attack

@@ -13,9 +13,9 @@ import pytest
 
 from services.gateway.domain import presentation_instances as shown
 from services.gateway.domain.presentation_vms import vm
-from services.metrics.domain.described import DescribedInstance
-from services.metrics.domain.reading import told_by_lxd
-from services.metrics.domain.sanitize import Dropped
+from services.metrics.sampler.lxd_models import DescribedInstance
+from services.metrics.sampler.reading import told_by_lxd
+from services.metrics.sampler.sanitize import Dropped
 from shared.contracts.instances import Address
 from shared.testing.known import a_host, a_sample, known
 from shared.testing.sampler import HOST, POOLS

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from services.metrics.adapters.kernel import process_age_s
+from services.metrics.sampler.kernel import process_age_s
 
 pytestmark = pytest.mark.attack
 

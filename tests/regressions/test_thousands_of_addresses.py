@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from services.metrics.domain.described import Interface, NetworkAddress
-from services.metrics.handlers.instance_problems import InstanceProblems
-from services.metrics.handlers.roster import Roster
+from services.metrics.sampler.instance_cache import InstanceCache
+from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.lxd_models import Interface, NetworkAddress
 from shared.contracts.codec import encode
 from shared.testing.sampler import HOST, FakeLxd, described
 
@@ -24,10 +24,10 @@ def test_a_container_with_4000_addresses_tells_the_first_of_them() -> None:
     assert web.state is not None
     network = {"eth0": Interface("broadcast", ADDED)}
     lxd = FakeLxd(listed=[replace(web, state=replace(web.state, network=network))])
-    roster = Roster(lxd, lambda: HOST, lambda: 1000.0, InstanceProblems(), period_s=60.0)
+    cache = InstanceCache(lxd, lambda: HOST, lambda: 1000.0, InstanceErrors(), period_s=60.0)
 
-    roster.ask_everything()
+    cache.refresh()
 
-    [told] = roster.running
+    [told] = cache.running
     assert told.addresses[0].address == "10.0.0.1"
     assert sum(len(encode(each)) for each in told.addresses) <= 4096

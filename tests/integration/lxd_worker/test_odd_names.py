@@ -12,7 +12,7 @@ import pytest
 from deploy.local import busybox_image
 from services.lxd_worker.adapters.lxd.api import Api, NotThere
 from services.lxd_worker.adapters.lxd.offer import LxdOffer
-from services.metrics.adapters.lxd import LxdOverSocket
+from services.metrics.sampler.lxd_client import LxdClient
 from shared.contracts.changes import ImageSource
 from shared.platform.lxd_scope import LxdScope
 from shared.testing.lxd import Lxd
@@ -70,7 +70,7 @@ def test_an_image_is_found_by_its_alias_and_by_no_other(lxd: Lxd, alias: str) ->
 
 
 def test_the_space_of_a_pool_is_its_own(lxd: Lxd, pool: str) -> None:
-    sampled = LxdOverSocket("h1", lxd.socket, 10, LxdScope())
+    sampled = LxdClient("h1", lxd.socket, 10, LxdScope())
 
     assert pool in sampled.pools().spaces
     assert offer(lxd.socket).pool_size(pool) > 0

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from services.metrics.adapters.cgroups import CgroupFiles
-from services.metrics.adapters.open_cgroup import PARTS_S
-from services.metrics.domain.sanitize import Dropped
-from services.metrics.domain.usage import Details, DiskTraffic, InstanceEnded, Usage
+from services.metrics.sampler.cgroups.open_cgroup import PARTS_S
+from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
+from services.metrics.sampler.sanitize import Dropped
+from services.metrics.sampler.usage import Details, DiskTraffic, InstanceEnded, Usage
 from shared.contracts.instances import BlockDevice, MemoryParts
 from shared.testing.sampler import WEB
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.metrics.adapters.disks import RealDisks
+from services.metrics.sampler.disks import RealDisks
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.metrics.domain.sanitize import MOST_ADDRESSES, MOST_INSTANCE_BYTES
+from services.metrics.sampler.sanitize import MOST_ADDRESSES, MOST_INSTANCE_BYTES
 from shared.contracts.codec import encode
 from shared.testing.lxd import Instances
 from shared.testing.sampler_process import Reader, sample_of

@@ -16,17 +16,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.metrics.adapters.cgroups import CgroupFiles
-from services.metrics.adapters.network import ProcNetDev
-from services.metrics.domain.described import DescribedInstance
-from services.metrics.domain.lxd_answers import entries, instance_in
-from services.metrics.domain.lxd_metrics import details_in
-from services.metrics.domain.reading import Identity, Pools
-from services.metrics.domain.sanitize import MOST_INSTANCE_BYTES, Dropped
-from services.metrics.domain.usage import Details
-from services.metrics.handlers.instance_problems import InstanceProblems
-from services.metrics.handlers.roster import Roster
-from services.metrics.handlers.sampling import Sampling, Sources
+from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
+from services.metrics.sampler.instance_cache import InstanceCache
+from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.lxd_decoding import entries, instance_in
+from services.metrics.sampler.lxd_metrics import details_in
+from services.metrics.sampler.lxd_models import DescribedInstance
+from services.metrics.sampler.proc_net_dev import ProcNetDev
+from services.metrics.sampler.reading import Identity, Pools
+from services.metrics.sampler.sampling import Sampling, Sources
+from services.metrics.sampler.sanitize import MOST_INSTANCE_BYTES, Dropped
+from services.metrics.sampler.usage import Details
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample
@@ -129,10 +129,10 @@ def _samples(root: Path, lxd: TextLxd, files: Mapping[str, bytes]) -> dict[str, 
         clock=lambda: now_s,
         now=lambda: "2026-11-20T10:00:00Z",
     )
-    roster = Roster(lxd, lambda: HOST, lambda: now_s, InstanceProblems(), period_s=INTERVAL_S)
-    sampling = Sampling(sources, roster, taken.append, epoch=7, interval_s=INTERVAL_S)
+    cache = InstanceCache(lxd, lambda: HOST, lambda: now_s, InstanceErrors(), period_s=INTERVAL_S)
+    sampling = Sampling(sources, cache, taken.append, epoch=7, interval_s=INTERVAL_S)
     for _ in range(ROUNDS):
-        roster.ask_if_due()
+        cache.refresh_if_due()
         sampling.take()
         now_s += INTERVAL_S
     cgroups.forget_others([])

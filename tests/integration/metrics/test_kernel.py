@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 
-from services.metrics.adapters.kernel import process_age_s, read_host
+from services.metrics.sampler.kernel import process_age_s, read_host
 
 
 def test_the_host_is_read() -> None:

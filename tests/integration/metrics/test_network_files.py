@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.metrics.adapters.network import ProcNetDev
-from services.metrics.domain.described import Counters
-from services.metrics.domain.sanitize import Dropped
+from services.metrics.sampler.lxd_models import Counters
+from services.metrics.sampler.proc_net_dev import ProcNetDev
+from services.metrics.sampler.sanitize import Dropped
 
 HEADER = b"Inter-|   Receive\n face |bytes\n"
 

@@ -15,14 +15,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.processes import wait_until
-from services.metrics.adapters.cgroups import CgroupFiles
-from services.metrics.adapters.disks import RealDisks
-from services.metrics.adapters.kernel import process_age_s, read_host
-from services.metrics.adapters.lxd import LxdOverSocket
-from services.metrics.adapters.network import ProcNetDev
-from services.metrics.handlers.instance_problems import InstanceProblems
-from services.metrics.handlers.roster import Roster
-from services.metrics.handlers.sampling import Sampling, Sources
+from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
+from services.metrics.sampler.disks import RealDisks
+from services.metrics.sampler.instance_cache import InstanceCache
+from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.kernel import process_age_s, read_host
+from services.metrics.sampler.lxd_client import LxdClient
+from services.metrics.sampler.proc_net_dev import ProcNetDev
+from services.metrics.sampler.sampling import Sampling, Sources
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample, MemoryParts
 from shared.platform.lxd_scope import LxdScope
@@ -67,11 +67,11 @@ class Probe:
             clock=time.monotonic,
             now=lambda: "",
         )
-        over_socket = LxdOverSocket("h1", lxd.socket, timeout_s=30.0, scope=LxdScope())
-        self.roster = Roster(
-            over_socket, read_host, time.monotonic, InstanceProblems(), period_s=60.0
+        over_socket = LxdClient("h1", lxd.socket, timeout_s=30.0, scope=LxdScope())
+        self.cache = InstanceCache(
+            over_socket, read_host, time.monotonic, InstanceErrors(), period_s=60.0
         )
-        self._sampling = Sampling(sources, self.roster, self.taken.append, epoch=1, interval_s=1.0)
+        self._sampling = Sampling(sources, self.cache, self.taken.append, epoch=1, interval_s=1.0)
 
     def take(self, after_s: float = 0.0) -> Sampled:
         time.sleep(after_s)
@@ -81,7 +81,7 @@ class Probe:
     def take_of_changed(self, after_s: float = 0.0) -> Sampled:
         """Take a sample after something has happened that an event would tell of."""
         time.sleep(after_s)
-        self.roster.ask_everything()
+        self.cache.refresh()
         return self.take()
 
     def of(self, name: str) -> InstanceSample | None:
@@ -390,7 +390,7 @@ def test_containers_are_measured_while_their_lxd_is_killed_and_comes_back(
     probe.take(after_s=1.0)
 
     own_lxd.kill()
-    probe.roster.ask_everything()
+    probe.cache.refresh()
     probe.take(after_s=2.0)
     meanwhile = probe.share(name)
     own_lxd.start()

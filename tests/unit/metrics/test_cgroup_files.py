@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.metrics.domain.cgroup_files import (
+from services.metrics.sampler.cgroups.files import (
     V1_MEMORY_PARTS,
     V2_MEMORY_PARTS,
     CpuTime,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.metrics.domain.cgroup_paths import directories, parse_mounts
+from services.metrics.sampler.cgroups.paths import directories, parse_mounts
 
 V1 = """\
 23 1 0:21 / /sys rw,nosuid - sysfs sysfs rw

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.metrics.domain.limits import allowed_cpus, allowed_memory
+from services.metrics.sampler.limits import allowed_cpus, allowed_memory
 
 GIB = 1 << 30
 

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from services.metrics.domain.described import Counters, Nic
-from services.metrics.domain.network import parse_net_dev, traffic_from_outside, traffic_of
-from services.metrics.domain.sanitize import Dropped
-from services.metrics.domain.usage import Traffic
+from services.metrics.sampler.lxd_models import Counters, Nic
+from services.metrics.sampler.network import parse_net_dev, traffic_from_outside, traffic_of
+from services.metrics.sampler.sanitize import Dropped
+from services.metrics.sampler.usage import Traffic
 from shared.contracts.instances import Interface
 
 NET_DEV = """\

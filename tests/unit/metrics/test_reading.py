@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.metrics.domain.described import DescribedInstance, Nic, Space
-from services.metrics.domain.reading import (
+from services.metrics.sampler.lxd_models import DescribedInstance, Nic, Space
+from services.metrics.sampler.reading import (
     HostReading,
     InstanceReading,
     Pools,
     counted_by_cgroups,
     told_by_lxd,
 )
-from services.metrics.domain.sanitize import Dropped
-from services.metrics.domain.usage import Details, DiskTraffic, Traffic, Usage
+from services.metrics.sampler.sanitize import Dropped
+from services.metrics.sampler.usage import Details, DiskTraffic, Traffic, Usage
 from shared.contracts.instances import Address, Interface, MemoryParts
 
 HOST = HostReading(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.metrics.domain.described import Space
-from services.metrics.domain.reading import LXD, HostReading, InstanceReading, Pools, Reading
-from services.metrics.domain.sample import (
+from services.metrics.sampler.lxd_models import Space
+from services.metrics.sampler.reading import LXD, HostReading, InstanceReading, Pools, Reading
+from services.metrics.sampler.sample import (
     Taken,
     host_sample,
     instance_samples,
@@ -20,8 +20,8 @@ from services.metrics.domain.sample import (
     source_of,
     within_message,
 )
-from services.metrics.domain.sanitize import Dropped
-from services.metrics.domain.usage import Details, DiskTraffic, Traffic
+from services.metrics.sampler.sanitize import Dropped
+from services.metrics.sampler.usage import Details, DiskTraffic, Traffic
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import MAX_BYTES, Sampled
 from shared.contracts.instances import (

@@ -1,4 +1,4 @@
-"""Rounds of sampling while LXD, the broker and the instances come and go."""
+"""IntervalTimer of sampling while LXD, the broker and the instances come and go."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.metrics.domain.described import Counters, DescribedInstance
-from services.metrics.domain.usage import Details, Traffic
-from services.metrics.handlers.instance_problems import InstanceProblems
-from services.metrics.handlers.roster import Roster
-from services.metrics.handlers.sampling import Sampling, Sources
+from services.metrics.sampler.instance_cache import InstanceCache
+from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.lxd_models import Counters, DescribedInstance
+from services.metrics.sampler.sampling import Sampling, Sources
+from services.metrics.sampler.usage import Details, Traffic
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample, MemoryParts
@@ -50,10 +50,10 @@ class Bench:
             clock=lambda: self.now_s,
             now=lambda: f"at {self.now_s:g}",
         )
-        self.roster = Roster(
-            self.lxd, lambda: HOST, lambda: self.now_s, InstanceProblems(), period_s=60.0
+        self.cache = InstanceCache(
+            self.lxd, lambda: HOST, lambda: self.now_s, InstanceErrors(), period_s=60.0
         )
-        self.sampling = Sampling(sources, self.roster, self.broker.publish, epoch=7, interval_s=5.0)
+        self.sampling = Sampling(sources, self.cache, self.broker.publish, epoch=7, interval_s=5.0)
 
     def take(self, *listed: DescribedInstance, after_s: float = 5.0) -> None:
         self.now_s += after_s
@@ -141,7 +141,7 @@ def test_a_virtual_machine_among_containers_has_details_with_lxds_next_regular_a
     bench.count(1, *both)
 
     bench.now_s += 60.0
-    bench.roster.ask_if_due()
+    bench.cache.refresh_if_due()
     bench.count(2, *both)
 
     assert bench.latest["vm"].cpu_user_s == 1.5
@@ -152,7 +152,7 @@ def test_metrics_are_not_asked_for_where_cgroups_can_be_read() -> None:
     bench = Bench()
     bench.count(1)
 
-    bench.roster.ask_everything()
+    bench.cache.refresh()
     bench.count(2)
 
     assert "details" not in bench.lxd.questions
@@ -174,7 +174,7 @@ def test_a_virtual_machine_among_containers_is_as_lxd_last_told() -> None:
     bench.count(2, described(), machine)
     bench.now_s += 60.0
     bench.lxd.listed = (described(), described("vm", cpu_s=40, pid=77, kind="virtual-machine"))
-    bench.roster.ask_if_due()
+    bench.cache.refresh_if_due()
 
     bench.count(3)
     bench.count(8)
@@ -255,7 +255,7 @@ def test_a_container_that_has_ended_is_left_out_before_lxd_tells_of_it() -> None
     bench.take(described("db", pid=43))
     names = set(bench.latest)
     bench.now_s += 0.1
-    bench.roster.ask_if_due()
+    bench.cache.refresh_if_due()
 
     assert names == {"db"}
     assert bench.lxd.questions == ["web"]
@@ -267,7 +267,7 @@ def test_files_are_kept_for_what_runs_only() -> None:
     bench.count(1, described(), described("db", pid=43))
 
     bench.lxd.listed = [described("db", pid=43)]
-    bench.roster.ask_everything()
+    bench.cache.refresh()
     bench.take()
 
     assert bench.cgroups.kept == {43}
@@ -289,7 +289,7 @@ def test_cgroups_are_sampled_while_lxd_is_away_and_nothing_else() -> None:
     bench.count(1, described(), described("vm", pid=77, kind="virtual-machine"))
 
     bench.lxd.away = True
-    bench.roster.ask_everything()
+    bench.cache.refresh()
     bench.count(2)
 
     assert set(bench.latest) == {"web"}

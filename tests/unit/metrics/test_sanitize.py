@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from services.metrics.domain.sanitize import (
+from services.metrics.sampler.sanitize import (
     MOST_BLOCK_DEVICES_BYTES,
     Dropped,
     block_devices,

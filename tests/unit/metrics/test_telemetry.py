@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.metrics.adapters.telemetry import SamplerTelemetry
+from services.metrics.telemetry import SamplerTelemetry
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
 from shared.contracts.instances import HostSample, InstanceSample

@@ -1,1 +1,0 @@
-"""The outside world: LXD, the kernel, the clock that starts the rounds."""

@@ -1,1 +1,0 @@
-"""Pure rules: what the numbers of LXD and of the kernel mean."""

@@ -1,1 +1,0 @@
-"""What the sampler does, without nameko."""

@@ -1,0 +1,1 @@
+"""The cgroup files of containers: where they are, what stands in them, and keeping them open."""

@@ -1,0 +1,164 @@
+"""The running instances as LXD described them last, and when to ask it again.
+
+LXD is asked by a duty beside the rounds, so that a slow LXD holds up no sample; a round asks itself
+only where nothing but LXD can measure. One question at a time: an older answer never replaces a
+newer one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from services.metrics.sampler.instance_errors import FAILURES, InstanceErrors
+from services.metrics.sampler.lifecycle_events import SOON_S, LxdEvent
+from services.metrics.sampler.lxd_models import DescribedInstance
+from services.metrics.sampler.outage_log import OutageLog
+from services.metrics.sampler.poll_schedule import PollSchedule
+from services.metrics.sampler.ports import Lxd, Monotonic, ReadHost
+from services.metrics.sampler.reading import (
+    HostReading,
+    Identity,
+    InstanceReading,
+    Pools,
+    told_by_lxd,
+)
+from services.metrics.sampler.run_details import RunDetails
+from services.metrics.sampler.sanitize import Dropped
+from services.metrics.sampler.ttl_cache import TtlCache
+from services.metrics.sampler.usage import InstanceRefused
+from shared.contracts.errors import LxdUnavailable
+
+# How old the space of the storage pools may be, which costs a request for each of them.
+POOLS_S = 30.0
+
+
+class InstanceCache:
+    """The running instances as LXD described them.
+
+    Everything is asked for once in `period_s`; events make it ask in between.
+    """
+
+    def __init__(
+        self,
+        lxd: Lxd,
+        host: ReadHost,
+        clock: Monotonic,
+        errors: InstanceErrors,
+        *,
+        period_s: float,
+    ) -> None:
+        self.errors = errors
+        self._lxd = lxd
+        self._host = host
+        self._clock = clock
+        self._pools = TtlCache(lxd.pools, clock, POOLS_S, Pools({}))
+        self._details = RunDetails(lxd, clock, errors)
+        self._poll_schedule = PollSchedule(period_s=period_s, now_s=clock())
+        self._readings: dict[Identity, InstanceReading] = {}
+        self._one_at_a_time = threading.Lock()
+        self._outages = OutageLog("LXD")
+
+    @property
+    def running(self) -> Collection[InstanceReading]:
+        """The instances that ran when LXD was last asked."""
+        return list(self._readings.values())
+
+    @property
+    def pools(self) -> Pools:
+        """The storage pools when LXD was last asked."""
+        return self._pools.last
+
+    @property
+    def lxd_answers(self) -> bool:
+        """Whether LXD answered the last time."""
+        return self._outages.available
+
+    def on_event(self, event: LxdEvent) -> None:
+        """Schedule what an event of LXD says to ask about."""
+        now_s = self._clock()
+        if event.concerns_many:
+            self._poll_schedule.request_all(now_s + SOON_S)
+        for look_s in event.looks_s:
+            self._poll_schedule.request(event.identity, now_s + look_s)
+
+    def on_listening(self) -> None:
+        """Request everything: events before this moment were missed."""
+        self._poll_schedule.request_all(self._clock())
+
+    def mark_stale(self, identity: Identity) -> None:
+        """Request an instance that is not as cached; the event that says so may be lost."""
+        self._poll_schedule.request(identity, self._clock() + SOON_S)
+
+    def request_details(self, wanted: bool) -> None:
+        """Say whether LXD's metrics are worth a request: whether nobody else measures some."""
+        self._details.wanted = wanted
+
+    def refresh_if_due(self) -> None:
+        """Send the requests that are due."""
+        now_s = self._clock()
+        if self._poll_schedule.all_due(now_s):
+            self.refresh()
+        elif identities := self._poll_schedule.due(now_s):
+            self._refresh_some(identities)
+
+    def refresh(self) -> None:
+        """Request all instances at once."""
+        with self._request() as asked_s:
+            pools, host = self._pools.read(), self._host()
+            described = self._lxd.instances()
+            at_s = self._midpoint(asked_s)
+            told = [self._decode(at_s, each, host, pools) for each in described]
+            running = [self._details.added_to(each) for each in told if each is not None]
+            self._readings = {each.identity: each for each in running}
+            self._details.forget_others(running)
+            self.errors.forget_others([(each.project, each.name) for each in described])
+            self._poll_schedule.all_done(asked_s)
+
+    def _refresh_some(self, identities: Sequence[Identity]) -> None:
+        with self._request():
+            for identity in identities:
+                asked_s = self._clock()
+                try:
+                    described = self._lxd.instance(*identity)
+                except InstanceRefused as exc:
+                    # It stays as it was told: the question for all of them may tell more.
+                    self.errors.failed(identity, exc)
+                else:
+                    self._store(identity, described, self._midpoint(asked_s))
+                self._poll_schedule.done(identity, asked_s)
+
+    def _store(self, identity: Identity, described: DescribedInstance | None, at_s: float) -> None:
+        told = described and self._decode(at_s, described, self._host(), self._pools.read())
+        if told:
+            self._readings[identity] = self._details.added_to(told)
+        else:
+            self._readings.pop(identity, None)
+
+    def _decode(
+        self, at_s: float, described: DescribedInstance, host: HostReading, pools: Pools
+    ) -> InstanceReading | None:
+        identity, dropped = (described.project, described.name), Dropped()
+        try:
+            told = told_by_lxd(at_s, described, host, pools, dropped)
+        except FAILURES as exc:
+            self.errors.failed(identity, exc)
+            return None
+        self.errors.left_out(identity, dropped)
+        return told
+
+    def _midpoint(self, asked_s: float) -> float:
+        # LXD reads one instance after another while we wait: the middle is off by the least.
+        return (asked_s + self._clock()) / 2
+
+    @contextmanager
+    def _request(self) -> Iterator[float]:
+        with self._one_at_a_time:
+            try:
+                yield self._clock()
+            except LxdUnavailable as exc:
+                self._poll_schedule.failed(self._clock())
+                self._outages.note(exc)
+            else:
+                self._outages.note(None)

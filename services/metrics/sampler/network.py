@@ -1,0 +1,160 @@
+"""Whose traffic the counters of network interfaces are.
+
+A container's interface is one end of a pair. The host's end counts the same bytes and packets the
+other way round: what the host sends there is what the container receives. Errors and losses are
+counted only where they happen, so that of those inside the host's end knows nothing.
+
+Whoever is root inside names the interfaces, with any bytes but `/`, `:` and blanks, and makes as
+many as he likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
+
+from services.metrics.sampler.lxd_models import Counters, Nic
+from services.metrics.sampler.sanitize import (
+    MOST_DEVICE_CHARACTERS,
+    MOST_INTERFACES,
+    MOST_INTERFACES_BYTES,
+    OUT_OF_RANGE,
+    TOO_MANY,
+    UNREADABLE,
+    Dropped,
+    count,
+    first_of,
+    word,
+)
+from services.metrics.sampler.usage import Traffic
+from shared.contracts.bounds import MOST
+from shared.contracts.instances import Interface
+
+LOOPBACK = "lo"
+
+# The lines of /proc/net/dev before the first interface, and where the counts stand in the others:
+# bytes, packets, errors and losses, each of receiving and of sending.
+_HEADER_LINES = 2
+_counts = itemgetter(0, 8, 1, 9, 2, 10, 3, 11)
+
+
+def parse_net_dev(text: bytes, dropped: Dropped) -> dict[str, Counters]:
+    """Return the counters of each interface in the text of a `/proc/net/dev`.
+
+    Bytes of a name that are no UTF-8 are lone surrogates in it.
+    """
+    counters = {}
+    # Not splitlines(): of a text it would split at characters that a name may hold.
+    for line in text.split(b"\n")[_HEADER_LINES:]:
+        name, colon, rest = line.partition(b":")
+        if not colon:
+            continue
+        try:
+            numbers = [*map(int, _counts(rest.split()))]
+        except (ValueError, IndexError):
+            dropped[UNREADABLE] += 1
+            continue
+        if min(numbers) < 0 or max(numbers) > MOST:
+            dropped[OUT_OF_RANGE] += 1
+            continue
+        counters[name.strip(b" ").decode(errors="surrogateescape")] = Counters(*numbers)
+    return counters
+
+
+def traffic_from_outside(
+    nics: Iterable[Nic], host: Mapping[str, Counters], told: Traffic | None, dropped: Dropped
+) -> Traffic | None:
+    """Return an instance's traffic by its interfaces' ends on the host; None if one is not there.
+
+    It is not there when it has been replaced meanwhile, or when the device has no end on the host.
+    Errors and losses are as they were told last.
+    """
+    devices = {nic.host_end: nic.device for nic in nics}
+    if not devices.keys() <= host.keys():
+        return None
+    inside = {each.device: each for each in told.interfaces} if told else {}
+    interfaces = [
+        _seen_from_outside(device, host[end], inside.get(device)) for end, device in devices.items()
+    ]
+    return Traffic(
+        received=_sum([host[end].bytes_sent for end in devices], dropped),
+        sent=_sum([host[end].bytes_received for end in devices], dropped),
+        ends=frozenset(devices),
+        interfaces=_told(interfaces, dropped, devices.values()),
+    )
+
+
+def traffic_of(
+    counters: Mapping[str, Counters], dropped: Dropped, first: Collection[str] = ()
+) -> Traffic:
+    """Return the traffic of all these interfaces but loopback, as they count it.
+
+    Where there are too many to tell of each, those named in `first` are told first.
+    """
+    counted = {name: each for name, each in counters.items() if name != LOOPBACK}
+    names = list(counted)
+    if len(names) > MOST_INTERFACES:
+        names.sort(key=lambda name: name not in first)
+        dropped[TOO_MANY] += len(names) - MOST_INTERFACES
+    interfaces = [
+        _seen_from_inside(name, counted[name], dropped) for name in names[:MOST_INTERFACES]
+    ]
+    return Traffic(
+        received=_sum([each.bytes_received for each in counted.values()], dropped),
+        sent=_sum([each.bytes_sent for each in counted.values()], dropped),
+        ends=frozenset(counted),
+        interfaces=_told(interfaces, dropped, first),
+    )
+
+
+def _sum(numbers: Sequence[int | None], dropped: Dropped) -> int | None:
+    """Return the sum; None where a part of it is unknown: it would be that of something else."""
+    known = [number for number in numbers if number is not None and number >= 0]
+    return count(sum(known), dropped) if len(known) == len(numbers) else None
+
+
+def _told(
+    interfaces: Iterable[Interface | None], dropped: Dropped, first: Collection[str]
+) -> tuple[Interface, ...]:
+    return first_of(
+        [each for each in interfaces if each is not None],
+        MOST_INTERFACES,
+        MOST_INTERFACES_BYTES,
+        dropped,
+        lambda interface: (interface.device not in first,),
+    )
+
+
+def _seen_from_outside(device: str, end: Counters, inside: Interface | None) -> Interface | None:
+    if end.bytes_sent is None or end.bytes_received is None:
+        return None
+    return Interface(
+        device=device,
+        rx_bytes=end.bytes_sent,
+        tx_bytes=end.bytes_received,
+        rx_packets=end.packets_sent,
+        tx_packets=end.packets_received,
+        rx_errors=inside.rx_errors if inside else None,
+        tx_errors=inside.tx_errors if inside else None,
+        rx_dropped=inside.rx_dropped if inside else None,
+        tx_dropped=inside.tx_dropped if inside else None,
+    )
+
+
+def _seen_from_inside(name: str, counters: Counters, dropped: Dropped) -> Interface | None:
+    device = word(name, MOST_DEVICE_CHARACTERS, dropped)
+    received = count(counters.bytes_received, dropped)
+    sent = count(counters.bytes_sent, dropped)
+    if device is None or received is None or sent is None:
+        return None
+    return Interface(
+        device=device,
+        rx_bytes=received,
+        tx_bytes=sent,
+        rx_packets=count(counters.packets_received, dropped),
+        tx_packets=count(counters.packets_sent, dropped),
+        rx_errors=count(counters.errors_received, dropped),
+        tx_errors=count(counters.errors_sent, dropped),
+        rx_dropped=count(counters.packets_dropped_inbound, dropped),
+        tx_dropped=count(counters.packets_dropped_outbound, dropped),
+    )

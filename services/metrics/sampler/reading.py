@@ -1,0 +1,277 @@
+"""One reading of everything on a host at one time, in one form whoever it was read from.
+
+None stands for what nobody says; a zero that cannot be true counts as not said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.metrics.sampler.limits import allowed_cpus, allowed_memory
+from services.metrics.sampler.lxd_models import (
+    DescribedInstance,
+    InstanceState,
+    Interface,
+    NetworkAddress,
+    Nic,
+    Space,
+)
+from services.metrics.sampler.network import traffic_of
+from services.metrics.sampler.sanitize import (
+    MOST_ADDRESS_CHARACTERS,
+    MOST_ADDRESSES,
+    MOST_ADDRESSES_BYTES,
+    MOST_DEVICE_CHARACTERS,
+    MOST_UUID_CHARACTERS,
+    MOST_WORD_CHARACTERS,
+    TOO_MANY,
+    UNREADABLE,
+    Dropped,
+    count,
+    first_of,
+    fits,
+    word,
+)
+from services.metrics.sampler.usage import NO_DETAILS, Details, DiskTraffic, Traffic, Usage
+from shared.contracts.bounds import MOST, Name, Word
+from shared.contracts.hosts import VIRTUAL_MACHINE
+from shared.contracts.instances import Address
+from shared.contracts.sizes import size_in_bytes
+
+LOOPBACK = "loopback"
+GLOBAL = "global"
+
+# Who an instance was read from. A sample of both is mixed.
+CGROUP, LXD, MIXED = "cgroup", "lxd", "mixed"
+
+# What no two instances of a host share at one time: project and name.
+Identity = tuple[str, str]
+# What no two runs on a host share, of one instance or of namesakes: with uuid and process number.
+Run = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HostReading:
+    """The host itself. `cpu_busy_s` and `cpu_total_s` are CPU seconds of all cores since boot."""
+
+    cpus: int
+    cpu_busy_s: float
+    cpu_total_s: float
+    memory_total: int
+    memory_used: int
+    root_space: Space
+    load_1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """The space of each storage pool; `default` is the one that instances get, empty: none."""
+
+    spaces: Mapping[str, Space]
+    default: str = ""
+
+
+class InstanceReading(Struct, frozen=True, kw_only=True):
+    """One running instance as it was at `at_s`, which is monotonic.
+
+    `cpu_ns` is CPU time; a virtual machine's counts from its guest's boot, which is later than the
+    start of process `pid`, or long after. `cpus` is how many CPUs it may keep busy.
+    """
+
+    at_s: float
+    source: str
+    kind: str
+    project: str
+    name: str
+    uuid: str
+    pid: int
+    nics: tuple[Nic, ...]
+    cpu_ns: int | None
+    cpus: float | None
+    memory_used: int | None
+    memory_total: int
+    disk_used: int | None
+    disk_total: int | None
+    disk: DiskTraffic | None
+    network: Traffic | None
+    processes: int | None
+    addresses: tuple[Address, ...]
+    details: Details = NO_DETAILS
+
+    @property
+    def identity(self) -> Identity:
+        """What no two instances of a host share at one time."""
+        return self.project, self.name
+
+    @property
+    def run(self) -> Run:
+        """What no two runs on a host share, of one instance or of namesakes."""
+        return self.project, self.name, self.uuid, self.pid
+
+    @property
+    def counted_since_start(self) -> bool:
+        """Whether `cpu_ns` counts from the start of process `pid`."""
+        return self.kind != VIRTUAL_MACHINE
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A whole reading; `at_s` is monotonic. Stopped instances are not in it.
+
+    `network` is the traffic of the host's network hardware.
+    """
+
+    at_s: float
+    host: HostReading
+    pools: Pools
+    network: Traffic
+    instances: Mapping[Identity, InstanceReading]
+
+
+def told_by_lxd(
+    at_s: float,
+    described: DescribedInstance,
+    host: HostReading,
+    pools: Pools,
+    dropped: Dropped,
+) -> InstanceReading | None:
+    """Return what LXD says of one instance; None if it does not run, or has no possible name.
+
+    What root inside, or the agent of a virtual machine, tells LXD is as they like it.
+    """
+    state, config = described.state, described.expanded_config
+    if described.unreadable > 0:
+        dropped[UNREADABLE] += described.unreadable
+    if not (fits(described.name, Name) and fits(described.project, Word)):
+        dropped[UNREADABLE] += 1
+        return None
+    if state is None or not 0 < state.pid <= MOST:
+        return None
+    disk_used, disk_total = _disk(described, state, pools, dropped)
+    nics = tuple([_fitting(nic, dropped) for nic in described.nics])
+    own = _own(nics, state.network or {})
+    return InstanceReading(
+        at_s=at_s,
+        source=LXD,
+        kind=described.type,
+        project=described.project,
+        name=described.name,
+        uuid=word(described.uuid, MOST_UUID_CHARACTERS, dropped) or "",
+        pid=state.pid,
+        nics=nics,
+        cpu_ns=_if_measured(state.cpu.usage, dropped),
+        cpus=allowed_cpus(described.type, config, host.cpus),
+        memory_used=_if_measured(state.memory.usage, dropped),
+        memory_total=allowed_memory(described.type, config, host.memory_total),
+        disk_used=disk_used,
+        disk_total=disk_total,
+        disk=None,
+        network=_traffic(state, own, dropped),
+        processes=_if_measured(state.processes, dropped),
+        addresses=_addresses(state, own, dropped),
+    )
+
+
+def counted_by_cgroups(
+    at_s: float, told: InstanceReading, usage: Usage, network: Traffic | None
+) -> InstanceReading:
+    """Return what the kernel counts now, with what only LXD could tell."""
+    return replace(
+        told,
+        at_s=at_s,
+        source=CGROUP,
+        cpu_ns=usage.cpu_ns,
+        memory_used=usage.memory,
+        disk=usage.disk,
+        network=network,
+        processes=told.processes if usage.processes is None else usage.processes,
+        details=usage.details,
+    )
+
+
+def _if_measured(number: int, dropped: Dropped) -> int | None:
+    # What runs has used CPU and memory and is a process; LXD's 0 and -1 stand for no answer.
+    return None if number in (0, -1) else count(number, dropped)
+
+
+def _fitting(nic: Nic, dropped: Dropped) -> Nic:
+    device = word(nic.device, MOST_DEVICE_CHARACTERS, dropped) or ""
+    return Nic(device, nic.host_end, nic.hwaddr)
+
+
+def _own(nics: Sequence[Nic], network: Mapping[str, Interface]) -> Mapping[str, int]:
+    """Return the interfaces that are configured NICs, each with the place of its NIC among them.
+
+    A guest may have named them anew, or have given their MAC address to a bridge over them.
+    """
+    places: dict[str, int] = {}
+    for place, nic in enumerate(nics):
+        for mark in filter(None, (nic.device, nic.hwaddr.lower(), nic.host_end)):
+            places.setdefault(mark, place)
+    own = {}
+    for name, interface in network.items():
+        marks = (name, interface.hwaddr.lower(), interface.host_name)
+        if found := [places[mark] for mark in marks if mark in places]:
+            own[name] = min(found)
+    return own
+
+
+def _disk(
+    described: DescribedInstance, state: InstanceState, pools: Pools, dropped: Dropped
+) -> tuple[int | None, int | None]:
+    name, device = described.root_disk
+    disk = (state.disk or {}).get(name)
+    pool = pools.spaces.get(device.get("pool", ""))
+    quota = (disk.total if disk else 0) or size_in_bytes(device.get("size", ""))
+    return (
+        None if disk is None or disk.usage == -1 else count(disk.usage, dropped),
+        count(quota, dropped) or (pool.total if pool else None),
+    )
+
+
+def _traffic(state: InstanceState, own: Collection[str], dropped: Dropped) -> Traffic | None:
+    if state.network is None:
+        return None
+    counted = {name: each.counters for name, each in state.network.items() if each.type != LOOPBACK}
+    return traffic_of(counted, dropped, own)
+
+
+def _addresses(
+    state: InstanceState, own: Mapping[str, int], dropped: Dropped
+) -> tuple[Address, ...]:
+    """Return the addresses, those of the configured NICs, and global ones, first.
+
+    Of thousands only as many as a sample holds are looked at more closely.
+    """
+    told = [
+        (name, each)
+        for name, interface in (state.network or {}).items()
+        for each in interface.addresses or ()
+    ]
+    told.sort(key=lambda each: (own.get(each[0], MOST), each[1].scope != GLOBAL))
+    if len(told) > MOST_ADDRESSES:
+        dropped[TOO_MANY] += len(told) - MOST_ADDRESSES
+    found = [
+        _address(name, each, dropped, of_nic=name in own) for name, each in told[:MOST_ADDRESSES]
+    ]
+    return first_of(
+        [each for each in found if each is not None],
+        MOST_ADDRESSES,
+        MOST_ADDRESSES_BYTES,
+        dropped,
+        lambda each: (not each.of_nic, each.scope != GLOBAL),
+    )
+
+
+def _address(name: str, told: NetworkAddress, dropped: Dropped, *, of_nic: bool) -> Address | None:
+    device = word(name, MOST_DEVICE_CHARACTERS, dropped)
+    family = word(told.family, MOST_WORD_CHARACTERS, dropped)
+    address = word(told.address, MOST_ADDRESS_CHARACTERS, dropped)
+    scope = word(told.scope, MOST_WORD_CHARACTERS, dropped)
+    if device is None or family is None or address is None or scope is None:
+        return None
+    return Address(device=device, family=family, address=address, scope=scope, of_nic=of_nic)

@@ -1,0 +1,32 @@
+"""An answer that is kept for some seconds, because asking LXD costs it much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from services.metrics.sampler.ports import Monotonic
+
+T = TypeVar("T")
+
+
+class TtlCache(Generic[T]):
+    """Remembers an answer for some seconds.
+
+    `last` is the latest one, at first `nothing`; `read_at_s` is when it was asked for.
+    """
+
+    def __init__(self, ask: Callable[[], T], clock: Monotonic, for_s: float, nothing: T) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._for_s = for_s
+        self.read_at_s = float("-inf")
+        self.last = nothing
+
+    def read(self) -> T:
+        """Return an answer that is at most so old; raise LxdUnavailable."""
+        now_s = self._clock()
+        if now_s >= self.read_at_s + self._for_s:
+            self.last = self._ask()
+            self.read_at_s = now_s
+        return self.last
