@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,29 @@ def test_an_instance_whose_state_lxd_refuses_is_looked_at_without_it(
 def test_a_guest_that_holds_its_state_up_does_not_hold_up_who_looks_at_it(host: Host) -> None:
     host.double.change_state("web", "start")
     host.double.faults.slow_s[STATE] = 3600.0
+
+    look = host.lxd.look(*WEB)
+
+    assert look is not None
+    assert (look.status, look.init) == ("Running", None)
+
+
+def test_what_lxd_calls_running_but_knows_no_state_of_is_looked_at_again(host: Host) -> None:
+    host.double.change_state("web", "start")
+    host.double.faults.refused[STATE] = 500
+    soon = threading.Timer(0.3, lambda: host.double.change_state("web", "stop"))
+
+    soon.start()
+    look = host.lxd.look(*WEB)
+    soon.join()
+
+    assert look is not None
+    assert look.status == "Stopped"
+
+
+def test_what_lxd_never_knows_the_state_of_is_looked_at_without(host: Host) -> None:
+    host.double.change_state("web", "start")
+    host.double.faults.refused[STATE] = 500
 
     look = host.lxd.look(*WEB)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ def test_a_worker_starts_with_a_journal_of_which_one_row_is_damaged(
     for wanted in (lost, kept):
         bus.submit(wanted)
     worker_on_double.kill()
-    with sqlite3.connect(tmp_path / "state" / "journal.db") as journal:
+    file = tmp_path / "state" / "journal.db"
+    with closing(sqlite3.connect(file)) as journal, journal:
         damage = "UPDATE operations SET entry = x'ff00' WHERE operation_id = ?"
         journal.execute(damage, (lost.operation_id,))
 

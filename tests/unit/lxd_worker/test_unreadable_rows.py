@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,13 @@ class Disk:
 
     def row(self, operation_id: str) -> bytes:
         wanted = "SELECT entry FROM operations WHERE operation_id = ?"
-        with sqlite3.connect(self.file) as connection:
+        with closing(sqlite3.connect(self.file)) as connection:
             (found,) = connection.execute(wanted, (operation_id,)).fetchone()
         return bytes(found)
 
     def damage(self, operation_id: str, body: bytes) -> None:
         change = "UPDATE operations SET entry = ? WHERE operation_id = ?"
-        with sqlite3.connect(self.file) as connection:
+        with closing(sqlite3.connect(self.file)) as connection, connection:
             connection.execute(change, (body, operation_id))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -68,6 +69,10 @@ _LOG_BYTES = 4 * MOST_LOG + 4
 _PROBE_S = 5.0
 # For an answer that takes 50 ms while the guest does not prevent it.
 _GUEST_S = 10.0
+# Incus calls an instance running, and cannot tell its state, for half a second after a start of it
+# has failed.
+_TRANSITION_S = 1.5
+_LOOK_AGAIN_S = 0.1
 
 
 class LxdDaemon:
@@ -168,14 +173,18 @@ class LxdDaemon:
 
     def look(self, project: str, name: str) -> Seen | None:
         """See `Lxd.look`."""
-        seen = self.glance(project, name)
-        if seen is None or seen.stopped:
-            return seen
-        try:
-            state = self._from_guest(State, "instances", name, "state", project=project)
-        except NotThere:
-            return None
-        return replace(seen, init=init_of(state.pid) if state else None)
+        ends_at = time.monotonic() + _TRANSITION_S
+        while True:
+            seen = self.glance(project, name)
+            if seen is None or seen.stopped:
+                return seen
+            try:
+                state = self._from_guest(State, "instances", name, "state", project=project)
+            except NotThere:
+                return None
+            if state or time.monotonic() > ends_at:
+                return replace(seen, init=init_of(state.pid) if state else None)
+            time.sleep(_LOOK_AGAIN_S)
 
     def glance(self, project: str, name: str) -> Seen | None:
         """See `Lxd.glance`."""
