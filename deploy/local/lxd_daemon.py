@@ -5,10 +5,12 @@ A daemon that somebody else set up is used as it is. Incus speaks the same API a
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,6 +20,7 @@ from deploy.local import lxd_api, private_files, processes
 from shared.platform.host import LXD_SOCKETS
 
 START_TIMEOUT_S = 60.0
+BRIDGE_TRIES = 3
 MARK = "LXDFLEET_DAEMON"  # in the environment of each daemon that `start` has started
 FLEET_MARK = "LXDFLEET_STARTED_FOR"  # the same: the directory of the fleet that stops it
 
@@ -131,14 +134,33 @@ def initialise(socket: Path, bridge_prefix: str = "fleetbr") -> None:
     """
     if lxd_api.call(socket, "GET", "/1.0/storage-pools"):
         return
-    bridge = free_name(bridge_prefix, {path.name for path in Path("/sys/class/net").iterdir()})
-    lxd_api.call(socket, "POST", "/1.0/networks", _bridge(bridge))
+    bridge = _new_bridge(socket, bridge_prefix)
     lxd_api.call(socket, "POST", "/1.0/storage-pools", {"name": "default", "driver": "dir"})
     devices = {
         "root": {"type": "disk", "path": "/", "pool": "default"},
         "eth0": {"type": "nic", "name": "eth0", "network": bridge},
     }
     lxd_api.call(socket, "PUT", "/1.0/profiles/default", {"devices": devices})
+
+
+def _new_bridge(socket: Path, prefix: str) -> str:
+    """Make a bridge and return its name.
+
+    Incus looks at all interfaces of the machine meanwhile, and fails when one goes just then.
+    """
+    tries_left = BRIDGE_TRIES
+    while True:
+        tries_left -= 1
+        bridge = free_name(prefix, {path.name for path in Path("/sys/class/net").iterdir()})
+        try:
+            lxd_api.call(socket, "POST", "/1.0/networks", _bridge(bridge))
+        except lxd_api.LxdSaidNo as no:
+            if no.code < http.client.INTERNAL_SERVER_ERROR or not tries_left:
+                raise
+            with suppress(lxd_api.LxdSaidNo):
+                lxd_api.call(socket, "DELETE", f"/1.0/networks/{bridge}")
+        else:
+            return bridge
 
 
 def remove(directory: Path, flavour: Flavour) -> None:

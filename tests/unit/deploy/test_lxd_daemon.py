@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import lxd_daemon, processes
+from deploy.local import lxd_api, lxd_daemon, processes
 
 TABLE = """\
 Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
@@ -81,3 +81,23 @@ def test_only_a_daemon_of_the_fleet_has_its_log_limited(tmp_path: Path) -> None:
     assert untouched == processes.MAX_LOG_BYTES + 1
     assert directory.with_suffix(".log").stat().st_size == 0
     processes.kill(pid, f"{lxd_daemon.FLEET_MARK}=/another/var")
+
+
+@pytest.mark.parametrize(("code", "tries"), [(500, 3), (400, 1)])
+def test_a_bridge_that_lxd_stumbles_over_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, code: int, tries: int
+) -> None:
+    asked: list[str] = []
+
+    def call(_: Path, method: str, path: str, body: object = None) -> object:
+        asked.append(method)
+        if method == "POST":
+            raise lxd_api.LxdSaidNo(code, "an interface has gone")
+        return [] if path == "/1.0/storage-pools" else None
+
+    monkeypatch.setattr(lxd_api, "call", call)
+
+    with pytest.raises(lxd_api.LxdSaidNo):
+        lxd_daemon.initialise(Path("/nowhere"))
+
+    assert asked.count("POST") == tries
