@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.local import credentials, definitions, private_files
 from deploy.local.definitions import User
 from deploy.rabbitmq.add_user import address_of
-from shared.platform.host import host_id
+from shared.platform.host_settings import host_id
 from shared.platform.settings import Reader, SettingsError
 
 VHOST = "fleet"

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from deploy.local import broker, demo, needs, output, packages, run
+from deploy.local import broker, demo, install_packages, output, requirements, run
 from deploy.local.lxd_api import LxdSaidNo
 from deploy.local.processes import DidNotStart
 from deploy.local.supervisor import STOP_SIGNALS, ignore_signals
@@ -16,7 +16,7 @@ from shared.contracts.errors import InvalidInput
 from shared.platform.settings import SettingsError
 
 EXPECTED = (
-    packages.Missing,
+    install_packages.Missing,
     run.Refused,
     DidNotStart,
     broker.LoadFailed,
@@ -48,19 +48,19 @@ def main() -> int:
 
 def prepare_tests(env: Mapping[str, str]) -> int:
     """Install what tests on real daemons need."""
-    return _prepare(needs.FOR_TESTS, env)
+    return _prepare(requirements.FOR_TESTS, env)
 
 
 def prepare_browser(env: Mapping[str, str]) -> int:
     """Install what tests in a browser need; it is large, and not every distribution has it."""
-    return _prepare((needs.BROWSER,), env)
+    return _prepare((requirements.BROWSER,), env)
 
 
-def _prepare(wanted: Sequence[packages.Need], env: Mapping[str, str]) -> int:
+def _prepare(wanted: Sequence[install_packages.Need], env: Mapping[str, str]) -> int:
     """Install what tests need; those that cannot have it are left out, but not in CI."""
     try:
-        packages.provide(wanted, env)
-    except packages.Missing as exc:
+        install_packages.provide(wanted, env)
+    except install_packages.Missing as exc:
         print(f"{exc}\nTests that need it are left out.", file=sys.stderr)
         return 1 if env.get("CI") == "true" else 0
     return 0
@@ -68,7 +68,7 @@ def _prepare(wanted: Sequence[packages.Need], env: Mapping[str, str]) -> int:
 
 def prepare_compose_test(env: Mapping[str, str]) -> int:
     """Install what the test of the containers needs; it cannot do without any of it."""
-    packages.provide(needs.FOR_COMPOSE_TEST, env)
+    install_packages.provide(requirements.FOR_COMPOSE_TEST, env)
     return 0
 
 

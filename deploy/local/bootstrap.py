@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.local.packages import Missing, Need, provide
+from deploy.local.install_packages import Missing, Need, provide
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (ROOT / "pyproject.toml", ROOT / "constraints.txt")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local import node
-from deploy.local.packages import Missing
+from deploy.local.install_packages import Missing
 
 WEB = Path(__file__).resolve().parents[2] / "services" / "gateway" / "web"
 SOURCES = (WEB / "package.json", WEB / "package-lock.json")

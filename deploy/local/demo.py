@@ -15,7 +15,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import busybox_image, lxd_api, lxd_daemon, needs, packages, processes
+from deploy.local import (
+    busybox_image,
+    install_packages,
+    lxd_api,
+    lxd_daemon,
+    processes,
+    requirements,
+)
 from deploy.local.run import (
     VAR,
     Refused,
@@ -62,7 +69,7 @@ def demo(env: Mapping[str, str]) -> int:
     """Run a fleet of two hosts until it is told to stop; return the exit code."""
     env = as_documented(env)
     refuse_taken_ports(binds(env))
-    packages.provide(needs.for_demo(env), env)
+    install_packages.provide(requirements.for_demo(env), env)
     with only_run(DIRECTORY), ExitStack() as started:
         first = machine_host(DIRECTORY, env, started)
         second = Host(f"{first.id}-2", _second_lxd(started))
@@ -88,7 +95,7 @@ def as_documented(
 def clean(env: Mapping[str, str]) -> int:
     """Remove all that the demo made; return the exit code."""
     with only_run(DIRECTORY), ExitStack() as started:
-        if env.get("FLEET_LXD_SOCKET") or needs.LXD.present():
+        if env.get("FLEET_LXD_SOCKET") or requirements.LXD.present():
             _remove_from(machine_lxd(DIRECTORY, env, started))
         flavour = lxd_daemon.installed()
         if flavour and SECOND_LXD.exists():

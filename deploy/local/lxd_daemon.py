@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import lxd_api, private_files, processes
-from shared.platform.host import LXD_SOCKETS
+from shared.platform.host_settings import LXD_SOCKETS
 
 START_TIMEOUT_S = 60.0
 BRIDGE_TRIES = 3

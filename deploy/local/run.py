@@ -20,11 +20,19 @@ from pathlib import Path
 from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 
-from deploy.local import broker, credentials, definitions, lxd_daemon, needs, packages, processes
+from deploy.local import (
+    broker,
+    credentials,
+    definitions,
+    install_packages,
+    lxd_daemon,
+    processes,
+    requirements,
+)
 from deploy.local.services import Host, Service, binds, broker_keeper, services, url
 from deploy.local.supervisor import ROOT, STOP_SIGNALS, Supervisor
 from shared.platform import topology
-from shared.platform.host import host_id
+from shared.platform.host_settings import host_id
 from shared.platform.settings import Reader
 
 VAR = ROOT / "var"
@@ -38,7 +46,7 @@ class Refused(Exception):
 def run(env: Mapping[str, str]) -> int:
     """Run a fleet of this one host until it is told to stop; return the exit code."""
     refuse_taken_ports(binds(env))
-    packages.provide(needs.for_run(env), env)
+    install_packages.provide(requirements.for_run(env), env)
     with only_run(VAR), ExitStack() as started:
         return serve(VAR, [machine_host(VAR, env, started)], env, started)
 
@@ -167,7 +175,9 @@ def exit_code(returned: int) -> int:
 @contextmanager
 def _announced(address: str) -> Iterator[None]:
     """Print the address as soon as it answers; another process does, as this one is busy."""
-    command = processes.until_parent_ends([sys.executable, "-m", "deploy.local.announce", address])
+    command = processes.until_parent_ends(
+        [sys.executable, "-m", "deploy.local.print_addresses", address]
+    )
     with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as announcer:
         try:
             yield

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from shared.platform.green import patch
+from shared.platform.eventlet_patch import patch
 
 patch()
 
@@ -15,8 +15,8 @@ from services.lxd_worker.settings import Settings
 from services.lxd_worker.wiring import open_journal
 from shared.contracts.worker_api import SERVICE
 from shared.platform import logs
+from shared.platform.liveness_file import touch_liveness_file
 from shared.platform.metrics_listener import answering, listener_or_exit
-from shared.platform.pulse import beating
 from shared.platform.runner import serve
 from shared.platform.settings import settings_or_exit, state_dir_or_exit
 
@@ -30,7 +30,7 @@ def main(journal: OpenJournal = open_journal) -> None:
     state_dir = state_dir_or_exit(settings.state_dir)
     with (
         only_worker(state_dir),
-        beating(state_dir),
+        touch_liveness_file(state_dir),
         answering(listener, telemetry.registry),
     ):
         serve(service_for(settings, telemetry, journal), settings.amqp_uri)

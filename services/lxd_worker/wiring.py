@@ -43,8 +43,8 @@ from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
 from shared.contracts.worker_api import InstanceLog, SnapshotList
+from shared.platform.background_loop import run_forever
 from shared.platform.backoff import Backoff, part_of
-from shared.platform.duties import for_ever
 from shared.platform.epoch import next_epoch
 from shared.platform.lxd_scope import LxdScope
 from shared.platform.publisher import EventPublisher
@@ -199,7 +199,7 @@ class Worker:
             if not entry.awaits_secrets:
                 self._supervisor.begin(entry)
         for duty, pause_s in self._duties():
-            self._threads.append(eventlet.spawn(for_ever, duty, pause_s))
+            self._threads.append(eventlet.spawn(run_forever, duty, pause_s))
 
     def stop(self) -> None:
         """Leave everything where it stands but the consoles; the journal knows the rest."""

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from shared.platform.green import patch
+from shared.platform.eventlet_patch import patch
 
 patch()
 
 from services.metrics.service import service
 from services.metrics.settings import Settings
 from services.metrics.telemetry import SamplerTelemetry
+from shared.platform.liveness_file import touch_liveness_file
 from shared.platform.logs import set_up
 from shared.platform.metrics_listener import answering, listener_or_exit
-from shared.platform.pulse import beating
 from shared.platform.runner import serve
 from shared.platform.settings import settings_or_exit, state_dir_or_exit
 
@@ -24,7 +24,7 @@ def main() -> None:
     set_up("sampler", settings.log_level)
     telemetry = SamplerTelemetry()
     with (
-        beating(state_dir_or_exit(settings.state_dir)),
+        touch_liveness_file(state_dir_or_exit(settings.state_dir)),
         answering(listener, telemetry.registry),
     ):
         serve(service(settings, telemetry), settings.amqp_uri)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.platform.host import host_id, lxd_socket
+from shared.platform.host_settings import host_id, lxd_socket
 from shared.platform.lxd_scope import ALL, lxd_projects
 from shared.platform.settings import Bind, Reader
 

@@ -20,7 +20,7 @@ from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.settings import Settings
 from services.metrics.telemetry import SamplerTelemetry
-from shared.platform.duties import for_ever
+from shared.platform.background_loop import run_forever
 from shared.platform.epoch import next_epoch
 from shared.platform.lxd_scope import LxdScope
 from shared.platform.publisher import EventPublisher
@@ -69,8 +69,8 @@ class SamplingProvider(DependencyProvider):  # type: ignore[misc]
         """Connect to the broker, hear LXD and ask it, all in the background."""
         self._publisher.start()
         self._duties = [
-            eventlet.spawn(for_ever, self._listen, LISTEN_S),
-            eventlet.spawn(for_ever, self._instance_cache.refresh_if_due, ASK_S),
+            eventlet.spawn(run_forever, self._listen, LISTEN_S),
+            eventlet.spawn(run_forever, self._instance_cache.refresh_if_due, ASK_S),
         ]
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from shared.contracts.codec import decode
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import MAX_BYTES, Event, OperationChanged
 from shared.contracts.operations import Operation, State
-from shared.platform import provenance, topology
+from shared.platform import message_origin, topology
 
 # Only a gateway knows of these; a worker has no record of what it was not given.
 _NO_WORKERS = frozenset({State.SUBMITTING, State.REJECTED})
@@ -28,7 +28,7 @@ def read_key(message: DeliveredMessage) -> tuple[str, str]:
         raise UnreadableMessage(reason)
     host, key = topology.host_of(message.exchange or ""), message.routing_key or ""
     is_own_key = bool(host) and key.startswith(f"{host}.")
-    if not is_own_key or provenance.dead_lettered(message.header.properties.headers):
+    if not is_own_key or message_origin.dead_lettered(message.header.properties.headers):
         raise UnreadableMessage("of doubtful origin")
     return host, key
 

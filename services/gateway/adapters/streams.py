@@ -45,7 +45,7 @@ from shared.contracts.streams import (
     to_message,
 )
 from shared.platform import topology
-from shared.platform.streams import Incoming, Outgoing
+from shared.platform.flow_control import Incoming, Outgoing
 
 log = logging.getLogger(__name__)
 

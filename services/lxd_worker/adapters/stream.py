@@ -30,8 +30,8 @@ from shared.contracts.streams import (
     from_message,
     to_message,
 )
-from shared.platform import provenance, topology
-from shared.platform.streams import Incoming, Outgoing
+from shared.platform import message_origin, topology
+from shared.platform.flow_control import Incoming, Outgoing
 from shared.platform.undecodable import UNDECODABLE
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class HostStream:
         if self._failure is not None:
             return  # it came while the connection was being closed
         delivery = message.delivery_info
-        if delivery["routing_key"] != self._key_in or not provenance.direct(
+        if delivery["routing_key"] != self._key_in or not message_origin.direct(
             exchange=delivery["exchange"],
             expected_exchange=topology.STREAMS_IN.name,
             headers=message.headers,

@@ -3,7 +3,7 @@
 Prints a line for each call it serves, so that a test can count them.
 """
 
-from shared.platform.green import patch
+from shared.platform.eventlet_patch import patch
 
 patch()
 

@@ -16,7 +16,7 @@ import pytest
 
 from shared.contracts.codec import encode
 from shared.contracts.events import Heartbeat
-from shared.platform import provenance, topology
+from shared.platform import message_origin, topology
 from shared.testing.broker import Broker, Vhost
 from shared.testing.caller import Caller, connect
 
@@ -505,7 +505,7 @@ def test_an_event_that_came_by_another_exchange_bears_the_mark_of_it(
     publish(gateway.channel, "another", "h2.worker.heartbeat", encode(lie).decode())
 
     event = arrived(gateway.channel, events)
-    assert not provenance.direct(
+    assert not message_origin.direct(
         exchange=event.delivery_info["exchange"],
         expected_exchange=named("fleet.hosts.h2"),
         headers=event.headers,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import console_page, node
-from deploy.local.packages import Missing
+from deploy.local.install_packages import Missing
 
 NPM = """\
 #!/bin/sh

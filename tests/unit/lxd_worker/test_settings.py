@@ -9,7 +9,7 @@ import pytest
 from services.lxd_worker.domain.capacity import Overcommit
 from services.lxd_worker.domain.nat_pool import NatPool
 from services.lxd_worker.settings import LOGIN_SHELL, Settings
-from shared.platform.host import LXD_SOCKETS
+from shared.platform.host_settings import LXD_SOCKETS
 from shared.platform.settings import SettingsError
 
 LEAST = {"FLEET_AMQP_URI": "amqp://h1:secret@broker/", "FLEET_HOST": "h1"}

@@ -13,7 +13,7 @@ EVERY_S = 5.0
 
 
 @contextmanager
-def beating(state_dir: Path, every_s: float = EVERY_S) -> Iterator[None]:
+def touch_liveness_file(state_dir: Path, every_s: float = EVERY_S) -> Iterator[None]:
     """Keep the file `alive` fresh until left; its time stands still as soon as the service hangs.
 
     While the file cannot be written it stays old, and the service goes on.

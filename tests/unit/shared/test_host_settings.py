@@ -4,7 +4,7 @@ import platform
 
 import pytest
 
-from shared.platform.host import LXD_SOCKETS, host_id, lxd_socket
+from shared.platform.host_settings import LXD_SOCKETS, host_id, lxd_socket
 from shared.platform.settings import Reader, SettingsError
 
 

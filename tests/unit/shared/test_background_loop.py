@@ -7,7 +7,7 @@ import eventlet
 import pytest
 
 from shared.contracts.errors import BrokerUnavailable
-from shared.platform.duties import for_ever
+from shared.platform.background_loop import run_forever
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_a_duty_is_done_again_whatever_went_wrong(
         if len(done) == 1:
             raise failure
 
-    doing = eventlet.spawn(for_ever, duty, 0.0)
+    doing = eventlet.spawn(run_forever, duty, 0.0)
     while len(done) < 3:
         eventlet.sleep(0)
     doing.kill()
@@ -40,7 +40,7 @@ def test_a_duty_that_fails_each_time_does_not_spin(failure: Exception, most: int
         done.append(time.monotonic())
         raise failure
 
-    doing = eventlet.spawn(for_ever, duty, 0.0)
+    doing = eventlet.spawn(run_forever, duty, 0.0)
     eventlet.sleep(0.5)
     doing.kill()
 
@@ -55,7 +55,7 @@ def test_after_a_success_a_duty_fails_anew(caplog: pytest.LogCaptureFixture) -> 
         if len(done) % 2:
             raise ValueError("a bug")
 
-    doing = eventlet.spawn(for_ever, duty, 0.0)
+    doing = eventlet.spawn(run_forever, duty, 0.0)
     eventlet.sleep(0.5)
     doing.kill()
 

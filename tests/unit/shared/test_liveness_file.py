@@ -4,7 +4,7 @@ from pathlib import Path
 
 import eventlet
 
-from shared.platform.pulse import beating
+from shared.platform.liveness_file import touch_liveness_file
 
 EVERY_S = 0.01
 SEVERAL_S = 0.1
@@ -21,7 +21,7 @@ def is_fresh(file: Path) -> bool:
 def test_the_file_is_fresh_while_the_service_lives(tmp_path: Path) -> None:
     file = tmp_path / "alive"
 
-    with beating(file.parent, EVERY_S):
+    with touch_liveness_file(file.parent, EVERY_S):
         eventlet.sleep(SEVERAL_S)
         grows_old(file)
         eventlet.sleep(SEVERAL_S)
@@ -32,7 +32,7 @@ def test_the_file_is_fresh_while_the_service_lives(tmp_path: Path) -> None:
 def test_the_file_grows_old_while_the_service_hangs(tmp_path: Path) -> None:
     file = tmp_path / "alive"
 
-    with beating(file.parent, EVERY_S):
+    with touch_liveness_file(file.parent, EVERY_S):
         eventlet.sleep(SEVERAL_S)
         grows_old(file)
         time.sleep(SEVERAL_S)
@@ -42,7 +42,7 @@ def test_the_file_grows_old_while_the_service_hangs(tmp_path: Path) -> None:
 
 def test_the_file_grows_old_when_the_service_ends(tmp_path: Path) -> None:
     file = tmp_path / "alive"
-    with beating(file.parent, EVERY_S):
+    with touch_liveness_file(file.parent, EVERY_S):
         eventlet.sleep(SEVERAL_S)
 
     grows_old(file)
@@ -54,7 +54,7 @@ def test_the_file_grows_old_when_the_service_ends(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_yet_is_no_failure(tmp_path: Path) -> None:
     file = tmp_path / "state" / "alive"
 
-    with beating(file.parent, EVERY_S):
+    with touch_liveness_file(file.parent, EVERY_S):
         eventlet.sleep(SEVERAL_S)
         file.parent.mkdir()
         eventlet.sleep(SEVERAL_S)

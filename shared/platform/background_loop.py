@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 SOON_S = 0.5
 
 
-def for_ever(duty: Callable[[], None], pause_s: float) -> None:
+def run_forever(duty: Callable[[], None], pause_s: float) -> None:
     """Do it again and again, with a pause after each time; no failure ends this.
 
     While it fails the pauses grow: up to half a second where that passes, else up to 30.

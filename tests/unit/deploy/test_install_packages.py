@@ -1,7 +1,7 @@
 import pytest
 
-from deploy.local import packages
-from deploy.local.packages import Need
+from deploy.local import install_packages
+from deploy.local.install_packages import Need
 
 BROKER = Need("a broker", lambda: False, (("rabbitmq-server",),))
 DAEMON = Need("LXD or Incus", lambda: False, (("incus-base", "nftables"), ("lxd", "nftables")))
@@ -9,7 +9,9 @@ THERE = Need("what is there", lambda: True, (("there",),))
 
 
 def test_an_explanation_names_what_is_missing_and_how_to_get_it() -> None:
-    text = packages.explanation([BROKER, DAEMON], ["rabbitmq-server", "lxd"], "FLEET_INSTALL=no")
+    text = install_packages.explanation(
+        [BROKER, DAEMON], ["rabbitmq-server", "lxd"], "FLEET_INSTALL=no"
+    )
 
     assert "  * a broker\n  * LXD or Incus\n" in text
     assert "because FLEET_INSTALL=no" in text
@@ -17,18 +19,18 @@ def test_an_explanation_names_what_is_missing_and_how_to_get_it() -> None:
 
 
 def test_an_announcement_names_every_package() -> None:
-    text = packages.announcement([BROKER, DAEMON], ["rabbitmq-server", "lxd", "nftables"])
+    text = install_packages.announcement([BROKER, DAEMON], ["rabbitmq-server", "lxd", "nftables"])
 
     assert "  * a broker\n  * LXD or Incus\n" in text
     assert text.endswith("rabbitmq-server lxd nftables")
 
 
 def test_nothing_is_installed_against_the_callers_will() -> None:
-    with pytest.raises(packages.Missing, match="rabbitmq-server"):
-        packages.provide([BROKER, THERE], {"FLEET_INSTALL": "no"})
+    with pytest.raises(install_packages.Missing, match="rabbitmq-server"):
+        install_packages.provide([BROKER, THERE], {"FLEET_INSTALL": "no"})
 
 
 def test_what_is_there_needs_no_permission(capsys: pytest.CaptureFixture[str]) -> None:
-    packages.provide([THERE], {"FLEET_INSTALL": "no"})
+    install_packages.provide([THERE], {"FLEET_INSTALL": "no"})
 
     assert capsys.readouterr() == ("", "")

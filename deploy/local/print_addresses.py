@@ -1,4 +1,4 @@
-"""Prints the fleet's address once it answers: `python -m deploy.local.announce URL`."""
+"""Prints the fleet's address once it answers: `python -m deploy.local.print_addresses URL`."""
 
 from __future__ import annotations
 

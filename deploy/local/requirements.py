@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local import broker, busybox_image, lxd_daemon
-from deploy.local.packages import Need
+from deploy.local.install_packages import Need
 
 # What LXD and Incus only recommend, but need for a bridge with addresses.
 _NETWORK = ("apparmor", "dnsmasq-base", "iproute2", "iptables", "nftables")
