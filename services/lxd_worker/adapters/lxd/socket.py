@@ -38,6 +38,7 @@ class LxdSocket:
         self._protocol = ClientProtocol(address, max_size=MOST_MESSAGE_BYTES)
         self._sending = Lock()
         self._is_reading = False
+        self._is_skipped = False
         self.complete = False
         self._socket = socket.socket(socket.AF_UNIX)
 
@@ -58,7 +59,7 @@ class LxdSocket:
             if data := b"".join(each.data for each in frames if each.opcode in _WITH_DATA):
                 yield data
             self.complete = any(_is_end(each) for each in frames)
-            if self.complete or not self._read():
+            if self.complete or self._is_skipped or not self._read():
                 return
 
     def send(self, data: bytes | str) -> None:
@@ -81,12 +82,13 @@ class LxdSocket:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def skip(self, at_most_s: float) -> None:
-        """Drop what comes, until LXD hangs up or these seconds are over.
+        """Drop what comes, until LXD hangs up or these seconds are over; from then on nobody reads.
 
         Returns at once where somebody else is reading: then nothing has to wait in LXD.
         """
         if self._is_reading:
             return
+        self._is_skipped = True
         deadline = time.monotonic() + at_most_s
         while (left_s := deadline - time.monotonic()) > 0:
             self._socket.settimeout(left_s)
