@@ -10,7 +10,7 @@ RUN_TESTS = $(BIN)/pytest $(OPTIONS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo demo-clean check contract-lock environment constraints daemons browser \
-	console-page test test-unit test-contract test-integration test-e2e test-all attack compose-test bench
+	console-page test test-unit test-contract test-integration test-e2e test-all attack compose-test bench house
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -65,6 +65,9 @@ compose-test: environment  ## the fleet in containers: built, started, driven, r
 
 bench: daemons  ## every figure that is promised, measured beside its baseline, in one table
 	@$(BIN)/python -m benchmarks
+
+house: environment  ## size and shape of the code: lines, longest modules, imports, names of which there are two
+	@$(BIN)/python tools/house.py
 
 console-page: environment  ## fetch xterm.js from npm, for the page /console/{id}
 	@$(BIN)/python -m deploy.local.console_page
