@@ -186,9 +186,9 @@ class HostStream:
     def _has_room(self, within_s: float | None) -> bool:
         while not self._outgoing.room:
             if not self._room.wait(within_s):
-                break
+                return False
             self._raise_failure()
-        return self._outgoing.room > 0
+        return True
 
     def _say(self, frame: Frame) -> None:
         self._raise_failure()

@@ -257,18 +257,20 @@ def _late_refusal(response: requests.Response) -> _Refusal | None:
     is_json = "json" in response.headers.get("Content-Type", "")
     if not is_json or len(response.content) > MOST_REFUSAL_BYTES:
         return None
-    try:
-        said = msgspec.json.decode(response.content, type=_Refusal)
-    except _UNREADABLE:
-        return None
-    return said if said.type == "error" else None
+    said = _refusal_in(response)
+    return said if said and said.type == "error" else None
 
 
 def _reason(response: requests.Response) -> str:
+    said = _refusal_in(response)
+    return said.error if said else response.content.decode(errors="replace")
+
+
+def _refusal_in(response: requests.Response) -> _Refusal | None:
     try:
-        return msgspec.json.decode(response.content, type=_Refusal).error
+        return msgspec.json.decode(response.content, type=_Refusal)
     except _UNREADABLE:
-        return response.content.decode(errors="replace")
+        return None
 
 
 def _decoded(response: requests.Response, kind: type[T]) -> T:
