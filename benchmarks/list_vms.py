@@ -28,7 +28,7 @@ from benchmarks.scale import Scale, asked
 from benchmarks.simulator import INSTANCES_PER_HOST, Simulator, app_over
 from services.gateway.domain.fleet import FleetView
 from services.gateway.domain.presentation_vms import vm
-from shared.testing.gateway_http import listening
+from tests.support.gateway_http import listening
 
 PAGE = 10
 BASELINE = "/baseline"

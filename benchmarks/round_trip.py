@@ -26,7 +26,7 @@ from services.gateway.adapters.connection import Alarm
 from services.gateway.adapters.dead_letters import DeadLetters
 from shared.contracts.worker_api import LxdWorker
 from shared.platform import topology
-from shared.testing.broker import Vhost
+from tests.support.broker import Vhost
 
 TURNS = 4
 # No journal has come that far: the answer is empty.

@@ -28,7 +28,7 @@ from benchmarks.simulator import INSTANCES_PER_HOST, Simulator, app_over
 from services.gateway.domain.fleet import FleetView
 from services.gateway.domain.lxd_families import COUNTER, FAMILIES
 from services.gateway.domain.presentation_metrics import subjects
-from shared.testing.gateway_http import listening
+from tests.support.gateway_http import listening
 
 
 class Objects(Collector):

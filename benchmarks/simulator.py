@@ -15,11 +15,11 @@ from services.gateway.handlers.creations import CreationsHandler
 from services.gateway.http import create_app
 from shared.contracts.events import Heartbeat, Inventory, Sampled
 from shared.contracts.instances import InstanceSample
-from shared.testing.consoles import FakeConsoles
-from shared.testing.gateway import FakeHealth, FakeHosts, FakeLogs, FakeOperations, FakeSnapshots
-from shared.testing.gateway_http import LOOPBACK
-from shared.testing.known import a_host_sample, an_instance
-from shared.testing.measured import MEASURED
+from tests.support.consoles import FakeConsoles
+from tests.support.gateway import FakeHealth, FakeHosts, FakeLogs, FakeOperations, FakeSnapshots
+from tests.support.gateway_http import LOOPBACK
+from tests.support.known import a_host_sample, an_instance
+from tests.support.measured import MEASURED
 
 INSTANCES_PER_HOST = 100
 INTERVAL_S = 5.0

@@ -15,7 +15,7 @@ from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.codec import encode
 from shared.contracts.events import Event, OperationChanged
 from shared.contracts.operations import Arguments, Failure, Kind, State
-from shared.testing.reports import a_change, an_instance, an_inventory, an_operation
+from tests.support.reports import a_change, an_instance, an_inventory, an_operation
 
 from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, Attacker, Scene
 

@@ -19,11 +19,11 @@ from services.gateway.ws.view import At
 from services.gateway.ws.viewer import Ping
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import Failure, State
-from shared.testing.documents import API, code_blocks
-from shared.testing.gateway_http import LOOPBACK, listening
-from shared.testing.known import an_instance, known
-from shared.testing.reports import an_operation
-from shared.testing.watching import gateway, message, refusal
+from tests.support.documents import API, code_blocks
+from tests.support.gateway_http import LOOPBACK, listening
+from tests.support.known import an_instance, known
+from tests.support.reports import an_operation
+from tests.support.watching import gateway, message, refusal
 
 GUARDED = replace(LOOPBACK, token="t0ken")
 REFUSED = Failure(code="lxd_refused", values=["full"])

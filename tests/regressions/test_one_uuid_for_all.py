@@ -7,7 +7,7 @@ import time
 import pytest
 
 from services.gateway.domain.entry import FRESH, Entry, Index
-from shared.testing.reports import an_instance
+from tests.support.reports import an_instance
 
 pytestmark = pytest.mark.attack
 

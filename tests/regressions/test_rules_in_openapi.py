@@ -20,7 +20,7 @@ from services.gateway.domain.presentation_vms import FIELDS
 from services.gateway.http.context import INSTANCE_NAME
 from services.gateway.http.fields import chosen, pattern
 from shared.contracts.errors import InvalidInput
-from shared.testing.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway
 
 DOCUMENT = FakeGateway().app().openapi()
 PARAMETERS = [

@@ -7,8 +7,8 @@ import pytest
 from benchmarks.__main__ import figures
 from benchmarks.figures import Figure
 from benchmarks.scale import Scale
-from shared.testing.broker import Broker
-from shared.testing.lxd import Lxd
+from tests.support.broker import Broker
+from tests.support.lxd import Lxd
 
 pytestmark = pytest.mark.slow
 

@@ -20,10 +20,10 @@ from services.gateway.settings import HttpSettings, Settings
 from services.gateway.wiring import Parts
 from shared.contracts.consoles import ConsoleType
 from shared.platform import topology
-from shared.testing.broker import Broker, Vhost, fresh_vhost
-from shared.testing.host import eventually
-from shared.testing.lxd import Instances, Lxd, instances_on
-from shared.testing.worker_process import WorkerProcess
+from tests.support.broker import Broker, Vhost, fresh_vhost
+from tests.support.host import eventually
+from tests.support.lxd import Instances, Lxd, instances_on
+from tests.support.worker_process import WorkerProcess
 
 HOST = "h1"
 MOST_CONSOLES = 3

@@ -20,12 +20,12 @@ from shared.contracts.errors import (
     TooManyConsoles,
 )
 from shared.contracts.streams import WINDOW, Resize
-from shared.testing.broker import Vhost
-from shared.testing.caller import connect as amqp_connect
-from shared.testing.host import eventually
-from shared.testing.lxd import Instances
-from shared.testing.marked_process import new_mark, runs
-from shared.testing.worker_process import WorkerProcess
+from tests.support.broker import Vhost
+from tests.support.caller import connect as amqp_connect
+from tests.support.host import eventually
+from tests.support.lxd import Instances
+from tests.support.marked_process import new_mark, runs
+from tests.support.worker_process import WorkerProcess
 
 from .conftest import MOST_CONSOLES, ConsoleOf
 

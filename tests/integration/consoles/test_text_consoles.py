@@ -16,10 +16,10 @@ from deploy.local import lxd_api
 from services.lxd_worker.adapters.lxd.api import Api
 from services.lxd_worker.adapters.lxd.terminals import LxdTerminals
 from shared.contracts.consoles import ConsoleType, OpenConsole
-from shared.testing.broker import Vhost
-from shared.testing.host import eventually
-from shared.testing.lxd import Instances, OwnLxd, daemon_of_its_own, instances_on
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.support.broker import Vhost
+from tests.support.host import eventually
+from tests.support.lxd import Instances, OwnLxd, daemon_of_its_own, instances_on
+from tests.support.lxd_worker.omissions import Omissions
 
 from .conftest import HOST, console_on, gateway_of, worker_on
 

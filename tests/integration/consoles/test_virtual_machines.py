@@ -12,9 +12,9 @@ from services.gateway.wiring import Parts
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import LxdRefused
 from shared.platform import topology
-from shared.testing.broker import Vhost
-from shared.testing.host import eventually
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.broker import Vhost
+from tests.support.host import eventually
 
 from .conftest import HOST, gateway_of, worker_on
 

@@ -14,7 +14,7 @@ from typing import IO
 import pytest
 
 from deploy.local.processes import wait_until
-from shared.testing.daemons import ROOT
+from tests.support.daemons import ROOT
 
 SCRIPT = "tests.integration.deploy.supervise"
 BOTH = ("one", "two")

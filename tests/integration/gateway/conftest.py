@@ -10,9 +10,9 @@ from services.gateway.domain.clock import Clock
 from services.gateway.service import running
 from services.gateway.settings import HttpSettings, Settings
 from services.gateway.wiring import Parts
-from shared.testing.broker import Vhost
-from shared.testing.gateway_process import Process
-from shared.testing.host import eventually
+from tests.support.broker import Vhost
+from tests.support.gateway_process import Process
+from tests.support.host import eventually
 
 CLOCK = Clock(monotonic=time.monotonic, wall=time.time)
 

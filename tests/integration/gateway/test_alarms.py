@@ -10,9 +10,9 @@ from services.gateway.ports import Caller, Change, target_of
 from services.gateway.wiring import Parts
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.operations import Arguments, Kind, State
-from shared.testing.broker import OwnBroker
-from shared.testing.host import WireHost, eventually
-from shared.testing.reports import an_instance
+from tests.support.broker import OwnBroker
+from tests.support.host import WireHost, eventually
+from tests.support.reports import an_instance
 
 pytestmark = pytest.mark.attack
 

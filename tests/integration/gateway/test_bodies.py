@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared.testing.gateway_process import Process
+from tests.support.gateway_process import Process
 
 pytestmark = pytest.mark.attack
 

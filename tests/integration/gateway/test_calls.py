@@ -15,9 +15,9 @@ from services.gateway.wiring import Parts
 from shared.contracts.errors import HostUnreachable, InstanceReplaced
 from shared.contracts.operations import Arguments, Kind, State
 from shared.platform.logs import correlation_id
-from shared.testing.broker import Vhost
-from shared.testing.host import WireHost, eventually
-from shared.testing.reports import an_instance
+from tests.support.broker import Vhost
+from tests.support.host import WireHost, eventually
+from tests.support.reports import an_instance
 
 
 @pytest.fixture

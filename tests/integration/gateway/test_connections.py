@@ -10,8 +10,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from deploy.local import processes
-from shared.testing.gateway_process import Process
-from shared.testing.raw_http import CLOSED, connected
+from tests.support.gateway_process import Process
+from tests.support.raw_http import CLOSED, connected
 
 Start = Callable[..., Process]
 

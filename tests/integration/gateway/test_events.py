@@ -9,10 +9,10 @@ from services.gateway.wiring import Parts
 from shared.contracts.codec import encode
 from shared.contracts.events import MAX_BYTES, Heartbeat, OperationChanged
 from shared.contracts.operations import State
-from shared.testing.broker import Vhost
-from shared.testing.dead_letters import BODY_BYTES, dead_letter
-from shared.testing.host import WireHost, eventually
-from shared.testing.reports import (
+from tests.support.broker import Vhost
+from tests.support.dead_letters import BODY_BYTES, dead_letter
+from tests.support.host import WireHost, eventually
+from tests.support.reports import (
     a_change,
     a_heartbeat,
     a_removal,

@@ -11,11 +11,11 @@ from services.gateway.adapters.bus import CHECK_S
 from services.gateway.wiring import Parts
 from shared.contracts.operations import State
 from shared.platform import topology
-from shared.testing.broker import Vhost
-from shared.testing.daemons import ROOT
-from shared.testing.flood import KINDS
-from shared.testing.host import WireHost, eventually
-from shared.testing.reports import a_change, a_heartbeat, an_instance, an_operation
+from tests.support.broker import Vhost
+from tests.support.daemons import ROOT
+from tests.support.flood import KINDS
+from tests.support.host import WireHost, eventually
+from tests.support.reports import a_change, a_heartbeat, an_instance, an_operation
 
 FLOOD_S = 3.0
 CHANGES = 100
@@ -52,7 +52,7 @@ async def test_a_flood_costs_the_neighbour_no_event_and_no_outcome(
     more = [str(flooding.calls[0].reply_to)] if kind == "answers" else []
     arguments = [vhost.host_uri("h1"), "h1", kind, str(FLOOD_S), *more]
     flood = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "shared.testing.flood", *arguments), cwd=ROOT
+        *(sys.executable, "-m", "tests.support.flood", *arguments), cwd=ROOT
     )
     await eventually(lambda: throttled(gateway, "h1"), within_s=20)
     asked_before = inventories_asked_of(neighbour)

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from shared.testing.gateway_process import Process
-from shared.testing.raw_http import CLOSED, answer, connected, said
+from tests.support.gateway_process import Process
+from tests.support.raw_http import CLOSED, answer, connected, said
 
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 UPGRADE = (

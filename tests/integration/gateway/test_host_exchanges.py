@@ -15,9 +15,9 @@ from services.gateway.wiring import Parts
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Arguments, Kind, State
 from shared.platform import topology
-from shared.testing.broker import Vhost
-from shared.testing.host import WireHost, eventually
-from shared.testing.reports import a_change, an_instance, an_operation
+from tests.support.broker import Vhost
+from tests.support.host import WireHost, eventually
+from tests.support.reports import a_change, an_instance, an_operation
 
 Start = Callable[..., Awaitable[Parts]]
 

@@ -18,11 +18,11 @@ from websockets.exceptions import InvalidStatus
 
 from services.gateway.http.console_page import FILES
 from services.gateway.settings import HttpSettings
-from shared.testing.certificates import self_signed
-from shared.testing.gateway_http import LOOPBACK, FakeGateway, listening
-from shared.testing.nginx import UNDER, guides_site, nginx, replaced
-from shared.testing.peer import until
-from shared.testing.vms import gateway_of_vms
+from tests.support.certificates import self_signed
+from tests.support.gateway_http import LOOPBACK, FakeGateway, listening
+from tests.support.nginx import UNDER, guides_site, nginx, replaced
+from tests.support.peer import until
+from tests.support.vms import gateway_of_vms
 
 TOKEN = "0123456789abcdef" * 2
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

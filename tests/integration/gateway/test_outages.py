@@ -17,11 +17,11 @@ from services.gateway.wiring import Parts
 from shared.contracts.errors import BrokerUnavailable, FleetError
 from shared.contracts.operations import Arguments, Kind, State
 from shared.platform import topology
-from shared.testing.broker import OwnBroker, Vhost
-from shared.testing.daemons import ROOT
-from shared.testing.host import WireHost, eventually
-from shared.testing.line import Line
-from shared.testing.reports import an_instance, an_operation
+from tests.support.broker import OwnBroker, Vhost
+from tests.support.daemons import ROOT
+from tests.support.host import WireHost, eventually
+from tests.support.line import Line
+from tests.support.reports import an_instance, an_operation
 
 LEADER_TIMEOUT_S = 5.0
 WELL_AGAIN_S = 2.0

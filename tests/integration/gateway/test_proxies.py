@@ -6,7 +6,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from shared.testing.gateway_process import Process
+from tests.support.gateway_process import Process
 
 pytestmark = pytest.mark.attack
 

@@ -16,8 +16,8 @@ from services.gateway.adapters.tables import metadata
 from services.gateway.domain.stored import Key, Lease, Request, StoredHost
 from services.gateway.ports import OperationFilter
 from shared.contracts.operations import Kind, State
-from shared.testing.query_plans import Called, QueryPlans
-from shared.testing.reports import an_operation
+from tests.support.query_plans import Called, QueryPlans
+from tests.support.reports import an_operation
 
 GROWING = ("operations", "idempotency_keys", "snapshot_notes")
 # Those that are too many are counted by the index of their times alone, now and then.

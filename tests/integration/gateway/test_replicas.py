@@ -13,10 +13,10 @@ from services.gateway.wiring import Parts
 from shared.contracts.errors import InstanceExists, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Arguments, Kind, Operation, State
-from shared.testing.broker import Vhost
-from shared.testing.host import WireHost, eventually
-from shared.testing.postgresql import fresh_database
-from shared.testing.reports import a_description, an_instance
+from tests.support.broker import Vhost
+from tests.support.host import WireHost, eventually
+from tests.support.postgresql import fresh_database
+from tests.support.reports import a_description, an_instance
 
 Start = Callable[..., Awaitable[Parts]]
 

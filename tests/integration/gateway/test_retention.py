@@ -17,8 +17,8 @@ from services.gateway.domain.stored import Key, Lease, Request
 from services.gateway.ports import OperationFilter
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, State
-from shared.testing.postgresql import fresh_database
-from shared.testing.reports import an_instance, an_operation
+from tests.support.postgresql import fresh_database
+from tests.support.reports import an_instance, an_operation
 
 MOST = 40
 LEASE = Lease("g1", 200.0)

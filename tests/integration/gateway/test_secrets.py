@@ -14,9 +14,9 @@ from services.gateway.wiring import Parts
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Operation, State
-from shared.testing.broker import Vhost
-from shared.testing.host import WireHost, eventually
-from shared.testing.reports import a_description
+from tests.support.broker import Vhost
+from tests.support.host import WireHost, eventually
+from tests.support.reports import a_description
 
 pytestmark = pytest.mark.attack
 

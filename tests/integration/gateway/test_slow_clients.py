@@ -15,9 +15,9 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from deploy.local import processes
-from shared.testing.certificates import self_signed
-from shared.testing.gateway_process import Process
-from shared.testing.host import eventually
+from tests.support.certificates import self_signed
+from tests.support.gateway_process import Process
+from tests.support.host import eventually
 
 Start = Callable[..., Process]
 

@@ -32,9 +32,9 @@ from shared.contracts.errors import (
     UnreadableMessage,
 )
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, State
-from shared.testing.postgresql import fresh_database
-from shared.testing.reports import an_instance, an_operation
-from shared.testing.stores import MemoryHostStore, MemoryOperationStore
+from tests.support.postgresql import fresh_database
+from tests.support.reports import an_instance, an_operation
+from tests.support.stores import MemoryHostStore, MemoryOperationStore
 
 KEY = Key("admin", "k1", "body-1")
 

@@ -8,8 +8,8 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
-from shared.testing.gateway_process import Process
-from shared.testing.raw_http import answer, connected, said
+from tests.support.gateway_process import Process
+from tests.support.raw_http import answer, connected, said
 
 pytestmark = pytest.mark.attack
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from shared.testing.daemons import ROOT
-from shared.testing.lxd_client import Client
-from shared.testing.lxd_double import Agent, DoubledInstance, LxdDouble
+from tests.lxd_double import Agent, DoubledInstance, LxdDouble
+from tests.support.daemons import ROOT
+from tests.support.lxd_client import Client
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ async def test_thousands_of_instances_come_in_one_answer(double: LxdDouble, clie
 
 async def test_the_double_can_be_a_process_of_its_own(tmp_path: Path) -> None:
     socket = tmp_path / "own.socket"
-    command = [sys.executable, "-m", "shared.testing.lxd_double", str(socket)]
+    command = [sys.executable, "-m", "tests.lxd_double", str(socket)]
     process = await asyncio.create_subprocess_exec(
         *command, "--containers", "2", "--virtual-machines", "1", cwd=ROOT
     )

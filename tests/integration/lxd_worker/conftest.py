@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.events import Heartbeat
-from shared.testing.broker import Vhost
-from shared.testing.bus_side import BusSide
-from shared.testing.lifecycle import Lifecycle
-from shared.testing.lxd import Lxd
-from shared.testing.lxd_double import LxdDouble
-from shared.testing.worker_process import Prepare, WorkerProcess
+from tests.lxd_double import LxdDouble
+from tests.support.broker import Vhost
+from tests.support.bus_side import BusSide
+from tests.support.lifecycle import Lifecycle
+from tests.support.lxd import Lxd
+from tests.support.worker_process import Prepare, WorkerProcess
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from shared.contracts.events import InstanceChanged, InstanceRemoved
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.contracts.worker_api import SnapshotList
-from shared.testing.broker import Broker, Vhost, fresh_vhost
-from shared.testing.bus_side import BusSide, submission
-from shared.testing.lifecycle import Lifecycle
-from shared.testing.lxd import Instances, Lxd
-from shared.testing.worker_process import WorkerProcess
+from tests.support.broker import Broker, Vhost, fresh_vhost
+from tests.support.bus_side import BusSide, submission
+from tests.support.lifecycle import Lifecycle
+from tests.support.lxd import Instances, Lxd
+from tests.support.worker_process import WorkerProcess
 
 from .conftest import running_worker
 

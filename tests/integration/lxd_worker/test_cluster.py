@@ -16,8 +16,8 @@ from services.lxd_worker.adapters.lxd.events import LxdEvents
 from services.lxd_worker.domain.lifecycle import LxdEvent, touched
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from shared.contracts.errors import (
     InvalidInput,
 )
 from shared.contracts.operations import Operation, State, Submission
-from shared.testing.bus_side import BusSide, creation
-from shared.testing.lifecycle import Lifecycle
-from shared.testing.lxd import Instances
-from shared.testing.worker_process import WorkerProcess
+from tests.support.bus_side import BusSide, creation
+from tests.support.lifecycle import Lifecycle
+from tests.support.lxd import Instances
+from tests.support.worker_process import WorkerProcess
 
 MIB = 1 << 20
 

@@ -9,9 +9,9 @@ from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, Operation, State
-from shared.testing.bus_side import BusSide, creation, submission
-from shared.testing.lxd_double import LxdDouble
-from shared.testing.worker_process import Prepare, WorkerProcess
+from tests.lxd_double import LxdDouble
+from tests.support.bus_side import BusSide, creation, submission
+from tests.support.worker_process import Prepare, WorkerProcess
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import pytest
 from shared.contracts.errors import HostUnreachable, LxdUnavailable, UnreadableMessage
 from shared.contracts.events import Heartbeat, Inventory, OperationChanged
 from shared.contracts.operations import Kind, State, Submission
-from shared.testing.broker import Vhost
-from shared.testing.bus_side import BusSide, submission
-from shared.testing.lifecycle import Lifecycle
-from shared.testing.line import Line
-from shared.testing.lxd import Instances, Lxd, OwnLxd
-from shared.testing.worker_process import Prepare, WorkerProcess
+from tests.support.broker import Vhost
+from tests.support.bus_side import BusSide, submission
+from tests.support.lifecycle import Lifecycle
+from tests.support.line import Line
+from tests.support.lxd import Instances, Lxd, OwnLxd
+from tests.support.worker_process import Prepare, WorkerProcess
 
 DEAF = {"raw.lxc": "lxc.signal.halt = SIGCONT"}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shared.contracts.events import Event, Heartbeat, Inventory
-from shared.testing.bus_side import BusSide
-from shared.testing.lxd import Lxd, OwnLxd
-from shared.testing.worker_process import Prepare
+from tests.support.bus_side import BusSide
+from tests.support.lxd import Lxd, OwnLxd
+from tests.support.worker_process import Prepare
 
 # A third of the pause between two heartbeats, and room for a busy machine to start a process.
 PROMPT_S = 20.0

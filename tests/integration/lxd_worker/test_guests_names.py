@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.operations import Kind, State
-from shared.testing.bus_side import BusSide, submission
-from shared.testing.lxd import Instances
+from tests.support.bus_side import BusSide, submission
+from tests.support.lxd import Instances
 
 pytestmark = [pytest.mark.attack, pytest.mark.usefixtures("worker")]
 

@@ -6,8 +6,8 @@ import pytest
 
 from shared.contracts.events import HostDescribed
 from shared.contracts.hosts import Network
-from shared.testing.bus_side import BusSide
-from shared.testing.lxd import Instances, Lxd
+from tests.support.bus_side import BusSide
+from tests.support.lxd import Instances, Lxd
 
 
 def told(bus: BusSide, so_far: int = 0) -> HostDescribed:

@@ -27,11 +27,11 @@ from shared.contracts.errors import LxdRefused, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, InstanceChanged, Inventory
 from shared.contracts.instances import Instance
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_double.instances import Nic, address
-from shared.testing.lxd_worker.clock import FakeClock
-from shared.testing.lxd_worker.journal import FakeJournal
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.lxd_double.instances import Nic, address
+from tests.support.lxd_worker.clock import FakeClock
+from tests.support.lxd_worker.journal import FakeJournal
+from tests.support.lxd_worker.omissions import Omissions
 
 pytestmark = pytest.mark.attack
 

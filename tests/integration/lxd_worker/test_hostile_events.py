@@ -17,8 +17,8 @@ from services.lxd_worker.ports import Omission
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_events import MOST_EVENT_BYTES
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.lxd_worker.omissions import Omissions
 
 pytestmark = pytest.mark.attack
 

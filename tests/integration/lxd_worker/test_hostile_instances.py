@@ -15,9 +15,9 @@ from shared.contracts.codec import encode
 from shared.contracts.events import Inventory
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, State
-from shared.testing.bus_side import BusSide, submission
-from shared.testing.lxd import Instances
-from shared.testing.worker_process import WorkerProcess
+from tests.support.bus_side import BusSide, submission
+from tests.support.lxd import Instances
+from tests.support.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.attack
 

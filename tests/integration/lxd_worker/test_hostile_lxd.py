@@ -11,9 +11,9 @@ import pytest
 
 from shared.contracts.events import Heartbeat, HostDescribed, Inventory
 from shared.contracts.operations import FINAL, Kind, State
-from shared.testing.bus_side import BusSide, creation, submission
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.worker_process import Prepare, WorkerProcess
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.bus_side import BusSide, creation, submission
+from tests.support.worker_process import Prepare, WorkerProcess
 
 pytestmark = pytest.mark.attack
 

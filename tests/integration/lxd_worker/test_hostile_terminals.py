@@ -11,8 +11,8 @@ from services.lxd_worker.adapters.lxd.api import Api
 from services.lxd_worker.adapters.lxd.socket import MOST_MESSAGE_BYTES
 from services.lxd_worker.adapters.lxd.terminals import LxdTerminals
 from shared.contracts.consoles import ConsoleType, OpenConsole
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.lxd_worker.omissions import Omissions
 
 pytestmark = pytest.mark.attack
 

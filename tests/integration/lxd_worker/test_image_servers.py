@@ -14,10 +14,10 @@ from services.lxd_worker.adapters.lxd.api import Api
 from services.lxd_worker.adapters.lxd.offer import LxdOffer
 from services.lxd_worker.domain.simplestreams import INDEX, Runs, product_files
 from services.lxd_worker.ports import ImageServerAway
-from shared.testing.image_server import IMAGE, PRODUCTS, ImageServer, image_server
-from shared.testing.lxd import Lxd
-from shared.testing.lxd_double import LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import LxdDouble
+from tests.support.image_server import IMAGE, PRODUCTS, ImageServer, image_server
+from tests.support.lxd import Lxd
+from tests.support.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ import pytest
 from shared.contracts.codec import to_wire
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, Operation, State
-from shared.testing.bus_side import BusSide, submission
-from shared.testing.lifecycle import Lifecycle
-from shared.testing.lxd import Instances, Lxd
-from shared.testing.worker_process import Prepare
+from tests.support.bus_side import BusSide, submission
+from tests.support.lifecycle import Lifecycle
+from tests.support.lxd import Instances, Lxd
+from tests.support.worker_process import Prepare
 
 SCRIPT = Path(__file__).with_name("killed_worker.py")
 GONE = "gone"

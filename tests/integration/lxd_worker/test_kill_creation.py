@@ -14,10 +14,10 @@ import pytest
 from shared.contracts.changes import ImageSource
 from shared.contracts.codec import to_wire
 from shared.contracts.operations import Secrets, State, Submission
-from shared.testing.bus_side import BusSide, creation
-from shared.testing.lifecycle import Lifecycle
-from shared.testing.lxd import Instances, Lxd, OwnLxd
-from shared.testing.worker_process import Prepare
+from tests.support.bus_side import BusSide, creation
+from tests.support.lifecycle import Lifecycle
+from tests.support.lxd import Instances, Lxd, OwnLxd
+from tests.support.worker_process import Prepare
 
 SCRIPT = Path(__file__).with_name("killed_worker.py")
 BIG = 400 << 20

@@ -13,10 +13,10 @@ import pytest
 
 from shared.contracts.changes import Changes, Limits
 from shared.contracts.operations import Kind, Operation, State, Submission
-from shared.testing.broker import Broker, Vhost, fresh_vhost
-from shared.testing.bus_side import BusSide, creation, submission
-from shared.testing.lxd import Instances, Lxd
-from shared.testing.worker_process import WorkerProcess
+from tests.support.broker import Broker, Vhost, fresh_vhost
+from tests.support.bus_side import BusSide, creation, submission
+from tests.support.lxd import Instances, Lxd
+from tests.support.worker_process import WorkerProcess
 
 from .conftest import running_worker
 

@@ -14,8 +14,8 @@ from shared.contracts.errors import LxdUnavailable
 from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.worker_api import MOST_LOG
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture

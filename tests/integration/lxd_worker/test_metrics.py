@@ -6,9 +6,9 @@ import httpx
 
 from deploy.local import processes
 from shared.contracts.operations import Kind, State
-from shared.testing.bus_side import BusSide, submission
-from shared.testing.lxd import Instances, Lxd
-from shared.testing.worker_process import Prepare
+from tests.support.bus_side import BusSide, submission
+from tests.support.lxd import Instances, Lxd
+from tests.support.worker_process import Prepare
 
 
 def test_an_operation_is_counted_with_the_time_it_took(

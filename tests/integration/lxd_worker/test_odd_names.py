@@ -15,9 +15,9 @@ from services.lxd_worker.adapters.lxd.offer import LxdOffer
 from services.metrics.sampler.lxd_client import LxdClient
 from shared.contracts.changes import ImageSource
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd import Lxd
-from shared.testing.lxd_double import LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import LxdDouble
+from tests.support.lxd import Lxd
+from tests.support.lxd_worker.omissions import Omissions
 
 PREFIX = f"o{secrets.token_hex(3)}"
 NAMES = ["%31", "1", "%2531", "a+b", "a&b", "a?b", "50%", "é"]

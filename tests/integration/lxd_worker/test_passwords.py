@@ -16,12 +16,12 @@ from services.lxd_worker.adapters.lxd.passwords import Passwords
 from shared.contracts.codec import encode
 from shared.contracts.errors import InstanceNotRunning, OutcomeUnknown, PasswordNotSet
 from shared.contracts.operations import Kind, Operation, State, Submission
-from shared.testing.broker import Broker, Vhost, fresh_vhost
-from shared.testing.bus_side import BusSide, submission
-from shared.testing.lxd import Instances, Lxd
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
-from shared.testing.worker_process import WorkerProcess
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.broker import Broker, Vhost, fresh_vhost
+from tests.support.bus_side import BusSide, submission
+from tests.support.lxd import Instances, Lxd
+from tests.support.lxd_worker.omissions import Omissions
+from tests.support.worker_process import WorkerProcess
 
 from .conftest import running_worker
 

@@ -9,10 +9,10 @@ from shared.contracts.errors import InvalidInput
 from shared.contracts.events import InstanceChanged, InstanceRemoved, Inventory
 from shared.contracts.operations import Kind, State
 from shared.contracts.worker_api import SnapshotList
-from shared.testing.bus_side import BusSide, submission
-from shared.testing.lxd import Instances
-from shared.testing.lxd_project import Project
-from shared.testing.worker_process import Prepare
+from tests.support.bus_side import BusSide, submission
+from tests.support.lxd import Instances
+from tests.support.lxd_project import Project
+from tests.support.worker_process import Prepare
 
 from .conftest import wait_until_connected
 

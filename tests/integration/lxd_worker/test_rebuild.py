@@ -26,11 +26,11 @@ from shared.contracts.errors import ImageNotFound, TrashNotFound
 from shared.contracts.events import InstanceRemoved, Inventory
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.bus_side import BusSide, creation, submission
-from shared.testing.lifecycle import Lifecycle
-from shared.testing.lxd import Instances, Lxd
-from shared.testing.lxd_worker.omissions import Omissions
-from shared.testing.worker_process import Prepare, WorkerProcess
+from tests.support.bus_side import BusSide, creation, submission
+from tests.support.lifecycle import Lifecycle
+from tests.support.lxd import Instances, Lxd
+from tests.support.lxd_worker.omissions import Omissions
+from tests.support.worker_process import Prepare, WorkerProcess
 
 SCRIPT = Path(__file__).with_name("killed_worker.py")
 MIB = 1 << 20

@@ -10,8 +10,8 @@ from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
 from services.lxd_worker.adapters.lxd.offer import LxdOffer
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.lxd_worker.omissions import Omissions
 
 WEB, DB = ("default", "web"), ("default", "db")
 

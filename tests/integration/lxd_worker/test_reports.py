@@ -12,8 +12,8 @@ from shared.contracts.events import (
     InstanceRemoved,
     Inventory,
 )
-from shared.testing.bus_side import BusSide
-from shared.testing.lxd import Instances, Lxd
+from tests.support.bus_side import BusSide
+from tests.support.lxd import Instances, Lxd
 
 pytestmark = pytest.mark.usefixtures("worker")
 

@@ -11,8 +11,8 @@ from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
 from services.lxd_worker.ports import LxdOperation
 from shared.contracts.errors import LxdRefused
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture(params=[0, 500, 200], ids=["shown", "refused", "refused-late"])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.testing.broker import Vhost
-from shared.testing.lxd import Instances
-from shared.testing.sampler_process import HOST, Reader, Sampler, reader_at
+from tests.support.broker import Vhost
+from tests.support.lxd import Instances
+from tests.support.sampler_process import HOST, Reader, Sampler, reader_at
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.usage import Details, DiskTraffic, InstanceEnded, Usage
 from shared.contracts.instances import BlockDevice, MemoryParts
-from shared.testing.sampler import WEB
+from tests.support.sampler import WEB
 
 PAYLOAD = "lxc.payload.web"
 

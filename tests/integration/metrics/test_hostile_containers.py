@@ -8,8 +8,8 @@ import pytest
 
 from services.metrics.sampler.sanitize import MOST_ADDRESSES, MOST_INSTANCE_BYTES
 from shared.contracts.codec import encode
-from shared.testing.lxd import Instances
-from shared.testing.sampler_process import Reader, sample_of
+from tests.support.lxd import Instances
+from tests.support.sampler_process import Reader, sample_of
 
 pytestmark = pytest.mark.attack
 

@@ -30,7 +30,7 @@ from services.metrics.sampler.usage import Details
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample
-from shared.testing.sampler import HOST, POOLS
+from tests.support.sampler import HOST, POOLS
 
 pytestmark = pytest.mark.attack
 

@@ -24,9 +24,9 @@ from shared.contracts.codec import decode, encode
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.events import Sampled
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_double.instances import Nic, address
-from shared.testing.sampler import HOST, FakeCgroups, FakeNetwork
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.lxd_double.instances import Nic, address
+from tests.support.sampler import HOST, FakeCgroups, FakeNetwork
 
 
 @pytest.fixture

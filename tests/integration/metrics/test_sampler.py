@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.testing.broker import OwnBroker, Vhost
-from shared.testing.daemons import ROOT
-from shared.testing.line import Line
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.sampler_process import HOST, Reader, Sampler, reader_at
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.broker import OwnBroker, Vhost
+from tests.support.daemons import ROOT
+from tests.support.line import Line
+from tests.support.sampler_process import HOST, Reader, Sampler, reader_at
 
 
 @pytest.fixture

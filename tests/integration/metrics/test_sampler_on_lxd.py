@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 from shared.contracts.events import Sampled
-from shared.testing.broker import Vhost
-from shared.testing.lxd import Instances
-from shared.testing.lxd_project import Project
-from shared.testing.sampler_process import HOST, Reader, Sampler, sample_of
+from tests.support.broker import Vhost
+from tests.support.lxd import Instances
+from tests.support.lxd_project import Project
+from tests.support.sampler_process import HOST, Reader, Sampler, sample_of
 
 
 def has_address(sample: Sampled, name: str) -> bool:

@@ -26,7 +26,7 @@ from services.metrics.sampler.sampling import Sampling, Sources
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample, MemoryParts
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd import Instances, Lxd, OwnLxd
+from tests.support.lxd import Instances, Lxd, OwnLxd
 
 MIB = 1 << 20
 NS_PER_S = 1_000_000_000

@@ -12,8 +12,8 @@ import amqp
 import pytest
 
 from shared.platform import topology
-from shared.testing.broker import Broker, Vhost, fresh_vhost
-from shared.testing.caller import Caller
+from tests.support.broker import Broker, Vhost, fresh_vhost
+from tests.support.caller import Caller
 
 SCRIPT = Path(__file__).with_name("echo_worker.py")
 

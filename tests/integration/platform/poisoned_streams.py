@@ -14,8 +14,8 @@ from uuid import uuid4  # noqa: E402
 
 from services.lxd_worker.adapters.stream import HostStreams  # noqa: E402
 from shared.platform import topology  # noqa: E402
-from shared.testing.caller import connect  # noqa: E402
-from shared.testing.raw_message import POISON, poison  # noqa: E402
+from tests.support.caller import connect  # noqa: E402
+from tests.support.raw_message import POISON, poison  # noqa: E402
 
 HOST = "h1"
 

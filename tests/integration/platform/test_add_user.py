@@ -11,8 +11,8 @@ import pytest
 
 from deploy.rabbitmq import add_user
 from shared.platform import topology
-from shared.testing.broker import Broker, Vhost
-from shared.testing.caller import connect
+from tests.support.broker import Broker, Vhost
+from tests.support.caller import connect
 
 
 def test_a_host_made_by_the_tool_can_log_in_and_do_no_more_than_a_host(

@@ -17,8 +17,8 @@ import pytest
 from shared.contracts.codec import encode
 from shared.contracts.events import Heartbeat
 from shared.platform import message_origin, topology
-from shared.testing.broker import Broker, Vhost
-from shared.testing.caller import Caller, connect
+from tests.support.broker import Broker, Vhost
+from tests.support.caller import Caller, connect
 
 from .conftest import EchoWorker, StartWorker, declared_vhost, running_worker
 

@@ -17,8 +17,8 @@ from deploy.local import definitions
 from deploy.rabbitmq import add_user
 from shared.platform import topology
 from shared.platform.topology import Permissions
-from shared.testing.broker import Vhost, host_exchange
-from shared.testing.caller import Caller, connect
+from tests.support.broker import Vhost, host_exchange
+from tests.support.caller import Caller, connect
 
 from .conftest import StartWorker
 

@@ -14,8 +14,8 @@ import pytest
 from deploy.local.broker import LIMITS
 from shared.contracts.events import MAX_BYTES
 from shared.platform import topology
-from shared.testing.broker import OwnBroker, Vhost
-from shared.testing.caller import connect
+from tests.support.broker import OwnBroker, Vhost
+from tests.support.caller import connect
 
 pytestmark = pytest.mark.attack
 

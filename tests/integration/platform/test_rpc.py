@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from shared.platform import topology
-from shared.testing.broker import Broker, OwnBroker, Vhost
-from shared.testing.caller import Caller
-from shared.testing.raw_message import POISON, poison, short
+from tests.support.broker import Broker, OwnBroker, Vhost
+from tests.support.caller import Caller
+from tests.support.raw_message import POISON, poison, short
 
 from .conftest import EchoWorker, StartWorker, declared_vhost, running_worker
 

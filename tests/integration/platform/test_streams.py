@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.platform import topology
-from shared.testing.broker import Vhost
+from tests.support.broker import Vhost
 
 SCRIPT = Path(__file__).with_name("poisoned_streams.py")
 

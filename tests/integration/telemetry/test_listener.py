@@ -16,11 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.local import credentials, processes
 from deploy.local.services import Host, services
 from shared.platform import topology
-from shared.testing.broker import Vhost
-from shared.testing.daemons import ROOT
-from shared.testing.fleet import Process
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.prometheus import complaints
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.broker import Vhost
+from tests.support.daemons import ROOT
+from tests.support.fleet import Process
+from tests.support.prometheus import complaints
 
 NOBODY = "amqp://nobody@127.0.0.1:1/"
 PATIENCE_S = 15.0

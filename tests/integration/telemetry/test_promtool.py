@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.measured import a_measured_instance
-from shared.testing.prometheus import ABOUT_LXDS_NAMES, complaints
+from tests.support.gateway_http import FakeGateway
+from tests.support.measured import a_measured_instance
+from tests.support.prometheus import ABOUT_LXDS_NAMES, complaints
 
 
 async def test_promtool_objects_to_nothing_but_names_that_are_lxds() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from shared.testing.daemons import ROOT
+from tests.support.daemons import ROOT
 
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = FILE["services"]

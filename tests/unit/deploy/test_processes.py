@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from deploy.local import processes
-from shared.testing.daemons import ROOT
+from tests.support.daemons import ROOT
 
 
 def test_a_process_is_ours_only_with_its_mark(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from services.gateway.http import server as gateway
 from shared.platform import runner
-from shared.testing.daemons import ROOT, missing
+from tests.support.daemons import ROOT, missing
 
 NAMES = ("gateway", "worker", "sampler")
 

@@ -10,9 +10,9 @@ import pytest
 
 from services.lxd_worker.adapters.journal import SqlJournal
 from services.lxd_worker.ports import Journal
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.journal import FakeJournal
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.journal import FakeJournal
+from tests.support.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from shared.contracts.errors import (
     SnapshotNotFound,
 )
 from shared.contracts.operations import Arguments, Kind
-from shared.testing.lxd_worker.looks import seen
+from tests.support.lxd_worker.looks import seen
 
 REFUSED = LxdRefused("no")
 LIMIT_NOT_SET = LxdRefused("setting cgroup item for the container failed")

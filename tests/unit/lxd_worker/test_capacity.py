@@ -16,7 +16,7 @@ from services.lxd_worker.domain.capacity import (
 from services.lxd_worker.domain.shape import Shape
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity
-from shared.testing.lxd_worker.looks import described, seen
+from tests.support.lxd_worker.looks import described, seen
 
 
 @pytest.mark.parametrize(

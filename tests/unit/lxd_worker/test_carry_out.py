@@ -13,8 +13,8 @@ from services.lxd_worker.handlers.carry_out import carry_out
 from services.lxd_worker.ports import Change, Reading
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.looks import seen
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
 
 FORCE = Arguments(force=True)
 

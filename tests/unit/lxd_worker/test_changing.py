@@ -35,8 +35,8 @@ from shared.contracts.operations import (
     Submission,
     failure_of,
 )
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.looks import described
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import described
 
 TO_SHOP = Arguments(new_name="shop", display_name="Shop")
 S1 = Arguments(snapshot="s1")

@@ -21,10 +21,10 @@ from shared.contracts.errors import (
 )
 from shared.contracts.streams import Resize
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_worker.clock import FakeClock
-from shared.testing.lxd_worker.looks import seen
-from shared.testing.lxd_worker.lxd import FakeLxd
-from shared.testing.lxd_worker.terminals import (
+from tests.support.lxd_worker.clock import FakeClock
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.lxd import FakeLxd
+from tests.support.lxd_worker.terminals import (
     PATIENCE_S,
     FakeStream,
     FakeTerminal,

@@ -14,9 +14,9 @@ from services.lxd_worker.ports import Change
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.looks import seen
-from shared.testing.lxd_worker.offer import GIB
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.offer import GIB
 
 UUID = "00000000-0000-4000-8000-000000000001"
 FILLED: dict[str, Any] = {

@@ -21,7 +21,7 @@ from shared.contracts.errors import (
     StepTimedOut,
 )
 from shared.contracts.operations import Arguments, Kind
-from shared.testing.lxd_worker.looks import seen
+from tests.support.lxd_worker.looks import seen
 
 NEW = NewInstance(image=ImageSource(alias="busybox"), cpu=1, memory=1, disk=1)
 REFUSED = LxdRefused("no")

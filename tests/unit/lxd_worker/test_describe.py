@@ -16,9 +16,9 @@ from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import MAX_BYTES, Event, HostDescribed
 from shared.contracts.hosts import MOST_IMAGES, Capacity, Image, Network
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_worker.clock import FakeClock
-from shared.testing.lxd_worker.offer import BUSYBOX, GIB, FakeOffer
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.clock import FakeClock
+from tests.support.lxd_worker.offer import BUSYBOX, GIB, FakeOffer
+from tests.support.lxd_worker.omissions import Omissions
 
 
 class Wire:

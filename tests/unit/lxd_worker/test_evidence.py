@@ -9,7 +9,7 @@ from services.lxd_worker.domain.evidence import Verdict, evidence
 from services.lxd_worker.domain.seen import Seen, is_meant
 from services.lxd_worker.domain.steps import Step
 from shared.contracts.operations import Arguments
-from shared.testing.lxd_worker.looks import seen
+from tests.support.lxd_worker.looks import seen
 
 RUNNING, FROZEN, STOPPED = seen(), seen("Frozen"), seen("Stopped")
 RUNS_ANEW, FROZEN_ANEW = seen(pid=999), seen("Frozen", pid=999)

@@ -9,8 +9,8 @@ from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
 from services.lxd_worker.ports import Omission, Server
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import Event, Heartbeat, InstanceRemoved
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.omissions import Omissions
 
 
 class Wire:

@@ -12,10 +12,10 @@ from services.lxd_worker.ports import ImageServerAway, Omission
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, ImageServersRead
-from shared.testing.image_server import INDEX, PRODUCTS, catalogue, index
-from shared.testing.lxd_worker.clock import FakeClock
-from shared.testing.lxd_worker.offer import FakeOffer
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.support.image_server import INDEX, PRODUCTS, catalogue, index
+from tests.support.lxd_worker.clock import FakeClock
+from tests.support.lxd_worker.offer import FakeOffer
+from tests.support.lxd_worker.omissions import Omissions
 
 IMAGES, LAB = "https://images", "https://lab"
 

@@ -24,8 +24,8 @@ from shared.contracts.errors import (
     OperationRefused,
 )
 from shared.contracts.operations import Arguments, Kind, State, Submission
-from shared.testing.lxd_worker.looks import described, seen
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.looks import described, seen
+from tests.support.lxd_worker.omissions import Omissions
 
 FAR_FUTURE = 9e9
 

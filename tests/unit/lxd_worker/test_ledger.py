@@ -10,8 +10,8 @@ from services.lxd_worker.domain.plan import Plan
 from services.lxd_worker.handlers.ledger import Ledger
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.operations import Kind, Submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.looks import seen
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from shared.contracts.changes import NO_LIMITS, Changes, ImageSource, Limits, Ne
 from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.instances import etag
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.looks import seen
-from shared.testing.lxd_worker.offer import GIB
-from shared.testing.reports import an_instance
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.offer import GIB
+from tests.support.reports import an_instance
 
 NIC = {"type": "nic", "name": "eth0", "network": "lxdbr0"}
 NIC_TOO = {"type": "nic", "name": "eth1", "nictype": "bridged", "parent": "br0"}

@@ -22,8 +22,8 @@ from shared.contracts.errors import (
     OperationRefused,
 )
 from shared.contracts.operations import Arguments, Kind, State, Submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.looks import seen
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
 
 
 def order(operation_id: str = "op-1", **changes: Any) -> Submission:

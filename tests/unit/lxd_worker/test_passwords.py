@@ -23,9 +23,9 @@ from shared.contracts.errors import (
     PasswordNotSet,
 )
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.looks import seen
-from shared.testing.lxd_worker.offer import GIB
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.offer import GIB
 
 NEW = "n3w-Passw0rd"
 

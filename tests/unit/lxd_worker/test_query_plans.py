@@ -17,10 +17,10 @@ from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.entry import Entry
 from services.lxd_worker.domain.steps import Step
 from shared.contracts.operations import Kind, State
-from shared.testing.bus_side import submission
-from shared.testing.lxd_worker.looks import seen
-from shared.testing.lxd_worker.omissions import Omissions
-from shared.testing.query_plans import Called, QueryPlans
+from tests.support.bus_side import submission
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.omissions import Omissions
+from tests.support.query_plans import Called, QueryPlans
 
 GROWING = ("operations", "tombstones")
 

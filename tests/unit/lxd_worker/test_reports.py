@@ -23,9 +23,9 @@ from shared.contracts.events import (
 )
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, State, Submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.looks import seen
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.omissions import Omissions
 
 
 class Wire:

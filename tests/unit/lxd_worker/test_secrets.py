@@ -12,8 +12,8 @@ from services.lxd_worker.handlers.secrets import LONGEST_WAIT_S, AwaitedSecrets
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import InsufficientResources, InvalidInput, OperationNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.offer import GIB
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.offer import GIB
 
 SECRETS = {"root_password": "correct-horse", "cloud_init": "#cloud-config\n"}
 NEW = NewInstance(image=ImageSource(alias="busybox"), cpu=1, memory=GIB, disk=GIB)

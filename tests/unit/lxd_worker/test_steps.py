@@ -23,7 +23,7 @@ from shared.contracts.errors import (
     StepInterrupted,
 )
 from shared.contracts.operations import Arguments, Kind
-from shared.testing.lxd_worker.looks import seen
+from tests.support.lxd_worker.looks import seen
 
 REFUSED = LxdRefused("no")
 GENTLE, FORCE = Arguments(), Arguments(force=True)

@@ -11,9 +11,9 @@ from services.lxd_worker.domain.steps import Step
 from services.lxd_worker.handlers.supervisor import Supervisor
 from services.lxd_worker.ports import Change
 from shared.contracts.operations import Kind, Operation, State
-from shared.testing.bus_side import submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.journal import FakeJournal
+from tests.support.bus_side import submission
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.journal import FakeJournal
 
 
 class Watched:

@@ -32,7 +32,7 @@ from shared.contracts.errors import (
     TrashNotFound,
 )
 from shared.contracts.operations import Arguments, Kind
-from shared.testing.lxd_worker.looks import seen
+from tests.support.lxd_worker.looks import seen
 
 NAME, BESIDE, TRASH = "web", "new-1-web", "trash-1-web"
 NO = LxdRefused("no")

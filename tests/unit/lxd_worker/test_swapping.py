@@ -25,8 +25,8 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instances import Proxy, Trash
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.offer import GIB
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.offer import GIB
 
 FORWARD = (Step.BUILD, Step.STOP, Step.DETACH, Step.MOVE_OUT, Step.MOVE_IN, Step.ATTACH, Step.START)
 NAMES = [step.value for step in FORWARD]

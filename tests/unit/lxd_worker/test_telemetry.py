@@ -7,7 +7,7 @@ import pytest
 from services.lxd_worker.adapters.telemetry import WorkerTelemetry
 from services.lxd_worker.ports import Omission
 from shared.contracts.operations import Kind, State
-from shared.testing.reports import an_operation
+from tests.support.reports import an_operation
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from services.lxd_worker.ports import Omission
 from shared.contracts.bounds import LONGEST_TEXT
 from shared.contracts.errors import LxdRefused, OutcomeUnknown, UnreadableMessage
 from shared.contracts.operations import LONGEST_MESSAGE, Kind, State, Submission
-from shared.testing.lxd_worker.looks import described, seen
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.looks import described, seen
+from tests.support.lxd_worker.omissions import Omissions
 
 NOW = "2026-11-20T10:00:00Z"
 FAR_FUTURE = 9e9

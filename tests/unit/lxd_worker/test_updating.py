@@ -19,7 +19,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.testing.lxd_worker.bench import Bench
+from tests.support.lxd_worker.bench import Bench
 
 POOL = NatPool(host="h1", address="192.0.2.1", ssh=((20000, 20001),), ports=((30000, 30009),))
 GIB = 1 << 30

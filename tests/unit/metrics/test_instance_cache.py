@@ -14,7 +14,7 @@ from services.metrics.sampler.instance_errors import InstanceErrors
 from services.metrics.sampler.lxd_models import DescribedInstance, Memory
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.usage import Details
-from shared.testing.sampler import HOST, FakeLxd, described, event, stopped
+from tests.support.sampler import HOST, FakeLxd, described, event, stopped
 
 
 @dataclass

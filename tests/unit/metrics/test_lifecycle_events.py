@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.metrics.sampler.lifecycle_events import AFTER_START_S, SOON_S, LxdEvent, Metadata
-from shared.testing.sampler import event
+from tests.support.sampler import event
 
 
 @pytest.mark.parametrize("action", ["instance-started", "instance-restarted", "instance-restored"])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from services.metrics.sampler.instance_errors import InstanceErrors
 from services.metrics.sampler.run_details import RunDetails
 from services.metrics.sampler.usage import NO_DETAILS, Details
-from shared.testing.sampler import WEB, FakeLxd
+from tests.support.sampler import WEB, FakeLxd
 
 FIRST, SECOND = Details(cpu_user_s=100.0), Details(cpu_user_s=1.0)
 RESTARTED = replace(WEB, pid=WEB.pid + 1)

@@ -31,7 +31,7 @@ from shared.contracts.instances import (
     Interface,
     MemoryParts,
 )
-from shared.testing.sampler import HOST, POOLS, WEB, S
+from tests.support.sampler import HOST, POOLS, WEB, S
 
 IDENTITY = WEB.identity
 VETH = frozenset({"veth1"})

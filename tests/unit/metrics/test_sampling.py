@@ -15,7 +15,7 @@ from services.metrics.sampler.usage import Details, Traffic
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample, MemoryParts
-from shared.testing.sampler import HOST, FakeCgroups, FakeLxd, FakeNetwork, described
+from tests.support.sampler import HOST, FakeCgroups, FakeLxd, FakeNetwork, described
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 
 from services.gateway.domain.presentation_vms import ERROR, PAUSED, RUNNING, STOPPED, status
 from shared.contracts.status import Status, is_alive, is_frozen, is_running
-from shared.testing.known import an_instance
+from tests.support.known import an_instance
 
 
 @pytest.mark.parametrize(

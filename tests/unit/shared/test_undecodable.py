@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.platform.undecodable import UNDECODABLE
-from shared.testing.raw_message import POISON, RawMessage, nested_tables
+from tests.support.raw_message import POISON, RawMessage, nested_tables
 
 BASIC = 60
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.testing.documents import INSTANCES_API, VMS_API, code_blocks
+from tests.support.documents import INSTANCES_API, VMS_API, code_blocks
 
 DOCUMENT = """\
 # Title

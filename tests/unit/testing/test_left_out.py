@@ -1,6 +1,6 @@
 import pytest
 
-from shared.testing import left_out
+from tests.support import left_out
 
 
 def skipped(nodeid: str, reason: str) -> pytest.TestReport:

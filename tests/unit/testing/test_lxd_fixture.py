@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from deploy.local import lxd_api, lxd_daemon
-from shared.testing import lxd
-from shared.testing.lxd import IN_USE, pytest_runtest_setup
+from tests.support import lxd
+from tests.support.lxd import IN_USE, pytest_runtest_setup
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pamqp.header import ContentHeader
 
 from services.gateway.adapters import connection
 from services.gateway.adapters.connection import Alarm
-from shared.testing.raw_message import POISON, RawMessage
+from tests.support.raw_message import POISON, RawMessage
 
 
 async def frame_of(data: bytes) -> object:

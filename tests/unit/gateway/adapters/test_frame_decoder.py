@@ -13,7 +13,7 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from services.gateway.adapters.frame_decoder import MAX_HEADER_BYTES, decode_frame, undecodable
-from shared.testing.raw_message import POISON, RawMessage, field, nested_tables, short, table
+from tests.support.raw_message import POISON, RawMessage, field, nested_tables, short, table
 
 CHANNEL = 7
 BODY_SIZE = 4711

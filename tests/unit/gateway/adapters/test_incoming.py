@@ -17,8 +17,8 @@ from services.gateway.adapters.incoming import RENAME_S, Incoming
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
 from shared.platform import topology
-from shared.testing.host import eventually
-from shared.testing.reports import a_heartbeat
+from tests.support.host import eventually
+from tests.support.reports import a_heartbeat
 
 Deliver = Callable[[DeliveredMessage], Awaitable[None]]
 

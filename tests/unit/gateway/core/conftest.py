@@ -1,6 +1,6 @@
 import pytest
 
-from shared.testing.core import Core
+from tests.support.core import Core
 
 
 @pytest.fixture

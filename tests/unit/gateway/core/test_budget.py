@@ -18,8 +18,8 @@ from shared.contracts.events import ImageServersRead
 from shared.contracts.hosts import Image, ServedImage
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, State
-from shared.testing.clock import FakeClock
-from shared.testing.reports import (
+from tests.support.clock import FakeClock
+from tests.support.reports import (
     a_change,
     a_description,
     a_heartbeat,

@@ -11,8 +11,8 @@ from services.gateway.ports import Caller, Console, target_of
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown, TooManyConsoles
 from shared.contracts.worker_api import LxdWorker
-from shared.testing.consoles import FakeByteStream
-from shared.testing.core import Core
+from tests.support.consoles import FakeByteStream
+from tests.support.core import Core
 
 
 @dataclass

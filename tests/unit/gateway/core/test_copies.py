@@ -16,8 +16,8 @@ from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import AmbiguousName, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Arguments, Kind, Operation, State
-from shared.testing.core import Core
-from shared.testing.reports import (
+from tests.support.core import Core
+from tests.support.reports import (
     a_change,
     a_description,
     a_heartbeat,

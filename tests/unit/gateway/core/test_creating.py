@@ -25,8 +25,8 @@ from shared.contracts.errors import (
 from shared.contracts.events import OperationChanged
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, Secrets, State
-from shared.testing.core import Core
-from shared.testing.reports import (
+from tests.support.core import Core
+from tests.support.reports import (
     a_change,
     a_description,
     a_heartbeat,

@@ -9,8 +9,8 @@ from shared.contracts.errors import InstanceNotFound
 from shared.contracts.events import ImageServersRead
 from shared.contracts.hosts import Network, Served, ServedImage
 from shared.contracts.operations import Kind, Operation, State
-from shared.testing.clock import FakeClock
-from shared.testing.reports import (
+from tests.support.clock import FakeClock
+from tests.support.reports import (
     a_change,
     a_description,
     a_heartbeat,

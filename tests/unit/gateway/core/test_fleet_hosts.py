@@ -17,8 +17,8 @@ from shared.contracts.errors import (
     InstanceNotFound,
     LxdUnavailable,
 )
-from shared.testing.clock import FakeClock
-from shared.testing.reports import (
+from tests.support.clock import FakeClock
+from tests.support.reports import (
     a_change,
     a_heartbeat,
     a_sample,

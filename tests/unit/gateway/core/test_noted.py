@@ -10,8 +10,8 @@ from services.gateway.domain.entry import Entry
 from services.gateway.domain.nat import Nat, nat
 from services.gateway.domain.noted import Noted
 from shared.contracts.instances import Instance
-from shared.testing.core import Core
-from shared.testing.reports import a_change, a_heartbeat, a_removal, an_instance, an_inventory
+from tests.support.core import Core
+from tests.support.reports import a_change, a_heartbeat, a_removal, an_instance, an_inventory
 
 NOTE = {"description": "web 20144 S3cretPw 30100 30125"}
 FACTS = Nat(20144, "30100-30125", "S3cretPw")

@@ -10,8 +10,8 @@ from services.gateway.ports import OperationFilter
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Arguments, Operation
-from shared.testing.core import Core
-from shared.testing.reports import an_operation
+from tests.support.core import Core
+from tests.support.reports import an_operation
 
 
 @pytest.fixture

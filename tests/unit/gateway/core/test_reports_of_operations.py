@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from services.gateway.ports import OperationFilter
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.testing.core import Core
+from tests.support.core import Core
 
 FACTS: dict[str, Any] = {
     "kind": Kind.DELETE,

@@ -7,8 +7,8 @@ import pytest
 from services.gateway.handlers.resolver import MOST_S_OF_ONE_HOST
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown
 from shared.contracts.operations import Operation, State
-from shared.testing.core import Core
-from shared.testing.reports import a_heartbeat
+from tests.support.core import Core
+from tests.support.reports import a_heartbeat
 
 KEYED = {"idempotency_key": "k1", "fingerprint": "body-1"}
 

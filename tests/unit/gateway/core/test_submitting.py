@@ -20,8 +20,8 @@ from shared.contracts.errors import (
     WorkerFailed,
 )
 from shared.contracts.operations import Kind, State
-from shared.testing.core import Core
-from shared.testing.reports import a_heartbeat
+from tests.support.core import Core
+from tests.support.reports import a_heartbeat
 
 KEYED = {"idempotency_key": "k1", "fingerprint": "body-1"}
 

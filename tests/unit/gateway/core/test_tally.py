@@ -10,8 +10,8 @@ from services.gateway.handlers.tally import Tally
 from shared.contracts.errors import InstanceReplaced
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, Operation, State
-from shared.testing.core import Core
-from shared.testing.reports import an_operation
+from tests.support.core import Core
+from tests.support.reports import an_operation
 
 
 def counted(gateway: Core) -> list[tuple[Kind, State, float]]:

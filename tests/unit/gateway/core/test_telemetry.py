@@ -13,9 +13,9 @@ from services.gateway.domain.budget import LeftOut
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Kind, State
 from shared.contracts.status import Status
-from shared.testing.gateway import FakeFleet
-from shared.testing.known import a_host, an_instance, known
-from shared.testing.reports import an_operation
+from tests.support.gateway import FakeFleet
+from tests.support.known import a_host, an_instance, known
+from tests.support.reports import an_operation
 
 
 def told(telemetry: Telemetry) -> dict[str, float]:

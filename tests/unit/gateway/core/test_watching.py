@@ -2,8 +2,8 @@
 
 from services.gateway.handlers.ledger import Ledger
 from shared.contracts.operations import Kind, Operation, State
-from shared.testing.core import Core
-from shared.testing.reports import an_operation
+from tests.support.core import Core
+from tests.support.reports import an_operation
 
 
 def watched(ledger: Ledger) -> list[State]:

@@ -4,7 +4,7 @@ import pytest
 
 from services.gateway.domain.capacity import Amount, promised
 from shared.contracts.instances import Trash
-from shared.testing.known import GIB, MIB, an_instance
+from tests.support.known import GIB, MIB, an_instance
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from services.gateway.domain.choosing import only_one
 from shared.contracts.errors import AmbiguousName, AmbiguousProject, InstanceNotFound
-from shared.testing.known import an_instance, known
+from tests.support.known import an_instance, known
 
 SHOP, DEFAULT, ELSEWHERE = (
     known(an_instance("web", project=project), host=host)

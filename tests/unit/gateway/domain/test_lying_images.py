@@ -15,7 +15,7 @@ from services.gateway.domain.placement import Candidate, NoHostFits, Place, plac
 from services.gateway.domain.templates import StoredImage, Template
 from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
-from shared.testing import known
+from tests.support import known
 
 FOCAL = Image(fingerprint="ab12", aliases=("focal",), os="ubuntu20.04", architecture="x86_64")
 LIE = Image(fingerprint="66", aliases=("focal",), type=VIRTUAL_MACHINE, os="evil", architecture="z")

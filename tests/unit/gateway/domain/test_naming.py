@@ -5,7 +5,7 @@ import re
 import pytest
 
 from services.gateway.domain.naming import free_name, shown_name, slug
-from shared.testing.known import an_instance
+from tests.support.known import an_instance
 
 # As LXD has it.
 ALLOWED = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")

@@ -4,7 +4,7 @@ import pytest
 
 from services.gateway.domain.nat import Nat, description, nat, other_name
 from shared.contracts.instances import Proxy
-from shared.testing.known import an_instance
+from tests.support.known import an_instance
 
 
 def proxy(listen: str, connect: str, **options: str) -> Proxy:

@@ -4,7 +4,7 @@ import pytest
 
 from services.gateway.domain.paging import Part, place, take
 from shared.contracts.errors import InvalidInput
-from shared.testing.known import an_instance, known
+from tests.support.known import an_instance, known
 
 LISTED = [known(an_instance(name)) for name in "abcde"]
 

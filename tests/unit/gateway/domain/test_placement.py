@@ -19,7 +19,7 @@ from services.gateway.domain.placement import (
 from services.gateway.domain.templates import Template
 from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import Capacity, Network
-from shared.testing.known import GIB, MIB, a_host, described
+from tests.support.known import GIB, MIB, a_host, described
 
 BUSYBOX = ImageSource(alias="busybox")
 NEEDS = Needs(Template("bb", "busybox", (BUSYBOX,)), "container", Amount(2, GIB, 10 * GIB))

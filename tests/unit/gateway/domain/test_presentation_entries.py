@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.presentation_entries import Entries
-from shared.testing.known import a_host, a_sample, an_instance, away, known
+from tests.support.known import a_host, a_sample, an_instance, away, known
 
 
 class Rendering:

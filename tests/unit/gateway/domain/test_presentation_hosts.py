@@ -6,7 +6,7 @@ import msgspec
 
 from services.gateway.domain import presentation_hosts as shown
 from services.gateway.domain.budget import LeftOut
-from shared.testing.known import GIB, a_host, a_host_sample
+from tests.support.known import GIB, a_host, a_host_sample
 
 
 def test_one_host_is_shown_with_its_own_figures() -> None:

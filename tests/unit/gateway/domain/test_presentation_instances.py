@@ -7,7 +7,7 @@ import pytest
 
 from services.gateway.domain import presentation_instances as shown
 from shared.contracts.instances import Address, InstanceSample
-from shared.testing.known import GIB, MIB, a_host, a_host_sample, a_sample, an_instance, away, known
+from tests.support.known import GIB, MIB, a_host, a_host_sample, a_sample, an_instance, away, known
 
 BARE = InstanceSample(name="test1", uuid="uuid-test1")
 

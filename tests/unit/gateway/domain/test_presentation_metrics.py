@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.gateway.domain.known import KnownHost, KnownInstance
 from services.gateway.domain.presentation_metrics import AT_ONCE, exposition, subjects
 from shared.contracts.instances import InstanceSample, MemoryParts
-from shared.testing.known import a_host, a_sample, an_instance, known
-from shared.testing.measured import MEASURED, a_measured_instance
+from tests.support.known import a_host, a_sample, an_instance, known
+from tests.support.measured import MEASURED, a_measured_instance
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

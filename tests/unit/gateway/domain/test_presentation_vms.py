@@ -6,7 +6,7 @@ import pytest
 
 from services.gateway.domain.presentation_vms import cpus, status, updated_at, vm
 from shared.contracts.instances import Instance
-from shared.testing.known import GIB, MIB, a_host, a_sample, an_instance, known
+from tests.support.known import GIB, MIB, a_host, a_sample, an_instance, known
 
 CONTAINER, MACHINE = "container", "virtual-machine"
 UNMEASURED = replace(a_host(), sample=None)

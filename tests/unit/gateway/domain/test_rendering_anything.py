@@ -42,11 +42,11 @@ from shared.contracts.events import Heartbeat, HostDescribed, Sampled
 from shared.contracts.instances import Instance, InstanceSample
 from shared.contracts.operations import Operation
 from shared.contracts.worker_api import Snapshot
-from shared.testing.clock import FakeClock
-from shared.testing.drawing import any_of
-from shared.testing.gateway import FakeFleet
-from shared.testing.known import a_host, known
-from shared.testing.reports import an_instance, an_inventory
+from tests.support.clock import FakeClock
+from tests.support.drawing import any_of
+from tests.support.gateway import FakeFleet
+from tests.support.known import a_host, known
+from tests.support.reports import an_instance, an_inventory
 
 pytestmark = pytest.mark.attack
 

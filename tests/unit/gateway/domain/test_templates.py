@@ -10,7 +10,7 @@ from services.gateway.domain.known import KnownHost
 from services.gateway.domain.templates import Listed, StoredImage, Template
 from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
-from shared.testing import known
+from tests.support import known
 
 UBUNTU = Template(
     "ubuntu20.04",

@@ -18,8 +18,8 @@ from shared.contracts.errors import (
     OutcomeUnknown,
 )
 from shared.contracts.operations import Arguments, Failure, Kind, State
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
-from shared.testing.known import an_instance, known
+from tests.support.gateway_http import LOOPBACK, FakeGateway
+from tests.support.known import an_instance, known
 
 ACTIONS = [
     ("POST", "/api/instances/test1/start", Kind.START, "启动成功"),

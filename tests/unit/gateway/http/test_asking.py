@@ -6,7 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
+from tests.support.gateway_http import LOOPBACK, FakeGateway
 
 START = "/api/instances/test1/start"
 JSON = {"Content-Type": "application/json"}

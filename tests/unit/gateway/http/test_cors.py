@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from services.gateway.domain.known import KnownHost
-from shared.testing.gateway import FakeFleet
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
+from tests.support.gateway import FakeFleet
+from tests.support.gateway_http import LOOPBACK, FakeGateway
 
 PANEL = "https://panel.example"
 ALLOWING = replace(LOOPBACK, allowed_origins=(PANEL,))

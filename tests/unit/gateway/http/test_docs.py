@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from services.gateway.http import models
 from services.gateway.http.gate import OPEN_PATHS
 from services.gateway.http.v1.envelope import is_of
-from shared.testing.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway
 
 
 def described() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from services.gateway.http.errors import MOST_FIELDS, STATUS, HttpError, problem
 from services.gateway.http.openapi import EXAMPLE_VALUES
 from shared.contracts.errors import BY_CODE, InvalidInput
 from shared.contracts.operations import Kind
-from shared.testing.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway
 
 SOURCE, WORKER = Path(http.__file__).parent, Path(lxd_worker.__file__).parent
 

@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from shared.testing.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway
 
 
 def show(gateway: FakeGateway, sequence: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.http.forwarded import MOST_HOPS, PROXIED, ForwardedHeaders
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
+from tests.support.gateway_http import LOOPBACK, FakeGateway
 
 PROXIES = ("127.0.0.1", "10.9.0.0/16", "fd00:9::/32")
 TOKEN = "0123456789abcdef" * 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
+from tests.support.gateway_http import LOOPBACK, FakeGateway
 
 GUARDED = replace(LOOPBACK, binds=(("0.0.0.0", 8000),), token="t0ken")
 OPEN = replace(GUARDED, open_networks=("10.0.0.0/8", "fd00::/8"))

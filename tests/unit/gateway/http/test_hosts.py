@@ -5,8 +5,8 @@ from dataclasses import replace
 import httpx
 
 from shared.contracts.errors import HostStillOnline
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import a_host
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import a_host
 
 
 async def test_all_hosts_are_listed_by_id_the_absent_too(

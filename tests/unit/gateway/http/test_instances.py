@@ -5,8 +5,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from shared.testing.gateway_http import Clock, FakeGateway
-from shared.testing.known import a_host, an_instance, away, known
+from tests.support.gateway_http import Clock, FakeGateway
+from tests.support.known import a_host, an_instance, away, known
 
 WEB = known(an_instance("web", description="the shop"), host="h1")
 DB = known(an_instance("db", status="Stopped", description="orders"), host="h2")

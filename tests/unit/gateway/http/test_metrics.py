@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import httpx
 
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
-from shared.testing.known import a_host, an_instance, known
+from tests.support.gateway_http import LOOPBACK, FakeGateway
+from tests.support.known import a_host, an_instance, known
 
 
 async def test_everything_is_in_one_scrape(client: httpx.AsyncClient) -> None:

@@ -13,10 +13,10 @@ from services.gateway.domain.snapshots import DescribedSnapshot
 from shared.contracts.instances import Instance
 from shared.contracts.operations import State
 from shared.contracts.worker_api import Snapshot
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import a_host, a_host_sample, a_sample, an_instance, known
-from shared.testing.readers import Reading, read_everything
-from shared.testing.reports import an_operation
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import a_host, a_host_sample, a_sample, an_instance, known
+from tests.support.readers import Reading, read_everything
+from tests.support.reports import an_operation
 
 pytestmark = pytest.mark.attack
 

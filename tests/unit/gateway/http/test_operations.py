@@ -7,7 +7,7 @@ import pytest
 
 from services.gateway.ports import OperationFilter
 from shared.contracts.operations import Failure, State
-from shared.testing.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway
 
 
 @pytest.fixture

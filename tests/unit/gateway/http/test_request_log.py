@@ -9,8 +9,8 @@ import pytest
 from services.gateway.ports import Change
 from shared.contracts.operations import Operation
 from shared.platform.logs import correlation_id
-from shared.testing.gateway import FakeFleet, FakeOperations
-from shared.testing.gateway_http import FakeGateway
+from tests.support.gateway import FakeFleet, FakeOperations
+from tests.support.gateway_http import FakeGateway
 
 
 async def test_a_sane_request_id_is_kept(client: httpx.AsyncClient) -> None:

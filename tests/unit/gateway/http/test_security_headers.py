@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from services.gateway.http.bodies import LARGEST
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
+from tests.support.gateway_http import LOOPBACK, FakeGateway
 
 TOKEN = "0123456789abcdef" * 2
 GUARDED = replace(LOOPBACK, token=TOKEN, allowed_origins=("https://panel.example",))

@@ -15,8 +15,8 @@ from shared.contracts.changes import ImageSource
 from shared.contracts.errors import InvalidInput, OperationInProgress
 from shared.contracts.hosts import Capacity, Image, Network
 from shared.contracts.operations import Failure, State
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import GIB, a_host, an_instance, described, known
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import GIB, a_host, an_instance, described, known
 
 HOSTS = [f"host-with-a-name-{number:04}" for number in range(1000)]
 VM = {"name": "my-vm", "template": "ubuntu20.04", "cpu": 2, "memory": 2048, "disk": 20}

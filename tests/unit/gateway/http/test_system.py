@@ -5,8 +5,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import a_host
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import a_host
 
 
 async def test_the_root_says_what_answers(client: httpx.AsyncClient) -> None:

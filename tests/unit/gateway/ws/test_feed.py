@@ -9,8 +9,8 @@ import pytest
 from services.gateway.ws.feed import Feed
 from services.gateway.ws.frames import Framed
 from shared.contracts.errors import FleetViewNotReady, HostNotFound
-from shared.testing.gateway import FakeFleet
-from shared.testing.known import an_instance, known
+from tests.support.gateway import FakeFleet
+from tests.support.known import an_instance, known
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from websockets.frames import Frame, Opcode
 
 from services.gateway.ws.frames import EXTENSION, framed, send
 from services.gateway.ws.patience import Patience
-from shared.testing.peer import Peer
+from tests.support.peer import Peer
 
 MESSAGE = framed('{"type":"实例"}'.encode())
 

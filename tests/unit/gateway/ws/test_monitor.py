@@ -9,8 +9,8 @@ import pytest
 
 from services.gateway.adapters.telemetry import Telemetry
 from services.gateway.ws.monitor import Monitor
-from shared.testing.gateway import FakeFleet
-from shared.testing.peer import Peer, until
+from tests.support.gateway import FakeFleet
+from tests.support.peer import Peer, until
 
 
 def monitor(interval_s: float = 5.0, patience_s: float = 10.0) -> Monitor:

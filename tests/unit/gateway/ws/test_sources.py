@@ -12,9 +12,9 @@ from services.gateway.ws.log import Entry
 from services.gateway.ws.sources import HostSource, InstanceSource, OperationSource, Source
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import State
-from shared.testing.gateway import FakeFleet, FakeOperations
-from shared.testing.known import GIB, a_host, a_host_sample, an_instance, away, known
-from shared.testing.reports import an_operation
+from tests.support.gateway import FakeFleet, FakeOperations
+from tests.support.known import GIB, a_host, a_host_sample, an_instance, away, known
+from tests.support.reports import an_operation
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

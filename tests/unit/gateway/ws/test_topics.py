@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from services.gateway.ws.requests import Topic, Wanted
 from services.gateway.ws.topics import Audience, Topics, Words
 from services.gateway.ws.view import View
-from shared.testing.gateway import FakeFleet, FakeOperations
-from shared.testing.known import an_instance, known
-from shared.testing.peer import until
+from tests.support.gateway import FakeFleet, FakeOperations
+from tests.support.known import an_instance, known
+from tests.support.peer import until
 
 
 def audience(*, secrets: bool = True, language: str = "zh") -> Audience:

@@ -14,9 +14,9 @@ from services.gateway.ws.stream import Pace, Stream
 from services.gateway.ws.topics import Topics, Words
 from services.gateway.ws.viewer import MOST_SUBSCRIPTIONS
 from shared.contracts.errors import DatabaseUnavailable
-from shared.testing.gateway import FakeFleet, FakeOperations
-from shared.testing.known import an_instance, known
-from shared.testing.peer import Peer, until
+from tests.support.gateway import FakeFleet, FakeOperations
+from tests.support.known import an_instance, known
+from tests.support.peer import Peer, until
 
 
 class Bench:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.vms import gateway_of_vms
+from tests.support.gateway_http import FakeGateway
+from tests.support.vms import gateway_of_vms
 
 
 @pytest.fixture

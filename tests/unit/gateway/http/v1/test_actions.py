@@ -10,9 +10,9 @@ from msgspec.structs import replace as changed
 
 from shared.contracts.errors import FleetError, HostUnreachable, OperationInProgress
 from shared.contracts.operations import Arguments, Failure, Kind, State
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
-from shared.testing.known import known
-from shared.testing.vms import DB, WEB
+from tests.support.gateway_http import LOOPBACK, FakeGateway
+from tests.support.known import known
+from tests.support.vms import DB, WEB
 
 VM = "/api/v1/vms/vm-u1"
 ACTIONS = [

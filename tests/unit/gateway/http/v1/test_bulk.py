@@ -10,9 +10,9 @@ import pytest
 from services.gateway.http.v1.bulk import AT_ONCE
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Arguments, Failure, Kind, State
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
-from shared.testing.host import eventually
-from shared.testing.known import an_instance, known
+from tests.support.gateway_http import LOOPBACK, FakeGateway
+from tests.support.host import eventually
+from tests.support.known import an_instance, known
 
 ACTIONS = "/api/v1/vms/actions"
 

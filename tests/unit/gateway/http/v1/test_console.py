@@ -6,9 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import a_host, an_instance, known
-from shared.testing.vms import WEB
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import a_host, an_instance, known
+from tests.support.vms import WEB
 
 CONSOLE = "/api/v1/vms/vm-u1/console"
 

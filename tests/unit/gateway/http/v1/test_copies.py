@@ -11,8 +11,8 @@ import pytest
 from services.gateway.domain.snapshots import DescribedSnapshot
 from shared.contracts.instances import Proxy
 from shared.contracts.worker_api import Snapshot
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import a_host, an_instance, known
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import a_host, an_instance, known
 
 pytestmark = pytest.mark.attack
 

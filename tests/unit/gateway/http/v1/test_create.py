@@ -14,9 +14,9 @@ from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
 from shared.contracts.hosts import Capacity, Image, Network, ServedImage
 from shared.contracts.operations import Failure, Kind, Secrets, State
-from shared.testing.documents import VMS_API, code_blocks
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import GIB, MIB, a_host, an_instance, described, known
+from tests.support.documents import VMS_API, code_blocks
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import GIB, MIB, a_host, an_instance, described, known
 
 VMS = "/api/v1/vms"
 BRIDGES = [Network(name=name, type="bridge", managed=False) for name in ("br0", "br1")]

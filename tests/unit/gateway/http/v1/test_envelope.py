@@ -10,7 +10,7 @@ import pytest
 from services.gateway.http.bodies import LARGEST
 from services.gateway.http.errors import STATUS
 from services.gateway.http.v1.envelope import NAMES, named
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
+from tests.support.gateway_http import LOOPBACK, FakeGateway
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 VMS = "/api/v1/vms"

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from services.gateway.domain.templates import Template
 from shared.contracts.changes import Changes, ImageSource, Limits
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import a_host, described, known
-from shared.testing.vms import WEB
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import a_host, described, known
+from tests.support.vms import WEB
 
 VM = "/api/v1/vms/vm-u1"
 LIMITED = Limits(ingress=100_000_000, egress=50_000_000, read=30_000_000, processes=500)

@@ -8,7 +8,7 @@ import pytest
 from shared.contracts.errors import FleetError, HostUnreachable, LogNotFound, WorkerOutdated
 from shared.contracts.operations import Failure, State
 from shared.contracts.worker_api import InstanceLog
-from shared.testing.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway
 
 LOG = "/api/v1/vms/vm-u1/log"
 FAILED: dict[str, Any] = {

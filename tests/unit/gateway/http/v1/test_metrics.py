@@ -5,9 +5,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import MIB, a_host, a_sample, an_instance, known
-from shared.testing.vms import DB
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import MIB, a_host, a_sample, an_instance, known
+from tests.support.vms import DB
 
 METRICS = "/api/v1/vms/vm-u1/metrics"
 AROUND = "from=2026-01-23T11:00:00Z&to=2026-01-23T12:00:00Z"

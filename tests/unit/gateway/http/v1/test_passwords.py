@@ -13,7 +13,7 @@ from shared.contracts.errors import (
     WorkerOutdated,
 )
 from shared.contracts.operations import Arguments, Failure, Kind, Secrets, State
-from shared.testing.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway
 
 PASSWORD = "/api/v1/vms/vm-u1/password"
 NEW = "n3w-Passw0rd"

@@ -10,8 +10,8 @@ from shared.contracts.changes import Changes, Forward
 from shared.contracts.errors import PortInUse
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Kind
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import a_host, an_instance, described, known
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import a_host, an_instance, described, known
 
 PORTS = "/api/v1/vms/web/ports"
 SSH = Proxy(device="ssh", listen="tcp:203.0.113.5:20001", connect="tcp:127.0.0.1:22")

@@ -9,8 +9,8 @@ from services.gateway.domain.templates import Template
 from shared.contracts.changes import ImageSource
 from shared.contracts.instances import Trash
 from shared.contracts.operations import Failure, Kind, State
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import GIB, a_host, an_instance, described, known
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import GIB, a_host, an_instance, described, known
 
 VM = "/api/v1/vms/vm-u1"
 TRASH = Trash(name="trash-5d1c0f6a-web", until="2026-11-29T10:00:00.5Z", size=20 * GIB)

@@ -4,9 +4,9 @@ import httpx
 import pytest
 
 from shared.contracts.operations import Failure, Kind, State
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import an_instance, known
-from shared.testing.vms import WEB
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import an_instance, known
+from tests.support.vms import WEB
 
 RENAME = "/api/v1/vms/vm-u1/rename"
 SHOP = known(an_instance("shop", uuid="u4", display_name="The Shop"))

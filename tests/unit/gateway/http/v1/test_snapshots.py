@@ -7,7 +7,7 @@ from services.gateway.domain.snapshots import DescribedSnapshot
 from shared.contracts.errors import FleetError, HostUnreachable, InstanceReplaced, OutcomeUnknown
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from shared.contracts.worker_api import Snapshot
-from shared.testing.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway
 
 SNAPSHOTS = "/api/v1/vms/vm-u1/snapshots"
 TAKEN = Snapshot(name="backup-1", created_at="2024-01-01T12:00:00.123456Z", size=4096)

@@ -9,9 +9,9 @@ from shared.contracts.changes import Changes
 from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instances import etag
 from shared.contracts.operations import Failure, Kind, State
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import GIB, MIB, an_instance, known
-from shared.testing.vms import DB, WEB
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import GIB, MIB, an_instance, known
+from tests.support.vms import DB, WEB
 
 VM = "/api/v1/vms/vm-u1"
 TAG = f'"{etag(WEB.instance)}"'

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from shared.contracts.instances import etag
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
-from shared.testing.known import a_host, an_instance, away, known
-from shared.testing.vms import DB, WEB, WEB_TOO
+from tests.support.gateway_http import LOOPBACK, FakeGateway
+from tests.support.known import a_host, an_instance, away, known
+from tests.support.vms import DB, WEB, WEB_TOO
 
 VMS = "/api/v1/vms"
 ALL = ["vm-u2", "vm-u1", "vm-u3"]
