@@ -8,11 +8,11 @@ import time
 import msgspec
 from fastapi import FastAPI
 
-from services.gateway.adapters.telemetry import Telemetry
-from services.gateway.domain.clock import Clock
-from services.gateway.domain.fleet import FleetView
-from services.gateway.handlers.creations import CreationsHandler
+from services.gateway.clock import Clock
+from services.gateway.fleet.view import FleetView
 from services.gateway.http import create_app
+from services.gateway.telemetry import Telemetry
+from services.gateway.vms.create import CreationService
 from shared.contracts.events import Heartbeat, Inventory, Sampled
 from shared.contracts.instances import InstanceSample
 from tests.support.consoles import FakeConsoles
@@ -71,7 +71,7 @@ def app_over(fleet: FleetView) -> FastAPI:
     return create_app(
         fleet=fleet,
         operations=operations,
-        creations=CreationsHandler(fleet, operations, operations.coming, []),
+        creations=CreationService(fleet, operations, operations.coming, []),
         snapshots=FakeSnapshots(),
         logs=FakeLogs(),
         consoles=FakeConsoles(),

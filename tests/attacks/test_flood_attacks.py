@@ -10,7 +10,7 @@ import amqp
 import pytest
 from amqp.exceptions import MessageNacked
 
-from services.gateway.domain.budget import DEFAULT
+from services.gateway.fleet.memory_budget import DEFAULT
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.codec import encode
 from shared.contracts.events import Event, OperationChanged

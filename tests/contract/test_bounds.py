@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from services.gateway.adapters.wire import Answer
+from services.gateway.bus.wire import Answer
 from shared.contracts import events, lock
 from shared.contracts.bounds import MOST_INSTANCES, clip
 from shared.contracts.changes import ImageSource, NewInstance

@@ -15,8 +15,8 @@ import yaml
 from websockets.asyncio.client import connect
 
 from deploy.local.node import NODE
-from services.gateway.ws.view import At
-from services.gateway.ws.viewer import Ping
+from services.gateway.ws.stream_connection import Ping
+from services.gateway.ws.topic_channel import Position
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import Failure, State
 from tests.support.documents import API, code_blocks
@@ -214,7 +214,7 @@ async def test_a_hundred_viewers_of_the_same_cost_one_reading() -> None:
 
 
 def test_a_ping_is_as_described() -> None:
-    position = At(topic="hosts", host="h1", sequence=3, token="x-3")
+    position = Position(topic="hosts", host="h1", sequence=3, token="x-3")
 
     check(json.loads(msgspec.json.encode(Ping("2026-11-20T12:00:00Z", [position]))))
 

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import connect
 
-from services.gateway.adapters.telemetry import Telemetry
+from services.gateway.telemetry import Telemetry
 from services.gateway.ws.monitor import Monitor
 from tests.support.gateway import FakeFleet
 from tests.support.gateway_http import FakeGateway, listening

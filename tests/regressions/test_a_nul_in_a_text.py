@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.adapters.database import Database
-from services.gateway.adapters.operation_store import SqlOperationStore
-from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
-from services.gateway.domain.snapshots import Note
+from services.gateway.persistence.database import Database
+from services.gateway.persistence.operation_store import SqlOperationStore
+from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
+from services.gateway.vms.snapshots import Note
 from shared.contracts.operations import Arguments, Kind, State
 from tests.support.known import an_instance, known
 from tests.support.postgresql import fresh_database

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.domain import presentation_instances as shown
-from services.gateway.domain.fleet import FleetView
-from services.gateway.domain.presentation_metrics import exposition, subjects
-from services.gateway.domain.presentation_vms import vm
+from services.gateway.fleet.view import FleetView
+from services.gateway.responses import instances as shown
+from services.gateway.responses.metrics import exposition, subjects
+from services.gateway.responses.vms import vm
 from services.lxd_worker.domain.description import Described
 from shared.contracts.status import Status, is_alive
 from tests.support import known

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.gateway.domain import presentation_instances as shown
-from services.gateway.domain.presentation_vms import vm
+from services.gateway.responses import instances as shown
+from services.gateway.responses.vms import vm
 from services.metrics.sampler.lxd_models import DescribedInstance
 from services.metrics.sampler.reading import told_by_lxd
 from services.metrics.sampler.sanitize import Dropped

@@ -8,7 +8,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from services.gateway.domain.fleet import FleetView
+from services.gateway.fleet.view import FleetView
 from services.lxd_worker.domain.description import Described, instance_of
 from services.lxd_worker.domain.evidence import Verdict, evidence
 from services.lxd_worker.domain.steps import Step

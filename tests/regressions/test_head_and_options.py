@@ -12,7 +12,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from services.gateway.http.gate import OPEN_PATHS
+from services.gateway.http.middleware.authentication import OPEN_PATHS
 from tests.support.gateway_http import LOOPBACK, FakeGateway, listening
 from tests.support.raw_http import connected, said
 from tests.support.vms import gateway_of_vms

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.domain.fleet import FleetView
+from services.gateway.fleet.view import FleetView
 from shared.contracts.codec import encode
 from tests.support.clock import FakeClock
 from tests.support.reports import a_change, a_heartbeat, an_instance, an_inventory

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.domain.capacity import Amount
-from services.gateway.domain.creation import NewVm
+from services.gateway.fleet.capacity import Amount
 from services.gateway.ports import Caller
+from services.gateway.vms.new_vm import NewVm
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import State

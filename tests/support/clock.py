@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.gateway.domain.clock import Clock
+from services.gateway.clock import Clock
 
 
 class FakeClock:

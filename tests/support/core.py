@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.gateway.domain.fleet import FleetView
-from services.gateway.domain.templates import Template
-from services.gateway.handlers.coming import Coming
-from services.gateway.handlers.creations import CreationsHandler
-from services.gateway.handlers.fleet import FleetHandler
-from services.gateway.handlers.history import History
-from services.gateway.handlers.keeper import Keeper
-from services.gateway.handlers.ledger import Ledger
-from services.gateway.handlers.logs import LogsHandler
-from services.gateway.handlers.operations import OperationsHandler, Submitting
-from services.gateway.handlers.reservations import Reservations
-from services.gateway.handlers.resolver import Resolver
-from services.gateway.handlers.secrets import SecretDelivery
-from services.gateway.handlers.snapshots import SnapshotsHandler
-from services.gateway.handlers.tally import Tally
+from services.gateway.fleet.view import FleetView
+from services.gateway.hosts.events import HostEvents
+from services.gateway.hosts.persistence import HostPersistence
+from services.gateway.operations.cache import OperationCache
+from services.gateway.operations.metrics import OperationMetrics
+from services.gateway.operations.reconciler import Reconciler
+from services.gateway.operations.reservations import Reservations
+from services.gateway.operations.secrets import SecretDelivery
+from services.gateway.operations.service import OperationService, SubmitSettings
+from services.gateway.operations.sync import OperationSync
 from services.gateway.ports import Caller, Change, target_of
+from services.gateway.vms.create import CreationService
+from services.gateway.vms.logs import LogService
+from services.gateway.vms.pending import PendingCreations
+from services.gateway.vms.snapshot_list import SnapshotService
+from services.gateway.vms.templates import Template
 from shared.contracts.operations import Arguments, Kind, Operation
 from shared.contracts.worker_api import LxdWorker
 from tests.support.clock import FakeClock
@@ -43,30 +43,30 @@ class Core:
     def __post_init__(self) -> None:
         clock, worker = self.time.clock, LxdWorker(self.workers)
         self.fleet = FleetView(clock, ready_after_s=0)
-        self.ledger = Ledger(self.fleet, Tally(self._record, clock.monotonic))
-        self.keeper = Keeper(self.fleet, self.host_store)
-        self.history = History(self.fleet, self.ledger, self.store, worker, clock.wall)
+        self.ledger = OperationCache(self.fleet, OperationMetrics(self._record, clock.monotonic))
+        self.keeper = HostPersistence(self.fleet, self.host_store)
+        self.history = OperationSync(self.fleet, self.ledger, self.store, worker, clock.wall)
         self.delivery = SecretDelivery(worker, clock)
-        self.operations = OperationsHandler(
+        self.operations = OperationService(
             self.fleet,
             self.ledger,
             self.store,
             worker,
             clock,
-            Submitting(self.name, 30, 15),
+            SubmitSettings(self.name, 30, 15),
             self.delivery,
         )
-        self.coming = Coming()
-        self.creations = CreationsHandler(
+        self.coming = PendingCreations()
+        self.creations = CreationService(
             self.fleet, self.operations, self.coming, self.catalogue, self._next_uuid
         )
-        self.resolver = Resolver(
+        self.resolver = Reconciler(
             self.fleet, self.ledger, self.store, worker, clock, self.name, self.delivery
         )
         self.reservations = Reservations(self.fleet, self.store, clock)
-        self.snapshots = SnapshotsHandler(self.fleet, worker, self.store.notes)
-        self.logs = LogsHandler(self.fleet, worker)
-        self.events = FleetHandler(
+        self.snapshots = SnapshotService(self.fleet, worker, self.store.notes)
+        self.logs = LogService(self.fleet, worker)
+        self.events = HostEvents(
             self.fleet,
             self.ledger,
             self.keeper,

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from services.gateway.domain.choosing import only_one
-from services.gateway.domain.known import KnownHost, KnownInstance
-from services.gateway.domain.snapshots import DescribedSnapshot
-from services.gateway.handlers.coming import Coming
+from services.gateway.fleet.name_resolution import require_unique
+from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.ports import (
     Caller,
     Change,
@@ -20,6 +18,8 @@ from services.gateway.ports import (
     Target,
     nowhere_else,
 )
+from services.gateway.vms.pending import PendingCreations
+from services.gateway.vms.snapshots import DescribedSnapshot
 from shared.contracts.errors import (
     FleetError,
     FleetViewNotReady,
@@ -37,8 +37,8 @@ from tests.support.known import a_host, known
 class FakeFleet:
     """A fleet view that holds what a test puts in; `change` tells the watchers."""
 
-    known_hosts: list[KnownHost] = field(default_factory=lambda: [a_host()])
-    known_instances: list[KnownInstance] = field(default_factory=lambda: [known()])
+    known_hosts: list[HostView] = field(default_factory=lambda: [a_host()])
+    known_instances: list[InstanceView] = field(default_factory=lambda: [known()])
     version: int = 7
     ready: bool = True
     reads: int = 0
@@ -46,17 +46,17 @@ class FakeFleet:
     reserved: dict[str, str] = field(default_factory=dict)
     _watchers: list[Callable[[], None]] = field(default_factory=list)
 
-    def hosts(self) -> Sequence[KnownHost]:
+    def hosts(self) -> Sequence[HostView]:
         self._check_ready()
         return sorted(self.known_hosts, key=lambda known: known.host)
 
-    def host(self, host: str) -> KnownHost:
+    def host(self, host: str) -> HostView:
         for known_host in self.known_hosts:
             if known_host.host == host:
                 return known_host
         raise HostNotFound(host)
 
-    def instances(self, host: str | None = None) -> Sequence[KnownInstance]:
+    def instances(self, host: str | None = None) -> Sequence[InstanceView]:
         self._check_ready()
         self.reads += 1
         if host is not None:
@@ -66,14 +66,14 @@ class FakeFleet:
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None
-    ) -> KnownInstance:
+    ) -> InstanceView:
         named = [each for each in self.instances(host) if each.instance.name == name]
-        return only_one(name, named, host, project)
+        return require_unique(name, named, host, project)
 
-    def named(self, name: str) -> Sequence[KnownInstance]:
+    def named(self, name: str) -> Sequence[InstanceView]:
         return [each for each in self.instances() if each.instance.name == name]
 
-    def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
+    def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
         return [each for each in self.instances() if each.instance.uuid == uuid]
 
     def reserved_for(self, uuid: str) -> str | None:
@@ -94,8 +94,8 @@ class FakeFleet:
     def change(
         self,
         *,
-        instances: list[KnownInstance] | None = None,
-        hosts: list[KnownHost] | None = None,
+        instances: list[InstanceView] | None = None,
+        hosts: list[HostView] | None = None,
     ) -> None:
         """Put in a new state, with the next version."""
         self.known_instances = self.known_instances if instances is None else instances
@@ -126,7 +126,7 @@ class FakeOperations:
     known: dict[str, Operation] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     list_refusal: FleetError | None = None
-    coming: Coming = field(default_factory=Coming)
+    coming: PendingCreations = field(default_factory=PendingCreations)
     _watchers: list[Callable[[Operation], None]] = field(default_factory=list)
 
     async def submit(self, change: Change, elsewhere: Elsewhere = nowhere_else) -> Operation:

@@ -13,14 +13,14 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from services.gateway.adapters.telemetry import Telemetry
-from services.gateway.domain.templates import Template
-from services.gateway.handlers.creations import CreationsHandler
 from services.gateway.http import create_app
-from services.gateway.http.connection import Limits
+from services.gateway.http.connection import HttpLimits
 from services.gateway.http.listener import ConnectionLimit, Listener
-from services.gateway.http.server import Server, websocket_connection
+from services.gateway.http.server import GatewayServer, websocket_connection
 from services.gateway.settings import MOST_CONNECTIONS, HttpSettings
+from services.gateway.telemetry import Telemetry
+from services.gateway.vms.create import CreationService
+from services.gateway.vms.templates import Template
 from tests.support.consoles import FakeConsoles
 from tests.support.gateway import (
     FakeFleet,
@@ -66,7 +66,7 @@ class FakeGateway:
         return create_app(
             fleet=self.fleet,
             operations=self.operations,
-            creations=CreationsHandler(
+            creations=CreationService(
                 self.fleet, self.operations, self.operations.coming, self.templates
             ),
             snapshots=self.snapshots,
@@ -86,10 +86,10 @@ class FakeGateway:
         return httpx.AsyncClient(transport=transport, **options)
 
 
-LIMITS = Limits()
+LIMITS = HttpLimits()
 
 
-class _Server(Server):
+class _Server(GatewayServer):
     """Tells when it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, limit: ConnectionLimit) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from services.gateway.domain.known import KnownHost, KnownInstance
+from services.gateway.fleet.views import HostView, InstanceView
 from shared.contracts.events import HostDescribed, Sampled
 from shared.contracts.hosts import Capacity, Image, Network
 from shared.contracts.instances import Address, HostSample, Instance, InstanceSample
@@ -87,9 +87,9 @@ def described(**changes: object) -> HostDescribed:
     return msgspec.structs.replace(shown, **changes)
 
 
-def a_host(host: str = "h1") -> KnownHost:
+def a_host(host: str = "h1") -> HostView:
     """Return a host that is well."""
-    return KnownHost(
+    return HostView(
         host=host,
         online=True,
         lxd_connected=True,
@@ -109,11 +109,11 @@ def a_host(host: str = "h1") -> KnownHost:
 
 def known(
     instance: Instance | None = None, sample: InstanceSample | None = None, host: str = "h1"
-) -> KnownInstance:
+) -> InstanceView:
     """Return an instance of a host that is online; one that is not stopped has a sample."""
     shown = instance or an_instance()
     measured = a_sample(shown.name) if is_alive(shown.status) else None
-    return KnownInstance(
+    return InstanceView(
         host=host,
         host_online=True,
         age_s=0.0,
@@ -123,6 +123,6 @@ def known(
     )
 
 
-def away(instance: KnownInstance, age_s: float) -> KnownInstance:
+def away(instance: InstanceView, age_s: float) -> InstanceView:
     """Return the instance as it is known when its host has not been heard of for so long."""
     return replace(instance, host_online=False, age_s=age_s)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from services.gateway.domain.snapshots import DescribedSnapshot
-from services.gateway.domain.templates import Template
 from services.gateway.ports import Caller, Change, Elsewhere, nowhere_else
+from services.gateway.vms.snapshots import DescribedSnapshot
+from services.gateway.vms.templates import Template
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostStillOnline
 from shared.contracts.hosts import Network

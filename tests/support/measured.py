@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from services.gateway.domain.known import KnownInstance
+from services.gateway.fleet.views import InstanceView
 from shared.contracts.instances import BlockDevice, InstanceSample, Interface, MemoryParts
 from tests.support.known import a_sample, known
 
@@ -45,7 +45,7 @@ MEASURED: InstanceSample = a_sample(
 )
 
 
-def a_measured_instance(device: str = "eth0") -> KnownInstance:
+def a_measured_instance(device: str = "eth0") -> InstanceView:
     """Return a running container with all values; its interface has this name."""
     nic = msgspec.structs.replace(NIC, device=device)
     return known(sample=msgspec.structs.replace(MEASURED, interfaces=(nic,)))

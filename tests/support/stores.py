@@ -1,15 +1,15 @@
-"""The gateway's stores in memory; `tests/integration/gateway` holds them to the real ones."""
+"""The gateway's stores in memory; `tests/gateway/integration` holds them to the real ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from services.gateway.domain.operations import learned
-from services.gateway.domain.snapshots import Note, forgets_all, forgets_one, note_of
-from services.gateway.domain.stored import Key, Lease, Request, StoredHost
-from services.gateway.handlers.listing import newest
+from services.gateway.operations.listing import newest
+from services.gateway.operations.merge import learned
+from services.gateway.operations.records import IdempotencyKey, Lease, StoredHost, StoredRequest
 from services.gateway.ports import OperationFilter
+from services.gateway.vms.snapshots import Note, forgets_all, forgets_one, note_of
 from shared.contracts.errors import DatabaseUnavailable, IdempotencyKeyReused, InstanceExists
 from shared.contracts.operations import Kind, Operation, State
 
@@ -68,13 +68,13 @@ class MemoryOperationStore:
     def __init__(self, *, shared: bool = False) -> None:
         self.notes = MemorySnapshotNotes()
         self.operations: dict[str, Operation] = {}
-        self.requests: dict[str, Request] = {}
+        self.requests: dict[str, StoredRequest] = {}
         self.keys: dict[tuple[str, str], tuple[str, str]] = {}
         self.sequences: dict[str, int] = {}
         self.away = False
         self._shared = shared
 
-    async def insert(self, operation: Operation, request: Request) -> Operation:
+    async def insert(self, operation: Operation, request: StoredRequest) -> Operation:
         if request.key and (earlier := await self.find(request.key)):
             return earlier
         self._demand()
@@ -86,7 +86,7 @@ class MemoryOperationStore:
         self.requests[operation.operation_id] = request
         return operation
 
-    async def find(self, key: Key) -> Operation | None:
+    async def find(self, key: IdempotencyKey) -> Operation | None:
         self._demand()
         fingerprint, operation_id = self.keys.get((key.principal, key.key), ("", ""))
         if not operation_id:
