@@ -25,7 +25,7 @@ from services.gateway.bus.calls import Calls
 from services.gateway.bus.connection import Alarm
 from services.gateway.bus.dead_letters import DeadLetters
 from shared.contracts.worker_api import LxdWorker
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.broker import Vhost
 
 TURNS = 4

@@ -19,7 +19,7 @@ import pytest
 from deploy.local import processes
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost, host_exchange
 from tests.support.caller import connect
 from tests.support.daemons import ROOT

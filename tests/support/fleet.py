@@ -19,7 +19,7 @@ import pytest
 
 from deploy.local import credentials, lxd_daemon, processes
 from deploy.local.services import Host, Service, loopback_binds, services, url
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.daemons import ROOT
 from tests.support.lxd import Instances, Lxd, daemon_of_its_own, instances_on

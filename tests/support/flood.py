@@ -18,7 +18,7 @@ from typing import Any
 
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.caller import connect
 from tests.support.reports import a_change, a_heartbeat, a_sample, an_instance, an_operation
 

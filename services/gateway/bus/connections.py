@@ -24,8 +24,8 @@ from services.gateway.bus.calls import Calls
 from services.gateway.bus.connection import Alarm
 from services.gateway.bus.dead_letters import DeadLetters
 from services.gateway.bus.incoming import EventConsumers
-from shared.platform import topology
-from shared.platform.backoff import Backoff
+from shared.platform.bus import topology
+from shared.platform.run.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

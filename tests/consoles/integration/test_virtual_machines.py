@@ -11,7 +11,7 @@ from services.gateway.ports import Caller, Console, Target
 from services.gateway.wiring import Parts
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import LxdRefused
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.broker import Vhost
 from tests.support.host import eventually

@@ -10,7 +10,7 @@ import pytest
 from services.gateway.bus.connections import CHECK_S
 from services.gateway.wiring import Parts
 from shared.contracts.operations import State
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.broker import Vhost
 from tests.support.daemons import ROOT
 from tests.support.flood import KINDS

@@ -14,7 +14,7 @@ from services.gateway.ports import Caller, Change, target_of
 from services.gateway.wiring import Parts
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Arguments, Kind, State
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.broker import Vhost
 from tests.support.host import WireHost, eventually
 from tests.support.reports import a_change, an_instance, an_operation

@@ -11,7 +11,7 @@ from pathlib import Path
 import amqp
 import pytest
 
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.caller import Caller
 

@@ -3,7 +3,7 @@
 A process of its own, as the worker's library has to make the sockets green.
 """
 
-from shared.platform.eventlet_patch import patch
+from shared.platform.run.eventlet_patch import patch
 
 patch()
 
@@ -13,7 +13,7 @@ from typing import Any  # noqa: E402
 from uuid import uuid4  # noqa: E402
 
 from services.lxd_worker.adapters.stream import HostStreams  # noqa: E402
-from shared.platform import topology  # noqa: E402
+from shared.platform.bus import topology
 from tests.support.caller import connect  # noqa: E402
 from tests.support.raw_message import POISON, poison  # noqa: E402
 

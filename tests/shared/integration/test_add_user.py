@@ -10,7 +10,7 @@ import amqp
 import pytest
 
 from deploy.rabbitmq import add_user
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost
 from tests.support.caller import connect
 

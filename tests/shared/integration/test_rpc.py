@@ -15,7 +15,7 @@ import amqp
 import psutil
 import pytest
 
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.broker import Broker, OwnBroker, Vhost
 from tests.support.caller import Caller
 from tests.support.raw_message import POISON, poison, short

@@ -16,7 +16,7 @@ from services.gateway.bus.dead_letters import DeadLetters
 from services.gateway.bus.incoming import RENAME_S, EventConsumers
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
-from shared.platform import topology
+from shared.platform.bus import topology
 from tests.support.host import eventually
 from tests.support.reports import a_heartbeat
 
