@@ -25,7 +25,7 @@ from services.gateway.adapters.calls import Calls
 from services.gateway.adapters.connection import Alarm
 from services.gateway.adapters.dead_letters import DeadLetters
 from shared.contracts.worker_api import LxdWorker
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Vhost
 
 TURNS = 4

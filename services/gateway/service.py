@@ -15,7 +15,7 @@ from services.gateway.domain.clock import Clock
 from services.gateway.settings import Settings
 from services.gateway.wiring import Parts
 from shared.contracts.errors import FleetError
-from shared.platform.backoff import after_a_bug
+from shared.platform.run.backoff import after_a_bug
 
 log = logging.getLogger(__name__)
 

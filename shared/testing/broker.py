@@ -22,8 +22,8 @@ import pytest
 
 from deploy.local import broker as nodes
 from deploy.local import definitions
-from shared.platform import topology
-from shared.platform.topology import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.bus import topology
+from shared.platform.bus.topology import CENTRAL_PERMISSIONS, host_permissions
 from shared.testing.daemons import ROOT, mark, missing
 from shared.testing.line import Line
 

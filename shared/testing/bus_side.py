@@ -18,7 +18,7 @@ from shared.contracts.errors import BY_CODE, HostUnreachable
 from shared.contracts.events import Event, Heartbeat, OperationChanged
 from shared.contracts.operations import Arguments, Kind, Operation, Secrets, Submission
 from shared.contracts.worker_api import OperationPage
-from shared.platform import topology
+from shared.platform.bus import topology
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ import pytest
 
 from deploy.local import credentials, lxd_daemon, processes
 from deploy.local.services import Host, Service, loopback_binds, services, url
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Broker, Vhost, fresh_vhost
 from shared.testing.daemons import ROOT
 from shared.testing.lxd import Instances, Lxd, daemon_of_its_own, instances_on

@@ -18,7 +18,7 @@ from typing import Any
 
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.caller import connect
 from shared.testing.reports import a_change, a_heartbeat, a_sample, an_instance, an_operation
 

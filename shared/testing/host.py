@@ -20,7 +20,7 @@ from shared.contracts.errors import FleetError
 from shared.contracts.events import Event, HostDescribed, OperationChanged
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.reports import a_heartbeat, an_inventory
 from shared.testing.workers import FakeWorkers
 

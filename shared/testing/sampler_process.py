@@ -16,7 +16,7 @@ from kombu import Connection, Exchange, Queue
 from shared.contracts.codec import decode
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import OwnBroker, Vhost
 from shared.testing.daemons import ROOT
 

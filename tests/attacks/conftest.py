@@ -19,7 +19,7 @@ import pytest
 from deploy.local import processes
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Broker, Vhost, fresh_vhost, host_exchange
 from shared.testing.caller import connect
 from shared.testing.daemons import ROOT

@@ -26,7 +26,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.operations import Arguments, Failure, failure_of
 from shared.contracts.streams import DATA, MOST_DATA, from_message
-from shared.platform.rpc import Call
+from shared.platform.bus.rpc import Call
 from shared.testing.reports import an_instance, an_operation
 
 GOLDEN = Path(__file__).parent / "golden" / "1.0"

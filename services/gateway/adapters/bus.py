@@ -24,8 +24,8 @@ from services.gateway.adapters.calls import Calls
 from services.gateway.adapters.connection import Alarm
 from services.gateway.adapters.dead_letters import DeadLetters
 from services.gateway.adapters.incoming import Incoming
-from shared.platform import topology
-from shared.platform.backoff import Backoff
+from shared.platform.bus import topology
+from shared.platform.run.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from aiormq.abc import AbstractChannel as Channel
 
 from services.gateway.adapters.connection import LOST
 from services.gateway.adapters.consumer import Lost
-from shared.platform import topology
+from shared.platform.bus import topology
 
 # A call that no worker takes in the time that its caller waits must not be carried out later.
 ARGUMENTS = {"x-message-ttl": 10_000, "x-expires": 60_000}

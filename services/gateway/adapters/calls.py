@@ -33,7 +33,7 @@ from shared.contracts.errors import (
     OutcomeUnknown,
     UnreadableMessage,
 )
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.platform.logs import correlation_id
 
 log = logging.getLogger(__name__)

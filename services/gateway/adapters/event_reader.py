@@ -13,7 +13,7 @@ from shared.contracts.codec import decode
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import MAX_BYTES, Event, OperationChanged
 from shared.contracts.operations import Operation, State
-from shared.platform import message_origin, topology
+from shared.platform.bus import message_origin, topology
 
 # Only a gateway knows of these; a worker has no record of what it was not given.
 _NO_WORKERS = frozenset({State.SUBMITTING, State.REJECTED})

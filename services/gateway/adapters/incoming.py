@@ -38,7 +38,7 @@ from services.gateway.domain.units import MIB
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import Event, Heartbeat, OperationChanged
 from shared.contracts.operations import Operation
-from shared.platform import topology
+from shared.platform.bus import topology
 
 log = logging.getLogger(__name__)
 

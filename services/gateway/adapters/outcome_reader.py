@@ -22,8 +22,8 @@ from aiormq.abc import AbstractChannel as Channel
 from services.gateway.adapters.connection import CLOSE_TIMEOUT_S, LOST, SharedConnection
 from services.gateway.adapters.consumer import Budget, Consumer, bind, channel_for
 from services.gateway.domain.units import MIB
-from shared.platform import topology
-from shared.platform.backoff import Backoff
+from shared.platform.bus import topology
+from shared.platform.run.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

@@ -44,8 +44,8 @@ from shared.contracts.streams import (
     from_message,
     to_message,
 )
-from shared.platform import topology
-from shared.platform.flow_control import Incoming, Outgoing
+from shared.platform.bus import topology
+from shared.platform.bus.flow_control import Incoming, Outgoing
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from services.gateway.domain.token_bucket import TokenBucket
 from shared.contracts.errors import FleetError, TemporaryError
-from shared.platform.backoff import Backoff
+from shared.platform.run.backoff import Backoff
 
 # Of all hosts; the first so many are asked at once.
 MOST_PER_S = 34.0

@@ -18,7 +18,7 @@ from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
 from shared.contracts.events import Event, Heartbeat, Inventory, OperationChanged, Sampled
 from shared.contracts.operations import Operation
 from shared.contracts.worker_api import LxdWorker
-from shared.platform.backoff import Backoff
+from shared.platform.run.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

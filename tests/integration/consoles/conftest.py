@@ -19,7 +19,7 @@ from services.gateway.service import running
 from services.gateway.settings import HttpSettings, Settings
 from services.gateway.wiring import Parts
 from shared.contracts.consoles import ConsoleType
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Broker, Vhost, fresh_vhost
 from shared.testing.host import eventually
 from shared.testing.lxd import Instances, Lxd, instances_on

@@ -11,7 +11,7 @@ from services.gateway.ports import Caller, Console, Target
 from services.gateway.wiring import Parts
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import LxdRefused
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Vhost
 from shared.testing.host import eventually
 from shared.testing.lxd_double import DoubledInstance, LxdDouble

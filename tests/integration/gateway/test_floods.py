@@ -10,7 +10,7 @@ import pytest
 from services.gateway.adapters.bus import CHECK_S
 from services.gateway.wiring import Parts
 from shared.contracts.operations import State
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Vhost
 from shared.testing.daemons import ROOT
 from shared.testing.flood import KINDS

@@ -14,7 +14,7 @@ from services.gateway.ports import Caller, Change, target_of
 from services.gateway.wiring import Parts
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Arguments, Kind, State
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Vhost
 from shared.testing.host import WireHost, eventually
 from shared.testing.reports import a_change, an_instance, an_operation

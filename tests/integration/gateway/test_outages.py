@@ -16,7 +16,7 @@ from services.gateway.ports import Caller, Change, target_of
 from services.gateway.wiring import Parts
 from shared.contracts.errors import BrokerUnavailable, FleetError
 from shared.contracts.operations import Arguments, Kind, State
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import OwnBroker, Vhost
 from shared.testing.daemons import ROOT
 from shared.testing.host import WireHost, eventually

@@ -7,7 +7,7 @@ the broker's confirmation of a report and the journal's note of it. Run, never i
 
 from __future__ import annotations
 
-from shared.platform.eventlet_patch import patch
+from shared.platform.run.eventlet_patch import patch
 
 patch()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import amqp
 import pytest
 
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Broker, Vhost, fresh_vhost
 from shared.testing.caller import Caller
 

@@ -3,7 +3,7 @@
 Prints a line for each call it serves, so that a test can count them.
 """
 
-from shared.platform.eventlet_patch import patch
+from shared.platform.run.eventlet_patch import patch
 
 patch()
 
@@ -18,9 +18,9 @@ from nameko.extensions import DependencyProvider  # noqa: E402
 from shared.contracts.errors import BrokerUnavailable, HostBusy  # noqa: E402
 from shared.contracts.events import Heartbeat  # noqa: E402
 from shared.platform import logs  # noqa: E402
-from shared.platform.publisher import EventPublisher  # noqa: E402
-from shared.platform.rpc import Correlation, HostRpcConsumer, host_rpc  # noqa: E402
-from shared.platform.runner import serve  # noqa: E402
+from shared.platform.bus.publisher import EventPublisher  # noqa: E402
+from shared.platform.bus.rpc import Correlation, HostRpcConsumer, host_rpc  # noqa: E402
+from shared.platform.run.runner import serve  # noqa: E402
 
 
 class Beats(DependencyProvider):

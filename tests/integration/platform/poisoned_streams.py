@@ -3,7 +3,7 @@
 A process of its own, as the worker's library has to make the sockets green.
 """
 
-from shared.platform.eventlet_patch import patch
+from shared.platform.run.eventlet_patch import patch
 
 patch()
 

@@ -10,7 +10,7 @@ import amqp
 import pytest
 
 from deploy.rabbitmq import add_user
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Broker, Vhost
 from shared.testing.caller import connect
 

@@ -16,7 +16,7 @@ import pytest
 
 from shared.contracts.codec import encode
 from shared.contracts.events import Heartbeat
-from shared.platform import message_origin, topology
+from shared.platform.bus import message_origin, topology
 from shared.testing.broker import Broker, Vhost
 from shared.testing.caller import Caller, connect
 

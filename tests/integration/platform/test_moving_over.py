@@ -15,8 +15,8 @@ import pytest
 
 from deploy.local import definitions
 from deploy.rabbitmq import add_user
-from shared.platform import topology
-from shared.platform.topology import Permissions
+from shared.platform.bus import topology
+from shared.platform.bus.topology import Permissions
 from shared.testing.broker import Vhost, host_exchange
 from shared.testing.caller import Caller, connect
 

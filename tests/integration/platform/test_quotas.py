@@ -13,7 +13,7 @@ import pytest
 
 from deploy.local.broker import LIMITS
 from shared.contracts.events import MAX_BYTES
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import OwnBroker, Vhost
 from shared.testing.caller import connect
 

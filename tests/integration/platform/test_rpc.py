@@ -15,7 +15,7 @@ import amqp
 import psutil
 import pytest
 
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Broker, OwnBroker, Vhost
 from shared.testing.caller import Caller
 from shared.testing.raw_message import POISON, poison, short

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Vhost
 
 SCRIPT = Path(__file__).with_name("poisoned_streams.py")

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local import credentials, processes
 from deploy.local.services import Host, services
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.broker import Vhost
 from shared.testing.daemons import ROOT
 from shared.testing.fleet import Process

@@ -2,7 +2,7 @@ import base64
 import hashlib
 
 from deploy.local import definitions
-from shared.platform.topology import CENTRAL_PERMISSIONS, host_exchange, host_permissions
+from shared.platform.bus.topology import CENTRAL_PERMISSIONS, host_exchange, host_permissions
 
 
 def test_a_password_is_stored_as_rabbitmq_checks_it() -> None:

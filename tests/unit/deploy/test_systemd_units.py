@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from services.gateway.http import server as gateway
-from shared.platform import runner
+from shared.platform.run import runner
 from shared.testing.daemons import ROOT, missing
 
 NAMES = ("gateway", "worker", "sampler")

@@ -7,7 +7,7 @@ import eventlet
 import pytest
 
 from shared.contracts.errors import BrokerUnavailable
-from shared.platform.background_loop import run_forever
+from shared.platform.run.background_loop import run_forever
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.platform.backoff import Backoff, reconnecting
+from shared.platform.run.backoff import Backoff, reconnecting
 
 
 @pytest.mark.parametrize("draw", [0.0, 0.5, 0.999])

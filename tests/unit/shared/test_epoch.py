@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.platform.epoch import next_epoch
+from shared.platform.run.epoch import next_epoch
 
 
 @pytest.mark.parametrize(

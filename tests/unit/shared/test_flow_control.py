@@ -14,7 +14,7 @@ from shared.contracts.streams import (
     from_message,
     to_message,
 )
-from shared.platform.flow_control import Incoming, Outgoing
+from shared.platform.bus.flow_control import Incoming, Outgoing
 
 
 @pytest.mark.parametrize(

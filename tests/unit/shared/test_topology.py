@@ -6,7 +6,7 @@ import pytest
 
 from shared.contracts.errors import InvalidInput
 from shared.contracts.events import Heartbeat, Sampled
-from shared.platform import topology
+from shared.platform.bus import topology
 
 
 @pytest.mark.parametrize("host", ["h1", "lab-3", "A_b", "9", "x" * 63])

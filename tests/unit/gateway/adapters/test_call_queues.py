@@ -7,7 +7,7 @@ import pytest
 from aiormq.exceptions import ChannelInvalidStateError
 
 from services.gateway.adapters.call_queues import CallQueues
-from shared.platform import topology
+from shared.platform.bus import topology
 
 OWN = topology.calls_queue("h1", "secret")
 OTHER = topology.calls_queue("h1", "another")

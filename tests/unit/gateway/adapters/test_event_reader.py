@@ -8,7 +8,7 @@ from pamqp.header import ContentHeader
 from services.gateway.adapters.event_reader import read_event, read_key
 from shared.contracts.codec import encode
 from shared.contracts.errors import UnreadableMessage
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.reports import a_heartbeat
 
 OWN = topology.host_exchange("h1", "secret")

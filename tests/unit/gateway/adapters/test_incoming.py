@@ -16,7 +16,7 @@ from services.gateway.adapters.dead_letters import DeadLetters
 from services.gateway.adapters.incoming import RENAME_S, Incoming
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.testing.host import eventually
 from shared.testing.reports import a_heartbeat
 

@@ -10,7 +10,7 @@ from pamqp.header import ContentHeader
 from services.gateway.adapters.streams import BusStream
 from shared.contracts.errors import StreamLost, UnreadableMessage
 from shared.contracts.streams import MOST_DATA, WINDOW, End, to_message
-from shared.platform import topology
+from shared.platform.bus import topology
 
 
 @pytest.fixture

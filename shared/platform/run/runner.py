@@ -17,7 +17,7 @@ from kombu import Connection
 from nameko.constants import AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY, MAX_WORKERS_CONFIG_KEY
 from nameko.runners import ServiceRunner
 
-from shared.platform.backoff import reconnecting
+from shared.platform.run.backoff import reconnecting
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import eventlet
 
 from shared.contracts.errors import TemporaryError
-from shared.platform.backoff import Backoff, after_a_bug
+from shared.platform.run.backoff import Backoff, after_a_bug
 
 log = logging.getLogger(__name__)
 

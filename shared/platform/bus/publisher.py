@@ -23,8 +23,8 @@ from kombu import Connection
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Event, OperationChanged
-from shared.platform import topology
-from shared.platform.backoff import reconnecting
+from shared.platform.bus import topology
+from shared.platform.run.backoff import reconnecting
 
 _log = logging.getLogger(__name__)
 

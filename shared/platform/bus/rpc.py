@@ -32,11 +32,11 @@ from nameko.rpc import Responder, Rpc, RpcConsumer
 from shared.contracts.bounds import Word
 from shared.contracts.codec import decode
 from shared.contracts.errors import FleetError, UnreadableMessage
-from shared.platform import message_origin, topology
-from shared.platform.backoff import reconnecting
+from shared.platform.bus import message_origin, topology
+from shared.platform.bus.publisher import LACKS_RIGHTS
+from shared.platform.bus.undecodable import UNDECODABLE
 from shared.platform.logs import correlation_id
-from shared.platform.publisher import LACKS_RIGHTS
-from shared.platform.undecodable import UNDECODABLE
+from shared.platform.run.backoff import reconnecting
 
 _log = logging.getLogger(__name__)
 
