@@ -6,15 +6,15 @@ from collections.abc import Generator
 import pytest
 
 pytest_plugins = [
-    "shared.testing.attacks",
-    "shared.testing.broker",
-    "shared.testing.browser",
-    "shared.testing.left_out",
-    "shared.testing.lxd",
-    "shared.testing.lxd_project",
-    "shared.testing.postgresql",
-    "shared.testing.prometheus",
-    "shared.testing.fleet",  # after those it stands on: pytest has to rewrite them first
+    "tests.support.attacks",
+    "tests.support.broker",
+    "tests.support.browser",
+    "tests.support.left_out",
+    "tests.support.lxd",
+    "tests.support.lxd_project",
+    "tests.support.postgresql",
+    "tests.support.prometheus",
+    "tests.support.fleet",  # after those it stands on: pytest has to rewrite them first
 ]
 
 

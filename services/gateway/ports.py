@@ -12,12 +12,12 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from services.gateway.domain.creation import NewVm
-from services.gateway.domain.error_boundary import ErrorBoundary
-from services.gateway.domain.known import KnownHost, KnownInstance
-from services.gateway.domain.snapshots import DescribedSnapshot, Note
-from services.gateway.domain.stored import Key, Lease, Request, StoredHost
-from services.gateway.domain.templates import Listed
+from services.gateway.error_boundary import ErrorBoundary
+from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.operations.records import IdempotencyKey, Lease, StoredHost, StoredRequest
+from services.gateway.vms.new_vm import NewVm
+from services.gateway.vms.snapshots import DescribedSnapshot, Note
+from services.gateway.vms.templates import ListedTemplate
 from shared.contracts.changes import ImageSource
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import FleetError
@@ -41,18 +41,18 @@ class Fleet(Protocol):
     def ready(self) -> bool:
         """Whether every host that is alive has reported, or the wait for them is over."""
 
-    def hosts(self) -> Sequence[KnownHost]:
+    def hosts(self) -> Sequence[HostView]:
         """Return all hosts ever seen and not forgotten, by id."""
 
-    def host(self, host: str) -> KnownHost:
+    def host(self, host: str) -> HostView:
         """Return one host; raise HostNotFound."""
 
-    def instances(self, host: str | None = None) -> Sequence[KnownInstance]:
+    def instances(self, host: str | None = None) -> Sequence[InstanceView]:
         """Return all instances, by name then host; those of one host if named (HostNotFound)."""
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None
-    ) -> KnownInstance:
+    ) -> InstanceView:
         """Return one instance.
 
         Raises InstanceNotFound, HostNotFound, AmbiguousName when it stands on several hosts and
@@ -60,10 +60,10 @@ class Fleet(Protocol):
         is named.
         """
 
-    def named(self, name: str) -> Sequence[KnownInstance]:
+    def named(self, name: str) -> Sequence[InstanceView]:
         """Return all instances of one name, whichever host and project they are in."""
 
-    def with_uuid(self, uuid: str) -> Sequence[KnownInstance]:
+    def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
         """Return the instance of a uuid, and its copies, which wrongly share it."""
 
     def reserved_for(self, uuid: str) -> str | None:
@@ -101,7 +101,7 @@ class Target(NamedTuple):
     uuid: str
 
 
-def target_of(known: KnownInstance) -> Target:
+def target_of(known: InstanceView) -> Target:
     """Return an instance of the fleet view as what a change is about."""
     instance = known.instance
     return Target(known.host, instance.project, instance.name, instance.uuid)
@@ -216,13 +216,13 @@ class Creations(Protocol):
         or is the only one, InsufficientResources, PortInUse and InvalidInput.
         """
 
-    def templates(self) -> Sequence[Listed]:
+    def templates(self) -> Sequence[ListedTemplate]:
         """Return the templates of the operator's file, then the images hosts have or may fetch."""
 
-    def image(self, template: str, host: KnownHost, kind: str) -> ImageSource | None:
+    def image(self, template: str, host: HostView, kind: str) -> ImageSource | None:
         """Return what a template is on a host, for an instance of a type; None: it has none."""
 
-    def instead_of(self, template: str, host: KnownHost, kind: str) -> Sequence[str]:
+    def instead_of(self, template: str, host: HostView, kind: str) -> Sequence[str]:
         """Return the templates that a host has for an instance of a type, the likeliest first."""
 
     def unknown(self, vm: NewVm) -> Mapping[str, Sequence[str]]:
@@ -369,14 +369,14 @@ class HostStore(Protocol):
 class OperationStore(Protocol):
     """Operations and idempotency keys, kept. Every method may raise DatabaseUnavailable."""
 
-    async def insert(self, operation: Operation, request: Request) -> Operation:
+    async def insert(self, operation: Operation, request: StoredRequest) -> Operation:
         """Keep a new operation and its key together, or return the one the key stands for.
 
         Raises IdempotencyKeyReused when the key came with another request, and InstanceExists when
         an operation of the project that has not ended holds the request's new name.
         """
 
-    async def find(self, key: Key) -> Operation | None:
+    async def find(self, key: IdempotencyKey) -> Operation | None:
         """Return the operation a key stands for; raise IdempotencyKeyReused."""
 
     async def merge(self, learnt: Sequence[Operation]) -> None:

@@ -6,35 +6,35 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.gateway.adapters.bus import Bus
-from services.gateway.adapters.calls import Calls
-from services.gateway.adapters.connection import Alarm, SharedConnection
-from services.gateway.adapters.database import Database, answers
-from services.gateway.adapters.dead_letters import DeadLetters
-from services.gateway.adapters.host_store import SqlHostStore
-from services.gateway.adapters.incoming import Incoming
-from services.gateway.adapters.operation_store import SqlOperationStore
-from services.gateway.adapters.retention import Retention
-from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
-from services.gateway.adapters.streams import BusStreams
-from services.gateway.adapters.telemetry import Telemetry
-from services.gateway.domain.clock import Clock
-from services.gateway.domain.fleet import FleetView
-from services.gateway.handlers.coming import Coming
-from services.gateway.handlers.consoles import ConsolesHandler
-from services.gateway.handlers.creations import CreationsHandler
-from services.gateway.handlers.fleet import FleetHandler
-from services.gateway.handlers.history import History
-from services.gateway.handlers.keeper import Keeper
-from services.gateway.handlers.ledger import Ledger
-from services.gateway.handlers.logs import LogsHandler
-from services.gateway.handlers.operations import OperationsHandler, Submitting
-from services.gateway.handlers.reservations import Reservations
-from services.gateway.handlers.resolver import Resolver
-from services.gateway.handlers.secrets import SecretDelivery
-from services.gateway.handlers.snapshots import SnapshotsHandler
-from services.gateway.handlers.tally import Tally
+from services.gateway.bus.calls import Calls
+from services.gateway.bus.connection import Alarm, SharedConnection
+from services.gateway.bus.connections import BusConnections
+from services.gateway.bus.dead_letters import DeadLetters
+from services.gateway.bus.incoming import EventConsumers
+from services.gateway.bus.streams import BusStreams
+from services.gateway.clock import Clock
+from services.gateway.consoles import ConsoleService
+from services.gateway.fleet.view import FleetView
+from services.gateway.hosts.events import HostEvents
+from services.gateway.hosts.persistence import HostPersistence
+from services.gateway.operations.cache import OperationCache
+from services.gateway.operations.metrics import OperationMetrics
+from services.gateway.operations.reconciler import Reconciler
+from services.gateway.operations.reservations import Reservations
+from services.gateway.operations.secrets import SecretDelivery
+from services.gateway.operations.service import OperationService, SubmitSettings
+from services.gateway.operations.sync import OperationSync
+from services.gateway.persistence.database import Database, answers
+from services.gateway.persistence.host_store import SqlHostStore
+from services.gateway.persistence.operation_store import SqlOperationStore
+from services.gateway.persistence.retention import Retention
+from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.settings import Settings
+from services.gateway.telemetry import Telemetry
+from services.gateway.vms.create import CreationService
+from services.gateway.vms.logs import LogService
+from services.gateway.vms.pending import PendingCreations
+from services.gateway.vms.snapshot_list import SnapshotService
 from shared.contracts.worker_api import LxdWorker
 
 # How much longer than a call a submission stays its gateway's own business.
@@ -45,7 +45,7 @@ LEASE_MARGIN_S = 5.0
 class GatewayHealth:
     """Implements `ports.Health`."""
 
-    bus: Bus
+    bus: BusConnections
     database: Database
 
     @property
@@ -68,20 +68,20 @@ class Parts:
     """The gateway's parts, joined and not started."""
 
     fleet: FleetView
-    operations: OperationsHandler
-    creations: CreationsHandler
-    coming: Coming
-    snapshots: SnapshotsHandler
-    logs: LogsHandler
-    consoles: ConsolesHandler
-    hosts: Keeper
+    operations: OperationService
+    creations: CreationService
+    coming: PendingCreations
+    snapshots: SnapshotService
+    logs: LogService
+    consoles: ConsoleService
+    hosts: HostPersistence
     health: GatewayHealth
-    events: FleetHandler
-    incoming: Incoming
-    resolver: Resolver
+    events: HostEvents
+    incoming: EventConsumers
+    resolver: Reconciler
     reservations: Reservations
     store: SqlOperationStore
-    bus: Bus
+    bus: BusConnections
     database: Database
     telemetry: Telemetry
 
@@ -99,11 +99,11 @@ def build(settings: Settings, clock: Clock) -> Parts:
     worker = LxdWorker(telemetry.timed(calls))
     database = Database(settings.database_url)
     store = SqlOperationStore(database, Retention(operations=settings.operations_per_host))
-    ledger = Ledger(fleet, Tally(telemetry.operations.ended, clock.monotonic))
-    keeper = Keeper(fleet, SqlHostStore(database))
-    history = History(fleet, ledger, store, worker, clock.wall)
-    events = FleetHandler(fleet, ledger, keeper, store, worker, history, clock)
-    incoming = Incoming(
+    ledger = OperationCache(fleet, OperationMetrics(telemetry.operations.ended, clock.monotonic))
+    keeper = HostPersistence(fleet, SqlHostStore(database))
+    history = OperationSync(fleet, ledger, store, worker, clock.wall)
+    events = HostEvents(fleet, ledger, keeper, store, worker, history, clock)
+    incoming = EventConsumers(
         gateway,
         events.on_found,
         events.on_event,
@@ -114,7 +114,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         throttled,
         SharedConnection(settings.amqp_uri),
     )
-    bus = Bus(
+    bus = BusConnections(
         settings.amqp_uri,
         calls,
         incoming,
@@ -126,24 +126,24 @@ def build(settings: Settings, clock: Clock) -> Parts:
     telemetry.broker.watch(lambda: bus.connected)
     telemetry.hosts.watch(lambda: bus.blocked)
     lease_s = timeout_s + LEASE_MARGIN_S
-    submitting = Submitting(gateway, settings.start_by_s, lease_s)
+    submitting = SubmitSettings(gateway, settings.start_by_s, lease_s)
     delivery = SecretDelivery(worker, clock)
-    operations = OperationsHandler(fleet, ledger, store, worker, clock, submitting, delivery)
-    coming = Coming()
+    operations = OperationService(fleet, ledger, store, worker, clock, submitting, delivery)
+    coming = PendingCreations()
     streams = BusStreams(settings.amqp_uri, dead_letters, throttled, fleet.exchange_of)
     return Parts(
         fleet=fleet,
         operations=operations,
-        creations=CreationsHandler(fleet, operations, coming, settings.templates),
+        creations=CreationService(fleet, operations, coming, settings.templates),
         coming=coming,
-        snapshots=SnapshotsHandler(fleet, worker, SqlSnapshotNotes(database)),
-        logs=LogsHandler(fleet, worker),
-        consoles=ConsolesHandler(fleet, streams, worker),
+        snapshots=SnapshotService(fleet, worker, SqlSnapshotNotes(database)),
+        logs=LogService(fleet, worker),
+        consoles=ConsoleService(fleet, streams, worker),
         hosts=keeper,
         health=GatewayHealth(bus, database),
         events=events,
         incoming=incoming,
-        resolver=Resolver(fleet, ledger, store, worker, clock, gateway, delivery),
+        resolver=Reconciler(fleet, ledger, store, worker, clock, gateway, delivery),
         reservations=Reservations(fleet, store, clock),
         store=store,
         bus=bus,

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.testing.living_gateway import TOKEN, a_gateway
+from tests.support.living_gateway import TOKEN, a_gateway
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 DOCUMENT = a_gateway().app().openapi()

@@ -14,11 +14,11 @@ from playwright.sync_api import Page, expect
 
 from deploy.local import processes
 from deploy.local.services import loopback_binds
-from shared.testing.broker import Vhost
-from shared.testing.browser import complaints
-from shared.testing.documents import INSTANCES_API, code_blocks
-from shared.testing.fleet import Fleet, fleet_of, known_instance
-from shared.testing.lxd import Lxd, OwnLxd
+from tests.support.broker import Vhost
+from tests.support.browser import complaints
+from tests.support.documents import INSTANCES_API, code_blocks
+from tests.support.fleet import Fleet, fleet_of, known_instance
+from tests.support.lxd import Lxd, OwnLxd
 
 pytestmark = pytest.mark.slow
 

@@ -11,11 +11,11 @@ from playwright.sync_api import Page, expect
 from deploy.local import processes
 from deploy.local.services import loopback_binds
 from services.gateway.http.console_page import FILES
-from shared.testing.broker import Vhost
-from shared.testing.browser import complaints
-from shared.testing.daemons import missing
-from shared.testing.fleet import Fleet, fleet_of
-from shared.testing.lxd import OwnLxd
+from tests.support.broker import Vhost
+from tests.support.browser import complaints
+from tests.support.daemons import missing
+from tests.support.fleet import Fleet, fleet_of
+from tests.support.lxd import OwnLxd
 
 pytestmark = pytest.mark.slow
 

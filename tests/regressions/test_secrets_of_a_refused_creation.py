@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.domain.capacity import Amount
-from services.gateway.domain.creation import NewVm
+from services.gateway.fleet.capacity import Amount
 from services.gateway.ports import Caller
+from services.gateway.vms.new_vm import NewVm
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import State
-from shared.testing.core import Core
-from shared.testing.reports import a_description, a_heartbeat, an_inventory
+from tests.support.core import Core
+from tests.support.reports import a_description, a_heartbeat, an_inventory
 
 pytestmark = pytest.mark.attack
 

@@ -6,17 +6,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Response
 
-from services.gateway.domain.naming import shown_name
-from services.gateway.domain.presentation_vms import vm
-from services.gateway.domain.vm_changes import changes, new_name
-from services.gateway.http import conditional, models
+from services.gateway.http import models
+from services.gateway.http.etag import etags
 from services.gateway.http.free_text import HeaderText
 from services.gateway.http.openapi import CHANGING, FLEET, OPERATING, TOKEN
 from services.gateway.http.v1.envelope import PREFIX
-from services.gateway.http.v1.lookup import Found
+from services.gateway.http.v1.mutations import Wish, Wished, fulfilled
+from services.gateway.http.v1.name_resolution import ResolvedInstance
 from services.gateway.http.v1.openapi import failures
 from services.gateway.http.v1.updates import given
-from services.gateway.http.v1.wishes import Wish, Wished, fulfilled
+from services.gateway.responses.vms import vm
+from services.gateway.vms.naming import shown_name
+from services.gateway.vms.update import changes, new_name
 from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instances import etag
 from shared.contracts.operations import Arguments, Kind
@@ -117,7 +118,7 @@ async def update(
     """
     secrets = wish.asked.caller.may_see_secrets
 
-    def arguments(seen: Found) -> Arguments | None:
+    def arguments(seen: ResolvedInstance) -> Arguments | None:
         tag = demanded_tag(seen, if_match)
         shown = vm(*seen, secrets=secrets)
         wanted = changes(given(body, shown), shown)
@@ -132,7 +133,7 @@ async def update(
 async def rename(wish: Wished, body: models.VmRename) -> Response:
     """Give it another name; where LXD's own name changes with it, it must be stopped."""
 
-    def arguments(seen: Found) -> Arguments | None:
+    def arguments(seen: ResolvedInstance) -> Arguments | None:
         if body.name == shown_name(seen.known.instance):
             return None
         neighbours = wish.asked.gateway.vms.instances(seen.known.host)
@@ -150,7 +151,7 @@ async def _moved(wish: Wish, kind: Kind, manner: models.VmForce | None = None) -
     return await fulfilled(wish, kind, lambda _: arguments)
 
 
-def demanded_tag(seen: Found, if_match: str | None) -> str:
+def demanded_tag(seen: ResolvedInstance, if_match: str | None) -> str:
     """Return the tag that the instance must still have, empty for any.
 
     Raises InstanceChangedSince where it has another one already.
@@ -158,6 +159,6 @@ def demanded_tag(seen: Found, if_match: str | None) -> str:
     if if_match is None or if_match.strip() == "*":
         return ""
     tag = etag(seen.known.instance)
-    if tag not in conditional.tags(if_match):
+    if tag not in etags(if_match):
         raise InstanceChangedSince(seen.known.instance.name)
     return tag

@@ -14,19 +14,19 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from services.gateway.domain.presentation_vms import vm_id
-from services.gateway.domain.vm_filter import VmFilter
 from services.gateway.http import models
-from services.gateway.http.asking import Asked, Asking, Order, recalled, submitted
 from services.gateway.http.errors import HttpError, told
 from services.gateway.http.models.vm_bulk import MOST_VMS
+from services.gateway.http.mutations import Asked, Asking, Order, recalled, submitted
 from services.gateway.http.openapi import CHANGING, FLEET, TOKEN
 from services.gateway.http.v1 import envelope
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import Choice, found
+from services.gateway.http.v1.name_resolution import InstanceSelector, found
 from services.gateway.http.v1.openapi import failures
-from services.gateway.http.v1.outcomes import failure_of, told_of, vm_now
+from services.gateway.http.v1.operation_response import failure_of, told_of, vm_now
+from services.gateway.http.v1.vm_filter import VmFilter
 from services.gateway.ports import target_of
+from services.gateway.responses.vms import vm_id
 from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.operations import Arguments, Kind
 
@@ -109,7 +109,7 @@ async def _carried_out(whole: Round, named: str) -> Result:
     asked, gateway = whole.asked, whole.asked.gateway
     begun, seen = await recalled(asked), None
     if begun is None:
-        seen = found(gateway.vms, Choice(named)).known
+        seen = found(gateway.vms, InstanceSelector(named)).known
         begun = await submitted(asked, Order(whole.kind, target_of(seen), whole.arguments))
     left_s = max(0.0, whole.deadline - asyncio.get_running_loop().time())
     operation = await gateway.operations.wait(begun.operation_id, left_s)

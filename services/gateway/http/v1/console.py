@@ -7,16 +7,16 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.gateway.domain.presentation_vms import RUNNING, vm_id, vm_state
 from services.gateway.http import models
-from services.gateway.http.context import Gateway, Who, caught_up
-from services.gateway.http.gate import CONSOLES
+from services.gateway.http.dependencies import Gateway, Who, caught_up
+from services.gateway.http.middleware.authentication import CONSOLES
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.prefix import prefix_of
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import Found, Wanted
+from services.gateway.http.v1.name_resolution import ResolvedInstance, Wanted
 from services.gateway.http.v1.openapi import failures
 from services.gateway.ports import Console, target_of
+from services.gateway.responses.vms import RUNNING, vm_id, vm_state
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import HostUnreachable, InstanceNotRunning, InvalidInput
 from shared.contracts.hosts import VIRTUAL_MACHINE
@@ -72,7 +72,7 @@ async def console(
     return success(body, headers={"cache-control": "no-store"})
 
 
-def _possible(kind: ConsoleType | None, found: Found) -> ConsoleType:
+def _possible(kind: ConsoleType | None, found: ResolvedInstance) -> ConsoleType:
     """Return the type that is meant; raise what stands in the way of any."""
     instance = found.known.instance
     virtual = instance.type == VIRTUAL_MACHINE

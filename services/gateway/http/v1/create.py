@@ -8,17 +8,17 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
 
-from services.gateway.domain import limits
-from services.gateway.domain.capacity import Amount
-from services.gateway.domain.creation import NewVm
-from services.gateway.domain.presentation_vms import CREATING, ID_PREFIX, status
-from services.gateway.domain.units import GIB, MIB
+from services.gateway.fleet.capacity import Amount
 from services.gateway.http import models
-from services.gateway.http.asking import Asked, Asking, recalled
+from services.gateway.http.mutations import Asked, Asking, recalled
 from services.gateway.http.openapi import CHANGING, FLEET, TOKEN
-from services.gateway.http.outcomes import error_of, told_beside
+from services.gateway.http.operation_response import error_of, told_beside
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.openapi import failures
+from services.gateway.responses.vms import CREATING, ID_PREFIX, status
+from services.gateway.units import GIB, MIB
+from services.gateway.vms import limits
+from services.gateway.vms.new_vm import NewVm
 from shared.contracts.operations import Operation, State
 from shared.contracts.truncation import first_few
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Response
 
 from services.gateway.http import models
-from services.gateway.http.context import Gateway, caught_up
+from services.gateway.http.dependencies import Gateway, caught_up
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import Wanted
+from services.gateway.http.v1.name_resolution import Wanted
 from services.gateway.http.v1.openapi import failures
 from services.gateway.ports import target_of
 

@@ -8,18 +8,18 @@ import msgspec
 from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
 
-from services.gateway.domain.known import KnownInstance
-from services.gateway.domain.presentation_vms import vm_trash
-from services.gateway.http import catalogue, models
+from services.gateway.fleet.views import InstanceView
+from services.gateway.http import messages, models
 from services.gateway.http.openapi import TOKEN
 from services.gateway.http.v1.actions import ERRORS, GOES_ON, Empty
 from services.gateway.http.v1.create import not_there
 from services.gateway.http.v1.envelope import PREFIX
-from services.gateway.http.v1.lookup import Found
+from services.gateway.http.v1.mutations import Result, Wish, Wished, fulfilled
+from services.gateway.http.v1.name_resolution import ResolvedInstance
 from services.gateway.http.v1.openapi import failures
-from services.gateway.http.v1.outcomes import vm_now
-from services.gateway.http.v1.wishes import Result, Wish, Wished, fulfilled
+from services.gateway.http.v1.operation_response import vm_now
 from services.gateway.ports import Fleet
+from services.gateway.responses.vms import vm_trash
 from shared.contracts.operations import Arguments, Kind, Operation
 
 router = APIRouter(prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=TOKEN)
@@ -43,7 +43,7 @@ async def rebuild(wish: Wished, body: models.VmRebuild) -> Response:
     anything fails, the VM is what it was. One that ran runs afterwards.
     """
 
-    def arguments(seen: Found) -> Arguments:
+    def arguments(seen: ResolvedInstance) -> Arguments:
         creations = wish.asked.gateway.creations
         kind = seen.known.instance.type
         image = creations.image(body.template, seen.host, kind)
@@ -77,11 +77,11 @@ def _patience_s(wish: Wish) -> float:
 def _told(wish: Wish) -> Result:
     """Return what tells of the VM what has become of its root."""
 
-    def told(fleet: Fleet, operation: Operation, seen: KnownInstance | None) -> object:
+    def told(fleet: Fleet, operation: Operation, seen: InstanceView | None) -> object:
         after = operation.after if operation.final else None
         trash = vm_trash(after) if after else None
         outcome = "done" if operation.final else "unfinished"
-        message = catalogue.say(
+        message = messages.say(
             f"{operation.kind}.{outcome}",
             wish.asked.tongue,
             name=operation.instance,

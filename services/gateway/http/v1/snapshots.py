@@ -8,19 +8,19 @@ import msgspec
 from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
-from services.gateway.domain.error_boundary import Subject
-from services.gateway.domain.presentation_snapshots import bare_snapshot, snapshot_view
-from services.gateway.domain.snapshots import DescribedSnapshot
+from services.gateway.error_boundary import EntrySubject
 from services.gateway.http import models
-from services.gateway.http.context import Context, Gateway
+from services.gateway.http.dependencies import Dependencies, Gateway
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.v1.actions import ERRORS, GOES_ON, Empty
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import Found, Wanted
+from services.gateway.http.v1.mutations import Wish, Wished, fulfilled
+from services.gateway.http.v1.name_resolution import ResolvedInstance, Wanted
 from services.gateway.http.v1.openapi import failures
-from services.gateway.http.v1.wishes import Wish, Wished, fulfilled
 from services.gateway.ports import target_of
+from services.gateway.responses.snapshots import bare_snapshot, snapshot_view
+from services.gateway.vms.snapshots import DescribedSnapshot
 from shared.contracts.operations import Arguments, Kind
 
 router = APIRouter(prefix=f"{PREFIX}/vms/{{id}}/snapshots", tags=["虚拟机快照"], dependencies=TOKEN)
@@ -82,10 +82,12 @@ async def delete(wish: Wished, snapshot: SnapshotId, body: Empty = None) -> Resp
     return await _changed(wish, Kind.DELETE_SNAPSHOT, snapshot)
 
 
-def _encoded(described: DescribedSnapshot, found: Found, gateway: Context) -> msgspec.Raw:
+def _encoded(
+    described: DescribedSnapshot, found: ResolvedInstance, gateway: Dependencies
+) -> msgspec.Raw:
     name = f"{found.known.instance.name}/{described.snapshot.name}"
     text = gateway.boundary.render(
-        Subject("snapshot", found.known.host, name),
+        EntrySubject("snapshot", found.known.host, name),
         lambda: msgspec.json.encode(snapshot_view(described)),
         lambda: msgspec.json.encode(bare_snapshot(described)),
     )

@@ -12,8 +12,8 @@ import msgspec
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from services.gateway.domain.presentation_vms import Vm
 from services.gateway.http import models
+from services.gateway.responses.vms import Vm
 from shared.contracts.changes import MOST_LABELS
 
 Fields = dict[str, Any]
