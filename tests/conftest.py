@@ -14,6 +14,7 @@ pytest_plugins = [
     "shared.testing.lxd_project",
     "shared.testing.postgresql",
     "shared.testing.prometheus",
+    "shared.testing.reruns",
     "shared.testing.fleet",  # after those it stands on: pytest has to rewrite them first
 ]
 

@@ -20,9 +20,9 @@ from services.gateway.domain.presentation_vms import FIELDS
 from services.gateway.http.context import INSTANCE_NAME
 from services.gateway.http.fields import chosen, pattern
 from shared.contracts.errors import InvalidInput
-from shared.testing.gateway_http import FakeGateway
+from shared.testing.gateway_http import FakeGateway, openapi
 
-DOCUMENT = FakeGateway().app().openapi()
+DOCUMENT = openapi()
 PARAMETERS = [
     (f"{method.upper()} {path} {parameter['name']}", parameter)
     for path, ways in DOCUMENT["paths"].items()

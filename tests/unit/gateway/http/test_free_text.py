@@ -13,10 +13,11 @@ from services.gateway.domain.free_text import RULE, has_control_characters
 from services.gateway.http.catalogue import TEXTS
 from services.gateway.ws.requests import of_address, of_message
 from shared.contracts.errors import InvalidInput
+from shared.testing.gateway_http import openapi
 from shared.testing.vms import gateway_of_vms
 
 BELL = "a\x07"
-DOCUMENT = gateway_of_vms().app().openapi()
+DOCUMENT = openapi()
 Schema = dict[str, Any]
 
 
