@@ -12,9 +12,11 @@ pytest_plugins = [
     "shared.testing.left_out",
     "shared.testing.lxd",
     "shared.testing.lxd_project",
+    "shared.testing.order",
     "shared.testing.postgresql",
     "shared.testing.prometheus",
     "shared.testing.reruns",
+    "shared.testing.seconds",
     "shared.testing.fleet",  # after those it stands on: pytest has to rewrite them first
 ]
 

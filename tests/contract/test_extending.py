@@ -49,6 +49,7 @@ class Reader:
     def run(self, command: str) -> None:
         """Run a command; it must succeed."""
         own = {
+            "MAKEFLAGS": "",  # those of the `make` that runs the tests are not for theirs
             "VENV": sys.prefix,
             "PYTHONPATH": str(self.tree),
             "MYPY_CACHE_DIR": str(self.types_cache),
