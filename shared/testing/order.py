@@ -11,20 +11,21 @@ from pathlib import Path
 
 import pytest
 
-# About how many seconds a test takes that uses the fixture.
+# About how many seconds a test on a real daemon takes that uses the fixture.
 SECONDS = {
     "own_broker": 12.0,
     "own_lxd": 8.0,
+    "prepare": 8.0,
     "fleet": 7.0,
-    "prepare": 5.0,
     "sampler": 5.0,
-    "instances": 3.0,
-    "start_process": 3.0,
+    "instances": 4.0,
     "vhost": 1.5,
     "broker": 1.0,
     "lxd": 1.0,
 }
-OF_ITS_TIMEOUT = 0.3
+DAEMONS = ("broker", "lxd")
+WITHOUT_DAEMON_S = 0.05
+PART_OF_TIMEOUT = 0.25
 
 
 @pytest.hookimpl(trylast=True)
@@ -38,6 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def estimated_s(item: pytest.Item) -> float:
     """Return about how long a test takes."""
-    timeout = item.get_closest_marker("timeout")
-    given = timeout.args[0] * OF_ITS_TIMEOUT if timeout else 0.0
-    return max([given, *(SECONDS.get(name, 0.0) for name in getattr(item, "fixturenames", ()))])
+    if timeout := item.get_closest_marker("timeout"):
+        return float(timeout.args[0]) * PART_OF_TIMEOUT
+    if not any(item.get_closest_marker(daemon) for daemon in DAEMONS):
+        return WITHOUT_DAEMON_S
+    return max(SECONDS.get(name, 1.0) for name in ("lxd", *getattr(item, "fixturenames", ())))

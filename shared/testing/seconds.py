@@ -13,8 +13,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the lines; pytest itself says how long all took."""
     listed = (report for reports in terminalreporter.stats.values() for report in reports)
     lines = by_folder(report for report in listed if isinstance(report, pytest.TestReport))
-    if len(lines) > 1:
-        terminalreporter.section("seconds, in all processes together")
+    if len(lines) < 2:
+        return
+    terminalreporter.section("seconds, in all processes together")
     for line in lines:
         terminalreporter.write_line(line)
 

@@ -21,6 +21,8 @@ import pytest
 from shared.testing.daemons import ROOT
 from shared.testing.documents import CodeBlock, code_blocks
 
+pytestmark = pytest.mark.timeout(300)
+
 DOCUMENT = ROOT / "docs" / "extending.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 RECIPES = re.findall(r"^## (\d .+)$", TEXT, re.MULTILINE)
