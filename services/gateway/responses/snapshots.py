@@ -31,12 +31,12 @@ class SnapshotView(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
 def snapshot_view(described: DescribedSnapshot) -> SnapshotView:
     """Return one snapshot."""
     snapshot, description = described
-    expires_at = units.known_instant(snapshot.expires_at)
+    expires_at = units.parse_time(snapshot.expires_at)
     return SnapshotView(
         id=snapshot.name,
         name=snapshot.name,
         description=description,
-        created_at=units.utc_text(units.instant(snapshot.created_at)),
+        created_at=units.utc_text(units.parse_time_or_epoch(snapshot.created_at)),
         size=snapshot.size,
         stateful=snapshot.stateful,
         # One that expires in no year that we can show does not expire.

@@ -14,8 +14,8 @@ from services.gateway import units
 from services.gateway.fleet import port_forwards
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses import instances as shown
-from services.gateway.vms.limits import VmLimits, shown_limits
-from services.gateway.vms.naming import shown_name
+from services.gateway.vms.limits import VmLimits, vm_limits
+from services.gateway.vms.naming import display_name_of
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
 from shared.contracts.instances import Instance
 from shared.contracts.sizes import cpu_count
@@ -116,11 +116,11 @@ def vm(known: InstanceView, host: HostView, *, secrets: bool) -> Vm:
     """Return all of an instance; without `secrets` a password in the description is masked."""
     instance, creation = known.instance, known.creation
     reached = port_forwards.nat(instance, note_is_anothers=known.note_is_anothers)
-    created = units.known_instant(instance.created_at)
+    created = units.parse_time(instance.created_at)
     sizes = _sizes(known, host)
     return Vm(
         id=vm_id(known),
-        name=shown_name(instance),
+        name=display_name_of(instance),
         status=status(instance),
         cpu=sizes["cpu"] or 0,
         memory=units.mib(sizes["memory"]),
@@ -139,7 +139,7 @@ def vm(known: InstanceView, host: HostView, *, secrets: bool) -> Vm:
         instance=instance.name,
         ipv6=shown.address(known, "inet6") or "",
         networks=instance.networks,
-        limits=shown_limits(instance.limits),
+        limits=vm_limits(instance.limits),
         ssh_port=reached.ssh_port,
         nat_ports=reached.nat_ports,
         host_online=known.host_online,
@@ -162,7 +162,7 @@ def vm_trash(instance: Instance) -> VmTrash | None:
     if kept is None:
         return None
     return VmTrash(
-        until=units.utc_text(units.instant(kept.until)),
+        until=units.utc_text(units.parse_time_or_epoch(kept.until)),
         disk=units.gib_exactly(kept.size or 0),
         instance=kept.name,
     )
@@ -172,7 +172,7 @@ def vm_state(known: InstanceView, host: HostView) -> VmState:
     """Return the state of an instance."""
     return VmState(
         id=vm_id(known),
-        name=shown_name(known.instance),
+        name=display_name_of(known.instance),
         status=status(known.instance),
         host=known.host,
         host_online=known.host_online,
@@ -200,7 +200,7 @@ def status(instance: Instance) -> str:
 
 def updated_at(known: InstanceView) -> str:
     """Return when its configuration or state was last seen to change, at the least its creation."""
-    created = units.instant(known.instance.created_at)
+    created = units.parse_time_or_epoch(known.instance.created_at)
     if known.changed_at is None:
         return units.utc_text(created)
     return units.utc_text(max(created, units.moment(known.changed_at)))

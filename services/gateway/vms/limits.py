@@ -46,7 +46,7 @@ class VmLimits(Struct, frozen=True, kw_only=True, rename="camel"):
     processes: int | None
 
 
-def shown_limits(limits: Limits) -> VmLimits:
+def vm_limits(limits: Limits) -> VmLimits:
     """Return limits as they are shown."""
     return VmLimits(
         network=NetworkLimits(
@@ -59,14 +59,14 @@ def shown_limits(limits: Limits) -> VmLimits:
     )
 
 
-def wanted(given: Mapping[str, Number]) -> Limits:
+def to_limits(given: Mapping[str, Number]) -> Limits:
     """Return what a request asks for, by the fields of `Limits`; None and 0 take a limit away."""
     return Limits(
         **{field: math.ceil((number or 0) * UNITS[field]) for field, number in given.items()}
     )
 
 
-def differing(given: Mapping[str, Number], present: VmLimits) -> Limits:
+def changed_limits(given: Mapping[str, Number], present: VmLimits) -> Limits:
     """Return the same without what is so already, as it is shown."""
     now = {
         "ingress": present.network.ingress_mbit,
@@ -75,6 +75,6 @@ def differing(given: Mapping[str, Number], present: VmLimits) -> Limits:
         "write": present.disk.write_mbyte,
         "processes": present.processes,
     }
-    return wanted(
+    return to_limits(
         {field: number for field, number in given.items() if (number or 0) != (now[field] or 0)}
     )

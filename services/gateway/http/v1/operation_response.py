@@ -17,7 +17,7 @@ from services.gateway.http.mutations import Mutation
 from services.gateway.http.operation_response import error_of, told_beside
 from services.gateway.http.v1 import envelope
 from services.gateway.responses.vms import ID_PREFIX, status, vm_id
-from services.gateway.vms.naming import shown_name
+from services.gateway.vms.naming import display_name_of
 from services.gateway.vms.view import Fleet
 from shared.contracts.errors import FleetError, InstanceNotRunning, InstanceRunning
 from shared.contracts.instances import Instance
@@ -71,7 +71,7 @@ def vm_now(fleet: Fleet, operation: Operation, seen: InstanceView | None) -> dic
     vm = vm_id(seen) if seen else f"{ID_PREFIX}{operation.uuid}"
     instance = _now(operation, fleet)
     if instance is None or is_gone(operation):
-        name = shown_name(seen.instance) if seen else operation.instance
+        name = display_name_of(seen.instance) if seen else operation.instance
         return {"id": vm, "name": name, "status": DELETED}
     return {**_of(vm, instance), **_more(operation)}
 
@@ -91,4 +91,4 @@ def _more(operation: Operation) -> dict[str, object]:
 
 
 def _of(vm: str, instance: Instance) -> dict[str, object]:
-    return {"id": vm, "name": shown_name(instance), "status": status(instance)}
+    return {"id": vm, "name": display_name_of(instance), "status": status(instance)}

@@ -47,7 +47,7 @@ def changes(wanted: Mapping[str, object], shown: Vm) -> Changes | None:
         for field, value in wanted.items()
         if field != "limits" and value != getattr(shown, field)
     }
-    limited = limits.differing(wanted.get("limits", {}), shown.limits)  # type: ignore[arg-type]
+    limited = limits.changed_limits(wanted.get("limits", {}), shown.limits)  # type: ignore[arg-type]
     if limited != NO_LIMITS:
         differing["limits"] = limited
     return Changes(**differing) if differing else None  # type: ignore[arg-type]
