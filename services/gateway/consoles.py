@@ -80,7 +80,7 @@ class ConsoleService:
         Raises what `LxdWorker.open_console` raises, HostUnreachable and HostIdentityMismatch.
         """
         host = console.target.host
-        if refusal := self.fleet.refusal(host):
+        if refusal := self.fleet.access_error(host):
             raise refusal
         async with self.streams.listen(host) as stream:
             await self.worker.open_console(host, _request(console, stream.id))
@@ -101,7 +101,7 @@ class LogService:
         Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
         WorkerOutdated, OutcomeUnknown, InstanceNotFound, InstanceReplaced, LogNotFound.
         """
-        if refusal := self.fleet.refusal(target.host):
+        if refusal := self.fleet.access_error(target.host):
             raise refusal
         return await self.worker.instance_log(*target)
 

@@ -74,7 +74,7 @@ class FakeFleet:
         named = [each for each in self.instances(host) if each.instance.name == name]
         return require_unique(name, named, host, project)
 
-    def named(self, name: str) -> Sequence[InstanceView]:
+    def with_name(self, name: str) -> Sequence[InstanceView]:
         return [each for each in self.instances() if each.instance.name == name]
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:

@@ -67,9 +67,9 @@ class HostEventHandler:
         self._budget_log.note(host, reaction)
         if isinstance(event, Inventory) or (reaction.changed and not isinstance(event, Sampled)):
             self._persistence.mark_unsaved(host)
-        if reaction.inventory:
+        if reaction.needs_inventory:
             self._inventories.ask(host)
-        if reaction.appeared:
+        if reaction.needs_operations:
             self._histories.ask(host)
 
     def on_found(self, host: str, exchange: str, heartbeat: Heartbeat) -> None:
@@ -78,7 +78,7 @@ class HostEventHandler:
         What is known of the host by then keeps the name, for calls, streams and the next start.
         """
         self.on_event(host, heartbeat)
-        self._fleet.note_exchange(host, exchange)
+        self._fleet.set_exchange(host, exchange)
         self._persistence.mark_unsaved(host)
 
     async def on_outcome(self, operation: Operation) -> None:
@@ -120,10 +120,10 @@ class HostEventHandler:
         return just_connected or self._fleet.is_reachable(host)
 
     async def _ask_for_inventory(self, host: str) -> None:
-        if not self._fleet.lacks_inventory(host):
+        if not self._fleet.needs_inventory(host):
             return
         try:
             await self._worker.publish_inventory(host)
         except HostUnreachable:
-            self._fleet.away(host)
+            self._fleet.stop_awaiting(host)
             raise

@@ -50,7 +50,7 @@ class HostPersistence:
         """Save what is unsaved; it stays so when the database is away."""
         unsaved, self._unsaved = self._unsaved.intersection(self._fleet.host_ids()), set()
         try:
-            await self._save([self._fleet.stored(host) for host in unsaved])
+            await self._save([self._fleet.stored_host(host) for host in unsaved])
         except DatabaseUnavailable:
             self._unsaved |= unsaved
             raise

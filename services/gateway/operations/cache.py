@@ -187,7 +187,7 @@ class OperationCache:
         return operation_id in self._in_flight
 
     def _end(self, operation: Operation) -> None:
-        self._fleet.finish(operation)
+        self._fleet.apply_outcome(operation)
         self._metrics.end(operation)
         for waiter in self._waiting.get(operation.operation_id, ()):
             if waiter.operation.host == operation.host:

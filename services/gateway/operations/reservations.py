@@ -32,5 +32,5 @@ class Reservations:
             news = (operation.operation_id, operation.host, operation.final)
             taken.add(news)
             if news not in self._taken:
-                self._fleet.note_creation(operation)
+                self._fleet.record_creation(operation)
         self._taken = taken

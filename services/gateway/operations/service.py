@@ -194,7 +194,7 @@ class OperationService:
 
     def _reachable(self, command: Command, alternative: Alternative) -> Command:
         """Return the command for a host that can be reached; raise what `alternative` raises."""
-        while refusal := self._fleet.refusal(command.host):
+        while refusal := self._fleet.access_error(command.host):
             command = alternative(refusal)
         return command
 
@@ -247,7 +247,7 @@ class OperationService:
     def _reserve(self, operation: Operation) -> None:
         """Keep a new instance's uuid for its host, which is about to hear of it."""
         if operation.kind is Kind.CREATE:
-            self._fleet.note_creation(operation)
+            self._fleet.record_creation(operation)
 
     async def _reject(self, operation: Operation, error: FleetError, *, free_key: bool) -> None:
         refused = as_rejected(operation, error, rfc3339(self._clock.wall()))

@@ -106,7 +106,7 @@ class SqlHostStore:
 
 def _kept(host: StoredHost) -> SavedInstances:
     return {
-        (instance.project, instance.name): (instance, host.changes.get(instance.uuid))
+        (instance.project, instance.name): (instance, host.change_times.get(instance.uuid))
         for instance in host.instances
     }
 
@@ -119,7 +119,7 @@ def _row(stored: StoredHost) -> dict[str, object]:
         "first_seen": stored.first_seen,
         "last_seen": stored.last_seen,
         "inventory_at": stored.inventory_at,
-        "copies": msgspec.json.encode(stored.copies),
+        "copies": msgspec.json.encode(stored.duplicate_uuids),
         "exchange": stored.exchange,
     }
 
@@ -170,7 +170,7 @@ def _stored(
         last_seen=row.last_seen,
         instances=tuple(instance for instance, _ in told),
         inventory_at=row.inventory_at,
-        changes={instance.uuid: at for instance, at in told if at is not None},
-        copies=_read_copies(row.host, row.copies),
+        change_times={instance.uuid: at for instance, at in told if at is not None},
+        duplicate_uuids=_read_copies(row.host, row.copies),
         exchange=row.exchange,
     )

@@ -27,7 +27,7 @@ RENAMED_S = RENAME_S + 5.0
 
 def has_read(gateway: Parts) -> bool:
     fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable("h1") and not fleet.lacks_inventory("h1")
+    return fleet.ready and fleet.is_reachable("h1") and not fleet.needs_inventory("h1")
 
 
 def described(gateway: Parts) -> str:
@@ -113,7 +113,7 @@ async def test_a_host_that_an_older_release_kept_without_a_name_is_found_by_its_
     await eventually(lambda: first.bus.connected)
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
         await eventually(lambda: has_read(first))
-        first.fleet.note_exchange("h1", "")
+        first.fleet.set_exchange("h1", "")
         first.hosts.mark_unsaved("h1")
         await first.hosts.save()
 

@@ -42,7 +42,7 @@ async def host(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[Wir
 
 def has_read(gateway: Parts) -> bool:
     fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable("h1") and not fleet.lacks_inventory("h1")
+    return fleet.ready and fleet.is_reachable("h1") and not fleet.needs_inventory("h1")
 
 
 KEY = IdempotencyKey("admin", "k1", "body")

@@ -656,7 +656,7 @@ async def test_an_inventory_of_an_older_release_is_read_from_rows(tmp_path: Path
 
     read = {host.host: host for host in await SqlHostStore(database).load()}
     assert sorted(read["h1"].instances, key=attrgetter("uuid")) == told
-    assert read["h1"].changes == {"u2": 7.5}
+    assert read["h1"].change_times == {"u2": 7.5}
     assert read["h2"] == a_host("h2")
     await database.close()
 

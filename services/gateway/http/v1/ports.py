@@ -40,7 +40,7 @@ CHANGED: dict[int | str, dict[str, Any]] = {
 async def ports(found: Wanted) -> Response:
     """Return which ports of the host lead to the VM; the answer can be sent back, changed."""
     instance = found.known.instance
-    shown = vm_ports.ports(instance.proxies, _address(found.host.described))
+    shown = vm_ports.ports(instance.proxies, _address(found.host.resources))
     return success(shown, headers={"etag": f'"{etag(instance)}"'})
 
 
@@ -60,7 +60,7 @@ async def change(
 def _ports_now(fleet: Fleet, operation: Operation, _: InstanceView | None) -> vm_ports.Ports:
     here = [each for each in fleet.with_uuid(operation.uuid) if each.host == operation.host]
     proxies: tuple[Proxy, ...] = here[0].instance.proxies if here else ()
-    return vm_ports.ports(proxies, _address(fleet.host(operation.host).described))
+    return vm_ports.ports(proxies, _address(fleet.host(operation.host).resources))
 
 
 def _address(described: HostDescribed | None) -> str:

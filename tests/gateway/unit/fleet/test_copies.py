@@ -160,7 +160,7 @@ async def test_a_restart_makes_no_copy_the_original(gateway: Core) -> None:
 
     restarted = await restored(gateway)
 
-    assert gateway.host_store.hosts[EVIL].copies == (WEB,)
+    assert gateway.host_store.hosts[EVIL].duplicate_uuids == (WEB,)
     assert holders(restarted) == [("h1", False), (EVIL, True)]
 
 
@@ -422,4 +422,4 @@ def test_hosts_that_share_thousands_of_claims_are_dropped_in_linear_time() -> No
         index.remove(entry)
 
     assert time.process_time() - began < 5
-    assert not entries[-1].known(FRESH).duplicate
+    assert not entries[-1].view(FRESH).duplicate
