@@ -120,7 +120,7 @@ async def test_a_host_that_an_older_release_kept_without_a_name_is_found_by_its_
         second = await start(vhost.uri)
         await eventually(lambda: second.bus.connected)
         with pytest.raises(HostUnreachable):
-            async with second.consoles.streams.listen("h1"):
+            async with second.consoles.streams.open("h1"):
                 raise AssertionError
         await host.beat()
 
@@ -206,7 +206,7 @@ async def test_what_waits_under_the_old_name_is_read_when_the_gateway_comes_back
         await eventually(lambda: has_read(first))
         await first.hosts.save()
         # As while no gateway runs.
-        await first.consumers._open["h1"].close()
+        await first.consumers._subscriptions["h1"].close()
         await eventually(lambda: consumers_of_outcomes(vhost) == 0)
         await host.publish_operation(an_operation("waiting", host="h1", state=State.DONE))
     vhost.renewed_host_uri("h1")

@@ -82,7 +82,7 @@ async def test_a_submission_on_its_way_is_left_alone_by_the_other(
     submitting = asyncio.create_task(submit(asked))
     await eventually(lambda: any("submit" in str(call.routing_key) for call in host.calls))
 
-    await other.reconciler.resolve_all()
+    await other.reconciler.resolve()
     host.journal.hold.set()
 
     assert (await submitting).state is State.ACCEPTED

@@ -320,12 +320,12 @@ async def test_the_place_in_a_hosts_history_is_remembered(stores: Stores) -> Non
     await stores.hosts.save([a_host()])
     page = [an_operation("op-1", sequence=4), an_operation("op-2", sequence=7)]
 
-    unknown = await stores.operations.known_up_to("h1")
+    unknown = await stores.operations.last_sequence("h1")
     await stores.operations.merge_page("h1", page, 7)
     await stores.hosts.save([a_host(epoch=4)])
 
     assert unknown == 0
-    assert await stores.operations.known_up_to("h1") == 7
+    assert await stores.operations.last_sequence("h1") == 7
     assert await stores.operations.get("op-2") == page[1]
 
 

@@ -283,10 +283,10 @@ def test_what_is_left_out_is_logged_at_once_and_again_when_it_has_changed(
 
     for sequence in range(2, 100):
         reaction = fleet.apply("h1", a_change(an_instance(f"n{sequence}"), sequence=sequence))
-        budget_log.note("h1", reaction)
+        budget_log.record("h1", reaction)
     time.wait(601)
     for _ in range(2):
-        budget_log.note("h1", fleet.apply("h1", a_heartbeat(sequence=99)))
+        budget_log.record("h1", fleet.apply("h1", a_heartbeat(sequence=99)))
 
     assert [record.left_out["instances"] for record in caplog.records] == [2, 99]  # type: ignore[attr-defined]
 
