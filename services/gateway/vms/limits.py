@@ -1,6 +1,6 @@
-"""Limits of a VM in the API's units: millions of bits and of bytes a second.
+"""Limits of a VM in the API's units: megabits and megabytes per second.
 
-They are decimal, as LXD's own `Mbit` and `MB` are, and whoever sells traffic.
+They are decimal, as LXD's own `Mbit` and `MB` are, and the units in which traffic is sold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import Struct
 from services.gateway import units
 from shared.contracts.changes import Limits
 
-# What a request may give, by the field of `Limits`: how much one of its unit is.
+# The limits of a request, by the field of `Limits`, and the size of their units.
 UNITS: Mapping[str, int] = {
     "ingress": units.MILLION,
     "egress": units.MILLION,
@@ -25,21 +25,21 @@ Number = int | float | None
 
 
 class NetworkLimits(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What comes in and goes out; None: as much as there is."""
+    """Network limits; None: unlimited."""
 
     ingress_mbit: Number
     egress_mbit: Number
 
 
 class DiskLimits(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is read and written; None: as much as there is."""
+    """Disk limits; None: unlimited."""
 
     read_mbyte: Number
     write_mbyte: Number
 
 
 class VmLimits(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a VM may move in a second, and how many processes it may have."""
+    """The limits of a VM: traffic, disk throughput and processes."""
 
     network: NetworkLimits
     disk: DiskLimits
@@ -47,7 +47,7 @@ class VmLimits(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def vm_limits(limits: Limits) -> VmLimits:
-    """Return limits as they are shown."""
+    """Return limits in the API's units."""
     return VmLimits(
         network=NetworkLimits(
             ingress_mbit=units.millions(limits.ingress), egress_mbit=units.millions(limits.egress)
@@ -59,22 +59,26 @@ def vm_limits(limits: Limits) -> VmLimits:
     )
 
 
-def to_limits(given: Mapping[str, Number]) -> Limits:
-    """Return what a request asks for, by the fields of `Limits`; None and 0 take a limit away."""
+def to_limits(values: Mapping[str, Number]) -> Limits:
+    """Return the limits of a request, by the fields of `Limits`; None and 0 remove one."""
     return Limits(
-        **{field: math.ceil((number or 0) * UNITS[field]) for field, number in given.items()}
+        **{field: math.ceil((number or 0) * UNITS[field]) for field, number in values.items()}
     )
 
 
-def changed_limits(given: Mapping[str, Number], present: VmLimits) -> Limits:
-    """Return the same without what is so already, as it is shown."""
-    now = {
-        "ingress": present.network.ingress_mbit,
-        "egress": present.network.egress_mbit,
-        "read": present.disk.read_mbyte,
-        "write": present.disk.write_mbyte,
-        "processes": present.processes,
+def changed_limits(values: Mapping[str, Number], shown: VmLimits) -> Limits:
+    """Return the limits of a request that differ from the present ones."""
+    current = {
+        "ingress": shown.network.ingress_mbit,
+        "egress": shown.network.egress_mbit,
+        "read": shown.disk.read_mbyte,
+        "write": shown.disk.write_mbyte,
+        "processes": shown.processes,
     }
     return to_limits(
-        {field: number for field, number in given.items() if (number or 0) != (now[field] or 0)}
+        {
+            field: number
+            for field, number in values.items()
+            if (number or 0) != (current[field] or 0)
+        }
     )
