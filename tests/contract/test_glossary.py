@@ -15,7 +15,7 @@ DOCS = ROOT / "docs"
 CODE = (ROOT / "services", ROOT / "shared")
 ROW = re.compile(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| `([\w/]+\.py)` ((?:`\w+` ?)+)\|$", re.MULTILINE)
 ROWS = ROW.findall((DOCS / "glossary.md").read_text(encoding="utf-8"))
-PATH = re.compile(r"`((?:services|shared|tests|deploy)/[\w/]*(?:\.\w+)?)`")
+PATH = re.compile(r"\b(?:services|shared|tests|deploy)/[\w/]+\.\w+")
 
 
 def names_defined_in(path: str) -> set[str]:
