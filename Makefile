@@ -2,11 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
-JOBS ?= 2
+# More processes than cores: most tests wait for a daemon.
+JOBS ?= 4
 BIN := $(VENV)/bin
 # The tests of a file share what they have started, so a file goes to one process.
 OPTIONS = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(PYTEST)
 RUN_TESTS = $(BIN)/pytest $(OPTIONS)
+# Else each of the processes compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo demo-clean check contract-lock environment constraints daemons browser \
@@ -36,6 +39,9 @@ check: environment  ## lint, format, types, import rules, message lock
 
 test: daemons  ## all tests but the slow ones, on real LXD and RabbitMQ
 	$(RUN_TESTS) -m "not slow"
+
+# These wait for nothing.
+test-unit test-contract: JOBS = $(shell nproc)
 
 test-unit: environment  ## tests that need memory only
 	$(RUN_TESTS) tests/*/unit

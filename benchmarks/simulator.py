@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import cast
 
 import msgspec
 from fastapi import FastAPI
 
 from services.gateway.clock import Clock
 from services.gateway.fleet.view import FleetView
-from services.gateway.http import create_app
-from services.gateway.telemetry import Telemetry
-from services.gateway.vms.create import CreationService
 from shared.contracts.events import Heartbeat, Inventory, Sampled
 from shared.contracts.instances import InstanceSample
-from tests.support.consoles import FakeConsoles
-from tests.support.gateway import FakeHealth, FakeHosts, FakeLogs, FakeOperations, FakeSnapshots
-from tests.support.gateway_http import LOOPBACK
+from tests.support.gateway import FakeFleet
+from tests.support.gateway_http import FakeGateway
 from tests.support.known import a_host_sample, an_instance
 from tests.support.measured import MEASURED
 
@@ -67,19 +64,7 @@ class Simulator:
 
 def app_over(fleet: FleetView) -> FastAPI:
     """Return a gateway's app over this fleet."""
-    operations = FakeOperations()
-    return create_app(
-        fleet=fleet,
-        operations=operations,
-        creations=CreationService(fleet, operations, operations.coming, []),
-        snapshots=FakeSnapshots(),
-        logs=FakeLogs(),
-        consoles=FakeConsoles(),
-        hosts=FakeHosts(),
-        health=FakeHealth(),
-        telemetry=Telemetry(fleet),
-        settings=LOOPBACK,
-    )
+    return FakeGateway(fleet=cast("FakeFleet", fleet)).app()
 
 
 def _heartbeat() -> Heartbeat:

@@ -12,8 +12,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
+from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.ports import Fleet
 from shared.contracts.errors import FleetViewNotReady
 from shared.contracts.instances import HostSample
 from shared.contracts.status import Status
@@ -55,7 +55,7 @@ Values = dict[str, float | None]
 class FleetCollector(Collector):
     """Collects from a fleet view; a host whose values are none has no series, and only it."""
 
-    def __init__(self, fleet: Fleet, boundary: ErrorBoundary) -> None:
+    def __init__(self, fleet: FleetView, boundary: ErrorBoundary) -> None:
         self._fleet = fleet
         self._boundary = boundary
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
+from services.gateway.fleet.view import FleetView
 from services.gateway.fleet_collector import FleetCollector
-from services.gateway.ports import Fleet
 from shared.contracts.errors import FleetError
 from shared.contracts.worker_api import Call
 from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_registry
@@ -61,7 +61,7 @@ class HostTelemetry:
 class Telemetry:
     """The gateway's metrics. Implements `ports.Telemetry`."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: FleetView) -> None:
         self._registry = new_registry()
         self._not_rendered = Counter(
             "lxdfleet_entries_not_rendered",

@@ -147,11 +147,11 @@ def command_fields(record: Command) -> dict[str, Any]:
 class Submission(Command, frozen=True, kw_only=True):
     """A command as a gateway hands it to a worker.
 
-    `host` must be the worker's own. `start_within_s` is how long after its arrival the worker may begin it, by the worker's own
-    clock. `start_by` says the same as a Unix time in seconds by the gateway's clock, as text; it
-    counts only where the former is missing, from an earlier release. `timeout_s` bounds the work
-    itself, by the worker's monotonic clock. `secrets` is what gateways of an earlier release sent
-    before they knew whether the host accepts; see `Secrets`.
+    `host` must be the worker's own. `start_within_s` is how long after its arrival the worker may
+    begin it, by the worker's own clock. `start_by` says the same as a Unix time in seconds by the
+    gateway's clock, as text; it counts only where the former is missing, from an earlier release.
+    `timeout_s` bounds the work itself, by the worker's monotonic clock. `secrets` is what gateways
+    of an earlier release sent before they knew whether the host accepts; see `Secrets`.
     """
 
     operation_id: Word

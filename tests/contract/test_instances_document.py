@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from services.gateway.http import models
 from services.gateway.http.v1.envelope import is_of
 from tests.support.documents import INSTANCES_API, CodeBlock, code_blocks
-from tests.support.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway, openapi
 from tests.support.known import a_host, an_instance, known
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
@@ -171,7 +171,7 @@ async def test_openapi_describes_the_answers_exactly(path: str, instance: Any) -
 
 
 def test_the_descriptions_cover_all_that_can_be_read() -> None:
-    paths = FakeGateway().app().openapi()["paths"]
+    paths = openapi()["paths"]
     names = {"test1": "{name}", "h1": "{host}", "op-1": "{id}"}
     covered = {"/".join(names.get(part, part) for part in path.split("/")) for path in DESCRIBED}
 

@@ -28,7 +28,7 @@ from services.gateway.http.links import (
     ONE_OPERATION,
     ONE_VM,
 )
-from tests.support.gateway_http import listening
+from tests.support.gateway_http import listening, openapi
 from tests.support.living_gateway import TOKEN, a_gateway
 
 LONGEST_S = 240
@@ -137,7 +137,7 @@ BODIES = [
 def test_a_body_as_it_is_described_is_one_that_is_taken(
     method: str, path: str, model: type[BaseModel]
 ) -> None:
-    operation = schemathesis.openapi.from_dict(a_gateway().app().openapi())[path][method]
+    operation = schemathesis.openapi.from_dict(openapi())[path][method]
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy())
@@ -148,7 +148,7 @@ def test_a_body_as_it_is_described_is_one_that_is_taken(
 
 
 def test_every_body_is_tried() -> None:
-    paths = a_gateway().app().openapi()["paths"]
+    paths = openapi()["paths"]
     with_body = {
         (method.upper(), path)
         for path, ways in paths.items()

@@ -16,7 +16,7 @@ from services.gateway.http import models
 from services.gateway.http.v1.envelope import named
 from shared.contracts.instances import Address
 from tests.support.documents import VMS_API, code_blocks
-from tests.support.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway, openapi
 from tests.support.known import GIB, MIB, a_sample, an_instance, known
 
 EXAMPLES = code_blocks(VMS_API, language="json")
@@ -184,7 +184,7 @@ async def test_openapi_describes_the_answers_exactly(path: str) -> None:
 
 
 def test_the_descriptions_cover_all_that_can_be_read() -> None:
-    paths = FakeGateway().app().openapi()["paths"]
+    paths = openapi()["paths"]
     covered = {path.replace("vm-001", "{id}") for path in DESCRIBED}
 
     readable = {path for path, ways in paths.items() if "get" in ways}

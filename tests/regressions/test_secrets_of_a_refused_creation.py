@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from services.gateway.fleet.capacity import Amount
-from services.gateway.ports import Caller
+from services.gateway.operations.command import Caller
 from services.gateway.vms.new_vm import NewVm
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity, Image
@@ -39,7 +39,7 @@ async def test_a_greedy_host_that_refuses_is_sent_no_byte_of_a_secret() -> None:
         root_password=PASSWORD,
     )
 
-    operation = await gateway.creations.create(vm, Caller("admin", "127.0.0.1"), None, "")
+    operation = await gateway.creations.create(vm, Caller("admin", "127.0.0.1"), None)
 
     sent = dict.fromkeys(("h1", "h2"), b"")
     for host, body in gateway.workers.sent:

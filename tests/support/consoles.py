@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from services.gateway.ports import Console
+from services.gateway.consoles import Console
 from shared.contracts.errors import FleetError
 from shared.contracts.streams import Resize
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
 from services.gateway.fleet.name_resolution import require_unique
-from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.ports import (
-    Caller,
-    Change,
-    Elsewhere,
-    OperationFilter,
-    Target,
-    nowhere_else,
-)
+from services.gateway.fleet.views import HostView, InstanceView, Target
+from services.gateway.operations.command import Alternative, Caller, no_alternative
+from services.gateway.operations.service import OperationService
+from services.gateway.operations.store import IdempotencyKey, OperationFilter
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import DescribedSnapshot
 from shared.contracts.errors import (
@@ -28,7 +24,15 @@ from shared.contracts.errors import (
     OperationNotCancellable,
     OperationNotFound,
 )
-from shared.contracts.operations import Operation, State
+from shared.contracts.operations import (
+    Arguments,
+    Command,
+    Kind,
+    Operation,
+    Secrets,
+    State,
+    command_fields,
+)
 from shared.contracts.worker_api import InstanceLog
 from tests.support.known import a_host, known
 
@@ -79,7 +83,7 @@ class FakeFleet:
     def reserved_for(self, uuid: str) -> str | None:
         return self.reserved.get(uuid)
 
-    def shows(self, host: str, sequence: int) -> bool:
+    def has_applied(self, host: str, sequence: int) -> bool:
         return self.outcomes.get(host, 0) >= sequence
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
@@ -109,48 +113,80 @@ class FakeFleet:
             raise FleetViewNotReady
 
 
+class Submitted(NamedTuple):
+    """What was submitted."""
+
+    command: Command
+    caller: Caller
+    key: IdempotencyKey | None
+    secrets: Secrets | None
+    new_name: str
+
+    @property
+    def kind(self) -> Kind:
+        return self.command.kind
+
+    @property
+    def arguments(self) -> Arguments:
+        return self.command.arguments
+
+    @property
+    def target(self) -> Target:
+        command = self.command
+        return Target(command.host, command.project, command.instance, command.uuid)
+
+
 @dataclass
-class FakeOperations:
-    """Operations that end as the test wants.
+class FakeOperations(OperationService):
+    """Operations that end as the test wants; they are executed as real ones are.
 
     `ends` is what becomes of every operation; `refusal` is raised by submit instead. While `held`
-    is given and not set, operations go on. `coming` are the creations among them.
+    is given and not set, operations go on. `pending` are the creations among them.
     """
 
     ends: dict[str, object] = field(default_factory=lambda: {"state": State.DONE})
     refusal: FleetError | None = None
     held: asyncio.Event | None = None
-    submitted: list[Change] = field(default_factory=list)
+    submitted: list[Submitted] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     wanted: list[OperationFilter] = field(default_factory=list)
     known: dict[str, Operation] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     list_refusal: FleetError | None = None
-    coming: PendingCreations = field(default_factory=PendingCreations)
+    pending: PendingCreations = field(default_factory=PendingCreations)
     _watchers: list[Callable[[Operation], None]] = field(default_factory=list)
 
-    async def submit(self, change: Change, elsewhere: Elsewhere = nowhere_else) -> Operation:
+    async def submit(
+        self,
+        command: Command,
+        caller: Caller,
+        key: IdempotencyKey | None = None,
+        secrets: Secrets | None = None,
+        *,
+        new_name: str = "",
+        alternative: Alternative = no_alternative,
+    ) -> Operation:
         if self.refusal is not None:
             raise self.refusal
-        self.submitted.append(change)
-        operation = self.learn(_accepted(f"op-{len(self.submitted)}", change))
-        if change.idempotency_key is not None:
-            mine = (change.caller.principal, change.idempotency_key)
-            self.keys[mine] = (operation.operation_id, change.fingerprint)
+        self.submitted.append(Submitted(command, caller, key, secrets, new_name))
+        operation = self.record(_accepted(f"op-{len(self.submitted)}", command))
+        if key is not None:
+            self.keys[key.principal, key.key] = (operation.operation_id, key.fingerprint)
         return operation
 
-    async def recall(self, caller: Caller, key: str, fingerprint: str) -> Operation | None:
-        operation_id, known_fingerprint = self.keys.get((caller.principal, key), ("", fingerprint))
-        if known_fingerprint != fingerprint:
-            raise IdempotencyKeyReused(key)
+    async def recall(self, key: IdempotencyKey) -> Operation | None:
+        mine = (key.principal, key.key)
+        operation_id, fingerprint = self.keys.get(mine, ("", key.fingerprint))
+        if fingerprint != key.fingerprint:
+            raise IdempotencyKeyReused(key.key)
         return self.known.get(operation_id)
 
-    async def wait(self, operation_id: str, timeout_s: float) -> Operation:
+    async def _ended(self, operation: Operation, timeout_s: float) -> Operation:
         self.waits.append(timeout_s)
-        operation = await self.get(operation_id)
-        if operation.final or not await self._released(timeout_s):
-            return operation
-        return self.end(operation_id, **self.ends)
+        newest = self.known[operation.operation_id]
+        if newest.final or not await self._released(timeout_s):
+            return newest
+        return self.end(newest.operation_id, **self.ends)
 
     async def get(self, operation_id: str) -> Operation:
         if operation_id not in self.known:
@@ -168,9 +204,9 @@ class FakeOperations:
             raise OperationNotCancellable(operation_id)
         return self.end(operation_id, state=State.CANCELLED)
 
-    def watch(self, learnt: Callable[[Operation], None]) -> Callable[[], None]:
-        self._watchers.append(learnt)
-        return lambda: self._watchers.remove(learnt)
+    def watch(self, on_change: Callable[[Operation], None]) -> Callable[[], None]:
+        self._watchers.append(on_change)
+        return lambda: self._watchers.remove(on_change)
 
     @property
     def watched(self) -> bool:
@@ -179,14 +215,14 @@ class FakeOperations:
 
     def end(self, operation_id: str, **changes: object) -> Operation:
         """Change an operation as a worker would report it."""
-        return self.learn(msgspec.structs.replace(self.known[operation_id], **changes))
+        return self.record(msgspec.structs.replace(self.known[operation_id], **changes))
 
-    def learn(self, operation: Operation) -> Operation:
+    def record(self, operation: Operation) -> Operation:
         """Take an operation as it is now, and tell the watchers."""
         self.known[operation.operation_id] = operation
-        self.coming.learn(operation)
-        for learnt in list(self._watchers):
-            learnt(operation)
+        self.pending.record(operation)
+        for on_change in list(self._watchers):
+            on_change(operation)
         return operation
 
     async def _released(self, timeout_s: float) -> bool:
@@ -257,16 +293,10 @@ class FakeHealth:
         return self.database
 
 
-def _accepted(operation_id: str, change: Change) -> Operation:
+def _accepted(operation_id: str, command: Command) -> Operation:
     return Operation(
+        **command_fields(command),
         operation_id=operation_id,
-        host=change.target.host,
-        kind=change.kind,
-        instance=change.target.name,
-        uuid=change.target.uuid,
-        principal=change.caller.principal,
-        arguments=change.arguments,
         state=State.ACCEPTED,
         created_at="2026-11-20T10:00:00Z",
-        correlation_id=change.caller.correlation_id,
     )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from services.gateway.consoles import ConsoleService, LogService
+from services.gateway.fleet.view import FleetView
+from services.gateway.health import GatewayHealth
+from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.http import create_app
 from services.gateway.http.connection import HttpLimits
 from services.gateway.http.listener import ConnectionLimit, Listener
@@ -20,6 +25,7 @@ from services.gateway.http.server import GatewayServer, websocket_connection
 from services.gateway.settings import MOST_CONNECTIONS, HttpSettings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
+from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.vms.templates import Template
 from tests.support.consoles import FakeConsoles
 from tests.support.gateway import (
@@ -63,18 +69,18 @@ class FakeGateway:
 
     def app(self) -> FastAPI:
         """Return a new app."""
+        fleet = cast("FleetView", self.fleet)
+        pending = self.operations.pending
         return create_app(
-            fleet=self.fleet,
+            fleet=fleet,
             operations=self.operations,
-            creations=CreationService(
-                self.fleet, self.operations, self.operations.coming, self.templates
-            ),
-            snapshots=self.snapshots,
-            logs=self.logs,
-            consoles=self.consoles,
-            hosts=self.hosts,
-            health=self.health,
-            telemetry=Telemetry(self.fleet),
+            creations=CreationService(fleet, self.operations, pending, self.templates),
+            snapshots=cast("SnapshotService", self.snapshots),
+            logs=cast("LogService", self.logs),
+            consoles=cast("ConsoleService", self.consoles),
+            hosts=cast("HostPersistence", self.hosts),
+            health=cast("GatewayHealth", self.health),
+            telemetry=Telemetry(fleet),
             settings=self.settings,
             monotonic=self.monotonic,
         )
@@ -84,6 +90,12 @@ class FakeGateway:
         options.setdefault("base_url", "http://localhost:8000")
         transport = httpx.ASGITransport(self.app(), client=(peer, 40000))
         return httpx.AsyncClient(transport=transport, **options)
+
+
+@functools.cache
+def openapi() -> dict[str, Any]:
+    """Return the description of an app, to be left as it is: it takes a second to make."""
+    return FakeGateway().app().openapi()
 
 
 LIMITS = HttpLimits()

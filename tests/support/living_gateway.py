@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from services.gateway.ports import Caller, Change, Elsewhere, nowhere_else
+from services.gateway.operations.command import Caller
+from services.gateway.operations.store import IdempotencyKey
 from services.gateway.vms.snapshots import DescribedSnapshot
 from services.gateway.vms.templates import Template
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostStillOnline
 from shared.contracts.hosts import Network
-from shared.contracts.operations import Kind, Operation
+from shared.contracts.operations import Command, Kind, Operation, Secrets
 from shared.contracts.worker_api import Snapshot
 from tests.support.gateway import FakeFleet, FakeHosts, FakeOperations, FakeSnapshots
 from tests.support.gateway_http import LOOPBACK, FakeGateway
@@ -26,18 +28,25 @@ class LivingOperations(FakeOperations):
 
     fleet: FakeFleet = field(default_factory=FakeFleet)
 
-    async def submit(self, change: Change, elsewhere: Elsewhere = nowhere_else) -> Operation:
-        operation = await super().submit(change, elsewhere)
-        instances, target = self.fleet.known_instances, change.target
-        if change.kind is Kind.CREATE:
-            made = an_instance(target.name, uuid=target.uuid, status="Stopped")
-            self.fleet.change(instances=[*instances, known(made, host=target.host)])
-        if change.kind is Kind.DELETE:
-            left = [each for each in instances if each.instance.uuid != target.uuid]
+    async def submit(
+        self,
+        command: Command,
+        caller: Caller,
+        key: IdempotencyKey | None = None,
+        secrets: Secrets | None = None,
+        **more: Any,
+    ) -> Operation:
+        operation = await super().submit(command, caller, key, secrets, **more)
+        instances = self.fleet.known_instances
+        if command.kind is Kind.CREATE:
+            made = an_instance(command.instance, uuid=command.uuid, status="Stopped")
+            self.fleet.change(instances=[*instances, known(made, host=command.host)])
+        if command.kind is Kind.DELETE:
+            left = [each for each in instances if each.instance.uuid != command.uuid]
             self.fleet.change(instances=left)
         return operation
 
-    async def recall(self, caller: Caller, key: str, fingerprint: str) -> Operation | None:
+    async def recall(self, key: IdempotencyKey) -> Operation | None:
         """Take each key for a new one: those that are tried are `0` for request after request."""
         return None
 

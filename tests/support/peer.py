@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
-from services.gateway.ports import Caller
+from services.gateway.operations.command import Caller
 
 
 class Peer:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from services.gateway.operations.listing import newest
-from services.gateway.operations.merge import learned
-from services.gateway.operations.records import IdempotencyKey, Lease, StoredHost, StoredRequest
-from services.gateway.ports import OperationFilter
+from services.gateway.fleet.host_state import StoredHost
+from services.gateway.operations.merge import merged_report
+from services.gateway.operations.store import IdempotencyKey, Lease, OperationFilter, StoredRequest
 from services.gateway.vms.snapshots import Note, forgets_all, forgets_one, note_of
 from shared.contracts.errors import DatabaseUnavailable, IdempotencyKeyReused, InstanceExists
 from shared.contracts.operations import Kind, Operation, State
@@ -95,17 +94,17 @@ class MemoryOperationStore:
             raise IdempotencyKeyReused(key.key)
         return self.operations[operation_id]
 
-    async def merge(self, learnt: Sequence[Operation]) -> None:
+    async def merge(self, reported: Sequence[Operation]) -> None:
         self._demand()
-        for operation in learnt:
+        for operation in reported:
             known = self.operations.get(operation.operation_id)
-            true_now = learned(known, operation) if known else operation
+            true_now = merged_report(known, operation) if known else operation
             self.operations[operation.operation_id] = true_now
             if true_now is not known:
                 self.notes.take(true_now)
 
-    async def merge_page(self, host: str, learnt: Sequence[Operation], sequence: int) -> None:
-        await self.merge(learnt)
+    async def merge_page(self, host: str, reported: Sequence[Operation], sequence: int) -> None:
+        await self.merge(reported)
         self.sequences[host] = sequence
 
     async def known_up_to(self, host: str) -> int:
@@ -135,7 +134,8 @@ class MemoryOperationStore:
 
     async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
         self._demand()
-        return newest(list(self.operations.values()), (), wanted)
+        matching = [each for each in self.operations.values() if wanted.matches(each)]
+        return sorted(matching, key=lambda o: o.created_at, reverse=True)[: wanted.limit]
 
     async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
         self._demand()

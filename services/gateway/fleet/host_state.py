@@ -8,7 +8,8 @@ trusted and is otherwise not the host's: the host itself grows silent and goes o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
@@ -26,7 +27,6 @@ from services.gateway.fleet.memory_budget import (
 )
 from services.gateway.fleet.remote_images import Shelves
 from services.gateway.fleet.views import HostView
-from services.gateway.operations.records import StoredHost
 from shared.contracts.events import (
     Heartbeat,
     HostDescribed,
@@ -36,6 +36,7 @@ from shared.contracts.events import (
     Inventory,
     Sampled,
 )
+from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
 
 MISSED_INTERVALS = 3
@@ -64,6 +65,28 @@ class Reaction:
 
 NOTHING = Reaction()
 REFUSED = Reaction(refused=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHost:
+    """A host as the database keeps it. Times are Unix seconds; `epoch` is its worker's.
+
+    `instances` is the last inventory with the changes since, `inventory_at` its time (None: never).
+    `changes` says when an instance was last seen to change, by uuid; `copies` are the uuids that
+    another host's instance held first. `exchange` is the name of that to which the host publishes;
+    empty: an earlier release did not keep it.
+    """
+
+    host: str
+    fingerprint: str
+    epoch: int
+    first_seen: float
+    last_seen: float
+    instances: tuple[Instance, ...] = ()
+    inventory_at: float | None = None
+    changes: Mapping[str, float] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
+    exchange: str = ""
 
 
 class HostState:
@@ -210,7 +233,7 @@ class HostState:
         if self.identity.trusted:
             self.holdings.finish(operation)
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """Expect that events were missed."""
         self._cursor.complete = False
 

@@ -10,13 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from services.gateway.clock import Clock
-from services.gateway.fleet.host_state import NOTHING, REFUSED, HostState, Reaction, WorkerEvent
+from services.gateway.fleet.host_state import (
+    NOTHING,
+    REFUSED,
+    HostState,
+    Reaction,
+    StoredHost,
+    WorkerEvent,
+)
 from services.gateway.fleet.instance_record import InstanceIndex, InstanceRecord
 from services.gateway.fleet.memory_budget import DEFAULT, MemoryBudget
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.remote_images import Shelves, shelves
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.operations.records import StoredHost
 from shared.contracts.errors import (
     FleetError,
     FleetViewNotReady,
@@ -81,7 +87,7 @@ class FleetView:
 
     def hosts(self) -> Sequence[HostView]:
         """Return all hosts ever seen and not forgotten, by id."""
-        self._demand_ready()
+        self._require_ready()
         return [self._hosts[host].known() for host in sorted(self._hosts)]
 
     def host(self, host: str) -> HostView:
@@ -90,7 +96,7 @@ class FleetView:
 
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
         """Return all instances, by name then host; those of one host if named (HostNotFound)."""
-        self._demand_ready()
+        self._require_ready()
         if host is not None:
             view = self._view_of(host)
             return [entry.known(view.age) for entry in view.holdings.entries()]
@@ -103,26 +109,26 @@ class FleetView:
         self, name: str, host: str | None = None, project: str | None = None
     ) -> InstanceView:
         """Return one instance; raise HostNotFound, and as `choosing.only_one` does."""
-        self._demand_ready()
+        self._require_ready()
         if host is not None:
             self._view_of(host)
         return require_unique(name, self.named(name), host, project)
 
     def named(self, name: str) -> Sequence[InstanceView]:
         """Return all instances of one name, whichever host and project they are in."""
-        self._demand_ready()
+        self._require_ready()
         return [self._known_one(entry) for entry in self._index.named(name)]
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
         """Return the instance of a uuid, then its copies, which wrongly share it."""
-        self._demand_ready()
+        self._require_ready()
         return [self._known_one(entry) for entry in self._index.with_uuid(uuid)]
 
     def reserved_for(self, uuid: str) -> str | None:
         """Return the host that a gateway has told to create the instance of a uuid."""
         return self._index.uuids.reserved_for(uuid)
 
-    def shows(self, host: str, sequence: int) -> bool:
+    def has_applied(self, host: str, sequence: int) -> bool:
         """Whether the outcomes of the host's operations are shown up to this sequence."""
         return self._outcomes.get(host, 0) >= sequence
 
@@ -145,7 +151,7 @@ class FleetView:
             return HostUnreachable(host)
         return None if view.identity.verified else LxdUnavailable(host)
 
-    def can_be_told(self, host: str) -> bool:
+    def is_reachable(self, host: str) -> bool:
         """Whether the host's worker is there and is the one it should be."""
         return host in self._hosts and self.refusal(host) is None
 
@@ -171,10 +177,10 @@ class FleetView:
         if view := self._hosts.get(host):
             view.exchange = exchange
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """Expect that events of every host were missed."""
         for view in self._hosts.values():
-            view.doubt()
+            view.mark_stale()
 
     def apply(self, host: str, report: Report) -> Reaction:
         """Take a host's event; return what it calls for. A new host begins with a heartbeat."""
@@ -300,7 +306,7 @@ class FleetView:
         except KeyError:
             raise HostNotFound(host) from None
 
-    def _demand_ready(self) -> None:
+    def _require_ready(self) -> None:
         if not self.ready:
             raise FleetViewNotReady
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.gateway.error_boundary import NOT_RENDERABLE
 from services.gateway.fleet.capacity import NOTHING, Amount
@@ -61,6 +62,15 @@ class HostView:
         return self.sample_age_s <= max(LEAST_FRESH_S, 3 * self.sample.interval_s)
 
 
+class Target(NamedTuple):
+    """Where an instance stands, and its `volatile.uuid`, by which it is told from a namesake."""
+
+    host: str
+    project: str
+    name: str
+    uuid: str
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceView:
     """One instance, with its newest sample if that is of its present run.
@@ -84,6 +94,11 @@ class InstanceView:
     changed_at: float | None = None
     creation: Operation | None = None
     error: str | None = None
+
+    @property
+    def target(self) -> Target:
+        """Return what tells the instance from all others."""
+        return Target(self.host, self.instance.project, self.instance.name, self.instance.uuid)
 
 
 def bare(known: InstanceView) -> InstanceView:

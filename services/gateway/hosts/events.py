@@ -12,8 +12,8 @@ from services.gateway.hosts.per_host_scheduler import PerHostScheduler
 from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.merge import dated
+from services.gateway.operations.store import OperationStore
 from services.gateway.operations.sync import OperationSync
-from services.gateway.ports import OperationStore
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
 from shared.contracts.events import Event, Heartbeat, Inventory, OperationChanged, Sampled
 from shared.contracts.operations import Operation
@@ -29,13 +29,13 @@ DATABASE_RETRY_S = 1.0
 
 
 class HostEvents:
-    """Takes events to the view, and outcomes to the database."""
+    """Applies events to the view, and outcomes to the database."""
 
     def __init__(
         self,
         fleet: FleetView,
-        ledger: OperationCache,
-        keeper: HostPersistence,
+        cache: OperationCache,
+        persistence: HostPersistence,
         store: OperationStore,
         worker: LxdWorker,
         history: OperationSync,
@@ -45,8 +45,8 @@ class HostEvents:
         database_retry_s: float = DATABASE_RETRY_S,
     ) -> None:
         self._fleet = fleet
-        self._ledger = ledger
-        self._keeper = keeper
+        self._cache = cache
+        self._persistence = persistence
         self._store = store
         self._worker = worker
         self._clock = clock
@@ -61,12 +61,12 @@ class HostEvents:
     def on_event(self, host: str, event: Event) -> None:
         """Apply an event, and ask for what it shows to be missing."""
         if isinstance(event, OperationChanged):
-            self._ledger.learn(dated(event.operation, self._now()))
+            self._cache.record(dated(event.operation, self._now()))
             return
         reaction = self._fleet.apply(host, event)
         self._budget_log.note(host, reaction)
         if isinstance(event, Inventory) or (reaction.changed and not isinstance(event, Sampled)):
-            self._keeper.note(host)
+            self._persistence.mark_unsaved(host)
         if reaction.inventory:
             self._inventories.ask(host)
         if reaction.appeared:
@@ -79,14 +79,14 @@ class HostEvents:
         """
         self.on_event(host, heartbeat)
         self._fleet.note_exchange(host, exchange)
-        self._keeper.note(host)
+        self._persistence.mark_unsaved(host)
 
     async def on_outcome(self, operation: Operation) -> None:
         """Keep an operation; return when it is committed, however long that takes.
 
         Raises UnreadableMessage when it cannot be kept at all.
         """
-        operation = self._ledger.learn(dated(operation, self._now()))
+        operation = self._cache.record(dated(operation, self._now()))
         backoff = Backoff(self._database_retry_s, 5 * self._database_retry_s)
         while True:
             try:
@@ -97,7 +97,7 @@ class HostEvents:
     def on_connected(self) -> None:
         """Ask every known host for everything: events went by while nobody listened."""
         self._connected_at = self._clock.monotonic()
-        self._fleet.doubt()
+        self._fleet.mark_stale()
         for host in self._fleet.host_ids():
             self._inventories.ask(host)
             self._histories.ask(host)
@@ -117,7 +117,7 @@ class HostEvents:
 
     def _may_answer(self, host: str) -> bool:
         just_connected = self._clock.monotonic() - self._connected_at < RETURN_S
-        return just_connected or self._fleet.can_be_told(host)
+        return just_connected or self._fleet.is_reachable(host)
 
     async def _ask_for_inventory(self, host: str) -> None:
         if not self._fleet.lacks_inventory(host):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
+from services.gateway.fleet.host_state import StoredHost
 from services.gateway.fleet.view import FleetView
-from services.gateway.operations.records import StoredHost
-from services.gateway.ports import HostStore
 from shared.contracts.errors import (
     DatabaseUnavailable,
     HostStillOnline,
@@ -17,29 +17,42 @@ from shared.contracts.errors import (
 log = logging.getLogger(__name__)
 
 
+class HostStore(Protocol):
+    """Hosts and their last inventories, kept. Every method may raise DatabaseUnavailable."""
+
+    async def load(self) -> Sequence[StoredHost]:
+        """Return every host that was saved and not dropped."""
+
+    async def save(self, known: Sequence[StoredHost]) -> None:
+        """Keep the hosts as they are now; a pin that is there already stays."""
+
+    async def drop(self, host: str) -> None:
+        """Keep nothing of the host but its operations."""
+
+
 class HostPersistence:
-    """Saves what has changed since the last time. Implements `ports.Hosts`."""
+    """Saves the hosts that have changed since the last time, and forgets those that are gone."""
 
     def __init__(self, fleet: FleetView, store: HostStore) -> None:
         self._fleet = fleet
         self._store = store
         self._unsaved: set[str] = set()
 
-    def note(self, host: str) -> None:
-        """Remember that the host has changed."""
+    def mark_unsaved(self, host: str) -> None:
+        """Have the host saved next time."""
         self._unsaved.add(host)
 
     async def load(self) -> None:
-        """Give the view the hosts that were kept."""
+        """Restore the view from the hosts that were saved."""
         self._fleet.restore(await self._store.load())
 
     async def save(self) -> None:
-        """Save what was noted; keep it noted when the database is away."""
-        noted, self._unsaved = self._unsaved.intersection(self._fleet.host_ids()), set()
+        """Save what is unsaved; it stays so when the database is away."""
+        unsaved, self._unsaved = self._unsaved.intersection(self._fleet.host_ids()), set()
         try:
-            await self._save([self._fleet.stored(host) for host in noted])
+            await self._save([self._fleet.stored(host) for host in unsaved])
         except DatabaseUnavailable:
-            self._unsaved |= noted
+            self._unsaved |= unsaved
             raise
 
     async def forget(self, host: str) -> None:

@@ -12,6 +12,10 @@ from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from services.gateway.consoles import Console, ConsoleService, LogService
+from services.gateway.fleet.view import FleetView
+from services.gateway.health import GatewayHealth
+from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.http import console_page, exception_handlers
 from services.gateway.http.api import ROUTERS, system
 from services.gateway.http.api.operations import view as operation_view
@@ -38,20 +42,12 @@ from services.gateway.http.prefix import Prefix
 from services.gateway.http.tickets import Tickets
 from services.gateway.http.v1.routers import ROUTERS as V1_ROUTERS
 from services.gateway.http.v1.vm_list import Pages
-from services.gateway.ports import (
-    Caller,
-    Console,
-    Consoles,
-    Creations,
-    Fleet,
-    Health,
-    Hosts,
-    Logs,
-    Operations,
-    Snapshots,
-    Telemetry,
-)
+from services.gateway.operations.command import Caller
+from services.gateway.operations.service import OperationService
 from services.gateway.settings import HttpSettings
+from services.gateway.telemetry import Telemetry
+from services.gateway.vms.create import CreationService
+from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.ws.console import ConsoleSocket
 from services.gateway.ws.monitor import Monitor
 from services.gateway.ws.stream import FleetStream
@@ -64,14 +60,14 @@ def _now() -> datetime:
 
 def create_app(
     *,
-    fleet: Fleet,
-    operations: Operations,
-    creations: Creations,
-    snapshots: Snapshots,
-    logs: Logs,
-    consoles: Consoles,
-    hosts: Hosts,
-    health: Health,
+    fleet: FleetView,
+    operations: OperationService,
+    creations: CreationService,
+    snapshots: SnapshotService,
+    logs: LogService,
+    consoles: ConsoleService,
+    hosts: HostPersistence,
+    health: GatewayHealth,
     telemetry: Telemetry,
     settings: HttpSettings,
     now: Callable[[], datetime] = _now,

@@ -14,8 +14,12 @@ from pydantic import Field
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from services.gateway.consoles import Console, LogService
 from services.gateway.error_boundary import ErrorBoundary
+from services.gateway.fleet.view import FleetView
 from services.gateway.free_text import ONE_LINE
+from services.gateway.health import GatewayHealth
+from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.http.free_text import (
     FreeText,
     HeaderWithoutControls,
@@ -24,19 +28,13 @@ from services.gateway.http.free_text import (
 from services.gateway.http.instance_list import InstanceList
 from services.gateway.http.tickets import Tickets
 from services.gateway.http.v1.vm_list import Pages
-from services.gateway.ports import (
-    Caller,
-    Console,
-    Creations,
-    Fleet,
-    Health,
-    Hosts,
-    Logs,
-    Operations,
-    Snapshots,
-    Telemetry,
-)
+from services.gateway.operations.command import Caller
+from services.gateway.operations.service import OperationService
 from services.gateway.settings import HttpSettings
+from services.gateway.telemetry import Telemetry
+from services.gateway.vms.create import CreationService
+from services.gateway.vms.snapshots import SnapshotService
+from services.gateway.vms.view import FleetWithPending
 from shared.contracts.errors import InvalidInput
 
 VERSION_WAIT_S = 0.5
@@ -52,13 +50,13 @@ _INSTANCE_NAME = re.compile(INSTANCE_NAME)
 class Dependencies:
     """The rest of the gateway, as the routes see it; `now` is the time in UTC."""
 
-    fleet: Fleet
-    operations: Operations
-    creations: Creations
-    snapshots: Snapshots
-    logs: Logs
-    hosts: Hosts
-    health: Health
+    fleet: FleetView
+    operations: OperationService
+    creations: CreationService
+    snapshots: SnapshotService
+    logs: LogService
+    hosts: HostPersistence
+    health: GatewayHealth
     telemetry: Telemetry
     settings: HttpSettings
     answers: InstanceList
@@ -73,7 +71,7 @@ class Dependencies:
         return self.telemetry.boundary
 
     @property
-    def vms(self) -> Fleet:
+    def vms(self) -> FleetWithPending:
         """The fleet view with the instances that are being created."""
         return self.creations.vms
 
@@ -152,12 +150,12 @@ def read(body: bytes) -> Response:
     return Response(body, media_type="application/json")
 
 
-async def _shown(fleet: Fleet, host: str, sequence: int) -> None:
+async def _shown(fleet: FleetView, host: str, sequence: int) -> None:
     changed = asyncio.Event()
     stop = fleet.watch(changed.set)
     try:
         async with asyncio.timeout(VERSION_WAIT_S):
-            while not fleet.shows(host, sequence):
+            while not fleet.has_applied(host, sequence):
                 changed.clear()
                 await changed.wait()
     except TimeoutError:

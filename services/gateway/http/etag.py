@@ -10,7 +10,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.gateway.ports import Caller
+from services.gateway.operations.command import Caller
 
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 # Whoever keeps an answer asks whether it is still right before it is used. One with passwords is

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.pagination import PageRequest, paginate, sort_key
+from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.http.etag import Tagged, tagged
 from services.gateway.http.field_selection import only
 from services.gateway.http.name_resolution import known_hosts
 from services.gateway.http.versioned_cache import VersionedCache
-from services.gateway.ports import Fleet
 from services.gateway.responses import instances as shown
 from services.gateway.responses.entries import Entries, Render, encoded, subject_of
 
@@ -46,7 +46,7 @@ class InstanceList:
     """The list of instances, for callers who may see passwords and for those who may not."""
 
     def __init__(
-        self, fleet: Fleet, monotonic: Callable[[], float], boundary: ErrorBoundary
+        self, fleet: FleetView, monotonic: Callable[[], float], boundary: ErrorBoundary
     ) -> None:
         self._fleet = fleet
         self._boundary = boundary

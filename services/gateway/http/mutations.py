@@ -1,14 +1,11 @@
-"""Asking for a change: who asks, under which key, and the operation that comes of it.
-
-The operation belongs to its host, not to the caller's connection: who hangs up changes nothing.
-"""
+"""Requests that change something: from whom, under which key, and the operation of it."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from fastapi import Depends, Header, Request
 from pydantic import Field
@@ -17,10 +14,11 @@ from services.gateway.http.dependencies import Dependencies, Gateway, Who
 from services.gateway.http.errors import tongue_of
 from services.gateway.http.free_text import HeaderWithoutControls
 from services.gateway.http.messages import Language
-from services.gateway.ports import Caller, Change, Target
-from shared.contracts.operations import Arguments, Kind, Operation, Secrets
+from services.gateway.operations.command import Caller
+from services.gateway.operations.store import IdempotencyKey
+from shared.contracts.operations import Command, Operation, Secrets
 
-Key = Annotated[
+KeyHeader = Annotated[
     Annotated[str, Field(min_length=1, max_length=255), HeaderWithoutControls] | None,
     Header(
         alias="Idempotency-Key",
@@ -30,74 +28,54 @@ Key = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks for a change; `fingerprint` is a keyed digest of the whole request."""
+class Mutation:
+    """A caller's request to change something, and the language of its answer."""
 
     gateway: Dependencies
     caller: Caller
-    key: str | None
-    fingerprint: str
-    tongue: Language
+    key: IdempotencyKey | None
+    language: Language
+
+    @property
+    def stop_timeout_s(self) -> float:
+        """How long a clean stop may take before the instance is stopped by force."""
+        return self.gateway.settings.stop_timeout_s
+
+    async def execute(
+        self,
+        new_command: Callable[[], Command],
+        secrets: Secrets | None = None,
+        wait_s: float | None = None,
+    ) -> Operation:
+        """Return the operation when it has ended, or as it stands when the wait is over.
+
+        See `OperationService.execute`; the wait is that of the settings, or `wait_s`.
+        """
+        if wait_s is None:
+            wait_s = self.gateway.settings.sync_wait_s
+        operations = self.gateway.operations
+        return await operations.execute(new_command, self.caller, self.key, wait_s, secrets)
+
+    async def recall(self) -> Operation | None:
+        """Return the operation that the caller's key stands for; None: there is none yet.
+
+        Raises IdempotencyKeyReused.
+        """
+        return await self.gateway.operations.recall(self.key) if self.key else None
 
 
-async def asked_by(request: Request, gateway: Gateway, who: Who, key: Key = None) -> Asked:
-    """Return who asks."""
-    fingerprint = await _fingerprint(request, gateway.settings.token or "")
-    return Asked(gateway, who, key, fingerprint, tongue_of(request))
+async def mutation_of(
+    request: Request, gateway: Gateway, who: Who, key: KeyHeader = None
+) -> Mutation:
+    """Return the request as one that changes something."""
+    found = None
+    if key is not None:
+        fingerprint = await _fingerprint(request, gateway.settings.token or "")
+        found = IdempotencyKey(who.principal, key, fingerprint)
+    return Mutation(gateway, who, found, tongue_of(request))
 
 
-Asking = Annotated[Asked, Depends(asked_by)]
-
-
-class Order(NamedTuple):
-    """What to change of which instance."""
-
-    kind: Kind
-    target: Target
-    arguments: Arguments
-
-
-async def carried_out(asked: Asked, order: Callable[[], Order]) -> Operation:
-    """Return the operation when it has ended, or as it stands when the wait is over.
-
-    `order` is asked for under a new key only, because a repeated delete would find no instance.
-    Raises what it raises, and as `Operations.submit` does.
-    """
-    begun = await recalled(asked) or await submitted(asked, order())
-    return await ended(asked, begun)
-
-
-async def recalled(asked: Asked) -> Operation | None:
-    """Return the operation that the caller's key stands for; None: there is none yet.
-
-    Raises IdempotencyKeyReused.
-    """
-    if asked.key is None:
-        return None
-    return await asked.gateway.operations.recall(asked.caller, asked.key, asked.fingerprint)
-
-
-async def submitted(asked: Asked, order: Order, secrets: Secrets | None = None) -> Operation:
-    """Return the new operation; raise as `Operations.submit` does.
-
-    `secrets` are the arguments that no database may hold.
-    """
-    change = Change(
-        kind=order.kind,
-        target=order.target,
-        arguments=order.arguments,
-        caller=asked.caller,
-        idempotency_key=asked.key,
-        fingerprint=asked.fingerprint,
-        secrets=secrets,
-    )
-    return await asked.gateway.operations.submit(change)
-
-
-async def ended(asked: Asked, begun: Operation) -> Operation:
-    """Return the operation when it has ended, or as it stands when the wait is over."""
-    gateway = asked.gateway
-    return await gateway.operations.wait(begun.operation_id, gateway.settings.sync_wait_s)
+Mutating = Annotated[Mutation, Depends(mutation_of)]
 
 
 async def _fingerprint(request: Request, token: str) -> str:

@@ -17,8 +17,8 @@ from fastapi import FastAPI
 from services.gateway.http.connection import HttpConnection, HttpLimits
 from services.gateway.http.listener import ConnectionLimit, Listener
 from services.gateway.http.middleware.security_headers import missing_headers
-from services.gateway.ports import Telemetry
 from services.gateway.settings import HttpSettings
+from services.gateway.telemetry import Telemetry
 from services.gateway.ws.frames import Frames
 from shared.platform.settings import Bind
 

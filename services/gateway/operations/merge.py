@@ -108,7 +108,7 @@ def _without_arguments(operation: Operation) -> Operation:
     return replace(operation, arguments=Arguments())
 
 
-def learned(known: Operation, reported: Operation) -> Operation:
+def merged_report(known: Operation, reported: Operation) -> Operation:
     """Return what is true now.
 
     A record of the same id on another host is that host's invention.

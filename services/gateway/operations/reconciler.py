@@ -17,7 +17,7 @@ from services.gateway.fleet.view import FleetView
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.merge import rejected
 from services.gateway.operations.secrets import SecretDelivery
-from services.gateway.ports import OperationStore
+from services.gateway.operations.store import OperationStore
 from shared.contracts.errors import FleetError, HostUnreachable, UnreadableMessage
 from shared.contracts.operations import Operation, State
 from shared.contracts.worker_api import LxdWorker
@@ -34,7 +34,7 @@ class Reconciler:
     def __init__(
         self,
         fleet: FleetView,
-        ledger: OperationCache,
+        cache: OperationCache,
         store: OperationStore,
         worker: LxdWorker,
         clock: Clock,
@@ -42,7 +42,7 @@ class Reconciler:
         delivery: SecretDelivery,
     ) -> None:
         self._fleet = fleet
-        self._ledger = ledger
+        self._cache = cache
         self._store = store
         self._worker = worker
         self._clock = clock
@@ -53,28 +53,28 @@ class Reconciler:
         """Settle what can be settled now; hosts do not wait for each other."""
         by_host: defaultdict[str, list[Operation]] = defaultdict(list)
         for operation in await self._store.unresolved(self._gateway, self._clock.wall()):
-            if not self._ledger.is_in_flight(operation.operation_id):
+            if not self._cache.is_in_flight(operation.operation_id):
                 by_host[operation.host].append(operation)
-        able = [host for host in by_host if self._fleet.can_be_told(host)]
+        able = [host for host in by_host if self._fleet.is_reachable(host)]
         await asyncio.gather(*(self._resolve_those_of(by_host[host]) for host in able))
         await asyncio.gather(*(self._deliver(each) for each in self._undelivered()))
 
     def _undelivered(self) -> list[Operation]:
         """Return the operations that have been accepted and whose secrets can be sent now."""
-        known = [self._ledger.freshest(each) for each in self._delivery.undelivered()]
+        known = [self._cache.newest(each) for each in self._delivery.undelivered()]
         return [
             each
             for each in known
             if each.state is not State.SUBMITTING
-            and not self._ledger.is_in_flight(each.operation_id)
-            and self._fleet.can_be_told(each.host)
+            and not self._cache.is_in_flight(each.operation_id)
+            and self._fleet.is_reachable(each.host)
         ]
 
     async def _deliver(self, accepted: Operation) -> None:
         delivered = await self._delivery.deliver(accepted)
         if delivered is not accepted:
             await self._store.merge([delivered])
-            self._ledger.learn(delivered)
+            self._cache.record(delivered)
 
     async def _resolve_those_of(self, operations: Sequence[Operation]) -> None:
         until = self._clock.monotonic() + MOST_S_OF_ONE_HOST
@@ -102,4 +102,4 @@ class Reconciler:
             await self._store.reject(entry, free_key=True)
         else:
             await self._store.merge([entry])
-        self._ledger.learn(entry)
+        self._cache.record(entry)

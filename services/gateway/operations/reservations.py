@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from services.gateway.clock import Clock
 from services.gateway.fleet.view import FleetView
-from services.gateway.ports import OperationStore
+from services.gateway.operations.store import OperationStore
 
 # Creations that have ended are read so long after their request; most take seconds.
 RECENT_S = 600.0

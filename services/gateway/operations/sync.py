@@ -8,7 +8,7 @@ from services.gateway.clock import rfc3339
 from services.gateway.fleet.view import FleetView
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.merge import dated
-from services.gateway.ports import OperationStore
+from services.gateway.operations.store import OperationStore
 from shared.contracts.operations import Operation, State
 from shared.contracts.worker_api import LxdWorker
 
@@ -22,20 +22,20 @@ class OperationSync:
     def __init__(
         self,
         fleet: FleetView,
-        ledger: OperationCache,
+        cache: OperationCache,
         store: OperationStore,
         worker: LxdWorker,
         wall: Callable[[], float],
     ) -> None:
         self._fleet = fleet
-        self._ledger = ledger
+        self._cache = cache
         self._store = store
         self._worker = worker
         self._wall = wall
 
     async def catch_up(self, host: str) -> None:
         """Read the host's operations from where the last reading ended; strangers are not asked."""
-        if not self._fleet.can_be_told(host):
+        if not self._fleet.is_reachable(host):
             return
         sequence = await self._store.known_up_to(host)
         for _ in range(MOST_PAGES):
@@ -43,7 +43,7 @@ class OperationSync:
             now, told = rfc3339(self._wall()), filter(_is_taken, page.operations)
             own = [dated(each, now) for each in told if each.host == host]
             for operation in own:
-                self._ledger.learn(operation)
+                self._cache.record(operation)
             reached = max([sequence, *(operation.sequence for operation in own)])
             if reached == sequence:
                 return

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from services.gateway.operations.records import StoredHost
+from services.gateway.fleet.host_state import StoredHost
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.tables import hosts, instances, snapshot_notes
 from shared.contracts.codec import decode, encode

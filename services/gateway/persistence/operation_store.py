@@ -11,13 +11,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.gateway.operations.merge import fitting, learned
-from services.gateway.operations.records import IdempotencyKey, Lease, StoredRequest
+from services.gateway.operations.merge import fitting, merged_report
+from services.gateway.operations.store import IdempotencyKey, Lease, OperationFilter, StoredRequest
 from services.gateway.persistence import snapshot_notes
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.retention import DEFAULT, Retention, WriteCounts, cut, cut_keys
 from services.gateway.persistence.tables import hosts, idempotency_keys, operations
-from services.gateway.ports import OperationFilter
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import IdempotencyKeyReused, InstanceExists, UnreadableMessage
 from shared.contracts.operations import FINAL, Kind, Operation, State
@@ -204,7 +203,7 @@ class SqlOperationStore:
         same = operations.c.id == operation.operation_id
         query = sa.select(operations.c.record).where(same).with_for_update()
         known = self._if_readable(connection.execute(query).scalar_one())
-        true_now = learned(known, operation) if known else operation
+        true_now = merged_report(known, operation) if known else operation
         if true_now is not known:
             connection.execute(sa.update(operations).where(same).values(_searched(true_now)))
             snapshot_notes.take(connection, true_now)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from uuid import uuid4
 
 from services.gateway.fleet import capacity
+from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView
-from services.gateway.ports import Caller, Change, Fleet, Operations, Target
+from services.gateway.operations.command import Caller
+from services.gateway.operations.service import OperationService
+from services.gateway.operations.store import IdempotencyKey
 from services.gateway.vms import templates
 from services.gateway.vms.naming import free_name, shown_name
 from services.gateway.vms.new_vm import NewVm, unknown
@@ -29,8 +31,8 @@ from services.gateway.vms.placement import (
     NoHostForNow,
     offered,
     place,
+    shortfall,
 )
-from services.gateway.vms.refusals import shortfall
 from services.gateway.vms.templates import ListedTemplate, Template
 from services.gateway.vms.view import FleetWithPending
 from shared.contracts.changes import ImageSource, NewInstance
@@ -42,7 +44,7 @@ from shared.contracts.errors import (
     LxdUnavailable,
     TemporaryError,
 )
-from shared.contracts.operations import Arguments, Kind, Operation
+from shared.contracts.operations import Arguments, Command, Kind, Operation
 
 log = logging.getLogger(__name__)
 
@@ -52,66 +54,68 @@ def _new_uuid() -> str:
 
 
 class CreationService:
-    """Implements `ports.Creations`."""
+    """Creates instances, and knows what they can be made of.
+
+    `vms` is the fleet view with those that are being created, in status `CREATING`.
+    """
 
     def __init__(
         self,
-        fleet: Fleet,
-        operations: Operations,
-        coming: PendingCreations,
+        fleet: FleetView,
+        operations: OperationService,
+        pending: PendingCreations,
         catalogue: Sequence[Template],
         new_uuid: Callable[[], str] = _new_uuid,
     ) -> None:
+        self.vms = FleetWithPending(fleet, pending, catalogue)
         self._fleet = fleet
-        self._vms = FleetWithPending(fleet, coming, catalogue)
         self._operations = operations
-        self._coming = coming
+        self._pending = pending
         self._catalogue = catalogue
         self._new_uuid = new_uuid
 
-    async def create(
-        self, vm: NewVm, caller: Caller, key: str | None, fingerprint: str
-    ) -> Operation:
-        """Choose a host, and submit the creation; see `ports.Creations`."""
+    async def create(self, vm: NewVm, caller: Caller, key: IdempotencyKey | None) -> Operation:
+        """Choose host and name of a new instance, and submit its creation.
+
+        The operation has the uuid that the instance gets. Where no host is asked for, one that
+        refuses is left for the next; NoHostFits, or NoHostForNow, tells why each would not.
+
+        Raises what `OperationService.submit` does; besides InstanceExists for a name that stands
+        already on the host that is asked for, or on any where none is; HostUnreachable or
+        LxdUnavailable where no host can be reached; ImageNotFound; and from the worker of a host
+        that is asked for, or is the only one, InsufficientResources, PortInUse and InvalidInput.
+        """
         hosts = self._connected(vm.host)
-        self._demand_new_name(vm)
-        target, arguments = self._decided(vm, hosts, self._new_uuid(), {})
-        change = Change(
-            kind=Kind.CREATE,
-            target=target,
-            arguments=arguments,
-            caller=caller,
-            idempotency_key=key,
-            fingerprint=fingerprint,
-            secrets=vm.secrets(),
-            new_name="" if vm.host else vm.name,
-        )
+        self._require_new_name(vm)
+        command = self._decide(vm, hosts, self._new_uuid(), caller, {})
         refusals: dict[str, FleetError] = {}
-        with self._coming.decided(change) as decision:
+        with self._pending.decided(command) as decision:
 
-            def elsewhere(refusal: FleetError) -> Change:
-                refusals[decision.change.target.host] = refusal
-                decision.change = self._elsewhere(vm, decision.change, refusals)
-                return decision.change
+            def next_host(refusal: FleetError) -> Command:
+                refusals[decision.command.host] = refusal
+                decision.command = self._next_host(vm, decision.command, caller, refusals)
+                return decision.command
 
-            return await self._operations.submit(change, elsewhere)
-
-    @property
-    def vms(self) -> FleetWithPending:
-        """The fleet view with the instances that are being created."""
-        return self._vms
+            return await self._operations.submit(
+                command,
+                caller,
+                key,
+                vm.secrets(),
+                new_name="" if vm.host else vm.name,
+                alternative=next_host,
+            )
 
     def templates(self) -> list[ListedTemplate]:
         """Return the file's templates, then the images that hosts have or may fetch."""
         return templates.listed(self._catalogue, self._fleet.hosts())
 
     def image(self, template: str, host: HostView, kind: str) -> ImageSource | None:
-        """Return what a template is on a host; see `ports.Creations`."""
+        """Return what a template is on a host, for an instance of a type; None: it has none."""
         found = templates.find(template, self._catalogue, [host])
         return found.source_on(host, kind) if found else None
 
     def instead_of(self, template: str, host: HostView, kind: str) -> list[str]:
-        """Return what a host has instead; see `ports.Creations`."""
+        """Return the templates that a host has for an instance of a type, the likeliest first."""
         there = templates.listed(self._catalogue, [host])
         had = [each for each in there if each.template.source_on(host, kind)]
         return templates.instead_of(template, had)
@@ -120,36 +124,45 @@ class CreationService:
         """Return the fields that name what is not there, each with what is there instead."""
         return unknown(vm, self._catalogue, self._fleet.hosts())
 
-    def _elsewhere(self, vm: NewVm, change: Change, refusals: Mapping[str, FleetError]) -> Change:
-        """Return the change for the next host.
+    def _next_host(
+        self, vm: NewVm, refused: Command, caller: Caller, refusals: Mapping[str, FleetError]
+    ) -> Command:
+        """Return the command for the next host.
 
         Raises the last refusal where it is the answer: by the host that the caller named, by the
         only one there is, or for a reason that is not up to the host. Raises NoHostFits or
         NoHostForNow when no other host is able.
         """
-        refusal = refusals[change.target.host]
-        lacks = {host: [lacking] for host, each in refusals.items() if (lacking := shortfall(each))}
+        refusal = refusals[refused.host]
+        lacks = {host: [found] for host, each in refusals.items() if (found := shortfall(each))}
         hosts = self._fleet.hosts()
-        if vm.host or change.target.host not in lacks or len(hosts) == 1:
+        if vm.host or refused.host not in lacks or len(hosts) == 1:
             raise refusal
         try:
-            target, arguments = self._decided(vm, hosts, change.target.uuid, lacks)
+            command = self._decide(vm, hosts, refused.uuid, caller, lacks)
         except NoHostFits as error:
             may_pass = any(isinstance(each, TemporaryError) for each in refusals.values())
             raise NoHostForNow(error) if may_pass else error from refusal
-        _log_refusal(change.target, target, refusal)
-        return replace(change, target=target, arguments=arguments)
+        _log_refusal(refused, command, refusal)
+        return command
 
-    def _decided(
-        self, vm: NewVm, hosts: Sequence[HostView], uuid: str, refused: Lacks
-    ) -> tuple[Target, Arguments]:
+    def _decide(
+        self, vm: NewVm, hosts: Sequence[HostView], uuid: str, caller: Caller, refused: Lacks
+    ) -> Command:
         needs = vm.needs(self._template(vm.template))
         rule = None if vm.host else vm.rule or DEFAULT_RULE
         found = place(needs, self._candidates(hosts), rule, refused)
-        name = free_name(vm.name, self._names_on(found.host, vm.project))
-        target = Target(found.host, vm.project, name, uuid)
         order = vm.order(found.type, found.image)
-        return target, Arguments(create=order, placement=found.reason)
+        return Command(
+            kind=Kind.CREATE,
+            host=found.host,
+            project=vm.project,
+            instance=free_name(vm.name, self._names_on(found.host, vm.project)),
+            uuid=uuid,
+            arguments=Arguments(create=order, placement=found.reason),
+            principal=caller.principal,
+            correlation_id=caller.correlation_id,
+        )
 
     def _connected(self, host: str) -> list[HostView]:
         """Return the hosts to choose from, of which one at least can be judged and told."""
@@ -166,26 +179,26 @@ class CreationService:
 
     def _candidates(self, hosts: Sequence[HostView]) -> list[Candidate]:
         """Return the hosts with what is promised of them, to what is on its way too."""
-        coming: defaultdict[str, list[NewInstance]] = defaultdict(list)
-        for target, new in self._coming.all().items():
+        pending: defaultdict[str, list[NewInstance]] = defaultdict(list)
+        for target, new in self._pending.all().items():
             there = self._fleet.with_uuid(target.uuid)
             if not any(each.host == target.host for each in there):
-                coming[target.host].append(new)
-        return [_candidate(known, coming[known.host]) for known in hosts]
+                pending[target.host].append(new)
+        return [_candidate(known, pending[known.host]) for known in hosts]
 
-    def _demand_new_name(self, vm: NewVm) -> None:
+    def _require_new_name(self, vm: NewVm) -> None:
         """Raise InstanceExists where the name is taken, on the host asked for or on any."""
         known = (
             shown_name(each.instance)
             for each in self._fleet.instances(vm.host or None)
             if each.instance.project == vm.project and (vm.host or not each.duplicate)
         )
-        coming = (
+        pending = (
             new.display_name
-            for target, new in self._coming.all().items()
+            for target, new in self._pending.all().items()
             if vm.host in {"", target.host} and target.project == vm.project
         )
-        if vm.name in chain(known, coming):
+        if vm.name in chain(known, pending):
             raise InstanceExists(vm.name)
 
     def _names_on(self, host: str, project: str) -> set[str]:
@@ -194,24 +207,24 @@ class CreationService:
             for each in self._fleet.instances(host)
             if each.instance.project == project
         }
-        coming = (each for each in self._coming.all() if each.host == host)
-        return there | {each.name for each in coming if each.project == project}
+        pending = (each for each in self._pending.all() if each.host == host)
+        return there | {each.name for each in pending if each.project == project}
 
 
-def _log_refusal(left: Target, chosen: Target, refusal: FleetError) -> None:
+def _log_refusal(refused: Command, chosen: Command, refusal: FleetError) -> None:
     log.info(
-        "creation refused and sent elsewhere",
+        "creation refused and sent to another host",
         extra={
-            "operation": left.uuid,
-            "host": left.host,
+            "operation": refused.uuid,
+            "host": refused.host,
             "reason": str(refusal),
             "next_host": chosen.host,
         },
     )
 
 
-def _candidate(known: HostView, coming: Sequence[NewInstance]) -> Candidate:
+def _candidate(known: HostView, pending: Sequence[NewInstance]) -> Candidate:
     promised = known.promised
-    for new in coming:
+    for new in pending:
         promised = promised.plus(capacity.wanted(new))
-    return Candidate(known, promised, known.instances + len(coming))
+    return Candidate(known, promised, known.instances + len(pending))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from itertools import count
 
+from services.gateway.fleet.views import InstanceView
+from shared.contracts.errors import InstanceExists
 from shared.contracts.instances import Instance
 
 LONGEST = 63
@@ -42,3 +44,16 @@ def free_name(display_name: str, taken: Container[str]) -> str:
     suffixes = (f"-{number}" for number in count(2))
     names = (wanted[: LONGEST - len(suffix)].rstrip("-") + suffix for suffix in suffixes)
     return next(name for name in names if name not in taken)
+
+
+def new_name(wanted: str, known: InstanceView, instances_of_host: Iterable[InstanceView]) -> str:
+    """Return the name that LXD gets for a new display name; raise InstanceExists if it is taken."""
+    others = [
+        other.instance
+        for other in instances_of_host
+        if other.instance.project == known.instance.project
+        and other.instance.name != known.instance.name
+    ]
+    if wanted in {shown_name(other) for other in others}:
+        raise InstanceExists(wanted)
+    return free_name(wanted, {other.name for other in others})

@@ -23,7 +23,21 @@ from services.gateway.fleet.views import HostView
 from services.gateway.units import MIB
 from services.gateway.vms.templates import Template
 from shared.contracts.changes import ImageSource
-from shared.contracts.errors import PermanentError, TemporaryError
+from shared.contracts.errors import (
+    FleetError,
+    HostBusy,
+    HostIdentityMismatch,
+    HostUnreachable,
+    ImageNotFound,
+    InsufficientResources,
+    InvalidInput,
+    LxdUnavailable,
+    OperationExpired,
+    PermanentError,
+    PortInUse,
+    TemporaryError,
+    WorkerOutdated,
+)
 from shared.contracts.events import HostDescribed
 from shared.contracts.truncation import MOST_NAMED, first_few
 
@@ -239,3 +253,35 @@ def _named(lack: Shortfall) -> str:
         return lack.what
     unit = MIB if lack.what in _IN_BYTES else 1
     return f"{lack.what} ({lack.wanted // unit} > {lack.free // unit}{' MiB' * (unit == MIB)})"
+
+
+_LACKING: dict[type[FleetError], str] = {
+    HostBusy: "time",
+    HostIdentityMismatch: "connection",
+    HostUnreachable: "connection",
+    ImageNotFound: "image",
+    LxdUnavailable: "connection",
+    OperationExpired: "time",
+    PortInUse: "ports",
+    WorkerOutdated: "release",
+}
+# What an order names and only some hosts may have.
+_NAMED = ("network", "project")
+
+
+def shortfall(refusal: FleetError) -> Shortfall | None:
+    """Return what the host lacks that another one may have; None: it is not up to the host.
+
+    Only what proves that the host made nothing says anything of the host: all else ends the search.
+    """
+    if isinstance(refusal, InsufficientResources):
+        return Shortfall(refusal.resource, _number(refusal.wanted), _number(refusal.free))
+    if isinstance(refusal, InvalidInput):
+        return Shortfall(refusal.field) if refusal.field in _NAMED else None
+    what = _LACKING.get(type(refusal))
+    return Shortfall(what) if what else None
+
+
+def _number(text: str) -> int | None:
+    """Return what a host says as a number; what is none is its own business."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None

@@ -6,12 +6,14 @@ that notes the operation's success: a gateway that dies in between loses neither
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from services.gateway import units
+from services.gateway.fleet.view import FleetView
+from services.gateway.fleet.views import Target
 from shared.contracts.operations import Kind, Operation, State
-from shared.contracts.worker_api import Snapshot
+from shared.contracts.worker_api import LxdWorker, Snapshot
 
 
 class Note(NamedTuple):
@@ -21,11 +23,41 @@ class Note(NamedTuple):
     noted_at: str
 
 
+class SnapshotNotes(Protocol):
+    """What is kept of snapshots; an OperationStore writes it with the outcomes that it merges."""
+
+    async def of(self, host: str, uuid: str) -> Mapping[str, Note]:
+        """Return the notes on an instance's snapshots, by the snapshots' names.
+
+        Raises DatabaseUnavailable.
+        """
+
+
 class DescribedSnapshot(NamedTuple):
     """A snapshot with what its maker said of it, empty for one that was not made through us."""
 
     snapshot: Snapshot
     description: str
+
+
+class SnapshotService:
+    """The snapshots of instances; they are changed by operations like all else."""
+
+    def __init__(self, fleet: FleetView, worker: LxdWorker, notes: SnapshotNotes) -> None:
+        self._fleet = fleet
+        self._worker = worker
+        self._notes = notes
+
+    async def list(self, target: Target) -> Sequence[DescribedSnapshot]:
+        """Return what the instance's host lists, oldest first, with the descriptions kept here.
+
+        Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
+        OutcomeUnknown, InstanceNotFound, InstanceReplaced, DatabaseUnavailable.
+        """
+        if refusal := self._fleet.refusal(target.host):
+            raise refusal
+        listed = await self._worker.snapshots(*target)
+        return described(listed.snapshots, await self._notes.of(target.host, target.uuid))
 
 
 def note_of(operation: Operation) -> Note | None:

@@ -6,32 +6,32 @@ as one that is being created for as long as its operation goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.pagination import sort_key
+from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.ports import Fleet
 from services.gateway.vms.new_vm import PendingCreation, pending_instance
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.templates import Template, os_of
 
 
 class FleetWithPending:
-    """Implements `ports.Fleet` over another one; the templates say which system is coming."""
+    """Reads as the fleet view does; the templates say which system is being installed."""
 
     def __init__(
-        self, fleet: Fleet, coming: PendingCreations, catalogue: Sequence[Template]
+        self, fleet: FleetView, pending: PendingCreations, templates: Sequence[Template]
     ) -> None:
         self._fleet = fleet
-        self._coming = coming
-        self._catalogue = catalogue
+        self._pending = pending
+        self._templates = templates
 
     @property
     def version(self) -> int:
         """Grows with every change of the fleet view and of the creations."""
-        return self._fleet.version + self._coming.version
+        return self._fleet.version + self._pending.version
 
     @property
     def ready(self) -> bool:
@@ -49,68 +49,54 @@ class FleetWithPending:
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
         """Return all instances, by name then host; those of one host if named (HostNotFound)."""
         known = self._fleet.instances(host)
-        coming = [each for each in self._creations() if host in {None, each.operation.host}]
-        return sorted(self._joined(known, coming), key=sort_key) if coming else known
+        pending = [each for each in self._creations() if host in {None, each.operation.host}]
+        return sorted(self._joined(known, pending), key=sort_key) if pending else known
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None
     ) -> InstanceView:
-        """Return one instance; raise HostNotFound, and as `choosing.only_one` does."""
+        """Return one instance; raise HostNotFound, and as `require_unique` does."""
         if host is not None:
             self._fleet.host(host)
         return require_unique(name, self.named(name), host, project)
 
     def named(self, name: str) -> Sequence[InstanceView]:
         """Return all instances of one name, whichever host and project they are in."""
-        coming = [each for each in self._creations() if each.operation.instance == name]
-        return self._joined(self._fleet.named(name), coming)
+        pending = [each for each in self._creations() if each.operation.instance == name]
+        return self._joined(self._fleet.named(name), pending)
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
         """Return the instance of a uuid, and its copies, which wrongly share it."""
-        coming = [each for each in self._creations() if each.operation.uuid == uuid]
-        return self._joined(self._fleet.with_uuid(uuid), coming)
-
-    def reserved_for(self, uuid: str) -> str | None:
-        """Return the host that a gateway has told to create the instance of a uuid."""
-        return self._fleet.reserved_for(uuid)
-
-    def shows(self, host: str, sequence: int) -> bool:
-        """Whether the outcomes of the host's operations are shown up to this sequence."""
-        return self._fleet.shows(host, sequence)
-
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call `changed` after every change; return what ends it."""
-        ends = [self._fleet.watch(changed), self._coming.watch(changed)]
-
-        def end() -> None:
-            for each in ends:
-                each()
-
-        return end
+        pending = [each for each in self._creations() if each.operation.uuid == uuid]
+        return self._joined(self._fleet.with_uuid(uuid), pending)
 
     def _creations(self) -> list[PendingCreation]:
         """Return the creations on hosts that are not forgotten."""
-        begun = self._coming.begun()
-        hosts = {known.host for known in self._fleet.hosts()} if begun else set()
-        return [each for each in begun if each.operation.host in hosts]
+        submitted = self._pending.submitted()
+        hosts = {known.host for known in self._fleet.hosts()} if submitted else set()
+        return [each for each in submitted if each.operation.host in hosts]
 
     def _joined(
-        self, known: Iterable[InstanceView], begun: Iterable[PendingCreation]
+        self, known: Iterable[InstanceView], creations: Iterable[PendingCreation]
     ) -> list[InstanceView]:
         """Return what is known, but of what is being created only what was ordered.
 
         What another host says of the same uuid stays as it is: the other host's.
         """
-        coming = {(each.operation.host, each.operation.uuid): each for each in begun}
-        complete = [each for each in known if (each.host, each.instance.uuid) not in coming]
-        return [*complete, *map(self._coming_one, coming.values())]
+        pending = {(each.operation.host, each.operation.uuid): each for each in creations}
+        complete = [each for each in known if (each.host, each.instance.uuid) not in pending]
+        return [*complete, *map(self._pending_view, pending.values())]
 
-    def _coming_one(self, begun: PendingCreation) -> InstanceView:
-        host = self._fleet.host(begun.operation.host)
-        system = os_of(begun.ordered.image, self._catalogue, host)
-        shown = pending_instance(begun, host_online=host.online, os=system)
+    def _pending_view(self, creation: PendingCreation) -> InstanceView:
+        host = self._fleet.host(creation.operation.host)
+        system = os_of(creation.ordered.image, self._templates, host)
+        shown = pending_instance(creation, host_online=host.online, os=system)
         # A host can say that it creates what is another's, but that does not make it its own.
         uuid = shown.instance.uuid
         held = {each.host for each in self._fleet.with_uuid(uuid) if not each.duplicate}
         owner = self._fleet.reserved_for(uuid) or next(iter(held), shown.host)
         return replace(shown, duplicate=owner != shown.host)
+
+
+# What requests are resolved against: the second API's shows what is being created too.
+Fleet = FleetView | FleetWithPending

@@ -16,7 +16,8 @@ import msgspec
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from services.gateway.ports import ByteStream, Console, Consoles, Telemetry
+from services.gateway.consoles import ByteStream, Console, ConsoleService
+from services.gateway.telemetry import Telemetry
 from services.gateway.ws.connection import (
     INTERNAL_ERROR,
     NORMAL,
@@ -72,7 +73,7 @@ class ConsoleError(msgspec.Struct, frozen=True, tag="error"):
 class ConsoleSocket:
     """Serves consoles; `words` speaks the language of whoever is connected."""
 
-    consoles: Consoles
+    consoles: ConsoleService
     words: Callable[[HTTPConnection], TopicLanguage]
     telemetry: Telemetry
 

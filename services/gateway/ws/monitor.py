@@ -15,7 +15,8 @@ from weakref import WeakValueDictionary
 
 from starlette.websockets import WebSocket
 
-from services.gateway.ports import Fleet, Telemetry
+from services.gateway.fleet.view import FleetView
+from services.gateway.telemetry import Telemetry
 from services.gateway.ws.connection import TRY_AGAIN_LATER, address, close, until_one_ends
 from services.gateway.ws.frames import Framed, send
 from services.gateway.ws.monitor_message import MonitorFeed
@@ -36,7 +37,7 @@ Part = tuple[str | None, str | None]
 class Monitor:
     """Serves the stream's viewers; `patience_s` is how long one may take for a message."""
 
-    fleet: Fleet
+    fleet: FleetView
     interval_s: float
     now: Callable[[], datetime]
     monotonic: Callable[[], float]

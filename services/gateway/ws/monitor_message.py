@@ -14,8 +14,8 @@ import msgspec
 
 from services.gateway import units
 from services.gateway.error_boundary import ErrorBoundary
+from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.ports import Fleet
 from services.gateway.responses import instances as shown
 from services.gateway.responses.entries import Entries, encoded
 from services.gateway.responses.hosts import HostInfo, fleet_information
@@ -43,7 +43,7 @@ class MonitorFeed:
 
     def __init__(
         self,
-        fleet: Fleet,
+        fleet: FleetView,
         host: str | None,
         now: Callable[[], datetime],
         project: str | None = None,

@@ -10,7 +10,8 @@ from datetime import datetime
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from services.gateway.ports import Fleet, Telemetry
+from services.gateway.fleet.view import FleetView
+from services.gateway.telemetry import Telemetry
 from services.gateway.ws import protocol
 from services.gateway.ws.connection import TRY_AGAIN_LATER, address, close, until_one_ends
 from services.gateway.ws.send_timeout import SendTimeout
@@ -34,7 +35,7 @@ class Pace:
 class FleetStream:
     """Serves the stream's viewers; `words` speaks the language of whoever is connected."""
 
-    fleet: Fleet
+    fleet: FleetView
     topics: Topics
     words: Callable[[HTTPConnection], TopicLanguage]
     now: Callable[[], datetime]

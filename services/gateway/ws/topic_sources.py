@@ -16,9 +16,11 @@ from typing import Any, Protocol
 import msgspec
 
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
+from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView, bare_host
-from services.gateway.operations.merge import learned
-from services.gateway.ports import Fleet, OperationFilter, Operations
+from services.gateway.operations.merge import merged_report
+from services.gateway.operations.service import OperationService
+from services.gateway.operations.store import OperationFilter
 from services.gateway.responses.entries import encoded
 from services.gateway.responses.operations import encoded_operation
 from services.gateway.responses.stream import (
@@ -50,7 +52,7 @@ class InstanceSource:
     """The instances. The fleet view returns the same object until something of it changes."""
 
     def __init__(
-        self, fleet: Fleet, *, secrets: bool, boundary: ErrorBoundary | None = None
+        self, fleet: FleetView, *, secrets: bool, boundary: ErrorBoundary | None = None
     ) -> None:
         def present(known: InstanceView, host: HostView) -> dict[str, Any]:
             return instance_entry(known, host, secrets=secrets)
@@ -88,7 +90,7 @@ class HostSource:
     """The hosts."""
 
     def __init__(
-        self, fleet: Fleet, now: Callable[[], datetime], boundary: ErrorBoundary | None = None
+        self, fleet: FleetView, now: Callable[[], datetime], boundary: ErrorBoundary | None = None
     ) -> None:
         self._boundary = boundary or ErrorBoundary()
         self._fleet = fleet
@@ -124,7 +126,7 @@ class OperationSource:
 
     def __init__(
         self,
-        operations: Operations,
+        operations: OperationService,
         view: Callable[[Operation], Any],
         newest: int = NEWEST,
         boundary: ErrorBoundary | None = None,
@@ -162,7 +164,9 @@ class OperationSource:
         for reported in news.values():
             known = self._present.get(reported.operation_id, reported)
             moved = _is_submitted(known) and submitted_to.get(known.operation_id) == reported.host
-            self._present[reported.operation_id] = reported if moved else learned(known, reported)
+            self._present[reported.operation_id] = (
+                reported if moved else merged_report(known, reported)
+            )
         displaced = _displaced(self._present.values(), self._newest)
         for each in displaced:
             del self._present[each.operation_id]

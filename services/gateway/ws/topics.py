@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from services.gateway.error_boundary import ErrorBoundary
-from services.gateway.ports import Fleet, Operations
+from services.gateway.fleet.view import FleetView
+from services.gateway.operations.service import OperationService
 from services.gateway.ws.change_log import ChangeLog
 from services.gateway.ws.debouncer import Debouncer
 from services.gateway.ws.protocol import Topic, TopicFilter
@@ -68,8 +69,8 @@ class Topics:
 
     def __init__(
         self,
-        fleet: Fleet,
-        operations: Operations,
+        fleet: FleetView,
+        operations: OperationService,
         now: Callable[[], datetime],
         linger_s: float = LINGER_S,
         boundary: ErrorBoundary | None = None,

@@ -14,7 +14,9 @@ import pytest
 
 from services.gateway import wiring
 from services.gateway.clock import Clock
-from services.gateway.ports import Caller, Console, Target
+from services.gateway.consoles import Console
+from services.gateway.fleet.views import Target
+from services.gateway.operations.command import Caller
 from services.gateway.service import running
 from services.gateway.settings import HttpSettings, Settings
 from services.gateway.wiring import Parts

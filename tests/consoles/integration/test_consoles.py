@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import amqp
 import pytest
 
-from services.gateway.ports import ByteStream, Console
+from services.gateway.consoles import ByteStream, Console
 from services.gateway.wiring import Parts
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import (

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.ports import Caller, Console, Target
+from services.gateway.consoles import Console
+from services.gateway.fleet.views import Target
+from services.gateway.operations.command import Caller
 from services.gateway.wiring import Parts
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import LxdRefused

@@ -10,12 +10,13 @@ import aio_pika
 import pytest
 from aiormq.exceptions import ChannelAccessRefused
 
-from services.gateway.ports import Caller, Change, OperationFilter, target_of
+from services.gateway.operations.store import OperationFilter
 from services.gateway.wiring import Parts
 from shared.contracts.errors import HostUnreachable, InstanceReplaced
-from shared.contracts.operations import Arguments, Kind, State
+from shared.contracts.operations import State
 from shared.platform.logs import correlation_id
 from tests.support.broker import Vhost
+from tests.support.core import submit
 from tests.support.host import WireHost, eventually
 from tests.support.reports import an_instance
 
@@ -24,24 +25,15 @@ from tests.support.reports import an_instance
 async def host(gateway: Parts, vhost: Vhost) -> AsyncIterator[WireHost]:
     """Host h1 with its own credentials and a running `web`, in the gateway's view."""
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
-        await eventually(lambda: gateway.fleet.ready and gateway.fleet.can_be_told("h1"))
+        await eventually(lambda: gateway.fleet.ready and gateway.fleet.is_reachable("h1"))
         await eventually(lambda: not gateway.fleet.lacks_inventory("h1"))
         yield host
-
-
-def stop_web(gateway: Parts) -> Change:
-    return Change(
-        kind=Kind.STOP,
-        target=target_of(gateway.fleet.instance("web")),
-        arguments=Arguments(),
-        caller=Caller("admin", "127.0.0.1"),
-    )
 
 
 async def test_a_change_goes_to_the_worker_and_its_outcome_comes_back(
     gateway: Parts, host: WireHost
 ) -> None:
-    operation = await gateway.operations.submit(stop_web(gateway))
+    operation = await submit(gateway)
     after = an_instance(revision=9, status="Stopped")
 
     waiting = asyncio.create_task(gateway.operations.wait(operation.operation_id, 5))
@@ -57,7 +49,7 @@ async def test_a_change_goes_to_the_worker_and_its_outcome_comes_back(
 async def test_a_call_is_what_nameko_expects(gateway: Parts, host: WireHost) -> None:
     correlation_id.set("request-7")
 
-    await gateway.operations.submit(stop_web(gateway))
+    await submit(gateway)
 
     call = next(call for call in host.calls if call.routing_key == "lxd_worker.h1.submit")
     assert (call.content_type, call.content_encoding) == ("application/json", "utf-8")
@@ -70,7 +62,7 @@ async def test_what_a_worker_raises_is_raised_here(gateway: Parts, host: WireHos
     host.journal.refusal = InstanceReplaced("web")
 
     with pytest.raises(InstanceReplaced) as raised:
-        await gateway.operations.submit(stop_web(gateway))
+        await submit(gateway)
 
     assert raised.value.name == "web"
 
@@ -78,12 +70,11 @@ async def test_what_a_worker_raises_is_raised_here(gateway: Parts, host: WireHos
 async def test_a_host_that_has_just_gone_is_unreachable_at_once(
     gateway: Parts, host: WireHost
 ) -> None:
-    change = stop_web(gateway)
     await host.__aexit__()
 
     began = time.monotonic()
     with pytest.raises(HostUnreachable):
-        await gateway.operations.submit(change)
+        await submit(gateway)
 
     assert time.monotonic() - began < 5
 
@@ -93,7 +84,7 @@ async def test_a_lost_answer_is_found_out_later_and_nothing_runs_twice(
 ) -> None:
     host.silent = True
 
-    operation = await gateway.operations.submit(stop_web(gateway))
+    operation = await submit(gateway)
     host.silent = False
 
     async def accepted() -> bool:
@@ -109,7 +100,7 @@ async def test_an_answer_of_another_host_is_not_taken(
     gateway: Parts, host: WireHost, vhost: Vhost
 ) -> None:
     host.silent = True
-    submitting = asyncio.create_task(gateway.operations.submit(stop_web(gateway)))
+    submitting = asyncio.create_task(submit(gateway))
     await eventually(lambda: bool(submits(host)))
     (call,) = submits(host)
 
@@ -135,7 +126,7 @@ async def test_an_answer_that_was_dead_lettered_to_the_gateway_is_not_taken(
     gateway: Parts, host: WireHost, vhost: Vhost
 ) -> None:
     host.silent = True
-    submitting = asyncio.create_task(gateway.operations.submit(stop_web(gateway)))
+    submitting = asyncio.create_task(submit(gateway))
     await eventually(lambda: bool(submits(host)))
     (call,) = submits(host)
 
@@ -163,7 +154,7 @@ async def test_an_answer_that_was_dead_lettered_to_the_gateway_is_not_taken(
 
 
 async def test_many_calls_at_once_get_their_own_answers(gateway: Parts, host: WireHost) -> None:
-    changes = [gateway.operations.submit(stop_web(gateway)) for _ in range(100)]
+    changes = [submit(gateway) for _ in range(100)]
 
     operations = await asyncio.gather(*changes)
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.gateway.ports import OperationFilter
+from services.gateway.operations.store import OperationFilter
 from services.gateway.wiring import Parts
 from shared.contracts.codec import encode
 from shared.contracts.events import MAX_BYTES, Heartbeat, OperationChanged

@@ -10,12 +10,12 @@ import pytest
 from deploy.local import run
 from services.gateway.bus.connections import CHECK_S
 from services.gateway.bus.incoming import RENAME_S
-from services.gateway.ports import Caller, Change, target_of
 from services.gateway.wiring import Parts
 from shared.contracts.errors import HostUnreachable
-from shared.contracts.operations import Arguments, Kind, State
+from shared.contracts.operations import State
 from shared.platform.bus import topology
 from tests.support.broker import Vhost
+from tests.support.core import submit
 from tests.support.host import WireHost, eventually
 from tests.support.reports import a_change, an_instance, an_operation
 
@@ -27,16 +27,11 @@ RENAMED_S = RENAME_S + 5.0
 
 def has_read(gateway: Parts) -> bool:
     fleet = gateway.fleet
-    return fleet.ready and fleet.can_be_told("h1") and not fleet.lacks_inventory("h1")
+    return fleet.ready and fleet.is_reachable("h1") and not fleet.lacks_inventory("h1")
 
 
 def described(gateway: Parts) -> str:
     return gateway.fleet.instance("web").instance.description
-
-
-def a_stop(gateway: Parts) -> Change:
-    target = target_of(gateway.fleet.instance("web"))
-    return Change(Kind.STOP, target, Arguments(), Caller("admin", "127.0.0.1"))
 
 
 @asynccontextmanager
@@ -72,7 +67,7 @@ async def test_no_name_of_a_host_or_a_gateway_is_guessed_from_what_another_host_
         WireHost(vhost.host_uri("h1"), "h1", an_instance("web")) as host,
         WireHost(vhost.host_uri("h2"), "h2", an_instance("db")) as neighbour,
     ):
-        await eventually(lambda: all(gateway.fleet.can_be_told("h2") for gateway in gateways))
+        await eventually(lambda: all(gateway.fleet.is_reachable("h2") for gateway in gateways))
         await eventually(lambda: bool(host.calls and neighbour.calls))
 
         listed = [
@@ -130,7 +125,7 @@ async def test_a_host_that_an_older_release_kept_without_a_name_is_found_by_its_
         await host.beat()
 
         await eventually(lambda: has_read(second))
-        operation = await second.operations.submit(a_stop(second))
+        operation = await submit(second)
         assert operation.state is State.ACCEPTED
 
 
@@ -166,7 +161,7 @@ async def test_a_host_whose_password_has_changed_is_read_and_called_through_its_
 
 async def is_called(gateway: Parts) -> bool:
     try:
-        await gateway.operations.submit(a_stop(gateway))
+        await submit(gateway)
     except HostUnreachable:
         return False
     return True

@@ -12,12 +12,12 @@ import pytest
 from aio_pika.exceptions import AMQPError
 
 from services.gateway.bus import outcome_reader
-from services.gateway.ports import Caller, Change, target_of
 from services.gateway.wiring import Parts
 from shared.contracts.errors import BrokerUnavailable, FleetError
-from shared.contracts.operations import Arguments, Kind, State
+from shared.contracts.operations import State
 from shared.platform.bus import topology
 from tests.support.broker import OwnBroker, Vhost
+from tests.support.core import submit
 from tests.support.daemons import ROOT
 from tests.support.host import WireHost, eventually
 from tests.support.line import Line
@@ -29,23 +29,14 @@ WELL_AGAIN_S = 2.0
 Start = Callable[..., Awaitable[Parts]]
 
 
-def stop_web(gateway: Parts) -> Change:
-    return Change(
-        kind=Kind.STOP,
-        target=target_of(gateway.fleet.instance("web")),
-        arguments=Arguments(),
-        caller=Caller("admin", "127.0.0.1"),
-    )
-
-
 def has_read(gateway: Parts, host: str = "h1") -> bool:
     fleet = gateway.fleet
-    return fleet.ready and fleet.can_be_told(host) and not fleet.lacks_inventory(host)
+    return fleet.ready and fleet.is_reachable(host) and not fleet.lacks_inventory(host)
 
 
 async def stop_is_accepted(gateway: Parts) -> bool:
     try:
-        operation = await gateway.operations.submit(stop_web(gateway))
+        operation = await submit(gateway)
     except FleetError:
         return False
     return operation.state is State.ACCEPTED
@@ -63,7 +54,7 @@ async def test_without_a_broker_reads_go_on_and_changes_are_refused_at_once(
 
         began = time.monotonic()
         with pytest.raises(BrokerUnavailable):
-            await gateway.operations.submit(stop_web(gateway))
+            await submit(gateway)
 
         assert time.monotonic() - began < 2
         assert gateway.fleet.instance("web").instance.status == "Running"
@@ -179,7 +170,7 @@ async def test_a_call_cut_off_on_its_way_is_found_out_and_runs_once(
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
         await eventually(lambda: has_read(gateway))
         host.silent = True
-        submitting = asyncio.create_task(gateway.operations.submit(stop_web(gateway)))
+        submitting = asyncio.create_task(submit(gateway))
         await eventually(lambda: bool(host.journal.submissions))
 
         broker.cut()
@@ -201,7 +192,7 @@ import asyncio, sys, time
 from services.gateway import wiring
 from services.gateway.clock import Clock
 from services.gateway.bus import outcome_reader
-from services.gateway.ports import Caller, Change, target_of
+from services.gateway.operations.command import Caller, command_for
 from services.gateway.service import running
 from services.gateway.settings import HttpSettings, Settings
 from shared.contracts.operations import Arguments, Kind
@@ -211,13 +202,13 @@ async def main(amqp_uri, database_url):
     settings = Settings(amqp_uri, database_url, HttpSettings((), None, (), ()), call_timeout_s=60)
     parts = wiring.build(settings, clock)
     async with running(parts, settings, clock):
-        while not parts.fleet.can_be_told("h1") or parts.fleet.lacks_inventory("h1"):
+        while not parts.fleet.is_reachable("h1") or parts.fleet.lacks_inventory("h1"):
             await asyncio.sleep(0.02)
         while not parts.fleet.ready:
             await asyncio.sleep(0.02)
-        web = target_of(parts.fleet.instance("web"))
-        change = Change(Kind.STOP, web, Arguments(), Caller("a", "::1"))
-        await parts.operations.submit(change)
+        caller = Caller("a", "::1")
+        command = command_for(parts.fleet.instance("web"), Kind.STOP, Arguments(), caller)
+        await parts.operations.submit(command, caller)
 
 asyncio.run(main(*sys.argv[1:]))
 """

@@ -6,7 +6,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from services.gateway.operations.records import IdempotencyKey, Lease, StoredHost, StoredRequest
+from services.gateway.fleet.host_state import StoredHost
+from services.gateway.operations.store import IdempotencyKey, Lease, OperationFilter, StoredRequest
 from services.gateway.persistence import database as adapter
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.host_store import SqlHostStore
@@ -14,7 +15,6 @@ from services.gateway.persistence.operation_store import SqlOperationStore
 from services.gateway.persistence.retention import Retention
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import metadata
-from services.gateway.ports import OperationFilter
 from shared.contracts.operations import Kind, State
 from tests.support.query_plans import Called, QueryPlans
 from tests.support.reports import an_operation

@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 import pytest
 
 from services.gateway.fleet.capacity import Amount
-from services.gateway.ports import Caller, Change, OperationFilter, target_of
+from services.gateway.operations.command import Caller
+from services.gateway.operations.store import IdempotencyKey, OperationFilter
 from services.gateway.vms.new_vm import NewVm
 from services.gateway.vms.placement import offered
 from services.gateway.wiring import Parts
 from shared.contracts.errors import InstanceExists, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
-from shared.contracts.operations import Arguments, Kind, Operation, State
+from shared.contracts.operations import Operation, State
 from tests.support.broker import Vhost
+from tests.support.core import submit
 from tests.support.host import WireHost, eventually
 from tests.support.postgresql import fresh_database
 from tests.support.reports import a_description, an_instance
@@ -40,25 +42,17 @@ async def host(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[Wir
 
 def has_read(gateway: Parts) -> bool:
     fleet = gateway.fleet
-    return fleet.ready and fleet.can_be_told("h1") and not fleet.lacks_inventory("h1")
+    return fleet.ready and fleet.is_reachable("h1") and not fleet.lacks_inventory("h1")
 
 
-def stop_web(gateway: Parts, key: str | None = None) -> Change:
-    return Change(
-        kind=Kind.STOP,
-        target=target_of(gateway.fleet.instance("web")),
-        arguments=Arguments(),
-        caller=Caller("admin", "127.0.0.1"),
-        idempotency_key=key,
-        fingerprint="body",
-    )
+KEY = IdempotencyKey("admin", "k1", "body")
 
 
 async def test_an_outcome_is_known_on_the_gateway_that_was_not_asked(
     gateways: tuple[Parts, Parts], host: WireHost
 ) -> None:
     asked, other = gateways
-    operation = await asked.operations.submit(stop_web(asked))
+    operation = await submit(asked)
 
     waiting = asyncio.create_task(other.operations.wait(operation.operation_id, 5))
     after = an_instance(revision=9, status="Stopped")
@@ -72,7 +66,7 @@ async def test_an_outcome_is_known_on_the_gateway_that_was_not_asked(
 async def test_a_key_sent_to_both_at_once_makes_one_operation(
     gateways: tuple[Parts, Parts], host: WireHost
 ) -> None:
-    both = [gateway.operations.submit(stop_web(gateway, "k1")) for gateway in gateways]
+    both = [submit(gateway, key=KEY) for gateway in gateways]
 
     first, second = await asyncio.gather(*both)
 
@@ -85,10 +79,10 @@ async def test_a_submission_on_its_way_is_left_alone_by_the_other(
 ) -> None:
     asked, other = gateways
     host.journal.hold = asyncio.Event()
-    submitting = asyncio.create_task(asked.operations.submit(stop_web(asked)))
+    submitting = asyncio.create_task(submit(asked))
     await eventually(lambda: any("submit" in str(call.routing_key) for call in host.calls))
 
-    await other.resolver.resolve_all()
+    await other.reconciler.resolve_all()
     host.journal.hold.set()
 
     assert (await submitting).state is State.ACCEPTED
@@ -119,7 +113,7 @@ def are_able(gateway: Parts) -> bool:
 
 def create(gateway: Parts, name: str) -> Coroutine[None, None, Operation]:
     wanted = NewVm(name=name, template="busybox", amount=Amount(1, 100, 1))
-    return gateway.creations.create(wanted, Caller("admin", "127.0.0.1"), None, "")
+    return gateway.creations.create(wanted, Caller("admin", "127.0.0.1"), None)
 
 
 async def test_a_name_that_both_are_asked_for_at_once_is_given_once(
@@ -166,7 +160,7 @@ async def test_a_host_is_left_when_it_is_gone_and_not_when_it_is_silent(
 async def test_many_outcomes_are_shared_out_and_all_kept(
     gateways: tuple[Parts, Parts], host: WireHost
 ) -> None:
-    operations = [await gateways[0].operations.submit(stop_web(gateways[0])) for _ in range(30)]
+    operations = [await submit(gateways[0]) for _ in range(30)]
 
     for operation in operations:
         await host.publish_operation(host.journal.finish(operation.operation_id))

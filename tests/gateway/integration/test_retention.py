@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.gateway.operations.records import IdempotencyKey, Lease, StoredRequest
+from services.gateway.operations.store import IdempotencyKey, Lease, OperationFilter, StoredRequest
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.operation_store import SqlOperationStore
 from services.gateway.persistence.retention import DEFAULT, Retention
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import idempotency_keys, operations, snapshot_notes
-from services.gateway.ports import OperationFilter
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, State
 from tests.support.postgresql import fresh_database

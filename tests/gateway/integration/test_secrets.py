@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from services.gateway.fleet.capacity import Amount
-from services.gateway.ports import Caller
+from services.gateway.operations.command import Caller
 from services.gateway.vms.new_vm import NewVm
 from services.gateway.wiring import Parts
 from shared.contracts.errors import InsufficientResources
@@ -36,7 +36,7 @@ async def joined(vhost: Vhost, host: str, room: Capacity, stack: AsyncExitStack)
 
 
 async def create(gateway: Parts) -> Operation:
-    return await gateway.creations.create(VM, Caller("admin", "127.0.0.1"), None, "")
+    return await gateway.creations.create(VM, Caller("admin", "127.0.0.1"), None)
 
 
 def read_by(host: WireHost) -> bytes:

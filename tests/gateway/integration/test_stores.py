@@ -16,14 +16,21 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from msgspec.structs import replace
 
-from services.gateway.operations.records import IdempotencyKey, Lease, StoredHost, StoredRequest
+from services.gateway.fleet.host_state import StoredHost
+from services.gateway.hosts.persistence import HostStore
+from services.gateway.operations.store import (
+    IdempotencyKey,
+    Lease,
+    OperationFilter,
+    OperationStore,
+    StoredRequest,
+)
 from services.gateway.persistence.database import MIGRATIONS, Database, answers
 from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import hosts, instances, metadata, operations
-from services.gateway.ports import HostStore, OperationFilter, OperationStore, SnapshotNotes
-from services.gateway.vms.snapshots import Note
+from services.gateway.vms.snapshots import Note, SnapshotNotes
 from shared.contracts.codec import encode
 from shared.contracts.errors import (
     DatabaseUnavailable,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.gateway.consoles import ConsoleService
-from services.gateway.ports import Caller, Console, target_of
+from services.gateway.consoles import Console, ConsoleService
+from services.gateway.operations.command import Caller
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown, TooManyConsoles
 from shared.contracts.worker_api import LxdWorker
@@ -43,7 +43,7 @@ def consoles(gateway: Core, streams: FakeStreams) -> ConsoleService:
 
 @pytest.fixture
 def console(gateway: Core) -> Console:
-    target = target_of(gateway.fleet.instance("web"))
+    target = gateway.fleet.instance("web").target
     return Console("vm-u", target, ConsoleType.EXEC, Caller("admin", "192.0.2.7"))
 
 

@@ -220,7 +220,7 @@ def test_a_file_of_templates_that_cannot_be_read_is_said(tmp_path: Path) -> None
     assert f"{broken}: it is no YAML: " in complaints(FLEET_TEMPLATES_FILE=str(broken))
 
 
-def test_what_is_held_of_one_host_can_be_told() -> None:
+def test_what_is_held_of_one_host_is_reachable() -> None:
     settings = read(FLEET_MAX_INSTANCES_PER_HOST="10", FLEET_MAX_BYTES_PER_HOST="2097152")
 
     assert settings.budget == MemoryBudget(10, 2097152)

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import msgspec
 from fastapi import FastAPI
 
 from services.gateway import units
+from services.gateway.consoles import ConsoleService
+from services.gateway.health import GatewayHealth
 from services.gateway.http import create_app
 from services.gateway.settings import HttpSettings
 from services.gateway.telemetry import Telemetry
@@ -33,6 +36,8 @@ from tests.support.known import GIB, MIB, a_host_sample, a_sample, an_instance, 
 from tests.support.reports import AT, a_heartbeat, an_operation
 from tests.support.workers import FakeWorkers
 
+# By the gateway's clock.
+EARLIER = "2026-11-18T10:00:00Z"
 TOKEN = "0123456789abcdef" * 2
 SETTINGS = HttpSettings(
     binds=(("127.0.0.1", 8000),),
@@ -260,9 +265,9 @@ class GoldenGateway:
             creations=core.creations,
             snapshots=core.snapshots,
             logs=core.logs,
-            consoles=self.consoles,
-            hosts=core.keeper,
-            health=self.health,
+            consoles=cast("ConsoleService", self.consoles),
+            hosts=core.persistence,
+            health=cast("GatewayHealth", self.health),
             telemetry=Telemetry(core.fleet),
             settings=self.settings,
             now=lambda: units.moment(core.time.clock.wall()),
@@ -287,13 +292,14 @@ class GoldenGateway:
             "progress": 40,
             "step": "stop",
             "sequence": 5,
-            "accepted_at": AT,
-            "started_at": AT,
+            "created_at": EARLIER,
+            "accepted_at": EARLIER,
+            "started_at": EARLIER,
             **more,
         }
         operation = an_operation(operation_id, **filled)  # type: ignore[arg-type]
         self.workers.journal[operation_id] = operation
-        self.core.ledger.learn(operation)
+        self.core.events.on_event("h1", OperationChanged(operation=operation))
 
     def _instance(self, command: Submission) -> Instance | None:
         found = self.core.fleet.with_uuid(command.uuid)

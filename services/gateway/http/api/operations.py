@@ -17,7 +17,7 @@ from services.gateway.http.instance_list import array
 from services.gateway.http.messages import Language
 from services.gateway.http.openapi import CHANGING, READING, TOKEN, problems
 from services.gateway.http.operation_response import addresses, error_of
-from services.gateway.ports import OperationFilter
+from services.gateway.operations.store import OperationFilter
 from services.gateway.responses.operations import encoded_operation
 from shared.contracts.operations import Kind, Operation, State, is_gone
 

@@ -8,12 +8,12 @@ import msgspec
 from fastapi import APIRouter, Depends, Response
 
 from services.gateway import units
+from services.gateway.fleet.view import FleetView
 from services.gateway.http import models
 from services.gateway.http.dependencies import Gateway, HostChoice, caught_up, read
 from services.gateway.http.errors import HttpError
 from services.gateway.http.name_resolution import known_hosts
 from services.gateway.http.openapi import FLEET, READING, TOKEN, problems
-from services.gateway.ports import Fleet
 from services.gateway.responses import hosts as shown
 from shared.contracts.errors import FleetViewNotReady, LxdUnavailable
 
@@ -108,7 +108,7 @@ def _passed(checks: dict[str, bool]) -> dict[str, Any]:
     return {"status": "ready", "checks": checks}
 
 
-def _hosts_so_far(fleet: Fleet) -> list[shown.HostHealth]:
+def _hosts_so_far(fleet: FleetView) -> list[shown.HostHealth]:
     try:
         return [shown.host_health(known) for known in fleet.hosts()]
     except FleetViewNotReady:

@@ -15,11 +15,12 @@ from urllib.parse import urlencode
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.gateway.consoles import Console
 from services.gateway.http.errors import HttpError
 from services.gateway.http.middleware.forwarded import PROXIED, Address, parse_address
 from services.gateway.http.origins import host_allowed, origin_allowed
 from services.gateway.http.tickets import Tickets
-from services.gateway.ports import Caller, Console
+from services.gateway.operations.command import Caller
 from services.gateway.settings import HttpSettings
 from shared.platform import logs
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from services.gateway.consoles import Console
 from services.gateway.http import models
 from services.gateway.http.dependencies import Gateway, Who, caught_up
 from services.gateway.http.middleware.authentication import CONSOLES
@@ -15,7 +16,6 @@ from services.gateway.http.prefix import prefix_of
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.name_resolution import ResolvedInstance, Wanted
 from services.gateway.http.v1.openapi import failures
-from services.gateway.ports import Console, target_of
 from services.gateway.responses.vms import RUNNING, vm_id, vm_state
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import HostUnreachable, InstanceNotRunning, InvalidInput
@@ -57,7 +57,7 @@ async def console(
 
     The address has the password in it: whoever is given it needs nothing else.
     """
-    opened = Console(vm_id(found.known), target_of(found.known), _possible(kind, found), who)
+    opened = Console(vm_id(found.known), found.known.target, _possible(kind, found), who)
     password = gateway.passwords.issue(opened)
     scheme = "wss" if request.url.scheme == "https" else "ws"
     path = f"{prefix_of(request)}{CONSOLES}{quote(opened.id)}"

@@ -1,4 +1,4 @@
-"""From who wants something of which VM to what became of it."""
+"""Changing a VM: from the request to the answer that tells what became of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import Depends
 from starlette.responses import Response
 
 from services.gateway.fleet.views import InstanceView
-from services.gateway.http.mutations import Asked, Asking, Order, ended, recalled, submitted
+from services.gateway.http.mutations import Mutating, Mutation
 from services.gateway.http.v1.name_resolution import (
     Chosen,
     InstanceSelector,
@@ -17,50 +17,63 @@ from services.gateway.http.v1.name_resolution import (
     found,
 )
 from services.gateway.http.v1.operation_response import answer, unchanged, vm_now
-from services.gateway.ports import Fleet, target_of
-from shared.contracts.operations import Arguments, Kind, Operation, Secrets
-
-
-class Wish(NamedTuple):
-    """Who wants something of which VM."""
-
-    asked: Asked
-    choice: InstanceSelector
-
-
-async def wish_of(asked: Asking, choice: Chosen) -> Wish:
-    """Return who wants something of which VM."""
-    return Wish(asked, choice)
-
-
-Wished = Annotated[Wish, Depends(wish_of)]
-
+from services.gateway.operations.command import command_for
+from services.gateway.vms.view import Fleet
+from shared.contracts.operations import Arguments, Command, Kind, Operation, Secrets
 
 # Returns what to answer of the VM when its operation has ended: from the fleet, the operation, and
 # the VM as it was before, where that is known.
 Result = Callable[[Fleet, Operation, InstanceView | None], object]
 
 
-async def fulfilled(
-    wish: Wish,
-    kind: Kind,
-    arguments: Callable[[ResolvedInstance], Arguments | None],
-    result: Result = vm_now,
-    secrets: Secrets | None = None,
-) -> Response:
-    """Return the answer to a wish, when its operation has ended or the wait for that is over.
+class _NothingToChangeError(Exception):
+    """The VM is already as requested."""
 
-    `arguments` is asked what to tell the host, with the VM as it is; None: nothing has to be done.
-    Under the key of an earlier request it is not asked: the VM may be gone since.
-    """
-    asked = wish.asked
-    begun, seen = await recalled(asked), None
-    if begun is None:
-        seen = found(asked.gateway.vms, wish.choice)
-        told = arguments(seen)
-        if told is None:
-            return unchanged(seen.known, kind)
-        begun = await submitted(asked, Order(kind, target_of(seen.known), told), secrets)
-    operation = await ended(asked, begun)
-    now = result(asked.gateway.vms, operation, seen.known if seen else None)
-    return answer(asked, operation, now)
+    def __init__(self, vm: InstanceView) -> None:
+        super().__init__()
+        self.vm = vm
+
+
+class VmMutation(NamedTuple):
+    """A request to change a VM."""
+
+    request: Mutation
+    selector: InstanceSelector
+
+    async def execute(
+        self,
+        kind: Kind,
+        arguments: Callable[[ResolvedInstance], Arguments | None],
+        result: Result = vm_now,
+        secrets: Secrets | None = None,
+    ) -> Response:
+        """Carry the change out; return the answer when it has ended, or the wait is over.
+
+        `arguments` is asked what to tell the host, with the VM as it is; None: nothing has to be
+        done. Under the key of an earlier request it is not asked: the VM may be gone since.
+        """
+        fleet = self.request.gateway.vms
+        before: InstanceView | None = None
+
+        def new_command() -> Command:
+            nonlocal before
+            resolved = found(fleet, self.selector)
+            before = resolved.known
+            changes = arguments(resolved)
+            if changes is None:
+                raise _NothingToChangeError(before)
+            return command_for(before, kind, changes, self.request.caller)
+
+        try:
+            operation = await self.request.execute(new_command, secrets)
+        except _NothingToChangeError as nothing:
+            return unchanged(nothing.vm, kind)
+        return answer(self.request, operation, result(fleet, operation, before))
+
+
+async def vm_mutation_of(request: Mutating, selector: Chosen) -> VmMutation:
+    """Return the request as one to change a VM."""
+    return VmMutation(request, selector)
+
+
+Mutated = Annotated[VmMutation, Depends(vm_mutation_of)]

@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from services.gateway.fleet.views import InstanceView
 from services.gateway.http.errors import HttpError, LocalizedError, told
-from services.gateway.http.mutations import Asked
+from services.gateway.http.mutations import Mutation
 from services.gateway.http.operation_response import error_of, told_beside
 from services.gateway.http.v1 import envelope
-from services.gateway.ports import Fleet
 from services.gateway.responses.vms import ID_PREFIX, status, vm_id
 from services.gateway.vms.naming import shown_name
+from services.gateway.vms.view import Fleet
 from shared.contracts.errors import FleetError, InstanceNotRunning, InstanceRunning
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, Operation, State, is_gone
@@ -32,17 +32,19 @@ _ALREADY: dict[Kind, Callable[[str], FleetError]] = {
 }
 
 
-def answer(asked: Asked, operation: Operation, data: object) -> Response:
+def answer(request: Mutation, operation: Operation, data: object) -> Response:
     """Return the data, with 202 if the operation goes on, or the error that it ended with."""
     headers = told_beside(operation)
     if failed := failure_of(operation):
-        return envelope.failure(told_of(operation, failed, asked), asked.gateway.now(), headers)
+        return envelope.failure(told_of(operation, failed, request), request.gateway.now(), headers)
     return envelope.success(data, status=200 if operation.final else 202, headers=headers)
 
 
-def told_of(operation: Operation, failed: FleetError | HttpError, asked: Asked) -> LocalizedError:
+def told_of(
+    operation: Operation, failed: FleetError | HttpError, request: Mutation
+) -> LocalizedError:
     """Return what is told of a failure, with what LXD has written about it."""
-    failure = told(failed, asked.tongue)
+    failure = told(failed, request.language)
     log = operation.failure.log if operation.failure else ""
     return replace(failure, values={**failure.values, "log": log}) if log else failure
 

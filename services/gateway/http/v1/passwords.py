@@ -12,10 +12,10 @@ from services.gateway.http import models
 from services.gateway.http.openapi import TOKEN
 from services.gateway.http.v1.actions import ERRORS, GOES_ON
 from services.gateway.http.v1.envelope import PREFIX
-from services.gateway.http.v1.mutations import Wished, fulfilled
+from services.gateway.http.v1.mutations import Mutated
 from services.gateway.http.v1.openapi import failures
 from services.gateway.http.v1.operation_response import vm_now
-from services.gateway.ports import Fleet
+from services.gateway.vms.view import Fleet
 from shared.contracts.operations import Arguments, Kind, Operation, Secrets
 
 router = APIRouter(prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=TOKEN)
@@ -41,7 +41,7 @@ RANDOM_BYTES = 15
     summary="设置 root 密码",
 )
 async def password(
-    wish: Wished, body: Annotated[models.VmPassword | None, Body()] = None
+    mutation: Mutated, body: Annotated[models.VmPassword | None, Body()] = None
 ) -> Response:
     """Set root's password inside the VM, which has to run; where it is noted, the note follows.
 
@@ -55,6 +55,6 @@ async def password(
         is_new = given is None and seen is not None
         return {**vm_now(fleet, operation, seen), "password": new if is_new else None}
 
-    return await fulfilled(
-        wish, Kind.PASSWORD, lambda _: Arguments(), result, Secrets(root_password=new)
+    return await mutation.execute(
+        Kind.PASSWORD, lambda _: Arguments(), result, Secrets(root_password=new)
     )

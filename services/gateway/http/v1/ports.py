@@ -12,11 +12,11 @@ from services.gateway.http.dependencies import caught_up
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.v1.actions import ERRORS, GOES_ON, IfMatch, demanded_tag
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.mutations import Wished, fulfilled
+from services.gateway.http.v1.mutations import Mutated
 from services.gateway.http.v1.name_resolution import ResolvedInstance, Wanted
 from services.gateway.http.v1.openapi import failures
-from services.gateway.ports import Fleet
 from services.gateway.responses import vm_ports
+from services.gateway.vms.view import Fleet
 from shared.contracts.changes import Changes, Forward
 from shared.contracts.events import HostDescribed
 from shared.contracts.instances import Proxy, etag
@@ -45,14 +45,16 @@ async def ports(found: Wanted) -> Response:
 
 
 @router.put("", response_model=models.VmPortsAnswer, responses=CHANGED, summary="更改端口转发")
-async def change(wish: Wished, body: models.VmPortsChange, if_match: IfMatch = None) -> Response:
+async def change(
+    mutation: Mutated, body: models.VmPortsChange, if_match: IfMatch = None
+) -> Response:
     """Let these ports lead to the VM and no others; `PORT_IN_USE` where one is taken."""
     wanted = tuple(Forward(**each.model_dump()) for each in body.forwards)
 
     def arguments(seen: ResolvedInstance) -> Arguments:
         return Arguments(changes=Changes(forwards=wanted), etag=demanded_tag(seen, if_match))
 
-    return await fulfilled(wish, Kind.UPDATE, arguments, _ports_now)
+    return await mutation.execute(Kind.UPDATE, arguments, _ports_now)
 
 
 def _ports_now(fleet: Fleet, operation: Operation, _: InstanceView | None) -> vm_ports.Ports:

@@ -16,9 +16,9 @@ from services.gateway.http.name_resolution import known_hosts
 from services.gateway.http.v1.envelope import SuccessEnvelope
 from services.gateway.http.v1.vm_filter import Searchable, SearchTexts, VmFilter, mentioning, select
 from services.gateway.http.versioned_cache import VersionedCache
-from services.gateway.ports import Fleet
 from services.gateway.responses.entries import Render, encoded
 from services.gateway.responses.vms import Vm, vm
+from services.gateway.vms.view import Fleet
 
 
 @dataclass(frozen=True, slots=True)

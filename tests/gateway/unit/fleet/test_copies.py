@@ -10,7 +10,7 @@ from services.gateway.fleet.capacity import Amount
 from services.gateway.fleet.instance_record import FRESH, InstanceIndex, InstanceRecord
 from services.gateway.fleet.uuid_index import MOST_RESERVED, RETURN_S
 from services.gateway.fleet.view import FleetView
-from services.gateway.ports import Caller
+from services.gateway.operations.command import Caller
 from services.gateway.vms.new_vm import NewVm
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import AmbiguousName, InsufficientResources
@@ -155,8 +155,8 @@ async def test_a_restart_makes_no_copy_the_original(gateway: Core) -> None:
     join(gateway)
     claim(gateway)
     for host in (EVIL, "h1"):
-        gateway.keeper.note(host)
-    await gateway.keeper.save()
+        gateway.persistence.mark_unsaved(host)
+    await gateway.persistence.save()
 
     restarted = await restored(gateway)
 
@@ -167,8 +167,8 @@ async def test_a_restart_makes_no_copy_the_original(gateway: Core) -> None:
 async def test_a_copy_whose_original_did_not_outlive_a_restart_gets_the_uuid(gateway: Core) -> None:
     join(gateway)
     claim(gateway)
-    gateway.keeper.note(EVIL)
-    await gateway.keeper.save()
+    gateway.persistence.mark_unsaved(EVIL)
+    await gateway.persistence.save()
 
     restarted = await restored(gateway)
     during = holders(restarted)
@@ -210,12 +210,12 @@ def creating(gateway: Core) -> Core:
         told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
         gateway.fleet.apply(host, told)
     gateway.workers.refusals[EVIL] = InsufficientResources(EVIL, "memory", "100", "7")
-    gateway.operations.watch(gateway.coming.learn)
+    gateway.operations.watch(gateway.pending.record)
     return gateway
 
 
 async def create(gateway: Core) -> Operation:
-    return await gateway.creations.create(VM, Caller("admin", "127.0.0.1"), None, "body")
+    return await gateway.creations.create(VM, Caller("admin", "127.0.0.1"), None)
 
 
 def done(operation: Operation, **more: object) -> Operation:
@@ -239,7 +239,7 @@ async def test_who_refuses_a_creation_cannot_claim_its_uuid(creating: Core) -> N
     claim(creating, operation.uuid)
     during = holders(creating, operation.uuid)
 
-    creating.ledger.learn(done(operation))
+    creating.cache.record(done(operation))
 
     assert operation.host == "h1"
     assert sorted(during) == [(EVIL, True), ("h1", False)]
@@ -253,7 +253,7 @@ async def test_who_claims_a_uuid_while_it_refuses_does_not_keep_it(creating: Cor
     operation = await create(creating)
     claim(creating, operation.uuid)
 
-    creating.ledger.learn(done(operation, after=None))
+    creating.cache.record(done(operation, after=None))
     arrived = an_instance("shop", uuid=operation.uuid, revision=9)
     creating.fleet.apply("h1", a_change(arrived, sequence=2))
 
@@ -278,7 +278,7 @@ async def test_another_gateway_believes_the_database_and_not_who_spoke_first(
 
     await other.reservations.refresh()
     during = holders(other, operation.uuid)
-    other.ledger.learn(done(operation))
+    other.cache.record(done(operation))
 
     assert before == [(EVIL, False)]
     assert during == [(EVIL, True)]
@@ -299,7 +299,7 @@ async def test_another_gateway_learns_of_a_creation_that_has_ended(creating: Cor
 
 async def test_a_creation_is_taken_once(creating: Core) -> None:
     operation = await create(creating)
-    creating.ledger.learn(done(operation))
+    creating.cache.record(done(operation))
     await creating.store.merge([done(operation)])
     claim(creating, operation.uuid)
     await creating.reservations.refresh()
@@ -323,14 +323,14 @@ async def test_a_creation_that_fails_reserves_nothing(creating: Core) -> None:
     operation = await create(creating)
     claim(creating, operation.uuid)
 
-    creating.ledger.learn(done(operation, state=State.FAILED, after=None))
+    creating.cache.record(done(operation, state=State.FAILED, after=None))
 
     assert holders(creating, operation.uuid) == [(EVIL, False)]
 
 
 async def test_what_was_created_and_deleted_reserves_nothing(creating: Core) -> None:
     operation = await create(creating)
-    creating.ledger.learn(done(operation))
+    creating.cache.record(done(operation))
     claim(creating, operation.uuid)
 
     creating.fleet.apply("h1", a_removal("shop", revision=10))
@@ -354,7 +354,7 @@ def invented(uuid: str, state: State = State.RUNNING) -> Operation:
 
 @pytest.mark.attack
 async def test_a_creation_that_a_host_invents_hides_no_instance(creating: Core) -> None:
-    creating.ledger.learn(invented(WEB))
+    creating.cache.record(invented(WEB))
 
     assert holders(creating) == [("h1", False), (EVIL, True)]
     names = [known.instance.name for known in creating.creations.vms.instances()]
@@ -368,7 +368,7 @@ async def test_a_creation_that_a_host_invents_displaces_no_other(
 ) -> None:
     operation = await create(creating)
 
-    creating.ledger.learn(invented(operation.uuid, state))
+    creating.cache.record(invented(operation.uuid, state))
 
     found = holders(creating, operation.uuid)
     assert [host for host, duplicate in found if not duplicate] == ["h1"]
@@ -378,7 +378,7 @@ async def test_a_creation_that_a_host_invents_displaces_no_other(
 async def test_a_journal_cannot_tell_what_only_gateways_do(creating: Core) -> None:
     creating.workers.journal[WEB] = invented(WEB, State.SUBMITTING)
 
-    await creating.history.catch_up(EVIL)
+    await creating.sync.catch_up(EVIL)
 
     assert WEB not in creating.store.operations
     assert holders(creating) == [("h1", False)]

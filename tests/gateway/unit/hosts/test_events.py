@@ -301,14 +301,14 @@ def test_an_outcome_is_shown_with_all_before_it_and_none_after(fleet: FleetView)
     fleet.finish(an_operation(state=State.DONE, sequence=42))
     fleet.finish(an_operation(state=State.FAILED, sequence=41))
 
-    assert [fleet.shows("h1", sequence) for sequence in (41, 42, 43)] == [True, True, False]
-    assert not fleet.shows("h2", 1)
+    assert [fleet.has_applied("h1", sequence) for sequence in (41, 42, 43)] == [True, True, False]
+    assert not fleet.has_applied("h2", 1)
 
 
 def test_an_unfinished_operation_is_no_outcome(fleet: FleetView) -> None:
     fleet.finish(an_operation(state=State.RUNNING, sequence=42))
 
-    assert not fleet.shows("h1", 42)
+    assert not fleet.has_applied("h1", 42)
 
 
 def test_what_a_host_has_for_new_instances_is_shown(fleet: FleetView) -> None:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from services.gateway.fleet.host_state import NOTHING
+from services.gateway.fleet.host_state import NOTHING, StoredHost
 from services.gateway.fleet.view import FleetView
-from services.gateway.operations.records import StoredHost
 from shared.contracts.errors import (
     AmbiguousName,
     AmbiguousProject,
@@ -227,7 +226,7 @@ def test_a_change_is_refused_beforehand(
     found = fleet.refusal("h1")
 
     assert found is None if refusal is None else type(found) is refusal
-    assert fleet.can_be_told("h1") is (refusal is None)
+    assert fleet.is_reachable("h1") is (refusal is None)
 
 
 def test_an_unknown_host_cannot_be_read_or_told(fleet: FleetView) -> None:
@@ -237,7 +236,7 @@ def test_an_unknown_host_cannot_be_read_or_told(fleet: FleetView) -> None:
         fleet.instances("h9")
     with pytest.raises(HostNotFound):
         fleet.instance("web", "h9")
-    assert not fleet.can_be_told("h9")
+    assert not fleet.is_reachable("h9")
 
 
 def test_instances_are_listed_by_name_then_host(fleet: FleetView) -> None:
@@ -378,7 +377,7 @@ def test_a_kept_host_that_answers_in_its_verified_epoch_is_online_at_once(
     reaction = fleet.apply("h1", an_inventory(an_instance(), epoch=7, sequence=40))
 
     assert reaction.appeared
-    assert fleet.can_be_told("h1")
+    assert fleet.is_reachable("h1")
 
 
 def test_what_is_kept_is_what_was_known(time: FakeClock) -> None:
@@ -422,7 +421,7 @@ def test_nothing_is_asked_of_a_host_whose_lxd_is_away(fleet: FleetView) -> None:
 
 
 def test_after_an_interruption_every_host_is_doubted(fleet: FleetView) -> None:
-    fleet.doubt()
+    fleet.mark_stale()
 
     assert fleet.lacks_inventory("h1")
     assert fleet.apply("h1", a_heartbeat(sequence=1)).inventory

@@ -12,15 +12,11 @@ from pydantic import BaseModel
 from services.gateway.http import models
 from services.gateway.http.middleware.authentication import OPEN_PATHS
 from services.gateway.http.v1.envelope import is_of
-from tests.support.gateway_http import FakeGateway
-
-
-def described() -> dict[str, Any]:
-    return FakeGateway().app().openapi()
+from tests.support.gateway_http import openapi
 
 
 def routes() -> list[tuple[str, str, dict[str, Any]]]:
-    paths = described()["paths"]
+    paths = openapi()["paths"]
     return [(method, path, route) for path, ways in paths.items() for method, route in ways.items()]
 
 
@@ -77,7 +73,7 @@ def test_a_token_is_asked_for_where_the_gate_asks_for_one(
 
 
 def test_no_framework_error_body_is_described() -> None:
-    assert "HTTPValidationError" not in json.dumps(described())
+    assert "HTTPValidationError" not in json.dumps(openapi())
 
 
 MODELS = [model for model in vars(models).values() if isinstance(model, type)]

@@ -14,9 +14,10 @@ JSON = {"Content-Type": "application/json"}
 
 async def fingerprints(gateway: FakeGateway, *requests: tuple[str, bytes]) -> set[str]:
     async with gateway.client() as client:
-        for path, body in requests:
-            await client.post(path, content=body, headers=JSON)
-    return {change.fingerprint for change in gateway.operations.submitted}
+        for number, (path, body) in enumerate(requests):
+            headers = {**JSON, "Idempotency-Key": f"k{number}"}
+            await client.post(path, content=body, headers=headers)
+    return {each.key.fingerprint for each in gateway.operations.submitted}
 
 
 async def test_the_same_request_has_the_same_digest(gateway: FakeGateway) -> None:
@@ -56,9 +57,10 @@ async def test_who_reads_the_database_cannot_try_out_passwords_against_a_digest(
     for token in ("first-token", "second-token"):
         gateway = FakeGateway(replace(LOOPBACK, token=token))
         async with gateway.client(headers={"authorization": f"Bearer {token}"}) as client:
-            answer = await client.post(START, content=body, headers=JSON)
+            headers = {**JSON, "Idempotency-Key": "k1"}
+            answer = await client.post(START, content=body, headers=headers)
             assert answer.status_code == 200, answer.text
-        found += [change.fingerprint for change in gateway.operations.submitted]
+        found += [each.key.fingerprint for each in gateway.operations.submitted]
 
     plain = hashlib.sha256(repr(("POST", START, [], body)).encode()).hexdigest()
     assert len({*found, plain}) == 3

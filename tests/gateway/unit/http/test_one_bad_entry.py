@@ -138,8 +138,8 @@ async def test_one_host_costs_no_other_its_place() -> None:
 
 async def test_one_operation_costs_no_other_its_place() -> None:
     gateway = fleet_with(an_instance("odd"))
-    gateway.operations.learn(an_operation("op-1", step=HALF))
-    gateway.operations.learn(an_operation("op-2", state=State.DONE))
+    gateway.operations.record(an_operation("op-1", step=HALF))
+    gateway.operations.record(an_operation("op-2", state=State.DONE))
 
     read = await read_everything(gateway, ("/api/operations/op-1",))
 

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from services.gateway.ports import OperationFilter
+from services.gateway.operations.store import OperationFilter
 from shared.contracts.operations import Failure, State
 from tests.support.gateway_http import FakeGateway
 

@@ -4,7 +4,7 @@ import httpx
 
 from services.gateway.http import tickets
 from services.gateway.http.tickets import Tickets
-from services.gateway.ports import Caller
+from services.gateway.operations.command import Caller
 from tests.support.gateway_http import Clock
 
 ADMIN = Caller(principal="admin", address="192.0.2.9")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.gateway.ports import OperationFilter
+from services.gateway.operations.store import OperationFilter
 from shared.contracts.errors import (
     HostUnreachable,
     OperationNotCancellable,
@@ -24,7 +24,7 @@ def published(operation: Any) -> OperationChanged:
 
 
 async def test_waiting_ends_with_the_outcome_and_the_view_shows_it(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change(Kind.STOP))
+    operation = await gateway.submit(Kind.STOP)
     waiting = asyncio.create_task(gateway.operations.wait(operation.operation_id, 5))
     await asyncio.sleep(0.01)
 
@@ -37,13 +37,13 @@ async def test_waiting_ends_with_the_outcome_and_the_view_shows_it(gateway: Core
 
 
 async def test_waiting_ends_with_what_is_known_after_the_time_out(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change())
+    operation = await gateway.submit()
 
     assert (await gateway.operations.wait(operation.operation_id, 0.01)).state is State.ACCEPTED
 
 
 async def test_an_outcome_is_told_before_the_database_has_it(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change())
+    operation = await gateway.submit()
 
     gateway.events.on_event("h1", published(gateway.workers.finish(operation.operation_id)))
 
@@ -55,7 +55,7 @@ async def test_an_outcome_is_told_before_the_database_has_it(gateway: Core) -> N
 
 
 async def test_news_that_come_while_the_database_is_asked_are_not_missed(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change())
+    operation = await gateway.submit()
     done = gateway.workers.finish(operation.operation_id)
     asked = gateway.store.get
 
@@ -70,7 +70,7 @@ async def test_news_that_come_while_the_database_is_asked_are_not_missed(gateway
 
 
 async def test_outcomes_that_come_twice_or_late_change_nothing(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change())
+    operation = await gateway.submit()
     running = gateway.workers.report(gateway.workers.journal[operation.operation_id])
     done = gateway.workers.finish(operation.operation_id)
 
@@ -82,7 +82,7 @@ async def test_outcomes_that_come_twice_or_late_change_nothing(gateway: Core) ->
 
 
 async def test_another_hosts_record_of_an_id_is_not_believed(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change())
+    operation = await gateway.submit()
 
     lie = an_operation(operation.operation_id, host="h2", state=State.DONE, sequence=99)
     await gateway.events.on_outcome(lie)
@@ -152,7 +152,7 @@ async def test_the_newest_operations_that_fit_are_listed_first(gateway: Core) ->
     for number in range(4):
         gateway.time.wait(1)
         kind = Kind.STOP if number % 2 else Kind.START
-        await gateway.operations.submit(gateway.change(kind))
+        await gateway.submit(kind)
 
     listed = await gateway.operations.list(OperationFilter(kind="stop", limit=1))
 
@@ -161,7 +161,7 @@ async def test_the_newest_operations_that_fit_are_listed_first(gateway: Core) ->
 
 
 async def test_a_cancellation_is_asked_of_the_worker(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change())
+    operation = await gateway.submit()
 
     cancelled = await gateway.operations.cancel(operation.operation_id)
 
@@ -169,8 +169,8 @@ async def test_a_cancellation_is_asked_of_the_worker(gateway: Core) -> None:
 
 
 async def test_what_has_ended_cannot_be_cancelled(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change())
-    gateway.ledger.learn(gateway.workers.finish(operation.operation_id))
+    operation = await gateway.submit()
+    gateway.cache.record(gateway.workers.finish(operation.operation_id))
 
     with pytest.raises(OperationNotCancellable):
         await gateway.operations.cancel(operation.operation_id)
@@ -187,9 +187,9 @@ async def test_a_hosts_history_is_read_from_where_it_ended_before(gateway: Core)
     for number in range(1203):
         gateway.workers.report(an_operation(f"op-{number}", state=State.DONE))
 
-    await gateway.history.catch_up("h1")
+    await gateway.sync.catch_up("h1")
     pages = gateway.workers.called.count(("h1", "operations_since"))
-    await gateway.history.catch_up("h1")
+    await gateway.sync.catch_up("h1")
 
     assert len(gateway.store.operations) == 1203
     assert gateway.store.sequences == {"h1": 1203}
@@ -200,7 +200,7 @@ async def test_a_hosts_history_is_read_from_where_it_ended_before(gateway: Core)
 async def test_a_history_in_anothers_name_is_not_kept(gateway: Core) -> None:
     gateway.workers.report(an_operation("op-1", host="h2", state=State.DONE))
 
-    await gateway.history.catch_up("h1")
+    await gateway.sync.catch_up("h1")
 
     assert gateway.store.operations == {}
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from services.gateway.operations import metrics
 from services.gateway.operations.metrics import OperationMetrics
+from services.gateway.operations.store import OperationFilter
 from shared.contracts.errors import InstanceReplaced
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, Operation, State
@@ -15,11 +16,11 @@ from tests.support.reports import an_operation
 
 
 def counted(gateway: Core) -> list[tuple[Kind, State, float]]:
-    return [(each.kind, each.state, took_s) for each, took_s in gateway.tallied]
+    return [(each.kind, each.state, took_s) for each, took_s in gateway.counted]
 
 
 async def test_an_operation_counts_once_with_the_time_since_its_request(gateway: Core) -> None:
-    begun = await gateway.operations.submit(gateway.change(Kind.STOP))
+    begun = await gateway.submit(Kind.STOP)
     gateway.time.wait(3.5)
     ended = OperationChanged(operation=gateway.workers.finish(begun.operation_id))
 
@@ -33,7 +34,7 @@ async def test_a_refused_operation_counts_as_rejected(gateway: Core) -> None:
     gateway.workers.refusal = InstanceReplaced("web")
 
     with pytest.raises(InstanceReplaced):
-        await gateway.operations.submit(gateway.change(Kind.START))
+        await gateway.submit(Kind.START)
 
     assert counted(gateway) == [(Kind.START, State.REJECTED, 0.0)]
 
@@ -45,18 +46,20 @@ async def test_what_another_gateway_submitted_is_not_ours_to_count(gateway: Core
     ended = replace(other, state=State.DONE, sequence=other.sequence + 1)
     gateway.events.on_event("h1", OperationChanged(operation=ended))
 
-    assert ended in gateway.ledger.all_recent()
+    assert ended in gateway.cache.joined((), OperationFilter())
     assert counted(gateway) == []
 
 
 async def test_what_ended_before_a_restart_is_not_counted_again(gateway: Core) -> None:
-    begun = await gateway.operations.submit(gateway.change())
+    begun = await gateway.submit()
     gateway.workers.finish(begun.operation_id)
     restarted = gateway.restarted()
 
-    await restarted.history.catch_up("h1")
+    await restarted.sync.catch_up("h1")
 
-    assert [each.operation_id for each in restarted.ledger.all_recent()] == [begun.operation_id]
+    assert [each.operation_id for each in restarted.cache.joined((), OperationFilter())] == [
+        begun.operation_id
+    ]
     assert counted(restarted) == []
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.operations import recent as bounds
-from services.gateway.operations.recent import RecentOperations
-from services.gateway.ports import OperationFilter
+from services.gateway.operations.cache import MOST, RecentOperations
+from services.gateway.operations.store import OperationFilter
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Arguments, Operation
@@ -56,7 +55,7 @@ def test_floods_of_many_hosts_drop_what_the_loudest_told(recent: RecentOperation
         flood(recent, f"loud{host}", 1000)
 
     assert recent.get("quiet", "quiet-0") is not None
-    assert len(list(recent)) == bounds.MOST
+    assert len(list(recent)) == MOST
 
 
 def test_newer_news_take_the_place_of_older_ones(recent: RecentOperations) -> None:
@@ -83,7 +82,7 @@ async def test_an_operation_from_the_future_is_not_the_newest_for_ever(gateway: 
     gateway.events.on_event("h1", OperationChanged(operation=invented))
     await gateway.events.on_outcome(an_operation("op-8", created_at="9999-01-01T00:00:00Z"))
     gateway.time.wait(1)
-    newest = await gateway.operations.submit(gateway.change())
+    newest = await gateway.submit()
 
     listed = await gateway.operations.list(OperationFilter())
     assert listed[0].operation_id == newest.operation_id

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.gateway.ports import OperationFilter
+from services.gateway.operations.store import OperationFilter
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from tests.support.core import Core
+from tests.support.core import Core, submit
 
 FACTS: dict[str, Any] = {
     "kind": Kind.DELETE,
@@ -34,7 +34,7 @@ def facts(operation: Operation) -> dict[str, object]:
 async def test_a_report_leaves_the_facts_of_a_request_as_they_were(
     gateway: Core, state: State
 ) -> None:
-    operation = await gateway.operations.submit(gateway.change(Kind.STOP))
+    operation = await gateway.submit(Kind.STOP)
     lie = gateway.workers.report(replace(operation, state=state, step="stop", **FACTS))
 
     await gateway.events.on_outcome(lie)
@@ -47,10 +47,10 @@ async def test_a_report_leaves_the_facts_of_a_request_as_they_were(
 
 
 async def test_so_does_one_that_came_before_the_database_was_asked(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change(Kind.STOP))
+    operation = await gateway.submit(Kind.STOP)
     other = gateway.restarted()
 
-    other.ledger.learn(gateway.workers.report(replace(operation, state=State.RUNNING, **FACTS)))
+    other.cache.record(gateway.workers.report(replace(operation, state=State.RUNNING, **FACTS)))
 
     known = await other.operations.get(operation.operation_id)
     assert facts(known) == facts(operation)
@@ -59,10 +59,10 @@ async def test_so_does_one_that_came_before_the_database_was_asked(gateway: Core
 
 @pytest.mark.attack
 async def test_a_page_of_history_leaves_the_facts_of_a_request_as_they_were(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change(Kind.STOP))
+    operation = await gateway.submit(Kind.STOP)
     gateway.workers.report(replace(operation, state=State.DONE, **FACTS))
 
-    await gateway.history.catch_up("h1")
+    await gateway.sync.catch_up("h1")
 
     stored = gateway.store.operations[operation.operation_id]
     assert facts(stored) == facts(operation)
@@ -70,9 +70,8 @@ async def test_a_page_of_history_leaves_the_facts_of_a_request_as_they_were(gate
 
 
 async def test_a_rename_ends_under_the_new_name_and_no_other(gateway: Core) -> None:
-    change = gateway.change(Kind.RENAME)
     renaming = Arguments(new_name="shop")
-    wanted = [await gateway.operations.submit(_with(change, renaming, key)) for key in ("k1", "k2")]
+    wanted = [await submit(gateway, Kind.RENAME, arguments=renaming) for _ in range(2)]
     ended = [
         gateway.workers.report(replace(operation, instance=name, state=State.DONE))
         for operation, name in zip(wanted, ("shop", "victim"), strict=True)
@@ -83,12 +82,6 @@ async def test_a_rename_ends_under_the_new_name_and_no_other(gateway: Core) -> N
 
     known = [await gateway.operations.get(operation.operation_id) for operation in wanted]
     assert [operation.instance for operation in known] == ["shop", "web"]
-
-
-def _with(change: Any, arguments: Arguments, key: str) -> Any:
-    return change.__class__(
-        change.kind, change.target, arguments, change.caller, key, fingerprint=key
-    )
 
 
 @pytest.mark.attack
@@ -121,7 +114,7 @@ async def test_an_acceptance_of_something_else_is_none(gateway: Core, lie: dict[
 
     gateway.workers.answers["submit"] = answer
 
-    operation = await gateway.operations.submit(gateway.change(Kind.STOP))
+    operation = await gateway.submit(Kind.STOP)
 
     assert operation.state is State.SUBMITTING
     assert "op-of-another" not in gateway.store.operations
@@ -131,7 +124,7 @@ async def test_an_acceptance_of_something_else_is_none(gateway: Core, lie: dict[
 async def test_what_a_host_makes_up_is_shown_as_its_own_and_touches_nothing_else(
     gateway: Core,
 ) -> None:
-    operation = await gateway.operations.submit(gateway.change(Kind.STOP))
+    operation = await gateway.submit(Kind.STOP)
     invented = replace(operation, operation_id="made-up", host="h2", state=State.DONE)
 
     await gateway.events.on_outcome(invented)

@@ -1,9 +1,11 @@
 """What `submit` promises: at most once, and the truth about it."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from services.gateway.operations.store import IdempotencyKey
 from shared.contracts.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
@@ -23,11 +25,11 @@ from shared.contracts.operations import Kind, State
 from tests.support.core import Core
 from tests.support.reports import a_heartbeat
 
-KEYED = {"idempotency_key": "k1", "fingerprint": "body-1"}
+KEY = IdempotencyKey("admin", "k1", "body-1")
 
 
 async def test_a_change_is_recorded_handed_over_and_accepted(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change(Kind.STOP))
+    operation = await gateway.submit(Kind.STOP)
 
     stored = gateway.store.operations[operation.operation_id]
     assert operation.state is stored.state is State.ACCEPTED
@@ -37,13 +39,13 @@ async def test_a_change_is_recorded_handed_over_and_accepted(gateway: Core) -> N
 
 
 async def test_the_time_of_the_request_is_the_gateways(gateway: Core) -> None:
-    operation = await gateway.operations.submit(gateway.change())
+    operation = await gateway.submit()
 
     assert operation.created_at == "2026-11-18T11:06:40.000Z"
 
 
 async def test_the_worker_is_told_until_when_it_may_start(gateway: Core) -> None:
-    await gateway.operations.submit(gateway.change())
+    await gateway.submit()
 
     told = gateway.workers.submissions[0]
     assert (told.start_by, told.start_within_s) == ("1795000030.000", 30.0)
@@ -52,7 +54,7 @@ async def test_the_worker_is_told_until_when_it_may_start(gateway: Core) -> None
 async def test_the_record_is_there_before_the_worker_hears_of_it(gateway: Core) -> None:
     gateway.workers.hold = asyncio.Event()
 
-    submitting = asyncio.create_task(gateway.operations.submit(gateway.change()))
+    submitting = asyncio.create_task(gateway.submit())
     await asyncio.sleep(0.01)
     recorded = [operation.state for operation in gateway.store.operations.values()]
     gateway.workers.hold.set()
@@ -77,7 +79,7 @@ async def test_a_refusal_is_told_and_recorded_as_rejected(
     gateway.workers.refusal = refusal
 
     with pytest.raises(type(refusal)):
-        await gateway.operations.submit(gateway.change())
+        await gateway.submit()
 
     (stored,) = gateway.store.operations.values()
     assert stored.state is State.REJECTED
@@ -85,11 +87,10 @@ async def test_a_refusal_is_told_and_recorded_as_rejected(
 
 
 async def test_a_silent_host_is_refused_without_a_trace(gateway: Core) -> None:
-    change = gateway.change()
     gateway.time.wait(16)
 
     with pytest.raises(HostUnreachable):
-        await gateway.operations.submit(change)
+        await gateway.submit()
 
     assert gateway.store.operations == {}
     assert gateway.workers.called == []
@@ -99,7 +100,7 @@ async def test_a_stranger_is_sent_nothing(gateway: Core) -> None:
     gateway.fleet.apply("h1", a_heartbeat(fingerprint="other"))
 
     with pytest.raises(HostIdentityMismatch):
-        await gateway.operations.submit(gateway.change())
+        await gateway.submit()
 
     assert gateway.workers.called == []
 
@@ -108,7 +109,7 @@ async def test_nothing_is_sent_that_could_not_be_recorded(gateway: Core) -> None
     gateway.store.away = True
 
     with pytest.raises(DatabaseUnavailable):
-        await gateway.operations.submit(gateway.change())
+        await gateway.submit()
 
     assert gateway.workers.called == []
 
@@ -128,7 +129,7 @@ async def test_an_answer_that_proves_nothing_leaves_the_operation_submitting(
 ) -> None:
     gateway.workers.refusal = answer
 
-    operation = await gateway.operations.submit(gateway.change())
+    operation = await gateway.submit()
 
     assert operation.state is State.SUBMITTING
     assert gateway.store.operations[operation.operation_id].state is State.SUBMITTING
@@ -138,7 +139,7 @@ async def test_an_accepted_operation_is_not_denied_because_the_database_went_awa
     gateway: Core,
 ) -> None:
     gateway.workers.hold = asyncio.Event()
-    submitting = asyncio.create_task(gateway.operations.submit(gateway.change()))
+    submitting = asyncio.create_task(gateway.submit())
     await asyncio.sleep(0.01)
 
     gateway.store.away = True
@@ -148,43 +149,41 @@ async def test_an_accepted_operation_is_not_denied_because_the_database_went_awa
 
 
 async def test_a_repeated_key_returns_the_first_operation_and_sends_nothing(gateway: Core) -> None:
-    first = await gateway.operations.submit(gateway.change(**KEYED))
+    first = await gateway.submit(key=KEY)
 
-    second = await gateway.operations.submit(gateway.change(**KEYED))
+    second = await gateway.submit(key=KEY)
 
     assert second.operation_id == first.operation_id
     assert len(gateway.workers.submissions) == 1
 
 
 async def test_a_repeated_key_is_answered_while_the_host_is_away(gateway: Core) -> None:
-    change = gateway.change(**KEYED)
-    first = await gateway.operations.submit(change)
+    first = await gateway.submit(key=KEY)
     gateway.time.wait(16)
 
-    assert await gateway.operations.submit(change) == first
+    assert await gateway.submit(key=KEY) == first
 
 
 async def test_a_repeated_key_tells_the_newest_news(gateway: Core) -> None:
-    first = await gateway.operations.submit(gateway.change(**KEYED))
-    gateway.ledger.learn(gateway.workers.finish(first.operation_id))
+    first = await gateway.submit(key=KEY)
+    gateway.cache.record(gateway.workers.finish(first.operation_id))
 
-    again = await gateway.operations.submit(gateway.change(**KEYED))
+    again = await gateway.submit(key=KEY)
 
     assert again.state is State.DONE
 
 
 async def test_a_key_is_recalled_without_its_target(gateway: Core) -> None:
-    change = gateway.change(**KEYED)
-    first = await gateway.operations.submit(change)
+    first = await gateway.submit(key=KEY)
 
-    assert await gateway.operations.recall(change.caller, "k1", "body-1") == first
-    assert await gateway.operations.recall(change.caller, "k2", "body-1") is None
+    assert await gateway.operations.recall(KEY) == first
+    assert await gateway.operations.recall(replace(KEY, key="k2")) is None
     with pytest.raises(IdempotencyKeyReused):
-        await gateway.operations.recall(change.caller, "k1", "body-2")
+        await gateway.operations.recall(replace(KEY, fingerprint="body-2"))
 
 
 async def test_a_key_that_comes_twice_at_once_makes_one_operation(gateway: Core) -> None:
-    twice = [gateway.operations.submit(gateway.change(**KEYED)) for _ in range(2)]
+    twice = [gateway.submit(key=KEY) for _ in range(2)]
 
     first, second = await asyncio.gather(*twice)
 
@@ -193,10 +192,10 @@ async def test_a_key_that_comes_twice_at_once_makes_one_operation(gateway: Core)
 
 
 async def test_a_key_with_another_request_is_refused(gateway: Core) -> None:
-    await gateway.operations.submit(gateway.change(**KEYED))
+    await gateway.submit(key=KEY)
 
     with pytest.raises(IdempotencyKeyReused):
-        await gateway.operations.submit(gateway.change(idempotency_key="k1", fingerprint="body-2"))
+        await gateway.submit(key=replace(KEY, fingerprint="body-2"))
 
 
 @pytest.mark.parametrize(
@@ -207,9 +206,9 @@ async def test_a_temporary_refusal_frees_the_key_and_a_permanent_one_does_not(
 ) -> None:
     gateway.workers.refusal = refusal
     with pytest.raises(type(refusal)):
-        await gateway.operations.submit(gateway.change(**KEYED))
+        await gateway.submit(key=KEY)
 
     gateway.workers.refusal = None
-    await gateway.operations.submit(gateway.change(**KEYED))
+    await gateway.submit(key=KEY)
 
     assert len(gateway.store.operations) == operations

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from services.gateway.fleet.capacity import Amount
-from services.gateway.ports import Caller, Change, Target
+from services.gateway.operations.command import Caller, command_for
 from services.gateway.vms.new_vm import CREATING, NewVm
 from services.gateway.vms.placement import NoHostFits
 from shared.contracts.changes import ImageSource, NewInstance
@@ -53,7 +53,7 @@ def gateway(gateway: Core) -> Core:
     gateway.fleet.apply("h2", an_inventory())
     describe(gateway, "h1")
     describe(gateway, "h2", memory=1001)
-    gateway.operations.watch(gateway.coming.learn)
+    gateway.operations.watch(gateway.pending.record)
     return gateway
 
 
@@ -62,7 +62,6 @@ async def create(gateway: Core, vm: NewVm = VM, **changes: object) -> Operation:
         replace(vm, **changes),  # type: ignore[arg-type]
         ADMIN,
         None,
-        "",
     )
 
 
@@ -122,10 +121,8 @@ async def test_a_secret_is_in_no_database(gateway: Core) -> None:
 @pytest.mark.attack
 def test_a_secret_is_in_nothing_that_a_log_could_print() -> None:
     vm = replace(VM, cloud_init="hidden-1", root_password="hidden-2")
-    target = Target("h1", "default", "web", "u-1")
-    change = Change(Kind.CREATE, target, Arguments(), ADMIN, secrets=vm.secrets())
 
-    assert "hidden" not in repr((vm, vm.secrets(), change))
+    assert "hidden" not in repr((vm, vm.secrets()))
 
 
 async def test_the_operation_is_found_by_the_uuid_of_the_instance(gateway: Core) -> None:
@@ -207,7 +204,7 @@ async def test_another_name_with_the_same_slug_gets_a_number(gateway: Core) -> N
 @pytest.mark.parametrize(
     ("host", "error"), [("h1", HostUnreachable("h1")), ("", LxdUnavailable(""))]
 )
-async def test_nothing_is_chosen_when_nobody_can_be_told(
+async def test_nothing_is_chosen_when_nobody_is_reachable(
     gateway: Core, host: str, error: FleetError
 ) -> None:
     gateway.time.wait(1000)
@@ -276,7 +273,7 @@ async def test_a_completed_creation_is_shown_as_lxd_has_it(gateway: Core) -> Non
     made = an_instance("web-server", uuid=operation.uuid, display_name="Web Server", revision=5)
 
     done = gateway.workers.finish(operation.operation_id, after=made, after_epoch=1)
-    gateway.ledger.learn(done)
+    gateway.cache.record(done)
 
     assert shown(gateway) == {"web": "Running", "Web Server": "Running"}
 
@@ -285,7 +282,7 @@ async def test_a_failed_creation_is_gone_and_its_operation_says_why(gateway: Cor
     operation = await create(gateway)
     why = Failure(code="lxd_refused", values=["no"])
 
-    gateway.ledger.learn(
+    gateway.cache.record(
         gateway.workers.report(structs.replace(operation, state=State.FAILED, failure=why))
     )
 
@@ -299,7 +296,7 @@ async def test_what_is_being_created_is_known_after_a_restart(gateway: Core) -> 
 
     restarted = gateway.restarted()
     restarted.fleet.apply("h2", a_heartbeat())
-    await restarted.coming.load(restarted.operations)
+    await restarted.pending.load(restarted.operations)
 
     [found] = restarted.creations.vms.with_uuid(operation.uuid)
     assert found.creation == operation
@@ -310,7 +307,7 @@ async def test_a_forgotten_host_creates_nothing(gateway: Core) -> None:
     await create(gateway)
     gateway.time.wait(1000)
 
-    await gateway.keeper.forget("h2")
+    await gateway.persistence.forget("h2")
 
     assert shown(gateway) == {"web": "Running"}
 
@@ -318,24 +315,11 @@ async def test_a_forgotten_host_creates_nothing(gateway: Core) -> None:
 async def test_an_action_on_what_is_being_created_names_its_uuid(gateway: Core) -> None:
     operation = await create(gateway)
     [found] = gateway.creations.vms.with_uuid(operation.uuid)
-    target = Target(found.host, "default", found.instance.name, found.instance.uuid)
+    command = command_for(found, Kind.START, Arguments(), ADMIN)
 
-    await gateway.operations.submit(Change(Kind.START, target, Arguments(), ADMIN))
+    await gateway.operations.submit(command, ADMIN)
 
     assert gateway.workers.submissions[-1].uuid == operation.uuid
-
-
-async def test_who_watches_hears_of_creations_and_of_the_fleet(gateway: Core) -> None:
-    heard: list[int] = []
-    end = gateway.creations.vms.watch(lambda: heard.append(gateway.creations.vms.version))
-
-    await create(gateway)
-    gateway.fleet.apply("h1", a_change(an_instance("other"), sequence=2))
-    count = len(heard)
-    end()
-    await create(gateway, name="third")
-
-    assert len(heard) == count >= 2
 
 
 def invented(host: str, number: int = 0, uuid: str = "") -> Operation:
@@ -382,5 +366,5 @@ async def test_creations_that_a_host_makes_up_have_an_end(gateway: Core) -> None
         told = invented("h1", number)
         gateway.events.on_event("h1", OperationChanged(operation=told))
 
-    assert len(gateway.coming.all()) == 1001
+    assert len(gateway.pending.all()) == 1001
     assert ("h2", created.uuid) in listed(gateway)

@@ -9,7 +9,8 @@ import pytest
 from msgspec import structs
 
 from services.gateway.fleet.capacity import Amount
-from services.gateway.ports import Caller
+from services.gateway.operations.command import Caller
+from services.gateway.operations.store import IdempotencyKey, OperationFilter
 from services.gateway.vms.new_vm import NewVm
 from services.gateway.vms.placement import NoHostFits, NoHostForNow, Shortfall
 from shared.contracts.codec import encode
@@ -57,12 +58,13 @@ def gateway(gateway: Core) -> Core:
             gateway.fleet.apply(host, an_inventory())
         told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
         gateway.fleet.apply(host, told)
-    gateway.operations.watch(gateway.coming.learn)
+    gateway.operations.watch(gateway.pending.record)
     return gateway
 
 
 async def create(gateway: Core, vm: NewVm = VM, key: str | None = None) -> Operation:
-    return await gateway.creations.create(vm, ADMIN, key, "body")
+    idempotency_key = IdempotencyKey("admin", key, "body") if key else None
+    return await gateway.creations.create(vm, ADMIN, idempotency_key)
 
 
 def asked(gateway: Core) -> list[str]:
@@ -106,7 +108,7 @@ async def test_it_stays_one_operation_of_one_id(gateway: Core) -> None:
     assert gateway.store.operations[operation.uuid].host == "h2"
     assert await gateway.operations.get(operation.uuid) == operation
     assert [known.host for known in gateway.creations.vms.with_uuid(operation.uuid)] == ["h2"]
-    assert [known.host for known in gateway.ledger.all_recent()] == ["h2"]
+    assert [known.host for known in gateway.cache.joined((), OperationFilter())] == ["h2"]
 
 
 async def test_the_lease_and_the_time_to_start_begin_anew(gateway: Core) -> None:
@@ -173,7 +175,7 @@ async def test_what_is_not_up_to_the_host_is_told_at_once(
     [stored] = gateway.store.operations.values()
     assert asked(gateway) == ["h3"]
     assert (stored.host, stored.state) == ("h3", State.REJECTED)
-    assert gateway.coming.all() == {}
+    assert gateway.pending.all() == {}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ async def test_a_second_host_that_may_have_taken_it_is_not_left_either(gateway: 
 
     operation = await create(gateway)
     del gateway.workers.refusals["h2"]
-    await gateway.resolver.resolve_all()
+    await gateway.reconciler.resolve_all()
 
     assert asked(gateway) == ["h3", "h2"]
     assert gateway.workers.called[-1] == ("h2", "resolve")
@@ -256,7 +258,7 @@ async def test_when_all_refuse_the_reason_of_each_is_told(gateway: Core) -> None
     assert asked(gateway) == ["h3", "h2", "h1"]
     assert (stored.host, stored.state) == ("h1", State.REJECTED)
     assert "refused by h3: memory" in stored.arguments.placement
-    assert gateway.coming.all() == {}
+    assert gateway.pending.all() == {}
     assert gateway.creations.vms.with_uuid(stored.uuid) == []
 
 
@@ -287,7 +289,7 @@ async def test_a_key_stands_for_what_another_host_took(gateway: Core) -> None:
 
     first = await create(gateway, key="k1")
     gateway.workers.refusals.clear()
-    repeated = await gateway.operations.recall(ADMIN, "k1", "body")
+    repeated = await gateway.operations.recall(IdempotencyKey("admin", "k1", "body"))
 
     assert repeated == first
     assert len(gateway.workers.submissions) == 1
@@ -299,7 +301,7 @@ async def test_a_key_that_is_repeated_meanwhile_gets_the_same_id(gateway: Core) 
     creating = asyncio.create_task(create(gateway, key="k1"))
     await asyncio.sleep(0)
 
-    repeated = await gateway.operations.recall(ADMIN, "k1", "body")
+    repeated = await gateway.operations.recall(IdempotencyKey("admin", "k1", "body"))
     gateway.workers.hold.set()
 
     assert repeated is not None
@@ -321,13 +323,13 @@ async def test_it_is_counted_once_where_it_goes(gateway: Core) -> None:
     gateway.workers.refusals["h3"] = FULL
     seen: list[list[str]] = []
     gateway.operations.watch(
-        lambda _: seen.append([target.host for target in gateway.coming.all()])
+        lambda _: seen.append([target.host for target in gateway.pending.all()])
     )
 
     await create(gateway)
 
     assert seen == [["h3"], ["h2"], ["h2"]]
-    assert [target.host for target in gateway.coming.all()] == ["h2"]
+    assert [target.host for target in gateway.pending.all()] == ["h2"]
 
 
 async def test_who_waits_for_it_hears_of_its_end_elsewhere(gateway: Core) -> None:
@@ -341,7 +343,7 @@ async def test_who_waits_for_it_hears_of_its_end_elsewhere(gateway: Core) -> Non
 
     gateway.workers.hold.set()
     await creating
-    gateway.ledger.learn(gateway.workers.finish(begun))
+    gateway.cache.record(gateway.workers.finish(begun))
 
     ended = await waiting
     assert (ended.host, ended.state) == ("h2", State.DONE)
@@ -385,7 +387,7 @@ async def test_who_resolves_it_meanwhile_asks_the_host_that_it_was_moved_to(gate
     for host in ("h1", "h2", "h3"):
         other.fleet.apply(host, a_heartbeat())
 
-    await other.resolver.resolve_all()
+    await other.reconciler.resolve_all()
     second.set()
 
     with pytest.raises(OperationRefused):

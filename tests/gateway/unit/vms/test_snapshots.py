@@ -2,7 +2,6 @@
 
 import pytest
 
-from services.gateway.ports import target_of
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
 from shared.contracts.operations import Arguments, Kind, Operation, State
 from shared.contracts.worker_api import Snapshot
@@ -26,7 +25,7 @@ def of_snapshot(kind: Kind = Kind.SNAPSHOT, description: str = "", **more: objec
 
 
 async def listed(core: Core) -> list[tuple[str, str]]:
-    found = await core.snapshots.list(target_of(core.fleet.instance("web")))
+    found = await core.snapshots.list(core.fleet.instance("web").target)
     return [(each.snapshot.name, each.description) for each in found]
 
 
@@ -62,7 +61,7 @@ async def test_an_instance_that_is_recreated_has_no_descriptions_of_the_old_one(
 
 
 async def test_a_host_that_is_away_is_not_asked(core: Core) -> None:
-    target = target_of(core.fleet.instance("web"))
+    target = core.fleet.instance("web").target
     core.time.wait(60)
 
     with pytest.raises(HostUnreachable):

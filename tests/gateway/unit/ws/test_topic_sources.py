@@ -124,7 +124,7 @@ def test_a_forgotten_host_is_gone() -> None:
 
 async def test_operations_are_those_there_are_and_then_their_news() -> None:
     fake = FakeOperations()
-    old = fake.learn(an_operation(state=State.RUNNING))
+    old = fake.record(an_operation(state=State.RUNNING))
     source, told = operations(fake), []
 
     end = await source.begin(lambda: told.append(1))
@@ -140,11 +140,11 @@ async def test_operations_are_those_there_are_and_then_their_news() -> None:
 
 async def test_a_host_cannot_change_another_hosts_operation() -> None:
     fake = FakeOperations()
-    fake.learn(an_operation())
+    fake.record(an_operation())
     source = operations(fake)
     await source.begin(lambda: None)
 
-    fake.learn(an_operation(host="h2", state=State.FAILED, sequence=9))
+    fake.record(an_operation(host="h2", state=State.FAILED, sequence=9))
     told = [each for each in source.candidates() if each.text]
 
     assert [(each.host, each.text) for each in told] == [("h1", b'{"state":"running"}')]
@@ -156,12 +156,12 @@ async def test_a_submission_that_another_host_takes_is_followed_there(seen_befor
     source = operations(fake)
     await source.begin(lambda: None)
     first = an_operation(state=State.SUBMITTING, sequence=0)
-    fake.learn(first)
+    fake.record(first)
     if seen_before:
         candidates(source)
 
-    fake.learn(an_operation(host="h2", state=State.SUBMITTING, sequence=0))
-    fake.learn(an_operation(host="h2", state=State.RUNNING, sequence=3))
+    fake.record(an_operation(host="h2", state=State.SUBMITTING, sequence=0))
+    fake.record(an_operation(host="h2", state=State.RUNNING, sequence=3))
 
     assert candidates(source) == {first.operation_id: {"state": "running"}}
 
@@ -171,7 +171,7 @@ async def test_newer_operations_displace_the_oldest() -> None:
     source = operations(fake, newest=2)
     await source.begin(lambda: None)
     for number in range(3):
-        fake.learn(
+        fake.record(
             an_operation(operation_id=f"op-{number}", created_at=f"2026-11-20T10:00:0{number}Z")
         )
         told = candidates(source)
@@ -186,12 +186,12 @@ async def test_a_host_with_many_operations_displaces_those_of_no_other(year: int
     source = operations(fake, newest=4)
     await source.begin(lambda: None)
     for number in range(2):
-        fake.learn(an_operation(f"mine-{number}", created_at="2020-01-01T00:00:00Z"))
+        fake.record(an_operation(f"mine-{number}", created_at="2020-01-01T00:00:00Z"))
     shown = set(candidates(source))
 
     for number in range(20):
         at = f"{year}-11-20T10:00:{number:02}Z"
-        fake.learn(an_operation(f"flood-{number}", host="evil", created_at=at))
+        fake.record(an_operation(f"flood-{number}", host="evil", created_at=at))
         if number % 7 == 0:
             told = candidates(source)
             shown = (shown | told.keys()) - {key for key, text in told.items() if text is None}

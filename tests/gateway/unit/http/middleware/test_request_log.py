@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
 import httpx
 import pytest
 
-from services.gateway.ports import Change
 from shared.contracts.operations import Operation
 from shared.platform.logs import correlation_id
 from tests.support.gateway import FakeFleet, FakeOperations
@@ -36,9 +36,9 @@ async def test_every_answer_carries_an_id_of_its_own(client: httpx.AsyncClient, 
 class Listening(FakeOperations):
     """Notes under which id it is called."""
 
-    async def submit(self, change: Change) -> Operation:
+    async def submit(self, *command: Any) -> Operation:
         self.heard = correlation_id.get()
-        return await super().submit(change)
+        return await super().submit(*command)
 
 
 async def test_the_id_holds_for_all_that_the_request_does() -> None:
