@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import private_files
+from shared.platform import private_files
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.platform.bus.undecodable import UNDECODABLE
+from shared.platform.bus.delivery import UNDECODABLE
 from tests.support.raw_message import POISON, RawMessage, nested_tables
 
 BASIC = 60

@@ -1,4 +1,4 @@
-"""Files that only their owner can read, from their first byte on."""
+"""Files that only their owner can read, from their first byte on, and never half written."""
 
 from __future__ import annotations
 
