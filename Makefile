@@ -43,13 +43,13 @@ test: daemons  ## all tests but the slow ones, on real LXD and RabbitMQ
 test-unit test-contract: JOBS = $(shell nproc)
 
 test-unit: environment  ## tests that need memory only
-	$(RUN_TESTS) tests/unit
+	$(RUN_TESTS) tests/*/unit
 
 test-contract: environment  ## both sides of every message
 	$(RUN_TESTS) tests/contract
 
 test-integration: daemons  ## tests on real LXD and RabbitMQ
-	$(RUN_TESTS) tests/integration -m "not slow"
+	$(RUN_TESTS) tests/*/integration -m "not slow"
 
 test-e2e: daemons  ## the composed system, only through HTTP
 	$(RUN_TESTS) tests/e2e -m "not slow"

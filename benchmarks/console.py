@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect, unix_connect
 
 from benchmarks.figures import Figure, at_least, at_most, centile, spread
 from benchmarks.ground import Ground, alone
-from shared.testing.lxd_client import Client
+from tests.support.lxd_client import Client
 
 TURNS = 4
 OUTPUT_BYTES = 10_000_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from websockets.asyncio.client import connect
 
-from shared.testing.host import eventually
+from tests.support.host import eventually
 
 WITHIN_S = 60.0
 

@@ -34,11 +34,11 @@ from benchmarks.scale import Scale, asked
 from deploy.local import broker as nodes
 from deploy.local import processes
 from shared.contracts.instances import Address
-from shared.testing.broker import Broker, Vhost, fresh_vhost, shared_broker
-from shared.testing.daemons import ROOT
-from shared.testing.flood import KINDS
-from shared.testing.host import WireHost, eventually
-from shared.testing.reports import a_change, a_sample, an_instance
+from tests.support.broker import Broker, Vhost, fresh_vhost, shared_broker
+from tests.support.daemons import ROOT
+from tests.support.flood import KINDS
+from tests.support.host import WireHost, eventually
+from tests.support.reports import a_change, a_sample, an_instance
 
 FLOODS_S = 10.0
 SAMPLED_EVERY_S = 0.1
@@ -126,7 +126,7 @@ class Place:
     async def watch_flood(self, kind: str, seconds: float) -> Noticed:
         """Do so while the other host floods."""
         more = [self._reply_to()] if kind == "answers" else []
-        command = ["-m", "shared.testing.flood", self.flooding_uri, "h1", kind, str(seconds + 1)]
+        command = ["-m", "tests.support.flood", self.flooding_uri, "h1", kind, str(seconds + 1)]
         flood = await asyncio.create_subprocess_exec(
             sys.executable, *command, *more, cwd=ROOT, stdout=asyncio.subprocess.PIPE
         )

@@ -19,9 +19,9 @@ from benchmarks.figures import Figure, show
 from benchmarks.scale import Scale, asked
 from deploy.local import processes
 from deploy.local.services import loopback_binds
-from shared.testing.broker import fresh_vhost, shared_broker
-from shared.testing.fleet import Fleet, fleet_of
-from shared.testing.lxd import Instances, OwnLxd, daemon_of_its_own
+from tests.support.broker import fresh_vhost, shared_broker
+from tests.support.fleet import Fleet, fleet_of
+from tests.support.lxd import Instances, OwnLxd, daemon_of_its_own
 
 HOST = "h1"
 LISTED_WITHIN_S = 30.0

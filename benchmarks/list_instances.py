@@ -23,7 +23,7 @@ import pylxd
 from benchmarks.figures import Figure, at_least, at_most, centile, spread, timed
 from benchmarks.ground import HOST, Ground, alone
 from deploy.local import processes
-from shared.testing.lxd import Lxd
+from tests.support.lxd import Lxd
 
 PATH = "/api/instances"
 NOTICED_WITHIN_S = 30.0

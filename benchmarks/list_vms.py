@@ -26,9 +26,9 @@ from benchmarks.costs import Bill, billed
 from benchmarks.figures import Figure, at_least, at_most, centile, show, spread
 from benchmarks.scale import Scale, asked
 from benchmarks.simulator import INSTANCES_PER_HOST, Simulator, app_over
-from services.gateway.domain.fleet import FleetView
-from services.gateway.domain.presentation_vms import vm
-from shared.testing.gateway_http import listening
+from services.gateway.fleet.view import FleetView
+from services.gateway.responses.vms import vm
+from tests.support.gateway_http import listening
 
 PAGE = 10
 BASELINE = "/baseline"

@@ -21,12 +21,12 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from benchmarks.apart import apart, told_to_end
 from benchmarks.figures import Figure, at_most, centile, spread
 from benchmarks.ground import HOST, Ground, alone
-from services.gateway.adapters.calls import Calls
-from services.gateway.adapters.connection import Alarm
-from services.gateway.adapters.dead_letters import DeadLetters
+from services.gateway.bus.calls import Calls
+from services.gateway.bus.connection import Alarm
+from services.gateway.bus.dead_letters import DeadLetters
 from shared.contracts.worker_api import LxdWorker
-from shared.platform import topology
-from shared.testing.broker import Vhost
+from shared.platform.bus import topology
+from tests.support.broker import Vhost
 
 TURNS = 4
 # No journal has come that far: the answer is empty.

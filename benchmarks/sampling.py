@@ -34,7 +34,7 @@ from services.metrics.sampler.sampling import Sampling, Sources
 from shared.contracts.codec import encode
 from shared.contracts.events import Sampled
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd import Lxd
+from tests.support.lxd import Lxd
 
 INTERVAL_S, PERIOD_S = 5.0, 60.0
 # Rounds of the cheap way for each round of other benchmarks, of the others for so many of them.

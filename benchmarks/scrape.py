@@ -25,10 +25,10 @@ from benchmarks.apart import apart, told_to_end
 from benchmarks.figures import Figure, at_most, centile, show, spread, timed
 from benchmarks.scale import Scale, asked
 from benchmarks.simulator import INSTANCES_PER_HOST, Simulator, app_over
-from services.gateway.domain.fleet import FleetView
-from services.gateway.domain.lxd_families import COUNTER, FAMILIES
-from services.gateway.domain.presentation_metrics import subjects
-from shared.testing.gateway_http import listening
+from services.gateway.fleet.view import FleetView
+from services.gateway.responses.metrics import subjects
+from services.gateway.responses.prometheus_families import COUNTER, FAMILIES
+from tests.support.gateway_http import listening
 
 
 class Objects(Collector):

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import cast
 
 import msgspec
 from fastapi import FastAPI
 
-from services.gateway.adapters.telemetry import Telemetry
-from services.gateway.domain.clock import Clock
-from services.gateway.domain.fleet import FleetView
-from services.gateway.handlers.creations import CreationsHandler
-from services.gateway.http import create_app
+from services.gateway.clock import Clock
+from services.gateway.fleet.view import FleetView
 from shared.contracts.events import Heartbeat, Inventory, Sampled
 from shared.contracts.instances import InstanceSample
-from shared.testing.consoles import FakeConsoles
-from shared.testing.gateway import FakeHealth, FakeHosts, FakeLogs, FakeOperations, FakeSnapshots
-from shared.testing.gateway_http import LOOPBACK
-from shared.testing.known import a_host_sample, an_instance
-from shared.testing.measured import MEASURED
+from tests.support.gateway import FakeFleet
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import a_host_sample, an_instance
+from tests.support.measured import MEASURED
 
 INSTANCES_PER_HOST = 100
 INTERVAL_S = 5.0
@@ -67,19 +64,7 @@ class Simulator:
 
 def app_over(fleet: FleetView) -> FastAPI:
     """Return a gateway's app over this fleet."""
-    operations = FakeOperations()
-    return create_app(
-        fleet=fleet,
-        operations=operations,
-        creations=CreationsHandler(fleet, operations, operations.coming, []),
-        snapshots=FakeSnapshots(),
-        logs=FakeLogs(),
-        consoles=FakeConsoles(),
-        hosts=FakeHosts(),
-        health=FakeHealth(),
-        telemetry=Telemetry(fleet),
-        settings=LOOPBACK,
-    )
+    return FakeGateway(fleet=cast("FakeFleet", fleet)).app()
 
 
 def _heartbeat() -> Heartbeat:

@@ -24,8 +24,8 @@ from benchmarks.costs import billed, resident_mb
 from benchmarks.crowd import crowd, until
 from benchmarks.figures import Figure, show
 from benchmarks.scale import Scale, asked
-from shared.testing.gateway_http import FakeGateway, listening
-from shared.testing.known import an_instance, known
+from tests.support.gateway_http import FakeGateway, listening
+from tests.support.known import an_instance, known
 
 PATH = "/ws/stream?topic=instances"
 # For each round of other benchmarks.

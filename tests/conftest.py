@@ -6,18 +6,18 @@ from collections.abc import Generator
 import pytest
 
 pytest_plugins = [
-    "shared.testing.attacks",
-    "shared.testing.broker",
-    "shared.testing.browser",
-    "shared.testing.left_out",
-    "shared.testing.lxd",
-    "shared.testing.lxd_project",
-    "shared.testing.order",
-    "shared.testing.postgresql",
-    "shared.testing.prometheus",
-    "shared.testing.reruns",
-    "shared.testing.seconds",
-    "shared.testing.fleet",  # after those it stands on: pytest has to rewrite them first
+    "tests.support.attacks",
+    "tests.support.broker",
+    "tests.support.browser",
+    "tests.support.left_out",
+    "tests.support.lxd",
+    "tests.support.lxd_project",
+    "tests.support.order",
+    "tests.support.postgresql",
+    "tests.support.prometheus",
+    "tests.support.reruns",
+    "tests.support.seconds",
+    "tests.support.fleet",  # after those it stands on: pytest has to rewrite them first
 ]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 PRODUCT = ("services", "shared/contracts", "shared/platform", "deploy")
-TESTS = ("tests", "shared/testing", "benchmarks")
+TESTS = ("tests", "benchmarks")
 LONGEST = 400
 SHORTEST = 40
 # These are short by nature.

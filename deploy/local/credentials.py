@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deploy.local import private_files
 from deploy.local.definitions import User
-from shared.platform.topology import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.bus.topology import CENTRAL_PERMISSIONS, host_permissions
 
 CENTRAL = "central"
 

@@ -31,7 +31,7 @@ from deploy.local import (
 )
 from deploy.local.services import Host, Service, binds, broker_keeper, services, url
 from deploy.local.supervisor import ROOT, STOP_SIGNALS, Supervisor
-from shared.platform import topology
+from shared.platform.bus import topology
 from shared.platform.host_settings import host_id
 from shared.platform.settings import Reader
 

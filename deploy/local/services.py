@@ -45,11 +45,6 @@ class Service:
         """The program and its arguments."""
         return [sys.executable, "-m", self.module]
 
-    @property
-    def kept_command(self) -> list[str]:
-        """The same, started again when it dies."""
-        return [sys.executable, "-m", "deploy.local.keep_running", *self.command]
-
 
 def services(
     hosts: Sequence[Host], directory: Path, uris: Mapping[str, Path], env: Mapping[str, str]

@@ -24,7 +24,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from deploy.local import definitions
 from shared.contracts.errors import InvalidInput
-from shared.platform.topology import (
+from shared.platform.bus.topology import (
     CENTRAL_PERMISSIONS,
     Permissions,
     checked_host,

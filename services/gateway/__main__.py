@@ -11,9 +11,9 @@ import time
 import uvicorn
 
 from services.gateway import wiring
-from services.gateway.domain.clock import Clock
+from services.gateway.clock import Clock
 from services.gateway.http import create_app
-from services.gateway.http.server import Server, config, connection_limit, limits, listen
+from services.gateway.http.server import GatewayServer, config, connection_limit, limits, listen
 from services.gateway.service import running
 from services.gateway.settings import Settings
 from shared.contracts.errors import DatabaseUnavailable
@@ -53,7 +53,7 @@ async def serve(settings: Settings) -> None:
         settings=settings.http,
     )
     allowed = limits(settings.http)
-    server = Server(config(app, settings.http, allowed), limit, allowed)
+    server = GatewayServer(config(app, settings.http, allowed), limit, allowed)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _stop, server)
     async with running(parts, settings, clock):

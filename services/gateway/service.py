@@ -11,11 +11,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
-from services.gateway.domain.clock import Clock
+from services.gateway.clock import Clock
 from services.gateway.settings import Settings
 from services.gateway.wiring import Parts
 from shared.contracts.errors import FleetError
-from shared.platform.backoff import after_a_bug
+from shared.platform.run.backoff import after_a_bug
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ async def running(parts: Parts, settings: Settings, clock: Clock) -> AsyncIterat
     await parts.database.migrate()
     await parts.store.end_leases()
     await parts.hosts.load()
-    await parts.coming.load(parts.operations)
+    await parts.pending.load(parts.operations)
     await parts.reservations.refresh()
     loops = [asyncio.create_task(loop) for loop in _loops(parts, settings, clock)]
     try:
@@ -66,7 +66,7 @@ def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[Non
     return [
         every(TICK_S, tick),
         every(SAVE_S, parts.hosts.save),
-        every(RESOLVE_S, parts.resolver.resolve_all),
+        every(RESOLVE_S, parts.reconciler.resolve_all),
         every(RESERVE_S, parts.reservations.refresh),
         every(CATCH_UP_S, catch_up),
         every(PURGE_S, purge),

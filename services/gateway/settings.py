@@ -14,10 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from services.gateway.domain import budget as budgets
-from services.gateway.domain import templates
-from services.gateway.domain.budget import Budget
-from services.gateway.domain.templates import Template
+from services.gateway.fleet import memory_budget as budgets
+from services.gateway.fleet.memory_budget import MemoryBudget
+from services.gateway.vms import templates
+from services.gateway.vms.templates import Template
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.platform.settings import Bind, Reader
 
@@ -98,7 +98,7 @@ class Settings:
     keep_keys_s: float = DAY_S
     keep_operations_s: float = 30 * DAY_S
     operations_per_host: int = 10_000
-    budget: Budget = budgets.DEFAULT
+    budget: MemoryBudget = budgets.DEFAULT
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -126,11 +126,11 @@ class Settings:
         return settings
 
 
-def _budget(reader: Reader) -> Budget:
+def _budget(reader: Reader) -> MemoryBudget:
     instances, size = budgets.DEFAULT.instances, budgets.DEFAULT.size
     most = reader.number("FLEET_MAX_INSTANCES_PER_HOST", instances, least=1, most=MOST_INSTANCES)
     room = reader.number("FLEET_MAX_BYTES_PER_HOST", size, least=2**20, most=2**30)
-    return Budget(int(most), int(room))
+    return MemoryBudget(int(most), int(room))
 
 
 def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:

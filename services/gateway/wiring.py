@@ -1,40 +1,39 @@
-"""Joins the gateway's handlers with the broker and the database; the only file that knows both."""
+"""Joins the gateway's parts with the broker and the database; the only file that knows both."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.gateway.adapters.bus import Bus
-from services.gateway.adapters.calls import Calls
-from services.gateway.adapters.connection import Alarm, SharedConnection
-from services.gateway.adapters.database import Database, answers
-from services.gateway.adapters.dead_letters import DeadLetters
-from services.gateway.adapters.host_store import SqlHostStore
-from services.gateway.adapters.incoming import Incoming
-from services.gateway.adapters.operation_store import SqlOperationStore
-from services.gateway.adapters.retention import Retention
-from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
-from services.gateway.adapters.streams import BusStreams
-from services.gateway.adapters.telemetry import Telemetry
-from services.gateway.domain.clock import Clock
-from services.gateway.domain.fleet import FleetView
-from services.gateway.handlers.coming import Coming
-from services.gateway.handlers.consoles import ConsolesHandler
-from services.gateway.handlers.creations import CreationsHandler
-from services.gateway.handlers.fleet import FleetHandler
-from services.gateway.handlers.history import History
-from services.gateway.handlers.keeper import Keeper
-from services.gateway.handlers.ledger import Ledger
-from services.gateway.handlers.logs import LogsHandler
-from services.gateway.handlers.operations import OperationsHandler, Submitting
-from services.gateway.handlers.reservations import Reservations
-from services.gateway.handlers.resolver import Resolver
-from services.gateway.handlers.secrets import SecretDelivery
-from services.gateway.handlers.snapshots import SnapshotsHandler
-from services.gateway.handlers.tally import Tally
+from services.gateway.bus.calls import Calls
+from services.gateway.bus.connection import Alarm, SharedConnection
+from services.gateway.bus.connections import BusConnections
+from services.gateway.bus.dead_letters import DeadLetters
+from services.gateway.bus.incoming import EventConsumers
+from services.gateway.bus.streams import BusStreams
+from services.gateway.clock import Clock
+from services.gateway.consoles import ConsoleService, LogService
+from services.gateway.fleet.view import FleetView
+from services.gateway.health import GatewayHealth
+from services.gateway.hosts.events import HostEvents
+from services.gateway.hosts.persistence import HostPersistence
+from services.gateway.operations.cache import OperationCache
+from services.gateway.operations.metrics import OperationMetrics
+from services.gateway.operations.reconciler import Reconciler
+from services.gateway.operations.reservations import Reservations
+from services.gateway.operations.secrets import SecretDelivery
+from services.gateway.operations.service import OperationService, SubmitSettings
+from services.gateway.operations.sync import OperationSync
+from services.gateway.persistence.database import Database
+from services.gateway.persistence.host_store import SqlHostStore
+from services.gateway.persistence.operation_store import SqlOperationStore
+from services.gateway.persistence.retention import Retention
+from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.settings import Settings
+from services.gateway.telemetry import Telemetry
+from services.gateway.vms.create import CreationService
+from services.gateway.vms.pending import PendingCreations
+from services.gateway.vms.snapshots import SnapshotService
 from shared.contracts.worker_api import LxdWorker
 
 # How much longer than a call a submission stays its gateway's own business.
@@ -42,119 +41,147 @@ LEASE_MARGIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayHealth:
-    """Implements `ports.Health`."""
-
-    bus: Bus
-    database: Database
-
-    @property
-    def broker_connected(self) -> bool:
-        """Whether calls can be made now, unless the broker is blocked."""
-        return self.bus.connected
-
-    @property
-    def broker_blocked(self) -> str:
-        """Why the broker takes no messages now; empty: it does."""
-        return self.bus.blocked
-
-    async def database_answers(self) -> bool:
-        """Whether the database can be written."""
-        return await answers(self.database)
-
-
-@dataclass(frozen=True, slots=True)
 class Parts:
     """The gateway's parts, joined and not started."""
 
     fleet: FleetView
-    operations: OperationsHandler
-    creations: CreationsHandler
-    coming: Coming
-    snapshots: SnapshotsHandler
-    logs: LogsHandler
-    consoles: ConsolesHandler
-    hosts: Keeper
+    operations: OperationService
+    creations: CreationService
+    pending: PendingCreations
+    snapshots: SnapshotService
+    logs: LogService
+    consoles: ConsoleService
+    hosts: HostPersistence
     health: GatewayHealth
-    events: FleetHandler
-    incoming: Incoming
-    resolver: Resolver
+    events: HostEvents
+    consumers: EventConsumers
+    reconciler: Reconciler
     reservations: Reservations
     store: SqlOperationStore
-    bus: Bus
+    bus: BusConnections
     database: Database
     telemetry: Telemetry
 
 
+class _Wiring:
+    """What every part is made of."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.gateway = secrets.token_hex(16)
+        self.fleet = FleetView(clock, ready_after_s=settings.ready_after_s, budget=settings.budget)
+        self.telemetry = Telemetry(self.fleet)
+        self.alarm = Alarm()
+        self.dead_letters = DeadLetters(self.alarm, self.telemetry.hosts.dead_letter)
+        self.calls = Calls(
+            self.gateway,
+            self.dead_letters,
+            self.telemetry.hosts.throttled,
+            self.alarm,
+            self.fleet.exchange_of,
+            timeout_s=settings.call_timeout_s,
+        )
+        self.worker = LxdWorker(self.telemetry.timed(self.calls))
+        self.database = Database(settings.database_url)
+        retention = Retention(operations=settings.operations_per_host)
+        self.store = SqlOperationStore(self.database, retention)
+        metrics = OperationMetrics(self.telemetry.operations.ended, clock.monotonic)
+        self.cache = OperationCache(self.fleet, metrics)
+        self.delivery = SecretDelivery(self.worker, clock)
+        self.hosts = HostPersistence(self.fleet, SqlHostStore(self.database))
+
+    def operations(self) -> OperationService:
+        lease_s = self.settings.call_timeout_s + LEASE_MARGIN_S
+        return OperationService(
+            self.fleet,
+            self.cache,
+            self.store,
+            self.worker,
+            self.clock,
+            SubmitSettings(self.gateway, self.settings.start_by_s, lease_s),
+            self.delivery,
+        )
+
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            self.fleet,
+            self.cache,
+            self.store,
+            self.worker,
+            self.clock,
+            self.gateway,
+            self.delivery,
+        )
+
+    def events(self) -> HostEvents:
+        sync = OperationSync(self.fleet, self.cache, self.store, self.worker, self.clock.wall)
+        return HostEvents(
+            self.fleet, self.cache, self.hosts, self.store, self.worker, sync, self.clock
+        )
+
+    def consumers(self, events: HostEvents) -> EventConsumers:
+        return EventConsumers(
+            self.gateway,
+            events.on_found,
+            events.on_event,
+            events.on_outcome,
+            self.calls.queues.make,
+            self.fleet.exchanges,
+            self.dead_letters,
+            self.telemetry.hosts.throttled,
+            SharedConnection(self.settings.amqp_uri),
+        )
+
+    def bus(self, consumers: EventConsumers, events: HostEvents) -> BusConnections:
+        def on_connected() -> None:
+            self.telemetry.broker.note_connection()
+            events.on_connected()
+
+        bus = BusConnections(
+            self.settings.amqp_uri,
+            self.calls,
+            consumers,
+            self.dead_letters,
+            self.alarm,
+            on_connected,
+            self.fleet.exchanges,
+        )
+        self.telemetry.broker.watch(lambda: bus.connected)
+        self.telemetry.hosts.watch(lambda: bus.blocked)
+        return bus
+
+    def streams(self) -> BusStreams:
+        return BusStreams(
+            self.settings.amqp_uri,
+            self.dead_letters,
+            self.telemetry.hosts.throttled,
+            self.fleet.exchange_of,
+        )
+
+
 def build(settings: Settings, clock: Clock) -> Parts:
     """Make every part of one gateway; nothing is connected or read yet."""
-    gateway = secrets.token_hex(16)
-    fleet = FleetView(clock, ready_after_s=settings.ready_after_s, budget=settings.budget)
-    telemetry = Telemetry(fleet)
-    alarm = Alarm()
-    dead_letters = DeadLetters(alarm, telemetry.hosts.dead_letter)
-    throttled = telemetry.hosts.throttled
-    timeout_s = settings.call_timeout_s
-    calls = Calls(gateway, dead_letters, throttled, alarm, fleet.exchange_of, timeout_s=timeout_s)
-    worker = LxdWorker(telemetry.timed(calls))
-    database = Database(settings.database_url)
-    store = SqlOperationStore(database, Retention(operations=settings.operations_per_host))
-    ledger = Ledger(fleet, Tally(telemetry.operations.ended, clock.monotonic))
-    keeper = Keeper(fleet, SqlHostStore(database))
-    history = History(fleet, ledger, store, worker, clock.wall)
-    events = FleetHandler(fleet, ledger, keeper, store, worker, history, clock)
-    incoming = Incoming(
-        gateway,
-        events.on_found,
-        events.on_event,
-        events.on_outcome,
-        calls.queues.make,
-        fleet.exchanges,
-        dead_letters,
-        throttled,
-        SharedConnection(settings.amqp_uri),
-    )
-    bus = Bus(
-        settings.amqp_uri,
-        calls,
-        incoming,
-        dead_letters,
-        alarm,
-        _each(telemetry.broker.note_connection, events.on_connected),
-        fleet.exchanges,
-    )
-    telemetry.broker.watch(lambda: bus.connected)
-    telemetry.hosts.watch(lambda: bus.blocked)
-    lease_s = timeout_s + LEASE_MARGIN_S
-    submitting = Submitting(gateway, settings.start_by_s, lease_s)
-    delivery = SecretDelivery(worker, clock)
-    operations = OperationsHandler(fleet, ledger, store, worker, clock, submitting, delivery)
-    coming = Coming()
-    streams = BusStreams(settings.amqp_uri, dead_letters, throttled, fleet.exchange_of)
+    made = _Wiring(settings, clock)
+    operations, events, pending = made.operations(), made.events(), PendingCreations()
+    consumers = made.consumers(events)
+    bus = made.bus(consumers, events)
     return Parts(
-        fleet=fleet,
+        fleet=made.fleet,
         operations=operations,
-        creations=CreationsHandler(fleet, operations, coming, settings.templates),
-        coming=coming,
-        snapshots=SnapshotsHandler(fleet, worker, SqlSnapshotNotes(database)),
-        logs=LogsHandler(fleet, worker),
-        consoles=ConsolesHandler(fleet, streams, worker),
-        hosts=keeper,
-        health=GatewayHealth(bus, database),
+        creations=CreationService(made.fleet, operations, pending, settings.templates),
+        pending=pending,
+        snapshots=SnapshotService(made.fleet, made.worker, SqlSnapshotNotes(made.database)),
+        logs=LogService(made.fleet, made.worker),
+        consoles=ConsoleService(made.fleet, made.streams(), made.worker),
+        hosts=made.hosts,
+        health=GatewayHealth(bus, made.database),
         events=events,
-        incoming=incoming,
-        resolver=Resolver(fleet, ledger, store, worker, clock, gateway, delivery),
-        reservations=Reservations(fleet, store, clock),
-        store=store,
+        consumers=consumers,
+        reconciler=made.reconciler(),
+        reservations=Reservations(made.fleet, made.store, clock),
+        store=made.store,
         bus=bus,
-        database=database,
-        telemetry=telemetry,
+        database=made.database,
+        telemetry=made.telemetry,
     )
-
-
-def _each(*calls: Callable[[], None]) -> Callable[[], None]:
-    def call_each() -> None:
-        for call in calls:
-            call()
-
-    return call_each

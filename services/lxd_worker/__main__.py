@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from shared.platform.eventlet_patch import patch
+from shared.platform.run.eventlet_patch import patch
 
 patch()
 
@@ -15,9 +15,9 @@ from services.lxd_worker.settings import Settings
 from services.lxd_worker.wiring import open_journal
 from shared.contracts.worker_api import SERVICE
 from shared.platform import logs
-from shared.platform.liveness_file import touch_liveness_file
-from shared.platform.metrics_listener import answering, listener_or_exit
-from shared.platform.runner import serve
+from shared.platform.run.liveness_file import touch_liveness_file
+from shared.platform.run.metrics_listener import answering, listener_or_exit
+from shared.platform.run.runner import serve
 from shared.platform.settings import settings_or_exit, state_dir_or_exit
 
 

@@ -14,7 +14,7 @@ from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.operations import Secrets, Submission
 from shared.contracts.worker_api import SERVICE
-from shared.platform.rpc import Correlation, HostRpcConsumer, host_rpc
+from shared.platform.bus.rpc import Correlation, HostRpcConsumer, host_rpc
 
 OpenJournal = Callable[[Settings, Omit], Journal]
 

@@ -12,10 +12,10 @@ from services.lxd_worker.domain.capacity import Overcommit
 from services.lxd_worker.domain.images import Remotes
 from services.lxd_worker.domain.nat_pool import NatPool, Span
 from shared.contracts.hosts import MOST_SERVERS
+from shared.platform.bus.topology import MOST_STREAMS
 from shared.platform.host_settings import host_id, lxd_socket
 from shared.platform.lxd_scope import ALL, lxd_projects
 from shared.platform.settings import Bind, Reader
-from shared.platform.topology import MOST_STREAMS
 
 # bash where the instance has one.
 LOGIN_SHELL = ("/bin/sh", "-c", 'exec "$(command -v bash || echo sh)" -l')

@@ -43,12 +43,12 @@ from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
 from shared.contracts.errors import TemporaryError
 from shared.contracts.worker_api import InstanceLog, SnapshotList
-from shared.platform.background_loop import run_forever
-from shared.platform.backoff import Backoff, part_of
-from shared.platform.epoch import next_epoch
+from shared.platform.bus.publisher import EventPublisher
+from shared.platform.bus.rpc import HostRpcConsumer
 from shared.platform.lxd_scope import LxdScope
-from shared.platform.publisher import EventPublisher
-from shared.platform.rpc import HostRpcConsumer
+from shared.platform.run.background_loop import run_forever
+from shared.platform.run.backoff import Backoff, part_of
+from shared.platform.run.epoch import next_epoch
 
 # Between two reports: the first event is told at once, what follows in a burst becomes one reading.
 GATHER_S = 0.02

@@ -20,10 +20,10 @@ from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.settings import Settings
 from services.metrics.telemetry import SamplerTelemetry
-from shared.platform.background_loop import run_forever
-from shared.platform.epoch import next_epoch
+from shared.platform.bus.publisher import EventPublisher
 from shared.platform.lxd_scope import LxdScope
-from shared.platform.publisher import EventPublisher
+from shared.platform.run.background_loop import run_forever
+from shared.platform.run.epoch import next_epoch
 
 EPOCH_FILE = "sampler.epoch"
 

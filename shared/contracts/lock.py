@@ -57,22 +57,22 @@ def differences(locked: dict[str, str], now: dict[str, str]) -> list[str]:
 
 
 def _fingerprint(message: type[msgspec.Struct]) -> str:
-    schema = json.dumps(without_docstrings(msgspec.json.schema(message)), sort_keys=True)
+    schema = json.dumps(on_the_wire(msgspec.json.schema(message)), sort_keys=True)
     return f"{own_version(message)} {hashlib.sha256(schema.encode()).hexdigest()[:16]}"
 
 
-def without_docstrings(schema: Any) -> Any:
-    """Return the schema as it is on the wire.
+def on_the_wire(schema: Any) -> Any:
+    """Return what of a schema counts on the wire: neither docstrings nor the order of fields.
 
-    A docstring is no part of that, and Python 3.13 keeps it with other spaces than Python 3.12. The
-    schema of a field that is called `description` is a table, and stays.
+    Python 3.13 keeps a docstring with other spaces than Python 3.12. The schema of a field that is
+    called `description` is a table, and stays.
     """
     if isinstance(schema, list):
-        return [without_docstrings(one) for one in schema]
+        return [on_the_wire(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        name: without_docstrings(value)
+        name: sorted(value) if (name, type(value)) == ("required", list) else on_the_wire(value)
         for name, value in schema.items()
         if name != "description" or not isinstance(value, str)
     }

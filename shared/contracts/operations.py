@@ -24,7 +24,7 @@ Ledger:
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -120,30 +120,43 @@ class Arguments(Struct, frozen=True, kw_only=True):
     placement: Text = ""
 
 
-class Submission(Struct, frozen=True, kw_only=True):
-    """A gateway's order to a worker.
+class Command(Struct, frozen=True, kw_only=True):
+    """What is to be done to which instance, and who asked for it.
 
-    `host` must be the worker's own. `uuid` is the `volatile.uuid` the caller saw: an instance of
-    the same name with another one is never touched; empty means that LXD gave it none.
-    `start_within_s` is how long after its arrival the worker may begin it, by the worker's own
-    clock. `start_by` says the same as a Unix time in seconds by the gateway's clock, as text; it
-    counts only where the former is missing, from an earlier release. `timeout_s` bounds the work
-    itself, by the worker's monotonic clock. For a create `uuid` is the one that the new instance
-    gets. `secrets` is what gateways of an earlier release sent before they knew whether the host
-    accepts; see `Secrets`.
+    The same from the endpoint of an API to the worker's journal, and in every record of what became
+    of it. `uuid` is the `volatile.uuid` that the caller saw: an instance of the same name with
+    another one is never touched; empty means that LXD gave it none. For a create it is the one that
+    the new instance gets.
     """
 
-    operation_id: Word
-    host: Word
     kind: Kind
+    host: Word
     instance: Name
     uuid: Word
     principal: Word
-    start_by: Word
     project: Word = DEFAULT_PROJECT
     arguments: Arguments = Arguments()
-    timeout_s: Duration = 600.0
     correlation_id: Word = ""
+
+
+def command_fields(record: Command) -> dict[str, Any]:
+    """Return the fields of the command in a submission or an operation, by name."""
+    return {name: getattr(record, name) for name in Command.__struct_fields__}
+
+
+class Submission(Command, frozen=True, kw_only=True):
+    """A command as a gateway hands it to a worker.
+
+    `host` must be the worker's own. `start_within_s` is how long after its arrival the worker may
+    begin it, by the worker's own clock. `start_by` says the same as a Unix time in seconds by the
+    gateway's clock, as text; it counts only where the former is missing, from an earlier release.
+    `timeout_s` bounds the work itself, by the worker's monotonic clock. `secrets` is what gateways
+    of an earlier release sent before they knew whether the host accepts; see `Secrets`.
+    """
+
+    operation_id: Word
+    start_by: Word
+    timeout_s: Duration = 600.0
     secrets: Annotated[dict[Word, Secret], Meta(max_length=MOST_SECRETS)] = {}
     start_within_s: Duration | None = None
     version: Version = VERSION
@@ -186,8 +199,8 @@ def failure_of(error: FleetError) -> Failure:
     return Failure(code=error.code, values=list(error.values), message=message)
 
 
-class Operation(Struct, frozen=True, kw_only=True):
-    """The whole record of an operation, as journal, event and answer carry it.
+class Operation(Command, frozen=True, kw_only=True):
+    """The whole record of a command that was accepted, as journal, event and answer carry it.
 
     `sequence` grows with every change the worker journals, over all operations of the host; 0 means
     that no worker has seen it yet. `changed` is False when the instance already was as asked (start
@@ -200,14 +213,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     """
 
     operation_id: Word
-    host: Word
-    kind: Kind
-    instance: Name
-    uuid: Word
-    principal: Word
     state: State
-    project: Word = DEFAULT_PROJECT
-    arguments: Arguments = Arguments()
     sequence: Count = 0
     progress: Count | None = None
     step: Word = ""
@@ -221,7 +227,6 @@ class Operation(Struct, frozen=True, kw_only=True):
     started_at: Moment = ""
     finished_at: Moment = ""
     parent_id: Word = ""
-    correlation_id: Word = ""
     waits_for: Word = ""
     needs_restart: Annotated[tuple[Word, ...], Meta(max_length=MOST_VALUES)] = ()
     gone: bool = False
@@ -234,7 +239,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 
 def merged(known: Operation, reported: Operation) -> Operation:
-    """Return what is true of an operation of which two copies are known.
+    """Return what is true of a host's operation of which two copies are known.
 
     A final state stays. Otherwise the higher sequence wins; copies arrive late and out of order.
     Only what becomes of an operation is taken from a report: what was asked for, of what, by whom
@@ -242,17 +247,12 @@ def merged(known: Operation, reported: Operation) -> Operation:
     """
     if known.final or reported.sequence < known.sequence:
         return known
+    command = {**command_fields(known), "instance": _name_now(known, reported)}
     return replace(
         reported,
-        kind=known.kind,
-        project=known.project,
-        instance=_name_now(known, reported),
-        uuid=known.uuid,
-        principal=known.principal,
-        arguments=known.arguments,
+        **command,
         created_at=known.created_at or reported.created_at,
         parent_id=known.parent_id,
-        correlation_id=known.correlation_id,
     )
 
 
@@ -274,18 +274,7 @@ def is_answer_to(submission: Submission, operation: Operation) -> bool:
     names = {submission.instance}
     if submission.kind is Kind.RENAME:
         names.add(submission.arguments.new_name)
-    asked = (
-        submission.operation_id,
-        submission.host,
-        submission.kind,
-        submission.project,
-        submission.uuid,
+    same = ("operation_id", "host", "kind", "project", "uuid")
+    return operation.instance in names and all(
+        getattr(submission, name) == getattr(operation, name) for name in same
     )
-    told = (
-        operation.operation_id,
-        operation.host,
-        operation.kind,
-        operation.project,
-        operation.uuid,
-    )
-    return asked == told and operation.instance in names

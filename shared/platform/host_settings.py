@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shared.contracts.errors import InvalidInput
+from shared.platform.bus.topology import checked_host
 from shared.platform.settings import Reader
-from shared.platform.topology import checked_host
 
 # Debian's LXD, the snap's, Incus.
 LXD_SOCKETS = (

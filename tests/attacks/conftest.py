@@ -19,11 +19,11 @@ import pytest
 from deploy.local import processes
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
-from shared.platform import topology
-from shared.testing.broker import Broker, Vhost, fresh_vhost, host_exchange
-from shared.testing.caller import connect
-from shared.testing.daemons import ROOT
-from shared.testing.reports import a_heartbeat
+from shared.platform.bus import topology
+from tests.support.broker import Broker, Vhost, fresh_vhost, host_exchange
+from tests.support.caller import connect
+from tests.support.daemons import ROOT
+from tests.support.reports import a_heartbeat
 
 ATTACKER, NEIGHBOUR = "h1", "h2"
 AT_ONCE_S = 5.0

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from shared.testing.host import WireHost
-from shared.testing.reports import a_sample, an_instance
+from tests.support.host import WireHost
+from tests.support.reports import a_sample, an_instance
 
 BEAT_S = 0.5
 

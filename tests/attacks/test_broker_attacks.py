@@ -13,8 +13,8 @@ import pytest
 
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
-from shared.testing.raw_message import POISON, RawMessage, poison, short
-from shared.testing.reports import an_instance, an_inventory, an_operation
+from tests.support.raw_message import POISON, RawMessage, poison, short
+from tests.support.reports import an_instance, an_inventory, an_operation
 
 from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, Attacker, Scene
 

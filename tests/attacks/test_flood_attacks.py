@@ -10,12 +10,12 @@ import amqp
 import pytest
 from amqp.exceptions import MessageNacked
 
-from services.gateway.domain.budget import DEFAULT
+from services.gateway.fleet.memory_budget import DEFAULT
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.codec import encode
 from shared.contracts.events import Event, OperationChanged
 from shared.contracts.operations import Arguments, Failure, Kind, State
-from shared.testing.reports import a_change, an_instance, an_inventory, an_operation
+from tests.support.reports import a_change, an_instance, an_inventory, an_operation
 
 from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, Attacker, Scene
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from shared.testing import composed as composed_fleet
-from shared.testing import docker as docker_for_tests
-from shared.testing.composed import Composed
-from shared.testing.docker import Docker
-from shared.testing.lxd import OwnLxd, daemon_of_its_own
+from tests.support import composed as composed_fleet
+from tests.support import docker as docker_for_tests
+from tests.support.composed import Composed
+from tests.support.docker import Docker
+from tests.support.lxd import OwnLxd, daemon_of_its_own
 
 IMAGES = ("gateway", "host", "broker", "base")
 

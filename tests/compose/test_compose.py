@@ -12,8 +12,8 @@ from websockets.sync.client import connect
 
 from deploy.local.busybox_image import ALIAS
 from deploy.local.processes import wait_until
-from shared.testing import docker as docker_for_tests
-from shared.testing.composed import HOST, PROGRAMS, Composed, program
+from tests.support import docker as docker_for_tests
+from tests.support.composed import HOST, PROGRAMS, Composed, program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local import lxd_api
-from shared.testing.lxd_client import Client
-from shared.testing.lxd_double import LxdDouble
+from tests.lxd_double import LxdDouble
+from tests.support.lxd_client import Client
 
 
 @pytest.fixture(params=["double", pytest.param("real", marks=pytest.mark.lxd)])

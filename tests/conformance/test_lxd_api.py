@@ -10,7 +10,7 @@ import platform
 
 import pytest
 
-from shared.testing.lxd_client import IMAGE, Client
+from tests.support.lxd_client import IMAGE, Client
 
 ENVELOPE = {"type", "status", "status_code", "operation", "error_code", "error", "metadata"}
 NOTHING = "00000000-0000-0000-0000-000000000000"

@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from shared.testing.lxd_client import Client
+from tests.support.lxd_client import Client
 
 
 async def file_at(socket: Path, path: str, **headers: str) -> tuple[int, str, bytes]:

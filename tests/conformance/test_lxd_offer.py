@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.testing.lxd_client import IMAGE, Client
+from tests.support.lxd_client import IMAGE, Client
 
 UNUSED = "volatile.apply_template"
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.testing.lxd_client import IMAGE, Client
+from tests.support.lxd_client import IMAGE, Client
 
 ROOT = {"root": {"type": "disk", "path": "/", "pool": "default"}}
 

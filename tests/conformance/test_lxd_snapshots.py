@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.testing.lxd_client import Client
+from tests.support.lxd_client import Client
 
 SNAPSHOT = {
     "architecture",

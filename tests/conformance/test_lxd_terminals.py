@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from shared.testing.lxd_client import Client
+from tests.support.lxd_client import Client
 
 SHELL = {"command": ["/bin/sh"], "interactive": True, "wait-for-websocket": True}
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from services.gateway.adapters.wire import Answer
+from services.gateway.bus.wire import Answer
 from shared.contracts import events, lock
 from shared.contracts.bounds import MOST_INSTANCES, clip
 from shared.contracts.changes import ImageSource, NewInstance
@@ -26,8 +26,8 @@ from shared.contracts.events import (
 )
 from shared.contracts.operations import Arguments, Failure, failure_of
 from shared.contracts.streams import DATA, MOST_DATA, from_message
-from shared.platform.rpc import Call
-from shared.testing.reports import an_instance, an_operation
+from shared.platform.bus.rpc import Call
+from tests.support.reports import an_instance, an_operation
 
 GOLDEN = Path(__file__).parent / "golden" / "1.0"
 

@@ -15,15 +15,15 @@ import yaml
 from websockets.asyncio.client import connect
 
 from deploy.local.node import NODE
-from services.gateway.ws.view import At
-from services.gateway.ws.viewer import Ping
+from services.gateway.ws.stream_connection import Ping
+from services.gateway.ws.topic_channel import Position
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import Failure, State
-from shared.testing.documents import API, code_blocks
-from shared.testing.gateway_http import LOOPBACK, listening
-from shared.testing.known import an_instance, known
-from shared.testing.reports import an_operation
-from shared.testing.watching import gateway, message, refusal
+from tests.support.documents import API, code_blocks
+from tests.support.gateway_http import LOOPBACK, listening
+from tests.support.known import an_instance, known
+from tests.support.reports import an_operation
+from tests.support.watching import gateway, message, refusal
 
 GUARDED = replace(LOOPBACK, token="t0ken")
 REFUSED = Failure(code="lxd_refused", values=["full"])
@@ -214,7 +214,7 @@ async def test_a_hundred_viewers_of_the_same_cost_one_reading() -> None:
 
 
 def test_a_ping_is_as_described() -> None:
-    position = At(topic="hosts", host="h1", sequence=3, token="x-3")
+    position = Position(topic="hosts", host="h1", sequence=3, token="x-3")
 
     check(json.loads(msgspec.json.encode(Ping("2026-11-20T12:00:00Z", [position]))))
 

@@ -17,9 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from services.gateway.http.console_page import FILES
 from shared.contracts.errors import FleetError, LxdRefused, StreamLost, TooManyConsoles
 from shared.contracts.streams import Resize
-from shared.testing.gateway_http import LOOPBACK, Clock, FakeGateway, listening
-from shared.testing.peer import until
-from shared.testing.vms import gateway_of_vms
+from tests.support.gateway_http import LOOPBACK, Clock, FakeGateway, listening
+from tests.support.peer import until
+from tests.support.vms import gateway_of_vms
 
 GUARDED = replace(LOOPBACK, token="t0ken")
 KEY = {"X-API-Key": "t0ken"}

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.gateway.adapters.wire import Answer
+from services.gateway.bus.wire import Answer
 from shared.contracts import lock
 from shared.contracts.codec import decode, encode, from_wire, own_version, to_wire
 from shared.contracts.errors import UnreadableMessage

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.testing.daemons import ROOT
-from shared.testing.documents import CodeBlock, code_blocks
+from tests.support.daemons import ROOT
+from tests.support.documents import CodeBlock, code_blocks
 
 pytestmark = pytest.mark.timeout(300)
 

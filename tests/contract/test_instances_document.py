@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 
 from services.gateway.http import models
 from services.gateway.http.v1.envelope import is_of
-from shared.testing.documents import INSTANCES_API, CodeBlock, code_blocks
-from shared.testing.gateway_http import FakeGateway, openapi
-from shared.testing.known import a_host, an_instance, known
+from tests.support.documents import INSTANCES_API, CodeBlock, code_blocks
+from tests.support.gateway_http import FakeGateway, openapi
+from tests.support.known import a_host, an_instance, known
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.testing.gateway_http import openapi
-from shared.testing.living_gateway import TOKEN, a_gateway
+from tests.support.gateway_http import openapi
+from tests.support.living_gateway import TOKEN, a_gateway
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 DOCUMENT = openapi()

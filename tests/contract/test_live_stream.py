@@ -13,10 +13,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from shared.testing.documents import INSTANCES_API, code_blocks, shape, without_additions
-from shared.testing.gateway_http import LOOPBACK, listening
-from shared.testing.known import a_host, an_instance, away, known
-from shared.testing.watching import gateway, message, refusal
+from tests.support.documents import INSTANCES_API, code_blocks, shape, without_additions
+from tests.support.gateway_http import LOOPBACK, listening
+from tests.support.known import a_host, an_instance, away, known
+from tests.support.watching import gateway, message, refusal
 
 QUICK = replace(LOOPBACK, update_interval_s=0.5)
 GUARDED = replace(LOOPBACK, token="t0ken")

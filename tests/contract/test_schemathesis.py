@@ -28,8 +28,8 @@ from services.gateway.http.links import (
     ONE_OPERATION,
     ONE_VM,
 )
-from shared.testing.gateway_http import listening, openapi
-from shared.testing.living_gateway import TOKEN, a_gateway
+from tests.support.gateway_http import listening, openapi
+from tests.support.living_gateway import TOKEN, a_gateway
 
 LONGEST_S = 240
 FOLLOWED = ("--phases=stateful", "--mode=positive", "--max-examples=20")

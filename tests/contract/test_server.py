@@ -13,11 +13,11 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import connect
 
-from services.gateway.adapters.telemetry import Telemetry
+from services.gateway.telemetry import Telemetry
 from services.gateway.ws.monitor import Monitor
-from shared.testing.gateway import FakeFleet
-from shared.testing.gateway_http import FakeGateway, listening
-from shared.testing.known import an_instance, known
+from tests.support.gateway import FakeFleet
+from tests.support.gateway_http import FakeGateway, listening
+from tests.support.known import an_instance, known
 
 CHUNKED = (
     b"POST /api/instances/test1/start HTTP/1.1\r\nHost: localhost\r\n"

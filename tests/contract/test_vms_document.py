@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from services.gateway.http import models
 from services.gateway.http.v1.envelope import named
 from shared.contracts.instances import Address
-from shared.testing.documents import VMS_API, code_blocks
-from shared.testing.gateway_http import FakeGateway, openapi
-from shared.testing.known import GIB, MIB, a_sample, an_instance, known
+from tests.support.documents import VMS_API, code_blocks
+from tests.support.gateway_http import FakeGateway, openapi
+from tests.support.known import GIB, MIB, a_sample, an_instance, known
 
 EXAMPLES = code_blocks(VMS_API, language="json")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from deploy.local import processes
-from shared.testing.fleet import Fleet, Process
-from shared.testing.marked_process import new_mark, runs
+from tests.support.fleet import Fleet, Process
+from tests.support.marked_process import new_mark, runs
 
 ENDED, TRY_AGAIN_LATER = 1000, 1013
 

@@ -18,11 +18,11 @@ import pytest
 from deploy.local import processes
 from deploy.local.node import NODE
 from deploy.local.services import PORT, has_ipv6_loopback, loopback_binds
-from shared.testing.broker import Broker, fresh_vhost
-from shared.testing.daemons import missing
-from shared.testing.documents import INSTANCES_API, code_blocks
-from shared.testing.fleet import Fleet, fleet_of, known_instance
-from shared.testing.lxd import Lxd, daemon_of_its_own
+from tests.support.broker import Broker, fresh_vhost
+from tests.support.daemons import missing
+from tests.support.documents import INSTANCES_API, code_blocks
+from tests.support.fleet import Fleet, fleet_of, known_instance
+from tests.support.lxd import Lxd, daemon_of_its_own
 
 # Ours for a while: other checkouts on this machine test with the same port.
 PORT_LOCK = Path(tempfile.gettempdir()) / f"lxdfleet-port-{PORT}.lock"

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from deploy.local.processes import wait_until
-from shared.testing.fleet import Fleet
-from shared.testing.lifecycle import Lifecycle
+from tests.support.fleet import Fleet
+from tests.support.lifecycle import Lifecycle
 
 HOST = "h2"
 AWAY = {"host_unreachable", "lxd_unavailable", "broker_unavailable", "fleet_view_not_ready"}

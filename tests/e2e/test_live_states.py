@@ -10,8 +10,8 @@ import pytest
 from websockets.sync.client import connect
 
 from deploy.local import processes
-from shared.testing.broker import Broker
-from shared.testing.fleet import Fleet, fleet_of_one
+from tests.support.broker import Broker
+from tests.support.fleet import Fleet, fleet_of_one
 
 VMS = "/api/v1/vms"
 PATIENCE_S = 20.0

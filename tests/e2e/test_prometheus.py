@@ -16,11 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local import processes
 from deploy.local.services import loopback_binds
-from shared.testing.broker import Broker, fresh_vhost
-from shared.testing.daemons import ROOT
-from shared.testing.fleet import Fleet, fleet_of
-from shared.testing.lxd import Lxd, daemon_of_its_own
-from shared.testing.prometheus import (
+from tests.support.broker import Broker, fresh_vhost
+from tests.support.daemons import ROOT
+from tests.support.fleet import Fleet, fleet_of
+from tests.support.lxd import Lxd, daemon_of_its_own
+from tests.support.prometheus import (
     Prometheus,
     StartPrometheus,
     check_config,

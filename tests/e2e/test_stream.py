@@ -9,7 +9,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from shared.testing.fleet import Fleet
+from tests.support.fleet import Fleet
 
 
 def heard(stream: ClientConnection, fits: Callable[[Any], bool], *, within_s: float) -> Any:

@@ -9,9 +9,9 @@ import pytest
 from websockets.sync.client import connect
 
 from deploy.local.processes import wait_until
-from shared.testing.documents import INSTANCES_API, code_blocks, shape, without_additions
-from shared.testing.fleet import Fleet
-from shared.testing.lxd_project import Project
+from tests.support.documents import INSTANCES_API, code_blocks, shape, without_additions
+from tests.support.fleet import Fleet
+from tests.support.lxd_project import Project
 
 HOSTS = ["h1", "h2"]
 STREAM = "4. WebSocket实时监控"

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from deploy.local import processes
-from shared.testing.broker import Broker
-from shared.testing.fleet import Fleet, fleet_of_one
+from tests.support.broker import Broker
+from tests.support.fleet import Fleet, fleet_of_one
 
 VMS = "/api/v1/vms"
 MIB = 2**20

@@ -20,12 +20,12 @@ from websockets.sync.client import connect
 from deploy.local import processes
 from deploy.local.node import NODE
 from deploy.local.services import has_ipv6_loopback, loopback_binds
-from shared.testing.broker import Broker, fresh_vhost
-from shared.testing.daemons import missing
-from shared.testing.documents import VMS_API, code_blocks
-from shared.testing.fleet import Fleet, fleet_of
-from shared.testing.image_server import ALIAS, IMAGE, ImageServer, image_server
-from shared.testing.lxd import Lxd, daemon_of_its_own
+from tests.support.broker import Broker, fresh_vhost
+from tests.support.daemons import missing
+from tests.support.documents import VMS_API, code_blocks
+from tests.support.fleet import Fleet, fleet_of
+from tests.support.image_server import ALIAS, IMAGE, ImageServer, image_server
+from tests.support.lxd import Lxd, daemon_of_its_own
 
 PORT = 3000
 # Ours for a while: other checkouts on this machine test with the same port.

@@ -8,7 +8,7 @@ import pytest
 
 from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
 from services.metrics.sampler.sanitize import Dropped
-from shared.testing.sampler import WEB
+from tests.support.sampler import WEB
 
 pytestmark = pytest.mark.attack
 

@@ -15,9 +15,9 @@ from websockets.sync.client import connect
 
 from deploy.local import processes
 from deploy.local.services import loopback_binds
-from shared.testing.broker import Vhost
-from shared.testing.fleet import Fleet, fleet_of
-from shared.testing.lxd import OwnLxd
+from tests.support.broker import Vhost
+from tests.support.fleet import Fleet, fleet_of
+from tests.support.lxd import OwnLxd
 
 PASSWORD, MASKED = "S3cretPw", "********"
 FACTS = (20144, "30100-30125", PASSWORD)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.adapters.database import Database
-from services.gateway.adapters.operation_store import SqlOperationStore
-from services.gateway.adapters.snapshot_notes import SqlSnapshotNotes
-from services.gateway.domain.snapshots import Note
+from services.gateway.persistence.database import Database
+from services.gateway.persistence.operation_store import SqlOperationStore
+from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
+from services.gateway.vms.snapshots import Note
 from shared.contracts.operations import Arguments, Kind, State
-from shared.testing.known import an_instance, known
-from shared.testing.postgresql import fresh_database
-from shared.testing.reports import an_operation
-from shared.testing.vms import gateway_of_vms
+from tests.support.known import an_instance, known
+from tests.support.postgresql import fresh_database
+from tests.support.reports import an_operation
+from tests.support.vms import gateway_of_vms
 
 VM = "/api/v1/vms/vm-u1"
 NEW = {"name": "a", "template": "busybox", "cpu": 1, "memory": 64, "disk": 1}

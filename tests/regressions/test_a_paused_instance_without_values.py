@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.domain import presentation_instances as shown
-from services.gateway.domain.fleet import FleetView
-from services.gateway.domain.presentation_metrics import exposition, subjects
-from services.gateway.domain.presentation_vms import vm
+from services.gateway.fleet.view import FleetView
+from services.gateway.responses import instances as shown
+from services.gateway.responses.metrics import exposition, subjects
+from services.gateway.responses.vms import vm
 from services.lxd_worker.domain.description import Described
 from shared.contracts.status import Status, is_alive
-from shared.testing import known
-from shared.testing.clock import FakeClock
-from shared.testing.lxd_worker.looks import seen
-from shared.testing.reports import a_change, a_heartbeat, a_sample, an_instance, an_inventory
+from tests.support import known
+from tests.support.clock import FakeClock
+from tests.support.lxd_worker.looks import seen
+from tests.support.reports import a_change, a_heartbeat, a_sample, an_instance, an_inventory
 
 ALIVE = [status for status in Status if is_alive(status)]
 

@@ -20,10 +20,10 @@ from services.lxd_worker.domain.steps import Step
 from shared.contracts.errors import LxdRefused, SnapshotNotFound
 from shared.contracts.operations import Arguments, Kind, Submission
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_client import IMAGE
-from shared.testing.lxd_double import LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
-from shared.testing.vms import gateway_of_vms
+from tests.lxd_double import LxdDouble
+from tests.support.lxd_client import IMAGE
+from tests.support.lxd_worker.omissions import Omissions
+from tests.support.vms import gateway_of_vms
 
 NAME = f"odd-{secrets.token_hex(4)}"
 PATH = f"/1.0/instances/{NAME}"

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.gateway.domain import presentation_instances as shown
-from services.gateway.domain.presentation_vms import vm
+from services.gateway.responses import instances as shown
+from services.gateway.responses.vms import vm
 from services.metrics.sampler.lxd_models import DescribedInstance
 from services.metrics.sampler.reading import told_by_lxd
 from services.metrics.sampler.sanitize import Dropped
 from shared.contracts.instances import Address
-from shared.testing.known import a_host, a_sample, known
-from shared.testing.sampler import HOST, POOLS
+from tests.support.known import a_host, a_sample, known
+from tests.support.sampler import HOST, POOLS
 
 MAC, MAC1 = "00:16:3e:5a:00:01", "00:16:3e:5a:00:02"
 DOCKER0 = {"hwaddr": "02:42:ac:11:00:01", "addresses": [("inet", "172.17.0.1", "global")]}

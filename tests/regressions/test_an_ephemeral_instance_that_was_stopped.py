@@ -8,19 +8,19 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from services.gateway.domain.fleet import FleetView
+from services.gateway.fleet.view import FleetView
 from services.lxd_worker.domain.description import Described, instance_of
 from services.lxd_worker.domain.evidence import Verdict, evidence
 from services.lxd_worker.domain.steps import Step
 from shared.contracts.errors import InstanceNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.testing.clock import FakeClock
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import an_instance, known
-from shared.testing.lxd_worker.bench import Bench
-from shared.testing.lxd_worker.looks import seen
-from shared.testing.reports import a_heartbeat, an_inventory, an_operation
-from shared.testing.reports import an_instance as a_reported_instance
+from tests.support.clock import FakeClock
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import an_instance, known
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
+from tests.support.reports import a_heartbeat, an_inventory, an_operation
+from tests.support.reports import an_instance as a_reported_instance
 
 GONE = {"state": State.DONE, "gone": True}
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.testing.gateway_http import FakeGateway
-from shared.testing.known import a_host, an_instance, known
-from shared.testing.readers import read_everything
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import a_host, an_instance, known
+from tests.support.readers import read_everything
 
 pytestmark = pytest.mark.attack
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from services.gateway.http.gate import OPEN_PATHS
-from shared.testing.gateway_http import LOOPBACK, FakeGateway, listening
-from shared.testing.raw_http import connected, said
-from shared.testing.vms import gateway_of_vms
+from services.gateway.http.middleware.authentication import OPEN_PATHS
+from tests.support.gateway_http import LOOPBACK, FakeGateway, listening
+from tests.support.raw_http import connected, said
+from tests.support.vms import gateway_of_vms
 
 READ = (
     "/",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.domain.fleet import FleetView
+from services.gateway.fleet.view import FleetView
 from shared.contracts.codec import encode
-from shared.testing.clock import FakeClock
-from shared.testing.reports import a_change, a_heartbeat, an_instance, an_inventory
+from tests.support.clock import FakeClock
+from tests.support.reports import a_change, a_heartbeat, an_instance, an_inventory
 
 pytestmark = pytest.mark.attack
 

@@ -14,8 +14,8 @@ import pytest
 from services.lxd_worker.adapters.lxd.api import Api
 from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
 from shared.platform.lxd_scope import LxdScope
-from shared.testing.lxd_double import DoubledInstance, LxdDouble
-from shared.testing.lxd_worker.omissions import Omissions
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.lxd_worker.omissions import Omissions
 
 pytestmark = pytest.mark.attack
 

@@ -6,15 +6,17 @@ import time
 
 import pytest
 
-from services.gateway.domain.entry import FRESH, Entry, Index
-from shared.testing.reports import an_instance
+from services.gateway.fleet.instance_record import FRESH, InstanceIndex, InstanceRecord
+from tests.support.reports import an_instance
 
 pytestmark = pytest.mark.attack
 
 
 def test_instances_that_share_a_uuid_are_taken_in_and_dropped_in_linear_time() -> None:
-    index = Index()
-    entries = [Entry("h1", an_instance(f"i{n}", uuid="same"), (1, 1)) for n in range(10_000)]
+    index = InstanceIndex()
+    entries = [
+        InstanceRecord("h1", an_instance(f"i{n}", uuid="same"), (1, 1)) for n in range(10_000)
+    ]
     began = time.process_time()
 
     for entry in entries:
@@ -29,9 +31,10 @@ def test_instances_that_share_a_uuid_are_taken_in_and_dropped_in_linear_time() -
 
 
 def test_instances_of_one_name_in_many_projects_are_dropped_in_linear_time() -> None:
-    index = Index()
+    index = InstanceIndex()
     entries = [
-        Entry("h1", an_instance(project=f"p{n}", uuid=str(n)), (1, 1)) for n in range(10_000)
+        InstanceRecord("h1", an_instance(project=f"p{n}", uuid=str(n)), (1, 1))
+        for n in range(10_000)
     ]
     began = time.process_time()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.processes import free_port, wait_until
-from shared.testing.broker import Vhost
-from shared.testing.daemons import ROOT
+from tests.support.broker import Vhost
+from tests.support.daemons import ROOT
 
 
 @pytest.mark.parametrize("service", ["gateway", "lxd_worker", "metrics"])

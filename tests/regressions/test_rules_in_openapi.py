@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.gateway.domain.presentation_vms import FIELDS
-from services.gateway.http.context import INSTANCE_NAME
-from services.gateway.http.fields import chosen, pattern
+from services.gateway.http.dependencies import INSTANCE_NAME
+from services.gateway.http.field_selection import chosen, pattern
+from services.gateway.responses.vms import FIELDS
 from shared.contracts.errors import InvalidInput
-from shared.testing.gateway_http import FakeGateway, openapi
+from tests.support.gateway_http import FakeGateway, openapi
 
 DOCUMENT = openapi()
 PARAMETERS = [

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.domain.capacity import Amount
-from services.gateway.domain.creation import NewVm
-from services.gateway.ports import Caller
+from services.gateway.fleet.capacity import Amount
+from services.gateway.operations.command import Caller
+from services.gateway.vms.new_vm import NewVm
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import State
-from shared.testing.core import Core
-from shared.testing.reports import a_description, a_heartbeat, an_inventory
+from tests.support.core import Core
+from tests.support.reports import a_description, a_heartbeat, an_inventory
 
 pytestmark = pytest.mark.attack
 
@@ -39,7 +39,7 @@ async def test_a_greedy_host_that_refuses_is_sent_no_byte_of_a_secret() -> None:
         root_password=PASSWORD,
     )
 
-    operation = await gateway.creations.create(vm, Caller("admin", "127.0.0.1"), None, "")
+    operation = await gateway.creations.create(vm, Caller("admin", "127.0.0.1"), None)
 
     sent = dict.fromkeys(("h1", "h2"), b"")
     for host, body in gateway.workers.sent:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from deploy.local import processes
-from shared.testing.broker import Broker
-from shared.testing.fleet import Fleet, fleet_of_one
+from tests.support.broker import Broker
+from tests.support.fleet import Fleet, fleet_of_one
 
 BROKEN = {"raw.lxc": "lxc.init.cmd = /does/not/exist"}
 

@@ -9,7 +9,7 @@ from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
 from services.metrics.sampler.lxd_models import Interface, NetworkAddress
 from shared.contracts.codec import encode
-from shared.testing.sampler import HOST, FakeLxd, described
+from tests.support.sampler import HOST, FakeLxd, described
 
 pytestmark = pytest.mark.attack
 

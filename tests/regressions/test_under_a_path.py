@@ -17,8 +17,8 @@ import pytest
 from services.gateway.http.console_page import FILES
 from services.gateway.settings import OWN_SEGMENTS, HttpSettings
 from shared.contracts.errors import OperationInProgress
-from shared.testing.gateway_http import LOOPBACK, FakeGateway
-from shared.testing.vms import gateway_of_vms
+from tests.support.gateway_http import LOOPBACK, FakeGateway
+from tests.support.vms import gateway_of_vms
 
 TOKEN = "0123456789abcdef" * 2
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.local import processes
-from shared.testing.broker import Broker
-from shared.testing.fleet import Fleet, fleet_of_one
+from tests.support.broker import Broker
+from tests.support.fleet import Fleet, fleet_of_one
 
 VMS = "/api/v1/vms"
 NO_INIT = {"raw.lxc": "lxc.init.cmd = /does/not/exist", "environment.TOKEN": "s3cret"}

@@ -12,46 +12,46 @@ from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from services.gateway.http import console_page, failures
-from services.gateway.http.answers import Answers
-from services.gateway.http.bodies import Bodies
-from services.gateway.http.context import Context
-from services.gateway.http.cors import Cors
+from services.gateway.consoles import Console, ConsoleService, LogService
+from services.gateway.fleet.view import FleetView
+from services.gateway.health import GatewayHealth
+from services.gateway.hosts.persistence import HostPersistence
+from services.gateway.http import console_page, exception_handlers
+from services.gateway.http.api import ROUTERS, system
+from services.gateway.http.api.operations import view as operation_view
+from services.gateway.http.dependencies import Dependencies
 from services.gateway.http.docs import DescribedApp
 from services.gateway.http.errors import HttpError, problem_text, tongue_of
-from services.gateway.http.faults import Faults
-from services.gateway.http.forwarded import ForwardedHeaders
-from services.gateway.http.gate import CONSOLES, Gate, GateKeeper
+from services.gateway.http.instance_list import InstanceList
 from services.gateway.http.listener import ConnectionLimit
-from services.gateway.http.methods import Heads, Options
+from services.gateway.http.middleware.authentication import (
+    CONSOLES,
+    AuthenticationMiddleware,
+    Authenticator,
+)
+from services.gateway.http.middleware.body_limit import BodyLimitMiddleware
+from services.gateway.http.middleware.cors import CorsMiddleware
+from services.gateway.http.middleware.exceptions import ExceptionMiddleware
+from services.gateway.http.middleware.forwarded import ForwardedHeadersMiddleware
+from services.gateway.http.middleware.methods import HeadMiddleware, OptionsMiddleware
+from services.gateway.http.middleware.request_log import RequestLogMiddleware
+from services.gateway.http.middleware.security_headers import SecurityHeadersMiddleware
+from services.gateway.http.middleware.websocket_limit import WebSocketLimitMiddleware
 from services.gateway.http.openapi import DESCRIPTION, TAGS
 from services.gateway.http.prefix import Prefix
-from services.gateway.http.request_log import RequestLog
-from services.gateway.http.routes import ROUTERS, system
-from services.gateway.http.routes.operations import view as operation_view
-from services.gateway.http.security_headers import SecurityHeaders
 from services.gateway.http.tickets import Tickets
-from services.gateway.http.v1.pages import Pages
 from services.gateway.http.v1.routers import ROUTERS as V1_ROUTERS
-from services.gateway.http.websocket_limit import WebSocketLimit
-from services.gateway.ports import (
-    Caller,
-    Console,
-    Consoles,
-    Creations,
-    Fleet,
-    Health,
-    Hosts,
-    Logs,
-    Operations,
-    Snapshots,
-    Telemetry,
-)
+from services.gateway.http.v1.vm_list import Pages
+from services.gateway.operations.command import Caller
+from services.gateway.operations.service import OperationService
 from services.gateway.settings import HttpSettings
+from services.gateway.telemetry import Telemetry
+from services.gateway.vms.create import CreationService
+from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.ws.console import ConsoleSocket
 from services.gateway.ws.monitor import Monitor
-from services.gateway.ws.stream import Stream
-from services.gateway.ws.topics import Topics, Words
+from services.gateway.ws.stream import FleetStream
+from services.gateway.ws.topics import TopicLanguage, Topics
 
 
 def _now() -> datetime:
@@ -60,14 +60,14 @@ def _now() -> datetime:
 
 def create_app(
     *,
-    fleet: Fleet,
-    operations: Operations,
-    creations: Creations,
-    snapshots: Snapshots,
-    logs: Logs,
-    consoles: Consoles,
-    hosts: Hosts,
-    health: Health,
+    fleet: FleetView,
+    operations: OperationService,
+    creations: CreationService,
+    snapshots: SnapshotService,
+    logs: LogService,
+    consoles: ConsoleService,
+    hosts: HostPersistence,
+    health: GatewayHealth,
     telemetry: Telemetry,
     settings: HttpSettings,
     now: Callable[[], datetime] = _now,
@@ -75,9 +75,9 @@ def create_app(
 ) -> FastAPI:
     """Return the app over the rest of the gateway; it starts nothing of its own."""
     tickets, passwords = Tickets[Caller](monotonic), Tickets[Console](monotonic)
-    gate = Gate(settings, tickets, passwords)
+    gate = Authenticator(settings, tickets, passwords)
     app = _bare_app(settings, gate, _websocket_limit(settings, telemetry))
-    app.state.context = Context(
+    app.state.context = Dependencies(
         fleet=fleet,
         operations=operations,
         creations=creations,
@@ -87,7 +87,7 @@ def create_app(
         health=health,
         telemetry=telemetry,
         settings=settings,
-        answers=Answers(fleet, monotonic, telemetry.boundary),
+        answers=InstanceList(fleet, monotonic, telemetry.boundary),
         pages=Pages(creations.vms, monotonic, telemetry.boundary),
         tickets=tickets,
         passwords=passwords,
@@ -95,10 +95,10 @@ def create_app(
     )
     monitor = Monitor(fleet, settings.update_interval_s, now, monotonic, telemetry)
     topics = Topics(fleet, operations, now, boundary=telemetry.boundary)
-    stream = Stream(fleet, topics, _words, now, telemetry)
+    stream = FleetStream(fleet, topics, _words, now, telemetry)
     console = ConsoleSocket(consoles, _words, telemetry)
     _add_routes(app, monitor, stream, console)
-    failures.install(app)
+    exception_handlers.install(app)
     return app
 
 
@@ -110,7 +110,7 @@ def _websocket_limit(settings: HttpSettings, telemetry: Telemetry) -> Connection
     )
 
 
-def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -> FastAPI:
+def _bare_app(settings: HttpSettings, gate: Authenticator, websockets: ConnectionLimit) -> FastAPI:
     """Return an app with the middleware only, outermost first."""
     return DescribedApp(
         title=system.API_NAME,
@@ -119,22 +119,24 @@ def _bare_app(settings: HttpSettings, gate: Gate, websockets: ConnectionLimit) -
         openapi_tags=TAGS,
         redirect_slashes=False,
         middleware=[
-            Middleware(ForwardedHeaders, trusted_proxies=settings.trusted_proxies),
+            Middleware(ForwardedHeadersMiddleware, trusted_proxies=settings.trusted_proxies),
             Middleware(Prefix, root_path=settings.root_path),
-            Middleware(SecurityHeaders),
-            Middleware(RequestLog),
-            Middleware(Heads),
-            Middleware(Cors, allowed_origins=settings.allowed_origins),
-            Middleware(Faults),
-            Middleware(GateKeeper, gate=gate),
-            Middleware(WebSocketLimit, limit=websockets),
-            Middleware(Bodies),
-            Middleware(Options),
+            Middleware(SecurityHeadersMiddleware),
+            Middleware(RequestLogMiddleware),
+            Middleware(HeadMiddleware),
+            Middleware(CorsMiddleware, allowed_origins=settings.allowed_origins),
+            Middleware(ExceptionMiddleware),
+            Middleware(AuthenticationMiddleware, gate=gate),
+            Middleware(WebSocketLimitMiddleware, limit=websockets),
+            Middleware(BodyLimitMiddleware),
+            Middleware(OptionsMiddleware),
         ],
     )
 
 
-def _add_routes(app: FastAPI, monitor: Monitor, stream: Stream, console: ConsoleSocket) -> None:
+def _add_routes(
+    app: FastAPI, monitor: Monitor, stream: FleetStream, console: ConsoleSocket
+) -> None:
     for router in (*ROUTERS, *V1_ROUTERS, console_page.router):
         # Whole already, with their prefix and all: `include_router` would build each of them anew.
         app.router.routes.extend(router.routes)
@@ -149,9 +151,9 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     raise HttpError("route_not_found", path=scope["path"])
 
 
-def _words(connection: HTTPConnection) -> Words:
+def _words(connection: HTTPConnection) -> TopicLanguage:
     tongue = tongue_of(connection)
-    return Words(
+    return TopicLanguage(
         tongue,
         problem=lambda error: problem_text(error, tongue),
         operation=lambda operation: operation_view(operation, tongue),

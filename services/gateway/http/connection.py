@@ -20,14 +20,14 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from services.gateway.http.errors import HttpError
-from services.gateway.http.failures import answer
+from services.gateway.http.exception_handlers import answer
+from services.gateway.http.middleware.security_headers import missing_headers
 from services.gateway.http.prefix import without
-from services.gateway.http.security_headers import missing_headers
 from services.gateway.ws.write_timeout import WriteTimeout
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class HttpLimits:
     """What one connection may ask for.
 
     Bytes of a head, or between two pieces of a body; of an address (a WebSocket's header lines have
@@ -47,14 +47,14 @@ class Limits:
     root_path: str = ""
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """Leaves the parser; why stands in the connection."""
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """Parses requests, and refuses what is beyond the limits."""
 
-    def __init__(self, limits: Limits, **uvicorns: Any) -> None:
+    def __init__(self, limits: HttpLimits, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._limits = limits
         self._room = limits.head_bytes
@@ -107,7 +107,7 @@ class Connection(HttpToolsProtocol):
         super().on_url(url)
         if len(self.url) > self._limits.line_bytes:
             self._refusal = HttpError("uri_too_long", limit=self._limits.line_bytes)
-            raise Refused
+            raise RequestRefused
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; raise Refused for one too many. A trailer is dropped.
@@ -118,7 +118,7 @@ class Connection(HttpToolsProtocol):
             return
         if len(self.headers) >= self._limits.headers:
             self._refusal = self._head_too_large()
-            raise Refused
+            raise RequestRefused
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 from services.gateway.http.errors import HttpError
-from services.gateway.http.gate import CONSOLE_FILES, CONSOLES
+from services.gateway.http.middleware.authentication import CONSOLE_FILES, CONSOLES
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 FILES = {

@@ -14,9 +14,9 @@ import msgspec
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import HTTPConnection
 
-from services.gateway.http import catalogue
-from services.gateway.http.catalogue import Language
+from services.gateway.http import messages
 from services.gateway.http.language import language
+from services.gateway.http.messages import Language
 from shared.contracts.bounds import clip
 from shared.contracts.errors import (
     FleetError,
@@ -124,7 +124,7 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LocalizedError:
     """A failure as it is told to one caller.
 
     `values` are what it speaks of, by name; `fields` is what is wrong with bad input.
@@ -137,9 +137,9 @@ class Told:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
-def told(error: FleetError | HttpError, tongue: Language) -> Told:
+def told(error: FleetError | HttpError, tongue: Language) -> LocalizedError:
     """Return what there is to tell of an error."""
-    return Told(
+    return LocalizedError(
         code=error.code,
         text=problem_text(error, tongue),
         headers={"content-language": tongue, **_headers(error)},
@@ -148,22 +148,22 @@ def told(error: FleetError | HttpError, tongue: Language) -> Told:
     )
 
 
-def told_of_input(error: RequestValidationError, tongue: Language) -> Told:
+def told_of_input(error: RequestValidationError, tongue: Language) -> LocalizedError:
     """Return what there is to tell of a request whose values break rules."""
     # Each entry of a long list may break the same rule.
     fields = list(dict.fromkeys(_field(entry, tongue) for entry in error.errors()))
     texts = [
-        catalogue.say("invalid_input", tongue, field=each.field, rule=each.message)
+        messages.say("invalid_input", tongue, field=each.field, rule=each.message)
         for each in fields
     ]
     headers = {"content-language": tongue}
     text = first_few(texts, "; ", LONGEST_OF_FIELD)
-    return Told("invalid_input", text, headers, fields[:MOST_FIELDS])
+    return LocalizedError("invalid_input", text, headers, fields[:MOST_FIELDS])
 
 
 def problem_text(error: FleetError | HttpError, tongue: Language) -> str:
     """Return what an error says."""
-    return catalogue.say(error.code, tongue, **_values(error, tongue))
+    return messages.say(error.code, tongue, **_values(error, tongue))
 
 
 def tongue_of(connection: HTTPConnection) -> Language:
@@ -186,7 +186,7 @@ def _rule(rule: str, tongue: Language) -> str:
 
     A host may have written it: then it must not name a text that takes values.
     """
-    return catalogue.say(rule, tongue) if rule in catalogue.RULES else rule
+    return messages.say(rule, tongue) if rule in messages.RULES else rule
 
 
 def _fields(error: FleetError | HttpError, tongue: Language) -> list[FieldError]:
@@ -207,8 +207,8 @@ def _headers(error: FleetError | HttpError) -> dict[str, str]:
 
 
 def _field(entry: Mapping[str, Any], tongue: Language) -> FieldError:
-    code = entry["type"] if entry["type"] in catalogue.TEXTS else "not_valid"
-    return FieldError(_place(entry["loc"]), catalogue.say(code, tongue, **entry.get("ctx", {})))
+    code = entry["type"] if entry["type"] in messages.TEXTS else "not_valid"
+    return FieldError(_place(entry["loc"]), messages.say(code, tongue, **entry.get("ctx", {})))
 
 
 def _place(location: Sequence[str | int]) -> str:

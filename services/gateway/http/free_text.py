@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from services.gateway.domain.free_text import PLAIN, RULE, has_control_characters
+from services.gateway.free_text import PLAIN, RULE, has_control_characters
 
 
 def _without(value: object) -> object:

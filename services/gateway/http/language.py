@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.gateway.http.catalogue import Language
+from services.gateway.http.messages import Language
 
 DEFAULT: Language = "zh"
 

@@ -47,7 +47,7 @@ KEY = "Idempotency-Key"
 LATER = ("200", "202")
 
 
-class Way(NamedTuple):
+class LinkTemplate(NamedTuple):
     """From an operation's answers to other operations, with parameters taken from the answer."""
 
     source: str
@@ -57,22 +57,24 @@ class Way(NamedTuple):
 
 
 WAYS = (
-    Way(f"GET {V1}", ["200"], ONE_VM, {"path.id": "$response.body#/data/vms/0/id"}),
-    Way(
+    LinkTemplate(f"GET {V1}", ["200"], ONE_VM, {"path.id": "$response.body#/data/vms/0/id"}),
+    LinkTemplate(
         f"GET {V1}",
         ["200"],
         [f"GET {V1}"],
         {"query.cursor": "$response.body#/data/pagination/nextCursor"},
     ),
-    Way(f"POST {V1}", ["201"], ONE_VM, {"path.id": "$response.body#/data/id"}),
-    Way(f"POST {V1}", ["201"], ONE_OPERATION, {"path.id": "$response.body#/data/operation"}),
-    Way(
+    LinkTemplate(f"POST {V1}", ["201"], ONE_VM, {"path.id": "$response.body#/data/id"}),
+    LinkTemplate(
+        f"POST {V1}", ["201"], ONE_OPERATION, {"path.id": "$response.body#/data/operation"}
+    ),
+    LinkTemplate(
         f"POST {V1}/actions",
         ["200"],
         ONE_OPERATION,
         {"path.id": "$response.body#/data/results/0/operation"},
     ),
-    Way(
+    LinkTemplate(
         f"GET {V1}/{{id}}/snapshots",
         ["200"],
         ONE_SNAPSHOT,
@@ -81,13 +83,13 @@ WAYS = (
             "path.snapshotId": "$response.body#/data/snapshots/0/id",
         },
     ),
-    Way(
+    LinkTemplate(
         f"POST {V1}/{{id}}/snapshots",
         LATER,
         ONE_SNAPSHOT,
         {"path.id": "$response.body#/data/id", "path.snapshotId": "$response.body#/data/snapshot"},
     ),
-    Way(
+    LinkTemplate(
         "GET /api/instances",
         ["200"],
         ONE_INSTANCE,
@@ -97,17 +99,19 @@ WAYS = (
             "query.project": "$response.body#/0/project",
         },
     ),
-    Way(
+    LinkTemplate(
         "GET /api/instances",
         ["200"],
         ["GET /api/instances"],
         {"query.cursor": "$response.header.X-Next-Cursor"},
     ),
-    Way("GET /api/hosts", ["200"], ONE_HOST, {"path.host": "$response.body#/0/host"}),
-    Way(
+    LinkTemplate("GET /api/hosts", ["200"], ONE_HOST, {"path.host": "$response.body#/0/host"}),
+    LinkTemplate(
         "GET /api/hosts", ["200"], ["GET /api/host/info"], {"query.host": "$response.body#/0/host"}
     ),
-    Way("GET /api/operations", ["200"], ONE_OPERATION, {"path.id": "$response.body#/0/id"}),
+    LinkTemplate(
+        "GET /api/operations", ["200"], ONE_OPERATION, {"path.id": "$response.body#/0/id"}
+    ),
 )
 # Of whatever becomes an operation the answer names it.
 TO_OPERATION = {"path.id": "$response.header.X-Operation-Id"}
@@ -129,8 +133,8 @@ def add_links(document: dict[str, Any]) -> None:
                 links[name] = {"operationId": name, "parameters": dict(way.parameters)}
 
 
-def _to_operations(operations: Mapping[str, Any], without: set[str]) -> Iterator[Way]:
+def _to_operations(operations: Mapping[str, Any], without: set[str]) -> Iterator[LinkTemplate]:
     for source, operation in operations.items():
         names = {parameter["name"] for parameter in operation.get("parameters", ())}
         if KEY in names and source not in without:
-            yield Way(source, LATER, ONE_OPERATION, TO_OPERATION)
+            yield LinkTemplate(source, LATER, ONE_OPERATION, TO_OPERATION)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from ipaddress import IPv6Address, ip_network
 from typing import Any
 
-from services.gateway.http.forwarded import parse_address
+from services.gateway.http.middleware.forwarded import parse_address
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Depends
 from fastapi.security import APIKeyHeader, HTTPBearer
 
-from services.gateway.http import catalogue, models
+from services.gateway.http import messages, models
 from services.gateway.http.errors import STATUS
 
 DESCRIPTION = """\
@@ -84,7 +84,7 @@ def _answer(codes: Iterable[str]) -> dict[str, Any]:
 
 
 def _example(code: str) -> dict[str, str]:
-    return {"detail": catalogue.TEXTS[code].zh.format_map(EXAMPLE_VALUES), "code": code}
+    return {"detail": messages.TEXTS[code].zh.format_map(EXAMPLE_VALUES), "code": code}
 
 
 EXAMPLE_VALUES = {

@@ -14,11 +14,11 @@ from typing import ClassVar
 import uvicorn
 from fastapi import FastAPI
 
-from services.gateway.http.connection import Connection, Limits
+from services.gateway.http.connection import HttpConnection, HttpLimits
 from services.gateway.http.listener import ConnectionLimit, Listener
-from services.gateway.http.security_headers import missing_headers
-from services.gateway.ports import Telemetry
+from services.gateway.http.middleware.security_headers import missing_headers
 from services.gateway.settings import HttpSettings
+from services.gateway.telemetry import Telemetry
 from services.gateway.ws.frames import Frames
 from shared.platform.settings import Bind
 
@@ -44,18 +44,18 @@ class WebSocketConnection(Frames):
     }
 
 
-def websocket_connection(limits: Limits) -> type[asyncio.Protocol]:
+def websocket_connection(limits: HttpLimits) -> type[asyncio.Protocol]:
     """Return what uvicorn calls for a WebSocket."""
     return partial(WebSocketConnection, send_s=limits.send_s)  # type: ignore[return-value]
 
 
-class Server(uvicorn.Server):
+class GatewayServer(uvicorn.Server):
     """Serves until `should_exit`; the signals are left to the process, which has more to end.
 
     uvicorn's own handlers would end it before it is put in order.
     """
 
-    def __init__(self, config: uvicorn.Config, limit: ConnectionLimit, limits: Limits) -> None:
+    def __init__(self, config: uvicorn.Config, limit: ConnectionLimit, limits: HttpLimits) -> None:
         super().__init__(config)
         self._limit = limit
         self._limits = limits
@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
         """Listen, with a bound on the time that a TLS hand-shake may take."""
         await super().startup(sockets=[])
         protocol = partial(
-            Connection,
+            HttpConnection,
             self._limits,
             config=self.config,
             server_state=self.server_state,
@@ -97,16 +97,16 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def limits(settings: HttpSettings) -> Limits:
+def limits(settings: HttpSettings) -> HttpLimits:
     """Return what one connection may ask for."""
-    return Limits(
+    return HttpLimits(
         receive_s=settings.client_timeout_s,
         send_s=settings.client_timeout_s,
         root_path=settings.root_path,
     )
 
 
-def config(app: FastAPI, settings: HttpSettings, limits: Limits) -> uvicorn.Config:
+def config(app: FastAPI, settings: HttpSettings, limits: HttpLimits) -> uvicorn.Config:
     """Return what uvicorn is told."""
     return uvicorn.Config(
         app,

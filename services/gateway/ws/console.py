@@ -16,7 +16,8 @@ import msgspec
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from services.gateway.ports import ByteStream, Console, Consoles, Telemetry
+from services.gateway.consoles import ByteStream, Console, ConsoleService
+from services.gateway.telemetry import Telemetry
 from services.gateway.ws.connection import (
     INTERNAL_ERROR,
     NORMAL,
@@ -25,7 +26,7 @@ from services.gateway.ws.connection import (
     close,
     until_one_ends,
 )
-from services.gateway.ws.topics import Words
+from services.gateway.ws.topics import TopicLanguage
 from shared.contracts.codec import UNREADABLE
 from shared.contracts.errors import FleetError, InvalidInput, StreamLost, TemporaryError
 from shared.contracts.streams import Cells, Resize
@@ -61,7 +62,7 @@ class Ended(msgspec.Struct, frozen=True, tag="end"):
     exit_status: int | None
 
 
-class Problem(msgspec.Struct, frozen=True, tag="error"):
+class ConsoleError(msgspec.Struct, frozen=True, tag="error"):
     """Why the console could not be opened, or was lost."""
 
     code: str
@@ -72,8 +73,8 @@ class Problem(msgspec.Struct, frozen=True, tag="error"):
 class ConsoleSocket:
     """Serves consoles; `words` speaks the language of whoever is connected."""
 
-    consoles: Consoles
-    words: Callable[[HTTPConnection], Words]
+    consoles: ConsoleService
+    words: Callable[[HTTPConnection], TopicLanguage]
     telemetry: Telemetry
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -86,7 +87,7 @@ class ConsoleSocket:
                     seat = _Seat(websocket, stream)
                     await until_one_ends(seat.listen(), seat.show())
             except FleetError as error:
-                problem = Problem(error.code, self.words(websocket).problem(error))
+                problem = ConsoleError(error.code, self.words(websocket).problem(error))
                 await _tell(websocket, problem)
                 await close(websocket, _close_code(error), error.code)
 
@@ -141,7 +142,7 @@ def _said(text: str | bytes) -> Said:
         raise InvalidInput("message", str(exc)) from exc
 
 
-async def _tell(websocket: WebSocket, message: Ended | Problem) -> None:
+async def _tell(websocket: WebSocket, message: Ended | ConsoleError) -> None:
     """Tell the viewer; one that has gone is left."""
     with suppress(WebSocketDisconnect, RuntimeError):
         await websocket.send_text(msgspec.json.encode(message).decode())

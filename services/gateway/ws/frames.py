@@ -19,7 +19,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from services.gateway.ws.patience import Patience
+from services.gateway.ws.send_timeout import SendTimeout
 from services.gateway.ws.write_timeout import WriteTimeout
 
 # Under this name a connection's scope offers its `write`; other servers offer none.
@@ -118,7 +118,7 @@ def framed(encoded: bytes) -> Framed:
     return Framed(encoded.decode(), Frame(Opcode.TEXT, encoded).serialize(mask=False))
 
 
-async def send(websocket: WebSocket, message: Framed, patience: Patience) -> None:
+async def send(websocket: WebSocket, message: Framed, patience: SendTimeout) -> None:
     """Send a message to an accepted viewer; raise TimeoutError for one that is too slow."""
     offered = websocket.scope.get("extensions", {}).get(EXTENSION)
     if offered is None or not offered["write"](message.frame):

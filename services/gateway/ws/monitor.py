@@ -15,12 +15,13 @@ from weakref import WeakValueDictionary
 
 from starlette.websockets import WebSocket
 
-from services.gateway.ports import Fleet, Telemetry
+from services.gateway.fleet.view import FleetView
+from services.gateway.telemetry import Telemetry
 from services.gateway.ws.connection import TRY_AGAIN_LATER, address, close, until_one_ends
-from services.gateway.ws.feed import Feed
 from services.gateway.ws.frames import Framed, send
-from services.gateway.ws.patience import Patience
-from services.gateway.ws.requests import refuse_control_characters
+from services.gateway.ws.monitor_message import MonitorFeed
+from services.gateway.ws.protocol import refuse_control_characters
+from services.gateway.ws.send_timeout import SendTimeout
 from shared.contracts.errors import FleetError
 
 log = logging.getLogger(__name__)
@@ -36,19 +37,19 @@ Part = tuple[str | None, str | None]
 class Monitor:
     """Serves the stream's viewers; `patience_s` is how long one may take for a message."""
 
-    fleet: Fleet
+    fleet: FleetView
     interval_s: float
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     telemetry: Telemetry
     patience_s: float = 10.0
     # A feed lives as long as somebody watches it.
-    _feeds: WeakValueDictionary[Part, Feed] = field(default_factory=WeakValueDictionary)
+    _feeds: WeakValueDictionary[Part, MonitorFeed] = field(default_factory=WeakValueDictionary)
     # Slots to come that somebody waits for: one timer for all of its viewers.
     _slots: dict[int, asyncio.Event] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._patience = Patience(self.patience_s)
+        self._patience = SendTimeout(self.patience_s)
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one viewer until it leaves; `?host=` and `?project=` choose one each.
@@ -65,16 +66,16 @@ class Monitor:
         with self.telemetry.watching(STREAM):
             await until_one_ends(self._stream(websocket, feed, first), _left(websocket))
 
-    def _feed(self, part: Part) -> Feed:
+    def _feed(self, part: Part) -> MonitorFeed:
         host, project = part
         feed = self._feeds.get(part)
         if feed is None:
-            feed = self._feeds[part] = Feed(
+            feed = self._feeds[part] = MonitorFeed(
                 self.fleet, host, self.now, project, self.telemetry.boundary
             )
         return feed
 
-    async def _stream(self, websocket: WebSocket, feed: Feed, message: Framed) -> None:
+    async def _stream(self, websocket: WebSocket, feed: MonitorFeed, message: Framed) -> None:
         slot = round(self.monotonic() / self._slot_s)
         try:
             while True:

@@ -10,12 +10,13 @@ from datetime import datetime
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from services.gateway.ports import Fleet, Telemetry
-from services.gateway.ws import requests
+from services.gateway.fleet.view import FleetView
+from services.gateway.telemetry import Telemetry
+from services.gateway.ws import protocol
 from services.gateway.ws.connection import TRY_AGAIN_LATER, address, close, until_one_ends
-from services.gateway.ws.patience import Patience
-from services.gateway.ws.topics import Audience, Topics, Words
-from services.gateway.ws.viewer import Viewer
+from services.gateway.ws.send_timeout import SendTimeout
+from services.gateway.ws.stream_connection import StreamConnection
+from services.gateway.ws.topics import Audience, TopicLanguage, Topics
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +32,18 @@ class Pace:
 
 
 @dataclass
-class Stream:
+class FleetStream:
     """Serves the stream's viewers; `words` speaks the language of whoever is connected."""
 
-    fleet: Fleet
+    fleet: FleetView
     topics: Topics
-    words: Callable[[HTTPConnection], Words]
+    words: Callable[[HTTPConnection], TopicLanguage]
     now: Callable[[], datetime]
     telemetry: Telemetry
     pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
-        self._patience = Patience(self.pace.patience_s)
+        self._patience = SendTimeout(self.pace.patience_s)
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one viewer until it leaves.
@@ -50,10 +51,10 @@ class Stream:
         Raises InvalidInput for a wrong address, FleetViewNotReady and DatabaseUnavailable before
         the hand-shake, so that the viewer gets an answer with a status.
         """
-        asked = requests.of_address(websocket.query_params)
+        asked = protocol.of_address(websocket.query_params)
         self.fleet.hosts()
         audience = Audience(websocket.state.caller.may_see_secrets, self.words(websocket))
-        viewer = Viewer(
+        viewer = StreamConnection(
             websocket, self.topics, audience, self.now, self._patience, self.pace.ping_s
         )
         try:

@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Callable
 
 from services.gateway.ws.frames import Framed
-from services.gateway.ws.view import At, Reason, View
+from services.gateway.ws.topic_channel import Position, Reason, TopicChannel
 
 
 class Subscription:
     """A viewer's position in a view; `news` is set when there is more to tell."""
 
     def __init__(
-        self, view: View, leave: Callable[[], None], news: asyncio.Event, after: str | None
+        self, view: TopicChannel, leave: Callable[[], None], news: asyncio.Event, after: str | None
     ) -> None:
         self._view = view
         self._leave = leave
@@ -42,7 +42,7 @@ class Subscription:
         self._position, self._resumes = message.sequence, False
         return [message.said] if told else []
 
-    def position(self) -> At | None:
+    def position(self) -> Position | None:
         """Return the position of what was told last; None before that."""
         return None if self._position is None else self._view.at(self._position)
 

@@ -14,20 +14,21 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from services.gateway.domain.error_boundary import ErrorBoundary
-from services.gateway.ports import Fleet, Operations
-from services.gateway.ws.log import Log
-from services.gateway.ws.pump import Pump
-from services.gateway.ws.requests import Topic, Wanted
-from services.gateway.ws.sources import HostSource, InstanceSource, OperationSource, Source
-from services.gateway.ws.view import View
+from services.gateway.error_boundary import ErrorBoundary
+from services.gateway.fleet.view import FleetView
+from services.gateway.operations.service import OperationService
+from services.gateway.ws.change_log import ChangeLog
+from services.gateway.ws.debouncer import Debouncer
+from services.gateway.ws.protocol import Topic, TopicFilter
+from services.gateway.ws.topic_channel import TopicChannel
+from services.gateway.ws.topic_sources import HostSource, InstanceSource, OperationSource, Source
 from shared.contracts.errors import FleetError
 from shared.contracts.operations import Operation
 
 LINGER_S = 120.0
 
 
-class Words(NamedTuple):
+class TopicLanguage(NamedTuple):
     """How things are said in one language."""
 
     language: str
@@ -39,25 +40,27 @@ class Audience(NamedTuple):
     """For whom a log is: what callers may see, and how it is said to them."""
 
     secrets: bool
-    words: Words
+    words: TopicLanguage
 
 
 @dataclass
-class Running:
+class RunningTopic:
     """A log that follows its source until `end` is called."""
 
-    log: Log
+    log: ChangeLog
     end: Callable[[], None]
     viewers: int = 0
     farewell: asyncio.TimerHandle | None = None
     # A view lives as long as somebody watches it.
-    views: WeakValueDictionary[Wanted, View] = field(default_factory=WeakValueDictionary)
+    views: WeakValueDictionary[TopicFilter, TopicChannel] = field(
+        default_factory=WeakValueDictionary
+    )
 
-    def view(self, wanted: Wanted) -> View:
+    def view(self, wanted: TopicFilter) -> TopicChannel:
         """Return the view that all who want the same share."""
         view = self.views.get(wanted)
         if view is None:
-            view = self.views[wanted] = View(wanted, self.log)
+            view = self.views[wanted] = TopicChannel(wanted, self.log)
         return view
 
 
@@ -66,8 +69,8 @@ class Topics:
 
     def __init__(
         self,
-        fleet: Fleet,
-        operations: Operations,
+        fleet: FleetView,
+        operations: OperationService,
         now: Callable[[], datetime],
         linger_s: float = LINGER_S,
         boundary: ErrorBoundary | None = None,
@@ -77,10 +80,12 @@ class Topics:
         self._operations = operations
         self._now = now
         self._linger_s = linger_s
-        self._running: dict[object, Running] = {}
+        self._running: dict[object, RunningTopic] = {}
         self._beginning = asyncio.Lock()
 
-    async def enter(self, wanted: Wanted, audience: Audience) -> tuple[View, Callable[[], None]]:
+    async def enter(
+        self, wanted: TopicFilter, audience: Audience
+    ) -> tuple[TopicChannel, Callable[[], None]]:
         """Return what to watch, and what to call when done with it.
 
         The fleet view must be ready. Raises DatabaseUnavailable where operations are wanted.
@@ -95,7 +100,7 @@ class Topics:
             running.farewell.cancel()
         return running.view(wanted), lambda: self._leave(key, running)
 
-    def _leave(self, key: object, running: Running) -> None:
+    def _leave(self, key: object, running: RunningTopic) -> None:
         running.viewers -= 1
         if not running.viewers:
             loop = asyncio.get_running_loop()
@@ -126,9 +131,9 @@ def _variant(topic: Topic, audience: Audience) -> object:
     return variants[topic]
 
 
-async def _begun(source: Source) -> Running:
-    log = Log()
-    pump = Pump(lambda: log.take(source.candidates()))
+async def _begun(source: Source) -> RunningTopic:
+    log = ChangeLog()
+    pump = Debouncer(lambda: log.take(source.candidates()))
     unwatch = await source.begin(pump.ask)
 
     def end() -> None:
@@ -136,4 +141,4 @@ async def _begun(source: Source) -> Running:
         pump.stop()
 
     log.take(source.candidates())
-    return Running(log, end)
+    return RunningTopic(log, end)

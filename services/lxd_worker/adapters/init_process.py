@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.lxd_worker.domain.seen import Init
-from shared.platform.process_start import start_ticks
+from shared.platform.run.process_start import start_ticks
 
 
 def init_of(pid: int, proc: Path = Path("/proc")) -> Init | None:

@@ -30,9 +30,9 @@ from shared.contracts.streams import (
     from_message,
     to_message,
 )
-from shared.platform import message_origin, topology
-from shared.platform.flow_control import Incoming, Outgoing
-from shared.platform.undecodable import UNDECODABLE
+from shared.platform.bus import message_origin, topology
+from shared.platform.bus.flow_control import Incoming, Outgoing
+from shared.platform.bus.undecodable import UNDECODABLE
 
 log = logging.getLogger(__name__)
 

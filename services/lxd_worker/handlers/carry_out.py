@@ -15,8 +15,8 @@ from services.lxd_worker.handlers.kept import Tools
 from services.lxd_worker.handlers.run import Run
 from shared.contracts.errors import DatabaseUnavailable, TemporaryError
 from shared.contracts.operations import Operation
-from shared.platform.backoff import Backoff
 from shared.platform.logs import correlation_id
+from shared.platform.run.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

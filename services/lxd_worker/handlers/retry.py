@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.lxd_worker.ports import Later
-from shared.platform.backoff import Backoff
+from shared.platform.run.backoff import Backoff
 
 
 @dataclass(slots=True)

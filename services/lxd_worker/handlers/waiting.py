@@ -9,7 +9,7 @@ from services.lxd_worker.domain import entry as entries
 from services.lxd_worker.domain.steps import Step
 from services.lxd_worker.handlers.kept import Kept, Tools
 from services.lxd_worker.ports import LxdOperation
-from shared.platform.backoff import Backoff
+from shared.platform.run.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import psutil
 
 from services.metrics.sampler.lxd_models import Space
 from services.metrics.sampler.reading import HostReading
-from shared.platform.process_start import start_ticks
+from shared.platform.run.process_start import start_ticks
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 

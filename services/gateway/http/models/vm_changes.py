@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from services.gateway.domain.presentation_vms import FIELDS
 from services.gateway.http.free_text import FreeText, WithoutControls
 from services.gateway.http.models.example import Camel, ReadLaterAs, with_example
 from services.gateway.http.models.vm_creation import PASSWORD
@@ -19,6 +18,7 @@ from services.gateway.http.models.vm_values import (
     Labels,
     Mib,
 )
+from services.gateway.responses.vms import FIELDS
 from shared.contracts.operations import LONGEST_PASSWORD
 
 RESULT = {

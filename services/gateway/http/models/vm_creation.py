@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.gateway.domain.placement import Rule
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.models.example import Camel, Error, absent, given, with_example
 from services.gateway.http.models.vm_limits import VmLimits
@@ -20,6 +19,7 @@ from services.gateway.http.models.vm_values import (
     Mib,
     Number,
 )
+from services.gateway.vms.placement import Rule
 from shared.contracts.changes import MOST_KEYS
 from shared.contracts.operations import LONGEST_CLOUD_INIT, LONGEST_PASSWORD
 

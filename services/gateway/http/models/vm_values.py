@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from services.gateway.domain.free_text import ONE_LINE
+from services.gateway.free_text import ONE_LINE
 from services.gateway.http.free_text import WithoutControls
 from shared.contracts.changes import MOST_LABELS
 

@@ -6,17 +6,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Response
 
-from services.gateway.domain.naming import shown_name
-from services.gateway.domain.presentation_vms import vm
-from services.gateway.domain.vm_changes import changes, new_name
-from services.gateway.http import conditional, models
+from services.gateway.http import models
+from services.gateway.http.etag import etags
 from services.gateway.http.free_text import HeaderText
 from services.gateway.http.openapi import CHANGING, FLEET, OPERATING, TOKEN
 from services.gateway.http.v1.envelope import PREFIX
-from services.gateway.http.v1.lookup import Found
+from services.gateway.http.v1.mutations import Mutated, VmMutation
+from services.gateway.http.v1.name_resolution import ResolvedInstance
 from services.gateway.http.v1.openapi import failures
-from services.gateway.http.v1.updates import given
-from services.gateway.http.v1.wishes import Wish, Wished, fulfilled
+from services.gateway.http.v1.updates import changes, given
+from services.gateway.responses.vms import vm
+from services.gateway.vms.naming import new_name, shown_name
 from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instances import etag
 from shared.contracts.operations import Arguments, Kind
@@ -55,59 +55,59 @@ IfMatch = Annotated[
 @router.post(
     "/{id}/start", response_model=models.VmResultAnswer, responses=MOVED, summary="启动虚拟机"
 )
-async def start(wish: Wished, body: Empty = None) -> Response:
+async def start(mutation: Mutated, body: Empty = None) -> Response:
     """Start it; `VM_ALREADY_RUNNING` where it runs or is paused."""
-    return await _moved(wish, Kind.START)
+    return await _moved(mutation, Kind.START)
 
 
 @router.post(
     "/{id}/stop", response_model=models.VmResultAnswer, responses=MOVED, summary="停止虚拟机"
 )
-async def stop(wish: Wished, body: Force = None) -> Response:
+async def stop(mutation: Mutated, body: Force = None) -> Response:
     """Stop it cleanly, and by force when it has not stopped in time or `force` is given."""
-    return await _moved(wish, Kind.STOP, body)
+    return await _moved(mutation, Kind.STOP, body)
 
 
 @router.post(
     "/{id}/restart", response_model=models.VmResultAnswer, responses=MOVED, summary="重启虚拟机"
 )
-async def restart(wish: Wished, body: Force = None) -> Response:
+async def restart(mutation: Mutated, body: Force = None) -> Response:
     """Restart it; `VM_ALREADY_STOPPED` where it is stopped."""
-    return await _moved(wish, Kind.RESTART, body)
+    return await _moved(mutation, Kind.RESTART, body)
 
 
 @router.post(
     "/{id}/pause", response_model=models.VmResultAnswer, responses=MOVED, summary="暂停虚拟机"
 )
-async def pause(wish: Wished, body: Empty = None) -> Response:
+async def pause(mutation: Mutated, body: Empty = None) -> Response:
     """Let it stand still, keeping its memory; one that is paused already is left so."""
-    return await _moved(wish, Kind.FREEZE)
+    return await _moved(mutation, Kind.FREEZE)
 
 
 @router.post(
     "/{id}/resume", response_model=models.VmResultAnswer, responses=MOVED, summary="恢复虚拟机"
 )
-async def resume(wish: Wished, body: Empty = None) -> Response:
+async def resume(mutation: Mutated, body: Empty = None) -> Response:
     """Let a paused one go on; `VM_ALREADY_RUNNING` where it runs."""
-    return await _moved(wish, Kind.UNFREEZE)
+    return await _moved(mutation, Kind.UNFREEZE)
 
 
 @router.delete("/{id}", response_model=models.VmResultAnswer, responses=MOVED, summary="删除虚拟机")
 async def delete(
-    wish: Wished,
+    mutation: Mutated,
     *,
     force: Annotated[bool, Query(description="先停止正在运行的虚拟机")] = False,
     body: Empty = None,
 ) -> Response:
     """Delete it; one that runs is refused as `VM_ALREADY_RUNNING` unless forced."""
-    return await _moved(wish, Kind.DELETE, models.VmForce(force=force))
+    return await _moved(mutation, Kind.DELETE, models.VmForce(force=force))
 
 
 @router.put(
     "/{id}", response_model=models.VmUpdatedAnswer, responses=UPDATED, summary="更新虚拟机配置"
 )
 async def update(
-    wish: Wished,
+    mutation: Mutated,
     body: models.VmUpdateBody,
     if_match: IfMatch = None,
 ) -> Response:
@@ -115,42 +115,44 @@ async def update(
 
     `needsRestart` names what counts from the next start.
     """
-    secrets = wish.asked.caller.may_see_secrets
+    secrets = mutation.request.caller.may_see_secrets
 
-    def arguments(seen: Found) -> Arguments | None:
+    def arguments(seen: ResolvedInstance) -> Arguments | None:
         tag = demanded_tag(seen, if_match)
         shown = vm(*seen, secrets=secrets)
         wanted = changes(given(body, shown), shown)
         return Arguments(changes=wanted, etag=tag) if wanted else None
 
-    return await fulfilled(wish, Kind.UPDATE, arguments)
+    return await mutation.execute(Kind.UPDATE, arguments)
 
 
 @router.post(
     "/{id}/rename", response_model=models.VmResultAnswer, responses=RENAMED, summary="重命名虚拟机"
 )
-async def rename(wish: Wished, body: models.VmRename) -> Response:
+async def rename(mutation: Mutated, body: models.VmRename) -> Response:
     """Give it another name; where LXD's own name changes with it, it must be stopped."""
 
-    def arguments(seen: Found) -> Arguments | None:
+    def arguments(seen: ResolvedInstance) -> Arguments | None:
         if body.name == shown_name(seen.known.instance):
             return None
-        neighbours = wish.asked.gateway.vms.instances(seen.known.host)
+        neighbours = mutation.request.gateway.vms.instances(seen.known.host)
         name = new_name(body.name, seen.known, neighbours)
         return Arguments(new_name=name, display_name=body.name)
 
-    return await fulfilled(wish, Kind.RENAME, arguments)
+    return await mutation.execute(Kind.RENAME, arguments)
 
 
-async def _moved(wish: Wish, kind: Kind, manner: models.VmForce | None = None) -> Response:
+async def _moved(
+    mutation: VmMutation, kind: Kind, manner: models.VmForce | None = None
+) -> Response:
     arguments = Arguments(
         force=manner is not None and manner.force,
-        stop_timeout_s=wish.asked.gateway.settings.stop_timeout_s,
+        stop_timeout_s=mutation.request.stop_timeout_s,
     )
-    return await fulfilled(wish, kind, lambda _: arguments)
+    return await mutation.execute(kind, lambda _: arguments)
 
 
-def demanded_tag(seen: Found, if_match: str | None) -> str:
+def demanded_tag(seen: ResolvedInstance, if_match: str | None) -> str:
     """Return the tag that the instance must still have, empty for any.
 
     Raises InstanceChangedSince where it has another one already.
@@ -158,6 +160,6 @@ def demanded_tag(seen: Found, if_match: str | None) -> str:
     if if_match is None or if_match.strip() == "*":
         return ""
     tag = etag(seen.known.instance)
-    if tag not in conditional.tags(if_match):
+    if tag not in etags(if_match):
         raise InstanceChangedSince(seen.known.instance.name)
     return tag

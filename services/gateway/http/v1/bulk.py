@@ -14,21 +14,22 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from services.gateway.domain.presentation_vms import vm_id
-from services.gateway.domain.vm_filter import VmFilter
+from services.gateway.fleet.views import InstanceView
 from services.gateway.http import models
-from services.gateway.http.asking import Asked, Asking, Order, recalled, submitted
 from services.gateway.http.errors import HttpError, told
 from services.gateway.http.models.vm_bulk import MOST_VMS
+from services.gateway.http.mutations import Mutating, Mutation
 from services.gateway.http.openapi import CHANGING, FLEET, TOKEN
 from services.gateway.http.v1 import envelope
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import Choice, found
+from services.gateway.http.v1.name_resolution import InstanceSelector, found
 from services.gateway.http.v1.openapi import failures
-from services.gateway.http.v1.outcomes import failure_of, told_of, vm_now
-from services.gateway.ports import target_of
+from services.gateway.http.v1.operation_response import failure_of, told_of, vm_now
+from services.gateway.http.v1.vm_filter import VmFilter
+from services.gateway.operations.command import command_for
+from services.gateway.responses.vms import vm_id
 from shared.contracts.errors import FleetError, InvalidInput
-from shared.contracts.operations import Arguments, Kind
+from shared.contracts.operations import Arguments, Command, Kind
 
 AT_ONCE = 32
 
@@ -50,13 +51,13 @@ NOTHING_DONE: Result = {"success": False, "status": None, "operation": None, "st
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class BulkAction:
     """What is done to each VM; `deadline` is the loop's time until which outcomes are awaited."""
 
-    asked: Asked
+    request: Mutation
     kind: Kind
     arguments: Arguments
-    free: asyncio.Semaphore
+    slots: asyncio.Semaphore
     deadline: float
 
 
@@ -66,72 +67,72 @@ class Round:
     responses=failures(*CHANGING, *FLEET),
     summary="批量操作",
 )
-async def act(asked: Asking, body: models.VmActions) -> Response:
+async def act(request: Mutating, body: models.VmActions) -> Response:
     """Carry out an action on each of these VMs; no failure hides another.
 
     With an Idempotency-Key no VM gets its operation twice.
     """
-    settings = asked.gateway.settings
-    whole = Round(
-        asked=asked,
+    action = BulkAction(
+        request=request,
         kind=KINDS[body.action],
-        arguments=Arguments(force=body.force, stop_timeout_s=settings.stop_timeout_s),
-        free=asyncio.Semaphore(AT_ONCE),
-        deadline=asyncio.get_running_loop().time() + settings.sync_wait_s,
+        arguments=Arguments(force=body.force, stop_timeout_s=request.stop_timeout_s),
+        slots=asyncio.Semaphore(AT_ONCE),
+        deadline=asyncio.get_running_loop().time() + request.gateway.settings.sync_wait_s,
     )
-    results = await asyncio.gather(*(_result(whole, each) for each in _meant(asked, body)))
+    results = await asyncio.gather(*(_result(action, each) for each in _selected(request, body)))
     return success({"results": results, **_counted(results)})
 
 
-def _meant(asked: Asked, body: models.VmActions) -> Sequence[str]:
-    """Return the ids of the VMs that are meant, each once."""
+def _selected(request: Mutation, body: models.VmActions) -> Sequence[str]:
+    """Return the ids of the VMs, each once."""
     if body.selector is None:
         return list(dict.fromkeys(body.ids or ()))
     chosen = body.selector.model_dump(exclude={"label"})
     wanted = VmFilter(**chosen, labels=tuple(body.selector.label))
-    secrets = asked.caller.may_see_secrets
-    fitting = asked.gateway.pages.fitting(wanted, secrets=secrets)
-    if len(fitting) > MOST_VMS:
+    secrets = request.caller.may_see_secrets
+    matching = request.gateway.pages.fitting(wanted, secrets=secrets)
+    if len(matching) > MOST_VMS:
         raise InvalidInput("selector", "selects_too_many")
-    return [vm_id(known) for known in fitting]
+    return [vm_id(known) for known in matching]
 
 
-async def _result(whole: Round, named: str) -> Result:
-    asked = _for_one(whole.asked, named)
-    async with whole.free:
+async def _result(action: BulkAction, named: str) -> Result:
+    request = _for_one(action.request, named)
+    async with action.slots:
         try:
-            return await _carried_out(replace(whole, asked=asked), named)
+            return await _execute(replace(action, request=request), named)
         except (FleetError, HttpError) as error:
-            return NOTHING_DONE | {"id": named, "name": named, "error": _told(asked, error)}
+            described = envelope.error(told(error, request.language))
+            return NOTHING_DONE | {"id": named, "name": named, "error": described}
 
 
-async def _carried_out(whole: Round, named: str) -> Result:
-    asked, gateway = whole.asked, whole.asked.gateway
-    begun, seen = await recalled(asked), None
-    if begun is None:
-        seen = found(gateway.vms, Choice(named)).known
-        begun = await submitted(asked, Order(whole.kind, target_of(seen), whole.arguments))
-    left_s = max(0.0, whole.deadline - asyncio.get_running_loop().time())
-    operation = await gateway.operations.wait(begun.operation_id, left_s)
+async def _execute(action: BulkAction, named: str) -> Result:
+    request, fleet = action.request, action.request.gateway.vms
+    before: InstanceView | None = None
+
+    def new_command() -> Command:
+        nonlocal before
+        before = found(fleet, InstanceSelector(named)).known
+        return command_for(before, action.kind, action.arguments, request.caller)
+
+    left_s = max(0.0, action.deadline - asyncio.get_running_loop().time())
+    operation = await request.execute(new_command, wait_s=left_s)
     failure = failure_of(operation)
     return {
-        **vm_now(gateway.vms, operation, seen),
+        **vm_now(fleet, operation, before),
         "success": operation.final and failure is None,
         "operation": operation.operation_id,
         "state": operation.state,
-        "error": envelope.error(told_of(operation, failure, asked)) if failure else None,
+        "error": envelope.error(told_of(operation, failure, request)) if failure else None,
     }
 
 
-def _for_one(asked: Asked, named: str) -> Asked:
-    """Return who asks for one of the VMs, under a key that only it has."""
-    if asked.key is None:
-        return asked
-    return replace(asked, key=hashlib.sha256(f"{asked.key} {named}".encode()).hexdigest())
-
-
-def _told(asked: Asked, error: FleetError | HttpError) -> envelope.Error:
-    return envelope.error(told(error, asked.tongue))
+def _for_one(request: Mutation, named: str) -> Mutation:
+    """Return the request for one of the VMs, under a key that only it has."""
+    if request.key is None:
+        return request
+    key = hashlib.sha256(f"{request.key.key} {named}".encode()).hexdigest()
+    return replace(request, key=replace(request.key, key=key))
 
 
 def _counted(results: Sequence[Result]) -> dict[str, int]:

@@ -7,16 +7,16 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.gateway.domain.presentation_vms import RUNNING, vm_id, vm_state
+from services.gateway.consoles import Console
 from services.gateway.http import models
-from services.gateway.http.context import Gateway, Who, caught_up
-from services.gateway.http.gate import CONSOLES
+from services.gateway.http.dependencies import Gateway, Who, caught_up
+from services.gateway.http.middleware.authentication import CONSOLES
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.prefix import prefix_of
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import Found, Wanted
+from services.gateway.http.v1.name_resolution import ResolvedInstance, Wanted
 from services.gateway.http.v1.openapi import failures
-from services.gateway.ports import Console, target_of
+from services.gateway.responses.vms import RUNNING, vm_id, vm_state
 from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import HostUnreachable, InstanceNotRunning, InvalidInput
 from shared.contracts.hosts import VIRTUAL_MACHINE
@@ -57,7 +57,7 @@ async def console(
 
     The address has the password in it: whoever is given it needs nothing else.
     """
-    opened = Console(vm_id(found.known), target_of(found.known), _possible(kind, found), who)
+    opened = Console(vm_id(found.known), found.known.target, _possible(kind, found), who)
     password = gateway.passwords.issue(opened)
     scheme = "wss" if request.url.scheme == "https" else "ws"
     path = f"{prefix_of(request)}{CONSOLES}{quote(opened.id)}"
@@ -72,7 +72,7 @@ async def console(
     return success(body, headers={"cache-control": "no-store"})
 
 
-def _possible(kind: ConsoleType | None, found: Found) -> ConsoleType:
+def _possible(kind: ConsoleType | None, found: ResolvedInstance) -> ConsoleType:
     """Return the type that is meant; raise what stands in the way of any."""
     instance = found.known.instance
     virtual = instance.type == VIRTUAL_MACHINE

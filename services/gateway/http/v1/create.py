@@ -8,17 +8,17 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
 
-from services.gateway.domain import limits
-from services.gateway.domain.capacity import Amount
-from services.gateway.domain.creation import NewVm
-from services.gateway.domain.presentation_vms import CREATING, ID_PREFIX, status
-from services.gateway.domain.units import GIB, MIB
+from services.gateway.fleet.capacity import Amount
 from services.gateway.http import models
-from services.gateway.http.asking import Asked, Asking, recalled
+from services.gateway.http.mutations import Mutating, Mutation
 from services.gateway.http.openapi import CHANGING, FLEET, TOKEN
-from services.gateway.http.outcomes import error_of, told_beside
+from services.gateway.http.operation_response import error_of, told_beside
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.openapi import failures
+from services.gateway.responses.vms import CREATING, ID_PREFIX, status
+from services.gateway.units import GIB, MIB
+from services.gateway.vms import limits
+from services.gateway.vms.new_vm import NewVm
 from shared.contracts.operations import Operation, State
 from shared.contracts.truncation import first_few
 
@@ -50,19 +50,19 @@ ANSWERS = failures(
     responses=ANSWERS,
     summary="创建虚拟机",
 )
-async def create(asked: Asking, body: models.VmCreation) -> Response:
+async def create(request: Mutating, body: models.VmCreation) -> Response:
     """Create a VM; it is shown as `creating` until the host has it, and then as it is.
 
     Actions on it may be sent at once: they are carried out after the creation.
     """
-    return _created(await recalled(asked) or await _begun(asked, _wanted(body)))
+    return _created(await request.recall() or await _submitted(request, _wanted(body)))
 
 
-async def _begun(asked: Asked, vm: NewVm) -> Operation:
-    creations = asked.gateway.creations
+async def _submitted(request: Mutation, vm: NewVm) -> Operation:
+    creations = request.gateway.creations
     if wrong := creations.unknown(vm):
         raise RequestValidationError([not_there(field, wrong[field]) for field in wrong])
-    return await creations.create(vm, asked.caller, asked.key, asked.fingerprint)
+    return await creations.create(vm, request.caller, request.key)
 
 
 def _wanted(body: models.VmCreation) -> NewVm:

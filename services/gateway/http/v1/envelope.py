@@ -9,8 +9,8 @@ import msgspec
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
-from services.gateway.domain import units
-from services.gateway.http.errors import STATUS, Told
+from services.gateway import units
+from services.gateway.http.errors import STATUS, LocalizedError
 
 PREFIX = "/api/v1"
 
@@ -42,7 +42,7 @@ class Error(msgspec.Struct, frozen=True):
     details: dict[str, object]
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class FailureEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every error."""
 
     success: bool = False
@@ -50,7 +50,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: str
 
 
-class Success(msgspec.Struct, frozen=True, kw_only=True):
+class SuccessEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every other answer."""
 
     success: bool = True
@@ -72,29 +72,31 @@ def success(
 ) -> Response:
     """Return the answer that holds the data."""
     return Response(
-        msgspec.json.encode(Success(data=data)),
+        msgspec.json.encode(SuccessEnvelope(data=data)),
         status_code=status,
         headers=headers,
         media_type="application/json",
     )
 
 
-def failure(failed: Told, now: datetime, headers: Mapping[str, str] | None = None) -> Response:
+def failure(
+    failed: LocalizedError, now: datetime, headers: Mapping[str, str] | None = None
+) -> Response:
     """Return the answer for a failure; `headers` are told beside its own."""
     return Response(
-        msgspec.json.encode(Failure(error=error(failed), timestamp=units.utc_text(now))),
+        msgspec.json.encode(FailureEnvelope(error=error(failed), timestamp=units.utc_text(now))),
         status_code=named(failed.code)[1],
         headers={**failed.headers, **(headers or {})},
         media_type="application/json",
     )
 
 
-def error(failed: Told) -> Error:
+def error(failed: LocalizedError) -> Error:
     """Return what is told of a failure, by itself."""
     return Error(named(failed.code)[0], failed.text, _details(failed))
 
 
-def _details(failed: Told) -> dict[str, object]:
+def _details(failed: LocalizedError) -> dict[str, object]:
     details: dict[str, object] = {to_camel(name): value for name, value in failed.values.items()}
     if failed.fields:
         details["errors"] = failed.fields

@@ -5,12 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Response
 
 from services.gateway.http import models
-from services.gateway.http.context import Gateway, caught_up
+from services.gateway.http.dependencies import Gateway, caught_up
 from services.gateway.http.openapi import FLEET, READING, TOKEN
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import Wanted
+from services.gateway.http.v1.name_resolution import Wanted
 from services.gateway.http.v1.openapi import failures
-from services.gateway.ports import target_of
 
 router = APIRouter(
     prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=[*TOKEN, Depends(caught_up)]
@@ -40,6 +39,6 @@ async def log(gateway: Gateway, found: Wanted) -> Response:
 
     It is empty where nothing went wrong. The VM's host is asked, and must be there.
     """
-    told = await gateway.logs.of(target_of(found.known))
+    told = await gateway.logs.of(found.known.target)
     body = {"log": told.text, "truncated": told.truncated}
     return success(body, headers={"cache-control": "no-store"})

@@ -8,16 +8,16 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from services.gateway.domain.period import period
-from services.gateway.domain.presentation_entries import encoded
-from services.gateway.domain.presentation_vm_metrics import vm_metrics
 from services.gateway.http import models
-from services.gateway.http.context import Gateway, caught_up
+from services.gateway.http.dependencies import Gateway, caught_up
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.openapi import TOKEN
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import Wanted
+from services.gateway.http.v1.name_resolution import Wanted
 from services.gateway.http.v1.vms import ONE
+from services.gateway.responses.entries import encoded
+from services.gateway.responses.time_range import period
+from services.gateway.responses.vm_metrics import vm_metrics
 
 Time = Annotated[str, Field(max_length=64), WithoutControls]
 # With a zone, without one, a day, or nothing, which is the default.

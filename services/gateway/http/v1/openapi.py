@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from services.gateway.http import catalogue, models
+from services.gateway.http import messages, models
 from services.gateway.http.openapi import EXAMPLE_VALUES
 from services.gateway.http.v1.envelope import named
 
@@ -31,7 +31,7 @@ def _answer(codes: Iterable[str]) -> dict[str, Any]:
 
 
 def _example(code: str) -> dict[str, Any]:
-    message = catalogue.TEXTS[code].zh.format_map(EXAMPLE_VALUES)
+    message = messages.TEXTS[code].zh.format_map(EXAMPLE_VALUES)
     return {
         "success": False,
         "error": {"code": named(code)[0], "message": message, "details": {}},

@@ -8,18 +8,18 @@ import msgspec
 from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
 
-from services.gateway.domain.known import KnownInstance
-from services.gateway.domain.presentation_vms import vm_trash
-from services.gateway.http import catalogue, models
+from services.gateway.fleet.views import InstanceView
+from services.gateway.http import messages, models
 from services.gateway.http.openapi import TOKEN
 from services.gateway.http.v1.actions import ERRORS, GOES_ON, Empty
 from services.gateway.http.v1.create import not_there
 from services.gateway.http.v1.envelope import PREFIX
-from services.gateway.http.v1.lookup import Found
+from services.gateway.http.v1.mutations import Mutated, Result, VmMutation
+from services.gateway.http.v1.name_resolution import ResolvedInstance
 from services.gateway.http.v1.openapi import failures
-from services.gateway.http.v1.outcomes import vm_now
-from services.gateway.http.v1.wishes import Result, Wish, Wished, fulfilled
-from services.gateway.ports import Fleet
+from services.gateway.http.v1.operation_response import vm_now
+from services.gateway.responses.vms import vm_trash
+from services.gateway.vms.view import Fleet
 from shared.contracts.operations import Arguments, Kind, Operation
 
 router = APIRouter(prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=TOKEN)
@@ -36,23 +36,23 @@ REVERTED = {**_ON, **failures(*_ANSWERS, "trash_not_found")}
     responses=REBUILT,
     summary="重装虚拟机",
 )
-async def rebuild(wish: Wished, body: models.VmRebuild) -> Response:
+async def rebuild(mutation: Mutated, body: models.VmRebuild) -> Response:
     """Give it a new root from an image; all else of it stays.
 
     The old root is kept for a day with its snapshots, and counts as disk of the host: `trash`. If
     anything fails, the VM is what it was. One that ran runs afterwards.
     """
 
-    def arguments(seen: Found) -> Arguments:
-        creations = wish.asked.gateway.creations
+    def arguments(seen: ResolvedInstance) -> Arguments:
+        creations = mutation.request.gateway.creations
         kind = seen.known.instance.type
         image = creations.image(body.template, seen.host, kind)
         if image is None:
             there = creations.instead_of(body.template, seen.host, kind)
             raise RequestValidationError([not_there("template", there)])
-        return Arguments(image=image, stop_timeout_s=_patience_s(wish))
+        return Arguments(image=image, stop_timeout_s=mutation.request.stop_timeout_s)
 
-    return await fulfilled(wish, Kind.REBUILD, arguments, _told(wish))
+    return await mutation.execute(Kind.REBUILD, arguments, _told(mutation))
 
 
 @router.post(
@@ -61,29 +61,25 @@ async def rebuild(wish: Wished, body: models.VmRebuild) -> Response:
     responses=REVERTED,
     summary="恢复重装前的系统",
 )
-async def revert(wish: Wished, body: Empty = None) -> Response:
+async def revert(mutation: Mutated, body: Empty = None) -> Response:
     """Give it back the root that it had before its last rebuild, with its snapshots.
 
     What it is set to stays as it is now. The root that it has is kept for a day in turn.
     """
-    arguments = Arguments(stop_timeout_s=_patience_s(wish))
-    return await fulfilled(wish, Kind.REVERT, lambda _: arguments, _told(wish))
+    arguments = Arguments(stop_timeout_s=mutation.request.stop_timeout_s)
+    return await mutation.execute(Kind.REVERT, lambda _: arguments, _told(mutation))
 
 
-def _patience_s(wish: Wish) -> float:
-    return wish.asked.gateway.settings.stop_timeout_s
-
-
-def _told(wish: Wish) -> Result:
+def _told(mutation: VmMutation) -> Result:
     """Return what tells of the VM what has become of its root."""
 
-    def told(fleet: Fleet, operation: Operation, seen: KnownInstance | None) -> object:
+    def told(fleet: Fleet, operation: Operation, seen: InstanceView | None) -> object:
         after = operation.after if operation.final else None
         trash = vm_trash(after) if after else None
         outcome = "done" if operation.final else "unfinished"
-        message = catalogue.say(
+        message = messages.say(
             f"{operation.kind}.{outcome}",
-            wish.asked.tongue,
+            mutation.request.language,
             name=operation.instance,
             operation_id=operation.operation_id,
         )

@@ -1,4 +1,4 @@
-"""Reading what a caller wants to change of a VM.
+"""Reading what a caller wants to change of a VM, and what of it a host is told.
 
 Answers are sent back whole. LXD holds more than may be written here: disks of size 0, labels of two
 lines. What a body repeats of what is shown is no change, and no rule is applied to it.
@@ -6,17 +6,22 @@ lines. What a body repeats of what is shown is no change, and no rule is applied
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from services.gateway.domain.presentation_vms import Vm
+from services.gateway import units
 from services.gateway.http import models
-from shared.contracts.changes import MOST_LABELS
+from services.gateway.responses.vms import Vm
+from services.gateway.vms import limits
+from shared.contracts.changes import MOST_LABELS, NO_LIMITS, Changes
+from shared.contracts.errors import InvalidInput
 
 Fields = dict[str, Any]
+_UNITS = {"memory": units.MIB, "disk": units.GIB}
 
 
 def given(body: Fields, shown: Vm) -> dict[str, object]:
@@ -27,6 +32,25 @@ def given(body: Fields, shown: Vm) -> dict[str, object]:
         return fields
     repeated = {key: text for key, text in body["labels"].items() if key not in new}
     return {**fields, "labels": _together(repeated, new)}
+
+
+def changes(wanted: Mapping[str, object], shown: Vm) -> Changes | None:
+    """Return what differs between the wanted fields and those that the caller is shown.
+
+    So an answer can be sent back whole, and what it shows of an instance without limits becomes no
+    limit. None: nothing differs. Raises InvalidInput for another name.
+    """
+    if wanted.get("name", shown.name) != shown.name:
+        raise InvalidInput("name", "rename_elsewhere")
+    differing = {
+        field: _in_bytes(field, value)
+        for field, value in wanted.items()
+        if field != "limits" and value != getattr(shown, field)
+    }
+    limited = limits.differing(wanted.get("limits", {}), shown.limits)  # type: ignore[arg-type]
+    if limited != NO_LIMITS:
+        differing["limits"] = limited
+    return Changes(**differing) if differing else None  # type: ignore[arg-type]
 
 
 def _differing(given: Fields, shown: Fields) -> Fields:
@@ -62,3 +86,9 @@ def _together(repeated: Fields, new: Fields) -> Fields:
         error = {"type": "too_long", "loc": ("body", "labels"), "ctx": {"max_length": MOST_LABELS}}
         raise RequestValidationError([error])
     return repeated | new
+
+
+def _in_bytes(field: str, value: object) -> object:
+    if field not in _UNITS or not isinstance(value, int | float):
+        return value
+    return round(value * _UNITS[field])

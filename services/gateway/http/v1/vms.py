@@ -9,18 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import structs
 from pydantic import BeforeValidator, Field
 
-from services.gateway.domain.known import KnownHost, KnownInstance
-from services.gateway.domain.paging import Part
-from services.gateway.domain.presentation_entries import encoded
-from services.gateway.domain.presentation_vms import (
-    FIELDS,
-    Vm,
-    vm,
-    vm_state,
-)
-from services.gateway.domain.vm_filter import VmFilter
-from services.gateway.http import conditional, models
-from services.gateway.http.context import (
+from services.gateway.fleet.pagination import PageRequest
+from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.http import models
+from services.gateway.http.dependencies import (
     Cursor,
     Gateway,
     HostChoice,
@@ -30,14 +22,23 @@ from services.gateway.http.context import (
     caught_up,
 )
 from services.gateway.http.errors import problem_text, tongue_of
-from services.gateway.http.fields import chosen, fields_query
+from services.gateway.http.etag import conditional_response
+from services.gateway.http.field_selection import chosen, fields_query
 from services.gateway.http.free_text import FreeText, WithoutControls
 from services.gateway.http.openapi import FLEET, READING, TOKEN
-from services.gateway.http.outcomes import error_of
+from services.gateway.http.operation_response import error_of
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.lookup import WantedOrFailed
+from services.gateway.http.v1.name_resolution import WantedOrFailed
 from services.gateway.http.v1.openapi import failures
-from services.gateway.http.v1.pages import PageQuestion
+from services.gateway.http.v1.vm_filter import VmFilter
+from services.gateway.http.v1.vm_list import PageQuestion
+from services.gateway.responses.entries import encoded
+from services.gateway.responses.vms import (
+    FIELDS,
+    Vm,
+    vm,
+    vm_state,
+)
 from shared.contracts.instances import etag
 
 MOST_ON_A_PAGE = 1000
@@ -78,9 +79,9 @@ async def part_of(
         int, Query(description=f"每页数量，1 到 {MOST_ON_A_PAGE}；超出时取最近的值")
     ] = 10,
     cursor: Cursor = None,
-) -> Part:
+) -> PageRequest:
     """Return which part of the list the request asks for."""
-    return Part(min(max(limit, 1), MOST_ON_A_PAGE), page, cursor)
+    return PageRequest(min(max(limit, 1), MOST_ON_A_PAGE), page, cursor)
 
 
 @router.get(
@@ -94,7 +95,7 @@ async def vms(
     gateway: Gateway,
     who: Who,
     wanted: Annotated[VmFilter, Depends(wanted_by)],
-    part: Annotated[Part, Depends(part_of)],
+    part: Annotated[PageRequest, Depends(part_of)],
     fields: Annotated[Long | None, fields_query(FIELDS)] = None,
 ) -> Response:
     """Return a page of the VMs that fit, by LXD's name, then host.
@@ -103,7 +104,7 @@ async def vms(
     with a `cursor`, `page` counts for nothing.
     """
     question = PageQuestion(wanted, part, who.may_see_secrets, chosen(fields, FIELDS))
-    return conditional.answer(request, gateway.pages.page(question))
+    return conditional_response(request, gateway.pages.page(question))
 
 
 @router.get("/{id}", response_model=models.VmAnswer, responses=ONE, summary="获取虚拟机详情")
@@ -113,7 +114,7 @@ async def one(request: Request, gateway: Gateway, found: WantedOrFailed, who: Wh
     One that could not be created is in no list, and here has status `error` and says why.
     """
 
-    def present(known: KnownInstance, host: KnownHost) -> Vm:
+    def present(known: InstanceView, host: HostView) -> Vm:
         shown = vm(known, host, secrets=who.may_see_secrets)
         if known.creation and known.creation.final:
             why = problem_text(error_of(known.creation), tongue_of(request))

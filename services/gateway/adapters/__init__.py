@@ -1,1 +1,0 @@
-"""The outside world: the broker (aio-pika) and the database (SQLAlchemy)."""

@@ -1,0 +1,1 @@
+"""The message broker: calls to workers, events of hosts, byte streams."""

@@ -1,0 +1,87 @@
+"""Connections to the broker that survive what hosts publish, and know when the broker is full."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from contextvars import ContextVar
+
+import aio_pika
+import pamqp.frame
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from pamqp import commands
+from pamqp.frame import FrameTypes
+from yarl import URL
+
+from services.gateway.bus.frame_decoder import decode_frame
+
+CONNECT_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 1.0
+HEARTBEAT_S = 10
+
+LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
+
+
+class Alarm:
+    """Whether the broker takes no messages now, and why: it is short of memory or of disk."""
+
+    reason: str = ""
+
+
+# aiormq tells nobody of it but its log. It reads each connection's frames in a task of its own,
+# whose context is that in which the connection was opened.
+_alarm: ContextVar[Alarm | None] = ContextVar("_alarm", default=None)
+
+
+async def connect(uri: str, alarm: Alarm | None = None) -> AbstractConnection:
+    """Connect to the broker, which tells `alarm` from then on; raise one of `LOST`."""
+    token = _alarm.set(alarm)
+    try:
+        address = URL(uri).update_query(heartbeat=HEARTBEAT_S)
+        return await aio_pika.connect(address, timeout=CONNECT_TIMEOUT_S)
+    finally:
+        _alarm.reset(token)
+
+
+async def close(connection: AbstractConnection) -> None:
+    """Close a connection; a broker that hangs would not answer the farewell."""
+    with suppress(*LOST):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await connection.close()
+
+
+class SharedConnection:
+    """A connection of many, made when the first of them needs it, and again when it was lost."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._connection: AbstractConnection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def get(self) -> AbstractConnection:
+        """Return the connection; raise one of `LOST`."""
+        async with self._connecting:
+            if self._connection is None or not self._connection.connected.is_set():
+                await self.close()
+                self._connection = await connect(self._uri)
+            return self._connection
+
+    async def close(self) -> None:
+        """Close it; it is made anew for whoever still needs it."""
+        if self._connection:
+            await close(self._connection)
+
+
+def _unmarshal(data_in: bytes) -> tuple[int, int, FrameTypes]:
+    consumed, channel, frame = decode_frame(data_in)
+    if channel == 0 and (alarm := _alarm.get()):
+        if isinstance(frame, commands.Connection.Blocked):
+            alarm.reason = str(frame.reason)
+        elif isinstance(frame, commands.Connection.Unblocked):
+            alarm.reason = ""
+    return consumed, channel, frame
+
+
+# aiormq has no parameter for what decodes its frames, and looks this function up at each frame.
+pamqp.frame.unmarshal = _unmarshal

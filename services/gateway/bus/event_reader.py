@@ -1,0 +1,67 @@
+"""From a message that a host published to the event that it is, the cheapest checks first.
+
+Where it came from is known before anything of it is decoded: the broker wrote the exchange, whose
+name says which host alone may write to it, and the size; the host wrote all the rest.
+"""
+
+from __future__ import annotations
+
+from aiormq.abc import DeliveredMessage
+
+from services.gateway.bus.frame_decoder import undecodable
+from shared.contracts.codec import decode
+from shared.contracts.errors import UnreadableMessage
+from shared.contracts.events import MAX_BYTES, Event, OperationChanged
+from shared.contracts.operations import Operation, State
+from shared.platform.bus import message_origin, topology
+
+# Only a gateway knows of these; a worker has no record of what it was not given.
+_NO_WORKERS = frozenset({State.SUBMITTING, State.REJECTED})
+
+
+def read_key(message: DeliveredMessage) -> tuple[str, str]:
+    """Return the host that published a message, straight to its own exchange, and the routing key.
+
+    Raises UnreadableMessage.
+    """
+    if reason := undecodable(message):
+        raise UnreadableMessage(reason)
+    host, key = topology.host_of(message.exchange or ""), message.routing_key or ""
+    is_own_key = bool(host) and key.startswith(f"{host}.")
+    if not is_own_key or message_origin.dead_lettered(message.header.properties.headers):
+        raise UnreadableMessage("of doubtful origin")
+    return host, key
+
+
+def check_encoding(message: DeliveredMessage) -> None:
+    """Raise UnreadableMessage for anything but plain JSON in UTF-8, where the sender says what."""
+    properties = message.header.properties
+    if (properties.content_type or "application/json") != "application/json":
+        raise UnreadableMessage(f"not JSON but {properties.content_type!r}")
+    if (properties.content_encoding or "utf-8").lower() != "utf-8":
+        raise UnreadableMessage(f"not UTF-8 but {properties.content_encoding!r}")
+    if "compression" in (properties.headers or {}):
+        raise UnreadableMessage("compressed")
+
+
+def read_event(message: DeliveredMessage) -> tuple[str, Event]:
+    """Return an event and its host; raise UnreadableMessage."""
+    _, key = read_key(message)
+    named = topology.read_event_key(key)
+    if named is None:
+        raise UnreadableMessage("not an event of a host")
+    host, kind = named
+    if len(message.body) > MAX_BYTES[kind]:
+        raise UnreadableMessage(f"larger than {MAX_BYTES[kind]} bytes")
+    check_encoding(message)
+    event = decode(kind, message.body)
+    if isinstance(event, OperationChanged):
+        _check(event.operation, host)
+    return host, event
+
+
+def _check(operation: Operation, host: str) -> None:
+    if operation.host != host:
+        raise UnreadableMessage("an operation of another host")
+    if operation.state in _NO_WORKERS:
+        raise UnreadableMessage(f"no worker has an operation that is {operation.state.value}")

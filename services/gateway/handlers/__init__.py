@@ -1,1 +1,0 @@
-"""What the gateway does with requests and with what hosts tell it."""

@@ -1,0 +1,1 @@
+"""What hosts report, and what the gateway asks them for in turn."""

@@ -1,0 +1,99 @@
+"""What the caller of a synchronous endpoint is told about its operation."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from starlette.responses import JSONResponse, Response
+
+from services.gateway.http import messages
+from services.gateway.http.dependencies import VERSION_HEADER
+from services.gateway.http.errors import HttpError, told
+from services.gateway.http.messages import Language
+from services.gateway.http.problem_details import problem
+from shared.contracts.bounds import clip
+from shared.contracts.errors import (
+    Cancelled,
+    FleetError,
+    OperationRefused,
+    WorkerFailed,
+    rebuilt,
+)
+from shared.contracts.operations import Failure, Kind, Operation, State
+from shared.contracts.worker_api import OUTCOMES
+
+# Of what a host says of a failure.
+LONGEST_VALUE = 500
+
+
+def answer(operation: Operation, tongue: Language) -> Response:
+    """Return success, that it goes on (202), or the error that it ended with."""
+    headers = told_beside(operation)
+    if operation.state == State.DONE:
+        return _result(operation, _outcome(operation), tongue, headers)
+    if not operation.final:
+        return _result(operation, "unfinished", tongue, headers)
+    return problem(told(error_of(operation), tongue), headers)
+
+
+def told_beside(operation: Operation) -> dict[str, str]:
+    """Return the headers of an answer that tells what became of an operation."""
+    return {**addresses(operation), **_version(operation)}
+
+
+def addresses(operation: Operation) -> dict[str, str]:
+    """Return the headers that name an operation."""
+    # A host may call an operation of its own as it likes; no header can carry every text.
+    quoted = quote(operation.operation_id, safe="", errors="replace")
+    return {"Location": f"/api/operations/{quoted}", "X-Operation-Id": quoted}
+
+
+def _version(operation: Operation) -> dict[str, str]:
+    """Return what makes another gateway's reads wait until they show the outcome."""
+    if not operation.final or not operation.sequence:
+        return {}
+    return {VERSION_HEADER: f"{operation.host}:{operation.sequence}"}
+
+
+def error_of(operation: Operation) -> FleetError | HttpError:
+    """Return why an operation that has ended did not succeed."""
+    if operation.state == State.UNKNOWN:
+        return HttpError("operation_unknown", operation_id=operation.operation_id)
+    if operation.failure is not None:
+        return _rebuilt(operation, operation.failure)
+    if operation.state == State.CANCELLED:
+        return Cancelled()
+    return OperationRefused(operation.operation_id)
+
+
+def _rebuilt(operation: Operation, failure: Failure) -> FleetError:
+    """Return a failure as the error that it was, as far as its host has cause to name it."""
+    values = [clip(value, LONGEST_VALUE) for value in failure.values]
+    error = rebuilt(failure.code, values)
+    # What was rejected is told by a gateway, all else by the worker.
+    if operation.state is State.REJECTED or type(error) in OUTCOMES:
+        return error
+    return WorkerFailed(operation.host, clip(f"{failure.code}: {error}", LONGEST_VALUE))
+
+
+def _outcome(operation: Operation) -> str:
+    if operation.kind is Kind.STOP and operation.gone:
+        return "gone"
+    return "done" if operation.changed else "already"
+
+
+def _result(
+    operation: Operation, outcome: str, tongue: Language, headers: dict[str, str]
+) -> Response:
+    message = messages.say(
+        f"{operation.kind.value}.{outcome}",
+        tongue,
+        name=operation.instance,
+        operation_id=operation.operation_id,
+    )
+    finished = outcome != "unfinished"
+    return JSONResponse(
+        {"success": finished, "message": message, "data": None},
+        status_code=200 if finished else 202,
+        headers={"content-language": tongue, **headers},
+    )

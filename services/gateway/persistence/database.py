@@ -1,0 +1,170 @@
+"""The database's connection: threads, transactions, migrations and the border for its errors.
+
+Nothing here blocks the event loop. SQLite gets one thread, because it has one writer anyway; what
+was committed there survives a power cut. Outside this package no error of SQLAlchemy exists, and no
+log holds the values of a statement: some are passwords. In a text U+FFFD stands for what PostgreSQL
+takes in none: an outcome is not lost because of a NUL in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
+
+from services.gateway.persistence import tables
+from shared.contracts.bounds import writable
+from shared.contracts.errors import DatabaseUnavailable, UnreadableMessage
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Insert = sqlite.Insert | postgresql.Insert
+
+POSTGRESQL_THREADS = 4
+BUSY_TIMEOUT_MS = 5000
+CONNECT_TIMEOUT_S = 5
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+# Any number that is this schema's own: gateways that start together migrate one after the other.
+_MIGRATION_LOCK = 0x1D5F1EE7
+
+
+class Database:
+    """Runs work in transactions, off the event loop. `shared`: other gateways may write too."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(sa.make_url(url))
+        self.shared = self._engine.dialect.name != "sqlite"
+        threads = POSTGRESQL_THREADS if self.shared else 1
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="database")
+
+    async def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Return what `work` returns, after its commit.
+
+        Raises DatabaseUnavailable, and UnreadableMessage for values no database can keep.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._transaction, work)
+
+    async def migrate(self) -> None:
+        """Bring the schema to this release."""
+        await self.run(_migrate)
+
+    async def close(self) -> None:
+        """Finish what is running and let go of the database."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.dispose()
+
+    def insert(self, table: sa.Table) -> Insert:
+        """Return an insert that can say what to do about a row that is there already."""
+        return postgresql.insert(table) if self.shared else sqlite.insert(table)
+
+    def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except (DataError, IntegrityError, OverflowError) as exc:
+            raise UnreadableMessage(f"cannot be kept: {exc}") from exc
+        except OperationalError as exc:
+            log.warning("database not reached", extra={"reason": str(exc.orig)})
+            raise DatabaseUnavailable from exc
+        except SQLAlchemyError as exc:
+            log.exception("database work failed")
+            raise DatabaseUnavailable from exc
+
+
+async def answers(database: Database) -> bool:
+    """Whether the database can be written: a statement that changes nothing asks for the right."""
+    nothing = sa.update(tables.hosts).values(epoch=0).where(sa.false())
+    try:
+        await database.run(lambda connection: connection.execute(nothing))
+    except DatabaseUnavailable:
+        return False
+    return True
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    engine = _bare_engine(url)
+    sa.event.listen(engine, "before_cursor_execute", _make_writable, retval=True)
+    return engine
+
+
+def _bare_engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
+            pool_size=POSTGRESQL_THREADS,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        )
+    if url.database:
+        _make_private(Path(url.database))
+    engine = sa.create_engine(url, poolclass=sa.StaticPool, hide_parameters=True)
+    sa.event.listen(engine, "connect", _set_up_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _make_writable(
+    _connection: sa.Connection,
+    _cursor: object,
+    statement: str,
+    parameters: Any,
+    _context: object,
+    executemany: bool,
+) -> tuple[str, Any]:
+    if executemany:
+        return statement, [_writable(row) for row in parameters]
+    return statement, _writable(parameters)
+
+
+def _writable(row: Any) -> Any:
+    """Return the values of a statement, by name or in order, as a database can hold them."""
+    if isinstance(row, dict):
+        return dict(zip(row, map(_as_written, row.values()), strict=True))
+    return tuple(map(_as_written, row))
+
+
+def _as_written(value: object) -> object:
+    return writable(value) if isinstance(value, str) else value
+
+
+def _make_private(file: Path) -> None:
+    # Descriptions of instances hold passwords; SQLite gives its other files the same mode.
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    # Python's driver would otherwise begin transactions late, and not before DDL.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later could not wait for another writer.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _migrate(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,312 @@
+"""Operations and idempotency keys in the database."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.gateway.operations.merge import fitting, merged_report
+from services.gateway.operations.store import IdempotencyKey, Lease, OperationFilter, StoredRequest
+from services.gateway.persistence import snapshot_notes
+from services.gateway.persistence.database import Database
+from services.gateway.persistence.retention import DEFAULT, Retention, WriteCounts, cut, cut_keys
+from services.gateway.persistence.tables import hosts, idempotency_keys, operations
+from shared.contracts.codec import decode, encode
+from shared.contracts.errors import IdempotencyKeyReused, InstanceExists, UnreadableMessage
+from shared.contracts.operations import FINAL, Kind, Operation, State
+
+log = logging.getLogger(__name__)
+
+NO_LEASE = Lease("", 0.0)
+MOST_NOTED = 1000
+MOST_CREATIONS = 10_000
+CREATED = (State.DONE, State.UNKNOWN)
+UNFINISHED = tuple(set(State) - FINAL)
+
+
+class SqlOperationStore:
+    """Implements `ports.OperationStore`."""
+
+    def __init__(self, database: Database, retention: Retention = DEFAULT) -> None:
+        self._database = database
+        self._retention = retention
+        self._written = WriteCounts(retention)
+        # Records that are logged already.
+        self._unreadable: set[int] = set()
+
+    async def insert(self, operation: Operation, request: StoredRequest) -> Operation:
+        """Keep a new operation and its key together, or return the one the key stands for."""
+        return await self._database.run(lambda c: self._insert(c, operation, request))
+
+    async def find(self, key: IdempotencyKey) -> Operation | None:
+        """Return the operation a key stands for; raise IdempotencyKeyReused."""
+        return await self._database.run(lambda c: _find(c, key))
+
+    async def merge(self, learnt: Sequence[Operation]) -> None:
+        """Keep each operation as it now is true; unknown ones are added."""
+        fitted = self._fitted(learnt)
+        await self._database.run(lambda c: self._merge(c, fitted))
+        await self._cut(fitted)
+
+    async def merge_page(self, host: str, learnt: Sequence[Operation], sequence: int) -> None:
+        """Merge, and remember that the host's operations are known up to `sequence`."""
+        known = sa.update(hosts).where(hosts.c.host == host)
+        fitted = self._fitted(learnt)
+
+        def work(connection: sa.Connection) -> None:
+            self._merge(connection, fitted)
+            connection.execute(known.values(operation_sequence=sequence))
+
+        await self._database.run(work)
+        await self._cut(fitted)
+
+    async def known_up_to(self, host: str) -> int:
+        """Return the sequence up to which the host's operations are known."""
+        wanted = sa.select(hosts.c.operation_sequence).where(hosts.c.host == host)
+        return await self._database.run(lambda c: c.execute(wanted).scalar()) or 0
+
+    async def reject(self, operation: Operation, *, free_key: bool) -> None:
+        """Keep a rejected operation; its key may be used again if `free_key`."""
+        same = operations.c.id == operation.operation_id
+        was = sa.exists().where(same, operations.c.state == State.REJECTED)
+        freed = sa.delete(idempotency_keys).where(
+            idempotency_keys.c.operation_id == operation.operation_id, was
+        )
+
+        def work(connection: sa.Connection) -> None:
+            self._merge(connection, [operation])
+            if free_key:
+                connection.execute(freed)
+
+        await self._database.run(work)
+
+    async def move(self, operation: Operation, left: str, lease: Lease) -> bool:
+        """Keep a submission as one to its present host; False: it is none to `left` any more."""
+        there = sa.and_(
+            operations.c.id == operation.operation_id,
+            operations.c.host == left,
+            operations.c.state == State.SUBMITTING,
+        )
+        moved = sa.update(operations).where(there).returning(operations.c.id)
+        here = moved.values(**_placed(operation), **_leased(lease), **_searched(operation))
+        return await self._database.run(lambda c: c.execute(here).first()) is not None
+
+    async def get(self, operation_id: str) -> Operation | None:
+        """Return one operation."""
+        return await self._database.run(lambda c: _get(c, operation_id))
+
+    async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
+        """Return the newest operations that fit, newest first."""
+        return await self._read(_fitting(wanted))
+
+    async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
+        """Return what is `submitting` and no other gateway's present business, oldest first."""
+        free = sa.or_(operations.c.lease_owner == owner, operations.c.lease_until < now)
+        query = (
+            sa.select(operations.c.record)
+            .where(operations.c.state == State.SUBMITTING, free)
+            .order_by(operations.c.created)
+        )
+        return await self._read(query)
+
+    async def creations(self, since: float) -> Sequence[Operation]:
+        """Return the creations that gateways have submitted and that have not failed."""
+        # A row that a host's report has made has no owner.
+        submitted = sa.and_(operations.c.kind == Kind.CREATE, operations.c.lease_owner != "")
+        made = sa.and_(operations.c.state.in_(CREATED), operations.c.created >= since)
+        goes_on = operations.c.state.in_(UNFINISHED)
+        query = (
+            sa.select(operations.c.record)
+            .where(submitted, sa.or_(goes_on, made))
+            .order_by(operations.c.created.desc())
+            .limit(MOST_CREATIONS)
+        )
+        return await self._read(query)
+
+    async def end_leases(self) -> None:
+        """End the leases that no living gateway can hold: all, where the database is not shared."""
+        if self._database.shared:
+            return
+        ended = sa.update(operations).where(operations.c.state == State.SUBMITTING)
+        await self._database.run(lambda c: c.execute(ended.values(lease_until=0.0)))
+
+    async def purge(self, *, keys_before: float, operations_before: float) -> None:
+        """Drop keys and operations whose request is older than the Unix times."""
+        old_keys = sa.delete(idempotency_keys).where(idempotency_keys.c.created < keys_before)
+        old = sa.delete(operations).where(operations.c.created < operations_before)
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(old_keys)
+            cut_keys(connection, self._retention)
+            connection.execute(old)
+
+        await self._database.run(work)
+
+    async def _read(self, query: sa.Select[Any]) -> Sequence[Operation]:
+        """Return the operations of a list; one that another release wrote costs no other."""
+
+        def work(connection: sa.Connection) -> Sequence[Operation]:
+            found = map(self._if_readable, connection.execute(query).scalars())
+            return [operation for operation in found if operation is not None]
+
+        # Decoded there too: thousands of records would hold up the event loop.
+        return await self._database.run(work)
+
+    def _if_readable(self, record: str) -> Operation | None:
+        try:
+            return _operation(record)
+        except UnreadableMessage as exc:
+            self._note_unreadable(record, exc.reason)
+            return None
+
+    def _note_unreadable(self, record: str, reason: str) -> None:
+        if len(self._unreadable) >= MOST_NOTED:
+            self._unreadable.clear()
+        if hash(record) not in self._unreadable:
+            self._unreadable.add(hash(record))
+            log.warning("kept operation not read", extra={"reason": reason})
+
+    def _fitted(self, learnt: Sequence[Operation]) -> Sequence[Operation]:
+        return [fitting(operation, self._retention.record_size) for operation in learnt]
+
+    async def _cut(self, written: Sequence[Operation]) -> None:
+        """Delete what is too much of the hosts whose operations were written, if it is time."""
+        for operation in written:
+            self._written.add(operation)
+        for host in self._written.due({operation.host for operation in written}):
+            await self._database.run(partial(cut, host=host, retention=self._retention))
+
+    def _insert(self, c: sa.Connection, operation: Operation, request: StoredRequest) -> Operation:
+        key = request.key
+        if key and not self._add(c, idempotency_keys, _key_row(key, operation, request)):
+            # The key may have been freed since; then it is there to be claimed.
+            return _find(c, key) or self._insert(c, operation, request)
+        if not self._add(c, operations, _row(operation, request)):
+            raise InstanceExists(request.new_name)
+        return operation
+
+    def _merge(self, connection: sa.Connection, learnt: Sequence[Operation]) -> None:
+        for operation in learnt:
+            self._merge_one(connection, operation)
+
+    def _merge_one(self, connection: sa.Connection, operation: Operation) -> None:
+        request = StoredRequest(address="", created=_created(operation), lease=NO_LEASE)
+        if self._add(connection, operations, _row(operation, request)):
+            snapshot_notes.take(connection, operation)
+            return
+        same = operations.c.id == operation.operation_id
+        query = sa.select(operations.c.record).where(same).with_for_update()
+        known = self._if_readable(connection.execute(query).scalar_one())
+        true_now = merged_report(known, operation) if known else operation
+        if true_now is not known:
+            connection.execute(sa.update(operations).where(same).values(_searched(true_now)))
+            snapshot_notes.take(connection, true_now)
+
+    def _add(self, connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:
+        """Insert a row unless another one is in its way; return whether there was none."""
+        new = self._database.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+        return connection.execute(new.values(row)).first() is not None
+
+
+def _find(connection: sa.Connection, key: IdempotencyKey) -> Operation | None:
+    same = sa.and_(idempotency_keys.c.principal == key.principal, idempotency_keys.c.key == key.key)
+    row = connection.execute(sa.select(idempotency_keys).where(same)).one_or_none()
+    if row is None:
+        return None
+    if row.fingerprint != key.fingerprint:
+        raise IdempotencyKeyReused(key.key)
+    return _operation(connection.execute(_record_of(row.operation_id)).scalar_one())
+
+
+def _get(connection: sa.Connection, operation_id: str) -> Operation | None:
+    record = connection.execute(_record_of(operation_id)).scalar_one_or_none()
+    return None if record is None else _operation(record)
+
+
+def _record_of(operation_id: str) -> sa.Select[Any]:
+    return sa.select(operations.c.record).where(operations.c.id == operation_id)
+
+
+def _fitting(wanted: OperationFilter) -> sa.Select[Any]:
+    asked = {
+        operations.c.host: wanted.host,
+        operations.c.project: wanted.project,
+        operations.c.instance: wanted.instance,
+        operations.c.state: wanted.state,
+        operations.c.kind: wanted.kind,
+    }
+    query = sa.select(operations.c.record).order_by(
+        operations.c.created.desc(), operations.c.sequence.desc()
+    )
+    for column, value in asked.items():
+        if value is not None:
+            query = query.where(column == value)
+    return query.limit(wanted.limit)
+
+
+def _row(operation: Operation, request: StoredRequest) -> dict[str, object]:
+    return {
+        "id": operation.operation_id,
+        "project": operation.project,
+        "new_name": request.new_name or None,
+        "kind": operation.kind.value,
+        "principal": operation.principal,
+        "address": request.address,
+        "created": request.created,
+        "parent_id": operation.parent_id,
+        **_placed(operation),
+        **_leased(request.lease),
+        **_searched(operation),
+    }
+
+
+def _placed(operation: Operation) -> dict[str, object]:
+    return {"host": operation.host, "instance": operation.instance}
+
+
+def _leased(lease: Lease) -> dict[str, object]:
+    return {"lease_owner": lease.owner, "lease_until": lease.until}
+
+
+def _searched(operation: Operation) -> dict[str, object]:
+    return {
+        "state": operation.state.value,
+        "sequence": operation.sequence,
+        "step": operation.step,
+        "record": encode(operation).decode(),
+    }
+
+
+def _key_row(
+    key: IdempotencyKey, operation: Operation, request: StoredRequest
+) -> dict[str, object]:
+    return {
+        "principal": key.principal,
+        "key": key.key,
+        "fingerprint": key.fingerprint,
+        "operation_id": operation.operation_id,
+        "created": request.created,
+    }
+
+
+def _operation(record: str) -> Operation:
+    return decode(Operation, record.encode())
+
+
+def _created(operation: Operation) -> float:
+    """Return when an operation was created that came from elsewhere, as far as it says so.
+
+    Never later than now: it would be the newest one of all, and never old enough to be dropped.
+    """
+    now = time.time()
+    try:
+        told = datetime.fromisoformat(operation.created_at or operation.accepted_at)
+        return min(told.timestamp(), now)
+    except ValueError:
+        return now

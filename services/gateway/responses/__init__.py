@@ -1,0 +1,1 @@
+"""What readers are answered: structs made of the fleet view, and how they are made."""

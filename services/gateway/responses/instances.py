@@ -1,0 +1,253 @@
+"""An instance as the instances API shows it.
+
+The document's clients call `.toFixed()` on every number, so no number is ever null: what is not
+known is 0 and named in `unknown`. A stopped instance uses nothing, and keeps its limits.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from services.gateway import units
+from services.gateway.fleet import port_forwards
+from services.gateway.fleet.views import HostView, InstanceView
+from shared.contracts import notes
+from shared.contracts.instances import Address, InstanceSample
+from shared.contracts.status import is_alive
+
+FIRST_DEVICE = "eth0"
+GLOBAL = "global"
+
+
+class InstanceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The document's fields, then ours; `stale`: the host or its LXD is away.
+
+    `created_at_utc` is None where nobody knows; the document's own field then is the epoch.
+    `error` is there only where the rest could not be rendered.
+    """
+
+    name: str
+    status: str
+    ipv4: str | None
+    ipv6: str | None
+    architecture: str
+    created_at: str
+    description: str
+    created_at_utc: str | None
+    host: str
+    host_online: bool
+    age_s: int
+    stale: bool
+    project: str
+    type: str
+    duplicate: bool
+    ephemeral: bool
+    error: str | None = None
+
+
+class ResourceUsage(Struct, frozen=True, kw_only=True):
+    """Sizes in MiB, traffic in MiB since the start; `unknown` names the fields not measured."""
+
+    cpu_percent: float
+    memory_used: int
+    memory_total: int
+    disk_used: int
+    disk_total: int
+    network_rx: int
+    network_tx: int
+    unknown: list[str]
+    sampled_at_utc: str | None
+
+
+class InstanceDetail(Struct, frozen=True, kw_only=True):
+    """All about one instance; `addresses` are those that `addresses` returns."""
+
+    info: InstanceInfo
+    resources: ResourceUsage
+    ssh_port: int | None
+    nat_ports: str | None
+    root_password: str | None
+    addresses: list[str]
+
+
+class LiveInstance(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An instance in the live stream, which never carries a password; `error` as in its info."""
+
+    name: str
+    status: str
+    ipv4: str | None
+    resources: ResourceUsage
+    ssh_port: int | None
+    nat_ports: str | None
+    ipv6: str | None
+    host: str
+    host_online: bool
+    age_s: int
+    stale: bool
+    project: str
+    type: str
+    error: str | None = None
+
+
+def information(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceInfo:
+    """Return the list entry; without `secrets` a password in the description is masked."""
+    instance = known.instance
+    created = units.known_instant(instance.created_at)
+    return InstanceInfo(
+        name=instance.name,
+        status=instance.status,
+        ipv4=address(known, "inet"),
+        ipv6=address(known, "inet6"),
+        architecture=instance.architecture,
+        created_at=units.local_text(created or units.EPOCH),
+        description=described(known, secrets=secrets),
+        created_at_utc=units.utc_text(created) if created else None,
+        host=known.host,
+        host_online=known.host_online,
+        age_s=age_s(known),
+        stale=is_stale(known, host),
+        project=instance.project,
+        type=instance.type,
+        duplicate=known.duplicate,
+        ephemeral=instance.ephemeral,
+        error=known.error,
+    )
+
+
+def resources(known: InstanceView, host: HostView) -> ResourceUsage:
+    """Return the use and the limits; an unlimited instance has its host's totals."""
+    taken = used(known)
+    sizes = {
+        "memory_used": taken.memory_used,
+        "memory_total": memory_total(taken, known, host),
+        "disk_used": taken.disk_used,
+        "disk_total": disk_total(taken, known, host),
+        "network_rx": taken.network_rx,
+        "network_tx": taken.network_tx,
+    }
+    figures = {"cpu_percent": taken.cpu_percent, **sizes}
+    return ResourceUsage(
+        cpu_percent=units.percent(taken.cpu_percent),
+        **{name: units.mib(size) for name, size in sizes.items()},
+        unknown=[name for name, value in figures.items() if value is None],
+        sampled_at_utc=sampled_at(known),
+    )
+
+
+def detail(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceDetail:
+    """Return all about one instance; without `secrets` a known password is masked."""
+    reached = port_forwards.nat(known.instance, note_is_anothers=known.note_is_anothers)
+    password = reached.root_password if secrets or not reached.root_password else notes.MASK
+    return InstanceDetail(
+        info=information(known, host, secrets=secrets),
+        resources=resources(known, host),
+        ssh_port=reached.ssh_port,
+        nat_ports=reached.nat_ports,
+        root_password=password,
+        addresses=addresses(known),
+    )
+
+
+def live(known: InstanceView, host: HostView) -> LiveInstance:
+    """Return the entry of the live stream."""
+    reached = port_forwards.nat(known.instance, note_is_anothers=known.note_is_anothers)
+    return LiveInstance(
+        name=known.instance.name,
+        status=known.instance.status,
+        ipv4=address(known, "inet"),
+        resources=resources(known, host),
+        ssh_port=reached.ssh_port,
+        nat_ports=reached.nat_ports,
+        ipv6=address(known, "inet6"),
+        host=known.host,
+        host_online=known.host_online,
+        age_s=age_s(known),
+        stale=is_stale(known, host),
+        project=known.instance.project,
+        type=known.instance.type,
+        error=known.error,
+    )
+
+
+def address(known: InstanceView, family: str) -> str | None:
+    """Return the first global address of a family on a configured NIC, `eth0` before others.
+
+    What somebody inside made (docker0, virbr0) has the same address in many instances.
+    """
+    fitting = (each for each in _global(known) if each.of_nic and each.family == family)
+    return next((each.address for each in fitting), None)
+
+
+def addresses(known: InstanceView) -> list[str]:
+    """Return all global addresses of configured NICs; where there are none, those of others."""
+    told = _global(known)
+    return [each.address for each in told if each.of_nic] or [each.address for each in told]
+
+
+def described(known: InstanceView, *, secrets: bool) -> str:
+    """Return the description as a caller with or without the right to secrets reads it."""
+    text = port_forwards.description(known.instance)
+    return text if secrets else notes.masked(text)
+
+
+def age_s(known: InstanceView) -> int:
+    """Return the age of what is known, in whole seconds."""
+    return int(units.age(known.age_s))
+
+
+def sampled_at(known: InstanceView) -> str | None:
+    """Return when the instance was measured; None: it was not, or nobody can tell when."""
+    at = known.sampled_at
+    return at if at and units.known_instant(at) and not is_stopped(known) else None
+
+
+def is_stopped(known: InstanceView) -> bool:
+    """Whether the instance uses nothing because it is switched off."""
+    return not is_alive(known.instance.status)
+
+
+def is_stale(known: InstanceView, host: HostView) -> bool:
+    """Whether nobody can say at this moment if this is still so."""
+    return not (known.host_online and host.lxd_connected)
+
+
+def used(known: InstanceView) -> InstanceSample:
+    """Return what the instance was measured to use: nothing while it is stopped."""
+    return _NOTHING_USED if is_stopped(known) else known.sample or _NOTHING_KNOWN
+
+
+def memory_total(taken: InstanceSample, known: InstanceView, host: HostView) -> int | None:
+    """Return how much memory a sample is to be seen against; an unlimited one has its host's."""
+    machine = host.sample.host.memory_total if host.sample else None
+    return _first(taken.memory_total, known.instance.memory_limit, machine)
+
+
+def disk_total(taken: InstanceSample, known: InstanceView, host: HostView) -> int | None:
+    """Return how much disk a sample is to be seen against; an unlimited one has its pool's."""
+    pool = host.sample.host.disk_total if host.sample else None
+    return _first(taken.disk_total, known.instance.root_size, pool)
+
+
+def _global(known: InstanceView) -> list[Address]:
+    """Return the global addresses of an instance that is alive, `eth0` before other devices."""
+    told = () if known.sample is None or is_stopped(known) else known.sample.addresses
+    fitting = (each for each in told if each.scope == GLOBAL)
+    return sorted(fitting, key=lambda each: each.device != FIRST_DEVICE)
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+_NOTHING_KNOWN = InstanceSample(name="", uuid="")
+_NOTHING_USED = InstanceSample(
+    name="",
+    uuid="",
+    cpu_percent=0.0,
+    memory_used=0,
+    disk_used=0,
+    disk_read=0,
+    disk_write=0,
+    network_rx=0,
+    network_tx=0,
+)

@@ -1,0 +1,39 @@
+"""Instances and hosts as the stream of changes shows them: as the REST API does, without ages.
+
+An age grows while nothing changes. A stream that tells changes only cannot carry it, so a host that
+is away shows since when instead.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from services.gateway import units
+from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.responses.hosts import host_view
+from services.gateway.responses.instances import detail
+
+
+def instance_entry(known: InstanceView, host: HostView, *, secrets: bool) -> dict[str, Any]:
+    """Return what `GET /api/instances/{name}` answers; without `secrets` passwords are masked."""
+    entry: dict[str, Any] = msgspec.to_builtins(detail(known, host, secrets=secrets))
+    del entry["info"]["age_s"]
+    return entry
+
+
+def host_entry(known: HostView, now: datetime) -> dict[str, Any]:
+    """Return what `GET /api/hosts/{host}` answers; `last_heard_utc` is null for one not away."""
+    entry: dict[str, Any] = msgspec.to_builtins(host_view(known))
+    for age in ("age_s", "inventory_age_s", "clock_skew_s"):
+        del entry[age]
+    del entry["resources"]["age_s"]
+    return {**entry, "last_heard_utc": _last_heard(known, now)}
+
+
+def _last_heard(known: HostView, now: datetime) -> str | None:
+    if known.online or known.age_s is None:
+        return None
+    return units.utc_text(now - timedelta(seconds=units.age(known.age_s)))

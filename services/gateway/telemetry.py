@@ -1,0 +1,146 @@
+"""What the gateway tells Prometheus of itself and of the fleet's size and health.
+
+The series of the instances, which are many, are written by `presentation_metrics` instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from services.gateway.error_boundary import EntrySubject, ErrorBoundary
+from services.gateway.fleet.view import FleetView
+from services.gateway.fleet_collector import FleetCollector
+from shared.contracts.errors import FleetError
+from shared.contracts.worker_api import Call
+from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_registry
+
+ANSWERED = "answered"
+GIVEN_UP = "given_up"
+CALL_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class HostTelemetry:
+    """What hosts send that they should not; `host` takes the ids of known hosts, and `_unknown`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._dead_letters = Counter(
+            "lxdfleet_gateway_dead_letters",
+            "Messages of a host that could not be read.",
+            ("host",),
+            registry=registry,
+        )
+        self._throttled = Counter(
+            "lxdfleet_gateway_throttled_messages",
+            "Messages of a host beyond what it may send.",
+            ("host",),
+            registry=registry,
+        )
+        self._blocked = Gauge(
+            "lxdfleet_gateway_broker_blocked",
+            "Whether the broker takes no messages, for want of memory or disk space.",
+            registry=registry,
+        )
+
+    def watch(self, blocked: Callable[[], str]) -> None:
+        """Ask `blocked` for the reason at every scrape."""
+        self._blocked.set_function(lambda: float(bool(blocked())))
+
+    def dead_letter(self, host: str) -> None:
+        """Count a message that could not be read."""
+        self._dead_letters.labels(host).inc()
+
+    def throttled(self, host: str) -> None:
+        """Count a message that was taken late."""
+        self._throttled.labels(host).inc()
+
+
+class Telemetry:
+    """The gateway's metrics. Implements `ports.Telemetry`."""
+
+    def __init__(self, fleet: FleetView) -> None:
+        self._registry = new_registry()
+        self._not_rendered = Counter(
+            "lxdfleet_entries_not_rendered",
+            "Entries that could not be rendered, each once until its failure changes.",
+            ("kind",),
+            registry=self._registry,
+        )
+        self.boundary = ErrorBoundary(self._note_failure)
+        self._registry.register(FleetCollector(fleet, self.boundary))
+        self.broker = BrokerTelemetry(self._registry)
+        self.hosts = HostTelemetry(self._registry)
+        self.operations = OperationTelemetry("lxdfleet", "request", self._registry)
+        self._calls = Histogram(
+            "lxdfleet_rpc_seconds",
+            "From a call of a worker to its answer, by method and outcome.",
+            ("method", "outcome"),
+            buckets=CALL_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._clients = Gauge(
+            "lxdfleet_websocket_clients",
+            "Viewers of a live stream.",
+            ("stream",),
+            registry=self._registry,
+        )
+        self._dropped = Counter(
+            "lxdfleet_websocket_clients_dropped",
+            "Viewers that were let go because they did not take their messages in time.",
+            ("stream",),
+            registry=self._registry,
+        )
+        self._refused = Counter(
+            "lxdfleet_connections_refused",
+            "Connections and WebSockets beyond a limit, by which one.",
+            ("limit",),
+            registry=self._registry,
+        )
+        for limit in ("total", "address", "descriptors", "websockets"):
+            self._refused.labels(limit)
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    @contextmanager
+    def watching(self, stream: str) -> Iterator[None]:
+        """Count a viewer of a stream while it watches."""
+        self._dropped.labels(stream)
+        with self._clients.labels(stream).track_inprogress():
+            yield
+
+    def dropped(self, stream: str) -> None:
+        """Count a viewer that was too slow."""
+        self._dropped.labels(stream).inc()
+
+    def _note_failure(self, subject: EntrySubject) -> None:
+        self._not_rendered.labels(subject.kind).inc()
+
+    def refused(self, reason: str) -> None:
+        """Count a connection beyond a limit."""
+        self._refused.labels(reason).inc()
+
+    def timed(self, call: Call) -> Call:
+        """Return `call`, timed.
+
+        Its outcome is `answered`, the code of the error it raised, or `given_up` by its caller.
+        """
+
+        async def timed_call(host: str, method: str, args: list[object]) -> object:
+            began, outcome = time.perf_counter(), GIVEN_UP
+            try:
+                answer = await call(host, method, args)
+                outcome = ANSWERED
+            except FleetError as error:
+                outcome = error.code
+                raise
+            else:
+                return answer
+            finally:
+                self._calls.labels(method, outcome).observe(time.perf_counter() - began)
+
+        return timed_call

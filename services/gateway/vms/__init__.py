@@ -1,0 +1,1 @@
+"""Virtual machines and containers: creation, placement, templates, names, updates."""

@@ -1,0 +1,311 @@
+"""Templates: what `template` of a new instance may name.
+
+Some stand in a file that the operator edits; besides, every image in a host's own store is one,
+under each of its aliases, or under its fingerprint where it has none, and so is every image of the
+image servers that hosts may use, as SERVER:ALIAS. A name in the file hides an image of the same
+name. A request can only choose among them: it never brings an image's address.
+
+Hosts may have different images under one name. Each speaks for itself alone: what one of them says
+of its image neither takes the template from the others nor gives it to them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import NamedTuple
+
+from services.gateway.fleet.remote_images import Shelves, joined, may_have, may_use
+from services.gateway.fleet.views import HostView
+from shared.contracts.changes import ImageSource
+from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
+
+TYPES = (CONTAINER, VIRTUAL_MACHINE)
+
+_FIELDS = frozenset({"os", "type", "description", "alias", "fingerprint", "remote"})
+
+# An image of which nothing is known but its name.
+_UNREAD = ServedImage(aliases=(), types=TYPES)
+
+# A host, and an image in its store.
+Held = tuple[str, Image]
+
+# Takes one complaint about the operator's file.
+Complain = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One template. Of `sources` a host takes the first that it has or may fetch.
+
+    `served` are the types that image servers have it in; empty: it is not one that they list.
+    `stored` are those of the hosts' own images; empty: they are all of `type`.
+    """
+
+    id: str
+    os: str
+    sources: tuple[ImageSource, ...]
+    type: str = CONTAINER
+    description: str = ""
+    served: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
+
+    def made_on(self, host: HostView, kind: str) -> tuple[str, ImageSource] | None:
+        """Return what a host makes of it, and from where; None: it has no image that fits.
+
+        An empty `kind` asks for whatever the host's image is, a container where it may be either.
+        """
+        for each in (kind,) if kind else self.types:
+            if source := self.source_on(host, each):
+                return each, source
+        return None
+
+    def source_on(self, host: HostView, kind: str) -> ImageSource | None:
+        """Return where a host takes the image of a container or virtual machine from, if at all.
+
+        What the file says of an image server is not held against the server's list: LXD knows
+        more names than those that are listed.
+        """
+        return next((each for each in self.sources if self._is_had(each, host, kind)), None)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types that it can be made into."""
+        return self.served or self.stored or (self.type,)
+
+    @property
+    def remote(self) -> str:
+        """The image server that it may come from; empty: it has to be in a host's store."""
+        return next((each.remote for each in self.sources if each.remote), "")
+
+    def _is_had(self, source: ImageSource, host: HostView, kind: str) -> bool:
+        if not source.remote:
+            return any(each.type == kind and _is_of(source, each) for each in _stored(host))
+        if self.served:
+            return may_have(host.shelves, source, kind)
+        return may_use(host.shelves, source.remote)
+
+
+class StoredImage(NamedTuple):
+    """What some hosts have in their stores under a template's name."""
+
+    type: str
+    os: str
+    architecture: str
+    hosts: list[str]
+
+
+class ListedTemplate(NamedTuple):
+    """A template, and the hosts whose own store has its image; `images` say which one each has."""
+
+    template: Template
+    hosts: list[str]
+    images: tuple[StoredImage, ...] = ()
+
+
+def find(name: str, templates: Sequence[Template], hosts: Sequence[HostView]) -> Template | None:
+    """Return the template of a name; None: neither the file, nor any host or server has it."""
+    ours = next((each for each in templates if each.id == name), None)
+    if ours:
+        return ours
+    told = (host.described.images for host in hosts if host.described)
+    images = [image for images in told for image in images if _is_called(name, image)]
+    return _of_images(name, images) if images else _find_served(name, hosts)
+
+
+def os_of(source: ImageSource, templates: Sequence[Template], host: HostView) -> str:
+    """Return the system that a host gets from a source; empty: nobody says."""
+    if ours := next((each.os for each in templates if source in each.sources), ""):
+        return ours
+    if source.remote:
+        shelf = (host.shelves or {}).get(source.remote) or {}
+        return shelf[source.alias].os if source.alias in shelf else ""
+    return next((each.os for each in _stored(host) if _is_of(source, each)), "")
+
+
+def listed(templates: Sequence[Template], hosts: Sequence[HostView]) -> list[ListedTemplate]:
+    """Return all templates: those of the file in its order, the hosts' images, the servers'.
+
+    A server's are listed while a host is connected that may fetch them.
+    """
+    found = {template.id: template for template in templates}
+    stores: defaultdict[str, list[Held]] = defaultdict(list)
+    named: defaultdict[str, list[Image]] = defaultdict(list)
+    for host in hosts:
+        for image in _stored(host):
+            for name in (*image.aliases, image.fingerprint):
+                stores[name].append((host.host, image))
+            for name in _names(image):
+                named[name].append(image)
+    named.pop("", None)
+    for name, images in named.items():
+        found.setdefault(name, _of_images(name, images))
+    for template in _served([host for host in hosts if host.lxd_connected]):
+        found.setdefault(template.id, template)
+    return [_listed(template, _held(template, stores)) for template in found.values()]
+
+
+def instead_of(name: str, there: Sequence[ListedTemplate]) -> list[str]:
+    """Return the templates to name in place of one that is not there, the likeliest first.
+
+    Those of image servers are hundreds, which come last but for those that begin alike.
+    """
+
+    def alike(other: str) -> int:
+        pairs = zip(name, other, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    def rank(listed: ListedTemplate) -> tuple[int, bool]:
+        return -alike(listed.template.id), bool(listed.template.served)
+
+    return [each.template.id for each in sorted(there, key=rank)]
+
+
+def read(document: object, complain: Complain) -> tuple[Template, ...]:
+    """Return the templates of a parsed file: a mapping of ids to their fields.
+
+    What is wrong with a template is complained of, and the template is left out.
+    """
+    if not isinstance(document, dict) or not document:
+        complain("it holds no templates: it takes `id: {alias: ..., os: ...}`")
+        return ()
+    read_ones = (_template(str(name), fields, complain) for name, fields in document.items())
+    return tuple(template for template in read_ones if template)
+
+
+def _template(name: str, fields: object, complain: Complain) -> Template | None:
+    problem = _problem(fields)
+    if problem or not isinstance(fields, dict):
+        complain(f"template {name!r} {problem}")
+        return None
+    return Template(
+        id=name,
+        os=fields.get("os", ""),
+        sources=tuple(_sources(fields)),
+        type=fields.get("type", CONTAINER),
+        description=fields.get("description", ""),
+    )
+
+
+def _problem(fields: object) -> str:
+    """Return what is wrong with a template's fields; empty: nothing."""
+    if not isinstance(fields, dict):
+        return "is no mapping of fields"
+    if unknown := sorted(map(str, fields.keys() - _FIELDS)):
+        return f"has unknown fields: {', '.join(unknown)}"
+    if texts := sorted(name for name, value in fields.items() if not isinstance(value, str)):
+        return f"has fields that are no text (quote them): {', '.join(texts)}"
+    if fields.get("type", CONTAINER) not in TYPES:
+        return f"has type {fields['type']!r}; it takes {' or '.join(TYPES)}"
+    if not all(fields.get("remote", "a:b").partition(":")):
+        return f"has remote {fields['remote']!r}; it takes SERVER:ALIAS"
+    if not fields.keys() & {"alias", "fingerprint", "remote"}:
+        return "names no image: it takes alias, fingerprint or remote"
+    return ""
+
+
+def _sources(fields: Mapping[str, str]) -> Iterable[ImageSource]:
+    if fingerprint := fields.get("fingerprint"):
+        yield ImageSource(fingerprint=fingerprint)
+    if alias := fields.get("alias"):
+        yield ImageSource(alias=alias)
+    if remote := fields.get("remote"):
+        server, _, alias = remote.partition(":")
+        yield ImageSource(remote=server, alias=alias)
+
+
+def _names(image: Image) -> tuple[str, ...]:
+    """Return the templates that an image in a store stands for."""
+    return image.aliases or (image.fingerprint,)
+
+
+def _is_called(name: str, image: Image) -> bool:
+    named = name in image.aliases if image.aliases else name == image.fingerprint
+    return named and bool(name) and image.type in TYPES
+
+
+def _stored(host: HostView) -> Sequence[Image]:
+    """Return the images in a host's store that something can be made of."""
+    images = host.described.images if host.described else ()
+    return [image for image in images if image.type in TYPES]
+
+
+def _find_served(name: str, hosts: Sequence[HostView]) -> Template | None:
+    """Return an image server's image; what a server has that was not read only LXD can tell."""
+    server, _, alias = name.partition(":")
+    shelves = [host.shelves[server] for host in hosts if host.shelves and server in host.shelves]
+    image: ServedImage | None = None
+    for shelf in shelves:
+        image = joined(image, shelf[alias]) if shelf and alias in shelf else image
+    if image is None and alias and None in shelves:
+        image = _UNREAD
+    return _of_server(server, alias, image) if image else None
+
+
+def _served(hosts: Sequence[HostView]) -> list[Template]:
+    """Return the images of the servers that these hosts may use; many share the same shelves.
+
+    An image is described as most of them do.
+    """
+    distinct = {id(host.shelves): host.shelves for host in hosts if host.shelves}
+    shared = Counter(id(host.shelves) for host in hosts if host.shelves)
+    found: dict[tuple[str, str], ServedImage] = {}
+    for server, alias, image in _on(distinct[each] for each, _ in shared.most_common()):
+        found[server, alias] = joined(found.get((server, alias)), image)
+    return [_of_server(*name, image) for name, image in found.items()]
+
+
+def _on(all_shelves: Iterable[Shelves]) -> Iterator[tuple[str, str, ServedImage]]:
+    for shelves in all_shelves:
+        for server, shelf in shelves.items():
+            for alias, image in (shelf or {}).items():
+                yield server, alias, image
+
+
+def _of_server(server: str, alias: str, image: ServedImage) -> Template:
+    source = ImageSource(remote=server, alias=alias)
+    kind = CONTAINER if CONTAINER in image.types else VIRTUAL_MACHINE
+    name, served = f"{server}:{alias}", tuple(image.types)
+    return Template(name, image.os, (source,), kind, image.description, served)
+
+
+def _of_images(name: str, images: Sequence[Image]) -> Template:
+    """Return the template of all images of a name, described as most of them are."""
+    described = Counter((image.type, image.os, image.description) for image in images)
+    [((kind, system, description), _)] = described.most_common(1)
+    own = {ImageSource(alias=name) for image in images if image.aliases}
+    own |= {ImageSource(fingerprint=name) for image in images if not image.aliases}
+    sources = tuple(sorted(own, key=lambda source: source.fingerprint))
+    kinds = tuple(each for each in TYPES if each in {image.type for image in images})
+    return Template(
+        name, system, sources, kind, description, stored=kinds if len(kinds) > 1 else ()
+    )
+
+
+def _is_of(source: ImageSource, image: Image) -> bool:
+    if source.fingerprint:
+        return image.fingerprint.startswith(source.fingerprint)
+    return source.alias in image.aliases
+
+
+def _held(template: Template, stores: Mapping[str, Sequence[Held]]) -> list[Held]:
+    """Return the images that a template can be made of, by the images' names on hosts."""
+    own = [source for source in template.sources if not source.remote]
+    names = {source.alias for source in own} | {
+        name
+        for source in own
+        for name in stores
+        if source.fingerprint and name.startswith(source.fingerprint)
+    }
+    held = (each for name in sorted(names) for each in stores.get(name, ()))
+    return [each for each in held if each[1].type in template.types]
+
+
+def _listed(template: Template, held: Sequence[Held]) -> ListedTemplate:
+    alike: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for host, image in held:
+        alike[image.type, image.os, image.architecture].add(host)
+    images = (StoredImage(*what, sorted(hosts)) for what, hosts in sorted(alike.items()))
+    return ListedTemplate(template, sorted({host for host, _ in held}), tuple(images))

@@ -1,0 +1,1 @@
+"""How a service's process runs: from its start through its loops to a clean end."""

@@ -1,0 +1,63 @@
+"""Hosts outlive the gateway's process."""
+
+import pytest
+
+from shared.contracts.errors import DatabaseUnavailable, HostNotFound, HostStillOnline
+from tests.support.core import Core
+from tests.support.reports import a_change, a_heartbeat, an_instance
+
+
+async def test_a_host_that_changed_is_kept_once(gateway: Core) -> None:
+    gateway.events.on_event("h1", a_change(an_instance("new")))
+    await gateway.persistence.save()
+    kept = dict(gateway.host_store.hosts)
+    gateway.host_store.hosts.clear()
+    await gateway.persistence.save()
+
+    assert [instance.name for instance in kept["h1"].instances] == ["web", "new"]
+    assert (kept["h1"].fingerprint, kept["h1"].epoch) == ("f1", 1)
+    assert gateway.host_store.hosts == {}
+
+
+async def test_a_heartbeat_that_changes_nothing_is_not_kept(gateway: Core) -> None:
+    gateway.events.on_event("h1", a_heartbeat(sequence=1))
+
+    await gateway.persistence.save()
+
+    assert gateway.host_store.hosts == {}
+
+
+async def test_what_could_not_be_kept_is_kept_later(gateway: Core) -> None:
+    gateway.events.on_event("h1", a_change(an_instance("new")))
+
+    gateway.host_store.away = True
+    with pytest.raises(DatabaseUnavailable):
+        await gateway.persistence.save()
+    gateway.host_store.away = False
+    await gateway.persistence.save()
+
+    assert set(gateway.host_store.hosts) == {"h1"}
+
+
+async def test_a_forgotten_host_is_kept_nowhere(gateway: Core) -> None:
+    gateway.events.on_event("h1", a_change(an_instance("new")))
+    await gateway.persistence.save()
+    gateway.persistence.mark_unsaved("h1")
+    gateway.time.wait(16)
+
+    await gateway.persistence.forget("h1")
+    await gateway.persistence.save()
+
+    assert gateway.host_store.hosts == {}
+    with pytest.raises(HostNotFound):
+        gateway.fleet.host("h1")
+
+
+async def test_a_host_that_reports_is_not_forgotten(gateway: Core) -> None:
+    with pytest.raises(HostStillOnline):
+        await gateway.persistence.forget("h1")
+
+
+async def test_an_unknown_host_cannot_be_forgotten(gateway: Core) -> None:
+    with pytest.raises(HostNotFound):
+        await gateway.persistence.forget("h9")

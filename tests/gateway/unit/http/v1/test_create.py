@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from services.gateway.http.models import VmCreation
+from services.gateway.vms.placement import NoHostFits, NoHostForNow, Shortfall
+from services.gateway.vms.templates import Template
+from shared.contracts.changes import ImageSource
+from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
+from shared.contracts.hosts import Capacity, Image, Network, ServedImage
+from shared.contracts.operations import Failure, Kind, Secrets, State
+from tests.support.documents import VMS_API, code_blocks
+from tests.support.gateway_http import FakeGateway
+from tests.support.known import GIB, MIB, a_host, an_instance, described, known
+
+VMS = "/api/v1/vms"
+BRIDGES = [Network(name=name, type="bridge", managed=False) for name in ("br0", "br1")]
+UBUNTU = Template("ubuntu20.04", "ubuntu20.04", (ImageSource(alias="busybox"),))
+MY_VM = {"name": "my-vm", "template": "ubuntu20.04", "cpu": 2, "memory": 2048, "disk": 20}
+
+
+@pytest.fixture
+def gateway() -> FakeGateway:
+    """Host h1 with room, two bridges and the instance `web`, and a template."""
+    gateway = FakeGateway(templates=[UBUNTU])
+    host = replace(a_host("h1"), described=described(networks=BRIDGES))
+    gateway.fleet.change(hosts=[host], instances=[known(an_instance("web"))])
+    return gateway
+
+
+async def create(client: httpx.AsyncClient, **more: Any) -> httpx.Response:
+    return await client.post(VMS, json=MY_VM | more)
+
+
+def error(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+async def test_the_documents_request_gets_the_documents_answer(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    request, example = code_blocks(VMS_API, language="json", heading="POST /api/v1/vms")
+
+    answer = await client.post(VMS, json=request.json())
+
+    assert answer.status_code == 201
+    shown, wanted = answer.json(), example.json()
+    assert shown["success"] is True
+    assert {**shown["data"], "id": ""}.items() >= {**wanted["data"], "id": ""}.items()
+    assert answer.headers["location"] == f"{VMS}/{shown['data']['id']}"
+    [change] = gateway.operations.submitted
+    order = change.arguments.create
+    assert order is not None
+    assert shown["data"]["id"] == f"vm-{change.target.uuid}"
+    assert (change.kind, change.target.host, change.target.name) == (Kind.CREATE, "h1", "my-vm")
+    assert (order.cpu, order.memory, order.disk) == (2, 2048 * MIB, 20 * GIB)
+    assert (order.network, order.auto_start) == ("br0", False)
+
+
+async def test_what_goes_beyond_the_document_is_handed_on(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    beyond = {
+        "network": {"type": "network", "name": "br1"},
+        "autoStart": True,
+        "description": "the shop",
+        "host": "h1",
+        "type": "container",
+        "labels": {"team": "shop"},
+        "sshKeys": ["ssh-ed25519 AAAAC3Nza me@home"],
+        "cloudInit": "#cloud-config\n",
+        "rootPassword": "pa55!word",
+    }
+
+    await create(client, **beyond)
+
+    [change] = gateway.operations.submitted
+    order = change.arguments.create
+    assert order is not None
+    assert (order.network, order.auto_start, order.description) == ("br1", True, "the shop")
+    assert (order.labels, order.ssh_keys) == (beyond["labels"], ("ssh-ed25519 AAAAC3Nza me@home",))
+    assert change.secrets == Secrets(cloud_init="#cloud-config\n", root_password="pa55!word")
+    assert change.arguments.placement.startswith("asked_for")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fields"),
+    [
+        ({"name": ""}, ["name"]),
+        ({"name": "a\nb"}, ["name"]),
+        ({"cpu": 0, "memory": "2048", "disk": 0}, ["cpu", "memory", "disk"]),
+        ({"cpu": True, "autoStart": "yes"}, ["cpu", "autoStart"]),
+        ({"size": 3}, ["size"]),
+        ({"network": {"type": "bridge"}}, ["network"]),
+        ({"network": {"type": "bridge", "name": "br0"}}, ["network"]),
+        ({"network": {"type": "tap", "bridge": "br0"}}, ["network.type"]),
+        ({"network": "br0"}, ["network"]),
+        ({"sshKeys": ["ssh-rsa"]}, ["sshKeys"]),
+        ({"labels": {"a b": "c"}}, ["labels.a b.[key]"]),
+        ({"rootPassword": "with space"}, ["rootPassword"]),
+        ({"placement": "luck", "type": "vm", "ports": -1}, ["placement", "type", "ports"]),
+    ],
+)
+async def test_all_that_is_wrong_is_told_at_once(
+    gateway: FakeGateway, client: httpx.AsyncClient, wrong: dict[str, Any], fields: list[str]
+) -> None:
+    answer = await create(client, **wrong)
+
+    assert error(answer) == (400, "VALIDATION_ERROR")
+    told = [entry["field"] for entry in answer.json()["error"]["details"]["errors"]]
+    assert sorted(told) == sorted(fields)
+    assert "值无效" not in answer.text
+    assert gateway.operations.submitted == []
+
+
+async def test_what_is_missing_is_told_at_once(client: httpx.AsyncClient) -> None:
+    answer = await client.post(VMS, json={})
+
+    told = [entry["field"] for entry in answer.json()["error"]["details"]["errors"]]
+    assert told == ["name", "template", "cpu", "memory", "disk"]
+
+
+async def test_a_bridge_that_does_not_exist_is_told_with_those_that_do(
+    client: httpx.AsyncClient,
+) -> None:
+    wrong = {"network": {"type": "bridge", "bridge": "br9"}, "template": "nix", "host": "h9"}
+
+    answer = await create(client, **wrong)
+
+    assert error(answer) == (400, "VALIDATION_ERROR")
+    told = answer.json()["error"]["details"]["errors"]
+    assert {entry["field"]: entry["message"] for entry in told} == {
+        "network": "须为 br0, br1 之一",
+        "template": "须为 ubuntu20.04, busybox 之一",
+        "host": "须为 h1 之一",
+    }
+
+
+async def test_no_host_that_fits_says_what_each_lacks(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    small = described(networks=BRIDGES, capacity=Capacity(cpu=1, memory=GIB, disk=100 * GIB))
+    gateway.fleet.change(hosts=[replace(a_host("h1"), described=small)])
+
+    answer = await create(client)
+
+    assert error(answer) == (400, "INSUFFICIENT_RESOURCES")
+    assert answer.json()["error"]["details"]["lacks"] == {
+        "h1": [
+            {"what": "cpu", "wanted": 2, "free": 1},
+            {"what": "memory", "wanted": 2 * GIB, "free": GIB},
+        ]
+    }
+    assert "h1: cpu (2 > 1), memory (2048 > 1024 MiB)" in answer.json()["error"]["message"]
+
+
+async def test_when_no_host_takes_it_for_now_the_reasons_and_when_to_come_again_are_told(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    lacks = {"h1": [Shortfall("time")], "h2": [Shortfall("ports", 2, 1)]}
+    gateway.operations.refusal = NoHostForNow(NoHostFits(lacks))
+
+    answer = await create(client)
+
+    assert error(answer) == (503, "NO_HOST_FOR_NOW")
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["error"]["details"]["lacks"] == {
+        "h1": [{"what": "time"}],
+        "h2": [{"what": "ports", "wanted": 2, "free": 1}],
+    }
+    assert "h1: time; h2: ports (2 > 1)" in answer.json()["error"]["message"]
+
+
+async def test_a_name_that_exists_is_refused(client: httpx.AsyncClient) -> None:
+    assert error(await create(client, name="web")) == (409, "VM_ALREADY_EXISTS")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        (InsufficientResources("h1", "memory", "2", "1"), (400, "INSUFFICIENT_RESOURCES")),
+        (PortInUse("h1", "2022"), (409, "PORT_IN_USE")),
+        (HostBusy("h1"), (503, "HOST_BUSY")),
+    ],
+)
+async def test_what_the_worker_refuses_is_told(
+    gateway: FakeGateway, client: httpx.AsyncClient, refusal: Any, expected: tuple[int, str]
+) -> None:
+    gateway.operations.refusal = refusal
+
+    assert error(await create(client)) == expected
+
+
+async def test_no_connected_host_is_a_503(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
+    away = replace(a_host("h1"), described=described(), online=False, lxd_connected=False)
+    gateway.fleet.change(hosts=[away])
+
+    assert error(await create(client)) == (503, "LXD_UNAVAILABLE")
+    assert error(await create(client, host="h1")) == (503, "HOST_UNREACHABLE")
+
+
+async def test_the_same_key_creates_one_vm(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
+    client.headers["Idempotency-Key"] = "order-7"
+
+    first = await create(client)
+    second = await create(client)
+    other = await create(client, cpu=3)
+
+    assert first.json() == second.json()
+    assert len(gateway.operations.submitted) == 1
+    assert error(other) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_a_repeated_request_tells_what_became_of_the_first(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    client.headers["Idempotency-Key"] = "order-7"
+    await create(client)
+    made = an_instance("my-vm", status="Stopped")
+    gateway.operations.end("op-1", state=State.DONE, after=made)
+
+    done = (await create(client)).json()["data"]
+
+    assert (done["status"], done["progress"]) == ("stopped", 100)
+
+
+async def test_a_vm_that_is_being_created_is_listed_and_found(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    created = (await create(client, labels={"a": "b"})).json()["data"]
+    gateway.operations.end("op-1", state=State.RUNNING, progress=40)
+
+    listed = (await client.get(f"{VMS}?status=creating")).json()["data"]["vms"]
+    one = (await client.get(f"{VMS}/{created['id']}")).json()["data"]
+    by_name = (await client.get(f"{VMS}/my-vm")).json()["data"]
+    status = (await client.get(f"{VMS}/{created['id']}/status")).json()["data"]
+
+    assert listed == [one] == [by_name]
+    assert (one["status"], one["progress"], one["operation"]) == ("creating", 40, "op-1")
+    assert one["os"] == "ubuntu20.04"
+    assert (one["cpu"], one["memory"], one["disk"], one["labels"]) == (2, 2048, 20, {"a": "b"})
+    assert status["status"] == "creating"
+
+
+def ended(gateway: FakeGateway, uuid: str, **changes: Any) -> None:
+    """Let the first operation end, under the id that a creation has."""
+    operation = gateway.operations.end("op-1", **changes)
+    gateway.operations.known[uuid] = msgspec.structs.replace(operation, operation_id=uuid)
+
+
+async def test_a_vm_that_could_not_be_created_is_in_no_list_and_says_why(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    created = (await create(client)).json()["data"]
+    why = Failure(code="lxd_refused", values=["disk quota exceeded"])
+
+    ended(gateway, created["id"].removeprefix("vm-"), state=State.FAILED, failure=why)
+
+    listed = (await client.get(VMS)).json()["data"]["vms"]
+    one = (await client.get(f"{VMS}/{created['id']}")).json()["data"]
+    assert [entry["name"] for entry in listed] == ["web"]
+    assert (one["status"], one["error"]) == ("error", "LXD拒绝了请求：disk quota exceeded")
+
+
+async def test_a_vm_that_was_created_and_is_gone_is_not_found(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    created = (await create(client)).json()["data"]
+
+    ended(gateway, created["id"].removeprefix("vm-"), state=State.DONE)
+
+    assert error(await client.get(f"{VMS}/{created['id']}")) == (404, "VM_NOT_FOUND")
+    assert error(await client.get(f"{VMS}/vm-nix")) == (404, "VM_NOT_FOUND")
+
+
+async def test_the_operation_says_why_it_was_placed_there(client: httpx.AsyncClient) -> None:
+    created = await create(client)
+
+    operation = await client.get(f"/api/operations/{created.headers['x-operation-id']}")
+
+    assert "of 1 able" in operation.json()["placement"]
+
+
+async def test_the_templates_are_the_operators_and_the_hosts_images(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/api/v1/templates")
+
+    ours, image = answer.json()["data"]["templates"]
+    assert (ours["id"], ours["hosts"], ours["remote"]) == ("ubuntu20.04", ["h1"], None)
+    assert (image["id"], image["os"], image["hosts"]) == ("busybox", "busybox1", ["h1"])
+
+
+async def test_what_image_servers_have_is_listed_and_can_be_created(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    types = ("container", "virtual-machine")
+    image = ServedImage(aliases=("alpine/3.22",), types=types, os="alpine3.22")
+    [host] = gateway.fleet.known_hosts
+    gateway.fleet.change(hosts=[replace(host, shelves={"images": {"alpine/3.22": image}})])
+
+    listed = await client.get("/api/v1/templates")
+    created = await create(client, template="images:alpine/3.22", type="virtual-machine")
+    shown = await client.get(created.headers["location"])
+    wrong = await create(client, name="other", template="images:alpine/3.2")
+
+    last = listed.json()["data"]["templates"][-1]
+    assert (last["id"], last["remote"], last["hosts"]) == ("images:alpine/3.22", "images", [])
+    assert (last["type"], last["types"]) == ("container", list(types))
+    [change] = gateway.operations.submitted
+    order = change.arguments.create
+    assert order is not None
+    assert order.image == ImageSource(remote="images", alias="alpine/3.22")
+    assert (order.type, shown.json()["data"]["os"]) == ("virtual-machine", "alpine3.22")
+    assert error(wrong) == (400, "VALIDATION_ERROR")
+    [told] = wrong.json()["error"]["details"]["errors"]
+    assert told["message"] == "须为 images:alpine/3.22, ubuntu20.04, busybox 之一"
+
+
+@pytest.mark.attack
+async def test_an_alias_that_a_host_lies_about_makes_no_template_unusable(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    lie = Image(fingerprint="66", aliases=("busybox",), type="virtual-machine", os="evil")
+    evil = replace(a_host("a-evil"), described=described(images=[lie], capacity=None))
+    gateway.fleet.change(hosts=[evil, *gateway.fleet.known_hosts])
+
+    created = await create(client, template="busybox")
+    listed = (await client.get("/api/v1/templates")).json()["data"]["templates"]
+
+    assert created.status_code == 201
+    [change] = gateway.operations.submitted
+    order = change.arguments.create
+    assert order is not None
+    assert (change.target.host, order.type, order.image.alias) == ("h1", "container", "busybox")
+    shown = {each["id"]: each for each in listed}["busybox"]
+    assert shown["types"] == ["container", "virtual-machine"]
+    assert shown["hosts"] == ["a-evil", "h1"]
+    assert [(each["type"], each["os"], each["hosts"]) for each in shown["images"]] == [
+        ("container", "busybox1", ["h1"]),
+        ("virtual-machine", "evil", ["a-evil"]),
+    ]
+
+
+@pytest.mark.attack
+async def test_one_template_that_cannot_be_shown_costs_no_other_its_place(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    odd = Image(fingerprint="66", aliases=("odd",), description="\ud800")
+    evil = replace(a_host("a-evil"), described=described(images=[odd]))
+    gateway.fleet.change(hosts=[evil, *gateway.fleet.known_hosts])
+
+    answer = await client.get("/api/v1/templates")
+
+    listed = {each["id"]: each for each in answer.json()["data"]["templates"]}
+    assert list(listed) == ["ubuntu20.04", "odd", "busybox"]
+    assert (listed["odd"]["error"], listed["odd"]["hosts"]) == ("not_renderable", ["a-evil"])
+    assert "error" not in listed["busybox"]
+
+
+def test_no_secret_is_in_what_a_request_is_printed_as() -> None:
+    body = VmCreation.model_validate(MY_VM | {"rootPassword": "hidden", "cloudInit": "hidden"})
+
+    assert "hidden" not in repr(body)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from services.gateway.vms.snapshots import DescribedSnapshot
+from shared.contracts.errors import FleetError, HostUnreachable, InstanceReplaced, OutcomeUnknown
+from shared.contracts.operations import Arguments, Failure, Kind, State
+from shared.contracts.worker_api import Snapshot
+from tests.support.gateway_http import FakeGateway
+
+SNAPSHOTS = "/api/v1/vms/vm-u1/snapshots"
+TAKEN = Snapshot(name="backup-1", created_at="2024-01-01T12:00:00.123456Z", size=4096)
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+async def test_snapshots_are_listed_with_what_was_said_of_them(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    other = Snapshot(
+        name="s2",
+        created_at="2024-01-02T12:00:00Z",
+        stateful=True,
+        expires_at="2024-02-02T12:00:00Z",
+    )
+    gateway.snapshots.of["u1"] = [DescribedSnapshot(TAKEN, "备份"), DescribedSnapshot(other, "")]
+
+    answer = await client.get(SNAPSHOTS)
+
+    assert answer.json() == {
+        "success": True,
+        "data": {
+            "snapshots": [
+                {
+                    "id": "backup-1",
+                    "name": "backup-1",
+                    "description": "备份",
+                    "createdAt": "2024-01-01T12:00:00Z",
+                    "size": 4096,
+                    "stateful": False,
+                    "expiresAt": None,
+                },
+                {
+                    "id": "s2",
+                    "name": "s2",
+                    "description": "",
+                    "createdAt": "2024-01-02T12:00:00Z",
+                    "size": None,
+                    "stateful": True,
+                    "expiresAt": "2024-02-02T12:00:00Z",
+                },
+            ]
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        (HostUnreachable("h1"), (503, "HOST_UNREACHABLE")),
+        (InstanceReplaced("web"), (409, "VM_REPLACED")),
+        (OutcomeUnknown("h1"), (504, "OUTCOME_UNKNOWN")),
+    ],
+)
+async def test_a_host_that_does_not_tell_is_no_empty_list(
+    gateway: FakeGateway,
+    client: httpx.AsyncClient,
+    refusal: FleetError,
+    expected: tuple[int, str],
+) -> None:
+    gateway.snapshots.refusal = refusal
+
+    assert code(await client.get(SNAPSHOTS)) == expected
+
+
+async def test_making_one_hands_on_all_that_is_said_of_it(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    body = {"name": "backup-2024-01-01", "description": "系统更新前的备份", "stateful": True}
+
+    answer = await client.post(SNAPSHOTS, json=body)
+
+    assert answer.status_code == 200
+    assert answer.json()["data"] == {
+        "id": "vm-u1",
+        "name": "Web Server",
+        "status": "running",
+        "snapshot": "backup-2024-01-01",
+    }
+    [change] = gateway.operations.submitted
+    assert (change.kind, change.target.uuid) == (Kind.SNAPSHOT, "u1")
+    assert change.arguments == Arguments(
+        snapshot="backup-2024-01-01", description="系统更新前的备份", stateful=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", f"{SNAPSHOTS}/before update/restore", Kind.RESTORE),
+        ("DELETE", f"{SNAPSHOTS}/before update", Kind.DELETE_SNAPSHOT),
+    ],
+)
+async def test_one_that_is_there_is_restored_or_deleted_whatever_it_is_called(
+    gateway: FakeGateway, client: httpx.AsyncClient, method: str, path: str, kind: Kind
+) -> None:
+    answer = await client.request(method, path)
+
+    assert answer.status_code == 200
+    assert answer.json()["data"]["snapshot"] == "before update"
+    [change] = gateway.operations.submitted
+    assert (change.kind, change.arguments) == (kind, Arguments(snapshot="before update"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "failure", "expected"),
+    [
+        ("POST", SNAPSHOTS, {"name": "s"}, "snapshot_exists", (409, "SNAPSHOT_ALREADY_EXISTS")),
+        ("POST", f"{SNAPSHOTS}/s/restore", None, "snapshot_not_found", (404, "SNAPSHOT_NOT_FOUND")),
+        ("DELETE", f"{SNAPSHOTS}/s", None, "snapshot_not_found", (404, "SNAPSHOT_NOT_FOUND")),
+    ],
+)
+async def test_a_failure_is_told_by_its_name(
+    gateway: FakeGateway,
+    client: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: dict[str, str] | None,
+    failure: str,
+    expected: tuple[int, str],
+) -> None:
+    ended = Failure(code=failure, values=["web", "s"])
+    gateway.operations.ends = {"state": State.FAILED, "failure": ended}
+
+    assert code(await client.request(method, path, json=body)) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {},
+        {"name": ""},
+        {"name": "a b"},
+        {"name": "a/b"},
+        {"name": ".hidden"},
+        {"name": "x" * 64},
+        {"name": "s", "description": "x" * 8193},
+        {"name": "s", "stateful": "yes"},
+        {"name": "s", "size": 1},
+    ],
+)
+async def test_what_lxd_would_not_take_is_refused(
+    gateway: FakeGateway, client: httpx.AsyncClient, body: dict[str, object] | None
+) -> None:
+    assert code(await client.post(SNAPSHOTS, json=body)) == (400, "VALIDATION_ERROR")
+    assert gateway.operations.submitted == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", ""), ("POST", ""), ("POST", "/s/restore"), ("DELETE", "/s")],
+)
+async def test_an_unknown_vm_has_no_snapshots(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    body = {"name": "s"} if (method, path) == ("POST", "") else None
+
+    answer = await client.request(method, f"/api/v1/vms/nix/snapshots{path}", json=body)
+
+    assert code(answer) == (404, "VM_NOT_FOUND")

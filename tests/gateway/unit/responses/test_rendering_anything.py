@@ -1,0 +1,198 @@
+"""Whatever the contracts allow a host to say is rendered, without the help of the boundary."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from services.gateway.error_boundary import EntrySubject, ErrorBoundary
+from services.gateway.fleet.pagination import PageRequest
+from services.gateway.fleet.view import FleetView
+from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.http.api.operations import view
+from services.gateway.http.instance_list import InstanceFilter, InstanceList, ListQuery
+from services.gateway.http.operation_response import addresses
+from services.gateway.http.v1.vm_filter import VmFilter
+from services.gateway.http.v1.vm_list import PageQuestion, Pages
+from services.gateway.responses import stream
+from services.gateway.responses.metrics import exposition, subjects
+from services.gateway.responses.operations import encoded_operation
+from services.gateway.responses.snapshots import snapshot_view
+from services.gateway.responses.time_range import Period
+from services.gateway.responses.vm_metrics import vm_metrics
+from services.gateway.responses.vms import vm_state
+from services.gateway.telemetry import Telemetry
+from services.gateway.vms.snapshots import DescribedSnapshot
+from services.gateway.vms.templates import listed
+from services.gateway.ws.change_log import ChangeLog
+from services.gateway.ws.monitor_message import MonitorFeed
+from services.gateway.ws.protocol import TopicFilter
+from services.gateway.ws.topic_channel import TopicChannel
+from services.gateway.ws.topic_sources import HostSource, InstanceSource
+from shared.contracts.events import Heartbeat, HostDescribed, Sampled
+from shared.contracts.instances import Instance, InstanceSample
+from shared.contracts.operations import Operation
+from shared.contracts.worker_api import Snapshot
+from tests.support.clock import FakeClock
+from tests.support.drawing import any_of
+from tests.support.gateway import FakeFleet
+from tests.support.known import a_host, known
+from tests.support.reports import an_instance, an_inventory
+
+pytestmark = pytest.mark.attack
+
+NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
+AGES = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([-5.0, 1e300])
+SEARCH = st.text(max_size=20)
+
+
+def told(subject: EntrySubject) -> None:
+    pytest.fail(f"{subject} was not rendered")
+
+
+STRICT = ErrorBoundary(told)
+
+
+def drawn_hosts() -> st.SearchStrategy[HostView]:
+    return st.builds(
+        replace,
+        st.just(a_host("h1")),
+        sample=any_of(Sampled) | st.none(),
+        sample_age_s=AGES | st.none(),
+        age_s=AGES | st.none(),
+        inventory_age_s=AGES,
+        clock_skew_s=AGES | st.none(),
+        described=any_of(HostDescribed) | st.none(),
+        server_name=st.text(max_size=20),
+        online=st.booleans(),
+    )
+
+
+def drawn_instances() -> st.SearchStrategy[InstanceView]:
+    return st.builds(
+        InstanceView,
+        host=st.just("h1"),
+        host_online=st.booleans(),
+        age_s=AGES,
+        instance=any_of(Instance),
+        sample=any_of(InstanceSample) | st.none(),
+        sampled_at=st.text(max_size=30) | any_of(Sampled).map(lambda sampled: sampled.at),
+        duplicate=st.booleans(),
+        changed_at=AGES | st.none(),
+    )
+
+
+def parsed(body: bytes) -> Any:
+    """Return what JSON means to a client that takes no `NaN`."""
+    return json.loads(body, parse_constant=pytest.fail)
+
+
+@given(drawn_hosts(), drawn_instances(), SEARCH)
+def test_any_instance_is_in_the_lists_of_both_apis(
+    host: HostView, instance: InstanceView, text: str
+) -> None:
+    fleet = FakeFleet([host], [instance, known(an_instance("other"))])
+    answers, pages = InstanceList(fleet, lambda: 0.0, STRICT), Pages(fleet, lambda: 0.0, STRICT)
+    part = PageRequest(1)
+
+    for secrets in (True, False):
+        whole = parsed(answers.instances(ListQuery(InstanceFilter(), secrets)).body)
+        assert len(whole) == 2
+        first = answers.instances(ListQuery(InstanceFilter(), secrets, part))
+        cursor = first.headers["x-next-cursor"]
+        rest = answers.instances(
+            ListQuery(InstanceFilter(), secrets, PageRequest(1, cursor=cursor))
+        )
+        assert parsed(first.body) + parsed(rest.body) == whole
+        answers.instances(ListQuery(InstanceFilter(search=text), secrets))
+        page = parsed(pages.page(PageQuestion(VmFilter(), PageRequest(10), secrets)).body)
+        assert len(page["data"]["vms"]) == 2
+        pages.page(PageQuestion(VmFilter(search=text, labels=(text,)), part, secrets))
+
+
+@given(drawn_hosts(), drawn_instances())
+def test_any_instance_is_in_the_streams(host: HostView, instance: InstanceView) -> None:
+    fleet = FakeFleet([host], [instance, known(an_instance("other"))])
+
+    update = parsed(MonitorFeed(fleet, None, lambda: NOW, boundary=STRICT).at(1).text.encode())
+    log = ChangeLog()
+    log.take(InstanceSource(fleet, secrets=True, boundary=STRICT).candidates())
+    instances = parsed(TopicChannel(TopicFilter("instances"), log).state().said.text.encode())
+    machines = ChangeLog()
+    machines.take(HostSource(fleet, lambda: NOW, STRICT).candidates())
+    hosts = parsed(TopicChannel(TopicFilter("hosts"), machines).state().said.text.encode())
+
+    assert len(update["data"]["instances"]) == 2
+    assert len(instances["entries"]) == 2
+    assert list(hosts["entries"]) == ["h1"]
+
+
+@given(drawn_hosts(), drawn_instances())
+def test_any_instance_is_shown_alone(host: HostView, instance: InstanceView) -> None:
+    period = Period(NOW - timedelta(hours=1), NOW)
+
+    shown = [
+        stream.instance_entry(instance, host, secrets=False),
+        vm_state(instance, host),
+        vm_metrics(instance, host, period),
+        listed([], [host]),
+    ]
+
+    assert parsed(msgspec.json.encode(shown[:3]))
+
+
+@given(drawn_hosts(), drawn_instances())
+def test_any_instance_and_host_is_in_the_metrics(host: HostView, instance: InstanceView) -> None:
+    fresh = replace(host, sample=host.sample or a_host().sample, sample_age_s=0.0)
+    fleet = FakeFleet([fresh, a_host("h2")], [instance, known(an_instance("other"), host="h2")])
+    telemetry = Telemetry(fleet)
+
+    text = "".join(exposition(subjects(fleet.instances(), fleet.hosts(), STRICT), STRICT))
+    own = generate_latest(telemetry._registry).decode()
+
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    names = {sample.labels["name"] for each in families.values() for sample in each.samples}
+    assert "other" in names
+    gauges = {family.name: family for family in text_string_to_metric_families(own)}
+    told_of = {sample.labels["host"] for sample in gauges["lxdfleet_host_online"].samples}
+    assert told_of == {"h1", "h2"}
+    assert not any(each.value for each in gauges["lxdfleet_entries_not_rendered"].samples)
+
+
+@given(any_of(Operation), st.sampled_from(["zh", "en"]))
+def test_any_operation_is_shown(operation: Operation, tongue: Any) -> None:
+    shown = parsed(encoded_operation(operation, lambda each: view(each, tongue), STRICT))
+    headers = addresses(operation)
+
+    assert shown["state"] == operation.state
+    assert all(text.isascii() and text.isprintable() for text in headers.values())
+
+
+@given(any_of(Snapshot), st.text(max_size=50))
+def test_any_snapshot_is_shown(snapshot: Snapshot, description: str) -> None:
+    shown = parsed(msgspec.json.encode(snapshot_view(DescribedSnapshot(snapshot, description))))
+
+    assert shown["id"] == snapshot.name
+    assert "error" not in shown
+
+
+@given(any_of(Heartbeat))
+def test_any_heartbeat_gives_a_host_that_can_be_shown(beat: Heartbeat) -> None:
+    fleet = FleetView(FakeClock().clock, ready_after_s=0)
+    fleet.apply("h1", beat)
+    fleet.apply("h1", an_inventory(an_instance(), epoch=beat.epoch, sequence=beat.sequence))
+    log = ChangeLog()
+
+    log.take(HostSource(fleet, lambda: NOW, STRICT).candidates())
+
+    [entry] = log.present.values()
+    assert parsed(entry.text or b"")["host"] == "h1"

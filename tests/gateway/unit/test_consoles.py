@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from services.gateway.consoles import Console, ConsoleService
+from services.gateway.operations.command import Caller
+from shared.contracts.consoles import ConsoleType, OpenConsole
+from shared.contracts.errors import HostUnreachable, OutcomeUnknown, TooManyConsoles
+from shared.contracts.worker_api import LxdWorker
+from tests.support.consoles import FakeByteStream
+from tests.support.core import Core
+
+
+@dataclass
+class FakeStreams:
+    """Gives everybody `stream`; `listening` are the hosts whose streams have not ended."""
+
+    stream: FakeByteStream = field(default_factory=FakeByteStream)
+    listening: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def listen(self, host: str) -> AsyncIterator[FakeByteStream]:
+        self.listening.append(host)
+        try:
+            yield self.stream
+        finally:
+            self.listening.remove(host)
+
+
+@pytest.fixture
+def streams() -> FakeStreams:
+    return FakeStreams()
+
+
+@pytest.fixture
+def consoles(gateway: Core, streams: FakeStreams) -> ConsoleService:
+    return ConsoleService(gateway.fleet, streams, LxdWorker(gateway.workers))
+
+
+@pytest.fixture
+def console(gateway: Core) -> Console:
+    target = gateway.fleet.instance("web").target
+    return Console("vm-u", target, ConsoleType.EXEC, Caller("admin", "192.0.2.7"))
+
+
+async def test_the_worker_is_told_to_open_the_end_of_a_stream_that_is_listened_to(
+    gateway: Core, consoles: ConsoleService, streams: FakeStreams, console: Console
+) -> None:
+    async with consoles.open(console) as stream:
+        listening = list(streams.listening)
+
+    assert stream is streams.stream
+    assert stream.begun
+    assert listening == ["h1"]
+    assert gateway.workers.consoles == [
+        OpenConsole(
+            stream=streams.stream.id,
+            project=console.target.project,
+            name="web",
+            uuid=console.target.uuid,
+            type=ConsoleType.EXEC,
+            principal="admin",
+            address="192.0.2.7",
+        )
+    ]
+    assert streams.listening == []
+
+
+@pytest.mark.parametrize("error", [TooManyConsoles("h1", "32"), OutcomeUnknown("h1")])
+async def test_a_stream_whose_other_end_was_not_opened_is_ended(
+    gateway: Core,
+    consoles: ConsoleService,
+    streams: FakeStreams,
+    console: Console,
+    error: TooManyConsoles | OutcomeUnknown,
+) -> None:
+    gateway.workers.unreachable["h1"] = error
+
+    with pytest.raises(type(error)):
+        await consoles.open(console).__aenter__()
+
+    assert not streams.stream.begun
+    assert streams.listening == []
+
+
+async def test_a_host_that_is_away_is_not_asked(
+    gateway: Core, consoles: ConsoleService, console: Console
+) -> None:
+    gateway.time.wait(60)
+    gateway.fleet.tick()
+
+    with pytest.raises(HostUnreachable):
+        await consoles.open(console).__aenter__()
+
+    assert gateway.workers.called == []

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.gateway.ws.change_log import LogEntry
+from services.gateway.ws.topic_sources import HostSource, InstanceSource, OperationSource, Source
+from shared.contracts.errors import DatabaseUnavailable
+from shared.contracts.operations import State
+from tests.support.gateway import FakeFleet, FakeOperations
+from tests.support.known import GIB, a_host, a_host_sample, an_instance, away, known
+from tests.support.reports import an_operation
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def candidates(source: Source) -> dict[str, Any]:
+    return {each.key: _value(each) for each in source.candidates()}
+
+
+def _value(entry: LogEntry) -> Any:
+    return None if entry.text is None else json.loads(entry.text)
+
+
+def instances(fleet: FakeFleet, *, secrets: bool = True) -> InstanceSource:
+    return InstanceSource(fleet, secrets=secrets)
+
+
+def hosts(fleet: FakeFleet) -> HostSource:
+    return HostSource(fleet, lambda: NOON)
+
+
+def operations(fake: FakeOperations, newest: int = 500) -> OperationSource:
+    return OperationSource(fake, lambda each: {"state": each.state}, newest)
+
+
+def test_at_first_all_instances_are_told() -> None:
+    fleet = FakeFleet(known_instances=[known(an_instance("a")), known(an_instance("b"), host="h1")])
+
+    assert sorted(candidates(instances(fleet))) == ["h1/default/a", "h1/default/b"]
+
+
+def test_later_only_instances_that_changed_or_went() -> None:
+    kept, changes, goes = (known(an_instance(name)) for name in ("kept", "changes", "goes"))
+    fleet = FakeFleet(known_instances=[kept, changes, goes])
+    source = instances(fleet)
+    source.candidates()
+
+    stopped = known(an_instance("changes", status="Stopped"))
+    fleet.change(instances=[kept, stopped])
+    told = candidates(source)
+
+    assert told.keys() == {"h1/default/changes", "h1/default/goes"}
+    assert told["h1/default/changes"]["info"]["status"] == "Stopped"
+    assert told["h1/default/goes"] is None
+
+
+def test_instances_change_with_what_they_show_of_their_host() -> None:
+    unlimited = known(an_instance(memory_limit=None))
+    sample = msgspec.structs.replace(unlimited.sample, memory_total=None)
+    fleet = FakeFleet(known_instances=[replace(unlimited, sample=sample)])
+    source = instances(fleet)
+    source.candidates()
+
+    bigger = replace(a_host(), sample=a_host_sample(memory_total=32 * GIB))
+    fleet.change(hosts=[bigger])
+
+    assert candidates(source)["h1/default/test1"]["resources"]["memory_total"] == 32 * 1024
+
+
+def test_a_password_is_told_to_nobody_without_the_right() -> None:
+    fleet = FakeFleet()
+
+    entry = candidates(instances(fleet, secrets=False))["h1/default/test1"]
+
+    assert "password123" in str(candidates(instances(fleet)))
+    assert "password123" not in str(entry)
+
+
+def test_growing_older_is_no_change_of_an_instance() -> None:
+    first, later = away(known(), 10.0), away(known(), 11.0)
+    fleet = FakeFleet(known_instances=[first])
+    source = instances(fleet)
+    before = candidates(source)
+
+    fleet.change(instances=[later])
+
+    assert candidates(source) == before
+
+
+def test_growing_older_is_no_change_of_a_host() -> None:
+    fleet = FakeFleet()
+    source = hosts(fleet)
+    source.candidates()
+
+    older = replace(a_host(), age_s=4.5, inventory_age_s=16.0, sample_age_s=5.0, clock_skew_s=0.2)
+    fleet.change(hosts=[older])
+
+    assert candidates(source) == {}
+
+
+def test_a_host_that_is_away_shows_since_when() -> None:
+    fleet = FakeFleet(known_hosts=[replace(a_host(), online=False, age_s=60.0)])
+
+    entry = candidates(hosts(fleet))["h1"]
+
+    assert (entry["online"], entry["last_heard_utc"]) == (False, "2026-11-20T11:59:00Z")
+
+
+def test_a_forgotten_host_is_gone() -> None:
+    fleet = FakeFleet()
+    source = hosts(fleet)
+    source.candidates()
+
+    fleet.change(hosts=[], instances=[])
+
+    assert candidates(source) == {"h1": None}
+
+
+async def test_operations_are_those_there_are_and_then_their_news() -> None:
+    fake = FakeOperations()
+    old = fake.record(an_operation(state=State.RUNNING))
+    source, told = operations(fake), []
+
+    end = await source.begin(lambda: told.append(1))
+    first = candidates(source)
+    fake.end(old.operation_id, state=State.DONE)
+
+    assert first == {old.operation_id: {"state": "running"}}
+    assert candidates(source) == {old.operation_id: {"state": "done"}}
+    assert told == [1]
+    end()
+    assert not fake.watched
+
+
+async def test_a_host_cannot_change_another_hosts_operation() -> None:
+    fake = FakeOperations()
+    fake.record(an_operation())
+    source = operations(fake)
+    await source.begin(lambda: None)
+
+    fake.record(an_operation(host="h2", state=State.FAILED, sequence=9))
+    told = [each for each in source.candidates() if each.text]
+
+    assert [(each.host, each.text) for each in told] == [("h1", b'{"state":"running"}')]
+
+
+@pytest.mark.parametrize("seen_before", [True, False])
+async def test_a_submission_that_another_host_takes_is_followed_there(seen_before: bool) -> None:
+    fake = FakeOperations()
+    source = operations(fake)
+    await source.begin(lambda: None)
+    first = an_operation(state=State.SUBMITTING, sequence=0)
+    fake.record(first)
+    if seen_before:
+        candidates(source)
+
+    fake.record(an_operation(host="h2", state=State.SUBMITTING, sequence=0))
+    fake.record(an_operation(host="h2", state=State.RUNNING, sequence=3))
+
+    assert candidates(source) == {first.operation_id: {"state": "running"}}
+
+
+async def test_newer_operations_displace_the_oldest() -> None:
+    fake = FakeOperations()
+    source = operations(fake, newest=2)
+    await source.begin(lambda: None)
+    for number in range(3):
+        fake.record(
+            an_operation(operation_id=f"op-{number}", created_at=f"2026-11-20T10:00:0{number}Z")
+        )
+        told = candidates(source)
+
+    assert told == {"op-0": None, "op-2": {"state": "running"}}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("year", [2026, 9999])
+async def test_a_host_with_many_operations_displaces_those_of_no_other(year: int) -> None:
+    fake = FakeOperations()
+    source = operations(fake, newest=4)
+    await source.begin(lambda: None)
+    for number in range(2):
+        fake.record(an_operation(f"mine-{number}", created_at="2020-01-01T00:00:00Z"))
+    shown = set(candidates(source))
+
+    for number in range(20):
+        at = f"{year}-11-20T10:00:{number:02}Z"
+        fake.record(an_operation(f"flood-{number}", host="evil", created_at=at))
+        if number % 7 == 0:
+            told = candidates(source)
+            shown = (shown | told.keys()) - {key for key, text in told.items() if text is None}
+    told = candidates(source)
+    shown = (shown | told.keys()) - {key for key, text in told.items() if text is None}
+
+    assert shown == {"mine-0", "mine-1", "flood-18", "flood-19"}
+
+
+async def test_operations_that_cannot_be_read_are_not_watched() -> None:
+    fake = FakeOperations(list_refusal=DatabaseUnavailable())
+
+    with pytest.raises(DatabaseUnavailable):
+        await operations(fake).begin(lambda: None)
+
+    assert not fake.watched

@@ -1,0 +1,87 @@
+"""One member of an LXD cluster, as its double tells of it: it lists its neighbours' instances."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from services.lxd_worker.adapters.lxd.api import Api
+from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
+from services.lxd_worker.adapters.lxd.events import LxdEvents
+from services.lxd_worker.domain.lifecycle import LxdEvent, touched
+from shared.contracts.errors import LxdUnavailable
+from shared.platform.lxd_scope import LxdScope
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.lxd_worker.omissions import Omissions
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[LxdDouble]:
+    """The member `node-1`, with `mine`; `theirs` is on its neighbour."""
+    with LxdDouble(tmp_path / "lxd.socket", member="node-1") as double:
+        double.add(DoubledInstance("mine", location="node-1"))
+        double.add(DoubledInstance("theirs", location="node-2"))
+        yield double
+
+
+@pytest.fixture
+def scope() -> LxdScope:
+    return LxdScope()
+
+
+@pytest.fixture
+def daemon(double: LxdDouble, scope: LxdScope) -> LxdDaemon:
+    return LxdDaemon(Api(str(double.socket), "h1", Omissions()), "h1", 1 << 30, scope, Omissions())
+
+
+def test_the_neighbours_instances_are_not_told(daemon: LxdDaemon) -> None:
+    told = daemon.instances()
+
+    assert [(one.name, one.location) for one in told] == [("mine", "node-1")]
+    assert daemon.instance("default", "theirs").instance is None
+
+
+def test_the_neighbours_instances_are_not_touched(daemon: LxdDaemon) -> None:
+    daemon.server()
+
+    assert daemon.look("default", "mine") is not None
+    assert daemon.look("default", "theirs") is None
+
+
+def test_a_new_instance_is_made_on_this_member(daemon: LxdDaemon) -> None:
+    daemon.server()
+
+    asked = daemon.create("default", {"name": "new", "source": {"type": "none"}})
+    daemon.wait(asked, 5.0)
+
+    made = daemon.instance("default", "new").instance
+    assert made is not None
+    assert made.location == "node-1"
+
+
+def test_what_happens_on_the_neighbour_is_not_heard(
+    double: LxdDouble, daemon: LxdDaemon, scope: LxdScope
+) -> None:
+    daemon.server()
+    events = LxdEvents(Api(str(double.socket), "h1", Omissions()), "h1", scope, Omissions())
+    opened, heard = threading.Event(), queue.Queue[LxdEvent]()
+
+    def listen() -> None:
+        with suppress(LxdUnavailable):
+            events.listen(opened.set, heard.put, lambda: None)
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    assert opened.wait(timeout=5)
+    double.change_state("theirs", "start")
+    double.change_state("mine", "start")
+    first = heard.get(timeout=5)
+    double.go_away()
+    listening.join(timeout=5)
+
+    assert [one.name for one in touched(first)] == ["mine"]

@@ -1,0 +1,71 @@
+"""Waiting for an operation of an LXD's, whichever way that LXD answers to who waits."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.local import lxd_api
+from services.lxd_worker.adapters.lxd.answers import Task
+from services.lxd_worker.adapters.lxd.api import Api
+from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
+from services.lxd_worker.ports import LxdOperation
+from shared.contracts.errors import LxdRefused
+from shared.platform.lxd_scope import LxdScope
+from tests.lxd_double import DoubledInstance, LxdDouble
+from tests.support.lxd_worker.omissions import Omissions
+
+
+@pytest.fixture(params=[0, 500, 200], ids=["shown", "refused", "refused-late"])
+def double(request: pytest.FixtureRequest, double: LxdDouble) -> LxdDouble:
+    double.faults.waits_refused = request.param
+    double.add(DoubledInstance("web"))
+    return double
+
+
+@pytest.fixture
+def api(double: LxdDouble) -> Api:
+    return Api(str(double.socket), "h1", Omissions())
+
+
+@pytest.fixture
+def daemon(api: Api) -> LxdDaemon:
+    return LxdDaemon(api, "h1", 1 << 30, LxdScope(), Omissions())
+
+
+def begin(api: Api, action: str) -> str:
+    path = ("instances", "web", "state")
+    return api.put(Task, *path, params={}, body={"action": action}).id
+
+
+def test_why_an_operation_failed_is_told(double: LxdDouble, api: Api, daemon: LxdDaemon) -> None:
+    double.faults.failures["start"] = "disk quota exceeded"
+
+    told = daemon.wait(begin(api, "start"), 5.0)
+
+    assert told is not None
+    assert not told.running
+    assert isinstance(told.error, LxdRefused)
+    assert "disk quota exceeded" in str(told.error)
+
+
+def test_one_that_takes_longer_runs_on(double: LxdDouble, api: Api, daemon: LxdDaemon) -> None:
+    double.faults.duration_s["start"] = 60
+
+    assert daemon.wait(begin(api, "start"), 0.0) == LxdOperation(running=True)
+
+
+def test_one_that_was_forgotten_is_not_told(double: LxdDouble, api: Api, daemon: LxdDaemon) -> None:
+    begun = begin(api, "start")
+    double.go_away()
+    double.come_back()
+
+    assert daemon.wait(begun, 5.0) is None
+
+
+def test_set_up_is_told_why_an_operation_failed(double: LxdDouble) -> None:
+    double.faults.failures["start"] = "disk quota exceeded"
+
+    with pytest.raises(lxd_api.LxdSaidNo) as caught:
+        lxd_api.call(double.socket, "PUT", "/1.0/instances/web/state", {"action": "start"})
+
+    assert (caught.value.code, caught.value.reason) == (400, "disk quota exceeded")

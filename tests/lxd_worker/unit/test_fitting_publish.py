@@ -1,0 +1,51 @@
+"""Whatever a worker has to say, what it sends can be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.lxd_worker.handlers.fitting import FittingPublish
+from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
+from services.lxd_worker.ports import Omission, Server
+from shared.contracts.codec import decode, encode
+from shared.contracts.events import Event, Heartbeat, InstanceRemoved
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.omissions import Omissions
+
+
+class Wire:
+    """What was sent and what was left out."""
+
+    def __init__(self) -> None:
+        self.sent: list[Event] = []
+        self.omissions = Omissions()
+        self.publish = FittingPublish(self.sent.append, self.omissions)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.mark.attack
+def test_a_heartbeat_is_heard_whatever_lxd_says_of_itself(bench: Bench, wire: Wire) -> None:
+    odd = Server(fingerprint="f" * 300, version="5\x00", kind="\ud800", name="x" * 300)
+    watch = LxdWatch(lambda: None, server=odd, answers=True, listening=True)
+
+    wire.publish(heartbeat(3, 7, watch, bench.journal, bench.clock, 5.0))
+
+    (beat,) = wire.sent
+    assert isinstance(beat, Heartbeat)
+    assert decode(Heartbeat, encode(beat)) == beat
+    assert (beat.epoch, beat.sequence, beat.lxd_connected) == (3, 7, True)
+    assert (beat.server_name, beat.lxd, beat.server) == ("x" * 255, "5\ufffd", "\ufffd")
+    assert wire.omissions.of(Omission.FIELDS) == {"heartbeat"}
+
+
+def test_an_event_that_names_nothing_is_not_sent(wire: Wire) -> None:
+    wire.publish(
+        InstanceRemoved(epoch=1, sequence=1, at="", action="a", name="no name", revision=1)
+    )
+
+    assert wire.sent == []
+    assert wire.omissions.of(Omission.MESSAGE) == {"instance-removed"}

@@ -1,0 +1,163 @@
+"""When image servers are read, and what the fleet hears of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from services.lxd_worker.handlers.image_servers import AGAIN_S, EVERY_S, ImageServersReport
+from services.lxd_worker.ports import ImageServerAway, Omission
+from shared.contracts.codec import encode
+from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
+from shared.contracts.events import MAX_BYTES, Event, ImageServersRead
+from tests.support.image_server import INDEX, PRODUCTS, catalogue, index
+from tests.support.lxd_worker.clock import FakeClock
+from tests.support.lxd_worker.offer import FakeOffer
+from tests.support.lxd_worker.omissions import Omissions
+
+IMAGES, LAB = "https://images", "https://lab"
+
+
+class Host:
+    """A report of two servers; of `files` all that are missing cannot be had."""
+
+    def __init__(self) -> None:
+        self.offer, self.clock = FakeOffer(), FakeClock()
+        self.sent: list[Event] = []
+        self.asked: list[str] = []
+        self.rings, self.cut = 0, False
+        self.omissions = Omissions()
+        self.files = {
+            f"{IMAGES}/{INDEX}": json.dumps(index(PRODUCTS)).encode(),
+            f"{IMAGES}/{PRODUCTS}": json.dumps(catalogue(arch="amd64")).encode(),
+        }
+        self.report = ImageServersReport(
+            epoch=3,
+            remotes={"images": IMAGES, "lab": LAB},
+            offer=self.offer,
+            fetch=self.fetch,
+            publish=self.publish,
+            clock=self.clock,
+            wanted=self.ring,
+            omit=self.omissions,
+        )
+
+    def fetch(self, address: str, path: str) -> bytes:
+        self.asked.append(f"{address}/{path}")
+        try:
+            return self.files[f"{address}/{path}"]
+        except KeyError:
+            raise ImageServerAway("404") from None
+
+    def publish(self, event: Event) -> None:
+        if self.cut:
+            raise BrokerUnavailable
+        self.sent.append(event)
+
+    def ring(self) -> None:
+        self.rings += 1
+
+    def told(self) -> dict[str, list[str] | None]:
+        """Return the names that were told of each server at last."""
+        self.report.fulfil()
+        last = self.sent[-1]
+        assert isinstance(last, ImageServersRead)
+        return {
+            server: None if images is None else [name for one in images for name in one.aliases]
+            for server, images in last.servers.items()
+        }
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+def test_servers_are_named_before_they_are_read(host: Host) -> None:
+    assert host.told() == {"images": None, "lab": None}
+    assert host.asked == []
+
+
+def test_a_server_that_is_away_hides_no_other(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        host.report.read()
+        host.clock.seconds += AGAIN_S
+        host.report.read()
+
+    assert host.told() == {"images": ["busybox/1", "busybox/latest"], "lab": None}
+    assert [record.message for record in caplog.records] == ["image server not read"]
+    assert host.rings == 2
+
+
+def test_what_was_read_stays_while_a_server_is_away_or_sends_rubbish(host: Host) -> None:
+    host.report.read()
+    before = host.told()
+    for rubbish in (b"", b"<html>", json.dumps(index("missing.json")).encode()):
+        host.files[f"{IMAGES}/{INDEX}"] = rubbish
+        host.clock.seconds += EVERY_S
+        host.report.read()
+
+    assert host.told() == before
+    assert len(host.sent) == 1
+
+
+def test_a_server_is_read_again_after_an_hour_and_one_that_is_away_sooner(host: Host) -> None:
+    host.report.read()
+    host.report.read()
+    first = len(host.asked)
+    host.clock.seconds += AGAIN_S
+    host.report.read()
+    soon = host.asked[first:]
+    host.clock.seconds += EVERY_S - AGAIN_S
+    host.report.read()
+
+    assert first == 3
+    assert soon == [f"{LAB}/{INDEX}"]
+    assert host.asked.count(f"{IMAGES}/{PRODUCTS}") == 2
+
+
+def test_it_is_told_when_it_is_wanted_or_different(host: Host) -> None:
+    for _ in range(2):
+        host.told()
+    host.report.want()
+    host.told()
+    host.report.read()
+    host.told()
+
+    assert len(host.sent) == 3
+
+
+def test_what_the_broker_did_not_take_is_told_when_it_does(host: Host) -> None:
+    host.cut = True
+    host.report.fulfil()
+    host.cut = False
+
+    assert host.told()
+    assert len(host.sent) == 1
+
+
+def test_without_lxd_nobody_knows_what_the_host_can_run(host: Host) -> None:
+    host.offer.away = True
+
+    with pytest.raises(LxdUnavailable):
+        host.report.read()
+
+    assert host.asked == []
+
+
+@pytest.mark.attack
+def test_a_server_with_too_much_to_say_costs_the_others_nothing(host: Host) -> None:
+    host.files[f"{LAB}/{INDEX}"] = json.dumps(index("big.json")).encode()
+    product = catalogue(arch="amd64")["products"].popitem()[1]
+    named = {str(n): product | {"aliases": f"a{n}", "os": "\x01" * 255} for n in range(2000)}
+    host.files[f"{LAB}/big.json"] = json.dumps({"products": named}).encode()
+    host.report.read()
+
+    told = host.told()
+
+    assert len(encode(host.sent[-1])) <= MAX_BYTES[ImageServersRead]
+    assert told["images"] == ["busybox/1", "busybox/latest"]
+    assert len(told["lab"] or []) > 500
+    assert host.omissions.of(Omission.FIELDS) == {"lab"}

@@ -1,0 +1,461 @@
+"""What the worker tells the fleet by itself: operations, inventories, changes, its sign of life."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from services.lxd_worker.domain import entry as entries
+from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
+from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
+from services.lxd_worker.handlers.inventory import InventoryReport
+from services.lxd_worker.handlers.outbox import report_operations
+from shared.contracts.changes import ImageSource
+from shared.contracts.errors import BrokerUnavailable
+from shared.contracts.events import (
+    Event,
+    InstanceChanged,
+    InstanceRemoved,
+    Inventory,
+    OperationChanged,
+)
+from shared.contracts.instances import Instance
+from shared.contracts.operations import Arguments, Kind, State, Submission
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.omissions import Omissions
+
+
+class Wire:
+    """What was published; `cut` refuses that many publishes first."""
+
+    def __init__(self) -> None:
+        self.sent: list[Event] = []
+        self.cut = 0
+        self.later: list[Callable[[], None]] = []
+        self.on_publish: Callable[[], object] = list
+
+    def publish(self, event: Event) -> None:
+        self.on_publish()
+        if self.cut:
+            self.cut -= 1
+            raise BrokerUnavailable
+        self.sent.append(event)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def report(bench: Bench, wire: Wire) -> InventoryReport:
+    return InventoryReport(
+        3,
+        bench.lxd,
+        wire.publish,
+        bench.clock,
+        lambda: bench.rings.append("inventory"),
+        lambda: "deaf" not in bench.rings,
+        Omissions(),
+        lambda _, again: wire.later.append(again),
+        bench.journal,
+    )
+
+
+def lifecycle(action: str, name: str = "web", **context: object) -> LxdEvent:
+    return LxdEvent(Metadata(action, f"/1.0/instances/{name}", context or None))
+
+
+def test_an_inventory_holds_every_instance(report: InventoryReport, wire: Wire) -> None:
+    report.want_everything()
+    report.fulfil()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"web", "db"}
+    assert (inventory.epoch, inventory.sequence, report.sequence) == (3, 1, 1)
+
+
+def test_a_change_is_told_as_the_instance_stands_now(report: InventoryReport, wire: Wire) -> None:
+    report.heard(lifecycle("instance-started"))
+    report.fulfil()
+
+    (change,) = wire.sent
+    assert isinstance(change, InstanceChanged)
+    assert (change.action, change.instance.name) == ("instance-started", "web")
+
+
+def swapping(bench: Bench) -> None:
+    """Have a rebuild of `web` under way."""
+    order = Submission(
+        operation_id="op",
+        host="h1",
+        kind=Kind.REBUILD,
+        instance="web",
+        uuid="u-web",
+        principal="admin",
+        start_by="9060.0",
+        arguments=Arguments(image=ImageSource(alias="busybox")),
+    )
+    bench.orders.submit(order)
+
+
+def test_a_name_that_passes_from_root_to_root_is_not_told_as_gone(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    swapping(bench)
+    del bench.lxd.holds["web"]
+
+    report.heard(lifecycle("instance-renamed", "trash-1-web", old_name="web"))
+    report.fulfil()
+
+    assert [event.name for event in wire.sent if isinstance(event, InstanceRemoved)] == [
+        "trash-1-web"
+    ]
+
+
+def test_all_is_read_again_until_the_name_has_its_other_root(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    swapping(bench)
+    web = bench.lxd.holds.pop("web")
+    bench.clock.on_sleep = lambda: bench.lxd.holds.update(web=web)
+
+    report.want_everything()
+    report.fulfil()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"web", "db"}
+
+
+def test_a_name_that_stays_nobodys_does_not_hold_the_others_back(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    swapping(bench)
+    del bench.lxd.holds["web"]
+
+    report.want_everything()
+    report.fulfil()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"db"}
+
+
+def test_a_root_that_is_set_aside_is_in_no_inventory(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    trash = replace(seen("Stopped"), name="trash-1-web", aside="trash-1-web")
+    bench.lxd.holds["trash-1-web"] = trash
+
+    report.want_everything()
+    report.fulfil()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"web", "db"}
+
+
+def test_events_that_come_together_become_one_reading(report: InventoryReport, wire: Wire) -> None:
+    for action in ("instance-stopped", "instance-started", "instance-updated"):
+        report.heard(lifecycle(action))
+    report.heard(lifecycle("instance-started", "db"))
+    report.fulfil()
+
+    told = [(one.instance.name, one.action) for one in wire.sent]  # type: ignore[union-attr]
+    assert told == [("web", "instance-updated"), ("db", "instance-started")]
+
+
+def test_a_deleted_instance_is_told_as_removed_and_newer_than_every_reading_of_it(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    read_before = bench.lxd.instance("default", "web").revision
+    del bench.lxd.holds["web"]
+
+    report.heard(lifecycle("instance-deleted"))
+    report.fulfil()
+
+    (removal,) = wire.sent
+    assert isinstance(removal, InstanceRemoved)
+    assert (removal.name, removal.action) == ("web", "instance-deleted")
+    assert removal.revision > read_before
+
+
+def test_an_instance_that_was_created_anew_meanwhile_is_told_as_it_is(
+    report: InventoryReport, wire: Wire
+) -> None:
+    report.heard(lifecycle("instance-deleted"))
+    report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [InstanceChanged]
+
+
+def test_a_renamed_instance_goes_and_comes(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.holds["new"] = bench.lxd.holds.pop("web")
+
+    report.heard(lifecycle("instance-renamed", "new", old_name="web"))
+    report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [InstanceRemoved, InstanceChanged]
+    assert [one.sequence for one in wire.sent] == [1, 2]  # type: ignore[union-attr]
+
+
+def test_a_change_of_a_profile_is_told_as_a_whole_inventory(
+    report: InventoryReport, wire: Wire
+) -> None:
+    report.heard(LxdEvent(Metadata("profile-updated", "/1.0/profiles/default")))
+    report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [Inventory]
+
+
+def test_an_inventory_makes_single_changes_before_it_needless(
+    report: InventoryReport, wire: Wire
+) -> None:
+    report.heard(lifecycle("instance-started"))
+    report.want_everything()
+    report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [Inventory]
+
+
+def test_an_event_that_the_broker_did_not_take_leaves_a_gap_in_the_numbers(
+    report: InventoryReport, wire: Wire
+) -> None:
+    wire.cut = 1
+    report.heard(lifecycle("instance-started", "web"))
+    report.heard(lifecycle("instance-started", "db"))
+
+    report.fulfil()
+
+    assert [one.sequence for one in wire.sent] == [2]  # type: ignore[union-attr]
+
+
+def test_nothing_is_told_while_lxd_is_away_and_no_number_is_lost(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 1
+    report.want_everything()
+    report.fulfil()
+
+    report.want_everything()
+    report.fulfil()
+
+    assert [one.sequence for one in wire.sent] == [1]  # type: ignore[union-attr]
+
+
+def test_what_lxd_does_not_tell_after_an_event_is_asked_for_again(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 1
+    report.heard(lifecycle("instance-started", "web"))
+    report.heard(lifecycle("instance-started", "db"))
+    report.fulfil()
+    told_at_once = [one.instance.name for one in wire.sent]  # type: ignore[union-attr]
+    known = report.known()
+
+    (again,) = wire.later
+    again()
+    report.fulfil()
+
+    assert (told_at_once, known) == (["db"], None)
+    assert [one.instance.name for one in wire.sent] == ["db", "web"]  # type: ignore[union-attr]
+    assert bench.rings == ["inventory"] * 3
+
+
+def test_an_inventory_that_lxd_does_not_tell_is_asked_for_again(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 2
+    report.heard(lifecycle("instance-started", "web"))
+    report.want_everything()
+    report.fulfil()
+
+    while wire.later:
+        wire.later.pop()()
+        report.fulfil()
+
+    assert [type(one) for one in wire.sent] == [Inventory]
+
+
+def test_what_an_inventory_has_told_meanwhile_is_not_asked_for_again(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 1
+    report.heard(lifecycle("instance-started", "web"))
+    report.fulfil()
+    report.want_everything()
+    report.fulfil()
+    bench.rings.clear()
+
+    for again in wire.later:
+        again()
+
+    assert bench.rings == []
+
+
+def test_whoever_wants_something_rings(bench: Bench, report: InventoryReport) -> None:
+    report.heard(lifecycle("instance-started"))
+    report.heard(lifecycle("instance-exec"))
+    report.want_everything()
+
+    assert bench.rings == ["inventory", "inventory"]
+
+
+def remembered(bench: Bench) -> dict[tuple[str, str], Instance]:
+    bench.lxd.memory = {(one.project, one.name): one for one in bench.lxd.instances()}
+    return bench.lxd.memory
+
+
+def test_what_was_read_last_is_known_to_be_so_now(bench: Bench, report: InventoryReport) -> None:
+    assert report.known() is None
+
+    memory = remembered(bench)
+
+    assert report.known() == memory
+
+
+def test_nothing_is_known_until_every_event_was_followed_up(
+    bench: Bench, report: InventoryReport
+) -> None:
+    remembered(bench)
+    report.heard(lifecycle("instance-started"))
+
+    assert report.known() is None
+    report.fulfil()
+    assert report.known() is not None
+
+
+def test_nothing_is_known_while_a_reading_is_under_way(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    remembered(bench)
+    known: list[object] = []
+    wire.on_publish = lambda: known.append(report.known())
+    report.want_everything()
+
+    report.fulfil()
+
+    assert known == [None]
+
+
+def test_nothing_is_known_while_nobody_listens(bench: Bench, report: InventoryReport) -> None:
+    remembered(bench)
+    bench.rings.append("deaf")
+
+    assert report.known() is None
+
+
+def submitted(bench: Bench, operation_id: str, instance: str) -> None:
+    order = Submission(
+        operation_id=operation_id,
+        host="h1",
+        kind=Kind.STOP,
+        instance=instance,
+        uuid=bench.lxd.holds[instance].uuid,
+        principal="admin",
+        start_by="1060",
+    )
+    bench.orders.submit(order)
+
+
+def test_every_operation_is_reported_in_the_order_of_its_change(bench: Bench, wire: Wire) -> None:
+    submitted(bench, "op-1", "web")
+    submitted(bench, "op-2", "db")
+    bench.journal.advance("op-1", lambda one: entries.started(one, "now"))
+
+    report_operations(bench.journal, wire.publish)
+
+    told = [one.operation for one in wire.sent if isinstance(one, OperationChanged)]
+    assert [(one.operation_id, one.state) for one in told] == [
+        ("op-2", State.ACCEPTED),
+        ("op-1", State.RUNNING),
+    ]
+    assert bench.journal.unconfirmed(10) == []
+
+
+def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: Wire) -> None:
+    submitted(bench, "op-1", "web")
+    wire.cut = 1
+
+    with pytest.raises(BrokerUnavailable):
+        report_operations(bench.journal, wire.publish)
+    report_operations(bench.journal, wire.publish)
+
+    assert len(wire.sent) == 1
+
+
+def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wire) -> None:
+    submitted(bench, "op-1", "web")
+
+    def publish(event: Event) -> None:
+        wire.publish(event)
+        bench.journal.advance("op-1", lambda one: entries.started(one, "now"))
+
+    report_operations(bench.journal, publish)
+    report_operations(bench.journal, wire.publish)
+
+    states = [one.operation.state for one in wire.sent]  # type: ignore[union-attr]
+    assert states == [State.ACCEPTED, State.RUNNING]
+
+
+def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -> None:
+    bench.most_unfinished = 200
+    for number in range(200):
+        bench.lxd.holds[f"c{number}"] = seen(uuid=f"u{number}")
+        submitted(bench, f"op-{number}", f"c{number}")
+
+    report_operations(bench.journal, wire.publish)
+
+    assert len(wire.sent) == 200
+
+
+def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
+    watch = LxdWatch(changed=lambda: None, listening=True)
+    watch.probe(bench.lxd)
+
+    beat = heartbeat(3, 17, watch, bench.journal, bench.clock, 2.0)
+
+    assert (beat.epoch, beat.sequence, beat.clock) == (3, 17, "1000.000")
+    assert (beat.lxd_connected, beat.fingerprint, beat.lxd) == (True, "f" * 64, "5.0.2")
+
+
+def test_a_heartbeat_goes_on_without_lxd_and_remembers_who_it_was(bench: Bench) -> None:
+    watch = LxdWatch(changed=lambda: None, listening=True)
+    watch.probe(bench.lxd)
+    bench.lxd.away = 1
+    watch.probe(bench.lxd)
+
+    beat = heartbeat(3, 17, watch, bench.journal, bench.clock, 2.0)
+
+    assert (beat.lxd_connected, beat.lxd) == (False, "5.0.2")
+
+
+def test_an_lxd_that_answers_but_tells_nothing_is_not_connected(bench: Bench) -> None:
+    watch = LxdWatch(changed=lambda: None, listening=False)
+    watch.probe(bench.lxd)
+
+    assert watch.connected is False
+
+
+def test_every_change_of_lxd_is_told_at_once_and_nothing_else(bench: Bench) -> None:
+    told: list[tuple[bool, str]] = []
+    watch = LxdWatch(
+        changed=lambda: told.append((watch.connected, watch.server.name if watch.server else ""))
+    )
+
+    for _ in range(2):
+        watch.listens(listening=True)
+        watch.probe(bench.lxd)
+    bench.lxd.away = 1
+    watch.probe(bench.lxd)
+    watch.listens(listening=False)
+
+    name = bench.lxd.server().name
+    assert told == [(False, ""), (True, name), (False, name), (False, name)]

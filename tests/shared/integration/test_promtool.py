@@ -1,0 +1,21 @@
+"""Prometheus' own judge on everything that a gateway can say."""
+
+from __future__ import annotations
+
+from tests.support.gateway_http import FakeGateway
+from tests.support.measured import a_measured_instance
+from tests.support.prometheus import ABOUT_LXDS_NAMES, complaints
+
+
+async def test_promtool_objects_to_nothing_but_names_that_are_lxds() -> None:
+    gateway = FakeGateway()
+    gateway.fleet.change(instances=[a_measured_instance()])
+
+    async with gateway.client() as client:
+        everything = (await client.get("/metrics")).text
+        own = (await client.get("/metrics/gateway")).text
+        of_host = (await client.get("/metrics/hosts/h1")).text
+
+    assert complaints(everything) == ABOUT_LXDS_NAMES
+    assert complaints(own) == set()
+    assert complaints(of_host) == ABOUT_LXDS_NAMES

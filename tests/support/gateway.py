@@ -1,0 +1,302 @@
+"""Fakes of what the gateway's HTTP side stands on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from services.gateway.fleet.name_resolution import require_unique
+from services.gateway.fleet.views import HostView, InstanceView, Target
+from services.gateway.operations.command import Alternative, Caller, no_alternative
+from services.gateway.operations.service import OperationService
+from services.gateway.operations.store import IdempotencyKey, OperationFilter
+from services.gateway.vms.pending import PendingCreations
+from services.gateway.vms.snapshots import DescribedSnapshot
+from shared.contracts.errors import (
+    FleetError,
+    FleetViewNotReady,
+    HostNotFound,
+    IdempotencyKeyReused,
+    OperationNotCancellable,
+    OperationNotFound,
+)
+from shared.contracts.operations import (
+    Arguments,
+    Command,
+    Kind,
+    Operation,
+    Secrets,
+    State,
+    command_fields,
+)
+from shared.contracts.worker_api import InstanceLog
+from tests.support.known import a_host, known
+
+
+@dataclass
+class FakeFleet:
+    """A fleet view that holds what a test puts in; `change` tells the watchers."""
+
+    known_hosts: list[HostView] = field(default_factory=lambda: [a_host()])
+    known_instances: list[InstanceView] = field(default_factory=lambda: [known()])
+    version: int = 7
+    ready: bool = True
+    reads: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    reserved: dict[str, str] = field(default_factory=dict)
+    _watchers: list[Callable[[], None]] = field(default_factory=list)
+
+    def hosts(self) -> Sequence[HostView]:
+        self._check_ready()
+        return sorted(self.known_hosts, key=lambda known: known.host)
+
+    def host(self, host: str) -> HostView:
+        for known_host in self.known_hosts:
+            if known_host.host == host:
+                return known_host
+        raise HostNotFound(host)
+
+    def instances(self, host: str | None = None) -> Sequence[InstanceView]:
+        self._check_ready()
+        self.reads += 1
+        if host is not None:
+            self.host(host)
+        fitting = [each for each in self.known_instances if host in {None, each.host}]
+        return sorted(fitting, key=lambda each: (each.instance.name, each.host))
+
+    def instance(
+        self, name: str, host: str | None = None, project: str | None = None
+    ) -> InstanceView:
+        named = [each for each in self.instances(host) if each.instance.name == name]
+        return require_unique(name, named, host, project)
+
+    def named(self, name: str) -> Sequence[InstanceView]:
+        return [each for each in self.instances() if each.instance.name == name]
+
+    def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
+        return [each for each in self.instances() if each.instance.uuid == uuid]
+
+    def reserved_for(self, uuid: str) -> str | None:
+        return self.reserved.get(uuid)
+
+    def has_applied(self, host: str, sequence: int) -> bool:
+        return self.outcomes.get(host, 0) >= sequence
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        self._watchers.append(changed)
+        return lambda: self._watchers.remove(changed)
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody still waits for changes."""
+        return bool(self._watchers)
+
+    def change(
+        self,
+        *,
+        instances: list[InstanceView] | None = None,
+        hosts: list[HostView] | None = None,
+    ) -> None:
+        """Put in a new state, with the next version."""
+        self.known_instances = self.known_instances if instances is None else instances
+        self.known_hosts = self.known_hosts if hosts is None else hosts
+        self.version += 1
+        for watcher in list(self._watchers):
+            watcher()
+
+    def _check_ready(self) -> None:
+        if not self.ready:
+            raise FleetViewNotReady
+
+
+class Submitted(NamedTuple):
+    """What was submitted."""
+
+    command: Command
+    caller: Caller
+    key: IdempotencyKey | None
+    secrets: Secrets | None
+    new_name: str
+
+    @property
+    def kind(self) -> Kind:
+        return self.command.kind
+
+    @property
+    def arguments(self) -> Arguments:
+        return self.command.arguments
+
+    @property
+    def target(self) -> Target:
+        command = self.command
+        return Target(command.host, command.project, command.instance, command.uuid)
+
+
+@dataclass
+class FakeOperations(OperationService):
+    """Operations that end as the test wants; they are executed as real ones are.
+
+    `ends` is what becomes of every operation; `refusal` is raised by submit instead. While `held`
+    is given and not set, operations go on. `pending` are the creations among them.
+    """
+
+    ends: dict[str, object] = field(default_factory=lambda: {"state": State.DONE})
+    refusal: FleetError | None = None
+    held: asyncio.Event | None = None
+    submitted: list[Submitted] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    wanted: list[OperationFilter] = field(default_factory=list)
+    known: dict[str, Operation] = field(default_factory=dict)
+    keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    list_refusal: FleetError | None = None
+    pending: PendingCreations = field(default_factory=PendingCreations)
+    _watchers: list[Callable[[Operation], None]] = field(default_factory=list)
+
+    async def submit(
+        self,
+        command: Command,
+        caller: Caller,
+        key: IdempotencyKey | None = None,
+        secrets: Secrets | None = None,
+        *,
+        new_name: str = "",
+        alternative: Alternative = no_alternative,
+    ) -> Operation:
+        if self.refusal is not None:
+            raise self.refusal
+        self.submitted.append(Submitted(command, caller, key, secrets, new_name))
+        operation = self.record(_accepted(f"op-{len(self.submitted)}", command))
+        if key is not None:
+            self.keys[key.principal, key.key] = (operation.operation_id, key.fingerprint)
+        return operation
+
+    async def recall(self, key: IdempotencyKey) -> Operation | None:
+        mine = (key.principal, key.key)
+        operation_id, fingerprint = self.keys.get(mine, ("", key.fingerprint))
+        if fingerprint != key.fingerprint:
+            raise IdempotencyKeyReused(key.key)
+        return self.known.get(operation_id)
+
+    async def _ended(self, operation: Operation, timeout_s: float) -> Operation:
+        self.waits.append(timeout_s)
+        newest = self.known[operation.operation_id]
+        if newest.final or not await self._released(timeout_s):
+            return newest
+        return self.end(newest.operation_id, **self.ends)
+
+    async def get(self, operation_id: str) -> Operation:
+        if operation_id not in self.known:
+            raise OperationNotFound(operation_id)
+        return self.known[operation_id]
+
+    async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
+        if self.list_refusal is not None:
+            raise self.list_refusal
+        self.wanted.append(wanted)
+        return list(reversed(self.known.values()))
+
+    async def cancel(self, operation_id: str) -> Operation:
+        if (await self.get(operation_id)).final:
+            raise OperationNotCancellable(operation_id)
+        return self.end(operation_id, state=State.CANCELLED)
+
+    def watch(self, on_change: Callable[[Operation], None]) -> Callable[[], None]:
+        self._watchers.append(on_change)
+        return lambda: self._watchers.remove(on_change)
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody still waits for news."""
+        return bool(self._watchers)
+
+    def end(self, operation_id: str, **changes: object) -> Operation:
+        """Change an operation as a worker would report it."""
+        return self.record(msgspec.structs.replace(self.known[operation_id], **changes))
+
+    def record(self, operation: Operation) -> Operation:
+        """Take an operation as it is now, and tell the watchers."""
+        self.known[operation.operation_id] = operation
+        self.pending.record(operation)
+        for on_change in list(self._watchers):
+            on_change(operation)
+        return operation
+
+    async def _released(self, timeout_s: float) -> bool:
+        if self.held is None:
+            return True
+        try:
+            await asyncio.wait_for(self.held.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+
+@dataclass
+class FakeSnapshots:
+    """Snapshots by the uuid of their instance; `refusal` is raised instead of listing them.
+
+    `asked` are the instances whose snapshots were listed.
+    """
+
+    of: dict[str, list[DescribedSnapshot]] = field(default_factory=dict)
+    asked: list[Target] = field(default_factory=list)
+    refusal: FleetError | None = None
+
+    async def list(self, target: Target) -> Sequence[DescribedSnapshot]:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(target)
+        return self.of.get(target.uuid, [])
+
+
+@dataclass
+class FakeLogs:
+    """One log for all instances; `refusal` is raised instead of telling it."""
+
+    log: InstanceLog = field(default_factory=lambda: InstanceLog(text=""))
+    asked: list[Target] = field(default_factory=list)
+    refusal: FleetError | None = None
+
+    async def of(self, target: Target) -> InstanceLog:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(target)
+        return self.log
+
+
+@dataclass
+class FakeHosts:
+    """Remembers which hosts were forgotten."""
+
+    refusal: FleetError | None = None
+    forgotten: list[str] = field(default_factory=list)
+
+    async def forget(self, host: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.forgotten.append(host)
+
+
+@dataclass
+class FakeHealth:
+    """A broker and a database that are there or not."""
+
+    broker_connected: bool = True
+    broker_blocked: str = ""
+    database: bool = True
+
+    async def database_answers(self) -> bool:
+        return self.database
+
+
+def _accepted(operation_id: str, command: Command) -> Operation:
+    return Operation(
+        **command_fields(command),
+        operation_id=operation_id,
+        state=State.ACCEPTED,
+        created_at="2026-11-20T10:00:00Z",
+    )

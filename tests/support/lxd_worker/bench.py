@@ -1,0 +1,104 @@
+"""A worker's handlers among fakes; what they spawn is run when the test says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from services.lxd_worker.domain.capacity import Overcommit
+from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.domain.images import Remotes
+from services.lxd_worker.domain.nat_pool import NatPool, Ports
+from services.lxd_worker.handlers.carry_out import carry_out, follower
+from services.lxd_worker.handlers.creating import Admission, Secrets
+from services.lxd_worker.handlers.kept import Tools
+from services.lxd_worker.handlers.ledger import Ledger
+from services.lxd_worker.handlers.orders import Orders
+from services.lxd_worker.handlers.secrets import AwaitedSecrets
+from shared.contracts.operations import Operation
+from shared.platform.lxd_scope import LxdScope
+from tests.support.lxd_worker.clock import FakeClock
+from tests.support.lxd_worker.journal import FakeJournal
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.lxd import FakeLxd
+from tests.support.lxd_worker.offer import FakeOffer
+
+
+@dataclass
+class Bench:
+    """A worker on host `h1` whose LXD holds `web`, running, and `db`, stopped."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    rings: list[str] = field(default_factory=list)
+    spawned: list[Entry] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
+    secrets: Secrets = field(default_factory=dict)
+    offer: FakeOffer = field(default_factory=FakeOffer)
+    pool: NatPool = field(default_factory=NatPool)
+    overcommit: Overcommit = field(default_factory=Overcommit)
+    remotes: Remotes = field(default_factory=dict)
+    in_use: Ports = frozenset()
+    most_unfinished: int = 3
+    scope: LxdScope = field(default_factory=LxdScope)
+
+    def __post_init__(self) -> None:
+        self.lxd = FakeLxd(self.clock, web=seen(), db=seen("Stopped", uuid="u-db"))
+        self.journal = FakeJournal(self.clock)
+        self.awaited = AwaitedSecrets(self.clock, self.spawned.append, self.secrets)
+
+    @property
+    def tools(self) -> Tools:
+        return Tools(
+            host="h1",
+            epoch=3,
+            journal=self.journal,
+            lxd=self.lxd,
+            clock=self.clock,
+            changed=lambda: self.rings.append("operations"),
+            secrets=self.secrets,
+        )
+
+    @property
+    def orders(self) -> Orders:
+        return Orders(
+            host="h1",
+            journal=self.journal,
+            lxd=self.lxd,
+            clock=self.clock,
+            carry_out=self.spawned.append,
+            changed=lambda: self.rings.append("operations"),
+            most_unfinished=self.most_unfinished,
+            admission=self.admission,
+            awaited=self.awaited,
+            scope=self.scope,
+            known=self.lxd.remembered,
+            tell=lambda project, name: self.told.append((project, name)),
+        )
+
+    @property
+    def admission(self) -> Admission:
+        return Admission(
+            host="h1",
+            offer=self.offer,
+            ledger=Ledger(self.journal, self.lxd, self.clock, self.lxd.remembered),
+            pool=self.pool,
+            overcommit=self.overcommit,
+            remotes=self.remotes,
+            in_use=lambda: self.in_use,
+        )
+
+    def work(self) -> None:
+        """Carry out everything that was spawned."""
+        while self.spawned:
+            ended = carry_out(self.spawned.pop(0), self.tools)
+            if following := follower(ended, self.tools):
+                self.spawned.insert(0, following)
+
+    def operation(self, operation_id: str) -> Operation:
+        """Return an operation as journalled."""
+        return self.entry(operation_id).operation
+
+    def entry(self, operation_id: str) -> Entry:
+        """Return all that is journalled of an operation."""
+        entry = self.journal.find(operation_id)
+        assert entry is not None
+        return entry

@@ -1,8 +1,0 @@
-import pytest
-
-from shared.testing.core import Core
-
-
-@pytest.fixture
-def gateway() -> Core:
-    return Core()
