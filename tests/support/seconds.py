@@ -40,4 +40,4 @@ def by_part(reports: Iterable[pytest.TestReport]) -> list[str]:
 
 def _part(nodeid: str) -> str:
     folders = PurePosixPath(nodeid.partition("::")[0]).parent.parts
-    return next((each for each in folders if each in OF_EACH_SERVICE), folders[1])
+    return next((each for each in folders if each in OF_EACH_SERVICE), "/".join(folders[1:2]))
