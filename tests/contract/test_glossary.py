@@ -61,9 +61,7 @@ def test_the_architecture_tells_the_order_of_imports_that_is_enforced(container:
     assert [layer.strip() for layer in told.splitlines()] == layers_of(container)
 
 
-@pytest.mark.parametrize(
-    "document", ["architecture.md", "first-day.md", "glossary.md", "security-model.md"]
-)
+@pytest.mark.parametrize("document", ["architecture.md", "first-day.md", "glossary.md"])
 def test_every_path_that_a_document_names_is_there(document: str) -> None:
     named = PATH.findall((DOCS / document).read_text(encoding="utf-8"))
 
