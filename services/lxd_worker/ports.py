@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from services.lxd_worker.domain.aside import Aside
-from services.lxd_worker.domain.capacity import Machine
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.plan import Devices
-from services.lxd_worker.domain.seen import Seen
-from services.lxd_worker.domain.simplestreams import Runs
-from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.creation.capacity import HostMachine
+from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.instances.parked_roots import ParkedRoot
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.plan import Devices
+from services.lxd_worker.reports.simplestreams import DaemonCapabilities
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.errors import FleetError
@@ -29,7 +29,7 @@ from shared.contracts.worker_api import Snapshot
 MOST_PAGE_BYTES = 2 << 20
 
 # Runs a function at the same time and returns at once; what it returns waits for the end.
-Beside = Callable[[Callable[[], None]], "Running"]
+SpawnTask = Callable[[Callable[[], None]], "BackgroundTask"]
 
 # Sends one event to the fleet and returns when the broker has it; raises BrokerUnavailable.
 Publish = Callable[[Event], None]
@@ -38,19 +38,19 @@ Publish = Callable[[Event], None]
 Fetch = Callable[[str, str], bytes]
 
 # Says that something waits to be done; rings through to whoever does it and never blocks.
-Ring = Callable[[], None]
+Signal = Callable[[], None]
 
 # Calls a function after so many seconds and returns at once.
-Later = Callable[[float, Callable[[], None]], object]
+CallLater = Callable[[float, Callable[[], None]], object]
 
 # Returns all instances, by project and name, as they are now; None when LXD has to be asked.
-Known = Callable[[], Mapping[tuple[str, str], Instance] | None]
+CachedInstances = Callable[[], Mapping[tuple[str, str], Instance] | None]
 
 # Takes in that something is left out: what of, whose it is (a path, a name, an id) and why.
 Omit = Callable[["Omission", str, str], None]
 
 # Makes a new version of an entry, or returns the same one to leave it; may be called on any thread.
-Change = Callable[[Entry], Entry]
+Change = Callable[[JournalEntry], JournalEntry]
 
 
 class ImageServerAway(Exception):
@@ -75,7 +75,7 @@ class Omission(StrEnum):
     MESSAGE = "message"
 
 
-class Clock(Protocol):
+class WorkerClock(Protocol):
     """Time, and waiting for it."""
 
     def now(self) -> str:
@@ -92,7 +92,7 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class LxdServer:
     """Who answers on LXD's socket; `fingerprint` is the SHA-256 of its certificate in hex."""
 
     fingerprint: str
@@ -102,7 +102,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ObservedInstance:
     """An instance as it was read, None where there is none.
 
     `revision` orders the readings of this worker's life.
@@ -113,7 +113,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class RootOwner:
     """An instance, by its place and its uuid, and what a revert of it brings back."""
 
     project: str
@@ -123,11 +123,11 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Asides:
+class ParkedRoots:
     """The roots that are set aside, and all instances that may own one."""
 
-    aside: tuple[Aside, ...] = ()
-    owners: tuple[Owner, ...] = ()
+    aside: tuple[ParkedRoot, ...] = ()
+    owners: tuple[RootOwner, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +145,13 @@ class LxdOperation:
 class Lxd(Protocol):
     """The daemon of this host. Every method raises LxdUnavailable when it does not answer."""
 
-    def server(self) -> Server:
+    def server(self) -> LxdServer:
         """Return who the daemon is."""
 
     def instances(self) -> list[Instance]:
         """Return all instances that are this host's, in one request."""
 
-    def instance(self, project: str, name: str) -> Reading:
+    def instance(self, project: str, name: str) -> ObservedInstance:
         """Return one instance as the fleet shall know it."""
 
     def remembered(self) -> Mapping[tuple[str, str], Instance] | None:
@@ -160,19 +160,19 @@ class Lxd(Protocol):
         None until all were read, and after a reading that failed.
         """
 
-    def look(self, project: str, name: str) -> Seen | None:
+    def look(self, project: str, name: str) -> Observation | None:
         """Return what is seen of an instance, with its first process; None where there is none."""
 
-    def glance(self, project: str, name: str) -> Seen | None:
+    def glance(self, project: str, name: str) -> Observation | None:
         """Return the same without `init`, which costs LXD several times as much as the rest."""
 
-    def examine(self, project: str, name: str) -> Seen | None:
+    def examine(self, project: str, name: str) -> Observation | None:
         """Return all that can be seen of it, also its snapshots and what it uses."""
 
-    def asides(self) -> Asides:
+    def asides(self) -> ParkedRoots:
         """Return the roots that are set aside: they are in no other list."""
 
-    def discard(self, aside: Aside) -> None:
+    def discard(self, aside: ParkedRoot) -> None:
         """Delete a root that is set aside, if it still is; raises LxdRefused and LxdBusy."""
 
     def forget_trash(self, project: str, name: str) -> None:
@@ -190,7 +190,7 @@ class Lxd(Protocol):
     def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
         """Return the devices that an instance has when a snapshot of it is restored."""
 
-    def ask(self, step: Step, entry: Entry) -> str:
+    def ask(self, step: Step, entry: JournalEntry) -> str:
         """Hand a step of an operation to LXD and return LXD's id of it.
 
         Raises InstanceNotFound, InstanceChangedSince, LxdRefused and LxdBusy: nothing was begun.
@@ -226,13 +226,13 @@ class Lxd(Protocol):
         """Return LXD's ids of all that it is doing to the instance now, whoever asked for it."""
 
 
-class Offer(Protocol):
+class HostResources(Protocol):
     """What this host's LXD has for new instances. Every method raises LxdUnavailable."""
 
-    def machine(self) -> Machine:
+    def machine(self) -> HostMachine:
         """Return the CPUs and the memory of the host."""
 
-    def runs(self) -> Runs:
+    def runs(self) -> DaemonCapabilities:
         """Return which instances the daemon can run."""
 
     def default_devices(self, project: str) -> Devices:
@@ -267,7 +267,7 @@ class Offer(Protocol):
 class Acceptance:
     """A journalled operation; `fresh` is False when it had been there before."""
 
-    entry: Entry
+    entry: JournalEntry
     fresh: bool
 
 
@@ -284,10 +284,10 @@ class Journal(Protocol):
     def length(self) -> int:
         """How many operations are kept; known without asking the database."""
 
-    def find(self, operation_id: str) -> Entry | None:
+    def find(self, operation_id: str) -> JournalEntry | None:
         """Return the entry of an operation; None where there is none, or a tombstone."""
 
-    def accept(self, entry: Entry, host: str, limit: int) -> Acceptance:
+    def accept(self, entry: JournalEntry, host: str, limit: int) -> Acceptance:
         """Take an operation on, once; the same id again returns what is there already.
 
         Behind a creation of its instance it waits (`Operation.waits_for`). Raises
@@ -295,13 +295,13 @@ class Journal(Protocol):
         and HostBusy when `limit` operations are unfinished.
         """
 
-    def advance(self, operation_id: str, change: Change) -> Entry:
+    def advance(self, operation_id: str, change: Change) -> JournalEntry:
         """Change an entry, with nothing in between, and return it as it is then.
 
         Raises OperationNotFound.
         """
 
-    def resolve(self, operation_id: str, at: float) -> Entry | None:
+    def resolve(self, operation_id: str, at: float) -> JournalEntry | None:
         """Return an operation's entry, or bury its id for ever and return None."""
 
     def since(
@@ -312,13 +312,13 @@ class Journal(Protocol):
         It is as many as the limit at the most, and no more once their records have so many bytes.
         """
 
-    def unfinished(self) -> list[Entry]:
+    def unfinished(self) -> list[JournalEntry]:
         """Return the operations that hold their instances, in the order of their acceptance."""
 
-    def holder(self, project: str, instance: str) -> Entry | None:
+    def holder(self, project: str, instance: str) -> JournalEntry | None:
         """Return the operation that holds an instance."""
 
-    def follower(self, ended: Operation) -> Entry | None:
+    def follower(self, ended: Operation) -> JournalEntry | None:
         """Return the next of those that waited for the same creation, or for this one."""
 
     def unconfirmed(self, limit: int) -> list[Operation]:
@@ -334,7 +334,7 @@ class Journal(Protocol):
         """
 
 
-class Running(Protocol):
+class BackgroundTask(Protocol):
     """Something that runs beside."""
 
     def wait(self) -> None:
@@ -373,7 +373,7 @@ class Terminals(Protocol):
         """Sit down at one; raises InstanceNotFound, LxdRefused, LxdUnavailable."""
 
 
-class Stream(Protocol):
+class ConsoleStream(Protocol):
     """This host's end of a byte stream.
 
     Methods raise StreamLost when the other end has gone, or the error with which it called off.
@@ -401,10 +401,10 @@ class Stream(Protocol):
         """Leave; never raises."""
 
 
-class OpenStream(Protocol):
+class OpenConsoleStream(Protocol):
     """Takes up this host's end of a stream."""
 
-    def __call__(self, stream: str, lost: Callable[[], None]) -> Stream:
+    def __call__(self, stream: str, lost: Callable[[], None]) -> ConsoleStream:
         """Return the end of a stream; `lost` is called as soon as the other one is gone.
 
         Raises BrokerUnavailable.

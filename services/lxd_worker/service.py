@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from nameko.extensions import DependencyProvider
 
-from services.lxd_worker.adapters.telemetry import WorkerTelemetry
 from services.lxd_worker.ports import Journal, Omit
 from services.lxd_worker.settings import Settings
+from services.lxd_worker.telemetry import WorkerTelemetry
 from services.lxd_worker.wiring import Worker, open_journal
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.consoles import OpenConsole

@@ -9,38 +9,38 @@ from collections.abc import Callable, Iterator
 import eventlet
 from eventlet.greenthread import GreenThread
 
-from services.lxd_worker.adapters.clock import SystemClock
-from services.lxd_worker.adapters.green import Bell, in_one_thread
-from services.lxd_worker.adapters.image_servers import fetch
-from services.lxd_worker.adapters.journal import SqlJournal
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
-from services.lxd_worker.adapters.lxd.events import LxdEvents
-from services.lxd_worker.adapters.lxd.offer import LxdOffer
-from services.lxd_worker.adapters.lxd.terminals import LxdTerminals
-from services.lxd_worker.adapters.ports_in_use import ports_in_use
-from services.lxd_worker.adapters.stream import HostStreams
-from services.lxd_worker.adapters.telemetry import WorkerTelemetry
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.lifecycle import LxdEvent
-from services.lxd_worker.handlers.consoles import Consoles
-from services.lxd_worker.handlers.creating import Admission, Secrets
-from services.lxd_worker.handlers.describe import HostReport
-from services.lxd_worker.handlers.fitting import FittingPublish
-from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
-from services.lxd_worker.handlers.image_servers import ImageServersReport
-from services.lxd_worker.handlers.inventory import InventoryReport
-from services.lxd_worker.handlers.kept import Tools
-from services.lxd_worker.handlers.ledger import Ledger
-from services.lxd_worker.handlers.logs import instance_log
-from services.lxd_worker.handlers.orders import Orders
-from services.lxd_worker.handlers.outbox import report_operations
-from services.lxd_worker.handlers.secrets import AwaitedSecrets
-from services.lxd_worker.handlers.snapshots import snapshots
-from services.lxd_worker.handlers.supervisor import Supervisor
-from services.lxd_worker.handlers.swapping import TrashCollector
+from services.lxd_worker.clock import SystemClock
+from services.lxd_worker.console_stream import HostStreams
+from services.lxd_worker.consoles import ConsoleSessions
+from services.lxd_worker.creation.admission import Admission, Secrets
+from services.lxd_worker.creation.allocations import Allocations
+from services.lxd_worker.creation.ports_in_use import ports_in_use
+from services.lxd_worker.greenthreads import AutoResetEvent, in_one_thread
+from services.lxd_worker.instance_log import instance_log
+from services.lxd_worker.instance_snapshots import snapshots
+from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.store import SqlJournal
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.console import LxdTerminals
+from services.lxd_worker.lxd.daemon import LxdDaemon
+from services.lxd_worker.lxd.events import LxdEvents
+from services.lxd_worker.lxd.host_resources import LxdHostResources
+from services.lxd_worker.operations.outbox import report_operations
+from services.lxd_worker.operations.record import RunnerContext
+from services.lxd_worker.operations.secrets import PendingSecrets
+from services.lxd_worker.operations.service import HostOperations
+from services.lxd_worker.operations.supervisor import OperationSupervisor
 from services.lxd_worker.ports import Journal, Omit
+from services.lxd_worker.rebuild.planning import TrashCollector
+from services.lxd_worker.reports.bounded_publisher import BoundedPublisher
+from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
+from services.lxd_worker.reports.host_report import HostReport
+from services.lxd_worker.reports.image_server_client import fetch
+from services.lxd_worker.reports.image_servers import ImageServersReport
+from services.lxd_worker.reports.inventory import InventoryReport
 from services.lxd_worker.settings import Settings
+from services.lxd_worker.telemetry import WorkerTelemetry
 from shared.contracts.errors import TemporaryError
 from shared.contracts.worker_api import InstanceLog, SnapshotList
 from shared.platform.bus.publisher import EventPublisher
@@ -98,22 +98,22 @@ class Worker:
         self._epoch = next_epoch(settings.state_dir / "worker.epoch")
         self._publisher = EventPublisher(settings.amqp_uri, settings.host)
         self._omit = omit = telemetry.omissions
-        self._publish = FittingPublish(self._publisher.publish, omit)
+        self._publish = BoundedPublisher(self._publisher.publish, omit)
         api = Api(settings.lxd_socket, settings.host, omit)
         scope = LxdScope(settings.lxd_projects)
         self._events = LxdEvents(api, settings.host, scope, omit)
         self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope, omit)
         secrets: Secrets = {}
-        self._awaited = AwaitedSecrets(self._clock, self._carry_out, secrets)
+        self._awaited = PendingSecrets(self._clock, self._carry_out, secrets)
         for entry in self._unfinished:
             if entry.awaits_secrets:
                 self._awaited.expect(entry)
-        self._operations_bell, self._inventory_bell = Bell(), Bell()
-        self._heartbeat_bell, self._probe_bell = Bell(), Bell()
-        self._host_bell, self._servers_bell = Bell(), Bell()
+        self._operations_bell, self._inventory_bell = AutoResetEvent(), AutoResetEvent()
+        self._heartbeat_bell, self._probe_bell = AutoResetEvent(), AutoResetEvent()
+        self._host_bell, self._servers_bell = AutoResetEvent(), AutoResetEvent()
         calls.queue_missed = self._heartbeat_bell.ring
-        self._watch = LxdWatch(self._heartbeat_bell.ring)
-        offer = LxdOffer(api, settings.host, self._hears)
+        self._watch = LxdHealth(self._heartbeat_bell.ring)
+        offer = LxdHostResources(api, settings.host, self._hears)
         self.inventory = InventoryReport(
             self._epoch,
             self._lxd,
@@ -128,7 +128,7 @@ class Worker:
         self._host_report = self._host_report_of(offer, scope)
         self._servers_report = self._servers_report_of(offer)
         self._trash = TrashCollector(self._lxd, journal, self._clock)
-        self._tools = Tools(
+        self._tools = RunnerContext(
             host=settings.host,
             epoch=self._epoch,
             journal=journal,
@@ -137,10 +137,10 @@ class Worker:
             changed=self._operations_bell.ring,
             secrets=secrets,
         )
-        self._supervisor = Supervisor(
+        self._supervisor = OperationSupervisor(
             self._tools, self._spawn, telemetry.operation_ended, self._awaited
         )
-        self.orders = Orders(
+        self.orders = HostOperations(
             host=settings.host,
             journal=journal,
             lxd=self._lxd,
@@ -208,18 +208,18 @@ class Worker:
             thread.kill()
         self._publisher.stop()
 
-    def _admission(self, offer: LxdOffer) -> Admission:
+    def _admission(self, offer: LxdHostResources) -> Admission:
         return Admission(
             host=self._settings.host,
             offer=offer,
-            ledger=Ledger(self._journal, self._lxd, self._clock, self.inventory.known),
+            ledger=Allocations(self._journal, self._lxd, self._clock, self.inventory.known),
             pool=self._settings.nat_pool,
             overcommit=self._settings.overcommit,
             remotes=self._settings.remotes,
             in_use=ports_in_use,
         )
 
-    def _host_report_of(self, offer: LxdOffer, scope: LxdScope) -> HostReport:
+    def _host_report_of(self, offer: LxdHostResources, scope: LxdScope) -> HostReport:
         return HostReport(
             host=self._settings.host,
             epoch=self._epoch,
@@ -234,7 +234,7 @@ class Worker:
             later=eventlet.spawn_after,
         )
 
-    def _servers_report_of(self, offer: LxdOffer) -> ImageServersReport:
+    def _servers_report_of(self, offer: LxdHostResources) -> ImageServersReport:
         return ImageServersReport(
             epoch=self._epoch,
             remotes=self._settings.remotes,
@@ -246,9 +246,9 @@ class Worker:
             omit=self._omit,
         )
 
-    def _consoles_of(self, api: Api, scope: LxdScope) -> Consoles:
+    def _consoles_of(self, api: Api, scope: LxdScope) -> ConsoleSessions:
         settings = self._settings
-        return Consoles(
+        return ConsoleSessions(
             host=settings.host,
             lxd=self._lxd,
             terminals=LxdTerminals(
@@ -278,10 +278,10 @@ class Worker:
         yield self._prune, PRUNE_EVERY_S
         yield self._trash.collect, COLLECT_S
 
-    def _carry_out(self, entry: Entry) -> None:
+    def _carry_out(self, entry: JournalEntry) -> None:
         self._supervisor.begin(entry)
 
-    def _spawn(self, work: Callable[[Entry], None], entry: Entry) -> None:
+    def _spawn(self, work: Callable[[JournalEntry], None], entry: JournalEntry) -> None:
         thread = eventlet.spawn(work, entry)
         self._threads.append(thread)
         thread.link(lambda _: self._threads.remove(thread))
@@ -320,7 +320,7 @@ class Worker:
         # What happened while nobody listened shows in a whole inventory only.
         self.report_everything()
 
-    def _heard(self, event: LxdEvent) -> None:
+    def _heard(self, event: LifecycleEvent) -> None:
         self.inventory.heard(event)
         self._host_report.heard(event)
 

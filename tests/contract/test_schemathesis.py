@@ -33,7 +33,7 @@ from services.gateway.http.request_models.vm_creation import VmCreation
 from services.gateway.http.request_models.vm_ports import VmPortsChange
 from services.gateway.http.request_models.vm_snapshots import VmSnapshotCreation
 from services.gateway.http.request_models.vm_update import VmUpdate
-from tests.support.gateway_http import listening
+from tests.support.gateway_http import listening, openapi
 from tests.support.living_gateway import TOKEN, a_gateway
 
 LONGEST_S = 240
@@ -142,7 +142,7 @@ BODIES = [
 def test_a_body_as_it_is_described_is_one_that_is_taken(
     method: str, path: str, model: type[BaseModel]
 ) -> None:
-    operation = schemathesis.openapi.from_dict(a_gateway().app().openapi())[path][method]
+    operation = schemathesis.openapi.from_dict(openapi())[path][method]
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy())
@@ -153,7 +153,7 @@ def test_a_body_as_it_is_described_is_one_that_is_taken(
 
 
 def test_every_body_is_tried() -> None:
-    paths = a_gateway().app().openapi()["paths"]
+    paths = openapi()["paths"]
     with_body = {
         (method.upper(), path)
         for path, ways in paths.items()

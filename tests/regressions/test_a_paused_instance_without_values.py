@@ -11,7 +11,7 @@ from services.gateway.fleet.view import FleetView
 from services.gateway.responses import instances as shown
 from services.gateway.responses.metrics import exposition, subjects
 from services.gateway.responses.vms import vm
-from services.lxd_worker.domain.description import Described
+from services.lxd_worker.instances.description import InstanceDescription
 from shared.contracts.status import Status, is_alive
 from tests.support import known
 from tests.support.clock import FakeClock
@@ -79,4 +79,4 @@ def test_both_apis_and_prometheus_show_it(status: str) -> None:
 @pytest.mark.parametrize("status", ALIVE)
 def test_the_worker_takes_none_of_them_for_stopped(status: str) -> None:
     assert not seen(status).stopped
-    assert Described(name="web", status=status).complete
+    assert InstanceDescription(name="web", status=status).complete

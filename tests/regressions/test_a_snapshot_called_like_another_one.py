@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from deploy.local import lxd_api, lxd_daemon
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
-from services.lxd_worker.domain.entry import accepted
-from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.journal.entry import accepted
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.daemon import LxdDaemon
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import LxdRefused, SnapshotNotFound
 from shared.contracts.operations import Arguments, Kind, Submission
 from shared.platform.lxd_scope import LxdScope

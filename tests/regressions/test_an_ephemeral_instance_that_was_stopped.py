@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from services.gateway.fleet.view import FleetView
-from services.lxd_worker.domain.description import Described, instance_of
-from services.lxd_worker.domain.evidence import Verdict, evidence
-from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.instances.description import InstanceDescription, instance_of
+from services.lxd_worker.transitions.evidence import Verdict, evidence
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.clock import FakeClock
@@ -52,7 +52,7 @@ def stopped(bench: Bench, *, ephemeral: bool = True, force: bool = False) -> Ope
 
 
 def test_the_worker_tells_that_it_is_ephemeral() -> None:
-    web = Described(name="web", ephemeral=True)
+    web = InstanceDescription(name="web", ephemeral=True)
 
     instance, _ = instance_of(web, revision=1, host_memory=1)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.daemon import LxdDaemon
 from shared.platform.lxd_scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.lxd_worker.omissions import Omissions

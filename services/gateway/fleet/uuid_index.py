@@ -7,10 +7,13 @@ given to a new instance is reserved for the host that creates it, whatever other
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
+
+from cachetools import FIFOCache, TTLCache
 
 if TYPE_CHECKING:
     from services.gateway.fleet.instance_record import InstanceRecord
@@ -33,13 +36,12 @@ class UuidIndex:
     """The entries by their uuids; copies are flagged as they come and go."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
         # By uuid and host, in the order in which they came.
         self._sharing: dict[str, dict[str, dict[InstanceRecord, None]]] = defaultdict(dict)
         self._holders: dict[str, InstanceRecord] = {}
-        self._reserved: OrderedDict[str, Reservation] = OrderedDict()
-        # The host that held a uuid last, and until when it may take it back.
-        self._left: dict[str, tuple[str, float]] = {}
+        self._reserved: FIFOCache[str, Reservation] = FIFOCache(MOST_RESERVED)
+        # The host that held a uuid last, for as long as it may take it back.
+        self._left: TTLCache[str, str] = TTLCache(inf, RETURN_S, monotonic)
         self._copies: Counter[str] = Counter()
         # Uuids of which copies alone were restored.
         self._orphaned: set[str] = set()
@@ -66,7 +68,7 @@ class UuidIndex:
         self._flag(entry, duplicate=False)
         if self._holders.get(uuid) is entry:
             del self._holders[uuid]
-            self._left[uuid] = (host, self._monotonic() + RETURN_S)
+            self._left[uuid] = host
             self._forget_creation(uuid, host)
             self._promote(uuid, host)
         if not sharing:
@@ -92,9 +94,6 @@ class UuidIndex:
     def reserve(self, uuid: str, host: str) -> None:
         """Keep a new uuid for the host that creates its instance; claims of others are copies."""
         self._reserved[uuid] = Reservation(host)
-        self._reserved.move_to_end(uuid)
-        if len(self._reserved) > MOST_RESERVED:
-            self._reserved.popitem(last=False)
         holder = self._holders.get(uuid)
         if holder and _host(holder) != host:
             self._flag(holder, duplicate=True)
@@ -139,8 +138,7 @@ class UuidIndex:
             return host == reservation.host and (holder is None or _host(holder) != host)
         if holder is None:
             return True
-        left, until = self._left.get(uuid, ("", 0.0))
-        return host == left != _host(holder) and self._monotonic() < until
+        return host == self._left.get(uuid) != _host(holder)
 
     def _hold(self, uuid: str, entry: InstanceRecord) -> None:
         self._holders[uuid] = entry

@@ -6,8 +6,9 @@ this process began are its own to count, so that the counts of all gateways add 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
+
+from cachetools import FIFOCache
 
 from shared.contracts.operations import Operation
 
@@ -24,13 +25,11 @@ class OperationMetrics:
     def __init__(self, record: Record, monotonic: Callable[[], float]) -> None:
         self._record = record
         self._monotonic = monotonic
-        self._begun: OrderedDict[str, float] = OrderedDict()
+        self._begun: FIFOCache[str, float] = FIFOCache(MOST_OPEN)
 
     def begin(self, operation_id: str) -> None:
         """Start the clock; the oldest of too many is forgotten."""
         self._begun[operation_id] = self._monotonic()
-        if len(self._begun) > MOST_OPEN:
-            self._begun.popitem(last=False)
 
     def end(self, operation: Operation) -> None:
         """Record the operation, if it was begun here."""

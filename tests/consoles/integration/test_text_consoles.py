@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local import lxd_api
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.terminals import LxdTerminals
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.console import LxdTerminals
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from tests.support.broker import Vhost
 from tests.support.host import eventually

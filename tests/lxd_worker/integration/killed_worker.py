@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from services.lxd_worker.__main__ import main
-from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.ports import Acceptance, Change
 from services.lxd_worker.wiring import open_journal
 
@@ -36,10 +36,10 @@ class DeadlyJournal:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
-    def accept(self, entry: Entry, host: str, limit: int) -> Acceptance:
+    def accept(self, entry: JournalEntry, host: str, limit: int) -> Acceptance:
         return self._write(lambda: self._journal.accept(entry, host, limit))
 
-    def advance(self, operation_id: str, change: Change) -> Entry:
+    def advance(self, operation_id: str, change: Change) -> JournalEntry:
         known = self._journal.find(operation_id)
         if change(known) == known:
             return known

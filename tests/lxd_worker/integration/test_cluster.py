@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
-from services.lxd_worker.adapters.lxd.events import LxdEvents
-from services.lxd_worker.domain.lifecycle import LxdEvent, touched
+from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, touched
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.daemon import LxdDaemon
+from services.lxd_worker.lxd.events import LxdEvents
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
@@ -69,7 +69,7 @@ def test_what_happens_on_the_neighbour_is_not_heard(
 ) -> None:
     daemon.server()
     events = LxdEvents(Api(str(double.socket), "h1", Omissions()), "h1", scope, Omissions())
-    opened, heard = threading.Event(), queue.Queue[LxdEvent]()
+    opened, heard = threading.Event(), queue.Queue[LifecycleEvent]()
 
     def listen() -> None:
         with suppress(LxdUnavailable):

@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.lxd_worker.adapters.lxd.answers import Task
-from services.lxd_worker.adapters.lxd.api import MOST_BYTES_IN_PART, Api
-from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
-from services.lxd_worker.adapters.lxd.offer import LxdOffer
-from services.lxd_worker.domain.description import Described
-from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
-from services.lxd_worker.domain.writing import Editable
-from services.lxd_worker.handlers.inventory import InventoryReport
+from services.lxd_worker.instances.description import InstanceDescription
+from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
+from services.lxd_worker.instances.update_request import EditableInstance
+from services.lxd_worker.lxd.api import MOST_BYTES_IN_PART, Api
+from services.lxd_worker.lxd.daemon import LxdDaemon
+from services.lxd_worker.lxd.host_resources import LxdHostResources
+from services.lxd_worker.lxd.models import LxdTask
 from services.lxd_worker.ports import Omission
+from services.lxd_worker.reports.inventory import InventoryReport
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import LxdRefused, LxdUnavailable
@@ -226,10 +226,10 @@ def test_what_cannot_be_read_in_full_is_not_written_back(host: Host) -> None:
     host.web.instead = {"config": {"a": 5}}
 
     with pytest.raises(LxdRefused):
-        api.get_to_replace(Editable, "instances", "web", params={"project": "default"})
+        api.get_to_replace(EditableInstance, "instances", "web", params={"project": "default"})
     host.double.faults.no_json = True
     with pytest.raises(LxdUnavailable):
-        api.get_to_replace(Editable, "instances", "web", params={"project": "default"})
+        api.get_to_replace(EditableInstance, "instances", "web", params={"project": "default"})
 
 
 SCALARS = (
@@ -288,7 +288,7 @@ def test_whatever_lxd_says_of_one_instance_its_neighbours_are_told_right(
     host.web.instead = instead
 
     told = host.told()
-    host.report.heard(LxdEvent(Metadata("instance-updated", "/1.0/instances/web")))
+    host.report.heard(LifecycleEvent(LifecycleMetadata("instance-updated", "/1.0/instances/web")))
     host.report.fulfil()
 
     assert set(told) == {"web", "db"}
@@ -333,11 +333,11 @@ def test_a_large_instance_that_an_inventory_cut_is_told_whole_when_it_is_wanted(
 
 NESTED = "[" * 100_000
 QUESTIONS: list[Callable[[Api], object]] = [
-    lambda api: api.get(Described, "instances", "web"),
-    lambda api: api.get_to_replace(Editable, "instances", "web", params={}),
-    lambda api: api.put(Task, "instances", "web", params={}, body={}),
-    lambda api: api.post(Task, "instances", "web", params={}, body={}),
-    lambda api: api.delete(Task, "instances", "web"),
+    lambda api: api.get(InstanceDescription, "instances", "web"),
+    lambda api: api.get_to_replace(EditableInstance, "instances", "web", params={}),
+    lambda api: api.put(LxdTask, "instances", "web", params={}, body={}),
+    lambda api: api.post(LxdTask, "instances", "web", params={}, body={}),
+    lambda api: api.delete(LxdTask, "instances", "web"),
 ]
 
 
@@ -401,7 +401,9 @@ def test_a_long_list_of_which_one_value_is_none_is_no_answer(host: Host) -> None
 def test_a_size_that_cannot_be_read_is_unknown_and_not_nothing(
     double: LxdDouble, total: str
 ) -> None:
-    offer = LxdOffer(Api(str(double.socket), "h1", Omissions()), "h1", listening=lambda: False)
+    offer = LxdHostResources(
+        Api(str(double.socket), "h1", Omissions()), "h1", listening=lambda: False
+    )
     size = f'{{"total": {total}}}'
     double.faults.answers = {
         "/1.0/resources": f'{{"metadata": {{"cpu": {{"total": 8}}, "memory": {size}}}}}',

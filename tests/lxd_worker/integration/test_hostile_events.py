@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.events import LxdEvents
-from services.lxd_worker.domain.lifecycle import LxdEvent
+from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.events import LxdEvents
 from services.lxd_worker.ports import Omission
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_events import MOST_EVENT_BYTES
@@ -69,7 +69,7 @@ def test_what_comes_after_an_event_that_cannot_be_read_is_heard(
 
     assert listener.heard.get(timeout=5) == MISSED
     after = listener.heard.get(timeout=5)
-    assert isinstance(after, LxdEvent)
+    assert isinstance(after, LifecycleEvent)
     assert after.metadata.action == "instance-started"
     assert listener.omissions.of(Omission.EVENT) == {"lifecycle"}
 
@@ -87,4 +87,4 @@ def test_an_event_without_end_ends_the_listening_and_counts_as_missed(
 def test_an_event_that_is_long_is_heard(double: LxdDouble, listener: Listener) -> None:
     double.emit({"action": "instance-updated", "source": "x" * (MOST_EVENT_BYTES // 2)})
 
-    assert isinstance(listener.heard.get(timeout=5), LxdEvent)
+    assert isinstance(listener.heard.get(timeout=5), LifecycleEvent)

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.lxd_worker.domain.description import MOST_BYTES
+from services.lxd_worker.instances.description import MOST_BYTES
 from shared.contracts.codec import encode
 from shared.contracts.events import Inventory
 from shared.contracts.instances import Instance

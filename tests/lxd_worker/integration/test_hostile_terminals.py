@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.socket import MOST_MESSAGE_BYTES
-from services.lxd_worker.adapters.lxd.terminals import LxdTerminals
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.console import LxdTerminals
+from services.lxd_worker.lxd.websocket import MOST_MESSAGE_BYTES
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.lxd_worker.omissions import Omissions

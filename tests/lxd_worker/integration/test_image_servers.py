@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from deploy.local import processes
-from services.lxd_worker.adapters.image_servers import fetch
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.offer import LxdOffer
-from services.lxd_worker.domain.simplestreams import INDEX, Runs, product_files
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.host_resources import LxdHostResources
 from services.lxd_worker.ports import ImageServerAway
+from services.lxd_worker.reports.image_server_client import fetch
+from services.lxd_worker.reports.simplestreams import INDEX, DaemonCapabilities, product_files
 from tests.lxd_double import LxdDouble
 from tests.support.image_server import IMAGE, PRODUCTS, ImageServer, image_server
 from tests.support.lxd import Lxd
@@ -46,8 +46,8 @@ def test_a_server_that_is_not_there_is_away() -> None:
         fetch(f"http://127.0.0.1:{processes.free_port()}", INDEX)
 
 
-def offer(socket: Path) -> LxdOffer:
-    return LxdOffer(Api(str(socket), "h1", Omissions()), "h1", listening=lambda: False)
+def offer(socket: Path) -> LxdHostResources:
+    return LxdHostResources(Api(str(socket), "h1", Omissions()), "h1", listening=lambda: False)
 
 
 def test_lxd_tells_what_it_can_run(lxd: Lxd, tmp_path: Path) -> None:
@@ -56,4 +56,4 @@ def test_lxd_tells_what_it_can_run(lxd: Lxd, tmp_path: Path) -> None:
         doubles = offer(double.socket).runs()
 
     assert (own.architecture, own.types[0]) == (platform.machine(), "container")
-    assert doubles == Runs("x86_64", ("container", "virtual-machine"))
+    assert doubles == DaemonCapabilities("x86_64", ("container", "virtual-machine"))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
-from services.lxd_worker.adapters.lxd.offer import LxdOffer
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.daemon import LxdDaemon
+from services.lxd_worker.lxd.host_resources import LxdHostResources
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.worker_api import MOST_LOG
@@ -72,4 +72,4 @@ def test_the_projects_of_a_host_are_told(double: LxdDouble) -> None:
     double.add(DoubledInstance("web", project="shop"))
     api = Api(str(double.socket), "h1", Omissions())
 
-    assert LxdOffer(api, "h1", lambda: False).projects() == ["default", "shop"]
+    assert LxdHostResources(api, "h1", lambda: False).projects() == ["default", "shop"]

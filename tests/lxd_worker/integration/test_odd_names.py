@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from deploy.local import busybox_image
-from services.lxd_worker.adapters.lxd.api import Api, NotThere
-from services.lxd_worker.adapters.lxd.offer import LxdOffer
+from services.lxd_worker.lxd.api import Api, NotThere
+from services.lxd_worker.lxd.host_resources import LxdHostResources
 from services.metrics.sampler.lxd_client import LxdClient
 from shared.contracts.changes import ImageSource
 from shared.platform.lxd_scope import LxdScope
@@ -23,8 +23,8 @@ PREFIX = f"o{secrets.token_hex(3)}"
 NAMES = ["%31", "1", "%2531", "a+b", "a&b", "a?b", "50%", "é"]
 
 
-def offer(socket: Path) -> LxdOffer:
-    return LxdOffer(Api(str(socket), "h1", Omissions()), "h1", lambda: False)
+def offer(socket: Path) -> LxdHostResources:
+    return LxdHostResources(Api(str(socket), "h1", Omissions()), "h1", lambda: False)
 
 
 @pytest.fixture(params=NAMES)

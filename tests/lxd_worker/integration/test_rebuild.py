@@ -18,8 +18,8 @@ from uuid import uuid4
 import pytest
 
 from deploy.local import lxd_api, lxd_daemon
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.daemon import LxdDaemon
 from shared.contracts.changes import ImageSource
 from shared.contracts.codec import to_wire
 from shared.contracts.errors import ImageNotFound, TrashNotFound

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from deploy.local import lxd_api
-from services.lxd_worker.adapters.lxd.answers import Task
-from services.lxd_worker.adapters.lxd.api import Api
-from services.lxd_worker.adapters.lxd.daemon import LxdDaemon
+from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.lxd.daemon import LxdDaemon
+from services.lxd_worker.lxd.models import LxdTask
 from services.lxd_worker.ports import LxdOperation
 from shared.contracts.errors import LxdRefused
 from shared.platform.lxd_scope import LxdScope
@@ -34,7 +34,7 @@ def daemon(api: Api) -> LxdDaemon:
 
 def begin(api: Api, action: str) -> str:
     path = ("instances", "web", "state")
-    return api.put(Task, *path, params={}, body={"action": action}).id
+    return api.put(LxdTask, *path, params={}, body={"action": action}).id
 
 
 def test_why_an_operation_failed_is_told(double: LxdDouble, api: Api, daemon: LxdDaemon) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.capacity import Overcommit
-from services.lxd_worker.domain.nat_pool import NatPool
-from services.lxd_worker.domain.shape import Shape
+from services.lxd_worker.creation.capacity import Overcommit
+from services.lxd_worker.creation.port_pool import NatPool
+from services.lxd_worker.instances.config import InstanceConfig
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
@@ -219,7 +219,7 @@ def test_a_creation_that_lxd_lists_already_counts_once(bench: Bench) -> None:
 
 
 def test_the_limits_of_instances_that_are_there_are_promised(bench: Bench) -> None:
-    big = Shape(cpu_limit="2", memory_limit=8 * GIB)
+    big = InstanceConfig(cpu_limit="2", memory_limit=8 * GIB)
     bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], shape=big)
 
     with pytest.raises(InsufficientResources):
@@ -255,7 +255,7 @@ def test_while_lxd_does_not_tell_nothing_is_taken_on(bench: Bench) -> None:
 def test_no_port_is_given_out_twice(bench: Bench) -> None:
     bench.pool, bench.most_unfinished = POOL, 10
     held = Proxy(device="ssh", listen="tcp:0.0.0.0:2201", connect="tcp:127.0.0.1:22")
-    bench.lxd.holds["db"] = replace(bench.lxd.holds["db"], shape=Shape(proxies=(held,)))
+    bench.lxd.holds["db"] = replace(bench.lxd.holds["db"], shape=InstanceConfig(proxies=(held,)))
     bench.in_use = frozenset({("tcp", 3001)})
 
     first = planned(bench, 1, new={"ssh": True, "ports": 2})

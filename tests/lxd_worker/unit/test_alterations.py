@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.evidence import Verdict, evidence
-from services.lxd_worker.domain.moves import next_move
-from services.lxd_worker.domain.seen import Seen
-from services.lxd_worker.domain.shape import Shape
-from services.lxd_worker.domain.steps import Done, Failed, Situation, Step
+from services.lxd_worker.instances.config import InstanceConfig
+from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.transitions.decision import next_move
+from services.lxd_worker.transitions.evidence import Verdict, evidence
+from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step
 from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     InstanceNotRunning,
@@ -32,20 +32,20 @@ SHRINK = Arguments(changes=Changes(disk=1000))
 TO_SHOP = Arguments(new_name="shop", display_name="Shop")
 S1, S2 = Arguments(snapshot="s1"), Arguments(snapshot="s2")
 
-WEB = replace(seen("Stopped"), name="web", snapshots=("s1",), shape=Shape(description="d"))
-RUNNING = replace(seen(), name="web", snapshots=("s1",), shape=Shape(description="d"))
+WEB = replace(seen("Stopped"), name="web", snapshots=("s1",), shape=InstanceConfig(description="d"))
+RUNNING = replace(seen(), name="web", snapshots=("s1",), shape=InstanceConfig(description="d"))
 RUNS_ANEW = replace(RUNNING, init=seen(pid=999).init)
 SHOP = replace(WEB, name="shop")
-SHOWN = replace(SHOP, shape=Shape(description="d", display_name="Shop"))
-FAST = replace(WEB, shape=Shape(description="d", cpu_limit="2"))
-BARE = replace(WEB, shape=Shape())
+SHOWN = replace(SHOP, shape=InstanceConfig(description="d", display_name="Shop"))
+FAST = replace(WEB, shape=InstanceConfig(description="d", cpu_limit="2"))
+BARE = replace(WEB, shape=InstanceConfig())
 WITHOUT = replace(WEB, snapshots=())
 OF_ANOTHER_LXD = replace(WEB, lxd=2)
 
 DONE, NOT_DONE, UNDECIDABLE = Verdict.DONE, Verdict.NOT_DONE, Verdict.UNDECIDABLE
 
 
-def move(kind: Kind, now: Seen, arguments: Arguments, **more: Any) -> object:
+def move(kind: Kind, now: Observation, arguments: Arguments, **more: Any) -> object:
     found = next_move(kind, Situation(name="web", arguments=arguments, now=now, **more))
     return type(found.error) if isinstance(found, Failed) else found
 
@@ -75,7 +75,7 @@ def move(kind: Kind, now: Seen, arguments: Arguments, **more: Any) -> object:
     ],
 )
 def test_the_first_step_depends_on_what_the_instance_is(
-    kind: Kind, now: Seen, arguments: Arguments, expected: object
+    kind: Kind, now: Observation, arguments: Arguments, expected: object
 ) -> None:
     assert move(kind, now, arguments) == expected
 
@@ -95,7 +95,7 @@ def test_the_first_step_depends_on_what_the_instance_is(
     ],
 )
 def test_what_lxd_does_not_keep_is_written_again(
-    kind: Kind, arguments: Arguments, taken: list[Step], now: Seen, expected: object
+    kind: Kind, arguments: Arguments, taken: list[Step], now: Observation, expected: object
 ) -> None:
     assert move(kind, now, arguments, taken=tuple(taken), first=WEB, before=WEB) == expected
 
@@ -119,7 +119,7 @@ def test_what_lxd_did_not_keep_is_there_again() -> None:
     ],
 )
 def test_what_lxd_says_it_has_done_is_not_done_while_all_is_as_it_was(
-    kind: Kind, arguments: Arguments, before: Seen, now: Seen, taken: list[Step]
+    kind: Kind, arguments: Arguments, before: Observation, now: Observation, taken: list[Step]
 ) -> None:
     found = move(kind, now, arguments, taken=tuple(taken), first=WEB, before=before)
 
@@ -140,7 +140,7 @@ def test_what_lxd_says_it_has_done_is_not_done_while_all_is_as_it_was(
     ],
 )
 def test_what_lxd_refused_has_failed_unless_it_is_so_already(
-    kind: Kind, arguments: Arguments, taken: list[Step], now: Seen, expected: object
+    kind: Kind, arguments: Arguments, taken: list[Step], now: Observation, expected: object
 ) -> None:
     found = move(kind, now, arguments, taken=tuple(taken), first=WEB, before=WEB, error=REFUSED)
 
@@ -164,7 +164,7 @@ def test_what_else_lxd_refuses_has_nothing_to_do_with_memory() -> None:
 
 
 def test_what_counts_from_the_next_start_is_told() -> None:
-    later = replace(WEB, shape=Shape(root_size=1000), postponed=("disk",))
+    later = replace(WEB, shape=InstanceConfig(root_size=1000), postponed=("disk",))
 
     found = move(Kind.UPDATE, later, SHRINK, taken=(Step.UPDATE,), first=WEB, before=WEB)
 
@@ -197,6 +197,6 @@ def test_what_counts_from_the_next_start_is_told() -> None:
     ],
 )
 def test_evidence(
-    step: Step, arguments: Arguments, before: Seen, now: Seen | None, verdict: Verdict
+    step: Step, arguments: Arguments, before: Observation, now: Observation | None, verdict: Verdict
 ) -> None:
     assert evidence(step, arguments, before, now) is verdict

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.lxd_worker.adapters.init_process import init_of
-from services.lxd_worker.adapters.lxd.answers import Task
-from services.lxd_worker.domain.seen import Init
+from services.lxd_worker.instances.observation import InitProcess
+from services.lxd_worker.lxd.init_process import init_of
+from services.lxd_worker.lxd.models import LxdTask
 from services.lxd_worker.ports import LxdOperation
 from shared.contracts.errors import Cancelled, LxdRefused
 
 
-def task(**changes: Any) -> Task:
+def task(**changes: Any) -> LxdTask:
     told = {
         "id": "1",
         "class": "task",
@@ -24,7 +24,7 @@ def task(**changes: Any) -> Task:
         "err": "",
         "resources": {"instances": ["/1.0/instances/web"]},
     }
-    return msgspec.convert(told | changes, Task)
+    return msgspec.convert(told | changes, LxdTask)
 
 
 @pytest.mark.parametrize("code", [100, 103, 104, 105])
@@ -76,7 +76,7 @@ def test_a_programs_name_may_hold_anything(tmp_path: Path) -> None:
     fields = " ".join(str(number) for number in range(4, 40))
     (tmp_path / "7" / "stat").write_text(f"7 (a) b (c) S {fields}\n")
 
-    assert init_of(7, tmp_path) == Init(7, 22)
+    assert init_of(7, tmp_path) == InitProcess(7, 22)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**22 + 1])
@@ -91,7 +91,7 @@ def test_a_process_may_be_called_by_any_bytes(tmp_path: Path, name: bytes) -> No
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "stat").write_bytes(b"7 (" + name + b") S " + numbers.encode())
 
-    assert init_of(7, tmp_path) == Init(7, 22)
+    assert init_of(7, tmp_path) == InitProcess(7, 22)
 
 
 @pytest.mark.parametrize("text", [b"", b"7 (init) S 1 2", b"7 (init) S " + b"x " * 40])

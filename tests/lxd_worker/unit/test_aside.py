@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.domain import aside, swap_writing
-from services.lxd_worker.domain.aside import aside_of, names_for, trash_of
-from services.lxd_worker.domain.plan import Plan, SwapPlan
-from services.lxd_worker.domain.writing import Editable
+from services.lxd_worker.instances import parked_roots
+from services.lxd_worker.instances.parked_roots import aside_of, names_for, trash_of
+from services.lxd_worker.instances.update_request import EditableInstance
+from services.lxd_worker.journal.plan import AllocationPlan, RootSwapPlan
+from services.lxd_worker.rebuild import requests
 from shared.contracts.errors import LxdRefused
 from shared.contracts.instances import Trash
 
 UUID = "00000000-0000-4000-8000-000000000001"
-SWAP = SwapPlan(incoming="op", beside="new-1-web", trash="trash-1-web", until=1800000000)
-PLAN = Plan(source={"type": "image", "fingerprint": "f"}, devices={}, swap=SWAP)
+SWAP = RootSwapPlan(incoming="op", beside="new-1-web", trash="trash-1-web", until=1800000000)
+PLAN = AllocationPlan(source={"type": "image", "fingerprint": "f"}, devices={}, swap=SWAP)
 ROOT = {"type": "disk", "path": "/", "pool": "default", "size": "1GiB"}
 SSH = {"type": "proxy", "listen": "tcp:0.0.0.0:2201", "connect": "tcp:127.0.0.1:22"}
 NIC = {"type": "nic", "network": "lxdbr0", "name": "eth0"}
@@ -34,7 +35,7 @@ CONFIG = {
 }
 
 
-def web(**more: Any) -> Editable:
+def web(**more: Any) -> EditableInstance:
     devices = {"root": ROOT, "ssh": SSH}
     fields: dict[str, Any] = {
         "name": "web",
@@ -48,16 +49,16 @@ def web(**more: Any) -> Editable:
         "profiles": ("default",),
         "description": "the shop",
     } | more
-    return Editable(**fields)
+    return EditableInstance(**fields)
 
 
-def as_lxd_has(body: dict[str, Any], name: str, **own: str) -> Editable:
+def as_lxd_has(body: dict[str, Any], name: str, **own: str) -> EditableInstance:
     config = {**body["config"], **own}
     return web(name=name, config=config, expanded_config=config, devices=body["devices"])
 
 
 def test_a_new_root_has_the_limits_and_nothing_that_two_cannot_have() -> None:
-    body: Any = swap_writing.new_root(web(), PLAN, SWAP)
+    body: Any = requests.new_root(web(), PLAN, SWAP)
 
     assert (body["name"], body["source"]) == ("new-1-web", PLAN.source)
     assert body["devices"] == {"root": ROOT, "ssh": NONE, "eth0": NONE}
@@ -74,10 +75,10 @@ def test_a_new_root_has_the_limits_and_nothing_that_two_cannot_have() -> None:
 
 
 def test_what_is_set_aside_and_put_back_is_what_it_was() -> None:
-    set_aside: Any = swap_writing.set_aside(web(), "trash-1-web", 1800000000)
+    set_aside: Any = requests.set_aside(web(), "trash-1-web", 1800000000)
     there = as_lxd_has(set_aside, "web")
 
-    back: Any = swap_writing.put_back(there)
+    back: Any = requests.put_back(there)
 
     assert set_aside["devices"] == {"root": ROOT, "ssh": NONE, "eth0": NONE}
     assert set_aside["config"]["boot.autostart"] == "false"
@@ -85,12 +86,12 @@ def test_what_is_set_aside_and_put_back_is_what_it_was() -> None:
 
 
 def test_the_new_root_gets_all_that_the_old_one_had_but_what_is_of_a_root() -> None:
-    made: Any = swap_writing.new_root(web(), PLAN, SWAP)
+    made: Any = requests.new_root(web(), PLAN, SWAP)
     own = {"volatile.base_image": "new", "image.os": "Debian", "volatile.eth0.hwaddr": "other"}
     new = as_lxd_has(made, "web", **own)
-    old = as_lxd_has(swap_writing.set_aside(web(), "trash-1-web", 1800000000), "trash-1-web")
+    old = as_lxd_has(requests.set_aside(web(), "trash-1-web", 1800000000), "trash-1-web")
 
-    body: Any = swap_writing.put_in_place(new, old, SWAP)
+    body: Any = requests.put_in_place(new, old, SWAP)
 
     assert body["devices"] == {"root": ROOT, "ssh": SSH}
     assert body["config"] == CONFIG | {
@@ -103,14 +104,14 @@ def test_the_new_root_gets_all_that_the_old_one_had_but_what_is_of_a_root() -> N
 
 def test_nothing_is_put_in_place_of_one_that_has_not_let_go() -> None:
     with pytest.raises(LxdRefused):
-        swap_writing.put_in_place(web(), web(), SWAP)
+        requests.put_in_place(web(), web(), SWAP)
 
 
 def test_what_is_set_aside_twice_would_forget_what_it_had() -> None:
-    there = as_lxd_has(swap_writing.set_aside(web(), "trash-1-web", 1), "web")
+    there = as_lxd_has(requests.set_aside(web(), "trash-1-web", 1), "web")
 
     with pytest.raises(LxdRefused):
-        swap_writing.set_aside(there, "trash-2-web", 2)
+        requests.set_aside(there, "trash-2-web", 2)
 
 
 @pytest.mark.parametrize("name", ["web", "w" * 63, "a-" * 31 + "b"])
@@ -133,13 +134,13 @@ def test_names_are_such_that_lxd_takes_and_no_two_operations_share(name: str) ->
     ],
 )
 def test_trash_is_that_of_the_instance_and_of_no_copy(text: str, trash: Any) -> None:
-    found = trash_of({"volatile.uuid": UUID, aside.TRASH: text})
+    found = trash_of({"volatile.uuid": UUID, parked_roots.TRASH: text})
 
     assert found == (trash and Trash(name=trash[0], until=trash[1], size=trash[2]))
 
 
 def test_who_renames_or_copies_one_has_an_instance_of_his_own() -> None:
-    config = {"volatile.uuid": UUID, aside.ASIDE: "trash-1-web 1800000000"}
+    config = {"volatile.uuid": UUID, parked_roots.ASIDE: "trash-1-web 1800000000"}
 
     assert aside_of("default", "trash-1-web", config) is not None
     assert aside_of("default", "mine", config) is None

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.capacity import (
-    Machine,
+from services.lxd_worker.creation.capacity import (
+    HostMachine,
     Overcommit,
     cpus,
     offered,
     promised,
     refuse_beyond,
 )
-from services.lxd_worker.domain.shape import Shape
+from services.lxd_worker.instances.config import InstanceConfig
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity
 from tests.support.lxd_worker.looks import described, seen
@@ -28,13 +28,13 @@ def test_lxds_limit_is_so_many_cpus(limit: str, number: int) -> None:
 
 
 def test_what_is_offered_is_what_there_is_times_the_overcommit() -> None:
-    found = offered(Machine(cpu=2, memory=1000), 5000, Overcommit(cpu=4, memory=1.5, disk=0.5))
+    found = offered(HostMachine(cpu=2, memory=1000), 5000, Overcommit(cpu=4, memory=1.5, disk=0.5))
 
     assert found == Capacity(cpu=8, memory=1500, disk=2500)
 
 
 def test_instances_are_promised_their_limits_and_without_limits_nothing() -> None:
-    shape = Shape(cpu_limit="0-1", memory_limit=5, root_size=7)
+    shape = InstanceConfig(cpu_limit="0-1", memory_limit=5, root_size=7)
     limited = described("web", replace(seen(), shape=shape))
     unlimited = described("db", seen())
 

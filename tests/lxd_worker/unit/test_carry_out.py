@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.handlers.carry_out import carry_out
-from services.lxd_worker.ports import Change, Reading
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.operations.carry_out import carry_out
+from services.lxd_worker.ports import Change, ObservedInstance
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench
@@ -378,7 +378,7 @@ def test_a_bug_ends_as_unknown_with_a_traceback_and_frees_the_instance(
 def test_what_is_wrong_with_the_last_reading_holds_no_end_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_down(project: str, name: str) -> Reading:
+    def break_down(project: str, name: str) -> ObservedInstance:
         raise KeyError(name)
 
     monkeypatch.setattr(bench.lxd, "instance", break_down)

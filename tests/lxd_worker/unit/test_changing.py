@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.shape import Shape
-from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.handlers.carry_out import carry_out
-from services.lxd_worker.handlers.snapshots import snapshots
+from services.lxd_worker.instance_snapshots import snapshots
+from services.lxd_worker.instances.config import InstanceConfig
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.operations.carry_out import carry_out
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     FleetError,
@@ -68,14 +68,20 @@ def look(bench: Bench, name: str, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "shape"),
     [
-        (Changes(cpu=2), Shape(cpu_limit="2")),
-        (Changes(memory=1 << 30, disk=20 << 30), Shape(memory_limit=1 << 30, root_size=20 << 30)),
-        (Changes(description="d", auto_start=True), Shape(description="d", auto_start=True)),
-        (Changes(labels={"tier": "front"}), Shape(labels={"tier": "front"})),
+        (Changes(cpu=2), InstanceConfig(cpu_limit="2")),
+        (
+            Changes(memory=1 << 30, disk=20 << 30),
+            InstanceConfig(memory_limit=1 << 30, root_size=20 << 30),
+        ),
+        (
+            Changes(description="d", auto_start=True),
+            InstanceConfig(description="d", auto_start=True),
+        ),
+        (Changes(labels={"tier": "front"}), InstanceConfig(labels={"tier": "front"})),
     ],
 )
 def test_an_instance_becomes_what_was_asked_in_one_request(
-    bench: Bench, changes: Changes, shape: Shape
+    bench: Bench, changes: Changes, shape: InstanceConfig
 ) -> None:
     operation = ended(bench, Kind.UPDATE, "web", Arguments(changes=changes))
 
@@ -112,7 +118,7 @@ def test_a_running_instance_can_be_shown_under_another_name(bench: Bench) -> Non
 
 
 def test_a_restored_instance_keeps_what_it_is_called(bench: Bench) -> None:
-    called = Shape(display_name="Web Server", description="mine")
+    called = InstanceConfig(display_name="Web Server", description="mine")
     look(bench, "web", snapshots=("s1",), shape=called)
 
     operation = ended(bench, Kind.RESTORE, "web", S1)

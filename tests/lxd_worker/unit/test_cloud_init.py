@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.domain.cloud_init import check, user_data
+from services.lxd_worker.creation.cloud_init import check, user_data
 from shared.contracts.errors import InvalidInput
 
 KEY = "ssh-ed25519 AAAA me"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.lxd_worker.handlers.consoles import Consoles
+from services.lxd_worker.consoles import ConsoleSessions
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.contracts.errors import (
     BrokerUnavailable,
@@ -53,12 +53,12 @@ def seats() -> Seats:
 
 
 @pytest.fixture
-def consoles(seats: Seats) -> Consoles:
+def consoles(seats: Seats) -> ConsoleSessions:
     clock = FakeClock()
     lxd = FakeLxd(
         clock, web=seen(), db=seen("Stopped", uuid="u-db"), ice=seen("Frozen", uuid="u-ice")
     )
-    return Consoles(
+    return ConsoleSessions(
         host="h1",
         lxd=lxd,
         terminals=seats,
@@ -70,7 +70,9 @@ def consoles(seats: Seats) -> Consoles:
     )
 
 
-def test_what_the_process_writes_is_sent_and_its_end_told(consoles: Consoles, seats: Seats) -> None:
+def test_what_the_process_writes_is_sent_and_its_end_told(
+    consoles: ConsoleSessions, seats: Seats
+) -> None:
     seats.terminal = FakeTerminal([b"one", b"two"], ends_with=7)
 
     consoles.open(order())
@@ -81,7 +83,9 @@ def test_what_the_process_writes_is_sent_and_its_end_told(consoles: Consoles, se
     assert seats.terminal.closed
 
 
-def test_what_is_typed_reaches_the_process_with_the_size(consoles: Consoles, seats: Seats) -> None:
+def test_what_is_typed_reaches_the_process_with_the_size(
+    consoles: ConsoleSessions, seats: Seats
+) -> None:
     seats.terminal = FakeTerminal()
     seats.stream = FakeStream([b"ls", SIZE, b"\n"])
 
@@ -91,7 +95,7 @@ def test_what_is_typed_reaches_the_process_with_the_size(consoles: Consoles, sea
     assert seats.terminal.got == [b"ls", SIZE, b"\n"]
 
 
-def test_a_viewer_that_goes_hangs_up(consoles: Consoles, seats: Seats) -> None:
+def test_a_viewer_that_goes_hangs_up(consoles: ConsoleSessions, seats: Seats) -> None:
     seats.terminal = FakeTerminal()
     consoles.open(order())
 
@@ -103,7 +107,7 @@ def test_a_viewer_that_goes_hangs_up(consoles: Consoles, seats: Seats) -> None:
     assert seats.stream.ended_with is None
 
 
-def test_an_lxd_that_goes_is_told_to_the_viewer(consoles: Consoles, seats: Seats) -> None:
+def test_an_lxd_that_goes_is_told_to_the_viewer(consoles: ConsoleSessions, seats: Seats) -> None:
     seats.terminal = FakeTerminal([b"last words"], fails_with=LxdUnavailable("h1"))
 
     consoles.open(order())
@@ -126,7 +130,7 @@ def test_an_lxd_that_goes_is_told_to_the_viewer(consoles: Consoles, seats: Seats
     ],
 )
 def test_only_a_running_instance_that_is_meant_has_a_console(
-    consoles: Consoles, seats: Seats, fields: dict[str, object], error: type[FleetError]
+    consoles: ConsoleSessions, seats: Seats, fields: dict[str, object], error: type[FleetError]
 ) -> None:
     with pytest.raises(error):
         consoles.open(order(**fields))
@@ -135,7 +139,7 @@ def test_only_a_running_instance_that_is_meant_has_a_console(
     assert consoles.taken == {}
 
 
-def test_no_more_consoles_are_open_than_allowed(consoles: Consoles, seats: Seats) -> None:
+def test_no_more_consoles_are_open_than_allowed(consoles: ConsoleSessions, seats: Seats) -> None:
     seats.terminal = FakeTerminal()
     for number in (1, 2):
         consoles.open(order(number))
@@ -147,7 +151,7 @@ def test_no_more_consoles_are_open_than_allowed(consoles: Consoles, seats: Seats
     wait_until_left(consoles)
 
 
-def test_a_console_that_is_left_makes_room(consoles: Consoles, seats: Seats) -> None:
+def test_a_console_that_is_left_makes_room(consoles: ConsoleSessions, seats: Seats) -> None:
     seats.terminal = FakeTerminal(ends_with=0)
     for number in range(5):
         seats.stream = FakeStream()
@@ -158,7 +162,7 @@ def test_a_console_that_is_left_makes_room(consoles: Consoles, seats: Seats) -> 
     assert consoles.taken == {}
 
 
-def test_a_text_console_has_room_for_one(consoles: Consoles, seats: Seats) -> None:
+def test_a_text_console_has_room_for_one(consoles: ConsoleSessions, seats: Seats) -> None:
     seats.terminal = FakeTerminal()
     consoles.open(order(1, type=ConsoleType.CONSOLE))
 
@@ -171,7 +175,7 @@ def test_a_text_console_has_room_for_one(consoles: Consoles, seats: Seats) -> No
 
 
 def test_a_terminal_is_let_go_when_the_broker_has_no_stream_for_it(
-    consoles: Consoles, seats: Seats
+    consoles: ConsoleSessions, seats: Seats
 ) -> None:
     seats.terminal = FakeTerminal()
     seats.refusal = BrokerUnavailable()
@@ -185,7 +189,7 @@ def test_a_terminal_is_let_go_when_the_broker_has_no_stream_for_it(
 
 
 def test_the_log_says_who_sat_where_for_how_much(
-    consoles: Consoles, seats: Seats, caplog: pytest.LogCaptureFixture
+    consoles: ConsoleSessions, seats: Seats, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     # Words that no checkout has in its path, which is in the records too.
@@ -206,7 +210,7 @@ def test_the_log_says_who_sat_where_for_how_much(
 
 
 def test_a_stream_that_is_lost_is_why_the_console_closed(
-    consoles: Consoles, seats: Seats, caplog: pytest.LogCaptureFixture
+    consoles: ConsoleSessions, seats: Seats, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     seats.terminal = FakeTerminal([b"x"])
@@ -219,7 +223,7 @@ def test_a_stream_that_is_lost_is_why_the_console_closed(
     assert vars(caplog.records[-1])["reason"] == "stream_lost"
 
 
-def test_a_worker_that_stops_lets_everybody_leave(consoles: Consoles, seats: Seats) -> None:
+def test_a_worker_that_stops_lets_everybody_leave(consoles: ConsoleSessions, seats: Seats) -> None:
     seats.terminal = FakeTerminal()
     consoles.open(order())
 
@@ -229,7 +233,9 @@ def test_a_worker_that_stops_lets_everybody_leave(consoles: Consoles, seats: Sea
     assert seats.terminal.closed
 
 
-def test_a_worker_that_stops_does_not_wait_for_long(consoles: Consoles, seats: Seats) -> None:
+def test_a_worker_that_stops_does_not_wait_for_long(
+    consoles: ConsoleSessions, seats: Seats
+) -> None:
     seats.terminal = FakeTerminal()
     seats.stream = FakeStream(ends=False)
     consoles.open(order())
@@ -244,7 +250,7 @@ def test_a_worker_that_stops_does_not_wait_for_long(consoles: Consoles, seats: S
 
 
 def test_who_does_not_look_at_a_text_console_holds_nobody_up_and_is_told_what_was_missed(
-    consoles: Consoles, seats: Seats
+    consoles: ConsoleSessions, seats: Seats
 ) -> None:
     def shows() -> Iterator[bytes]:
         yield from (b"one", b"two", b"three")
@@ -262,7 +268,7 @@ def test_who_does_not_look_at_a_text_console_holds_nobody_up_and_is_told_what_wa
 
 
 def test_who_comes_while_somebody_is_leaving_waits_for_the_place(
-    consoles: Consoles, seats: Seats
+    consoles: ConsoleSessions, seats: Seats
 ) -> None:
     first = seats.terminal = FakeTerminal()
     consoles.open(order(1, type=ConsoleType.CONSOLE))
@@ -278,6 +284,6 @@ def test_who_comes_while_somebody_is_leaving_waits_for_the_place(
     assert [each.stream for each in seats.opened] == [order(1).stream, order(2).stream]
 
 
-def leave(consoles: Consoles, terminal: FakeTerminal) -> None:
+def leave(consoles: ConsoleSessions, terminal: FakeTerminal) -> None:
     terminal.hang_up()
     wait_until_left(consoles)

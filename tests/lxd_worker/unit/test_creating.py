@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.nat_pool import NatPool
-from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.handlers.carry_out import carry_out
+from services.lxd_worker.creation.port_pool import NatPool
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.operations.carry_out import carry_out
 from services.lxd_worker.ports import Change
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission

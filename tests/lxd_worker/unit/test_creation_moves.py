@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.domain.creation import made
-from services.lxd_worker.domain.evidence import Verdict
-from services.lxd_worker.domain.moves import given_up, next_move
-from services.lxd_worker.domain.seen import Seen
-from services.lxd_worker.domain.steps import Done, Failed, Situation, Step, Undo
+from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.transitions.creation import made
+from services.lxd_worker.transitions.decision import given_up, next_move
+from services.lxd_worker.transitions.evidence import Verdict
+from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step, Undo
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     InstanceExists,
@@ -29,12 +29,12 @@ CREATED, STARTED = (Step.CREATE,), (Step.CREATE, Step.START)
 STOPPED, RUNNING = seen("Stopped"), seen("Running")
 
 
-def situation(now: Seen | None, *, auto_start: bool = True, **more: Any) -> Situation:
+def situation(now: Observation | None, *, auto_start: bool = True, **more: Any) -> Situation:
     new = NewInstance(image=NEW.image, cpu=1, memory=1, disk=1, auto_start=auto_start)
     return Situation(name="web", arguments=Arguments(create=new), now=now, **more)
 
 
-def move(now: Seen | None, **more: Any) -> object:
+def move(now: Observation | None, **more: Any) -> object:
     found = next_move(Kind.CREATE, situation(now, **more))
     return type(found.error) if isinstance(found, Failed) else found
 
@@ -55,7 +55,7 @@ def move(now: Seen | None, **more: Any) -> object:
     ],
 )
 def test_an_instance_is_made_and_then_started_if_it_shall_be(
-    now: Seen | None, more: dict[str, Any], expected: object
+    now: Observation | None, more: dict[str, Any], expected: object
 ) -> None:
     assert move(now, **more) == expected
 
@@ -86,7 +86,7 @@ def test_an_instance_is_made_and_then_started_if_it_shall_be(
     ],
 )
 def test_after_a_failure_what_was_made_is_taken_away(
-    now: Seen | None, more: dict[str, Any], expected: object
+    now: Observation | None, more: dict[str, Any], expected: object
 ) -> None:
     assert move(now, **more) == expected
 
@@ -109,7 +109,7 @@ def test_out_of_time_it_is_taken_away_too() -> None:
     ],
 )
 def test_an_instance_counts_as_made_when_it_is_complete(
-    now: Seen | None, expected: Verdict
+    now: Observation | None, expected: Verdict
 ) -> None:
     assert made(now) == expected
 

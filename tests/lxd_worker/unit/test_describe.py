@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.capacity import Overcommit
-from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
-from services.lxd_worker.handlers.describe import HostReport
+from services.lxd_worker.creation.capacity import Overcommit
+from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
 from services.lxd_worker.ports import Omission
+from services.lxd_worker.reports.host_report import HostReport
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import MAX_BYTES, Event, HostDescribed
@@ -117,7 +117,7 @@ def test_with_a_wish_it_is_told_again(host: Host) -> None:
 def test_only_events_that_may_change_it_are_a_reason_to_look(
     host: Host, action: str, rings: int
 ) -> None:
-    host.report.heard(LxdEvent(Metadata(action, "/1.0/whatever")))
+    host.report.heard(LifecycleEvent(LifecycleMetadata(action, "/1.0/whatever")))
 
     assert (host.rings, host.offer.forgotten) == (rings, rings)
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.lxd_worker.domain.description import Described, instance_of, utc
+from services.lxd_worker.instances.description import InstanceDescription, instance_of, utc
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.instances import Instance, Proxy
 
@@ -48,7 +48,7 @@ FROM_LXD: dict[str, Any] = {
 
 
 def described(**changes: Any) -> Instance:
-    read = msgspec.convert(FROM_LXD | changes, Described)
+    read = msgspec.convert(FROM_LXD | changes, InstanceDescription)
     return instance_of(read, revision=7, host_memory=8 * 1024**3)[0]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.evidence import Verdict, evidence
-from services.lxd_worker.domain.seen import Seen, is_meant
-from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.instances.observation import Observation, is_meant
+from services.lxd_worker.transitions.evidence import Verdict, evidence
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Arguments
 from tests.support.lxd_worker.looks import seen
 
@@ -56,7 +56,9 @@ DONE, NOT_DONE, UNDECIDABLE = Verdict.DONE, Verdict.NOT_DONE, Verdict.UNDECIDABL
         (Step.DELETE, STOPPED, RUNNING, UNDECIDABLE),
     ],
 )
-def test_evidence(step: Step, before: Seen, now: Seen | None, verdict: Verdict) -> None:
+def test_evidence(
+    step: Step, before: Observation, now: Observation | None, verdict: Verdict
+) -> None:
     assert evidence(step, Arguments(), before, now) is verdict
 
 
@@ -71,7 +73,7 @@ def test_evidence(step: Step, before: Seen, now: Seen | None, verdict: Verdict) 
     ],
 )
 def test_an_instance_is_known_by_its_uuid_or_else_by_its_birth(
-    uuid: str, earlier: Seen | None, meant: bool
+    uuid: str, earlier: Observation | None, meant: bool
 ) -> None:
     assert is_meant(RUNNING, uuid, earlier) is meant
 

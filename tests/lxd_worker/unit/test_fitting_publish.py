@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.handlers.fitting import FittingPublish
-from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
-from services.lxd_worker.ports import Omission, Server
+from services.lxd_worker.ports import LxdServer, Omission
+from services.lxd_worker.reports.bounded_publisher import BoundedPublisher
+from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import Event, Heartbeat, InstanceRemoved
 from tests.support.lxd_worker.bench import Bench
@@ -19,7 +19,7 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[Event] = []
         self.omissions = Omissions()
-        self.publish = FittingPublish(self.sent.append, self.omissions)
+        self.publish = BoundedPublisher(self.sent.append, self.omissions)
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def wire() -> Wire:
 
 @pytest.mark.attack
 def test_a_heartbeat_is_heard_whatever_lxd_says_of_itself(bench: Bench, wire: Wire) -> None:
-    odd = Server(fingerprint="f" * 300, version="5\x00", kind="\ud800", name="x" * 300)
-    watch = LxdWatch(lambda: None, server=odd, answers=True, listening=True)
+    odd = LxdServer(fingerprint="f" * 300, version="5\x00", kind="\ud800", name="x" * 300)
+    watch = LxdHealth(lambda: None, server=odd, answers=True, listening=True)
 
     wire.publish(heartbeat(3, 7, watch, bench.journal, bench.clock, 5.0))
 

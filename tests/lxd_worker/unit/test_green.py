@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import eventlet
 
-from services.lxd_worker.adapters.green import Bell
+from services.lxd_worker.greenthreads import AutoResetEvent
 
 
-def waits(bell: Bell) -> bool:
+def waits(bell: AutoResetEvent) -> bool:
     """Whether waiting for the bell takes any time."""
     with eventlet.Timeout(0.01, exception=False):
         bell.wait()
@@ -16,7 +16,7 @@ def waits(bell: Bell) -> bool:
 
 
 def test_a_bell_that_was_rung_before_is_heard_once_however_often_it_was_rung() -> None:
-    bell = Bell()
+    bell = AutoResetEvent()
     bell.ring()
     bell.ring()
 
@@ -25,7 +25,7 @@ def test_a_bell_that_was_rung_before_is_heard_once_however_often_it_was_rung() -
 
 
 def test_waiting_for_a_bell_may_have_an_end() -> None:
-    bell = Bell()
+    bell = AutoResetEvent()
 
     bell.wait(timeout_s=0.01)
     bell.ring()
@@ -34,7 +34,7 @@ def test_waiting_for_a_bell_may_have_an_end() -> None:
 
 
 def test_a_bell_wakes_whoever_waits() -> None:
-    bell = Bell()
+    bell = AutoResetEvent()
     waiting = eventlet.spawn(bell.wait)
     eventlet.sleep(0)
 

@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
-from services.lxd_worker.handlers.image_servers import AGAIN_S, EVERY_S, ImageServersReport
 from services.lxd_worker.ports import ImageServerAway, Omission
+from services.lxd_worker.reports.image_servers import AGAIN_S, EVERY_S, ImageServersReport
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, ImageServersRead

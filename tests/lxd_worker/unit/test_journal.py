@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.adapters.journal import SqlJournal
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.store import SqlJournal
 from services.lxd_worker.ports import Journal
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import (
     DatabaseUnavailable,
     HostBusy,
@@ -37,7 +37,7 @@ def here(work: Callable[[], Any]) -> Any:
 
 def entry(
     operation_id: str = "op-1", instance: str = "web", at: str = "2026-11-20T10:00:00Z"
-) -> Entry:
+) -> JournalEntry:
     order = Submission(
         operation_id=operation_id,
         host="h1",
@@ -50,7 +50,7 @@ def entry(
     return entries.accepted(order, at)
 
 
-def rename(operation_id: str, instance: str, new_name: str) -> Entry:
+def rename(operation_id: str, instance: str, new_name: str) -> JournalEntry:
     renaming = entry(operation_id, instance)
     arguments = Arguments(new_name=new_name)
     return replace(
@@ -59,16 +59,16 @@ def rename(operation_id: str, instance: str, new_name: str) -> Entry:
     )
 
 
-def accept(journal: Journal, one: Entry, limit: int = 10) -> Entry:
+def accept(journal: Journal, one: JournalEntry, limit: int = 10) -> JournalEntry:
     return journal.accept(one, "h1", limit).entry
 
 
-def end(one: Entry) -> Entry:
+def end(one: JournalEntry) -> JournalEntry:
     return entries.ended(one, State.DONE, "2026-11-20T10:01:00Z")
 
 
 def test_an_accepted_operation_is_found_with_everything_in_it(journal: Journal) -> None:
-    def rich(one: Entry) -> Entry:
+    def rich(one: JournalEntry) -> JournalEntry:
         begun = entries.begun(one, Step.FORCE_STOP, seen("Frozen"), "2026-11-20T10:01:00Z")
         after = described("web", seen("Stopped"), revision=4)
         refused = LxdRefused("no")
@@ -299,7 +299,7 @@ def test_nobody_else_may_read_what_instances_are_described_as(tmp_path: Path) ->
 def test_a_file_that_somebody_else_holds_is_a_database_that_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.lxd_worker.adapters.database._BUSY_S", 0.05)
+    monkeypatch.setattr("services.lxd_worker.journal.database._BUSY_S", 0.05)
     journal = SqlJournal(tmp_path / "journal.db", here, Omissions())
     other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -323,7 +323,7 @@ def test_a_file_that_somebody_else_holds_is_a_database_that_does_not_answer(
         rename("op-2", "db", "web"),
     ],
 )
-def test_a_rename_holds_both_names(journal: Journal, other: Entry) -> None:
+def test_a_rename_holds_both_names(journal: Journal, other: JournalEntry) -> None:
     accept(journal, rename("op-1", "web", "shop"))
 
     with pytest.raises(OperationInProgress) as refusal:

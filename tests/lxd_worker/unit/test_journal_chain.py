@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.entry import Entry
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.ports import Journal
 from shared.contracts.errors import Cancelled, HostBusy, OperationInProgress
 from shared.contracts.operations import Kind, State, Submission
@@ -15,7 +15,7 @@ THEN = "2026-11-20T10:01:00Z"
 
 def accept(
     journal: Journal, operation_id: str, kind: Kind = Kind.START, instance: str = "web"
-) -> Entry:
+) -> JournalEntry:
     order = Submission(
         operation_id=operation_id,
         host="h1",
@@ -28,11 +28,11 @@ def accept(
     return journal.accept(entries.accepted(order, "2026-11-20T10:00:00Z"), "h1", 4).entry
 
 
-def end(journal: Journal, operation_id: str) -> Entry:
+def end(journal: Journal, operation_id: str) -> JournalEntry:
     return journal.advance(operation_id, lambda entry: entries.ended(entry, State.DONE, THEN))
 
 
-def following(journal: Journal, ended: Entry) -> str | None:
+def following(journal: Journal, ended: JournalEntry) -> str | None:
     follower = journal.follower(ended.operation)
     return follower.operation.operation_id if follower else None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.plan import Plan
-from services.lxd_worker.handlers.ledger import Ledger
+from services.lxd_worker.creation.allocations import Allocations
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.plan import AllocationPlan
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.operations import Kind, Submission
 from tests.support.lxd_worker.bench import Bench
@@ -15,11 +15,11 @@ from tests.support.lxd_worker.looks import seen
 
 
 @pytest.fixture
-def ledger(bench: Bench) -> Ledger:
-    return Ledger(bench.journal, bench.lxd, bench.clock, bench.lxd.remembered)
+def ledger(bench: Bench) -> Allocations:
+    return Allocations(bench.journal, bench.lxd, bench.clock, bench.lxd.remembered)
 
 
-def names(ledger: Ledger, arrived: float) -> list[str]:
+def names(ledger: Allocations, arrived: float) -> list[str]:
     found = ledger.allotted(arrived)
     return [
         *(one.name for one in found.instances),
@@ -27,7 +27,7 @@ def names(ledger: Ledger, arrived: float) -> list[str]:
     ]
 
 
-def accepted(bench: Bench, name: str = "new") -> Entry:
+def accepted(bench: Bench, name: str = "new") -> JournalEntry:
     order = Submission(
         operation_id=f"op-{name}",
         host="h1",
@@ -37,12 +37,12 @@ def accepted(bench: Bench, name: str = "new") -> Entry:
         principal="admin",
         start_by="1060.0",
     )
-    entry = entries.accepted(order, "then", Plan(source={}, devices={}))
+    entry = entries.accepted(order, "then", AllocationPlan(source={}, devices={}))
     return bench.journal.accept(entry, "h1", 10).entry
 
 
 def test_an_order_that_came_before_the_reading_began_is_told_the_same(
-    bench: Bench, ledger: Ledger
+    bench: Bench, ledger: Allocations
 ) -> None:
     ledger.allotted(990.0)
     bench.lxd.holds["late"] = seen()
@@ -50,34 +50,36 @@ def test_an_order_that_came_before_the_reading_began_is_told_the_same(
     assert names(ledger, 999.0) == ["web", "db"]
 
 
-def test_for_an_order_that_came_later_it_is_read_anew(bench: Bench, ledger: Ledger) -> None:
+def test_for_an_order_that_came_later_it_is_read_anew(bench: Bench, ledger: Allocations) -> None:
     ledger.allotted(990.0)
     bench.lxd.holds["late"] = seen()
 
     assert names(ledger, 1000.0) == ["web", "db", "late"]
 
 
-def test_what_was_given_out_since_the_reading_is_known(bench: Bench, ledger: Ledger) -> None:
+def test_what_was_given_out_since_the_reading_is_known(bench: Bench, ledger: Allocations) -> None:
     ledger.allotted(990.0)
     ledger.note(accepted(bench))
 
     assert names(ledger, 999.0) == ["web", "db", "new"]
 
 
-def test_what_is_under_way_is_read_from_the_journal(bench: Bench, ledger: Ledger) -> None:
+def test_what_is_under_way_is_read_from_the_journal(bench: Bench, ledger: Allocations) -> None:
     accepted(bench)
 
     assert names(ledger, 999.0) == ["web", "db", "new"]
 
 
-def test_what_is_known_is_not_read(bench: Bench, ledger: Ledger) -> None:
+def test_what_is_known_is_not_read(bench: Bench, ledger: Allocations) -> None:
     bench.lxd.memory = {("default", "web"): bench.lxd.instances()[0]}
     bench.lxd.away = 1
 
     assert names(ledger, 990.0) == ["web"]
 
 
-def test_after_a_reading_that_failed_the_next_order_reads(bench: Bench, ledger: Ledger) -> None:
+def test_after_a_reading_that_failed_the_next_order_reads(
+    bench: Bench, ledger: Allocations
+) -> None:
     ledger.allotted(990.0)
     bench.clock.sleep(10.0)
     bench.lxd.away = 1

@@ -7,18 +7,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.lxd_worker.domain.lifecycle import LxdEvent, Touched, touched, touches_many
+from services.lxd_worker.instances.lifecycle_events import (
+    AffectedInstance,
+    LifecycleEvent,
+    touched,
+    touches_many,
+)
 
 
-def event(action: str, source: str = "/1.0/instances/web", **more: Any) -> LxdEvent:
+def event(action: str, source: str = "/1.0/instances/web", **more: Any) -> LifecycleEvent:
     context = more.pop("context", None)
     metadata = {"action": action, "source": source, "context": context}
-    return msgspec.convert({"type": "lifecycle", "metadata": metadata, **more}, LxdEvent)
+    return msgspec.convert({"type": "lifecycle", "metadata": metadata, **more}, LifecycleEvent)
 
 
 @pytest.mark.parametrize("action", ["instance-started", "instance-shutdown", "instance-restored"])
 def test_what_happens_to_an_instance_touches_it(action: str) -> None:
-    assert touched(event(action)) == [Touched("default", "web", action)]
+    assert touched(event(action)) == [AffectedInstance("default", "web", action)]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,7 @@ def test_a_renamed_instance_is_gone_under_its_old_name_and_there_under_the_new()
 def test_an_event_of_another_project_keeps_the_project() -> None:
     elsewhere = event("instance-started", "/1.0/instances/web?project=lab", project="lab")
 
-    assert touched(elsewhere) == [Touched("lab", "web", "instance-started")]
+    assert touched(elsewhere) == [AffectedInstance("lab", "web", "instance-started")]
 
 
 @pytest.mark.parametrize(
@@ -69,4 +74,4 @@ def test_what_no_message_can_name_is_not_looked_at(source: str) -> None:
 def test_only_names_that_a_message_takes_are_looked_at_after_a_rename() -> None:
     renamed = event("instance-renamed", context={"old_name": ["web"]})
 
-    assert touched(renamed) == [Touched("default", "web", "instance-renamed")]
+    assert touched(renamed) == [AffectedInstance("default", "web", "instance-renamed")]

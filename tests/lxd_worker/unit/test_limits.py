@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.limits import limited, limits_of
-from services.lxd_worker.domain.moves import next_move
-from services.lxd_worker.domain.plan import Devices
-from services.lxd_worker.domain.shape import Shape
-from services.lxd_worker.domain.steps import Failed, Situation, Step
-from services.lxd_worker.domain.writing import Editable, Wanted, written
+from services.lxd_worker.instances.config import InstanceConfig
+from services.lxd_worker.instances.limits import limited, limits_of
+from services.lxd_worker.instances.update_request import DesiredConfig, EditableInstance, written
+from services.lxd_worker.journal.plan import Devices
+from services.lxd_worker.transitions.decision import next_move
+from services.lxd_worker.transitions.steps import Failed, Situation, Step
 from shared.contracts.changes import NO_LIMITS, Changes, ImageSource, Limits, NewInstance
 from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.instances import etag
@@ -112,15 +112,15 @@ def test_a_device_of_a_profile_becomes_the_instances_own_before_it_is_limited(
     assert limited(own, profile | own, wanted) == devices
 
 
-def found(config: dict[str, str], **devices: dict[str, str]) -> Editable:
+def found(config: dict[str, str], **devices: dict[str, str]) -> EditableInstance:
     fields: dict[str, Any] = {"name": "web", "architecture": "x86_64", "ephemeral": False}
     profile = {"eth0": NIC, "root": ROOT}
     described = {"config": config, "devices": devices, "expanded_devices": profile | devices}
-    return msgspec.convert(fields | described, Editable)
+    return msgspec.convert(fields | described, EditableInstance)
 
 
 def test_a_size_and_a_limit_of_one_disk_are_written_together() -> None:
-    body = written(found({}), Wanted(changes=Changes(disk=10, limits=Limits(read=7))))
+    body = written(found({}), DesiredConfig(changes=Changes(disk=10, limits=Limits(read=7))))
 
     assert body["devices"] == {"root": ROOT | {"size": "10", "limits.read": "7"}}
 
@@ -128,13 +128,15 @@ def test_a_size_and_a_limit_of_one_disk_are_written_together() -> None:
 def test_what_was_limited_can_be_freed() -> None:
     before = found({"limits.processes": "50"}, eth0=NIC | {"limits.ingress": "5000"})
 
-    body = written(before, Wanted(changes=Changes(limits=NONE)))
+    body = written(before, DesiredConfig(changes=Changes(limits=NONE)))
 
     assert (body["config"], body["devices"]) == ({}, {"eth0": NIC})
 
 
 def test_what_was_read_of_an_instance_is_what_was_written() -> None:
-    body = msgspec.convert(written(found({}), Wanted(changes=Changes(limits=ALL))), dict[str, Any])
+    body = msgspec.convert(
+        written(found({}), DesiredConfig(changes=Changes(limits=ALL))), dict[str, Any]
+    )
 
     assert limits_of(body["config"], body["devices"]) == ALL
 
@@ -147,7 +149,7 @@ def test_the_tag_of_an_instance_without_limits_is_that_of_an_earlier_release() -
 
 
 def updated(bench: Bench, limits: Limits, present: Limits = NO_LIMITS) -> Operation:
-    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], shape=Shape(limits=present))
+    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], shape=InstanceConfig(limits=present))
     bench.orders.submit(
         Submission(
             operation_id="op",
@@ -182,7 +184,7 @@ def test_limits_that_are_so_already_are_not_written(bench: Bench, limits: Limits
 def test_a_limit_that_stays_because_a_profile_sets_it_is_not_said_to_be_gone(
     known_before: bool,
 ) -> None:
-    still_limited = replace(seen(), shape=Shape(limits=ALL))
+    still_limited = replace(seen(), shape=InstanceConfig(limits=ALL))
     arguments = Arguments(changes=Changes(limits=Limits(processes=0)))
     before = still_limited if known_before else None
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.domain.log_text import MOST_LINES, last_lines, readable
-from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.handlers.logs import instance_log
+from services.lxd_worker.instance_log import instance_log
+from services.lxd_worker.instances.start_log import MOST_LINES, last_lines, readable
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import LONGEST_LINES
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.adapters.lxd.socket import LxdSocket
+from services.lxd_worker.lxd.websocket import LxdSocket
 
 
 def test_whoever_reads_ends_when_the_rest_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect
 
-from services.lxd_worker.adapters.database import migrated, opened
-from services.lxd_worker.adapters.tables import metadata
+from services.lxd_worker.journal.database import migrated, opened
+from services.lxd_worker.journal.tables import metadata
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.domain.nat_pool import NatPool, Ports, forwarded, given, held
-from services.lxd_worker.domain.plan import Devices
+from services.lxd_worker.creation.port_pool import NatPool, Ports, forwarded, given, held
+from services.lxd_worker.journal.plan import Devices
 from shared.contracts.changes import Forward
 from shared.contracts.errors import FleetError, InsufficientResources, InvalidInput, PortInUse
 from shared.contracts.instances import Proxy

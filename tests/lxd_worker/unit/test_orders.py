@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.domain import entry as entries
+from services.lxd_worker.journal import entry as entries
 from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     FleetError,

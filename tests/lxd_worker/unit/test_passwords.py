@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.creation_request import nat_description
-from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.domain.writing import Editable, with_password
-from services.lxd_worker.handlers.carry_out import carry_out
+from services.lxd_worker.creation.request import nat_description
+from services.lxd_worker.instances.update_request import EditableInstance, with_password
+from services.lxd_worker.operations.carry_out import carry_out
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     InstanceNotRunning,
@@ -223,7 +223,7 @@ def test_it_does_not_wait_for_a_creation(bench: Bench) -> None:
 
 def noted(**fields: Any) -> dict[str, object] | None:
     plain = {"name": "web", "architecture": "x", "ephemeral": False, "config": {}, "devices": {}}
-    return with_password(msgspec.convert(plain | fields, Editable), NEW)
+    return with_password(msgspec.convert(plain | fields, EditableInstance), NEW)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_it_is_written_where_an_older_one_stands(
 def test_a_password_with_backslashes_is_noted_as_it_is() -> None:
     config = {"user.description": "web 20001 old"}
     plain: dict[str, Any] = {"name": "web", "architecture": "x", "ephemeral": False, "devices": {}}
-    found = msgspec.convert(plain | {"config": config}, Editable)
+    found = msgspec.convert(plain | {"config": config}, EditableInstance)
 
     patch = with_password(found, r"\1\g<0>\\n")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.domain.progress import percent
+from services.lxd_worker.lxd.progress import percent
 
 UNPACKING = {
     "create_instance_from_image_unpack_progress": "Unpack: 40% (130.00MB/s)",

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from services.lxd_worker.adapters import journal as adapter
-from services.lxd_worker.adapters.database import opened
-from services.lxd_worker.adapters.journal import SqlJournal
-from services.lxd_worker.adapters.tables import metadata
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.journal import store as adapter
+from services.lxd_worker.journal.database import opened
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.store import SqlJournal
+from services.lxd_worker.journal.tables import metadata
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Kind, State
 from tests.support.bus_side import submission
 from tests.support.lxd_worker.looks import seen
@@ -29,7 +29,7 @@ def here(work: Callable[[], Any]) -> Any:
     return work()
 
 
-def an_entry(operation_id: str, kind: Kind, instance: str, **arguments: object) -> Entry:
+def an_entry(operation_id: str, kind: Kind, instance: str, **arguments: object) -> JournalEntry:
     order = submission(kind, instance, "u", operation_id=operation_id, arguments=arguments)
     return entries.accepted(order, "2026-11-20T10:00:00Z")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.domain.refusals import refusal
+from services.lxd_worker.lxd.refusals import refusal
 from shared.contracts.errors import FleetError, LxdBusy, LxdRefused
 
 

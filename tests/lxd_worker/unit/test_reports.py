@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.lifecycle import LxdEvent, Metadata
-from services.lxd_worker.handlers.heartbeat import LxdWatch, heartbeat
-from services.lxd_worker.handlers.inventory import InventoryReport
-from services.lxd_worker.handlers.outbox import report_operations
+from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.operations.outbox import report_operations
+from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
+from services.lxd_worker.reports.inventory import InventoryReport
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import (
@@ -65,8 +65,8 @@ def report(bench: Bench, wire: Wire) -> InventoryReport:
     )
 
 
-def lifecycle(action: str, name: str = "web", **context: object) -> LxdEvent:
-    return LxdEvent(Metadata(action, f"/1.0/instances/{name}", context or None))
+def lifecycle(action: str, name: str = "web", **context: object) -> LifecycleEvent:
+    return LifecycleEvent(LifecycleMetadata(action, f"/1.0/instances/{name}", context or None))
 
 
 def test_an_inventory_holds_every_instance(report: InventoryReport, wire: Wire) -> None:
@@ -209,7 +209,7 @@ def test_a_renamed_instance_goes_and_comes(
 def test_a_change_of_a_profile_is_told_as_a_whole_inventory(
     report: InventoryReport, wire: Wire
 ) -> None:
-    report.heard(LxdEvent(Metadata("profile-updated", "/1.0/profiles/default")))
+    report.heard(LifecycleEvent(LifecycleMetadata("profile-updated", "/1.0/profiles/default")))
     report.fulfil()
 
     assert [type(one) for one in wire.sent] == [Inventory]
@@ -417,7 +417,7 @@ def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -
 
 
 def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
-    watch = LxdWatch(changed=lambda: None, listening=True)
+    watch = LxdHealth(changed=lambda: None, listening=True)
     watch.probe(bench.lxd)
 
     beat = heartbeat(3, 17, watch, bench.journal, bench.clock, 2.0)
@@ -427,7 +427,7 @@ def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
 
 
 def test_a_heartbeat_goes_on_without_lxd_and_remembers_who_it_was(bench: Bench) -> None:
-    watch = LxdWatch(changed=lambda: None, listening=True)
+    watch = LxdHealth(changed=lambda: None, listening=True)
     watch.probe(bench.lxd)
     bench.lxd.away = 1
     watch.probe(bench.lxd)
@@ -438,7 +438,7 @@ def test_a_heartbeat_goes_on_without_lxd_and_remembers_who_it_was(bench: Bench) 
 
 
 def test_an_lxd_that_answers_but_tells_nothing_is_not_connected(bench: Bench) -> None:
-    watch = LxdWatch(changed=lambda: None, listening=False)
+    watch = LxdHealth(changed=lambda: None, listening=False)
     watch.probe(bench.lxd)
 
     assert watch.connected is False
@@ -446,7 +446,7 @@ def test_an_lxd_that_answers_but_tells_nothing_is_not_connected(bench: Bench) ->
 
 def test_every_change_of_lxd_is_told_at_once_and_nothing_else(bench: Bench) -> None:
     told: list[tuple[bool, str]] = []
-    watch = LxdWatch(
+    watch = LxdHealth(
         changed=lambda: told.append((watch.connected, watch.server.name if watch.server else ""))
     )
 

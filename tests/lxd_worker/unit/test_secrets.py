@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.nat_pool import NatPool
-from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.handlers.secrets import LONGEST_WAIT_S, AwaitedSecrets
+from services.lxd_worker.creation.port_pool import NatPool
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.operations.secrets import LONGEST_WAIT_S, PendingSecrets
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import InsufficientResources, InvalidInput, OperationNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
@@ -37,7 +37,7 @@ def restarted(bench: Bench) -> None:
     """Begin anew with what the journal holds, as a worker does that was killed."""
     bench.spawned.clear()
     bench.secrets.clear()
-    bench.awaited = AwaitedSecrets(bench.clock, bench.spawned.append, bench.secrets)
+    bench.awaited = PendingSecrets(bench.clock, bench.spawned.append, bench.secrets)
     for entry in bench.journal.unfinished():
         if entry.awaits_secrets:
             bench.awaited.expect(entry)

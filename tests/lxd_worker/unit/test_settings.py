@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.domain.capacity import Overcommit
-from services.lxd_worker.domain.nat_pool import NatPool
+from services.lxd_worker.creation.capacity import Overcommit
+from services.lxd_worker.creation.port_pool import NatPool
 from services.lxd_worker.settings import LOGIN_SHELL, Settings
 from shared.platform.host_settings import LXD_SOCKETS
 from shared.platform.settings import SettingsError

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.domain.simplestreams import (
+from services.lxd_worker.reports.simplestreams import (
     MOST_FILES,
-    Runs,
+    DaemonCapabilities,
     UnreadableCatalogue,
     product_files,
     served,
@@ -18,7 +18,7 @@ from shared.contracts.codec import decode, encode
 from shared.contracts.hosts import MOST_ALIASES, MOST_SERVED, ServedImage
 
 STREAM = json.dumps({"datatype": "image-downloads", "path": "a.json", "products": ["p"]})
-BOTH = Runs("x86_64", ("container", "virtual-machine"))
+BOTH = DaemonCapabilities("x86_64", ("container", "virtual-machine"))
 HEAD = {
     "ftype": "lxd.tar.xz",
     "path": "a/lxd.tar.xz",
@@ -45,7 +45,9 @@ def products(*entries: object) -> bytes:
     return json.dumps({"products": {str(n): entry for n, entry in enumerate(entries)}}).encode()
 
 
-def types(*items: dict[str, Any], runs: Runs = BOTH, **changes: Any) -> tuple[str, ...]:
+def types(
+    *items: dict[str, Any], runs: DaemonCapabilities = BOTH, **changes: Any
+) -> tuple[str, ...]:
     """Return the types of the only image, none where there is no image."""
     found = served(products(ALPINE | version(*items) | changes), runs)
     return found[0].types if found else ()
@@ -86,17 +88,19 @@ def test_what_an_image_can_be_made_into_is_in_its_files(
 
 
 def test_only_what_the_host_can_run_is_told() -> None:
-    containers = Runs("x86_64", ("container",))
+    containers = DaemonCapabilities("x86_64", ("container",))
 
     assert types(*FILES, runs=containers) == ("container",)
     assert types(*FILES, arch="arm64") == ()
-    assert types(*FILES, arch="arm64", runs=Runs("aarch64", BOTH.types)) == BOTH.types
-    assert types(*FILES, arch="riscv64", runs=Runs("riscv64", BOTH.types)) == BOTH.types
+    assert types(*FILES, arch="arm64", runs=DaemonCapabilities("aarch64", BOTH.types)) == BOTH.types
+    assert (
+        types(*FILES, arch="riscv64", runs=DaemonCapabilities("riscv64", BOTH.types)) == BOTH.types
+    )
 
 
 def test_incus_takes_files_of_its_own() -> None:
     head = HEAD | {"ftype": "incus.tar.xz"}
-    incus = Runs("x86_64", BOTH.types, incus=True)
+    incus = DaemonCapabilities("x86_64", BOTH.types, incus=True)
 
     assert types(head, {"ftype": "squashfs"}) == ()
     assert types(head, {"ftype": "squashfs"}, runs=incus) == ("container",)

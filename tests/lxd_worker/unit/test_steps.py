@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.moves import next_move
-from services.lxd_worker.domain.seen import Seen
-from services.lxd_worker.domain.steps import Done, Failed, Situation, Step
+from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.transitions.decision import next_move
+from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step
 from shared.contracts.errors import (
     Cancelled,
     InstanceNotFound,
@@ -29,7 +29,7 @@ REFUSED = LxdRefused("no")
 GENTLE, FORCE = Arguments(), Arguments(force=True)
 
 
-def move(kind: Kind, now: Seen | None, arguments: Arguments = GENTLE, **more: Any) -> object:
+def move(kind: Kind, now: Observation | None, arguments: Arguments = GENTLE, **more: Any) -> object:
     situation = Situation(name="web", arguments=arguments, now=now, **more)
     found = next_move(kind, situation)
     return type(found.error) if isinstance(found, Failed) else found

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.handlers.supervisor import Supervisor
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.operations.supervisor import OperationSupervisor
 from services.lxd_worker.ports import Change
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Kind, Operation, State
 from tests.support.bus_side import submission
 from tests.support.lxd_worker.bench import Bench
@@ -22,8 +22,10 @@ class Watched:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.ended: list[Operation] = []
-        self._work: list[tuple[Callable[[Entry], None], Entry]] = []
-        self.supervisor = Supervisor(bench.tools, self._spawn, self.ended.append, bench.awaited)
+        self._work: list[tuple[Callable[[JournalEntry], None], JournalEntry]] = []
+        self.supervisor = OperationSupervisor(
+            bench.tools, self._spawn, self.ended.append, bench.awaited
+        )
 
     @property
     def spawned(self) -> list[str]:
@@ -34,7 +36,7 @@ class Watched:
             work, entry = self._work.pop(0)
             work(entry)
 
-    def _spawn(self, work: Callable[[Entry], None], entry: Entry) -> None:
+    def _spawn(self, work: Callable[[JournalEntry], None], entry: JournalEntry) -> None:
         self._work.append((work, entry))
 
 
@@ -43,7 +45,7 @@ class BreakingJournal(FakeJournal):
 
     breaks = 0
 
-    def advance(self, operation_id: str, change: Change) -> Entry:
+    def advance(self, operation_id: str, change: Change) -> JournalEntry:
         if self.breaks:
             self.breaks -= 1
             raise ValueError("a bug")

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.evidence import Verdict
-from services.lxd_worker.domain.moves import given_up, next_move
-from services.lxd_worker.domain.seen import Seen
-from services.lxd_worker.domain.steps import (
+from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.transitions.decision import given_up, next_move
+from services.lxd_worker.transitions.evidence import Verdict
+from services.lxd_worker.transitions.rebuild import MOST_TRIES, fulfilled
+from services.lxd_worker.transitions.steps import (
     Done,
     Failed,
+    RootSwap,
     Situation,
     Step,
     Stuck,
-    Swap,
     Undo,
 )
-from services.lxd_worker.domain.swap import MOST_TRIES, fulfilled
 from shared.contracts.errors import (
     Cancelled,
     InstanceNotFound,
@@ -39,7 +39,7 @@ NO = LxdRefused("no")
 BUILT = (Step.BUILD,)
 
 
-def root(name: str, status: str = "Stopped", aside: str = "", **more: Any) -> Seen:
+def root(name: str, status: str = "Stopped", aside: str = "", **more: Any) -> Observation:
     return replace(seen(status), name=name, aside=aside, **more)
 
 
@@ -53,14 +53,14 @@ ATTACHED = root(NAME, root="op")
 RUNS = root(NAME, "Running", root="op")
 
 
-def situation(old: Seen | None, new: Seen | None, **more: Any) -> Situation:
+def situation(old: Observation | None, new: Observation | None, **more: Any) -> Situation:
     fields: dict[str, Any] = {"first": OLD, "taken": BUILT} | more
-    swap = Swap(name=NAME, beside=BESIDE, trash=TRASH, old=old, new=new)
+    swap = RootSwap(name=NAME, beside=BESIDE, trash=TRASH, old=old, new=new)
     arguments = Arguments(force=fields.pop("force", False))
     return Situation(name=NAME, arguments=arguments, now=None, swap=swap, **fields)
 
 
-def move(kind: Kind, old: Seen | None, new: Seen | None, **more: Any) -> object:
+def move(kind: Kind, old: Observation | None, new: Observation | None, **more: Any) -> object:
     found = next_move(kind, situation(old, new, **more))
     return type(found.error) if isinstance(found, Failed) else found
 
@@ -89,7 +89,7 @@ def move(kind: Kind, old: Seen | None, new: Seen | None, **more: Any) -> object:
     ],
 )
 def test_the_new_one_takes_the_place_when_the_old_one_has_let_go(
-    old: Seen | None, new: Seen | None, more: dict[str, Any], expected: object
+    old: Observation | None, new: Observation | None, more: dict[str, Any], expected: object
 ) -> None:
     assert move(Kind.REBUILD, old, new, **more) == expected
 
@@ -110,7 +110,7 @@ def test_the_new_one_takes_the_place_when_the_old_one_has_let_go(
     ],
 )
 def test_the_way_back_leads_to_the_old_one_from_anywhere(
-    old: Seen | None, new: Seen | None, expected: object
+    old: Observation | None, new: Observation | None, expected: object
 ) -> None:
     assert move(Kind.REBUILD, old, new, cause=NO) == expected
 
@@ -129,7 +129,7 @@ def test_the_way_back_leads_to_the_old_one_from_anywhere(
     ],
 )
 def test_a_refusal_turns_back_unless_what_was_asked_shows(
-    step: Step, error: LxdRefused, old: Seen, new: Seen | None, expected: object
+    step: Step, error: LxdRefused, old: Observation, new: Observation | None, expected: object
 ) -> None:
     taken = BUILT if step is Step.BUILD else (*BUILT, step)
 
@@ -156,7 +156,7 @@ def test_a_guest_that_lxd_was_too_busy_to_ask_is_not_stopped_by_force() -> None:
     [(LET_GO, MADE, (*BUILT, *(Step.MOVE_OUT,) * MOST_TRIES)), (OLD, None, BUILT)],
 )
 def test_what_lxd_says_that_it_does_and_does_not_has_no_effect(
-    old: Seen, new: Seen | None, taken: tuple[Step, ...]
+    old: Observation, new: Observation | None, taken: tuple[Step, ...]
 ) -> None:
     swap = situation(old, new, taken=taken)
 
@@ -188,7 +188,7 @@ def test_what_was_interrupted_is_taken_again_but_not_for_ever() -> None:
     ],
 )
 def test_what_lxd_never_does_is_left_out_where_the_old_one_is_in_its_place(
-    step: Step, old: Seen, new: Seen, expected: object
+    step: Step, old: Observation, new: Observation, expected: object
 ) -> None:
     assert move(Kind.REBUILD, old, new, taken=(step,) * MOST_TRIES, cause=NO) == expected
 
@@ -234,9 +234,9 @@ def test_an_order_without_a_plan_finds_nothing() -> None:
     ],
 )
 def test_a_step_is_judged_by_where_the_roots_stand(
-    step: Step, old: Seen, new: Seen | None, done: bool
+    step: Step, old: Observation, new: Observation | None, done: bool
 ) -> None:
-    swap = Swap(name=NAME, beside=BESIDE, trash=TRASH, old=old, new=new)
+    swap = RootSwap(name=NAME, beside=BESIDE, trash=TRASH, old=old, new=new)
 
     verdict = fulfilled(step, swap)
 

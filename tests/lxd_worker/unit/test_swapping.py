@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.seen import Seen
-from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.handlers.carry_out import carry_out
-from services.lxd_worker.handlers.swapping import KEEP_S, TrashCollector
+from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.operations.carry_out import carry_out
+from services.lxd_worker.rebuild.planning import KEEP_S, TrashCollector
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import (
     FleetError,
@@ -62,14 +62,14 @@ def outcome(operation: Operation) -> tuple[State, str | None]:
     return operation.state, operation.failure.code if operation.failure else None
 
 
-def roots(bench: Bench) -> dict[str, Seen]:
+def roots(bench: Bench) -> dict[str, Observation]:
     """Return what shares the uuid of `web`, by its name without the operation's mark."""
     return {
         name.split("-")[0]: look for name, look in bench.lxd.holds.items() if look.uuid == "u-web"
     }
 
 
-def is_old(look: Seen) -> bool:
+def is_old(look: Observation) -> bool:
     return look.root == ""
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.adapters.journal import SqlJournal
-from services.lxd_worker.domain import entry as entries
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.journal import entry as entries
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.store import SqlJournal
 from services.lxd_worker.ports import Omission
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import LONGEST_TEXT
 from shared.contracts.errors import LxdRefused, OutcomeUnknown, UnreadableMessage
 from shared.contracts.operations import LONGEST_MESSAGE, Kind, State, Submission
@@ -64,7 +64,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         journal.close()
 
 
-def entry(number: int, instance: str = "", kind: Kind = Kind.STOP) -> Entry:
+def entry(number: int, instance: str = "", kind: Kind = Kind.STOP) -> JournalEntry:
     order = Submission(
         operation_id=f"op-{number}",
         host="h1",
@@ -217,7 +217,7 @@ def test_what_is_written_can_be_read(disk: Disk) -> None:
     journal = disk.open()
     accept(journal, 1)
 
-    def hostile(one: Entry) -> Entry:
+    def hostile(one: JournalEntry) -> JournalEntry:
         after = described("i1", seen(uuid="u\ud800" * 300))
         error = LxdRefused("\x00" * 10_000)
         return entries.ended(one, State.FAILED, NOW, error=error, after=after)
@@ -227,11 +227,11 @@ def test_what_is_written_can_be_read(disk: Disk) -> None:
     assert disk.open().find("op-1") == written
 
 
-def ended(one: Entry) -> Entry:
+def ended(one: JournalEntry) -> JournalEntry:
     return entries.ended(one, State.DONE, NOW)
 
 
-def rich(one: Entry) -> Entry:
+def rich(one: JournalEntry) -> JournalEntry:
     begun = entries.begun(one, Step.STOP, seen(), NOW)
     after = described("i1", seen("Stopped"))
     return entries.ended(begun, State.FAILED, NOW, error=LxdRefused("no"), after=after)

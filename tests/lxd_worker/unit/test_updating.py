@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.nat_pool import NatPool
-from services.lxd_worker.domain.shape import Shape
+from services.lxd_worker.creation.port_pool import NatPool
+from services.lxd_worker.instances.config import InstanceConfig
 from shared.contracts.changes import Changes, Forward, ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
@@ -30,7 +30,7 @@ SSH = Proxy(device="ssh", listen="tcp:192.0.2.1:20000", connect="tcp:127.0.0.1:2
 def bench() -> Bench:
     """A worker with a pool of ports; port 22 of `db` is reached through it."""
     made = Bench(pool=POOL)
-    made.lxd.holds["db"] = replace(made.lxd.holds["db"], shape=Shape(proxies=(SSH,)))
+    made.lxd.holds["db"] = replace(made.lxd.holds["db"], shape=InstanceConfig(proxies=(SSH,)))
     return made
 
 
@@ -108,7 +108,7 @@ OPERATORS = Proxy(
 
 
 def look(bench: Bench, name: str, *proxies: Proxy) -> None:
-    bench.lxd.holds[name] = replace(bench.lxd.holds[name], shape=Shape(proxies=proxies))
+    bench.lxd.holds[name] = replace(bench.lxd.holds[name], shape=InstanceConfig(proxies=proxies))
 
 
 @pytest.mark.parametrize("forwards", [(), (Forward(listen=30000, connect=80),)])
@@ -159,7 +159,7 @@ def test_a_port_inside_another_instance_is_none_of_the_hosts(bench: Bench) -> No
 
 def test_a_label_that_is_there_already_is_not_judged(bench: Bench) -> None:
     odd = {"two words": "x"}
-    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], shape=Shape(labels=odd))
+    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], shape=InstanceConfig(labels=odd))
 
     operation = ended(bench, order(labels={**odd, "new": "y"}))
 

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.lxd_worker.domain.description import instance_of
-from services.lxd_worker.domain.forwards import forwards_of
-from services.lxd_worker.domain.nat_pool import NatPool, forwarded
-from services.lxd_worker.domain.plan import Devices
-from services.lxd_worker.domain.shape import shape_of
-from services.lxd_worker.domain.writing import Editable, Wanted, written
+from services.lxd_worker.creation.port_pool import NatPool, forwarded
+from services.lxd_worker.instances.config import shape_of
+from services.lxd_worker.instances.description import instance_of
+from services.lxd_worker.instances.port_forwards import forwards_of
+from services.lxd_worker.instances.update_request import DesiredConfig, EditableInstance, written
+from services.lxd_worker.journal.plan import Devices
 from shared.contracts.changes import Changes, Forward
 from shared.contracts.instances import Proxy
 
@@ -41,9 +41,9 @@ FROM_LXD: dict[str, Any] = {
 
 def after(changes: Changes, found: dict[str, Any] = FROM_LXD, **wanted: Any) -> dict[str, Any]:
     """Return what LXD is given; the forwards are as the host's pool makes devices of them."""
-    read = msgspec.convert(found, Editable)
+    read = msgspec.convert(found, EditableInstance)
     proxies = forwarded(POOL, changes.forwards or (), taken=frozenset(), own=frozenset())
-    return written(read, Wanted(changes=changes, proxies=proxies, **wanted))
+    return written(read, DesiredConfig(changes=changes, proxies=proxies, **wanted))
 
 
 def test_nothing_else_is_lost_when_nothing_is_changed() -> None:
@@ -225,6 +225,6 @@ def test_what_is_written_is_what_was_wanted(changes: Changes) -> None:
         "expanded_devices": PROFILE | body["devices"],
         "description": body["description"],
     }
-    found = msgspec.convert(FROM_LXD | effective, Editable)
+    found = msgspec.convert(FROM_LXD | effective, EditableInstance)
     shape = shape_of(instance_of(found, revision=0, host_memory=1)[0])
     assert shape.fulfil(changes)

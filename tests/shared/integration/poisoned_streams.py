@@ -12,7 +12,7 @@ from threading import Event  # noqa: E402
 from typing import Any  # noqa: E402
 from uuid import uuid4  # noqa: E402
 
-from services.lxd_worker.adapters.stream import HostStreams  # noqa: E402
+from services.lxd_worker.console_stream import HostStreams  # noqa: E402
 from shared.platform.bus import topology  # noqa: E402
 from tests.support.caller import connect  # noqa: E402
 from tests.support.raw_message import POISON, poison  # noqa: E402

@@ -6,24 +6,24 @@ from collections.abc import Callable
 
 from msgspec.structs import astuple, replace
 
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.plan import Devices
-from services.lxd_worker.domain.proxies import proxies_in
-from services.lxd_worker.domain.seen import Seen
-from services.lxd_worker.domain.shape import Shape
-from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.instances.config import InstanceConfig
+from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.instances.proxies import proxies_in
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.plan import Devices
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import Changes, Limits
 from shared.contracts.forwards import forward_of
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Kind
 
 
-def altered(look: Seen, step: Step, entry: Entry) -> Seen:
+def altered(look: Observation, step: Step, entry: JournalEntry) -> Observation:
     """Return the instance as it looks when the step has taken effect."""
     return _EFFECTS[step](look, entry)
 
 
-def _updated(look: Seen, entry: Entry) -> Seen:
+def _updated(look: Observation, entry: JournalEntry) -> Observation:
     changes = entry.operation.arguments.changes or Changes()
     wanted = {
         "cpu_limit": changes.cpu and str(changes.cpu),
@@ -45,44 +45,44 @@ def _limited(wanted: Limits, present: Limits) -> Limits:
     return Limits(**dict(zip(Limits.__struct_fields__, now, strict=True)))
 
 
-def _proxies(look: Seen, changes: Changes, devices: Devices) -> tuple[Proxy, ...] | None:
+def _proxies(look: Observation, changes: Changes, devices: Devices) -> tuple[Proxy, ...] | None:
     if changes.forwards is None:
         return None
     others = [proxy for proxy in look.shape.proxies if forward_of(proxy) is None]
     return (*others, *proxies_in(devices))
 
 
-def _described(look: Seen, entry: Entry) -> Seen:
+def _described(look: Observation, entry: JournalEntry) -> Observation:
     if entry.operation.kind is Kind.RENAME or entry.first is None:
         return _with(look, display_name=entry.operation.arguments.display_name)
     was = entry.first.shape
     return _with(look, display_name=was.display_name, description=was.description)
 
 
-def _renamed(look: Seen, entry: Entry) -> Seen:
+def _renamed(look: Observation, entry: JournalEntry) -> Observation:
     return replace(look, name=entry.operation.arguments.new_name)
 
 
-def _snapshot_taken(look: Seen, entry: Entry) -> Seen:
+def _snapshot_taken(look: Observation, entry: JournalEntry) -> Observation:
     return replace(look, snapshots=(*look.snapshots, entry.operation.arguments.snapshot))
 
 
-def _restored(look: Seen, _: Entry) -> Seen:
+def _restored(look: Observation, _: JournalEntry) -> Observation:
     """LXD forgets the description, and the display name is that of the snapshot's time."""
     return _with(look, description="", display_name="")
 
 
-def _snapshot_deleted(look: Seen, entry: Entry) -> Seen:
+def _snapshot_deleted(look: Observation, entry: JournalEntry) -> Observation:
     gone = entry.operation.arguments.snapshot
     return replace(look, snapshots=tuple(one for one in look.snapshots if one != gone))
 
 
-def _with(look: Seen, **changes: str) -> Seen:
-    shape: Shape = replace(look.shape, **changes)
+def _with(look: Observation, **changes: str) -> Observation:
+    shape: InstanceConfig = replace(look.shape, **changes)
     return replace(look, shape=shape)
 
 
-_EFFECTS: dict[Step, Callable[[Seen, Entry], Seen]] = {
+_EFFECTS: dict[Step, Callable[[Observation, JournalEntry], Observation]] = {
     Step.UPDATE: _updated,
     Step.DESCRIBE: _described,
     Step.RENAME: _renamed,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.lxd_worker.domain.capacity import Overcommit
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.images import Remotes
-from services.lxd_worker.domain.nat_pool import NatPool, Ports
-from services.lxd_worker.handlers.carry_out import carry_out, follower
-from services.lxd_worker.handlers.creating import Admission, Secrets
-from services.lxd_worker.handlers.kept import Tools
-from services.lxd_worker.handlers.ledger import Ledger
-from services.lxd_worker.handlers.orders import Orders
-from services.lxd_worker.handlers.secrets import AwaitedSecrets
+from services.lxd_worker.creation.admission import Admission, Secrets
+from services.lxd_worker.creation.allocations import Allocations
+from services.lxd_worker.creation.capacity import Overcommit
+from services.lxd_worker.creation.images import Remotes
+from services.lxd_worker.creation.port_pool import NatPool, Ports
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.operations.carry_out import carry_out, follower
+from services.lxd_worker.operations.record import RunnerContext
+from services.lxd_worker.operations.secrets import PendingSecrets
+from services.lxd_worker.operations.service import HostOperations
 from shared.contracts.operations import Operation
 from shared.platform.lxd_scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
@@ -29,7 +29,7 @@ class Bench:
 
     clock: FakeClock = field(default_factory=FakeClock)
     rings: list[str] = field(default_factory=list)
-    spawned: list[Entry] = field(default_factory=list)
+    spawned: list[JournalEntry] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     secrets: Secrets = field(default_factory=dict)
     offer: FakeOffer = field(default_factory=FakeOffer)
@@ -43,11 +43,11 @@ class Bench:
     def __post_init__(self) -> None:
         self.lxd = FakeLxd(self.clock, web=seen(), db=seen("Stopped", uuid="u-db"))
         self.journal = FakeJournal(self.clock)
-        self.awaited = AwaitedSecrets(self.clock, self.spawned.append, self.secrets)
+        self.awaited = PendingSecrets(self.clock, self.spawned.append, self.secrets)
 
     @property
-    def tools(self) -> Tools:
-        return Tools(
+    def tools(self) -> RunnerContext:
+        return RunnerContext(
             host="h1",
             epoch=3,
             journal=self.journal,
@@ -58,8 +58,8 @@ class Bench:
         )
 
     @property
-    def orders(self) -> Orders:
-        return Orders(
+    def orders(self) -> HostOperations:
+        return HostOperations(
             host="h1",
             journal=self.journal,
             lxd=self.lxd,
@@ -79,7 +79,7 @@ class Bench:
         return Admission(
             host="h1",
             offer=self.offer,
-            ledger=Ledger(self.journal, self.lxd, self.clock, self.lxd.remembered),
+            ledger=Allocations(self.journal, self.lxd, self.clock, self.lxd.remembered),
             pool=self.pool,
             overcommit=self.overcommit,
             remotes=self.remotes,
@@ -97,7 +97,7 @@ class Bench:
         """Return an operation as journalled."""
         return self.entry(operation_id).operation
 
-    def entry(self, operation_id: str) -> Entry:
+    def entry(self, operation_id: str) -> JournalEntry:
         """Return all that is journalled of an operation."""
         entry = self.journal.find(operation_id)
         assert entry is not None

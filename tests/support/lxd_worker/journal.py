@@ -6,7 +6,7 @@ from itertools import accumulate, count
 
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.entry import Entry, behind, refuse_held
+from services.lxd_worker.journal.entry import JournalEntry, behind, refuse_held
 from services.lxd_worker.ports import MOST_PAGE_BYTES, Acceptance, Change
 from shared.contracts.codec import encode
 from shared.contracts.errors import (
@@ -24,9 +24,9 @@ class FakeJournal:
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.broken = False
-        self.written: list[Entry] = []
+        self.written: list[JournalEntry] = []
         self._clock = clock or FakeClock()
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, JournalEntry] = {}
         self._changed_at: dict[str, float] = {}
         self._tombstones: dict[str, float] = {}
         self._confirmed: set[str] = set()
@@ -37,10 +37,10 @@ class FakeJournal:
     def length(self) -> int:
         return len(self._entries)
 
-    def find(self, operation_id: str) -> Entry | None:
+    def find(self, operation_id: str) -> JournalEntry | None:
         return self._entries.get(operation_id)
 
-    def accept(self, entry: Entry, host: str, limit: int) -> Acceptance:
+    def accept(self, entry: JournalEntry, host: str, limit: int) -> Acceptance:
         operation = entry.operation
         if known := self.find(operation.operation_id):
             return Acceptance(known, fresh=False)
@@ -56,7 +56,7 @@ class FakeJournal:
             self._waiting.append(operation.operation_id)
         return Acceptance(written, fresh=True)
 
-    def advance(self, operation_id: str, change: Change) -> Entry:
+    def advance(self, operation_id: str, change: Change) -> JournalEntry:
         known = self.find(operation_id)
         if known is None:
             raise OperationNotFound(operation_id)
@@ -68,7 +68,7 @@ class FakeJournal:
             self._let_next_hold(known.operation)
         return written
 
-    def resolve(self, operation_id: str, at: float) -> Entry | None:
+    def resolve(self, operation_id: str, at: float) -> JournalEntry | None:
         known = self.find(operation_id)
         if known is None:
             self._tombstones.setdefault(operation_id, at)
@@ -82,15 +82,15 @@ class FakeJournal:
         before = accumulate(sizes, initial=0)
         return [one for one, size in zip(later, before, strict=False) if size < most_bytes]
 
-    def unfinished(self) -> list[Entry]:
+    def unfinished(self) -> list[JournalEntry]:
         holding = [one for one in self._entries.values() if self._holds(one.operation)]
         return sorted(holding, key=lambda entry: entry.operation.accepted_at)
 
-    def holder(self, project: str, instance: str) -> Entry | None:
+    def holder(self, project: str, instance: str) -> JournalEntry | None:
         held = (one for one in self.unfinished() if _is_of(one.operation, project, instance))
         return next(held, None)
 
-    def follower(self, ended: Operation) -> Entry | None:
+    def follower(self, ended: Operation) -> JournalEntry | None:
         creation = ended.waits_for or ended.operation_id
         waited = (one for one in self.unfinished() if one.operation.waits_for == creation)
         return next(waited, None)
@@ -132,7 +132,7 @@ class FakeJournal:
                 self._waiting.remove(operation_id)
                 return
 
-    def _write(self, entry: Entry) -> Entry:
+    def _write(self, entry: JournalEntry) -> JournalEntry:
         if self.broken:
             raise DatabaseUnavailable
         numbered = replace(entry.operation, sequence=next(self._sequence))

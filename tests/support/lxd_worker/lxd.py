@@ -9,13 +9,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.aside import Aside
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.plan import Devices
-from services.lxd_worker.domain.seen import Init, Seen
-from services.lxd_worker.domain.shape import Shape
-from services.lxd_worker.domain.steps import Step
-from services.lxd_worker.ports import Asides, LxdOperation, Owner, Reading, Server
+from services.lxd_worker.instances.config import InstanceConfig
+from services.lxd_worker.instances.observation import InitProcess, Observation
+from services.lxd_worker.instances.parked_roots import ParkedRoot
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.plan import Devices
+from services.lxd_worker.ports import (
+    LxdOperation,
+    LxdServer,
+    ObservedInstance,
+    ParkedRoots,
+    RootOwner,
+)
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
@@ -47,7 +53,7 @@ class FakeLxd:
     `until` is when each root that is set aside is to go, by its name.
     """
 
-    def __init__(self, clock: FakeClock, **holds: Seen) -> None:
+    def __init__(self, clock: FakeClock, **holds: Observation) -> None:
         self.holds = {name: replace(look, name=name) for name, look in holds.items()}
         self.asked: list[Step] = []
         self.refuses: dict[Step, FleetError] = {}
@@ -79,9 +85,9 @@ class FakeLxd:
         self._pids = count(200)
         self._revisions = count(1)
 
-    def server(self) -> Server:
+    def server(self) -> LxdServer:
         self._answer()
-        return Server(fingerprint="f" * 64, version="5.0.2", kind="lxd", name="machine")
+        return LxdServer(fingerprint="f" * 64, version="5.0.2", kind="lxd", name="machine")
 
     def instances(self) -> list[Instance]:
         self._answer()
@@ -92,47 +98,47 @@ class FakeLxd:
             if look.aside != name
         ]
 
-    def instance(self, project: str, name: str) -> Reading:
+    def instance(self, project: str, name: str) -> ObservedInstance:
         self._answer()
         found = self.holds.get(name)
         found = None if found and found.aside == name else found
         revision = next(self._revisions)
-        return Reading(revision, self._described(name, found, revision) if found else None)
+        return ObservedInstance(revision, self._described(name, found, revision) if found else None)
 
     def remembered(self) -> dict[tuple[str, str], Instance] | None:
         return self.memory
 
-    def look(self, project: str, name: str) -> Seen | None:
+    def look(self, project: str, name: str) -> Observation | None:
         self._answer()
         self.looks += 1
         found = self._look(name)
         return replace(found, snapshots=(), root_used=None) if found else None
 
-    def examine(self, project: str, name: str) -> Seen | None:
+    def examine(self, project: str, name: str) -> Observation | None:
         self._answer()
         self.looks += 1
         return self._look(name)
 
-    def glance(self, project: str, name: str) -> Seen | None:
+    def glance(self, project: str, name: str) -> Observation | None:
         self._answer()
         found = self._look(name)
         return replace(found, init=None, snapshots=()) if found else None
 
-    def asides(self) -> Asides:
+    def asides(self) -> ParkedRoots:
         self._answer()
         aside = [
-            Aside(project="default", name=name, uuid=look.uuid, until=self.until.get(name, 0))
+            ParkedRoot(project="default", name=name, uuid=look.uuid, until=self.until.get(name, 0))
             for name, look in self.holds.items()
             if look.aside == name
         ]
         owners = [
-            Owner("default", name, look.uuid, self.limits.get(name, {}).get("trash"))
+            RootOwner("default", name, look.uuid, self.limits.get(name, {}).get("trash"))
             for name, look in self.holds.items()
             if look.aside != name
         ]
-        return Asides(tuple(aside), tuple(owners))
+        return ParkedRoots(tuple(aside), tuple(owners))
 
-    def discard(self, aside: Aside) -> None:
+    def discard(self, aside: ParkedRoot) -> None:
         self._answer()
         if error := self.refuses_to_discard.get(aside.name):
             raise error
@@ -157,7 +163,7 @@ class FakeLxd:
         self._answer()
         return self.snapshot_devices
 
-    def ask(self, step: Step, entry: Entry) -> str:
+    def ask(self, step: Step, entry: JournalEntry) -> str:
         self._answer()
         name = entry.operation.instance
         if step in self.unheard:
@@ -248,7 +254,7 @@ class FakeLxd:
             if request.name == name and not request.over
         ]
 
-    def _look(self, name: str) -> Seen | None:
+    def _look(self, name: str) -> Observation | None:
         found = self.holds.get(name)
         return replace(found, name=name) if found else None
 
@@ -266,7 +272,7 @@ class FakeLxd:
                 if request.error is None or (makes and self.half_made):
                     self._take_effect(request)
 
-    def _described(self, name: str, look: Seen, revision: int) -> Instance:
+    def _described(self, name: str, look: Observation, revision: int) -> Instance:
         return replace(described(name, look, revision), **self.limits.get(name, {}))
 
     def _make(self, name: str) -> None:
@@ -277,14 +283,14 @@ class FakeLxd:
             for key, device in devices.items()
             if device["type"] == "proxy"
         )
-        self.holds[name] = Seen(
+        self.holds[name] = Observation(
             status="Stopped",
             uuid=config["volatile.uuid"],
             created_at=self._clock.now(),
             last_used_at="1970-01-01T00:00:00Z",
             complete=not self.half_made,
             name=name,
-            shape=Shape(
+            shape=InstanceConfig(
                 cpu_limit=config["limits.cpu"],
                 memory_limit=int(config["limits.memory"]),
                 root_size=int(devices["root"]["size"]),
@@ -305,7 +311,7 @@ class FakeLxd:
         if request.entry and request.step not in _AFTER:
             now = altered(self.holds.pop(request.name), request.step, request.entry)
             if request.step is Step.RESTORE and not now.stopped:
-                now = replace(now, init=Init(next(self._pids), 2))
+                now = replace(now, init=InitProcess(next(self._pids), 2))
             self.holds[now.name] = now
             return
         after = _AFTER[request.step]
@@ -317,7 +323,7 @@ class FakeLxd:
         if request.step in _NEW_RUN:
             now = replace(
                 now,
-                init=Init(next(self._pids), 2),
+                init=InitProcess(next(self._pids), 2),
                 last_used_at=self._clock.now(),
                 uuid=now.uuid or self.new_uuid,
             )
@@ -330,7 +336,7 @@ class FakeLxd:
 class _Request:
     step: Step
     name: str
-    entry: Entry | None = None
+    entry: JournalEntry | None = None
     ends_at: float = 0.0
     over: bool = False
     error: FleetError | None = None

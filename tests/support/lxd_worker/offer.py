@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from services.lxd_worker.domain.capacity import Machine
-from services.lxd_worker.domain.plan import Devices
-from services.lxd_worker.domain.simplestreams import Runs
+from services.lxd_worker.creation.capacity import HostMachine
+from services.lxd_worker.journal.plan import Devices
+from services.lxd_worker.reports.simplestreams import DaemonCapabilities
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.hosts import CONTAINER, Image, Network
@@ -33,17 +33,17 @@ class FakeOffer:
             Network(name="lxdbr0", type="bridge", managed=True),
             Network(name="br0", type="bridge", managed=False),
         ]
-        self.own_machine = Machine(cpu=4, memory=8 * GIB)
+        self.own_machine = HostMachine(cpu=4, memory=8 * GIB)
 
-    def machine(self) -> Machine:
+    def machine(self) -> HostMachine:
         if self.away:
             raise LxdUnavailable("h1")
         return self.own_machine
 
-    def runs(self) -> Runs:
+    def runs(self) -> DaemonCapabilities:
         if self.away:
             raise LxdUnavailable("h1")
-        return Runs("x86_64", (CONTAINER,))
+        return DaemonCapabilities("x86_64", (CONTAINER,))
 
     def default_devices(self, project: str) -> Devices:
         return self.profile

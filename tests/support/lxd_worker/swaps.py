@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from services.lxd_worker.domain.entry import Entry
-from services.lxd_worker.domain.plan import SwapPlan
-from services.lxd_worker.domain.seen import Seen
-from services.lxd_worker.domain.steps import Step
+from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.plan import RootSwapPlan
+from services.lxd_worker.transitions.steps import Step
 
 STEPS = (
     Step.BUILD,
@@ -23,7 +23,7 @@ STEPS = (
 )
 
 
-def target(step: Step, entry: Entry) -> str:
+def target(step: Step, entry: JournalEntry) -> str:
     """Return the name of what LXD is asked to change."""
     name, swap = entry.operation.instance, entry.plan.swap if entry.plan else None
     if swap is None:
@@ -32,7 +32,9 @@ def target(step: Step, entry: Entry) -> str:
     return swap.beside if step in beside else swap.trash if step is Step.MOVE_OLD_BACK else name
 
 
-def take_effect(holds: dict[str, Seen], step: Step, entry: Entry, *, half: bool) -> None:
+def take_effect(
+    holds: dict[str, Observation], step: Step, entry: JournalEntry, *, half: bool
+) -> None:
     """Change what LXD holds; `half` leaves a new root incomplete."""
     assert entry.plan
     assert entry.plan.swap
@@ -55,8 +57,8 @@ def take_effect(holds: dict[str, Seen], step: Step, entry: Entry, *, half: bool)
 _NAMES = (Step.MOVE_OUT, Step.MOVE_IN, Step.MOVE_NEW_BACK, Step.MOVE_OLD_BACK)
 
 
-def _built(found: Seen, swap: SwapPlan, *, half: bool) -> Seen:
-    return Seen(
+def _built(found: Observation, swap: RootSwapPlan, *, half: bool) -> Observation:
+    return Observation(
         status="Stopped",
         uuid=found.uuid,
         created_at="2026-11-28T00:00:00Z",

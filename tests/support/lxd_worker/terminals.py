@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from services.lxd_worker.handlers.consoles import Consoles
+from services.lxd_worker.consoles import ConsoleSessions
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.errors import FleetError
 from shared.contracts.streams import Resize
@@ -161,7 +161,7 @@ class Seats:
         return self.stream
 
 
-def wait_until_left(consoles: Consoles) -> None:
+def wait_until_left(consoles: ConsoleSessions) -> None:
     """Return when nobody sits at any console."""
     ends_at = time.monotonic() + PATIENCE_S
     while consoles.taken:

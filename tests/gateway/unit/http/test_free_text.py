@@ -13,10 +13,11 @@ from services.gateway.free_text import RULE, has_control_characters
 from services.gateway.http.messages import TEXTS
 from services.gateway.ws.protocol import of_address, of_message
 from shared.contracts.errors import InvalidInput
+from tests.support.gateway_http import openapi
 from tests.support.vms import gateway_of_vms
 
 BELL = "a\x07"
-DOCUMENT = gateway_of_vms().app().openapi()
+DOCUMENT = openapi()
 Schema = dict[str, Any]
 
 

@@ -1,1 +1,0 @@
-"""The outside world as the worker's ports describe it."""

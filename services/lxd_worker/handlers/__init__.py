@@ -1,1 +1,0 @@
-"""What the worker does, one function or class for each message and duty."""

@@ -1,0 +1,1 @@
+"""What the worker remembers of every operation, and the SQLite file that keeps it."""

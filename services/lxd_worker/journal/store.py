@@ -1,0 +1,290 @@
+"""The journal in SQLite; the only place where SQL's errors exist.
+
+Every call runs in the one native thread that `InThread` stands for, over a single connection:
+nameko's process has made the locks inside SQLAlchemy green, and two native threads must never wait
+for the same green lock. The thread also keeps a slow disk from holding up heartbeats.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.lxd_worker.journal.database import migrated, opened
+from services.lxd_worker.journal.entry import JournalEntry, behind, refuse_held
+from services.lxd_worker.journal.rows import Rows, written
+from services.lxd_worker.journal.tables import last_sequence, operations, tombstones
+from services.lxd_worker.ports import MOST_PAGE_BYTES, Acceptance, Change, Omission, Omit
+from shared.contracts.errors import (
+    DatabaseUnavailable,
+    HostBusy,
+    OperationNotFound,
+    OperationRefused,
+    OutcomeUnknown,
+    UnreadableMessage,
+)
+from shared.contracts.operations import Operation
+
+T = TypeVar("T")
+
+_UNFINISHED = ~operations.c.final & operations.c.readable
+_HOLDS = _UNFINISHED & ~operations.c.waiting
+
+
+class InThread(Protocol):
+    """Runs a function in the journal's thread and returns what it returns, or raises."""
+
+    def __call__(self, work: Callable[[], T], /) -> T:
+        """Wait for the work to be done."""
+
+
+class SqlJournal:
+    """Operations in a SQLite file; what a method has written is on the disk."""
+
+    def __init__(self, file: Path, in_thread: InThread, omit: Omit) -> None:
+        self._in_thread = in_thread
+        self._omit = omit
+        self._rows = Rows()
+        self._engine = opened(file)
+        # Of all rows, and of the unfinished ones among them: counting would read every row.
+        self._length = 0
+        self._unfinished = 0
+        # No change has a later number; one that was not committed may have had it.
+        self._newest = 0
+        self._transaction(self._prepare)
+
+    @property
+    def length(self) -> int:
+        """How many operations are kept, as of the last that came or was forgotten."""
+        return self._length
+
+    def find(self, operation_id: str) -> JournalEntry | None:
+        """See `Journal.find`."""
+        return self._transaction(lambda connection: self._entry(connection, operation_id))
+
+    def accept(self, entry: JournalEntry, host: str, limit: int) -> Acceptance:
+        """See `Journal.accept`."""
+        return self._transaction(lambda connection: self._accept(connection, entry, host, limit))
+
+    def advance(self, operation_id: str, change: Change) -> JournalEntry:
+        """See `Journal.advance`."""
+        return self._transaction(lambda connection: self._advance(connection, operation_id, change))
+
+    def resolve(self, operation_id: str, at: float) -> JournalEntry | None:
+        """See `Journal.resolve`."""
+        return self._transaction(lambda connection: self._resolve(connection, operation_id, at))
+
+    def since(
+        self, sequence: int, limit: int, most_bytes: int = MOST_PAGE_BYTES
+    ) -> list[Operation]:
+        """See `Journal.since`."""
+        # Gateways ask now and then, and nearly always know all.
+        if sequence >= self._newest:
+            return []
+        number, size = operations.c.sequence, func.length(operations.c.entry).label("size")
+        later = select(number, size).where(number > sequence, operations.c.readable)
+        first = later.order_by(number).limit(limit).subquery()
+        up_to = func.sum(first.c.size).over(order_by=first.c.sequence)
+        sized = select(first.c.sequence, (up_to - first.c.size).label("before")).subquery()
+        page = select(sized.c.sequence).where(sized.c.before < most_bytes)
+        return self._operations(select(operations).where(number.in_(page)).order_by(number))
+
+    def unfinished(self) -> list[JournalEntry]:
+        """See `Journal.unfinished`."""
+        found = self._transaction(lambda connection: self._rows.entries(connection, _HOLDS))
+        return sorted(found, key=lambda entry: entry.operation.accepted_at)
+
+    def follower(self, ended: Operation) -> JournalEntry | None:
+        """See `Journal.follower`."""
+        creation = ended.waits_for or ended.operation_id
+        waited = (one for one in self.unfinished() if one.operation.waits_for == creation)
+        return next(waited, None)
+
+    def holder(self, project: str, instance: str) -> JournalEntry | None:
+        """See `Journal.holder`."""
+        return self._transaction(lambda connection: self._holder(connection, project, instance))
+
+    def unconfirmed(self, limit: int) -> list[Operation]:
+        """See `Journal.unconfirmed`."""
+        unsent = select(operations).where(~operations.c.confirmed)
+        return self._operations(unsent.order_by(operations.c.sequence).limit(limit))
+
+    def confirm(self, operation_id: str, sequence: int) -> None:
+        """See `Journal.confirm`."""
+        sent = operations.c.sequence == sequence
+        mine = update(operations).where(operations.c.operation_id == operation_id, sent)
+        self._transaction(lambda connection: connection.execute(mine.values(confirmed=True)))
+
+    def prune(self, before: float) -> int:
+        """See `Journal.prune`."""
+        return self._transaction(lambda connection: self._prune(connection, before))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._in_thread(self._engine.dispose)
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        def done() -> T:
+            counted = self._length, self._unfinished
+            try:
+                with self._engine.begin() as connection:
+                    result = work(connection)
+                    if self._rows.set_aside:
+                        self._unfinished = _count(connection, _UNFINISHED)
+                    return result
+            except BaseException:
+                self._length, self._unfinished = counted
+                raise
+
+        try:
+            return self._in_thread(done)
+        except SQLAlchemyError as exc:
+            raise DatabaseUnavailable from exc
+        finally:
+            # Not in the journal's thread: a log and a metric have locks of their own.
+            while self._rows.set_aside:
+                operation_id, reason = self._rows.set_aside.popleft()
+                self._omit(Omission.OPERATION, operation_id, reason)
+
+    def _operations(self, query: Select[Any]) -> list[Operation]:
+        found = self._transaction(lambda connection: self._rows.entries_of(connection, query))
+        return [entry.operation for entry in found]
+
+    def _prepare(self, connection: Connection) -> None:
+        migrated(connection)
+        self._rows.look_through(connection)
+        self._let_waiting_hold(connection)
+        self._length = _count(connection)
+        self._unfinished = _count(connection, _UNFINISHED)
+        self._newest = connection.execute(select(last_sequence.c.sequence)).scalar_one()
+
+    def _accept(
+        self, connection: Connection, entry: JournalEntry, host: str, limit: int
+    ) -> Acceptance:
+        operation_id = entry.operation.operation_id
+        if known := self._entry(connection, operation_id):
+            return Acceptance(known, fresh=False)
+        if _is_set_aside(connection, operation_id):
+            raise OutcomeUnknown(host)
+        _refuse_buried(connection, operation_id)
+        wanted = entry.operation
+        entry = behind(entry, self._holder(connection, wanted.project, wanted.instance))
+        if new_name := wanted.arguments.new_name:
+            refuse_held(new_name, self._holder(connection, wanted.project, new_name))
+        if self._unfinished >= limit:
+            raise HostBusy(host)
+        accepted = self._numbered(connection, entry)
+        waiting = bool(entry.operation.waits_for)
+        row = {"operation_id": operation_id, "waiting": waiting, **_row(accepted)}
+        connection.execute(insert(operations).values(row))
+        self._length += 1
+        self._unfinished += 1
+        return Acceptance(accepted, fresh=True)
+
+    def _advance(self, connection: Connection, operation_id: str, change: Change) -> JournalEntry:
+        known = self._entry(connection, operation_id)
+        if known is None:
+            raise OperationNotFound(operation_id)
+        changed = change(known)
+        if changed == known:
+            return known
+        advanced = self._numbered(connection, changed)
+        mine = operations.c.operation_id == operation_id
+        connection.execute(update(operations).where(mine).values(**_row(advanced)))
+        self._unfinished += known.operation.final - advanced.operation.final
+        if advanced.operation.final or advanced.operation.instance != known.operation.instance:
+            self._let_next_hold(connection, known.operation.project, known.operation.instance)
+        return advanced
+
+    def _numbered(self, connection: Connection, entry: JournalEntry) -> JournalEntry:
+        """Return the entry with the next sequence of the journal."""
+        following = update(last_sequence).values(sequence=last_sequence.c.sequence + 1)
+        sequence = connection.execute(following.returning(last_sequence.c.sequence)).scalar_one()
+        self._newest = sequence
+        return written(replace(entry, operation=replace(entry.operation, sequence=sequence)))
+
+    def _prune(self, connection: Connection, before: float) -> int:
+        forgotten = 0
+        for over in (operations.c.final & operations.c.confirmed, ~operations.c.readable):
+            old = delete(operations).where(over & (operations.c.changed_at < before))
+            forgotten += connection.execute(old).rowcount
+        connection.execute(delete(tombstones).where(tombstones.c.buried_at < before))
+        self._length -= forgotten
+        return forgotten
+
+    def _let_waiting_hold(self, connection: Connection) -> None:
+        """Give each instance that is free to what waits for it, as its holder was set aside."""
+        waiting = select(operations.c.project, operations.c.instance).where(
+            _UNFINISHED & operations.c.waiting
+        )
+        for project, instance in connection.execute(waiting.distinct()).all():
+            self._let_next_hold(connection, project, instance)
+
+    def _let_next_hold(self, connection: Connection, project: str, instance: str) -> None:
+        """Give the instance to the operation that has waited for it longest, if it is free now."""
+        if self._holder(connection, project, instance):
+            return
+        unfinished = _of(project, instance) & _UNFINISHED
+        # What waits has not changed since it was accepted, so this is the order of acceptance.
+        longest = select(func.min(operations.c.sequence)).where(unfinished).scalar_subquery()
+        first = update(operations).where(operations.c.sequence == longest)
+        connection.execute(first.values(waiting=False))
+
+    def _resolve(self, connection: Connection, operation_id: str, at: float) -> JournalEntry | None:
+        known = self._entry(connection, operation_id)
+        if known is None:
+            if _is_set_aside(connection, operation_id):
+                raise UnreadableMessage(f"the journal's row of operation {operation_id}")
+            row = {"operation_id": operation_id, "buried_at": at}
+            connection.execute(insert(tombstones).prefix_with("OR IGNORE").values(row))
+        return known
+
+    def _holder(self, connection: Connection, project: str, instance: str) -> JournalEntry | None:
+        held = self._rows.entries(connection, _of(project, instance), _HOLDS)
+        return next(iter(held), None)
+
+    def _entry(self, connection: Connection, operation_id: str) -> JournalEntry | None:
+        found = self._rows.entries(connection, operations.c.operation_id == operation_id)
+        return next(iter(found), None)
+
+
+def _is_set_aside(connection: Connection, operation_id: str) -> bool:
+    mine = (operations.c.operation_id == operation_id) & ~operations.c.readable
+    return _count(connection, mine) > 0
+
+
+def _refuse_buried(connection: Connection, operation_id: str) -> None:
+    mine = tombstones.c.operation_id == operation_id
+    if connection.scalar(select(tombstones.c.operation_id).where(mine)):
+        raise OperationRefused(operation_id)
+
+
+def _of(project: str, instance: str) -> ColumnElement[bool]:
+    named = (operations.c.instance == instance) | (operations.c.new_name == instance)
+    return (operations.c.project == project) & named
+
+
+def _row(entry: JournalEntry) -> dict[str, object]:
+    return {
+        "sequence": entry.operation.sequence,
+        "project": entry.operation.project,
+        "instance": entry.operation.instance,
+        "new_name": entry.operation.arguments.new_name,
+        "final": entry.operation.final,
+        "confirmed": False,
+        "changed_at": time.time(),
+        "readable": True,
+        "entry": msgspec.json.encode(entry),
+    }
+
+
+def _count(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    counting = select(func.count()).select_from(operations).where(*conditions)
+    return connection.scalar(counting) or 0

@@ -1,0 +1,1 @@
+"""Operations from their acceptance to their end."""

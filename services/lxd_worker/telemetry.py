@@ -1,0 +1,54 @@
+"""What the worker tells Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from prometheus_client import Gauge
+
+from services.lxd_worker.omissions import Omissions
+from shared.contracts.operations import Operation
+from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_registry
+
+
+class WorkerTelemetry:
+    """The worker's metrics, in `registry`."""
+
+    def __init__(self) -> None:
+        self.registry = new_registry()
+        self.broker = BrokerTelemetry(self.registry)
+        self.omissions = Omissions(self.registry)
+        self._operations = OperationTelemetry("lxdfleet_worker", "acceptance", self.registry)
+        self._journal = Gauge(
+            "lxdfleet_worker_journal_length",
+            "Operations in the journal, finished ones among them.",
+            registry=self.registry,
+        )
+        self._lxd = Gauge(
+            "lxdfleet_worker_lxd_connected",
+            "Whether LXD answers and sends its events.",
+            registry=self.registry,
+        )
+
+    def watch(self, journal_length: Callable[[], int], lxd_connected: Callable[[], bool]) -> None:
+        """Ask both at every scrape; they must not wait."""
+        self._journal.set_function(lambda: float(journal_length()))
+        self._lxd.set_function(lambda: float(lxd_connected()))
+
+    def operation_ended(self, operation: Operation) -> None:
+        """Count an operation that has ended."""
+        self._operations.ended(operation, _took_s(operation))
+
+
+def _took_s(operation: Operation) -> float | None:
+    try:
+        took_s = _moment(operation.finished_at) - _moment(operation.accepted_at)
+    except (ValueError, OverflowError):
+        return None
+    # The machine's clock may have been set back meanwhile.
+    return max(0.0, took_s)
+
+
+def _moment(rfc3339: str) -> float:
+    return datetime.fromisoformat(rfc3339).timestamp()
