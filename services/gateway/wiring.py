@@ -20,10 +20,9 @@ from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.metrics import OperationMetrics
 from services.gateway.operations.reconciler import Reconciler
-from services.gateway.operations.reservations import Reservations
 from services.gateway.operations.secrets import SecretDelivery
 from services.gateway.operations.service import OperationService, SubmitSettings
-from services.gateway.operations.sync import OperationSync
+from services.gateway.operations.sync import OperationSync, UuidReservations
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
@@ -56,7 +55,7 @@ class Parts:
     events: HostEventHandler
     consumers: EventConsumers
     reconciler: Reconciler
-    reservations: Reservations
+    reservations: UuidReservations
     store: SqlOperationStore
     bus: BusConnections
     database: Database
@@ -123,10 +122,10 @@ class _Wiring:
     def consumers(self, events: HostEventHandler) -> EventConsumers:
         return EventConsumers(
             self.gateway,
-            events.on_found,
+            events.on_discovered,
             events.on_event,
             events.on_outcome,
-            self.calls.queues.make,
+            self.calls.queues.declare,
             self.fleet.exchanges,
             self.dead_letters,
             self.telemetry.hosts.throttled,
@@ -179,7 +178,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         events=events,
         consumers=consumers,
         reconciler=made.reconciler(),
-        reservations=Reservations(made.fleet, made.store, clock),
+        reservations=UuidReservations(made.fleet, made.store, clock.wall),
         store=made.store,
         bus=bus,
         database=made.database,

@@ -183,7 +183,7 @@ def offer_of(known: HostView) -> tuple[HostDescribed, Amount] | None:
 
     None: it is not there, not trusted, or has not said so yet.
     """
-    described = known.described
+    described = known.resources
     if not (known.lxd_connected and known.trusted and described and described.capacity):
         return None
     return described, capacity.total_of(described.capacity)
@@ -209,7 +209,7 @@ def _missing(
         "network": not needs.network or needs.network in {each.name for each in described.networks},
         "project": needs.project in described.projects,
         "ports": not needs.ports or bool(described.address),
-        "room": candidate.instances < candidate.known.instances + candidate.known.room,
+        "room": candidate.instances < candidate.known.instances + candidate.known.headroom,
     }
     return [Shortfall(what) for what, there in has.items() if not there]
 

@@ -54,7 +54,7 @@ class SnapshotService:
         Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
         OutcomeUnknown, InstanceNotFound, InstanceReplaced, DatabaseUnavailable.
         """
-        if refusal := self._fleet.refusal(target.host):
+        if refusal := self._fleet.access_error(target.host):
             raise refusal
         listed = await self._worker.snapshots(*target)
         return with_descriptions(listed.snapshots, await self._notes.of(target.host, target.uuid))
