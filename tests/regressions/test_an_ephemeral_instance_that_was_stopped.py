@@ -121,7 +121,7 @@ def test_what_a_stop_of_a_namesake_says_takes_nothing_away() -> None:
     ("language", "message"),
     [
         ("zh", "实例 test1 是临时实例，停止后已被删除"),
-        ("en", "Instance test1 was ephemeral: it stopped, and is deleted"),
+        ("en", "Instance test1 is ephemeral: it stopped and was deleted"),
     ],
 )
 async def test_the_instances_api_says_that_it_is_gone(

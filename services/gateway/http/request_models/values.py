@@ -1,4 +1,4 @@
-"""What a caller may write into a VM's fields."""
+"""The values that a caller may give a VM's fields."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from shared.contracts.changes import MOST_LABELS
 # In bytes they are still numbers that every part can take.
 MOST_CPUS, MOST_MIB, MOST_GIB = 2**16, 2**40, 2**30
 
+# What a NAT script's description and chpasswd can hold.
+PASSWORD = r"^[!-9;-~]+$"  # noqa: S105 - the rule for one
 LABEL_KEY = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$"
 
 
@@ -27,6 +29,7 @@ def _a_number(value: object) -> object:
 Number = BeforeValidator(_a_number)
 OneLine = Annotated[str, Field(min_length=1, max_length=255, pattern=ONE_LINE), WithoutControls]
 DisplayName = OneLine
+Named = Annotated[str, Field(min_length=1, max_length=255), WithoutControls]
 Description = Annotated[str, Field(max_length=8192), WithoutControls]
 Cpus = Annotated[int, Field(ge=1, le=MOST_CPUS), Number]
 Mib = Annotated[int, Field(ge=1, le=MOST_MIB), Number]

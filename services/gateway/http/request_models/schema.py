@@ -1,29 +1,16 @@
-"""What all models have in common: an example, and no field that is not described."""
+"""What all request models have in common: an example, and no field that is not described."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    ValidatorFunctionWrapHandler,
-)
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidatorFunctionWrapHandler
 from pydantic.alias_generators import to_camel
 from pydantic_core.core_schema import CoreSchema, no_info_wrap_validator_function
 
-Percent = Annotated[float, Field(ge=0, le=100)]
-# Of an entry of which nothing but its place and state can be shown.
-Error = Annotated[
-    Literal["not_renderable"] | None,
-    Field(description="`not_renderable`：此条目无法显示，其余字段为空或未知；正常时没有此字段"),
-]
-
 
 class Camel(BaseModel):
-    """A model whose fields are written as the VM API's document writes them: `createdAt`."""
+    """A model whose fields are written as in the VM API's document: `createdAt`."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
