@@ -51,7 +51,7 @@ from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.ws.console import ConsoleSocket
 from services.gateway.ws.monitor import Monitor
 from services.gateway.ws.stream import FleetStream
-from services.gateway.ws.topics import TopicLanguage, Topics
+from services.gateway.ws.topic_registry import TopicLanguage, TopicRegistry
 
 
 def _now() -> datetime:
@@ -94,7 +94,7 @@ def create_app(
         now=now,
     )
     monitor = Monitor(fleet, settings.update_interval_s, now, monotonic, telemetry)
-    topics = Topics(fleet, operations, now, boundary=telemetry.boundary)
+    topics = TopicRegistry(fleet, operations, now, boundary=telemetry.boundary)
     stream = FleetStream(fleet, topics, _words, now, telemetry)
     console = ConsoleSocket(consoles, _words, telemetry)
     _add_routes(app, monitor, stream, console)

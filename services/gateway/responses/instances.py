@@ -204,7 +204,7 @@ class LiveInstance(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def information(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceInfo:
     """Return the list entry; without `secrets` a password in the description is masked."""
     instance = known.instance
-    created = units.known_instant(instance.created_at)
+    created = units.parse_time(instance.created_at)
     return InstanceInfo(
         name=instance.name,
         status=instance.status,
@@ -310,7 +310,7 @@ def age_s(known: InstanceView) -> int:
 def sampled_at(known: InstanceView) -> str | None:
     """Return when the instance was measured; None: it was not, or nobody can tell when."""
     at = known.sampled_at
-    return at if at and units.known_instant(at) and not is_stopped(known) else None
+    return at if at and units.parse_time(at) and not is_stopped(known) else None
 
 
 def is_stopped(known: InstanceView) -> bool:

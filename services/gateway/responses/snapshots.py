@@ -62,12 +62,12 @@ class VmSnapshots(Struct, frozen=True):
 def vm_snapshot(described: DescribedSnapshot) -> VmSnapshot:
     """Return one snapshot."""
     snapshot, description = described
-    expires_at = units.known_instant(snapshot.expires_at)
+    expires_at = units.parse_time(snapshot.expires_at)
     return VmSnapshot(
         id=snapshot.name,
         name=snapshot.name,
         description=description,
-        created_at=units.utc_text(units.instant(snapshot.created_at)),
+        created_at=units.utc_text(units.parse_time_or_epoch(snapshot.created_at)),
         size=snapshot.size,
         stateful=snapshot.stateful,
         # One that expires in no year that we can show does not expire.

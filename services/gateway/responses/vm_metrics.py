@@ -114,7 +114,7 @@ def vm_metrics(known: InstanceView, host: HostView, asked: Period) -> VmMetrics:
     memory = shown.memory_total(taken, known, host)
     disk = shown.disk_total(taken, known, host)
     figures = {**_measured(taken), "memory.total": memory}
-    at = units.known_instant(known.sampled_at or "")
+    at = units.parse_time(known.sampled_at or "")
     return VmMetrics(
         cpu=VmCpu(units.percent(taken.cpu_percent), _history(at, taken, asked)),
         memory=VmMemory(

@@ -19,7 +19,7 @@ from services.gateway.responses.fields import InstanceType, NotRenderable, descr
 from services.gateway.responses.instances import Age, Duplicate, Ephemeral, Stale
 from services.gateway.responses.vm_limits import VmLimits, vm_limits
 from services.gateway.responses.vm_sizes import vm_sizes
-from services.gateway.vms.naming import shown_name
+from services.gateway.vms.naming import display_name_of
 from shared.contracts.changes import Limits
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
 from shared.contracts.instances import Instance
@@ -260,11 +260,11 @@ def vm(known: InstanceView, host: HostView, *, secrets: bool) -> Vm:
     """Return all of an instance; without `secrets` a password in the description is masked."""
     instance, creation = known.instance, known.creation
     reached = port_forwards.nat(instance, note_is_anothers=known.note_is_anothers)
-    created = units.known_instant(instance.created_at)
+    created = units.parse_time(instance.created_at)
     sizes = vm_sizes(known, host)
     return Vm(
         id=vm_id(known),
-        name=shown_name(instance),
+        name=display_name_of(instance),
         status=status(instance),
         cpu=sizes["cpu"] or 0,
         memory=units.mib(sizes["memory"]),
@@ -306,7 +306,7 @@ def vm_trash(instance: Instance) -> VmTrash | None:
     if kept is None:
         return None
     return VmTrash(
-        until=units.utc_text(units.instant(kept.until)),
+        until=units.utc_text(units.parse_time_or_epoch(kept.until)),
         disk=units.gib_exactly(kept.size or 0),
         instance=kept.name,
     )
@@ -316,7 +316,7 @@ def vm_state(known: InstanceView, host: HostView) -> VmState:
     """Return the state of an instance."""
     return VmState(
         id=vm_id(known),
-        name=shown_name(known.instance),
+        name=display_name_of(known.instance),
         status=status(known.instance),
         host=known.host,
         host_online=known.host_online,
@@ -344,7 +344,7 @@ def status(instance: Instance) -> str:
 
 def updated_at(known: InstanceView) -> str:
     """Return when its configuration or state was last seen to change, at the least its creation."""
-    created = units.instant(known.instance.created_at)
+    created = units.parse_time_or_epoch(known.instance.created_at)
     if known.changed_at is None:
         return units.utc_text(created)
     return units.utc_text(max(created, units.moment(known.changed_at)))

@@ -22,7 +22,7 @@ UNITS: Mapping[str, int] = {
 Number = int | float | None
 
 
-def wanted(given: Mapping[str, Number]) -> Limits:
+def to_limits(given: Mapping[str, Number]) -> Limits:
     """Return what a request asks for, by the fields of `Limits`; None and 0 take a limit away."""
     return Limits(
         **{field: math.ceil((number or 0) * UNITS[field]) for field, number in given.items()}

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from services.gateway.bilingual import both
 from services.gateway.error_boundary import EntrySubject
-from services.gateway.fleet.views import HostView, bare_host
+from services.gateway.fleet.views import HostView, host_without_details
 from services.gateway.http import messages
 from services.gateway.http.dependencies import Dependencies, Gateway, caught_up, read
 from services.gateway.http.errors import tongue_of
@@ -73,5 +73,5 @@ def _encoded(known: HostView, gateway: Dependencies) -> bytes:
     return gateway.boundary.render(
         EntrySubject("host", known.host),
         lambda: msgspec.json.encode(shown.host_view(known)),
-        lambda: msgspec.json.encode(shown.host_view(bare_host(known))),
+        lambda: msgspec.json.encode(shown.host_view(host_without_details(known))),
     )

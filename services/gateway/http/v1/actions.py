@@ -19,7 +19,7 @@ from services.gateway.http.v1.openapi import failures, outcomes
 from services.gateway.http.v1.updates import changes, given
 from services.gateway.responses.vm_results import VmResult, VmUpdated
 from services.gateway.responses.vms import vm
-from services.gateway.vms.naming import new_name, shown_name
+from services.gateway.vms.naming import display_name_of, new_name
 from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instances import etag
 from shared.contracts.operations import Arguments, Kind
@@ -154,7 +154,7 @@ async def rename(mutation: Mutated, body: VmRename) -> Response:
     """
 
     def arguments(seen: ResolvedInstance) -> Arguments | None:
-        if body.name == shown_name(seen.known.instance):
+        if body.name == display_name_of(seen.known.instance):
             return None
         neighbours = mutation.request.gateway.vms.instances(seen.known.host)
         name = new_name(body.name, seen.known, neighbours)

@@ -65,7 +65,7 @@ async def create(request: Mutating, body: VmCreation) -> Response:
 
 async def _submitted(request: Mutation, vm: NewVm) -> Operation:
     creations = request.gateway.creations
-    if wrong := creations.unknown(vm):
+    if wrong := creations.missing_references(vm):
         raise RequestValidationError([not_there(field, wrong[field]) for field in wrong])
     return await creations.create(vm, request.caller, request.key)
 
@@ -86,7 +86,7 @@ def _wanted(body: VmCreation) -> NewVm:
         ssh_keys=tuple(body.ssh_keys),
         ssh=body.ssh,
         ports=body.ports,
-        limits=limits.wanted(body.limits.given()),
+        limits=limits.to_limits(body.limits.given()),
         cloud_init=body.cloud_init,
         root_password=body.root_password or "",
     )

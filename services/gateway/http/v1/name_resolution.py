@@ -22,7 +22,7 @@ from services.gateway.http.errors import HttpError
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.name_resolution import known_hosts
 from services.gateway.responses.vms import ID_PREFIX, vm_id
-from services.gateway.vms.naming import shown_name
+from services.gateway.vms.naming import display_name_of
 from services.gateway.vms.new_vm import PendingCreation, pending_instance
 from services.gateway.vms.view import Fleet
 from shared.contracts.errors import HostNotFound, InstanceNotFound, OperationNotFound
@@ -139,6 +139,8 @@ def _named(fleet: Fleet, text: str) -> Sequence[InstanceView]:
     if colon and (same := [known for known in fleet.named(name) if known.host == host]):
         return same
     every = fleet.instances()
-    if colon and (same := [k for k in every if k.host == host and shown_name(k.instance) == name]):
+    if colon and (
+        same := [k for k in every if k.host == host and display_name_of(k.instance) == name]
+    ):
         return same
-    return originals([known for known in every if shown_name(known.instance) == text])
+    return originals([known for known in every if display_name_of(known.instance) == text])

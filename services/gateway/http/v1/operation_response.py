@@ -19,7 +19,7 @@ from services.gateway.http.operation_response import error_of, told_beside
 from services.gateway.http.v1 import envelope
 from services.gateway.responses.vm_results import DELETED, VmResult, VmSnapshotResult, VmUpdated
 from services.gateway.responses.vms import ID_PREFIX, status, vm_id
-from services.gateway.vms.naming import shown_name
+from services.gateway.vms.naming import display_name_of
 from services.gateway.vms.view import Fleet
 from shared.contracts.errors import FleetError, InstanceNotRunning, InstanceRunning
 from shared.contracts.instances import Instance
@@ -73,7 +73,7 @@ def vm_now(fleet: Fleet, operation: Operation, seen: InstanceView | None) -> VmR
     vm = vm_id(seen) if seen else f"{ID_PREFIX}{operation.uuid}"
     instance = _now(operation, fleet)
     if instance is None or is_gone(operation):
-        name = shown_name(seen.instance) if seen else operation.instance
+        name = display_name_of(seen.instance) if seen else operation.instance
         return _with_details(VmResult(id=vm, name=name, status=DELETED), operation)
     return _with_details(_result(vm, instance), operation)
 
@@ -95,4 +95,4 @@ def _with_details(now: VmResult, operation: Operation) -> VmResult:
 
 
 def _result(vm: str, instance: Instance) -> VmResult:
-    return VmResult(id=vm, name=shown_name(instance), status=status(instance))
+    return VmResult(id=vm, name=display_name_of(instance), status=status(instance))

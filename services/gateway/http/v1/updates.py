@@ -72,7 +72,7 @@ def differing_limits(given: Mapping[str, limits.Number], present: VmLimits) -> L
         "write": present.disk.write_mbyte,
         "processes": present.processes,
     }
-    return limits.wanted(
+    return limits.to_limits(
         {field: number for field, number in given.items() if (number or 0) != (now[field] or 0)}
     )
 

@@ -4,7 +4,7 @@ import pytest
 
 from services.gateway.http.v1.updates import differing_limits
 from services.gateway.responses.vm_limits import vm_limits
-from services.gateway.vms.limits import Number, wanted
+from services.gateway.vms.limits import Number, to_limits
 from shared.contracts.changes import Limits
 
 LIMITED = Limits(ingress=1_500_000, egress=20_000_000, read=3_000_000, write=1, processes=50)
@@ -37,7 +37,7 @@ def test_what_is_not_limited_is_null() -> None:
 def test_what_is_given_is_wanted_in_bits_and_bytes(
     given: dict[str, Number], limits: Limits
 ) -> None:
-    assert wanted(given) == limits
+    assert to_limits(given) == limits
 
 
 @pytest.mark.parametrize(

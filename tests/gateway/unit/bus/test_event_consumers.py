@@ -13,7 +13,7 @@ from pamqp.header import ContentHeader
 
 from services.gateway.bus.connection import Alarm
 from services.gateway.bus.dead_letters import DeadLetters
-from services.gateway.bus.incoming import RENAME_S, EventConsumers
+from services.gateway.bus.event_consumers import RENAME_S, EventConsumers
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
 from shared.platform.bus import topology

@@ -11,7 +11,7 @@ from services.gateway.hosts.budget_log import BudgetLog
 from services.gateway.hosts.per_host_scheduler import PerHostScheduler
 from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.operations.cache import OperationCache
-from services.gateway.operations.merge import dated
+from services.gateway.operations.merge import cap_created_at
 from services.gateway.operations.store import OperationStore
 from services.gateway.operations.sync import OperationSync
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
@@ -28,7 +28,7 @@ RETURN_S = 10.0
 DATABASE_RETRY_S = 1.0
 
 
-class HostEvents:
+class HostEventHandler:
     """Applies events to the view, and outcomes to the database."""
 
     def __init__(
@@ -61,7 +61,7 @@ class HostEvents:
     def on_event(self, host: str, event: Event) -> None:
         """Apply an event, and ask for what it shows to be missing."""
         if isinstance(event, OperationChanged):
-            self._cache.record(dated(event.operation, self._now()))
+            self._cache.record(cap_created_at(event.operation, self._now()))
             return
         reaction = self._fleet.apply(host, event)
         self._budget_log.note(host, reaction)
@@ -86,7 +86,7 @@ class HostEvents:
 
         Raises UnreadableMessage when it cannot be kept at all.
         """
-        operation = self._cache.record(dated(operation, self._now()))
+        operation = self._cache.record(cap_created_at(operation, self._now()))
         backoff = Backoff(self._database_retry_s, 5 * self._database_retry_s)
         while True:
             try:

@@ -36,7 +36,7 @@ class TopicLanguage(NamedTuple):
     operation: Callable[[Operation], Any]
 
 
-class Audience(NamedTuple):
+class ClientProfile(NamedTuple):
     """For whom a log is: what callers may see, and how it is said to them."""
 
     secrets: bool
@@ -64,7 +64,7 @@ class RunningTopic:
         return view
 
 
-class Topics:
+class TopicRegistry:
     """All logs of a gateway."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Topics:
         self._beginning = asyncio.Lock()
 
     async def enter(
-        self, wanted: TopicFilter, audience: Audience
+        self, wanted: TopicFilter, audience: ClientProfile
     ) -> tuple[TopicChannel, Callable[[], None]]:
         """Return what to watch, and what to call when done with it.
 
@@ -93,7 +93,7 @@ class Topics:
         key = (wanted.topic, _variant(wanted.topic, audience))
         async with self._beginning:
             if key not in self._running:
-                self._running[key] = await _begun(self._source(wanted.topic, audience))
+                self._running[key] = await _start(self._source(wanted.topic, audience))
         running = self._running[key]
         running.viewers += 1
         if running.farewell:
@@ -109,7 +109,7 @@ class Topics:
     def _end(self, key: object) -> None:
         self._running.pop(key).end()
 
-    def _source(self, topic: Topic, audience: Audience) -> Source:
+    def _source(self, topic: Topic, audience: ClientProfile) -> Source:
         match topic:
             case "instances":
                 return InstanceSource(
@@ -122,7 +122,7 @@ class Topics:
                 return OperationSource(self._operations, view, boundary=self._boundary)
 
 
-def _variant(topic: Topic, audience: Audience) -> object:
+def _variant(topic: Topic, audience: ClientProfile) -> object:
     variants: dict[Topic, object] = {
         "instances": audience.secrets,
         "hosts": None,
@@ -131,7 +131,7 @@ def _variant(topic: Topic, audience: Audience) -> object:
     return variants[topic]
 
 
-async def _begun(source: Source) -> RunningTopic:
+async def _start(source: Source) -> RunningTopic:
     log = ChangeLog()
     pump = Debouncer(lambda: log.take(source.candidates()))
     unwatch = await source.begin(pump.ask)

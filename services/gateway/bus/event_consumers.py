@@ -24,7 +24,7 @@ from aiormq.abc import AbstractChannel as Channel
 from aiormq.abc import DeliveredMessage
 
 from services.gateway.bus.connection import SharedConnection
-from services.gateway.bus.consumer import Consumer, Lost, RateBudget, bind, channel_for
+from services.gateway.bus.consumer import Consumer, OnLost, RateBudget, bind, channel_for
 from services.gateway.bus.dead_letters import UNKNOWN, DeadLetters
 from services.gateway.bus.event_reader import read_event
 from services.gateway.bus.outcome_reader import (
@@ -59,8 +59,8 @@ DISCOVERY = RateBudget(
     bytes_at_once=2 * MIB,
     prefetch=20,
 )
-EVENTS_WAITING = {"x-max-length": 10_000, "x-max-length-bytes": 64 * MIB}
-HEARTBEATS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 4 * MIB}
+EVENT_QUEUE_LIMITS = {"x-max-length": 10_000, "x-max-length-bytes": 64 * MIB}
+HEARTBEAT_QUEUE_LIMITS = {"x-max-length": 1_000, "x-max-length-bytes": 4 * MIB}
 # Channels over which the events of hosts are spread: what waits for the broker's answer on one of
 # them does not wait for that on the others.
 CHANNELS = 12
@@ -75,11 +75,11 @@ OnOutcome = Callable[[Operation], Awaitable[None]]
 # Told a host's id, and the name of the queue that its worker misses.
 OnQueueMissing = Callable[[str, str], None]
 # Told the first heartbeat that comes through an exchange, with the host's id and the exchange.
-OnFound = Callable[[str, str, Heartbeat], None]
+OnDiscovered = Callable[[str, str, Heartbeat], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
+class _HostSubscription:
     """A host's exchange that is read, since when, and what reads it."""
 
     exchange: str
@@ -104,7 +104,7 @@ class EventConsumers:
     def __init__(
         self,
         gateway: str,
-        on_found: OnFound,
+        on_found: OnDiscovered,
         on_event: OnEvent,
         on_outcome: OnOutcome,
         on_queue_missing: OnQueueMissing,
@@ -126,11 +126,11 @@ class EventConsumers:
         self._outcomes = outcomes
         self._rename_s = rename_s
         self._channels: list[Channel] = []
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, _HostSubscription] = {}
         # Hosts whose queues are being made; they are told of once nothing of theirs is missed.
         self._opening: set[str] = set()
 
-    async def connect(self, connection: AbstractConnection, lost: Lost) -> None:
+    async def connect(self, connection: AbstractConnection, lost: OnLost) -> None:
         """Read all that hosts publish; the end of a channel of this connection calls `lost`."""
         # Not the names of the last connection's queues: the broker may not have noticed its loss.
         # Hosts know the gateway's id, and could try what follows it.
@@ -158,7 +158,7 @@ class EventConsumers:
     async def _discover(self, channel: Channel) -> None:
         queue = f"gateway.{self._session}.discovery"
         await channel.queue_declare(
-            queue, exclusive=True, auto_delete=True, arguments=dict(HEARTBEATS_WAITING)
+            queue, exclusive=True, auto_delete=True, arguments=dict(HEARTBEAT_QUEUE_LIMITS)
         )
         await channel.queue_bind(queue, topology.HEARTBEATS.name, "#")
         await self._consumer(UNKNOWN, self._take_heartbeat, DISCOVERY).start(channel, queue)
@@ -170,12 +170,12 @@ class EventConsumers:
         channel = self._channels[len(self._open) % CHANNELS]
         events = self._consumer(host, self._event_taker(host), EVENTS)
         now = asyncio.get_running_loop().time()
-        self._open[host] = _Open(exchange, now, outcomes, events)
+        self._open[host] = _HostSubscription(exchange, now, outcomes, events)
         # Outcomes first: an event that is routed tells its host that somebody keeps it.
         await outcomes.start()
         queue = f"gateway.{self._session}.events.{exchange.removeprefix(topology.HOST_EXCHANGES)}"
         await channel.queue_declare(
-            queue, exclusive=True, auto_delete=True, arguments=dict(EVENTS_WAITING)
+            queue, exclusive=True, auto_delete=True, arguments=dict(EVENT_QUEUE_LIMITS)
         )
         await bind(channel, queue, exchange, f"{host}.worker.*", f"{host}.sampler.*")
         await events.start(channel, queue)
@@ -209,7 +209,7 @@ class EventConsumers:
         finally:
             self._opening.discard(host)
 
-    def _is_renamed(self, opened: _Open, exchange: str) -> bool:
+    def _is_renamed(self, opened: _HostSubscription, exchange: str) -> bool:
         """Whether a heartbeat through this exchange makes it the host's in place of another one."""
         open_s = asyncio.get_running_loop().time() - opened.since
         return opened.exchange != exchange and open_s >= self._rename_s

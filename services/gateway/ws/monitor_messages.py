@@ -19,7 +19,7 @@ from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses import instances as shown
 from services.gateway.responses.entries import Entries, encoded
 from services.gateway.responses.hosts import HostInfo, fleet_information
-from services.gateway.ws.frames import Framed, framed
+from services.gateway.ws.frames import FramedMessage, frame_message
 
 
 class MonitorData(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Update(msgspec.Struct, frozen=True):
     data: MonitorData
 
 
-class MonitorFeed:
+class MonitorMessages:
     """The messages about one host, or about the whole fleet; of one project, or of all."""
 
     def __init__(
@@ -55,11 +55,11 @@ class MonitorFeed:
         self._project = project
         self._now = now
         self._entries = Entries(encoded(self._boundary, shown.live))
-        self._message = framed(b"")
+        self._message = frame_message(b"")
         self._version: int | None = None
         self._slot = -1
 
-    def present(self, slot: int) -> Framed:
+    def present(self, slot: int) -> FramedMessage:
         """Return a message for who has just come: of the fleet's newest state, not of the slot's.
 
         Raises HostNotFound and FleetViewNotReady.
@@ -68,10 +68,10 @@ class MonitorFeed:
             self._slot = -1
         return self.at(slot)
 
-    def at(self, slot: int) -> Framed:
+    def at(self, slot: int) -> FramedMessage:
         """Return the slot's message, or a later one if it has been made already."""
         if slot > self._slot:
-            self._message = framed(self._encoded())
+            self._message = frame_message(self._encoded())
             self._version = self._fleet.version
             self._slot = slot
         return self._message

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.gateway.ws.frames import Framed
-from services.gateway.ws.monitor_message import MonitorFeed
+from services.gateway.ws.frames import FramedMessage
+from services.gateway.ws.monitor_messages import MonitorMessages
 from shared.contracts.errors import FleetViewNotReady, HostNotFound
 from tests.support.gateway import FakeFleet
 from tests.support.known import an_instance, known
@@ -15,11 +15,11 @@ from tests.support.known import an_instance, known
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def feed(fleet: FakeFleet, host: str | None = None) -> MonitorFeed:
-    return MonitorFeed(fleet, host, lambda: NOON)
+def feed(fleet: FakeFleet, host: str | None = None) -> MonitorMessages:
+    return MonitorMessages(fleet, host, lambda: NOON)
 
 
-def names(message: Framed) -> list[Any]:
+def names(message: FramedMessage) -> list[Any]:
     return [entry["name"] for entry in json.loads(message.text)["data"]["instances"]]
 
 
@@ -37,7 +37,7 @@ def test_a_feed_of_one_project_has_its_instances_only() -> None:
     fleet = FakeFleet()
     fleet.change(instances=[known(), known(an_instance("shops", project="shop"))])
 
-    assert names(MonitorFeed(fleet, None, lambda: NOON, "shop").at(0)) == ["shops"]
+    assert names(MonitorMessages(fleet, None, lambda: NOON, "shop").at(0)) == ["shops"]
 
 
 def test_the_next_slot_has_what_changed_since() -> None:

@@ -5,21 +5,21 @@ from datetime import UTC, datetime
 
 from services.gateway.ws.protocol import Topic, TopicFilter
 from services.gateway.ws.topic_channel import TopicChannel
-from services.gateway.ws.topics import Audience, TopicLanguage, Topics
+from services.gateway.ws.topic_registry import ClientProfile, TopicLanguage, TopicRegistry
 from tests.support.gateway import FakeFleet, FakeOperations
 from tests.support.known import an_instance, known
 from tests.support.peer import until
 
 
-def audience(*, secrets: bool = True, language: str = "zh") -> Audience:
-    return Audience(secrets, TopicLanguage(language, str, lambda operation: operation.state))
+def audience(*, secrets: bool = True, language: str = "zh") -> ClientProfile:
+    return ClientProfile(secrets, TopicLanguage(language, str, lambda operation: operation.state))
 
 
-def topics(fleet: FakeFleet, linger_s: float = 60.0) -> Topics:
-    return Topics(fleet, FakeOperations(), lambda: datetime.now(UTC), linger_s)
+def topics(fleet: FakeFleet, linger_s: float = 60.0) -> TopicRegistry:
+    return TopicRegistry(fleet, FakeOperations(), lambda: datetime.now(UTC), linger_s)
 
 
-async def entered(all_topics: Topics, topic: Topic, who: Audience) -> TopicChannel:
+async def entered(all_topics: TopicRegistry, topic: Topic, who: ClientProfile) -> TopicChannel:
     view, _ = await all_topics.enter(TopicFilter(topic), who)
     return view
 
