@@ -127,7 +127,7 @@ class ConsoleSessions:
     connected: dict[str, ConsoleRelay] = field(default_factory=dict)
 
     def open(self, request: OpenConsole) -> None:
-        """Open one; errors as `LxdWorker.open_console` lists them."""
+        """Open one; errors as `WorkerClient.open_console` lists them."""
         self._wait_while(lambda: self._is_being_left(request), LEAVING_S)
         self._take(request)
         with ExitStack() as undo:

@@ -50,7 +50,7 @@ class WorkerProvider(DependencyProvider):  # type: ignore[misc]
 
 
 class LxdWorker:
-    """The methods of `shared.contracts.worker_api.LxdWorker`, where their promises stand."""
+    """The methods of `shared.contracts.worker_api.WorkerClient`, where their promises stand."""
 
     correlation = Correlation()
     worker: Worker  # by WorkerProvider

@@ -47,7 +47,7 @@ from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
 from shared.platform.lxd_scope import LxdScope
 from shared.platform.run.background_loop import run_forever
-from shared.platform.run.backoff import Backoff, part_of
+from shared.platform.run.backoff import Backoff, jitter
 from shared.platform.run.epoch import next_epoch
 
 # Between two reports: the first event is told at once, what follows in a burst becomes one reading.
@@ -111,7 +111,7 @@ class Worker:
         self._operations_bell, self._inventory_bell = AutoResetEvent(), AutoResetEvent()
         self._heartbeat_bell, self._probe_bell = AutoResetEvent(), AutoResetEvent()
         self._host_bell, self._servers_bell = AutoResetEvent(), AutoResetEvent()
-        calls.queue_missed = self._heartbeat_bell.ring
+        calls.on_queue_missing = self._heartbeat_bell.ring
         self._watch = LxdHealth(self._heartbeat_bell.ring)
         offer = LxdHostResources(api, settings.host, self._hears)
         self.inventory = InventoryReport(
@@ -188,7 +188,7 @@ class Worker:
         """
         before = self._reports
         spread_s = min(MOST_SPREAD_S, max(0.0, self._publisher.outage_s - SHORT_OUTAGE_S))
-        eventlet.sleep(part_of(spread_s))
+        eventlet.sleep(jitter(spread_s))
         if not spread_s or self._reports == before:
             self.report_everything()
 

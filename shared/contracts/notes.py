@@ -43,18 +43,18 @@ def note_of(text: str) -> Note | None:
     return Note(fields[0], ssh_port, password, ports)
 
 
-def masked(text: str) -> str:
+def mask_password(text: str) -> str:
     """Return a text, with the password masked if it is a note with one."""
     note = note_of(text)
-    return text if note is None or note.password is None else with_other_password(text, MASK)
+    return text if note is None or note.password is None else replace_password(text, MASK)
 
 
-def with_other_password(text: str, password: str) -> str:
+def replace_password(text: str, password: str) -> str:
     """Return a note with its password, or its `-`, replaced."""
     return _PASSWORD_FIELD.sub(lambda found: found[1] + password, text, count=1)
 
 
-def renamed(text: str, old: str, new: str) -> str:
+def rename_note(text: str, old: str, new: str) -> str:
     """Return a text, with the name replaced if it is a note with the old one."""
     note = note_of(text)
     if note is None or note.name != old:

@@ -1,7 +1,7 @@
 """An operation: one accepted request to change something, from its submission to its outcome.
 
 docs/architecture.md has the states and their order. Whoever holds a copy of an operation merges
-each report into it with `merged`; no other code decides which of two copies is right.
+each report into it with `merge`; no other code decides which of two copies is right.
 
 History:
 
@@ -181,7 +181,7 @@ class Secrets(Struct, frozen=True, kw_only=True):
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """Why an operation failed: an error's code and raw values (see `errors.rebuilt`).
+    """Why an operation failed: an error's code and raw values (see `errors.error_from_code`).
 
     `log` has the last lines of LXD's log of a failed start.
     """
@@ -237,7 +237,7 @@ class Operation(Command, frozen=True, kw_only=True):
         return self.state in FINAL
 
 
-def merged(record: Operation, report: Operation) -> Operation:
+def merge(record: Operation, report: Operation) -> Operation:
     """Merge a report into the record of an operation, and return the result.
 
     A final state stays. Otherwise the higher sequence wins, as reports arrive late and out of

@@ -79,7 +79,7 @@ _KINDS: dict[str, type[Credit | Resize | End]] = {"credit": Credit, "resize": Re
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
-def checked_stream(stream: str) -> str:
+def validate_stream(stream: str) -> str:
     """Return the stream's id; raise InvalidInput if it cannot be part of a routing key."""
     if not _ID.fullmatch(stream):
         raise InvalidInput("stream", "32 hexadecimal digits")

@@ -79,9 +79,9 @@ OUTCOMES: frozenset[type[errors.FleetError]] = frozenset(
     }
 )
 
-# Calls a method of a host's worker with JSON values and returns its answer for `from_wire`, None for
-# `null`. Raises HostUnreachable (certainly not delivered), BrokerUnavailable (certainly not sent),
-# OutcomeUnknown (sent, no answer), or the FleetError that the worker answered with.
+# Calls a method of a host's worker with JSON values and returns its answer for `from_wire`, None
+# for `null`. Raises HostUnreachable (certainly not delivered), BrokerUnavailable (certainly not
+# sent), OutcomeUnknown (sent, no answer), or the FleetError that the worker answered with.
 Call = Callable[[str, str, list[object]], Awaitable[object]]
 
 
@@ -124,7 +124,7 @@ class InstanceLog(Struct, frozen=True, kw_only=True):
     version: Version = "1.3"
 
 
-class LxdWorker:
+class WorkerClient:
     """Calls the workers of hosts.
 
     An answer about another operation, or another host's, raises UnreadableMessage.

@@ -21,7 +21,7 @@ from shared.contracts.operations import (
     State,
     Submission,
     failure_of,
-    merged,
+    merge,
 )
 
 
@@ -113,4 +113,4 @@ def merged_report(known: Operation, reported: Operation) -> Operation:
 
     A record of the same id on another host is that host's invention.
     """
-    return merged(known, reported) if reported.host == known.host else known
+    return merge(known, reported) if reported.host == known.host else known

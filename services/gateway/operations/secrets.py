@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from services.gateway.clock import Clock
 from shared.contracts.errors import FleetError, TemporaryError
 from shared.contracts.operations import Operation, Secrets
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Undelivered:
 class SecretDelivery:
     """Delivers secrets, each to one host."""
 
-    def __init__(self, worker: LxdWorker, clock: Clock) -> None:
+    def __init__(self, worker: WorkerClient, clock: Clock) -> None:
         self._worker = worker
         self._clock = clock
         self._undelivered: OrderedDict[str, Undelivered] = OrderedDict()

@@ -10,7 +10,7 @@ from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.merge import dated
 from services.gateway.operations.store import OperationStore
 from shared.contracts.operations import Operation, State
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 
 # Of one reading, which a host could otherwise make endless; what is left comes with the next.
 MOST_PAGES = 100
@@ -24,7 +24,7 @@ class OperationSync:
         fleet: FleetView,
         cache: OperationCache,
         store: OperationStore,
-        worker: LxdWorker,
+        worker: WorkerClient,
         wall: Callable[[], float],
     ) -> None:
         self._fleet = fleet

@@ -22,7 +22,7 @@ from services.lxd_worker.instances.port_forwards import devices_after
 from services.lxd_worker.journal.plan import Devices
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.changes import Changes
-from shared.contracts.notes import note_of, renamed, with_other_password
+from shared.contracts.notes import note_of, rename_note, replace_password
 
 _USER_NOTE, _USER_PASSWORD = "user.description", "user.root_password"
 
@@ -59,7 +59,7 @@ def written(found: EditableInstance, wanted: DesiredConfig) -> dict[str, object]
         "ephemeral": found.ephemeral,
         "profiles": list(found.profiles or ()),
         "description": (
-            renamed(found.description, wanted.old_name, found.name)
+            rename_note(found.description, wanted.old_name, found.name)
             if described is None
             else described
         ),
@@ -96,7 +96,7 @@ def _noted(found: EditableInstance, text: str, password: str) -> str | None:
     note = note_of(text)
     if note is None or not (note.name == found.name or note.ports or OPERATION in found.config):
         return None
-    return with_other_password(text, password)
+    return replace_password(text, password)
 
 
 def _config(config: Mapping[str, str], wanted: DesiredConfig) -> dict[str, str]:
@@ -158,7 +158,7 @@ def _notes(found: EditableInstance, wanted: DesiredConfig, devices: Devices) -> 
     if note is None:
         return {}
     if OPERATION not in found.config:
-        return {_USER_NOTE: renamed(there, wanted.old_name, found.name)}
+        return {_USER_NOTE: rename_note(there, wanted.old_name, found.name)}
     text = nat_description(found.name, devices, note.password or "")
     kept = {_USER_PASSWORD: note.password} if note.password and not text else {}
     return {_USER_NOTE: text} | kept

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.journal.plan import AllocationPlan
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.errors import FleetError, OperationInProgress, rebuilt
+from shared.contracts.errors import FleetError, OperationInProgress, error_from_code
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Failure, Kind, Operation, State, Submission, failure_of
 
@@ -46,7 +46,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     def cause(self) -> FleetError | None:
         """Why what was made is taken away again, as the error that it was."""
         failure = self.undone_for
-        return rebuilt(failure.code, failure.values) if failure else None
+        return error_from_code(failure.code, failure.values) if failure else None
 
 
 def accepted(

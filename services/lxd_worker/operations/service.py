@@ -75,7 +75,7 @@ class HostOperations:
     def submit(self, submission: Submission) -> Operation:
         """Take an operation on and return it as journalled; the same id again changes nothing.
 
-        Errors as `LxdWorker.submit` lists them, and InvalidInput for an order that no gateway of
+        Errors as `WorkerClient.submit` lists them, and InvalidInput for an order that no gateway of
         this release makes.
         """
         return self._once(submission, secret=bool(submission.secrets))

@@ -128,7 +128,7 @@ __all__ = [
     "UnreadableMessage",
     "WorkerFailed",
     "WorkerOutdated",
-    "rebuilt",
+    "error_from_code",
 ]
 
 
@@ -140,7 +140,7 @@ def _leaves(root: type[FleetError]) -> list[type[FleetError]]:
 BY_CODE: dict[str, type[FleetError]] = {leaf.code: leaf for leaf in _leaves(FleetError)}
 
 
-def rebuilt(code: str, values: list[str]) -> FleetError:
+def error_from_code(code: str, values: list[str]) -> FleetError:
     """Return the error with this code and these raw values.
 
     An unknown code, or values that do not match it, come from a newer release: they become an
