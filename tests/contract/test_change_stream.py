@@ -14,7 +14,7 @@ import pytest
 import yaml
 from websockets.asyncio.client import connect
 
-from deploy.local.node import NODE
+from deploy.local.console_page import NODE
 from services.gateway.ws.stream_connection import Ping
 from services.gateway.ws.topic_channel import Position
 from shared.contracts.errors import DatabaseUnavailable
@@ -153,7 +153,7 @@ async def test_errors_and_operations_are_told_in_the_callers_language() -> None:
 
     texts = [each["entries"]["op-2"]["failure"]["message"] for each in told]
     assert texts == ["LXD refused: full", "LXD拒绝了请求：full"]
-    assert error["detail"] == "message: must be a request as in docs/api/stream.md"
+    assert error["detail"] == "message: must be a request described in docs/api/stream.md"
 
 
 async def test_a_token_opens_the_stream() -> None:

@@ -39,7 +39,7 @@ from shared.contracts.errors import (
     WorkerOutdated,
 )
 from shared.contracts.events import HostDescribed
-from shared.contracts.truncation import MOST_NAMED, first_few
+from shared.contracts.truncation import MOST_NAMES, first_few
 
 Rule = Literal["most_free_memory", "most_free_cpu", "fewest_instances"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -119,7 +119,7 @@ class NoHostFits(PermanentError):
     def __init__(self, shortfalls: Shortfalls) -> None:
         super().__init__(describe(shortfalls))
         self.summary = describe(shortfalls)
-        self.shortfalls = dict(islice(shortfalls.items(), MOST_NAMED))
+        self.shortfalls = dict(islice(shortfalls.items(), MOST_NAMES))
         self.hosts = len(shortfalls)
         self.counts = count_by_kind(shortfalls)
 
@@ -256,7 +256,7 @@ def describe(shortfalls: Shortfalls) -> str:
         f"{host}: {', '.join(map(_describe_shortfall, of_host))}"
         for host, of_host in shortfalls.items()
     ]
-    if len(few) <= MOST_NAMED:
+    if len(few) <= MOST_NAMES:
         return "; ".join(few)
     counts = ", ".join(f"{what} {count}" for what, count in count_by_kind(shortfalls).items())
     return f"{first_few(few, '; ', LONGEST_OF_HOST)}; {counts}"

@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends, Path
 from pydantic import Field
 
+from services.gateway.bilingual import both
 from services.gateway.fleet.name_resolution import originals
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.http.dependencies import Dependencies, Gateway, ProjectChoice
@@ -34,7 +35,10 @@ Id = Annotated[
     Annotated[str, Field(max_length=255), WithoutControls],
     Path(
         alias="id",
-        description="`vm-` 加 uuid；`主机:名称`；或唯一的名称",
+        description=both(
+            "`vm-` 加 uuid；`主机:名称`；或唯一的名称",
+            "`vm-` and the uuid, `host:name`, or a name that only one VM has",
+        ),
         examples=["vm-001"],
     ),
 ]

@@ -102,6 +102,6 @@ def _text(known: InstanceView, *, secrets: bool) -> str:
         vm_id(known),
         shown.address(known, "inet") or "",
         shown.address(known, "inet6") or "",
-        shown.described(known, secrets=secrets),
+        shown.visible_description(known, secrets=secrets),
     )
     return "\n".join(places).lower()

@@ -26,7 +26,7 @@ from services.gateway.http.v1.vm_list import PageQuestion, Pages
 from services.gateway.responses import stream
 from services.gateway.responses.metrics import exposition, subjects
 from services.gateway.responses.operations import encoded_operation
-from services.gateway.responses.snapshots import snapshot_view
+from services.gateway.responses.snapshots import vm_snapshot
 from services.gateway.responses.time_range import Period
 from services.gateway.responses.vm_metrics import vm_metrics
 from services.gateway.responses.vms import vm_state
@@ -179,7 +179,7 @@ def test_any_operation_is_shown(operation: Operation, tongue: Any) -> None:
 
 @given(any_of(Snapshot), st.text(max_size=50))
 def test_any_snapshot_is_shown(snapshot: Snapshot, description: str) -> None:
-    shown = parsed(msgspec.json.encode(snapshot_view(DescribedSnapshot(snapshot, description))))
+    shown = parsed(msgspec.json.encode(vm_snapshot(DescribedSnapshot(snapshot, description))))
 
     assert shown["id"] == snapshot.name
     assert "error" not in shown

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.vms.limits import Number, changed_limits, to_limits, vm_limits
+from services.gateway.http.v1.updates import differing_limits
+from services.gateway.responses.vm_limits import vm_limits
+from services.gateway.vms.limits import Number, to_limits
 from shared.contracts.changes import Limits
 
 LIMITED = Limits(ingress=1_500_000, egress=20_000_000, read=3_000_000, write=1, processes=50)
@@ -47,10 +49,10 @@ def test_what_is_given_is_wanted_in_bits_and_bytes(
     ],
 )
 def test_what_is_shown_already_is_no_difference(given: dict[str, Number], limits: Limits) -> None:
-    assert changed_limits(given, vm_limits(LIMITED)) == limits
+    assert differing_limits(given, vm_limits(LIMITED)) == limits
 
 
 def test_null_where_there_is_no_limit_is_no_difference() -> None:
     given: dict[str, Number] = dict.fromkeys(Limits.__struct_fields__)
 
-    assert changed_limits(given, vm_limits(Limits())) == Limits()
+    assert differing_limits(given, vm_limits(Limits())) == Limits()
