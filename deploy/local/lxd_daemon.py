@@ -5,7 +5,6 @@ A daemon that somebody else set up is used as it is. Incus speaks the same API a
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import os
 import shutil
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import lxd_api, private_files, processes
+from shared.contracts.errors import FleetError, LxdRefused
+from shared.lxd.errors import LxdNotFound
 from shared.platform.host_settings import LXD_SOCKETS
 
 START_TIMEOUT_S = 60.0
@@ -73,7 +74,7 @@ def is_ready(socket: Path) -> bool:
     """Tell whether the daemon has opened its pools and networks; it answers before it has."""
     try:
         return lxd_api.exists(socket, "/internal/ready")
-    except OSError:
+    except FleetError:
         return False
 
 
@@ -154,10 +155,10 @@ def _new_bridge(socket: Path, prefix: str) -> str:
         bridge = free_name(prefix, {path.name for path in Path("/sys/class/net").iterdir()})
         try:
             lxd_api.call(socket, "POST", "/1.0/networks", _bridge(bridge))
-        except lxd_api.LxdSaidNo as no:
-            if no.code < http.client.INTERNAL_SERVER_ERROR or not tries_left:
+        except LxdRefused:
+            if not tries_left:
                 raise
-            with suppress(lxd_api.LxdSaidNo):
+            with suppress(*lxd_api.REFUSED):
                 lxd_api.call(socket, "DELETE", f"/1.0/networks/{bridge}")
         else:
             return bridge
@@ -188,8 +189,11 @@ def force_delete(socket: Path, name: str) -> None:
     ):
         try:
             lxd_api.call(socket, method, path, body)
-        except lxd_api.LxdSaidNo as no:
-            if no.code not in {400, 404}:
+        except LxdNotFound:
+            return
+        except LxdRefused:
+            # A stopped one cannot be stopped; an ephemeral one is deleted by that.
+            if method == "DELETE" and lxd_api.exists(socket, path):
                 raise
 
 

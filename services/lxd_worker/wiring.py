@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import eventlet
 from eventlet.greenthread import GreenThread
@@ -18,20 +19,17 @@ from services.lxd_worker.creation.ports_in_use import ports_in_use
 from services.lxd_worker.greenthreads import AutoResetEvent, in_one_thread
 from services.lxd_worker.instance_log import instance_log
 from services.lxd_worker.instance_snapshots import snapshots
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.store import SqlJournal
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.console import LxdTerminals
 from services.lxd_worker.lxd.daemon import LxdDaemon
-from services.lxd_worker.lxd.events import LxdEvents
 from services.lxd_worker.lxd.host_resources import LxdHostResources
 from services.lxd_worker.operations.outbox import report_operations
 from services.lxd_worker.operations.record import RunnerContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
-from services.lxd_worker.ports import Journal, Omit
+from services.lxd_worker.ports import Journal, Omission, Omit
 from services.lxd_worker.rebuild.planning import TrashCollector
 from services.lxd_worker.reports.bounded_publisher import BoundedPublisher
 from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
@@ -43,9 +41,12 @@ from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
 from shared.contracts.errors import TemporaryError
 from shared.contracts.worker_api import InstanceLog, SnapshotList
+from shared.lxd.client import LxdClient
+from shared.lxd.events import listen
+from shared.lxd.models import LifecycleEvent
+from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
-from shared.platform.lxd_scope import LxdScope
 from shared.platform.run.background_loop import run_forever
 from shared.platform.run.backoff import Backoff, part_of
 from shared.platform.run.epoch import next_epoch
@@ -99,10 +100,11 @@ class Worker:
         self._publisher = EventPublisher(settings.amqp_uri, settings.host)
         self._omit = omit = telemetry.omissions
         self._publish = BoundedPublisher(self._publisher.publish, omit)
-        api = Api(settings.lxd_socket, settings.host, omit)
-        scope = LxdScope(settings.lxd_projects)
-        self._events = LxdEvents(api, settings.host, scope, omit)
-        self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope, omit)
+        self._client = client = LxdClient(
+            settings.lxd_socket, settings.host, partial(omit, Omission.ANSWER)
+        )
+        self._scope = scope = LxdScope(settings.lxd_projects)
+        self._lxd = LxdDaemon(client, _host_memory(), scope, omit)
         secrets: Secrets = {}
         self._awaited = PendingSecrets(self._clock, self._carry_out, secrets)
         for entry in self._unfinished:
@@ -113,7 +115,7 @@ class Worker:
         self._host_bell, self._servers_bell = AutoResetEvent(), AutoResetEvent()
         calls.queue_missed = self._heartbeat_bell.ring
         self._watch = LxdHealth(self._heartbeat_bell.ring)
-        offer = LxdHostResources(api, settings.host, self._hears)
+        offer = LxdHostResources(client, self._hears)
         self.inventory = InventoryReport(
             self._epoch,
             self._lxd,
@@ -154,7 +156,7 @@ class Worker:
             known=self.inventory.known,
             tell=self.inventory.want,
         )
-        self.consoles = self._consoles_of(api, scope)
+        self.consoles = self._consoles_of(client, scope)
         # The heartbeat first: what comes before it of a new worker is not believed.
         self._publisher.on_connected += [
             self._heartbeat_bell.ring,
@@ -246,14 +248,12 @@ class Worker:
             omit=self._omit,
         )
 
-    def _consoles_of(self, api: Api, scope: LxdScope) -> ConsoleSessions:
+    def _consoles_of(self, client: LxdClient, scope: LxdScope) -> ConsoleSessions:
         settings = self._settings
         return ConsoleSessions(
             host=settings.host,
             lxd=self._lxd,
-            terminals=LxdTerminals(
-                api, settings.lxd_socket, settings.host, settings.console_command
-            ),
+            terminals=LxdTerminals(client, settings.console_command),
             open_stream=HostStreams(settings.amqp_uri, settings.host),
             clock=self._clock,
             beside=eventlet.spawn,
@@ -309,7 +309,7 @@ class Worker:
 
     def _listen(self) -> None:
         try:
-            self._events.listen(self._listening, self._heard, self.report_everything)
+            listen(self._client, self._scope, self._listening, self._heard, self._missed)
         finally:
             self._watch.listens(listening=False)
             self._probe_bell.ring()
@@ -323,6 +323,10 @@ class Worker:
     def _heard(self, event: LifecycleEvent) -> None:
         self.inventory.heard(event)
         self._host_report.heard(event)
+
+    def _missed(self, reason: str) -> None:
+        self._omit(Omission.EVENT, "lifecycle", reason)
+        self.report_everything()
 
     def _report_inventory(self) -> None:
         self._inventory_bell.wait()

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from msgspec import Struct
-
 from services.lxd_worker.instances.image_os import os_of
-from services.lxd_worker.instances.limits import is_root, limits_of
+from services.lxd_worker.instances.limits import limits_of
 from services.lxd_worker.instances.parked_roots import trash_of
 from services.lxd_worker.instances.proxies import proxies_in
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.fitting import fit_message, shorten
-from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance
+from shared.contracts.instances import USER_KEYS, Instance
 from shared.contracts.sizes import memory_limit, size_in_bytes
 from shared.contracts.status import is_alive
+from shared.lxd.models import LxdInstance
 
 # What we keep with an instance, among the settings that LXD leaves to its users.
 DISPLAY_NAME = "user.lxdfleet.name"
@@ -38,34 +37,22 @@ MOST_BYTES = 32 * 1024
 UNBOUNDED = ("description", "user", "labels", "proxies", "profiles", "networks")
 
 
-class InstanceDescription(Struct, frozen=True):
-    """What we read of an instance in LXD's answer; all else in it is ignored."""
+class InstanceDescription(LxdInstance, frozen=True):
+    """An instance as the worker reads it."""
 
-    name: str
     status: str = ""
-    type: str = ""
     architecture: str = ""
     created_at: str = ""
     last_used_at: str = ""
     description: str = ""
-    project: str = DEFAULT_PROJECT
-    location: str = ""
     ephemeral: bool = False
     profiles: tuple[str, ...] | None = ()
-    expanded_config: dict[str, str] = {}
-    expanded_devices: dict[str, dict[str, str]] = {}
 
     @property
     def uuid(self) -> str:
         """What tells the instance from a namesake; empty until LXD gives it one."""
         # As the fleet is told it, or what it means would be another instance.
-        return clip(self.expanded_config.get("volatile.uuid", ""), LONGEST_WORD)
-
-    @property
-    def root_disk(self) -> str:
-        """The name of the device that holds the root file system; empty where there is none."""
-        roots = (name for name, device in self.expanded_devices.items() if is_root(device))
-        return next(roots, "")
+        return clip(super().uuid, LONGEST_WORD)
 
     @property
     def complete(self) -> bool:

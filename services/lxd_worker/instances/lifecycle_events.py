@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from shared.contracts.bounds import Name
-from shared.contracts.instances import DEFAULT_PROJECT
-
-
-class LifecycleMetadata(Struct, frozen=True):
-    """The part of an event that says what happened to what."""
-
-    action: str = ""
-    source: str = ""
-    context: dict[str, object] | None = None
-
-
-class LifecycleEvent(Struct, frozen=True):
-    """One event as LXD sends it; all else in it is ignored."""
-
-    metadata: LifecycleMetadata = field(default_factory=LifecycleMetadata)
-    project: str = DEFAULT_PROJECT
-    location: str = ""
+from shared.lxd.models import LifecycleEvent
 
 
 class AffectedInstance(Struct, frozen=True):
@@ -45,10 +27,10 @@ def touched(event: LifecycleEvent) -> list[AffectedInstance]:
     kind, _, what = action.partition("-")
     if kind != "instance" or what.startswith(_HARMLESS):
         return []
-    names = [_name(event.metadata.source)]
+    project, name = event.identity
+    names = [name]
     if old := (event.metadata.context or {}).get("old_name"):
         names.insert(0, str(old))
-    project = event.project or DEFAULT_PROJECT
     return [AffectedInstance(project, name, action) for name in names if _can_be_told(name)]
 
 
@@ -64,8 +46,3 @@ def _can_be_told(name: str) -> bool:
     except msgspec.ValidationError:
         return False
     return True
-
-
-def _name(source: str) -> str:
-    """Return the last part of `/1.0/instances/NAME`, with or without a query."""
-    return unquote(source.partition("?")[0].rpartition("/")[2])

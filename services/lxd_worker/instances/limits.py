@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from services.lxd_worker.journal.plan import Devices
 from shared.contracts.changes import Limits
 from shared.contracts.sizes import bits, process_count, size_in_bytes
+from shared.lxd.models import is_root_disk
 
 PROCESSES = "limits.processes"
 NETWORK, DISK = ("ingress", "egress"), ("read", "write")
@@ -25,7 +26,7 @@ def limits_of(config: Mapping[str, str], devices: Mapping[str, Device]) -> Limit
     A limit in operations a second is none of bytes.
     """
     nics = [device for device in devices.values() if _is_nic(device)]
-    disk = next((device for device in devices.values() if is_root(device)), {})
+    disk = next((device for device in devices.values() if is_root_disk(device)), {})
     return Limits(
         ingress=_loosest(bits(_limit(nic, "ingress")) for nic in nics),
         egress=_loosest(bits(_limit(nic, "egress")) for nic in nics),
@@ -68,11 +69,6 @@ def limited(own: Devices, expanded: Devices, wanted: Limits) -> Devices:
     return devices
 
 
-def is_root(device: Device) -> bool:
-    """Whether a device holds the root file system."""
-    return device.get("type") == "disk" and device.get("path") == "/"
-
-
 def has_nic(devices: Devices) -> bool:
     """Whether there is a network interface to be limited."""
     return any(_is_nic(device) for device in devices.values())
@@ -94,7 +90,7 @@ def _loosest(limits: Iterable[int | None]) -> int | None:
 
 
 def _of(device: Device, wanted: Limits) -> dict[str, int]:
-    directions = NETWORK if _is_nic(device) else DISK if is_root(device) else ()
+    directions = NETWORK if _is_nic(device) else DISK if is_root_disk(device) else ()
     limits = {direction: getattr(wanted, direction) for direction in directions}
     return {direction: limit for direction, limit in limits.items() if limit is not None}
 

@@ -12,8 +12,6 @@ from services.lxd_worker.instances.update_request import (
     written,
 )
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.lxd.api import Api, NotThere, Stale
-from services.lxd_worker.lxd.models import LxdTask, SnapshotDescription
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import Changes
 from shared.contracts.errors import (
@@ -24,6 +22,9 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound, PreconditionFailed
+from shared.lxd.models import LxdTask, SnapshotDescription
 
 # LXD itself changes an instance's `volatile` settings, for example when a guest restarts.
 _TRIES = 5
@@ -34,8 +35,8 @@ ESCAPES = frozenset("%+")
 class ConfigRequests:
     """The requests of one daemon; `host_memory` as in `LxdDaemon`."""
 
-    def __init__(self, api: Api, host_memory: int) -> None:
-        self._api = api
+    def __init__(self, client: LxdClient, host_memory: int) -> None:
+        self._client = client
         self._host_memory = host_memory
         self._requests = {
             Step.UPDATE: self._update,
@@ -52,8 +53,8 @@ class ConfigRequests:
     def ask(self, step: Step, entry: JournalEntry) -> str:
         """Hand a step over and return LXD's id of it.
 
-        Raises NotThere where there is no such instance, InstanceChangedSince, SnapshotNotFound and
-        what a request raises.
+        Raises LxdNotFound where there is no such instance, InstanceChangedSince, SnapshotNotFound
+        and what a request raises.
         """
         return self._requests[step](entry).id
 
@@ -62,13 +63,13 @@ class ConfigRequests:
         path, params = ("instances", name), {"project": project}
         for _ in range(_TRIES):
             try:
-                found, version = self._api.get_to_replace(EditableInstance, *path, params=params)
+                found, version = self._client.get_to_replace(EditableInstance, *path, params=params)
                 noted = with_password(found, password)
                 if noted is not None:
-                    self._api.patch(*path, params=params, body=noted, etag=version)
-            except Stale:
+                    self._client.patch(*path, params=params, body=noted, etag=version)
+            except PreconditionFailed:
                 continue
-            except NotThere:
+            except LxdNotFound:
                 raise InstanceNotFound(name) from None
             return
         raise LxdRefused("the instance does not stop changing")
@@ -89,13 +90,13 @@ class ConfigRequests:
 
     def _write(self, entry: JournalEntry, wanted: DesiredConfig) -> LxdTask:
         for _ in range(_TRIES):
-            found, version = self._api.get_to_replace(
+            found, version = self._client.get_to_replace(
                 EditableInstance, *_path(entry), params=_of(entry)
             )
             self._check(entry, found)
             try:
                 return self._put(entry, written(found, wanted), version)
-            except Stale:
+            except PreconditionFailed:
                 continue
         raise LxdRefused("the instance does not stop changing")
 
@@ -111,12 +112,12 @@ class ConfigRequests:
 
     def _rename(self, entry: JournalEntry) -> LxdTask:
         body = {"name": entry.operation.arguments.new_name}
-        return self._api.post(LxdTask, *_path(entry), params=_of(entry), body=body)
+        return self._client.post(LxdTask, *_path(entry), params=_of(entry), body=body)
 
     def _snapshot(self, entry: JournalEntry) -> LxdTask:
         arguments = entry.operation.arguments
         body = {"name": arguments.snapshot, "stateful": arguments.stateful}
-        return self._api.post(LxdTask, *_path(entry), "snapshots", params=_of(entry), body=body)
+        return self._client.post(LxdTask, *_path(entry), "snapshots", params=_of(entry), body=body)
 
     def _restore(self, entry: JournalEntry) -> LxdTask:
         arguments = entry.operation.arguments
@@ -125,8 +126,8 @@ class ConfigRequests:
     def _delete_snapshot(self, entry: JournalEntry) -> LxdTask:
         operation = entry.operation
         try:
-            return self._api.delete(LxdTask, *self._path_of_snapshot(entry), params=_of(entry))
-        except NotThere:
+            return self._client.delete(LxdTask, *self._path_of_snapshot(entry), params=_of(entry))
+        except LxdNotFound:
             raise SnapshotNotFound(operation.instance, operation.arguments.snapshot) from None
 
     def _path_of_snapshot(self, entry: JournalEntry) -> tuple[str, ...]:
@@ -146,13 +147,13 @@ class ConfigRequests:
     def _name_at(self, *path: str, params: dict[str, object]) -> str:
         """Return the name of the snapshot at a path; empty where there is none."""
         try:
-            found = self._api.get(SnapshotDescription, *path, params=params)
-        except (NotThere, LxdRefused):
+            found = self._client.get(SnapshotDescription, *path, params=params)
+        except (LxdNotFound, LxdRefused):
             return ""
         return found.name.rpartition("/")[2]
 
     def _put(self, entry: JournalEntry, body: dict[str, object], version: str = "") -> LxdTask:
-        return self._api.put(LxdTask, *_path(entry), params=_of(entry), body=body, etag=version)
+        return self._client.put(LxdTask, *_path(entry), params=_of(entry), body=body, etag=version)
 
 
 def _path(entry: JournalEntry) -> tuple[str, str]:

@@ -1,14 +1,23 @@
-"""How far LXD is with a new instance, in percent of all of it."""
+"""How far LXD is with an operation, a new instance in percent of all of it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
+from services.lxd_worker.ports import LxdOperation
+from shared.lxd.models import LxdTask
+
 _DOWNLOAD = re.compile(r"\w+: (\d{1,3})%")
 # An image that has to be fetched takes as long as its unpacking, as far as anybody knows.
 _FETCHED = 50
 _PERCENT = re.compile(r"\d{1,9}")
+
+
+def progress_of(task: LxdTask) -> LxdOperation:
+    """Return how far an operation is, in the worker's words."""
+    done = percent(task.metadata or {})
+    return LxdOperation(running=task.running, error=task.error, progress=done)
 
 
 def percent(metadata: Mapping[str, object]) -> int | None:

@@ -8,11 +8,12 @@ from services.lxd_worker.instances.parked_roots import ROOT, aside_of
 from services.lxd_worker.instances.update_request import EditableInstance
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.plan import AllocationPlan, RootSwapPlan
-from services.lxd_worker.lxd.api import Api, Stale
-from services.lxd_worker.lxd.models import LxdTask
 from services.lxd_worker.rebuild import requests
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceReplaced, LxdRefused, StepInterrupted
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import PreconditionFailed
+from shared.lxd.models import LxdTask
 
 # LXD itself changes an instance's `volatile` settings.
 _TRIES = 5
@@ -28,8 +29,8 @@ class RootSwapRequests:
     `member` returns the cluster member that the host is, nothing where there is no cluster.
     """
 
-    def __init__(self, api: Api, member: Callable[[], str | None]) -> None:
-        self._api = api
+    def __init__(self, client: LxdClient, member: Callable[[], str | None]) -> None:
+        self._client = client
         self._member = member
         self._requests: dict[Step, Callable[[_Order], LxdTask]] = {
             Step.BUILD: self._build,
@@ -50,7 +51,7 @@ class RootSwapRequests:
     def ask(self, step: Step, entry: JournalEntry) -> str:
         """Hand a step over and return LXD's id of it.
 
-        Raises NotThere where there is no such root, InstanceReplaced where another one has its
+        Raises LxdNotFound where there is no such root, InstanceReplaced where another one has its
         name, and what a request raises.
         """
         if entry.plan is None or entry.plan.swap is None:
@@ -61,7 +62,7 @@ class RootSwapRequests:
         found, _ = self._read(order, order.name)
         body = requests.new_root(found, order.plan, order.swap)
         member = {"target": self._member()} if self._member() else {}
-        return self._api.post(LxdTask, "instances", params=order.params | member, body=body)
+        return self._client.post(LxdTask, "instances", params=order.params | member, body=body)
 
     def _detach(self, order: _Order) -> LxdTask:
         swap = order.swap
@@ -89,7 +90,7 @@ class RootSwapRequests:
     def _rename(self, order: _Order, name: str, new_name: str) -> LxdTask:
         self._read(order, name)
         path, body = ("instances", name), {"name": new_name}
-        return self._api.post(LxdTask, *path, params=order.params, body=body)
+        return self._client.post(LxdTask, *path, params=order.params, body=body)
 
     def _discard(self, order: _Order) -> LxdTask:
         """Delete what a rebuild has made, and nothing else."""
@@ -97,20 +98,20 @@ class RootSwapRequests:
         is_aside = aside_of(found.project, found.name, found.config) is not None
         if not is_aside or found.config.get(ROOT, "") != order.swap.incoming:
             raise InstanceReplaced(order.swap.beside)
-        return self._api.delete(LxdTask, "instances", order.swap.beside, params=order.params)
+        return self._client.delete(LxdTask, "instances", order.swap.beside, params=order.params)
 
     def _do(self, task: LxdTask) -> None:
         """Wait for the first half of a step; who dies here finds the root still set aside."""
-        while (heard := self._api.wait(LxdTask, task.id, _WAIT_S).progress).running:
+        while (task := self._client.wait(LxdTask, task.id, _WAIT_S)).running:
             pass
-        if heard.error:
-            raise heard.error
+        if task.error:
+            raise task.error
 
     def _write(self, order: _Order, name: str, edit: Edit) -> LxdTask:
         for _ in range(_TRIES):
             found, version = self._read(order, name)
             try:
-                return self._api.put(
+                return self._client.put(
                     LxdTask,
                     "instances",
                     name,
@@ -118,12 +119,12 @@ class RootSwapRequests:
                     body=edit(found),
                     etag=version,
                 )
-            except Stale:
+            except PreconditionFailed:
                 continue
         raise LxdRefused("the instance does not stop changing")
 
     def _read(self, order: _Order, name: str) -> tuple[EditableInstance, str]:
-        found, version = self._api.get_to_replace(
+        found, version = self._client.get_to_replace(
             EditableInstance, "instances", name, params=order.params
         )
         if found.uuid != order.entry.operation.uuid:

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from services.lxd_worker.creation.capacity import Overcommit, offered
 from services.lxd_worker.creation.devices import root
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
 from services.lxd_worker.ports import (
     CallLater,
     HostResources,
@@ -33,7 +32,8 @@ from shared.contracts.events import HostDescribed
 from shared.contracts.fitting import Unfit, fit_message, share_out
 from shared.contracts.hosts import MOST_IMAGES, MOST_NETWORKS, Capacity, Image, Network
 from shared.contracts.instances import DEFAULT_PROJECT
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.models import LifecycleEvent
+from shared.lxd.scope import LxdScope
 
 log = logging.getLogger(__name__)
 

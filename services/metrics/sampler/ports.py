@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.metrics.sampler.lxd_models import Counters, DescribedInstance
+from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.reading import HostReading, Identity, InstanceReading, Pools
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.usage import Details, Traffic, Usage
 from shared.contracts.events import Sampled
+from shared.lxd.models import NetworkCounters
 
 
 class Lxd(Protocol):
@@ -19,10 +20,10 @@ class Lxd(Protocol):
     What of its answers cannot be read is left out: of an instance's its own values only.
     """
 
-    def instances(self) -> Sequence[DescribedInstance]:
+    def instances(self) -> Sequence[InstanceWithState]:
         """Return all instances with their state, in one request."""
 
-    def instance(self, project: str, name: str) -> DescribedInstance | None:
+    def instance(self, project: str, name: str) -> InstanceWithState | None:
         """Return one instance with its state; None if there is none; raise InstanceRefused."""
 
     def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
@@ -51,7 +52,7 @@ class Cgroups(Protocol):
 class HostNetwork:
     """The counters of the interfaces in the host's network, and which of them are hardware."""
 
-    counters: Mapping[str, Counters]
+    counters: Mapping[str, NetworkCounters]
     hardware: frozenset[str]
 
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import FAILURES, HOST
-from services.metrics.sampler.lxd_models import Counters
 from services.metrics.sampler.network import traffic_from_outside, traffic_of
 from services.metrics.sampler.outage_log import OutageLog
 from services.metrics.sampler.ports import (
@@ -51,6 +50,7 @@ from services.metrics.sampler.usage import InstanceEnded
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample
+from shared.lxd.models import NetworkCounters
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Sampling:
         )
 
     def _measure_safely(
-        self, told: InstanceReading, at_s: float, host: Mapping[str, Counters]
+        self, told: InstanceReading, at_s: float, host: Mapping[str, NetworkCounters]
     ) -> InstanceReading | None:
         """Return a reading, whatever the instance is; one that cannot be read is left out."""
         dropped = self._dropped
@@ -161,7 +161,11 @@ class Sampling:
                 dropped.clear()
 
     def _measure(
-        self, told: InstanceReading, at_s: float, host: Mapping[str, Counters], dropped: Dropped
+        self,
+        told: InstanceReading,
+        at_s: float,
+        host: Mapping[str, NetworkCounters],
+        dropped: Dropped,
     ) -> InstanceReading | None:
         try:
             usage = self._sources.cgroups.read(told, dropped)

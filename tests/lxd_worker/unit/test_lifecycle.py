@@ -7,12 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.lxd_worker.instances.lifecycle_events import (
-    AffectedInstance,
-    LifecycleEvent,
-    touched,
-    touches_many,
-)
+from services.lxd_worker.instances.lifecycle_events import AffectedInstance, touched, touches_many
+from shared.lxd.models import LifecycleEvent
 
 
 def event(action: str, source: str = "/1.0/instances/web", **more: Any) -> LifecycleEvent:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
 from services.lxd_worker.journal import entry as entries
 from services.lxd_worker.operations.outbox import report_operations
 from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
@@ -23,6 +22,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, State, Submission
+from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.looks import seen
 from tests.support.lxd_worker.omissions import Omissions

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.lxd.refusals import refusal
 from shared.contracts.errors import FleetError, LxdBusy, LxdRefused
+from shared.lxd.errors import refusal
 
 
 @pytest.mark.parametrize(
