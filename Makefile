@@ -13,7 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo demo-clean check contract-lock environment constraints daemons browser \
-	console-page test test-unit test-contract test-integration test-e2e test-all attack compose-test bench house
+	console-page golden test test-unit test-contract test-integration test-e2e test-all attack compose-test bench \
+	house
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -77,6 +78,9 @@ house: environment  ## size and shape of the code: lines, longest modules, impor
 
 console-page: environment  ## fetch xterm.js from npm, for the page /console/{id}
 	@$(BIN)/python -m deploy.local.console_page
+
+golden: environment  ## accept what the API answers as it is now (see CONTRIBUTING.md)
+	FLEET_GOLDEN=accept $(RUN_TESTS) tests/contract/test_golden_api.py
 
 contract-lock: environment  ## accept the messages as they are now (see CONTRIBUTING.md)
 	@$(BIN)/python -m shared.contracts.lock

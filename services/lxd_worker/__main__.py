@@ -15,7 +15,7 @@ from services.lxd_worker.telemetry import WorkerTelemetry
 from services.lxd_worker.wiring import open_journal
 from shared.contracts.worker_api import SERVICE
 from shared.platform import logs
-from shared.platform.run.liveness_file import touch_liveness_file
+from shared.platform.run.background_loop import touch_liveness_file
 from shared.platform.run.metrics_listener import answering, listener_or_exit
 from shared.platform.run.runner import serve
 from shared.platform.settings import settings_or_exit, state_dir_or_exit

@@ -30,9 +30,9 @@ from shared.contracts.streams import (
     from_message,
     to_message,
 )
-from shared.platform.bus import message_origin, topology
+from shared.platform.bus import topology
+from shared.platform.bus.delivery import UNDECODABLE, is_direct
 from shared.platform.bus.flow_control import Incoming, Outgoing
-from shared.platform.bus.undecodable import UNDECODABLE
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class HostStream:
         if self._failure is not None:
             return  # it came while the connection was being closed
         delivery = message.delivery_info
-        if delivery["routing_key"] != self._key_in or not message_origin.direct(
+        if delivery["routing_key"] != self._key_in or not is_direct(
             exchange=delivery["exchange"],
             expected_exchange=topology.STREAMS_IN.name,
             headers=message.headers,

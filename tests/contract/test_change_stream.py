@@ -14,7 +14,7 @@ import pytest
 import yaml
 from websockets.asyncio.client import connect
 
-from deploy.local.node import NODE
+from deploy.local.console_page import NODE
 from services.gateway.ws.stream_connection import Ping
 from services.gateway.ws.topic_channel import Position
 from shared.contracts.errors import DatabaseUnavailable

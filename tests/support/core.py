@@ -22,6 +22,7 @@ from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.vms.templates import Template
 from services.gateway.wiring import Parts
+from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Operation
 from shared.contracts.worker_api import LxdWorker
 from tests.support.clock import FakeClock
@@ -34,7 +35,7 @@ ADMIN = Caller("admin", "127.0.0.1", correlation_id="c-1")
 
 @dataclass
 class Core:
-    """A gateway's handlers between fakes; host h1 has reported a running `web`."""
+    """A gateway's handlers between fakes; host h1 has reported `first`, a running `web`."""
 
     time: FakeClock = field(default_factory=FakeClock)
     store: MemoryOperationStore = field(default_factory=MemoryOperationStore)
@@ -43,10 +44,12 @@ class Core:
     name: str = "g1"
     counted: list[tuple[Operation, float]] = field(default_factory=list)
     catalogue: list[Template] = field(default_factory=list)
+    first: tuple[Instance, ...] = (an_instance(),)
+    ready_after_s: float = 0
 
     def __post_init__(self) -> None:
         clock, worker = self.time.clock, LxdWorker(self.workers)
-        self.fleet = FleetView(clock, ready_after_s=0)
+        self.fleet = FleetView(clock, ready_after_s=self.ready_after_s)
         self.cache = OperationCache(self.fleet, OperationMetrics(self._record, clock.monotonic))
         self.persistence = HostPersistence(self.fleet, self.host_store)
         self.sync = OperationSync(self.fleet, self.cache, self.store, worker, clock.wall)
@@ -81,8 +84,9 @@ class Core:
             pause_s=0.01,
             database_retry_s=0.01,
         )
-        self.fleet.apply("h1", a_heartbeat())
-        self.fleet.apply("h1", an_inventory(an_instance()))
+        if self.first:
+            self.fleet.apply("h1", a_heartbeat())
+            self.fleet.apply("h1", an_inventory(*self.first))
 
     def _record(self, operation: Operation, took_s: float) -> None:
         self.counted.append((operation, took_s))

@@ -13,7 +13,8 @@ from shared.contracts.codec import decode
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import MAX_BYTES, Event, OperationChanged
 from shared.contracts.operations import Operation, State
-from shared.platform.bus import message_origin, topology
+from shared.platform.bus import topology
+from shared.platform.bus.delivery import is_dead_letter
 
 # Only a gateway knows of these; a worker has no record of what it was not given.
 _NO_WORKERS = frozenset({State.SUBMITTING, State.REJECTED})
@@ -28,7 +29,7 @@ def read_key(message: DeliveredMessage) -> tuple[str, str]:
         raise UnreadableMessage(reason)
     host, key = topology.host_of(message.exchange or ""), message.routing_key or ""
     is_own_key = bool(host) and key.startswith(f"{host}.")
-    if not is_own_key or message_origin.dead_lettered(message.header.properties.headers):
+    if not is_own_key or is_dead_letter(message.header.properties.headers):
         raise UnreadableMessage("of doubtful origin")
     return host, key
 
