@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from deploy.local import broker, demo, install_packages, output, requirements, run
-from deploy.local.lxd_api import REFUSED
+from deploy.local.lxd_api import ERRORS
 from deploy.local.processes import DidNotStart
 from deploy.local.supervisor import STOP_SIGNALS, ignore_signals
 from shared.platform.settings import SettingsError
@@ -19,7 +19,7 @@ EXPECTED = (
     run.Refused,
     DidNotStart,
     broker.LoadFailed,
-    *REFUSED,
+    *ERRORS,
     SettingsError,
 )
 

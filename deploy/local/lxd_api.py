@@ -13,8 +13,8 @@ from shared.lxd.errors import LxdNotFound
 # Starting an instance or importing an image on a slow machine.
 OPERATION_TIMEOUT_S = 120
 
-# What `call` raises where LXD refuses a request, or its operation fails.
-REFUSED = (FleetError, LxdNotFound)
+# What `call` raises where LXD does not answer, refuses a request, or its operation fails.
+ERRORS = (FleetError, LxdNotFound)
 
 
 def call(path_to_socket: Path, method: str, path: str, body: object = None) -> Any:

@@ -9,6 +9,7 @@ import ipaddress
 import os
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -16,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import lxd_api, processes
-from shared.contracts.errors import FleetError, LxdRefused
+from shared.contracts.errors import FleetError, LxdBusy, LxdRefused
 from shared.lxd.errors import LxdNotFound
 from shared.platform import private_files
 from shared.platform.host_settings import LXD_SOCKETS
 
 START_TIMEOUT_S = 60.0
 BRIDGE_TRIES = 3
+DELETE_TRIES = 10
+BUSY_S = 0.5
 MARK = "LXDFLEET_DAEMON"  # in the environment of each daemon that `start` has started
 FLEET_MARK = "LXDFLEET_STARTED_FOR"  # the same: the directory of the fleet that stops it
 
@@ -159,7 +162,7 @@ def _new_bridge(socket: Path, prefix: str) -> str:
         except LxdRefused:
             if not tries_left:
                 raise
-            with suppress(*lxd_api.REFUSED):
+            with suppress(*lxd_api.ERRORS):
                 lxd_api.call(socket, "DELETE", f"/1.0/networks/{bridge}")
         else:
             return bridge
@@ -183,18 +186,23 @@ def remove(directory: Path, flavour: Flavour) -> None:
 
 def force_delete(socket: Path, name: str) -> None:
     """Delete an instance, running or not; one that is gone already is no error."""
-    stop_now = {"action": "stop", "force": True, "timeout": 30}
-    for method, path, body in (
-        ("PUT", f"/1.0/instances/{name}/state", stop_now),
-        ("DELETE", f"/1.0/instances/{name}", None),
-    ):
+    path, stop_now = f"/1.0/instances/{name}", {"action": "stop", "force": True, "timeout": 30}
+    tries_left = DELETE_TRIES
+    while lxd_api.exists(socket, path):
+        tries_left -= 1
         try:
-            lxd_api.call(socket, method, path, body)
+            with suppress(LxdRefused):  # it is stopped already
+                lxd_api.call(socket, "PUT", f"{path}/state", stop_now)
+            lxd_api.call(socket, "DELETE", path)
         except LxdNotFound:
             return
+        except LxdBusy:
+            # LXD deletes an ephemeral one itself, and tidies up after a failed start.
+            if not tries_left:
+                raise
+            time.sleep(BUSY_S)
         except LxdRefused:
-            # A stopped one cannot be stopped; an ephemeral one is deleted by that.
-            if method == "DELETE" and lxd_api.exists(socket, path):
+            if lxd_api.exists(socket, path):
                 raise
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -37,6 +37,7 @@ from shared.lxd.session import lxd_client
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 CONNECT_S = 5.0
 READ_S = 15.0
@@ -52,6 +53,9 @@ MOST_BYTES_IN_PART = 16 << 20
 
 # An error is told in few words, and LXD's lists are long.
 MOST_REFUSAL_BYTES = 64 << 10
+
+# LXD itself changes an instance's `volatile` settings, for example when a guest restarts.
+_TRIES = 5
 
 _NO_NAMES = frozenset({"", ".", ".."})
 # What LXD calls the one thing that tells an entry of a list from the others.
@@ -135,6 +139,22 @@ class LxdClient:
             except UNREADABLE as exc:
                 self._decode(response, kind, path)
                 raise LxdRefused("what LXD says of it cannot be read in full") from exc
+
+    def update(
+        self,
+        kind: type[R],
+        *path: str,
+        params: Mapping[str, object],
+        write: Callable[[R, str], T],
+    ) -> T:
+        """Read something, have `write` send it back changed, and return what that returns.
+
+        It is given what stands there and its ETag; where that has changed meanwhile, again.
+        """
+        for _ in range(_TRIES):
+            with suppress(PreconditionFailed):
+                return write(*self.get_to_replace(kind, *path, params=params))
+        raise LxdRefused("the instance does not stop changing")
 
     def put(
         self,

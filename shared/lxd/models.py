@@ -198,20 +198,14 @@ class PoolResources(Struct, frozen=True):
     space: PoolSpace
 
 
-class StoragePool(Struct, frozen=True):
-    """A storage pool."""
-
-    name: str
-
-
 class Profile(Struct, frozen=True):
     """A profile."""
 
     devices: Devices = {}
 
 
-class Project(Struct, frozen=True):
-    """A project."""
+class Named(Struct, frozen=True):
+    """A storage pool or a project, of which nothing but the name is read."""
 
     name: str
 

@@ -20,14 +20,12 @@ from shared.contracts.errors import (
     LxdRefused,
     SnapshotNotFound,
 )
-from shared.contracts.instances import etag
+from shared.contracts.instances import etag as instance_etag
 from shared.contracts.operations import Kind
 from shared.lxd.client import LxdClient
-from shared.lxd.errors import LxdNotFound, PreconditionFailed
+from shared.lxd.errors import LxdNotFound
 from shared.lxd.models import LxdTask, SnapshotDescription
 
-# LXD itself changes an instance's `volatile` settings, for example when a guest restarts.
-_TRIES = 5
 # What is another name once it is unescaped again.
 ESCAPES = frozenset("%+")
 
@@ -61,18 +59,16 @@ class ConfigRequests:
     def note_password(self, project: str, name: str, password: str) -> None:
         """Write root's password down where an older one stands; see `Lxd.note_password`."""
         path, params = ("instances", name), {"project": project}
-        for _ in range(_TRIES):
-            try:
-                found, version = self._client.get_to_replace(EditableInstance, *path, params=params)
-                noted = with_password(found, password)
-                if noted is not None:
-                    self._client.patch(*path, params=params, body=noted, etag=version)
-            except PreconditionFailed:
-                continue
-            except LxdNotFound:
-                raise InstanceNotFound(name) from None
-            return
-        raise LxdRefused("the instance does not stop changing")
+
+        def write(found: EditableInstance, etag: str) -> None:
+            noted = with_password(found, password)
+            if noted is not None:
+                self._client.patch(*path, params=params, body=noted, etag=etag)
+
+        try:
+            self._client.update(EditableInstance, *path, params=params, write=write)
+        except LxdNotFound:
+            raise InstanceNotFound(name) from None
 
     def _update(self, entry: JournalEntry) -> LxdTask:
         changes = entry.operation.arguments.changes or Changes()
@@ -89,16 +85,11 @@ class ConfigRequests:
         return self._write(entry, DesiredConfig(changes=kept, display_name=was.display_name))
 
     def _write(self, entry: JournalEntry, wanted: DesiredConfig) -> LxdTask:
-        for _ in range(_TRIES):
-            found, version = self._client.get_to_replace(
-                EditableInstance, *_path(entry), params=_of(entry)
-            )
+        def write(found: EditableInstance, etag: str) -> LxdTask:
             self._check(entry, found)
-            try:
-                return self._put(entry, written(found, wanted), version)
-            except PreconditionFailed:
-                continue
-        raise LxdRefused("the instance does not stop changing")
+            return self._put(entry, written(found, wanted), etag)
+
+        return self._client.update(EditableInstance, *_path(entry), params=_of(entry), write=write)
 
     def _check(self, entry: JournalEntry, found: EditableInstance) -> None:
         wanted = entry.operation
@@ -107,7 +98,7 @@ class ConfigRequests:
         whole, _ = instance_of(found, revision=0, host_memory=self._host_memory)
         # The caller has seen what the fleet is told.
         now, _ = abridged(whole)
-        if wanted.arguments.etag != etag(now):
+        if wanted.arguments.etag != instance_etag(now):
             raise InstanceChangedSince(wanted.instance)
 
     def _rename(self, entry: JournalEntry) -> LxdTask:
@@ -152,8 +143,8 @@ class ConfigRequests:
             return ""
         return found.name.rpartition("/")[2]
 
-    def _put(self, entry: JournalEntry, body: dict[str, object], version: str = "") -> LxdTask:
-        return self._client.put(LxdTask, *_path(entry), params=_of(entry), body=body, etag=version)
+    def _put(self, entry: JournalEntry, body: dict[str, object], etag: str = "") -> LxdTask:
+        return self._client.put(LxdTask, *_path(entry), params=_of(entry), body=body, etag=etag)
 
 
 def _path(entry: JournalEntry) -> tuple[str, str]:

@@ -21,9 +21,9 @@ from shared.lxd.models import (
     ImageAlias,
     LxdImage,
     MachineResources,
+    Named,
     PoolResources,
     Profile,
-    Project,
     ServerInfo,
 )
 
@@ -93,7 +93,7 @@ class LxdHostResources:
     def projects(self) -> list[str]:
         """See `HostResources.projects`."""
         # By their names: in their addresses LXD 5.0 has them escaped twice.
-        return [project.name for project in self._there(list[Project], "projects", recursion=1)]
+        return [project.name for project in self._there(list[Named], "projects", recursion=1)]
 
     def networks(self) -> list[Network]:
         """See `HostResources.networks`."""

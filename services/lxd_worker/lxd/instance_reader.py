@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
+from pathlib import Path
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from services.lxd_worker.instances.description import (
     instance_of,
     utc,
 )
-from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.instances.observation import InitProcess, Observation
 from services.lxd_worker.instances.parked_roots import (
     ROOT,
     aside_name,
@@ -27,7 +28,6 @@ from services.lxd_worker.instances.parked_roots import (
 )
 from services.lxd_worker.instances.start_log import readable
 from services.lxd_worker.journal.plan import Devices
-from services.lxd_worker.lxd.init_process import init_of
 from services.lxd_worker.ports import (
     LxdServer,
     ObservedInstance,
@@ -49,6 +49,7 @@ from shared.lxd.models import (
     SnapshotDescription,
 )
 from shared.lxd.scope import LxdScope
+from shared.platform.run.process_start import start_ticks
 
 T = TypeVar("T")
 
@@ -63,6 +64,15 @@ _GUEST_S = 10.0
 # has failed.
 _TRANSITION_S = 1.5
 _LOOK_AGAIN_S = 0.1
+
+
+def init_of(pid: int, proc: Path = Path("/proc")) -> InitProcess | None:
+    """Return an instance's first process with its start time, as the host's kernel knows it.
+
+    None when there is none, or its line is no such.
+    """
+    ticks = start_ticks(pid, proc)
+    return None if ticks is None else InitProcess(pid, ticks)
 
 
 class InstanceDetails(InstanceDescription, frozen=True):
@@ -122,14 +132,8 @@ class InstanceReader:
     def instance(self, project: str, name: str) -> ObservedInstance:
         """See `Lxd.instance`."""
         with self._one_reading() as revision:
-            try:
-                found = self._client.get(
-                    InstanceDescription, "instances", name, params={"project": project}
-                )
-            except LxdNotFound:
-                instance = None
-            else:
-                instance = self._instance(found, revision) if self._is_told(found) else None
+            found = self._described(project, name)
+            instance = self._instance(found, revision) if found and self._is_told(found) else None
             self._remember(project, name, instance)
         return ObservedInstance(revision, instance)
 
@@ -264,13 +268,14 @@ class InstanceReader:
     def _one(self, project: str, name: str) -> InstanceDescription | None:
         self._introduce()
         with self._only_reading():
-            try:
-                found = self._client.get(
-                    InstanceDescription, "instances", name, params={"project": project}
-                )
-            except LxdNotFound:
-                return None
-        return found if self._is_ours(found) else None
+            found = self._described(project, name)
+        return found if found and self._is_ours(found) else None
+
+    def _described(self, project: str, name: str) -> InstanceDescription | None:
+        params = {"project": project}
+        with suppress(LxdNotFound):
+            return self._client.get(InstanceDescription, "instances", name, params=params)
+        return None
 
     def _is_ours(self, found: InstanceDescription) -> bool:
         return self._scope.covers(found.project, found.location)

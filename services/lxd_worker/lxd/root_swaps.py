@@ -10,13 +10,10 @@ from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.plan import AllocationPlan, RootSwapPlan
 from services.lxd_worker.rebuild import requests
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.errors import InstanceReplaced, LxdRefused, StepInterrupted
+from shared.contracts.errors import InstanceReplaced, StepInterrupted
 from shared.lxd.client import LxdClient
-from shared.lxd.errors import PreconditionFailed
 from shared.lxd.models import LxdTask
 
-# LXD itself changes an instance's `volatile` settings.
-_TRIES = 5
 _WAIT_S = 30
 
 # Makes the whole description of an instance of the one that there is.
@@ -59,7 +56,7 @@ class RootSwapRequests:
         return self._requests[step](_Order(entry, entry.plan, entry.plan.swap)).id
 
     def _build(self, order: _Order) -> LxdTask:
-        found, _ = self._read(order, order.name)
+        found = self._read(order, order.name)
         body = requests.new_root(found, order.plan, order.swap)
         member = {"target": self._member()} if self._member() else {}
         return self._client.post(LxdTask, "instances", params=order.params | member, body=body)
@@ -71,7 +68,7 @@ class RootSwapRequests:
         )
 
     def _attach(self, order: _Order) -> LxdTask:
-        old, _ = self._read(order, order.swap.trash)
+        old = self._read(order, order.swap.trash)
         self._do(self._write(order, order.name, lambda found: requests.with_devices(found, old)))
         return self._write(
             order, order.name, lambda found: requests.put_in_place(found, old, order.swap)
@@ -94,7 +91,7 @@ class RootSwapRequests:
 
     def _discard(self, order: _Order) -> LxdTask:
         """Delete what a rebuild has made, and nothing else."""
-        found, _ = self._read(order, order.swap.beside)
+        found = self._read(order, order.swap.beside)
         is_aside = aside_of(found.project, found.name, found.config) is not None
         if not is_aside or found.config.get(ROOT, "") != order.swap.incoming:
             raise InstanceReplaced(order.swap.beside)
@@ -108,28 +105,19 @@ class RootSwapRequests:
             raise task.error
 
     def _write(self, order: _Order, name: str, edit: Edit) -> LxdTask:
-        for _ in range(_TRIES):
-            found, version = self._read(order, name)
-            try:
-                return self._client.put(
-                    LxdTask,
-                    "instances",
-                    name,
-                    params=order.params,
-                    body=edit(found),
-                    etag=version,
-                )
-            except PreconditionFailed:
-                continue
-        raise LxdRefused("the instance does not stop changing")
+        path, params = ("instances", name), order.params
 
-    def _read(self, order: _Order, name: str) -> tuple[EditableInstance, str]:
-        found, version = self._client.get_to_replace(
-            EditableInstance, "instances", name, params=order.params
-        )
-        if found.uuid != order.entry.operation.uuid:
-            raise InstanceReplaced(name)
-        return found, version
+        def write(found: EditableInstance, etag: str) -> LxdTask:
+            order.check(found)
+            return self._client.put(LxdTask, *path, params=params, body=edit(found), etag=etag)
+
+        return self._client.update(EditableInstance, *path, params=params, write=write)
+
+    def _read(self, order: _Order, name: str) -> EditableInstance:
+        path, params = ("instances", name), order.params
+        found, _ = self._client.get_to_replace(EditableInstance, *path, params=params)
+        order.check(found)
+        return found
 
 
 class _Order:
@@ -141,3 +129,8 @@ class _Order:
         self.swap = swap
         self.name = entry.operation.instance
         self.params: dict[str, object] = {"project": entry.operation.project}
+
+    def check(self, found: EditableInstance) -> None:
+        """Raise InstanceReplaced for another instance than the one that the order is about."""
+        if found.uuid != self.entry.operation.uuid:
+            raise InstanceReplaced(found.name)

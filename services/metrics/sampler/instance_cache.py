@@ -12,11 +12,15 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from services.metrics.sampler.instance_errors import FAILURES, InstanceErrors
-from services.metrics.sampler.lifecycle_events import SOON_S, concerns_many, poll_delays_s
 from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.outage_log import OutageLog
-from services.metrics.sampler.poll_schedule import PollSchedule
-from services.metrics.sampler.ports import Lxd, Monotonic, ReadHost
+from services.metrics.sampler.poll_schedule import (
+    SOON_S,
+    PollSchedule,
+    concerns_many,
+    poll_delays_s,
+)
+from services.metrics.sampler.ports import InstanceSource, Monotonic, ReadHost
 from services.metrics.sampler.reading import (
     HostReading,
     Identity,
@@ -43,7 +47,7 @@ class InstanceCache:
 
     def __init__(
         self,
-        lxd: Lxd,
+        lxd: InstanceSource,
         host: ReadHost,
         clock: Monotonic,
         errors: InstanceErrors,

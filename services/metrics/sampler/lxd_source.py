@@ -25,11 +25,10 @@ from shared.lxd.errors import REFUSALS, AnswerTooLong, LxdNotFound, UnreadableAn
 from shared.lxd.events import listen
 from shared.lxd.models import (
     LifecycleEvent,
-    LxdInstance,
+    Named,
     PoolResources,
     Profile,
     ServerInfo,
-    StoragePool,
     identity_in,
     is_root_disk,
 )
@@ -67,20 +66,10 @@ class LxdSource:
 
     def _instances_one_by_one(self) -> Sequence[InstanceWithState]:
         found = []
-        for project, name in self._identities():
+        for path in self._get(list[str], "instances", params=EVERYWHERE):
             with suppress(InstanceRefused):
-                found.append(self.instance(project, name))
+                found.append(self.instance(*identity_in(path)))
         return [one for one in found if one and self._scope.covers(one.project, one.location)]
-
-    def _identities(self) -> list[Identity]:
-        try:
-            answer = self._client.get_raw("instances", params={"recursion": 1, **EVERYWHERE})
-        except AnswerTooLong:
-            paths = self._get(list[str], "instances", params=EVERYWHERE)
-            return [identity_in(path) for path in paths]
-        listed = readable_entries(answer, LxdInstance)
-        covered = (one for one in listed if self._scope.covers(one.project, one.location))
-        return [(one.project, one.name) for one in covered]
 
     def instance(self, project: str, name: str) -> InstanceWithState | None:
         """Return one instance with its state, None if there is none.
@@ -135,7 +124,7 @@ class LxdSource:
             _log.debug("lxd tells no storage pools", extra={"reason": str(exc)})
             return []
         with suppress(UnreadableAnswer):
-            return [pool.name for pool in readable_entries(answer, StoragePool)]
+            return [pool.name for pool in readable_entries(answer, Named)]
         return []
 
     def _space(self, pool: str) -> Space | None:

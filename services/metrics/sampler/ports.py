@@ -14,7 +14,7 @@ from shared.contracts.events import Sampled
 from shared.lxd.models import NetworkCounters
 
 
-class Lxd(Protocol):
+class InstanceSource(Protocol):
     """The host's LXD. All raise LxdUnavailable, and later work again by themselves.
 
     What of its answers cannot be read is left out: of an instance's its own values only.
@@ -56,7 +56,7 @@ class HostNetwork:
     hardware: frozenset[str]
 
 
-class Network(Protocol):
+class NetworkSource(Protocol):
     """The kernel's counters of network interfaces."""
 
     def host(self, dropped: Dropped) -> HostNetwork:

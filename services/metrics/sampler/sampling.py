@@ -22,7 +22,7 @@ from services.metrics.sampler.outage_log import OutageLog
 from services.metrics.sampler.ports import (
     Cgroups,
     Monotonic,
-    Network,
+    NetworkSource,
     Now,
     ProcessAge,
     Publish,
@@ -60,7 +60,7 @@ class Sources:
     """Where the numbers come from."""
 
     cgroups: Cgroups
-    network: Network
+    network: NetworkSource
     host: ReadHost
     process_age: ProcessAge
     clock: Monotonic

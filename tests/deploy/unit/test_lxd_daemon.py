@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from deploy.local import lxd_api, lxd_daemon, processes
-from shared.contracts.errors import LxdRefused
+from shared.contracts.errors import LxdBusy, LxdRefused
+from shared.lxd.errors import LxdNotFound
 
 TABLE = """\
 Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
@@ -101,3 +103,27 @@ def test_a_bridge_that_lxd_stumbles_over_is_tried_again(
         lxd_daemon.initialise(Path("/nowhere"))
 
     assert asked.count("POST") == lxd_daemon.BRIDGE_TRIES
+
+
+@pytest.mark.parametrize("busy", [1, lxd_daemon.DELETE_TRIES])
+def test_an_instance_that_lxd_is_busy_with_is_deleted_when_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    asked: list[str] = []
+
+    def call(_: Path, method: str, path: str, body: object = None) -> None:
+        asked.append(method)
+        if method == "GET" and asked.count("DELETE") > busy:
+            raise LxdNotFound
+        if method == "PUT":
+            raise LxdRefused("The instance is already stopped")
+        if method == "DELETE" and asked.count("DELETE") <= busy:
+            raise LxdBusy("stop")
+
+    monkeypatch.setattr(lxd_api, "call", call)
+    monkeypatch.setattr(lxd_daemon, "BUSY_S", 0.0)
+
+    with suppress(LxdBusy):
+        lxd_daemon.force_delete(Path("/nowhere"), "web")
+
+    assert asked.count("DELETE") == min(busy + 1, lxd_daemon.DELETE_TRIES)

@@ -76,7 +76,7 @@ def is_old(lxd: Lxd, name: str) -> bool:
     """Whether a root is the one that was marked."""
     try:
         lxd.call("GET", f"/1.0/instances/{name}/files?path={OLD}")
-    except lxd_api.REFUSED:
+    except lxd_api.ERRORS:
         return False
     return True
 
@@ -417,7 +417,7 @@ def watched(lxd: Lxd, uuid: str) -> Iterator[list[int]]:
 
     def look() -> None:
         while not over.wait(0.05):
-            with suppress(*lxd_api.REFUSED):
+            with suppress(*lxd_api.ERRORS):
                 there = sharing(lxd, uuid).values()
                 looks.append(sum(one["status"] != "Stopped" for one in there))
 

@@ -7,7 +7,7 @@ import pytest
 from deploy.local import lxd_api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.ports import LxdOperation
-from shared.contracts.errors import LxdRefused
+from shared.contracts.errors import LxdBusy, LxdRefused
 from shared.lxd.client import LxdClient
 from shared.lxd.models import LxdTask
 from shared.lxd.scope import LxdScope
@@ -75,3 +75,10 @@ def test_set_up_is_told_why_an_operation_failed(double: LxdDouble) -> None:
         lxd_api.call(double.socket, "PUT", "/1.0/instances/web/state", {"action": "start"})
 
     assert caught.value.reason == "disk quota exceeded"
+
+
+def test_set_up_waits_no_longer_than_it_wants(double: LxdDouble, api: LxdClient) -> None:
+    double.faults.duration_s["start"] = 60
+
+    with pytest.raises(LxdBusy, match="not over after 1 s"):
+        api.call("PUT", "/1.0/instances/web/state", {"action": "start"}, timeout_s=1)

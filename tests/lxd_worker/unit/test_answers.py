@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from services.lxd_worker.instances.observation import InitProcess
-from services.lxd_worker.lxd.init_process import init_of
+from services.lxd_worker.lxd.instance_reader import init_of
 from services.lxd_worker.lxd.progress import progress_of
 from services.lxd_worker.ports import LxdOperation
 from shared.contracts.errors import Cancelled, LxdRefused

@@ -13,8 +13,8 @@ import pytest
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
-from services.metrics.sampler.lifecycle_events import poll_delays_s
 from services.metrics.sampler.lxd_source import MOST_ANSWER_BYTES, LxdSource
+from services.metrics.sampler.poll_schedule import poll_delays_s
 from services.metrics.sampler.reading import Pools
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.sampler.sanitize import Dropped

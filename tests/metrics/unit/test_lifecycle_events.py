@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from services.metrics.sampler.lifecycle_events import (
+from services.metrics.sampler.poll_schedule import (
     AFTER_START_S,
     SOON_S,
     concerns_many,
