@@ -9,13 +9,13 @@ from services.gateway.bus.calls import Calls
 from services.gateway.bus.connection import Alarm, SharedConnection
 from services.gateway.bus.connections import BusConnections
 from services.gateway.bus.dead_letters import DeadLetters
-from services.gateway.bus.incoming import EventConsumers
+from services.gateway.bus.event_consumers import EventConsumers
 from services.gateway.bus.streams import BusStreams
 from services.gateway.clock import Clock
 from services.gateway.consoles import ConsoleService, LogService
 from services.gateway.fleet.view import FleetView
 from services.gateway.health import GatewayHealth
-from services.gateway.hosts.events import HostEvents
+from services.gateway.hosts.event_handler import HostEventHandler
 from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.metrics import OperationMetrics
@@ -53,7 +53,7 @@ class Parts:
     consoles: ConsoleService
     hosts: HostPersistence
     health: GatewayHealth
-    events: HostEvents
+    events: HostEventHandler
     consumers: EventConsumers
     reconciler: Reconciler
     reservations: Reservations
@@ -114,13 +114,13 @@ class _Wiring:
             self.delivery,
         )
 
-    def events(self) -> HostEvents:
+    def events(self) -> HostEventHandler:
         sync = OperationSync(self.fleet, self.cache, self.store, self.worker, self.clock.wall)
-        return HostEvents(
+        return HostEventHandler(
             self.fleet, self.cache, self.hosts, self.store, self.worker, sync, self.clock
         )
 
-    def consumers(self, events: HostEvents) -> EventConsumers:
+    def consumers(self, events: HostEventHandler) -> EventConsumers:
         return EventConsumers(
             self.gateway,
             events.on_found,
@@ -133,7 +133,7 @@ class _Wiring:
             SharedConnection(self.settings.amqp_uri),
         )
 
-    def bus(self, consumers: EventConsumers, events: HostEvents) -> BusConnections:
+    def bus(self, consumers: EventConsumers, events: HostEventHandler) -> BusConnections:
         def on_connected() -> None:
             self.telemetry.broker.note_connection()
             events.on_connected()

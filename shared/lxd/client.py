@@ -54,7 +54,6 @@ MOST_BYTES_IN_PART = 16 << 20
 # An error is told in few words, and LXD's lists are long.
 MOST_REFUSAL_BYTES = 64 << 10
 
-# LXD itself changes an instance's `volatile` settings, for example when a guest restarts.
 _TRIES = 5
 
 _NO_NAMES = frozenset({"", ".", ".."})
@@ -62,7 +61,7 @@ _NO_NAMES = frozenset({"", ".", ".."})
 _NAMES = ("name", "fingerprint", "id")
 
 
-def _log_left_out(subject: str, place: str) -> None:
+def _log_unreadable(subject: str, place: str) -> None:
     log.warning("a part of lxd's answer is left out", extra={"subject": subject, "place": place})
 
 
@@ -80,14 +79,14 @@ class LxdClient:
         self,
         socket: str | Path,
         host: str = "",
-        left_out: Callable[[str, str], None] = _log_left_out,
+        on_unreadable: Callable[[str, str], None] = _log_unreadable,
         *,
         read_s: float = READ_S,
         most_bytes: int = MOST_ANSWER_BYTES,
     ) -> None:
         self.socket = str(socket)
         self.host = host or self.socket
-        self._left_out = left_out
+        self._on_unreadable = on_unreadable
         self._read_s = read_s
         self._connect_s = min(CONNECT_S, read_s)
         self._most_bytes = most_bytes
@@ -140,20 +139,23 @@ class LxdClient:
                 self._decode(response, kind, path)
                 raise LxdRefused("what LXD says of it cannot be read in full") from exc
 
-    def update(
+    def edit(
         self,
         kind: type[R],
+        answer: type[T],
         *path: str,
         params: Mapping[str, object],
-        write: Callable[[R, str], T],
+        change: Callable[[R], object],
     ) -> T:
-        """Read something, have `write` send it back changed, and return what that returns.
+        """Return LXD's answer to a PUT of a changed version of what stands at a path.
 
-        It is given what stands there and its ETag; where that has changed meanwhile, again.
+        `change` returns the version; it is called again if LXD has changed it meanwhile, as it does
+        with an instance's `volatile` settings.
         """
         for _ in range(_TRIES):
+            found, etag = self.get_to_replace(kind, *path, params=params)
             with suppress(PreconditionFailed):
-                return write(*self.get_to_replace(kind, *path, params=params))
+                return self.put(answer, *path, params=params, body=change(found), etag=etag)
         raise LxdRefused("the instance does not stop changing")
 
     def put(
@@ -264,7 +266,7 @@ class LxdClient:
         except UNREADABLE:
             part = decode_in_part(response.content, _Answer[kind], MOST_BYTES_IN_PART)  # type: ignore[valid-type]
         for place in part.left_out:
-            self._left_out(_subject(path, place, part.plain), place)
+            self._on_unreadable(_subject(path, place, part.plain), place)
         found: T = part.value.metadata
         return found
 

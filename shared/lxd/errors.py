@@ -41,9 +41,9 @@ def error_for(status: int, reason: str, host: str) -> Exception:
         return PreconditionFailed(clip(reason))
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return LxdUnavailable(host)
-    return refusal(reason)
+    return to_refusal(reason)
 
 
-def refusal(reason: str) -> FleetError:
+def to_refusal(reason: str) -> FleetError:
     """Return the error for a refusal in LXD's words: busy for a moment, or refused for good."""
     return (LxdBusy if _BUSY.search(reason) else LxdRefused)(clip(reason))

@@ -28,31 +28,31 @@ def _log(reason: str) -> None:
 def listen(
     client: LxdClient,
     scope: LxdScope,
-    opened: Callable[[], None],
-    heard: Callable[[LifecycleEvent], None],
-    unreadable: Callable[[str], None] = _log,
+    on_open: Callable[[], None],
+    on_event: Callable[[LifecycleEvent], None],
+    on_unreadable: Callable[[str], None] = _log,
 ) -> None:
-    """Call `opened` when LXD has begun to tell, `heard` for each event, until LXD goes away.
+    """Call `on_open` once LXD sends events, and `on_event` for each, until LXD goes away.
 
-    Only events within the scope are heard. `unreadable` is called with the reason for one that
-    cannot be read: anything may have changed. Raises LxdUnavailable when LXD does not begin, or
-    breaks off; returns when it ends. None of the functions may wait for anything.
+    Events of other projects and cluster members are skipped. `on_unreadable` is called with the
+    reason for an event that cannot be read: anything may have changed. Raises LxdUnavailable if LXD
+    sends none, or the connection breaks; returns when LXD ends it. None of the functions may block.
     """
 
-    def heard_here(event: LifecycleEvent) -> None:
+    def on_own_event(event: LifecycleEvent) -> None:
         if scope.covers(event.project, event.location):
-            heard(event)
+            on_event(event)
 
     with client.connection() as connection:
-        socket = connection.events(_reader(heard_here, unreadable), {EventType.Lifecycle})
+        socket = connection.events(_reader(on_own_event, on_unreadable), {EventType.Lifecycle})
         socket.resource += "&all-projects=true"
         socket.connect()
-        opened()
+        on_open()
         socket.run()
 
 
 def _reader(
-    heard: Callable[[LifecycleEvent], None], unreadable: Callable[[str], None]
+    on_event: Callable[[LifecycleEvent], None], on_unreadable: Callable[[str], None]
 ) -> type[WebSocketBaseClient]:
     """Return a WebSocket client for pylxd, which goes on after every event but one too long."""
 
@@ -66,7 +66,7 @@ def _reader(
             begun = self.stream.message.data if self.stream.message else None
             # That a frame is so long shows before any of it is read.
             if len(begun or b"") + self.reading_buffer_size > MOST_EVENT_BYTES:
-                unreadable(f"more than {MOST_EVENT_BYTES} bytes")
+                on_unreadable(f"more than {MOST_EVENT_BYTES} bytes")
                 return False
             return going_on
 
@@ -74,8 +74,8 @@ def _reader(
             try:
                 event = msgspec.json.decode(message.data, type=LifecycleEvent)
             except UNREADABLE as exc:
-                unreadable(str(exc))
+                on_unreadable(str(exc))
             else:
-                heard(event)
+                on_event(event)
 
     return Reader

@@ -16,7 +16,7 @@ from shared.contracts.bounds import Count, ExitStatus
 from shared.contracts.errors import Cancelled, FleetError
 from shared.contracts.hosts import CONTAINER
 from shared.contracts.instances import DEFAULT_PROJECT
-from shared.lxd.errors import refusal
+from shared.lxd.errors import to_refusal
 
 Devices = dict[str, dict[str, str]]
 
@@ -249,7 +249,7 @@ class LxdTask(Struct, frozen=True):
         """Why it ended without success; None while it runs, and after success."""
         if self.status_code <= _SUCCESS:
             return None
-        return Cancelled() if self.status_code == _CANCELLED else refusal(self.err)
+        return Cancelled() if self.status_code == _CANCELLED else to_refusal(self.err)
 
     def concerns(self, name: str) -> bool:
         """Whether it is work on this instance or a snapshot of it, `/1.0/instances/NAME/SNAPSHOT`.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from services.gateway.consoles import LogService
 from services.gateway.fleet.view import FleetView
-from services.gateway.hosts.events import HostEvents
+from services.gateway.hosts.event_handler import HostEventHandler
 from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.command import Caller, command_for
@@ -73,7 +73,7 @@ class Core:
         self.reservations = Reservations(self.fleet, self.store, clock)
         self.snapshots = SnapshotService(self.fleet, worker, self.store.notes)
         self.logs = LogService(self.fleet, worker)
-        self.events = HostEvents(
+        self.events = HostEventHandler(
             self.fleet,
             self.cache,
             self.persistence,

@@ -13,8 +13,8 @@ from contextlib import suppress
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel as Channel
 
-from services.gateway.bus.connection import LOST
-from services.gateway.bus.consumer import Lost
+from services.gateway.bus.connection import CONNECTION_ERRORS
+from services.gateway.bus.consumer import OnLost
 from shared.platform.bus import topology
 
 # A call that no worker takes in the time that its caller waits must not be carried out later.
@@ -29,7 +29,7 @@ class CallQueues:
         # Of each host: the name of its queue, and the making of it.
         self._queues: dict[str, tuple[str, asyncio.Task[None]]] = {}
 
-    async def connect(self, connection: AbstractConnection, lost: Lost) -> None:
+    async def connect(self, connection: AbstractConnection, lost: OnLost) -> None:
         """Make queues over this connection; the end of the channel calls `lost`."""
         self._queues = {}
         channel = await connection.channel()
@@ -61,7 +61,7 @@ class CallQueues:
 
 async def _make(channel: Channel, host: str, name: str, before: str) -> None:
     # With the connection the queues go as well, or are missed again.
-    with suppress(*LOST):
+    with suppress(*CONNECTION_ERRORS):
         if before not in ("", name):
             await channel.queue_delete(before)
         await channel.queue_declare(name, auto_delete=True, arguments=dict(ARGUMENTS))

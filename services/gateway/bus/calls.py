@@ -23,7 +23,7 @@ from aiormq.abc import DeliveredMessage
 from services.gateway.bus import wire
 from services.gateway.bus.call_queues import CallQueues
 from services.gateway.bus.connection import Alarm
-from services.gateway.bus.consumer import Consumer, Lost, RateBudget, bind, channel_for
+from services.gateway.bus.consumer import Consumer, OnLost, RateBudget, bind, channel_for
 from services.gateway.bus.dead_letters import DeadLetters
 from services.gateway.bus.event_reader import check_encoding, read_key
 from services.gateway.units import MIB
@@ -39,14 +39,14 @@ from shared.platform.logs import correlation_id
 log = logging.getLogger(__name__)
 
 # Of one host: a page of its journal has up to 100 operations, and an operation is a call or two.
-ANSWERS = RateBudget(
+REPLIES = RateBudget(
     messages_per_s=100,
     messages_at_once=1000,
     bytes_per_s=4 * MIB,
     bytes_at_once=32 * MIB,
     prefetch=10,
 )
-ANSWERS_WAITING = {"x-max-length": 1_000, "x-max-length-bytes": 32 * MIB}
+REPLY_QUEUE_LIMITS = {"x-max-length": 1_000, "x-max-length-bytes": 32 * MIB}
 
 
 class Calls:
@@ -84,14 +84,14 @@ class Calls:
         """Whether calls can be made now, or as soon as the broker takes messages again."""
         return self._channel is not None and not self._channel.is_closed
 
-    async def connect(self, connection: AbstractConnection, lost: Lost) -> None:
+    async def connect(self, connection: AbstractConnection, lost: OnLost) -> None:
         """Make calls over this connection; the end of a channel of it calls `lost`."""
         # A broker that has not noticed the loss of the last connection still holds its queues.
         # Hosts know the gateway's id, and could try what follows it.
         self._session = f"{self._gateway}.{secrets.token_hex(16)}"
         self._listening = {}
         await self.queues.connect(connection, lost)
-        self._answers = await channel_for(ANSWERS, connection, lost)
+        self._answers = await channel_for(REPLIES, connection, lost)
         # It must raise what is returned to it: a call that no worker takes.
         channel = await connection.channel(on_return_raises=True)
         channel.close_callbacks.add(lost)
@@ -128,11 +128,11 @@ class Calls:
             del self._pending[call_id]
         if body is None:
             raise OutcomeUnknown(host)
-        return wire.result(body, host)
+        return wire.decode_reply(body, host)
 
     def _message(self, call_id: str, host: str, args: list[object]) -> Message:
         return Message(
-            wire.call(args),
+            wire.encode_call(args),
             content_type="application/json",
             content_encoding="utf-8",
             correlation_id=call_id,
@@ -177,11 +177,11 @@ class Calls:
             raise BrokerUnavailable
         queue = f"gateway.{self._session}.replies.{exchange.removeprefix(topology.HOST_EXCHANGES)}"
         await self._answers.queue_declare(
-            queue, exclusive=True, auto_delete=True, arguments=dict(ANSWERS_WAITING)
+            queue, exclusive=True, auto_delete=True, arguments=dict(REPLY_QUEUE_LIMITS)
         )
         key = topology.reply_key(host, self._gateway)
         await bind(self._answers, queue, exchange, key)
-        consumer = Consumer(host, self._take, ANSWERS, self._dead_letters, self._throttled)
+        consumer = Consumer(host, self._take, REPLIES, self._dead_letters, self._throttled)
         await consumer.start(self._answers, queue)
         return consumer
 

@@ -20,7 +20,7 @@ CONNECT_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 1.0
 HEARTBEAT_S = 10
 
-LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
+CONNECTION_ERRORS = (*CONNECTION_EXCEPTIONS, TimeoutError)
 
 
 class Alarm:
@@ -35,7 +35,7 @@ _alarm: ContextVar[Alarm | None] = ContextVar("_alarm", default=None)
 
 
 async def connect(uri: str, alarm: Alarm | None = None) -> AbstractConnection:
-    """Connect to the broker, which tells `alarm` from then on; raise one of `LOST`."""
+    """Connect to the broker, which tells `alarm` from then on; raise one of `CONNECTION_ERRORS`."""
     token = _alarm.set(alarm)
     try:
         address = URL(uri).update_query(heartbeat=HEARTBEAT_S)
@@ -46,7 +46,7 @@ async def connect(uri: str, alarm: Alarm | None = None) -> AbstractConnection:
 
 async def close(connection: AbstractConnection) -> None:
     """Close a connection; a broker that hangs would not answer the farewell."""
-    with suppress(*LOST):
+    with suppress(*CONNECTION_ERRORS):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await connection.close()
 
@@ -60,7 +60,7 @@ class SharedConnection:
         self._connecting = asyncio.Lock()
 
     async def get(self) -> AbstractConnection:
-        """Return the connection; raise one of `LOST`."""
+        """Return the connection; raise one of `CONNECTION_ERRORS`."""
         async with self._connecting:
             if self._connection is None or not self._connection.connected.is_set():
                 await self.close()

@@ -23,7 +23,7 @@ from services.gateway.bus import connection as connections
 from services.gateway.bus.calls import Calls
 from services.gateway.bus.connection import Alarm
 from services.gateway.bus.dead_letters import DeadLetters
-from services.gateway.bus.incoming import EventConsumers
+from services.gateway.bus.event_consumers import EventConsumers
 from shared.platform.bus import topology
 from shared.platform.run.backoff import Backoff
 
@@ -39,7 +39,7 @@ CHECK_S = 2.0
 # Under this key nobody listens. RabbitMQ tells of an alarm only who publishes.
 _PROBE_KEY = "gateway.probe"
 
-_LOST = (*connections.LOST, AMQPError, KombuError)
+_LOST = (*connections.CONNECTION_ERRORS, AMQPError, KombuError)
 
 
 class BusConnections:
@@ -80,11 +80,11 @@ class BusConnections:
 
     async def keep_calling(self) -> None:
         """Be able to make calls, until cancelled."""
-        await _keep(self._call)
+        await _run_sessions(self._call)
 
     async def keep_listening(self) -> None:
         """Read what hosts publish, until cancelled; whatever ends this leaves the calls alone."""
-        await _keep(self._listen)
+        await _run_sessions(self._listen)
 
     async def _call(self) -> None:
         """Make calls until the connection or a channel of it is lost."""
@@ -92,7 +92,7 @@ class BusConnections:
         connection = await connections.connect(self._uri, self._alarm)
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                end = _End(connection)
+                end = _SessionEnd(connection)
                 letters = await connection.channel()
                 probes = await connection.channel(publisher_confirms=False)
                 for channel in (letters, probes):
@@ -118,7 +118,7 @@ class BusConnections:
         connection = await connections.connect(self._uri)
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                end = _End(connection)
+                end = _SessionEnd(connection)
                 await self._incoming.connect(connection, end.come)
             log.info("connected to the broker", extra={"purpose": "events"})
             self._listening = True
@@ -131,7 +131,7 @@ class BusConnections:
             await connections.close(connection)
 
 
-async def _keep(session: Callable[[], Awaitable[None]]) -> None:
+async def _run_sessions(session: Callable[[], Awaitable[None]]) -> None:
     """Begin a session again and again; log why there is none, once for each reason."""
     complaint, backoff = "", Backoff(RETRY_S, MOST_RETRY_S)
     while True:
@@ -147,7 +147,7 @@ async def _keep(session: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(backoff.next_s())
 
 
-class _End:
+class _SessionEnd:
     """The end of a session: of its connection, or of a channel of it."""
 
     def __init__(self, connection: AbstractConnection) -> None:

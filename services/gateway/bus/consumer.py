@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from services.gateway.bus.connection import LOST
+from services.gateway.bus.connection import CONNECTION_ERRORS
 from services.gateway.bus.dead_letters import DeadLetters
 from services.gateway.token_bucket import TokenBucket
 from shared.contracts.errors import UnreadableMessage
@@ -36,11 +36,11 @@ class RateBudget:
 
 
 # Called with whatever a connection, a channel or a consumer tells of its end.
-Lost = Callable[..., None]
+OnLost = Callable[..., None]
 
 
 async def channel_for(
-    budget: RateBudget, connection: AbstractConnection, lost: Lost
+    budget: RateBudget, connection: AbstractConnection, lost: OnLost
 ) -> AbstractChannel:
     """Open a channel whose consumers each have this budget.
 
@@ -99,7 +99,7 @@ class Consumer:
     async def stop(self) -> None:
         """Consume no more; a queue of this connection's own is gone then."""
         if self._stop:
-            with suppress(*LOST):
+            with suppress(*CONNECTION_ERRORS):
                 await self._stop()
 
     async def _deliver(self, message: DeliveredMessage) -> None:
@@ -112,7 +112,7 @@ class Consumer:
             self._throttled(self.host)
             await asyncio.sleep(delay_s)
         # A connection that was lost meanwhile acknowledges nothing any more.
-        with suppress(*LOST):
+        with suppress(*CONNECTION_ERRORS):
             await channel.basic_ack(tag, wait=False)
 
     async def _take(self, message: DeliveredMessage) -> None:

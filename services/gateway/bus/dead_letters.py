@@ -16,7 +16,7 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractExchange
 from aiormq.abc import DeliveredMessage
 
-from services.gateway.bus.connection import LOST, Alarm
+from services.gateway.bus.connection import CONNECTION_ERRORS, Alarm
 from services.gateway.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class DeadLetters:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.publish(letter, f"{host}.unreadable")
-        except LOST as exc:
+        except CONNECTION_ERRORS as exc:
             log.warning("dead letter lost", extra={"host": host, "reason": repr(exc)})
 
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from aiormq.abc import AbstractChannel as Channel
 
-from services.gateway.bus.connection import CLOSE_TIMEOUT_S, LOST, SharedConnection
+from services.gateway.bus.connection import CLOSE_TIMEOUT_S, CONNECTION_ERRORS, SharedConnection
 from services.gateway.bus.consumer import Consumer, RateBudget, bind, channel_for
 from services.gateway.units import MIB
 from shared.platform.bus import topology
@@ -56,7 +56,7 @@ class SharedChannel:
         self._channel: Channel | None = None
 
     async def get(self) -> Channel:
-        """Return the channel, until whose end `ended` is not set; raise one of `LOST`."""
+        """Return the open channel, opening it if needed; raise one of `CONNECTION_ERRORS`."""
         if self._channel is None or self.ended.is_set():
             await self._close()
             self.ended = ended = asyncio.Event()
@@ -67,7 +67,7 @@ class SharedChannel:
     async def _close(self) -> None:
         # It lives on where it was the queue of a host that ended.
         if self._channel is not None:
-            with suppress(*LOST):
+            with suppress(*CONNECTION_ERRORS):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._channel.close()
 
@@ -101,7 +101,7 @@ class OutcomeReader:
         while True:
             try:
                 await self._read()
-            except LOST as exc:
+            except CONNECTION_ERRORS as exc:
                 self._complain(str(exc) or repr(exc))
             await asyncio.sleep(self._backoff.next_s())
 

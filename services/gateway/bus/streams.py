@@ -20,7 +20,7 @@ from aiormq.abc import AbstractChannel as Channel
 from aiormq.abc import DeliveredMessage
 
 from services.gateway.bus import connection as connections
-from services.gateway.bus.connection import LOST
+from services.gateway.bus.connection import CONNECTION_ERRORS
 from services.gateway.bus.consumer import Consumer, RateBudget, bind, channel_for
 from services.gateway.bus.dead_letters import DeadLetters
 from services.gateway.bus.event_reader import read_key
@@ -51,9 +51,9 @@ log = logging.getLogger(__name__)
 
 SEND_TIMEOUT_S = 5.0
 # What the host's end has not taken yet; see `deploy.rabbitmq.operator_policies` for its bounds.
-FRAMES_TO_HOST = {"x-expires": 60_000}
+HOST_QUEUE_LIMITS = {"x-expires": 60_000}
 # What an honest host never exceeds; of another one the oldest frames go, which ends the stream.
-FRAMES_WAITING = {"x-max-length": 10_000, "x-max-length-bytes": 4 * WINDOW}
+FRAME_QUEUE_LIMITS = {"x-max-length": 10_000, "x-max-length-bytes": 4 * WINDOW}
 # LXD hands on what a program writes by 4 KiB and more: 6 MB/s and, at once, 12 MB. What is faster
 # than this waits in the host, as the program does.
 FRAMES = RateBudget(
@@ -84,12 +84,12 @@ class BusStream:
     async def listen(self, channel: Channel, exchange: str, consumer: Consumer) -> None:
         """Take in what the host sends to its exchange, and make the queue of what it is sent."""
         to_host = topology.stream_queue(self._host, self.id)
-        await channel.queue_declare(to_host, auto_delete=True, arguments=dict(FRAMES_TO_HOST))
+        await channel.queue_declare(to_host, auto_delete=True, arguments=dict(HOST_QUEUE_LIMITS))
         key = topology.stream_key_to(self._host, self.id)
         await channel.queue_bind(to_host, topology.STREAMS_IN.name, key)
         queue = f"gateway.streams.{self.id}"
         await channel.queue_declare(
-            queue, exclusive=True, auto_delete=True, arguments=dict(FRAMES_WAITING)
+            queue, exclusive=True, auto_delete=True, arguments=dict(FRAME_QUEUE_LIMITS)
         )
         await bind(channel, queue, exchange, self._key)
         await consumer.start(channel, queue)
@@ -194,7 +194,7 @@ class BusStream:
                 await exchange.publish(Message(body, type=kind), key, mandatory=True)
         except PublishError:
             self.fail(StreamLost(f"host {self._host!r} listens no more"))
-        except LOST as exc:
+        except CONNECTION_ERRORS as exc:
             self.fail(StreamLost(f"broker: {exc!r}"))
         self._raise_failure()
 
@@ -241,7 +241,7 @@ class BusStreams:
                 stack.push_async_callback(connections.close, connection)
                 stream = BusStream(await connection.channel(on_return_raises=True), host)
                 await self._listen(connection, host, exchange, stream)
-            except LOST as exc:
+            except CONNECTION_ERRORS as exc:
                 raise BrokerUnavailable from exc
             stack.push_async_callback(stream.close)
             yield stream

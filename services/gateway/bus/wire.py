@@ -42,25 +42,25 @@ class RemoteError(msgspec.Struct, frozen=True):
     value: Annotated[str, Meta(max_length=64 * 1024)] = ""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True):
     """What a worker answered: a result or an error."""
 
     result: Raw = _NULL
     error: RemoteError | None = None
 
 
-def call(args: list[object]) -> bytes:
+def encode_call(args: list[object]) -> bytes:
     """Return the body of a call."""
     return msgspec.json.encode({"args": args, "kwargs": {}})
 
 
-def result(body: bytes, host: str) -> Raw | None:
+def decode_reply(body: bytes, host: str) -> Raw | None:
     """Return the JSON that an answer of a host holds, None for `null`.
 
     Raises the FleetError that it holds instead, or UnreadableMessage.
     OutcomeUnknown and WorkerFailed leave open whether the call was carried out.
     """
-    answer = decode(Answer, body)
+    answer = decode(Reply, body)
     if answer.error is not None:
         raise _error(answer.error, host)
     return None if answer.result == _NULL else answer.result

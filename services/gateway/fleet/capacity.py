@@ -33,7 +33,7 @@ class Amount(NamedTuple):
 NOTHING = Amount()
 
 
-def promised(instance: Instance) -> Amount:
+def commitment_of(instance: Instance) -> Amount:
     """Return an instance's limits; what has none is promised nothing.
 
     A root that is kept for a revert counts as well.
@@ -46,11 +46,11 @@ def promised(instance: Instance) -> Amount:
     )
 
 
-def wanted(new: NewInstance) -> Amount:
+def commitment_for(new: NewInstance) -> Amount:
     """Return what a new instance will be promised."""
     return Amount(new.cpu, new.memory, new.disk)
 
 
-def of(capacity: Capacity) -> Amount:
+def total_of(capacity: Capacity) -> Amount:
     """Return how much a host may promise in all."""
     return Amount(capacity.cpu, capacity.memory, capacity.disk)

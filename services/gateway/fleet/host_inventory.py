@@ -15,7 +15,7 @@ from operator import attrgetter
 from services.gateway.fleet.capacity import NOTHING
 from services.gateway.fleet.instance_record import InstanceIndex, InstanceRecord, Order
 from services.gateway.fleet.memory_budget import MemoryBudget, MemoryUse, size_of_sample
-from services.gateway.fleet.note_ownership import NoteOwnership, Place
+from services.gateway.fleet.note_ownership import LocalKey, NoteOwnership
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.events import MAX_BYTES, InstanceChanged, InstanceRemoved, Sampled
 from shared.contracts.instances import Instance
@@ -49,10 +49,10 @@ class HostInventory:
         self._most = budget.instances
         self._room = room
         self._newest: Order = (0, 0)
-        self._entries: dict[Place, InstanceRecord] = {}
+        self._entries: dict[LocalKey, InstanceRecord] = {}
         self._noted = NoteOwnership(self._entries)
-        self._deleted: dict[Place, str] = {}
-        self._left_out: set[Place] = set()
+        self._deleted: dict[LocalKey, str] = {}
+        self._left_out: set[LocalKey] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -221,7 +221,9 @@ class HostInventory:
             or entry is not None
         )
 
-    def _renew(self, place: Place, entry: InstanceRecord, instance: Instance, order: Order) -> bool:
+    def _renew(
+        self, place: LocalKey, entry: InstanceRecord, instance: Instance, order: Order
+    ) -> bool:
         before, was_promised = entry.size + entry.sample_size, entry.promised
         was = entry.instance
         differs = entry.renew(instance, order, self._wall())
@@ -234,7 +236,7 @@ class HostInventory:
             self._leave_out(place)
         return differs
 
-    def _add(self, place: Place, entry: InstanceRecord) -> bool:
+    def _add(self, place: LocalKey, entry: InstanceRecord) -> bool:
         if len(self) >= self._most or not self._room.fits(entry.size):
             return self._leave_out(place)
         self._left_out.discard(place)
@@ -245,20 +247,20 @@ class HostInventory:
         self.promised = self.promised.plus(entry.promised)
         return True
 
-    def _leave_out(self, place: Place) -> bool:
+    def _leave_out(self, place: LocalKey) -> bool:
         """Count an instance that is not held; return whether it was not counted yet."""
         if place in self._left_out or len(self._left_out) >= MOST_INSTANCES:
             return False
         self._left_out.add(place)
         return True
 
-    def _take_back(self, place: Place) -> bool:
+    def _take_back(self, place: LocalKey) -> bool:
         if place not in self._left_out:
             return False
         self._left_out.discard(place)
         return True
 
-    def _leave(self, place: Place, uuid: str) -> None:
+    def _leave(self, place: LocalKey, uuid: str) -> None:
         """Drop an instance that is not there any more, whatever late events say."""
         self._deleted[place] = uuid
         if len(self._deleted) > MOST_INSTANCES:
@@ -266,7 +268,7 @@ class HostInventory:
             del self._deleted[next(iter(self._deleted))]
         self._drop(place)
 
-    def _drop(self, place: Place) -> None:
+    def _drop(self, place: LocalKey) -> None:
         gone = self._entries.pop(place)
         self._index.remove(gone)
         self._noted.remove(place, gone)

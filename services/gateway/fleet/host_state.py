@@ -25,7 +25,7 @@ from services.gateway.fleet.memory_budget import (
     MemoryUse,
     size_of,
 )
-from services.gateway.fleet.remote_images import Shelves
+from services.gateway.fleet.remote_images import RemoteImages
 from services.gateway.fleet.views import HostView
 from shared.contracts.events import (
     Heartbeat,
@@ -115,7 +115,7 @@ class HostState:
         self._described: HostDescribed | None = None
         self._described_size = self._shelves_size = 0
         self._images_left_out = self._served_left_out = 0
-        self.shelves: Shelves | None = None
+        self.shelves: RemoteImages | None = None
 
     @property
     def online(self) -> bool:
@@ -212,7 +212,7 @@ class HostState:
         self._described, self._described_size = described, size
         return Reaction(changed=True)
 
-    def stock(self, read: ImageServersRead, shelves: Shelves) -> Reaction:
+    def stock(self, read: ImageServersRead, shelves: RemoteImages) -> Reaction:
         """Take what the host's image servers have, from the worker's verified epoch only.
 
         A server whose images find no room counts as one that was not read yet.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from services.gateway.fleet.capacity import Amount, promised
+from services.gateway.fleet.capacity import Amount, commitment_of
 from services.gateway.fleet.memory_budget import size_of
 from services.gateway.fleet.uuid_index import UuidIndex
 from services.gateway.fleet.views import InstanceView
@@ -38,7 +38,7 @@ class InstanceRecord:
     """One instance of one host: its newest reading and the sample of its present run.
 
     `changed_at` is the Unix time at which a reading was last seen to differ; None: never yet.
-    `size` and `sample_size` are bytes, `promised` is what its limits come to.
+    `size` and `sample_size` are bytes, `commitment` is what its limits come to.
     """
 
     __slots__ = (
@@ -65,7 +65,7 @@ class InstanceRecord:
         self.order = order
         self.changed_at = changed_at
         self.size = size_of(instance)
-        self.promised: Amount = promised(instance)
+        self.promised: Amount = commitment_of(instance)
         self.sample: InstanceSample | None = None
         self.sample_size = 0
         self.sampled_at: str | None = None
@@ -80,7 +80,7 @@ class InstanceRecord:
         self.instance, self.order = instance, order
         if differs:
             self.changed_at, self._known = now, None
-            self.size, self.promised = size_of(instance), promised(instance)
+            self.size, self.promised = size_of(instance), commitment_of(instance)
         if not is_alive(instance.status):
             self.measure(None, None)
         return differs

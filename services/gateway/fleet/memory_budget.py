@@ -32,13 +32,15 @@ DEFAULT = MemoryBudget()
 
 
 class LeftOut(Struct, frozen=True, kw_only=True):
-    """What a host has told and its budget has no room for.
+    """How much of what a host reported is beyond its limit, and not shown.
 
-    `samples` are those of instances that are held; `images` its own and those of image servers.
+    该主机上报、但超出每主机上限而未显示的数量。
     """
 
     instances: int = 0
+    # Of instances that are held.
     samples: int = 0
+    # Its own and those of image servers.
     images: int = 0
 
     def __bool__(self) -> bool:

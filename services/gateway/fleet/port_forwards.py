@@ -42,7 +42,7 @@ def nat(instance: Instance, *, note_is_anothers: bool = False) -> Nat:
     )
 
 
-def other_name(instance: Instance) -> str:
+def foreign_note_name(instance: Instance) -> str:
     """Return the name in an instance's note; empty where that is its own, or there is no note."""
     note = _note(instance)
     return note.name if note and note.name != instance.name else ""

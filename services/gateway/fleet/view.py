@@ -21,7 +21,7 @@ from services.gateway.fleet.host_state import (
 from services.gateway.fleet.instance_record import InstanceIndex, InstanceRecord
 from services.gateway.fleet.memory_budget import DEFAULT, MemoryBudget
 from services.gateway.fleet.name_resolution import require_unique
-from services.gateway.fleet.remote_images import Shelves, shelves
+from services.gateway.fleet.remote_images import RemoteImages, index_by_alias
 from services.gateway.fleet.views import HostView, InstanceView
 from shared.contracts.errors import (
     FleetError,
@@ -36,7 +36,7 @@ from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead, 
 from shared.contracts.operations import Kind, Operation, State
 
 # What a host tells of itself; operations are told to `FleetView.finish`.
-Report = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
+HostEvent = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
 
 
 # Many times the fleet that this is made for. Each has a queue for each gateway, and a user of the
@@ -182,7 +182,7 @@ class FleetView:
         for view in self._hosts.values():
             view.mark_stale()
 
-    def apply(self, host: str, report: Report) -> Reaction:
+    def apply(self, host: str, report: HostEvent) -> Reaction:
         """Take a host's event; return what it calls for. A new host begins with a heartbeat."""
         view = self._hosts.get(host)
         if view is None:
@@ -192,7 +192,7 @@ class FleetView:
                 return REFUSED
             view = self._add(host)
         if isinstance(report, ImageServersRead):
-            return self._noted(view, view.stock(report, self._one_for_all(shelves(report))))
+            return self._noted(view, view.stock(report, self._one_for_all(index_by_alias(report))))
         return self._noted(view, _applied(view, report))
 
     def finish(self, operation: Operation) -> None:
@@ -282,11 +282,11 @@ class FleetView:
         for changed in list(self._watchers.values()):
             changed()
 
-    def _one_for_all(self, told: Shelves) -> Shelves:
+    def _one_for_all(self, told: RemoteImages) -> RemoteImages:
         """Return the same object for all hosts that told the same: they are many, servers few."""
         # Once each: a host could tell what differs from that of a thousand others in the last word.
         distinct = {id(view.shelves): view.shelves for view in self._hosts.values()}
-        return next((shelves for shelves in distinct.values() if shelves == told), told)
+        return next((images for images in distinct.values() if images == told), told)
 
     def _known(self, entries: Sequence[InstanceRecord]) -> list[InstanceView]:
         ages = {host: view.age for host, view in self._hosts.items()}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from services.gateway.error_boundary import NOT_RENDERABLE
 from services.gateway.fleet.capacity import NOTHING, Amount
 from services.gateway.fleet.memory_budget import NOTHING_LEFT_OUT, LeftOut
-from services.gateway.fleet.remote_images import Shelves
+from services.gateway.fleet.remote_images import RemoteImages
 from shared.contracts.bounds import MOST_INSTANCES, clip
 from shared.contracts.events import HostDescribed, Sampled
 from shared.contracts.instances import Instance, InstanceSample
@@ -50,7 +50,7 @@ class HostView:
     promised: Amount = NOTHING
     duplicates: int = 0
     error: str | None = None
-    shelves: Shelves | None = None
+    shelves: RemoteImages | None = None
     left_out: LeftOut = NOTHING_LEFT_OUT
     room: int = MOST_INSTANCES
 
@@ -80,7 +80,7 @@ class InstanceView:
     state that was seen; None: it is as it was when it was first seen. `creation` is the operation
     that creates it and has not ended, or could not. `duplicate`: another instance held its uuid
     first. `note_is_anothers`: its note may be another's (see `noted`). `error` says why nothing but
-    its place and state is told (see `bare`).
+    its place and state is told (see `without_details`).
     """
 
     host: str
@@ -101,7 +101,7 @@ class InstanceView:
         return Target(self.host, self.instance.project, self.instance.name, self.instance.uuid)
 
 
-def bare(known: InstanceView) -> InstanceView:
+def without_details(known: InstanceView) -> InstanceView:
     """Return an instance that cannot be rendered with nothing but its place and state."""
     instance = known.instance
     identity = Instance(
@@ -127,7 +127,7 @@ def bare(known: InstanceView) -> InstanceView:
     )
 
 
-def bare_host(known: HostView) -> HostView:
+def host_without_details(known: HostView) -> HostView:
     """Return a host that cannot be rendered with nothing that it says of itself."""
     return HostView(
         host=known.host,

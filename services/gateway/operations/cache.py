@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from services.gateway.fleet.memory_budget import size_of
 from services.gateway.fleet.view import FleetView
-from services.gateway.operations.merge import merged_report
+from services.gateway.operations.merge import merge_report
 from services.gateway.operations.metrics import OperationMetrics
 from services.gateway.operations.store import OperationFilter
 from shared.contracts.operations import Operation
@@ -23,11 +23,11 @@ from shared.contracts.operations import Operation
 # In all: enough for what one database may lag behind; older news are in it.
 MOST = 10_000
 # Of one host, in number and in bytes.
-MOST_OF_ONE = 1000
-MOST_BYTES_OF_ONE = 4 * 2**20
+MOST_PER_HOST = 1000
+MOST_BYTES_PER_HOST = 4 * 2**20
 
 
-class _OfHost:
+class _HostOperations:
     """The reports of one host, oldest first."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class _OfHost:
         self.pop(operation.operation_id)
         self.operations[operation.operation_id] = operation
         self.size += size_of(operation)
-        while len(self) > MOST_OF_ONE or (len(self) > 1 and self.size > MOST_BYTES_OF_ONE):
+        while len(self) > MOST_PER_HOST or (len(self) > 1 and self.size > MOST_BYTES_PER_HOST):
             self.pop(next(iter(self.operations)))
 
     def pop(self, operation_id: str) -> None:
@@ -53,7 +53,7 @@ class RecentOperations:
     """Operations by host and id. The host with the most is the first to lose its oldest."""
 
     def __init__(self) -> None:
-        self._hosts: dict[str, _OfHost] = {}
+        self._hosts: dict[str, _HostOperations] = {}
         self._count = 0
 
     def __iter__(self) -> Iterator[Operation]:
@@ -72,7 +72,7 @@ class RecentOperations:
 
     def put(self, operation: Operation) -> None:
         """Remember a report in place of an older one."""
-        of_host = self._hosts.setdefault(operation.host, _OfHost())
+        of_host = self._hosts.setdefault(operation.host, _HostOperations())
         self._count -= len(of_host)
         of_host.put(operation)
         self._count += len(of_host)
@@ -113,7 +113,7 @@ class OperationCache:
         An outcome shows in the fleet view before those who wait for it hear of it.
         """
         known = self._recent.get(reported.host, reported.operation_id)
-        current = merged_report(known, reported) if known else reported
+        current = merge_report(known, reported) if known else reported
         if current == known:
             return known
         self._recent.put(current)
@@ -134,7 +134,7 @@ class OperationCache:
     def newest(self, stored: Operation) -> Operation:
         """Return what is true of an operation that the database holds."""
         reported = self._recent.get(stored.host, stored.operation_id)
-        return merged_report(stored, reported) if reported else stored
+        return merge_report(stored, reported) if reported else stored
 
     def find(self, operation_id: str) -> Operation | None:
         """Return a reported operation, whether or not the database holds it yet."""

@@ -60,14 +60,14 @@ def frees_key(error: FleetError) -> bool:
     return isinstance(error, TemporaryError)
 
 
-def rejected(operation: Operation, error: FleetError, finished_at: str) -> Operation:
+def as_rejected(operation: Operation, error: FleetError, finished_at: str) -> Operation:
     """Return the operation as one that was never started."""
     return replace(
         operation, state=State.REJECTED, failure=failure_of(error), finished_at=finished_at
     )
 
 
-def dated(reported: Operation, now: str) -> Operation:
+def cap_created_at(reported: Operation, now: str) -> Operation:
     """Return a host's report as one that was not created later than now (RFC 3339 in UTC).
 
     Else it would be the newest one of every list for ever.
@@ -75,7 +75,7 @@ def dated(reported: Operation, now: str) -> Operation:
     return replace(reported, created_at=now) if reported.created_at > now else reported
 
 
-def fitting(operation: Operation, size: int) -> Operation:
+def shrink_to(operation: Operation, size: int) -> Operation:
     """Return the operation as one of so many bytes at most: without what takes the most room.
 
     What the instance became is in the view, an SSH key in the instance.
@@ -108,7 +108,7 @@ def _without_arguments(operation: Operation) -> Operation:
     return replace(operation, arguments=Arguments())
 
 
-def merged_report(known: Operation, reported: Operation) -> Operation:
+def merge_report(known: Operation, reported: Operation) -> Operation:
     """Return what is true now.
 
     A record of the same id on another host is that host's invention.

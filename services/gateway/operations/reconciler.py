@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from services.gateway.clock import Clock, rfc3339
 from services.gateway.fleet.view import FleetView
 from services.gateway.operations.cache import OperationCache
-from services.gateway.operations.merge import rejected
+from services.gateway.operations.merge import as_rejected
 from services.gateway.operations.secrets import SecretDelivery
 from services.gateway.operations.store import OperationStore
 from shared.contracts.errors import FleetError, HostUnreachable, UnreadableMessage
@@ -25,7 +25,7 @@ from shared.contracts.worker_api import LxdWorker
 log = logging.getLogger(__name__)
 
 # After so long a host's next operation waits for the next round, for which all hosts wait.
-MOST_S_OF_ONE_HOST = 10.0
+MOST_S_PER_HOST = 10.0
 
 
 class Reconciler:
@@ -77,7 +77,7 @@ class Reconciler:
             self._cache.record(delivered)
 
     async def _resolve_those_of(self, operations: Sequence[Operation]) -> None:
-        until = self._clock.monotonic() + MOST_S_OF_ONE_HOST
+        until = self._clock.monotonic() + MOST_S_PER_HOST
         try:
             for operation in operations:
                 await self._resolve_if_readable(operation)
@@ -98,7 +98,7 @@ class Reconciler:
         entry = await self._worker.resolve(operation.host, operation.operation_id)
         if entry is None:
             never_came = HostUnreachable(operation.host)
-            entry = rejected(operation, never_came, rfc3339(self._clock.wall()))
+            entry = as_rejected(operation, never_came, rfc3339(self._clock.wall()))
             await self._store.reject(entry, free_key=True)
         else:
             await self._store.merge([entry])

@@ -23,7 +23,7 @@ MOST_UNDELIVERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
+class PendingSecrets:
     """Secrets that the host of an operation has not confirmed; `until` is a Unix time."""
 
     operation: Operation
@@ -37,11 +37,11 @@ class SecretDelivery:
     def __init__(self, worker: LxdWorker, clock: Clock) -> None:
         self._worker = worker
         self._clock = clock
-        self._undelivered: OrderedDict[str, Undelivered] = OrderedDict()
+        self._undelivered: OrderedDict[str, PendingSecrets] = OrderedDict()
 
     def add(self, operation: Operation, secrets: Secrets, until: float) -> None:
         """Remember the secrets of an operation that is being submitted to its host."""
-        self._undelivered[operation.operation_id] = Undelivered(operation, secrets, until)
+        self._undelivered[operation.operation_id] = PendingSecrets(operation, secrets, until)
         while len(self._undelivered) > MOST_UNDELIVERED:
             operation_id, _ = self._undelivered.popitem(last=False)
             log.warning("secrets given up", extra={"operation": operation_id})

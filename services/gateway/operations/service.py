@@ -23,9 +23,9 @@ from services.gateway.fleet.view import FleetView
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.command import Alternative, Caller, no_alternative
 from services.gateway.operations.merge import (
+    as_rejected,
     frees_key,
     proves_not_started,
-    rejected,
     submission,
 )
 from services.gateway.operations.secrets import SecretDelivery
@@ -250,7 +250,7 @@ class OperationService:
             self._fleet.note_creation(operation)
 
     async def _reject(self, operation: Operation, error: FleetError, *, free_key: bool) -> None:
-        refused = rejected(operation, error, rfc3339(self._clock.wall()))
+        refused = as_rejected(operation, error, rfc3339(self._clock.wall()))
         self._cache.record(refused)
         try:
             await self._store.reject(refused, free_key=free_key)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from services.gateway.clock import rfc3339
 from services.gateway.fleet.view import FleetView
 from services.gateway.operations.cache import OperationCache
-from services.gateway.operations.merge import dated
+from services.gateway.operations.merge import cap_created_at
 from services.gateway.operations.store import OperationStore
 from shared.contracts.operations import Operation, State
 from shared.contracts.worker_api import LxdWorker
@@ -41,7 +41,7 @@ class OperationSync:
         for _ in range(MOST_PAGES):
             page = await self._worker.operations_since(host, sequence)
             now, told = rfc3339(self._wall()), filter(_is_taken, page.operations)
-            own = [dated(each, now) for each in told if each.host == host]
+            own = [cap_created_at(each, now) for each in told if each.host == host]
             for operation in own:
                 self._cache.record(operation)
             reached = max([sequence, *(operation.sequence for operation in own)])

@@ -23,7 +23,7 @@ from shared.contracts.instances import Instance
 log = logging.getLogger(__name__)
 
 # A host's instances by project and name, each with the time at which it changed.
-Kept = dict[tuple[str, str], tuple[Instance, float | None]]
+SavedInstances = dict[tuple[str, str], tuple[Instance, float | None]]
 
 _copies = msgspec.json.Decoder(tuple[str, ...])
 
@@ -34,7 +34,7 @@ class SqlHostStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         # As this gateway has read or written them last; it shares them with the view.
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, SavedInstances] = {}
 
     async def load(self) -> list[StoredHost]:
         """Return every host that was saved and not dropped."""
@@ -59,7 +59,7 @@ class SqlHostStore:
         self._kept.pop(host, None)
 
     def _save(
-        self, connection: sa.Connection, known: Sequence[StoredHost], now: dict[str, Kept]
+        self, connection: sa.Connection, known: Sequence[StoredHost], now: dict[str, SavedInstances]
     ) -> None:
         if not known:
             return
@@ -81,7 +81,7 @@ class SqlHostStore:
         )
 
     def _save_instances(
-        self, connection: sa.Connection, host: str, before: Kept, now: Kept
+        self, connection: sa.Connection, host: str, before: SavedInstances, now: SavedInstances
     ) -> None:
         changed = [place for place, one in now.items() if one != before.get(place)]
         if changed:
@@ -104,7 +104,7 @@ class SqlHostStore:
             connection.execute(delete, list(keys))
 
 
-def _kept(host: StoredHost) -> Kept:
+def _kept(host: StoredHost) -> SavedInstances:
     return {
         (instance.project, instance.name): (instance, host.changes.get(instance.uuid))
         for instance in host.instances

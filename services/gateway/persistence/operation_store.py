@@ -11,11 +11,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.gateway.operations.merge import fitting, merged_report
+from services.gateway.operations.merge import merge_report, shrink_to
 from services.gateway.operations.store import IdempotencyKey, Lease, OperationFilter, StoredRequest
 from services.gateway.persistence import snapshot_notes
 from services.gateway.persistence.database import Database
-from services.gateway.persistence.retention import DEFAULT, Retention, WriteCounts, cut, cut_keys
+from services.gateway.persistence.retention import (
+    DEFAULT,
+    Retention,
+    WriteCounts,
+    prune,
+    prune_keys,
+)
 from services.gateway.persistence.tables import hosts, idempotency_keys, operations
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import IdempotencyKeyReused, InstanceExists, UnreadableMessage
@@ -143,7 +149,7 @@ class SqlOperationStore:
 
         def work(connection: sa.Connection) -> None:
             connection.execute(old_keys)
-            cut_keys(connection, self._retention)
+            prune_keys(connection, self._retention)
             connection.execute(old)
 
         await self._database.run(work)
@@ -173,14 +179,14 @@ class SqlOperationStore:
             log.warning("kept operation not read", extra={"reason": reason})
 
     def _fitted(self, learnt: Sequence[Operation]) -> Sequence[Operation]:
-        return [fitting(operation, self._retention.record_size) for operation in learnt]
+        return [shrink_to(operation, self._retention.record_size) for operation in learnt]
 
     async def _cut(self, written: Sequence[Operation]) -> None:
         """Delete what is too much of the hosts whose operations were written, if it is time."""
         for operation in written:
             self._written.add(operation)
         for host in self._written.due({operation.host for operation in written}):
-            await self._database.run(partial(cut, host=host, retention=self._retention))
+            await self._database.run(partial(prune, host=host, retention=self._retention))
 
     def _insert(self, c: sa.Connection, operation: Operation, request: StoredRequest) -> Operation:
         key = request.key
@@ -198,15 +204,15 @@ class SqlOperationStore:
     def _merge_one(self, connection: sa.Connection, operation: Operation) -> None:
         request = StoredRequest(address="", created=_created(operation), lease=NO_LEASE)
         if self._add(connection, operations, _row(operation, request)):
-            snapshot_notes.take(connection, operation)
+            snapshot_notes.apply_operation(connection, operation)
             return
         same = operations.c.id == operation.operation_id
         query = sa.select(operations.c.record).where(same).with_for_update()
         known = self._if_readable(connection.execute(query).scalar_one())
-        true_now = merged_report(known, operation) if known else operation
+        true_now = merge_report(known, operation) if known else operation
         if true_now is not known:
             connection.execute(sa.update(operations).where(same).values(_searched(true_now)))
-            snapshot_notes.take(connection, true_now)
+            snapshot_notes.apply_operation(connection, true_now)
 
     def _add(self, connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:
         """Insert a row unless another one is in its way; return whether there was none."""

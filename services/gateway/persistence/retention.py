@@ -66,13 +66,13 @@ class WriteCounts:
         return self._count[host] > self._most or self._size[host] > self._most_size
 
 
-def cut(connection: sa.Connection, host: str, retention: Retention) -> None:
+def prune(connection: sa.Connection, host: str, retention: Retention) -> None:
     """Delete what there is too much of a host, the oldest first."""
     connection.execute(_old_operations(host, retention))
     connection.execute(_old_notes(host, retention))
 
 
-def cut_keys(connection: sa.Connection, retention: Retention) -> None:
+def prune_keys(connection: sa.Connection, retention: Retention) -> None:
     """Delete the oldest of too many idempotency keys."""
     created = idempotency_keys.c.created
     newest_too_many = sa.select(created).order_by(created.desc()).offset(retention.keys).limit(1)

@@ -134,7 +134,7 @@ def _in_force(ordered: Limits) -> Limits:
     return Limits(**{field: limit or None for field, limit in asdict(ordered).items()})
 
 
-def unknown(
+def missing_references(
     vm: NewVm, catalogue: Sequence[Template], hosts: Sequence[HostView]
 ) -> dict[str, list[str]]:
     """Return the fields that name what is not there, each with what is there instead.
@@ -162,7 +162,7 @@ def _missing(
         missing["network"] = networks
     if vm.project not in projects:
         missing["project"] = projects
-    if templates.find(vm.template, catalogue, meant) is None:
-        there = templates.listed(catalogue, meant)
-        missing["template"] = templates.instead_of(vm.template, there)
+    if templates.find_template(vm.template, catalogue, meant) is None:
+        there = templates.list_templates(catalogue, meant)
+        missing["template"] = templates.suggest(vm.template, there)
     return missing

@@ -1,4 +1,4 @@
-"""The worker's LXD port on a real LXD or Incus."""
+"""Implements `ports.Lxd` on a real LXD or Incus: hands over requests and follows them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,20 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from services.lxd_worker.instances.description import (
-    InstanceDescription,
-)
-from services.lxd_worker.instances.parked_roots import (
-    TRASH,
-    ParkedRoot,
-    aside_of,
-)
-from services.lxd_worker.instances.update_request import EditableInstance
+from services.lxd_worker.instance_queries import readable_log
+from services.lxd_worker.instances.description import EditableInstance, InstanceDescription
+from services.lxd_worker.instances.parked_roots import TRASH, ParkedRoot, parked_root
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.lxd.config_requests import ConfigRequests
-from services.lxd_worker.lxd.instance_reader import InstanceReader
 from services.lxd_worker.lxd.passwords import GuestPasswords
 from services.lxd_worker.lxd.progress import progress_of
+from services.lxd_worker.lxd.reader import LxdReader, refusal_is_unavailability
 from services.lxd_worker.lxd.root_swaps import RootSwapRequests
-from services.lxd_worker.ports import (
-    LxdOperation,
-    Omit,
-)
+from services.lxd_worker.omissions import Omit
+from services.lxd_worker.ports import LxdOperation
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound, LxdRefused
+from shared.contracts.worker_api import MOST_LOG
 from shared.lxd.client import LxdClient
 from shared.lxd.errors import LxdNotFound, PreconditionFailed
 from shared.lxd.models import LxdTask
@@ -43,10 +36,14 @@ _STATES: dict[Step, dict[str, object]] = {
     Step.UNFREEZE: {"action": "unfreeze"},
 }
 _ASKS_GUEST = (Step.STOP, Step.RESTART)
+# Of a container, and of a virtual machine.
+_LOGS = ("lxc.log", "qemu.log")
+# More than is reported, to see whether there is more; a character has at most four bytes.
+_LOG_BYTES = 4 * MOST_LOG + 4
 
 
-class LxdDaemon(InstanceReader):
-    """One daemon: see `InstanceReader` for what it tells of its instances."""
+class LxdDaemon(LxdReader):
+    """One daemon, see `ports.Lxd`."""
 
     def __init__(self, client: LxdClient, host_memory: int, scope: LxdScope, omit: Omit) -> None:
         super().__init__(client, host_memory, scope, omit)
@@ -54,49 +51,28 @@ class LxdDaemon(InstanceReader):
         self._passwords = GuestPasswords(client)
         self._root_swaps = RootSwapRequests(client, lambda: scope.member)
 
-    def discard(self, aside: ParkedRoot) -> None:
-        """See `Lxd.discard`."""
-        params = {"project": aside.project}
-        try:
-            found = self._client.get(InstanceDescription, "instances", aside.name, params=params)
-            if aside_of(found.project, found.name, found.expanded_config) == aside:
-                self._client.delete(LxdTask, "instances", aside.name, params=params)
-        except LxdNotFound:
-            return
-
-    def forget_trash(self, project: str, name: str) -> None:
-        """See `Lxd.forget_trash`."""
-        path, params = ("instances", name), {"project": project}
-        try:
-            found, version = self._client.get_to_replace(EditableInstance, *path, params=params)
-            # LXD 5.0 takes away a description that a PATCH does not name.
-            body = {"config": {TRASH: ""}, "description": found.description}
-            self._client.patch(*path, params=params, body=body, etag=version)
-        except (LxdNotFound, PreconditionFailed):
-            return
-
-    def ask(self, step: Step, entry: JournalEntry) -> str:
-        """See `Lxd.ask`."""
+    def request(self, step: Step, entry: JournalEntry) -> str:
+        """See `Lxd.request`."""
         name, params = entry.operation.instance, {"project": entry.operation.project}
         try:
             if step in self._config_requests:
-                return self._config_requests.ask(step, entry)
+                return self._config_requests.request(step, entry)
             if step in self._root_swaps:
-                return self._root_swaps.ask(step, entry)
+                return self._root_swaps.request(step, entry)
             if step is Step.DELETE:
                 return self._client.delete(LxdTask, "instances", name, params=params).id
-            body = _STATES[step] | _patience(step, entry.operation.arguments.stop_timeout_s)
+            body = _STATES[step] | _timeout(step, entry.operation.arguments.stop_timeout_s)
             return self._client.put(
                 LxdTask, "instances", name, "state", params=params, body=body
             ).id
         except LxdNotFound:
             raise InstanceNotFound(name) from None
 
-    def create(self, project: str, request: Mapping[str, object]) -> str:
+    def create(self, project: str, body: Mapping[str, object]) -> str:
         """See `Lxd.create`."""
         member = {"target": self._scope.member} if self._scope.member else {}
         params = {"project": project} | member
-        return self._client.post(LxdTask, "instances", params=params, body=request).id
+        return self._client.post(LxdTask, "instances", params=params, body=body).id
 
     def set_password(self, project: str, name: str, password: str) -> None:
         """See `Lxd.set_password`."""
@@ -106,9 +82,45 @@ class LxdDaemon(InstanceReader):
         """See `Lxd.note_password`."""
         self._config_requests.note_password(project, name, password)
 
+    def delete_parked(self, root: ParkedRoot) -> None:
+        """See `Lxd.delete_parked`."""
+        path, params = ("instances", root.name), {"project": root.project}
+        try:
+            found = self._client.get(InstanceDescription, *path, params=params)
+            if parked_root(found.project, found.name, found.expanded_config) == root:
+                self._client.delete(LxdTask, *path, params=params)
+        except LxdNotFound:
+            return
+
+    def forget_trash(self, project: str, name: str) -> None:
+        """See `Lxd.forget_trash`."""
+        path, params = ("instances", name), {"project": project}
+        try:
+            found, version = self._client.get_to_replace(EditableInstance, *path, params=params)
+            # LXD 5.0 removes a description that a PATCH does not name.
+            body = {"config": {TRASH: ""}, "description": found.description}
+            self._client.patch(*path, params=params, body=body, etag=version)
+        except (LxdNotFound, PreconditionFailed):
+            return
+
+    def start_log(self, project: str, name: str) -> str | None:
+        """See `Lxd.start_log`."""
+        path, params = ("instances", name, "logs"), {"project": project}
+        with refusal_is_unavailability(self._client.host):
+            try:
+                # LXD answers a request for a log that does not exist with an internal error.
+                listed = self._client.get(list[str], *path, params=params)
+            except LxdNotFound:
+                return None
+            files = {each.rpartition("/")[2].partition("?")[0] for each in listed}
+            for file in files.intersection(_LOGS):
+                raw = self._client.get_end(*path, file, params=params, most_bytes=_LOG_BYTES)
+                return readable_log(raw)
+        return None
+
     def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:
         """See `Lxd.wait`."""
-        with self._only_reading():
+        with refusal_is_unavailability(self._client.host):
             try:
                 task = self._client.wait(LxdTask, lxd_operation, math.ceil(timeout_s))
                 return progress_of(task)
@@ -123,10 +135,10 @@ class LxdDaemon(InstanceReader):
             return False
         return True
 
-    def under_way(self, project: str, name: str) -> list[str]:
-        """See `Lxd.under_way`; what is seen after it is seen of the LXD that runs now."""
+    def running_operations(self, project: str, name: str) -> list[str]:
+        """See `Lxd.running_operations`; later observations are of the LXD that runs now."""
         self.server()
-        with self._only_reading():
+        with refusal_is_unavailability(self._client.host):
             params = {"project": project, "recursion": 1}
             tasks = self._client.get(dict[str, list[LxdTask]], "operations", params=params)
         return [
@@ -137,6 +149,6 @@ class LxdDaemon(InstanceReader):
         ]
 
 
-def _patience(step: Step, timeout_s: float) -> dict[str, object]:
-    # LXD takes 0 for "by force", and whole seconds only.
+def _timeout(step: Step, timeout_s: float) -> dict[str, object]:
+    # LXD takes 0 for "by force", and accepts whole seconds only.
     return {"timeout": max(1, math.ceil(timeout_s))} if step in _ASKS_GUEST else {}

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.local import run
 from services.gateway.bus.connections import CHECK_S
-from services.gateway.bus.incoming import RENAME_S
+from services.gateway.bus.event_consumers import RENAME_S
 from services.gateway.wiring import Parts
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import State
@@ -114,7 +114,7 @@ async def test_a_host_that_an_older_release_kept_without_a_name_is_found_by_its_
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
         await eventually(lambda: has_read(first))
         first.fleet.note_exchange("h1", "")
-        first.hosts.note("h1")
+        first.hosts.mark_unsaved("h1")
         await first.hosts.save()
 
         second = await start(vhost.uri)
@@ -206,7 +206,7 @@ async def test_what_waits_under_the_old_name_is_read_when_the_gateway_comes_back
         await eventually(lambda: has_read(first))
         await first.hosts.save()
         # As while no gateway runs.
-        await first.incoming._open["h1"].close()
+        await first.consumers._open["h1"].close()
         await eventually(lambda: consumers_of_outcomes(vhost) == 0)
         await host.publish_operation(an_operation("waiting", host="h1", state=State.DONE))
     vhost.renewed_host_uri("h1")

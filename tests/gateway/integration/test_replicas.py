@@ -9,7 +9,7 @@ from services.gateway.fleet.capacity import Amount
 from services.gateway.operations.command import Caller
 from services.gateway.operations.store import IdempotencyKey, OperationFilter
 from services.gateway.vms.new_vm import NewVm
-from services.gateway.vms.placement import offered
+from services.gateway.vms.placement import offer_of
 from services.gateway.wiring import Parts
 from shared.contracts.errors import InstanceExists, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
@@ -107,7 +107,7 @@ async def hosts(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[li
 
 def are_able(gateway: Parts) -> bool:
     ids = gateway.fleet.host_ids()
-    able = {host for host in ids if offered(gateway.fleet.host(host))}
+    able = {host for host in ids if offer_of(gateway.fleet.host(host))}
     return gateway.fleet.ready and able == {"h1", "h2"}
 
 

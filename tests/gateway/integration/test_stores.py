@@ -30,7 +30,7 @@ from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import hosts, instances, metadata, operations
-from services.gateway.vms.snapshots import Note, SnapshotNotes
+from services.gateway.vms.snapshots import SnapshotNote, SnapshotNotes
 from shared.contracts.codec import encode
 from shared.contracts.errors import (
     DatabaseUnavailable,
@@ -350,7 +350,7 @@ async def test_a_description_is_kept_with_the_outcome(stores: Stores) -> None:
     await stores.operations.merge([made, of_snapshot("op-2", Kind.SNAPSHOT, "s2")])
 
     assert await stores.notes.of("h1", "uuid-of-web") == {
-        "s1": Note("系统更新前", "2026-11-20T10:00:01Z")
+        "s1": SnapshotNote("系统更新前", "2026-11-20T10:00:01Z")
     }
     assert await notes(stores, "another") == {}
 

@@ -34,9 +34,9 @@ class Listener:
 
     def _listen(self) -> None:
         with suppress(LxdUnavailable):
-            listen(self._client, LxdScope(), self.opened.set, self.heard.put, self._missed)
+            listen(self._client, LxdScope(), self.opened.set, self.heard.put, self._on_unreadable)
 
-    def _missed(self, reason: str) -> None:
+    def _on_unreadable(self, reason: str) -> None:
         self.reasons.append(reason)
         self.heard.put(MISSED)
 

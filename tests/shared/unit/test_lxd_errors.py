@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.contracts.errors import FleetError, LxdBusy, LxdRefused
-from shared.lxd.errors import refusal
+from shared.lxd.errors import to_refusal
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from shared.lxd.errors import refusal
     ],
 )
 def test_only_an_instance_that_lxd_works_on_is_busy(reason: str, kind: type[FleetError]) -> None:
-    found = refusal(reason)
+    found = to_refusal(reason)
 
     assert type(found) is kind
     assert found.values == (reason,)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.gateway.operations.reconciler import MOST_S_OF_ONE_HOST
+from services.gateway.operations.reconciler import MOST_S_PER_HOST
 from services.gateway.operations.store import IdempotencyKey
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown
 from shared.contracts.operations import Operation, State
@@ -66,7 +66,7 @@ async def test_a_host_that_answers_slowly_keeps_a_round_open_for_a_while_only(
         await lost(gateway, arrived=False, key=key)
 
     def answer_late(host: str, operation_id: str) -> None:
-        gateway.time.wait(MOST_S_OF_ONE_HOST * 0.9)
+        gateway.time.wait(MOST_S_PER_HOST * 0.9)
 
     gateway.workers.answers = {"resolve": answer_late}
     await gateway.reconciler.resolve_all()

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 
-from services.gateway.http.models import VmCreation
+from services.gateway.http.request_models.vm_creation import VmCreation
 from services.gateway.vms.placement import NoHostFits, NoHostForNow, Shortfall
 from services.gateway.vms.templates import Template
 from shared.contracts.changes import ImageSource

@@ -58,7 +58,7 @@ async def test_it_is_taken_back(gateway: FakeGateway, client: httpx.AsyncClient)
     answer = await client.post(f"{VM}/rebuild/revert", headers={"Accept-Language": "en"})
 
     assert answer.status_code == 200
-    assert answer.json()["data"]["message"].startswith("Instance web is what it was")
+    assert answer.json()["data"]["message"].startswith("Instance web is back to its former system")
     assert [change.kind for change in gateway.operations.submitted] == [Kind.REVERT]
 
 
