@@ -1,8 +1,8 @@
-"""LXD's REST API: requests, waits for operations, and what goes wrong with them.
+"""A client of LXD's and Incus's REST API: requests, waiting for operations, and their errors.
 
-Of pylxd its session and its events are used. Its models ask again for each instance, and raise with
-status 200 when a request fails that LXD had taken on; its `api` makes objects of every answer
-before anybody can look at it.
+Only the session and the events of pylxd are used. Its models send another request for each
+instance, and raise with status 200 if a request fails that LXD had accepted; its `api` makes
+objects of every answer.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ R = TypeVar("R")
 
 CONNECT_S = 5.0
 READ_S = 15.0
-# A busy LXD may be slow to take a request on; giving up early only puts the outcome in doubt.
+# A busy LXD may be slow to accept a request; giving up early only leaves the outcome in doubt.
 ACCEPT_S = 60.0
 
-# An eighth of the memory that a worker has: 10,000 instances with 6 KB of configuration each. A
-# guest with addresses without end makes a state of more.
+# An eighth of a worker's memory: 10,000 instances with 6 KB of configuration each. A guest with
+# endless addresses has a state of more.
 MOST_ANSWER_BYTES = 64 << 20
 
-# Of an answer that is decoded in part.
+# Of an answer with an invalid value: it is decoded to plain values, in ten times as much memory.
 MOST_BYTES_IN_PART = 16 << 20
 
-# An error is told in few words, and LXD's lists are long.
+# An error is short, while LXD's lists are long.
 MOST_REFUSAL_BYTES = 64 << 10
 
 _TRIES = 5
 
 _NO_NAMES = frozenset({"", ".", ".."})
-# What LXD calls the one thing that tells an entry of a list from the others.
+# The fields by which LXD identifies an entry of a list.
 _NAMES = ("name", "fingerprint", "id")
 
 
@@ -66,13 +66,15 @@ def _log_unreadable(subject: str, place: str) -> None:
 
 
 class LxdClient:
-    """A client of the LXD at a unix socket; connects when it is first needed, and again later.
+    """A client of the LXD at a unix socket; connects at the first request, again after an outage.
 
-    Every request raises LxdNotFound, LxdRefused (LXD said no), LxdBusy (it says no for a moment) or
-    LxdUnavailable (it said nothing, or nothing that can be read, or that it is not ready), one with
-    an ETag also PreconditionFailed. Of an answer no more than `most_bytes` are read. `left_out` is
-    called with what an answer is about, and the place in it, for each value that cannot be read.
-    `host` is what LxdUnavailable names.
+    Whatever can be read of an answer is read: one value that no release of LXD writes must not hide
+    the others. `on_unreadable` is called for each with what it is about, and its place in the
+    answer. Only what is to be written back is read as a whole or not at all.
+
+    Every request raises LxdNotFound, LxdRefused, LxdBusy (refused for the moment) or LxdUnavailable
+    (no answer, an unreadable one, or one that it is not ready), which names `host`; one with an
+    ETag also PreconditionFailed. No more than `most_bytes` of an answer are read.
     """
 
     def __init__(
@@ -99,14 +101,14 @@ class LxdClient:
         params: Mapping[str, object] | None = None,
         answer_s: float | None = None,
     ) -> T:
-        """Return the answer to a GET."""
+        """Return LXD's answer to a GET."""
         with self._reading(path):
             return self._decode(self._get(path, params, answer_s), kind, path)
 
     def get_raw(self, *path: str, params: Mapping[str, object] | None = None) -> msgspec.Raw:
-        """Return the answer to a GET, undecoded.
+        """Return LXD's answer to a GET, undecoded.
 
-        Raises UnreadableAnswer where there is none, AnswerTooLong where it is too long.
+        Raises UnreadableAnswer if it is no JSON, AnswerTooLong if it is too long.
         """
         response = self._get(path, params)
         try:
@@ -127,9 +129,9 @@ class LxdClient:
     def get_to_replace(
         self, kind: type[T], *path: str, params: Mapping[str, object]
     ) -> tuple[T, str]:
-        """Return the answer to a GET, and the ETag for a PUT of it.
+        """Return LXD's answer to a GET, and the ETag for a PUT of it.
 
-        What cannot be read would be taken away by that PUT: raises LxdRefused then.
+        That PUT would remove what cannot be read: raises LxdRefused then.
         """
         with self._reading(path):
             response = self._get(path, params)
@@ -166,38 +168,36 @@ class LxdClient:
         body: object,
         etag: str = "",
     ) -> T:
-        """Return the answer to a PUT."""
-        return self._send(kind, "put", path, params=dict(params), json=body, headers=_match(etag))
+        """Return LXD's answer to a PUT."""
+        return self._send(kind, "put", path, params, body, etag)
 
     def patch(self, *path: str, params: Mapping[str, object], body: object, etag: str = "") -> None:
-        """Change a part of something; LXD has done it when this returns."""
-        options: dict[str, object] = {"params": dict(params), "json": body}
-        with self._reading(path):
-            self._request("patch", _target(path), ACCEPT_S, headers=_match(etag), **options)
+        """Change a part of something; LXD has done so when this returns."""
+        self._send(Any, "patch", path, params, body, etag)
 
     def post(self, kind: type[T], *path: str, params: Mapping[str, object], body: object) -> T:
-        """Return the answer to a POST."""
-        return self._send(kind, "post", path, params=dict(params), json=body)
+        """Return LXD's answer to a POST."""
+        return self._send(kind, "post", path, params, body)
 
     def delete(self, kind: type[T], *path: str, params: Mapping[str, object] | None = None) -> T:
-        """Return the answer to a DELETE."""
-        return self._send(kind, "delete", path, params=dict(params or {}))
+        """Return LXD's answer to a DELETE."""
+        return self._send(kind, "delete", path, params)
 
     def wait(self, kind: type[T], lxd_operation: str, timeout_s: int) -> T:
-        """Return one of LXD's operations at its end, or as it stands after the time-out."""
+        """Return one of LXD's operations at its end, or as it is after the time-out."""
         path = ("operations", lxd_operation)
         answer_s = timeout_s + self._read_s
         try:
             return self.get(kind, *path, "wait", params={"timeout": timeout_s}, answer_s=answer_s)
         except REFUSALS:
-            # LXD since 5.15, and Incus before 6.12 and 6.0.5, show no operation that fails, or goes
-            # on after the time-out, to who waits for it: they answer with the error.
+            # LXD since 5.15, and Incus before 6.12 and 6.0.5, answer whoever waits with the error
+            # of an operation that fails, or goes on after the time-out, and not with its state.
             return self.get(kind, *path)
 
     def call(self, method: str, target: str, body: object = None, timeout_s: int = 120) -> Any:
         """Send a request, wait for the operation it may start, and return its metadata.
 
-        `target` is a path with its query; a body is sent as JSON, bytes as they are. Raises also
+        `target` is a path with its query; a body is sent as JSON, bytes as they are. Also raises
         the error of the operation.
         """
         content = {"data": body} if isinstance(body, bytes) else {"json": body}
@@ -215,7 +215,7 @@ class LxdClient:
 
     @contextmanager
     def connection(self) -> Iterator[pylxd.Client]:
-        """Yield pylxd's client and translate what goes wrong with it."""
+        """Yield pylxd's client; its errors become ours."""
         try:
             if self._client is None:
                 timeout = (self._connect_s, self._read_s)
@@ -239,9 +239,18 @@ class LxdClient:
         **options: Any,
     ) -> requests.Response:
         answer_s = self._read_s if answer_s is None else answer_s
-        return self._request("get", _target(path), answer_s, params=dict(params or {}), **options)
+        return self._request("get", _target(path), answer_s, params=params, **options)
 
-    def _send(self, kind: type[T], method: str, path: tuple[str, ...], **options: Any) -> T:
+    def _send(
+        self,
+        kind: type[T],
+        method: str,
+        path: tuple[str, ...],
+        params: Mapping[str, object] | None,
+        body: object = None,
+        etag: str = "",
+    ) -> T:
+        options = {"params": params, "json": body, "headers": {"If-Match": etag} if etag else {}}
         with self._reading(path):
             response = self._request(method, _target(path), ACCEPT_S, **options)
             return self._decode(response, kind, path)
@@ -309,15 +318,8 @@ class _Refusal(msgspec.Struct):
     type: str = ""
 
 
-def _match(etag: str) -> dict[str, str]:
-    return {"If-Match": etag} if etag else {}
-
-
 def _target(path: tuple[str, ...]) -> str:
-    """Return the address of what stands at a path; raise LxdNotFound for a name that nothing has.
-
-    LXD would take it for another path.
-    """
+    """Return the URL of a path; raise LxdNotFound for a name that LXD takes for another path."""
     if not _NO_NAMES.isdisjoint(path):
         raise LxdNotFound
     return "/1.0" + "".join(f"/{quote(part, safe='')}" for part in path)
@@ -326,7 +328,7 @@ def _target(path: tuple[str, ...]) -> str:
 def _late_refusal(response: requests.Response) -> _Refusal | None:
     """Return the error in an answer with the HTTP status 200.
 
-    Incus 6.0 sends the head of its answer to who waits before it knows how the wait ends.
+    Incus 6.0 sends the head of its answer to whoever waits before it knows how the wait ends.
     """
     is_json = "json" in response.headers.get("Content-Type", "")
     if not is_json or len(response.content) > MOST_REFUSAL_BYTES:
@@ -347,7 +349,7 @@ def _metadata(response: requests.Response, kind: type[T]) -> T:
 
 
 def _subject(path: tuple[str, ...], place: str, plain: Any) -> str:
-    """Return what a place in an answer is about: of a list, the name of what stands there."""
+    """Return what a place in an answer is about: in a list, the name of the entry."""
     _, number, *_ = (*place.split("."), "")
     listed = plain["metadata"]
     if isinstance(listed, list) and number.isdecimal() and isinstance(listed[int(number)], dict):

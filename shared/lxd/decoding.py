@@ -1,8 +1,7 @@
 """Decode LXD's JSON: all of it that is as it should be, when not all of it is.
 
-Nearly always an answer is what it should be, and is decoded at once. Otherwise whatever is of its
-type is decoded, and the rest is left out: one value that no release of LXD writes must not hide
-the others.
+Nearly every answer is decoded at once. Of any other the values of the right type are decoded, and
+the rest is left out: one value that no release of LXD writes must not hide the others.
 """
 
 from __future__ import annotations

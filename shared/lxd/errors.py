@@ -1,4 +1,4 @@
-"""What LXD's and Incus's errors mean to the fleet."""
+"""LXD's and Incus's errors, and the fleet's errors for them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from http import HTTPStatus
 from shared.contracts.bounds import clip
 from shared.contracts.errors import FleetError, LxdBusy, LxdRefused, LxdUnavailable
 
-# So says LXD, and Incus, of an instance that it still starts, stops or restores, also by itself:
-# after a failed start it tidies up for a second.
+# What LXD and Incus answer about an instance that they still start, stop or restore, also by
+# themselves: after a failed start they clean up for a second.
 _BUSY = re.compile(r'busy running an? "?[\w -]+"? operation')
 
 
@@ -18,18 +18,18 @@ class LxdNotFound(Exception):
 
 
 class PreconditionFailed(Exception):
-    """What was to be replaced is not as it was when it was read."""
+    """What was to be replaced has changed since it was read."""
 
 
 class UnreadableAnswer(Exception):
-    """LXD answers with nothing that can be read."""
+    """LXD's answer cannot be read."""
 
 
 class AnswerTooLong(UnreadableAnswer):
-    """LXD answers with more than is read of one answer."""
+    """LXD's answer is longer than any that is read."""
 
 
-# What a request that LXD refuses raises, while LXD itself is well.
+# What a request raises if LXD refuses it, but works.
 REFUSALS = (LxdNotFound, PreconditionFailed, LxdRefused, LxdBusy)
 
 
@@ -45,5 +45,5 @@ def error_for(status: int, reason: str, host: str) -> Exception:
 
 
 def to_refusal(reason: str) -> FleetError:
-    """Return the error for a refusal in LXD's words: busy for a moment, or refused for good."""
+    """Return LXD's refusal as an error: LXD is busy for a moment, or it refuses for good."""
     return (LxdBusy if _BUSY.search(reason) else LxdRefused)(clip(reason))

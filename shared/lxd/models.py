@@ -1,7 +1,7 @@
-"""What is read of LXD's JSON; all else in it is ignored.
+"""LXD's JSON as structs; fields that nobody reads are ignored.
 
-The fields have LXD's names. Whatever LXD may leave out, or answer with null, has a default; a field
-without one says that nothing is known when it is missing.
+The fields have LXD's names. Whatever LXD may leave out, or answer with null, has a default. A size
+has none: if it cannot be read it is unknown, not zero.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def identity_in(path: str, project: str = "") -> tuple[str, str]:
 
 
 class ServerEnvironment(Struct, frozen=True):
-    """Who the daemon is; Incus names itself in `server`, older LXD does not.
+    """Who the daemon is; Incus names itself in `server`, an older LXD does not.
 
     The first of `architectures` is its own; `driver` is `lxc`, `qemu`, or both as `lxc | qemu`.
     """
@@ -62,7 +62,7 @@ class ServerInfo(Struct, frozen=True):
 
 
 class LxdInstance(Struct, frozen=True):
-    """An instance, as much as everybody reads of it.
+    """The fields of an instance that both services read.
 
     `expanded_*` is the instance's own configuration over that of its profiles.
     """
@@ -76,12 +76,12 @@ class LxdInstance(Struct, frozen=True):
 
     @property
     def uuid(self) -> str:
-        """What tells the instance from a namesake; empty where LXD gave it none."""
+        """What tells the instance from a namesake; empty until LXD gives it one."""
         return self.expanded_config.get("volatile.uuid", "")
 
     @property
     def root_disk(self) -> str:
-        """The name of the device that holds the root file system; empty where there is none."""
+        """The name of the device that holds the root file system; empty if there is none."""
         roots = (name for name, device in self.expanded_devices.items() if is_root_disk(device))
         return next(roots, "")
 
@@ -99,7 +99,7 @@ class MemoryState(Struct, frozen=True):
 
 
 class DiskState(Struct, frozen=True):
-    """One disk device, in bytes; `usage` is 0 or less where LXD does not know.
+    """One disk device, in bytes; `usage` is 0 or less if LXD does not know.
 
     `total` is the quota, 0 without one.
     """
@@ -117,7 +117,7 @@ class NetworkAddress(Struct, frozen=True):
 
 
 class NetworkCounters(Struct, frozen=True):
-    """Bytes and packets since the start, seen from inside; old LXDs tell no more than bytes."""
+    """Bytes and packets since the start, as counted inside; old LXDs count bytes only."""
 
     bytes_received: int | None = None
     bytes_sent: int | None = None
@@ -132,7 +132,7 @@ class NetworkCounters(Struct, frozen=True):
 class InterfaceState(Struct, frozen=True):
     """One interface inside the instance; `type` is `loopback` for `lo`.
 
-    `host_name` is its end on the host, empty where it has none.
+    `host_name` is its end on the host, empty if it has none.
     """
 
     type: str = ""
@@ -143,7 +143,7 @@ class InterfaceState(Struct, frozen=True):
 
 
 class BriefInstanceState(Struct, frozen=True):
-    """The state of an instance without what a guest can make long: its network.
+    """The state of an instance without its network, which a guest can make endless.
 
     `pid` is that of the init (a virtual machine's own) process on the host, 0 when stopped.
     """
@@ -153,7 +153,7 @@ class BriefInstanceState(Struct, frozen=True):
 
 
 class InstanceState(BriefInstanceState, frozen=True):
-    """The state of one moment; `processes` is -1 where nobody inside can count them."""
+    """The whole state; `processes` is -1 if nobody inside can count them."""
 
     processes: int = -1
     cpu: CpuState = CpuState()
@@ -162,7 +162,7 @@ class InstanceState(BriefInstanceState, frozen=True):
 
 
 class SnapshotDescription(Struct, frozen=True):
-    """A snapshot, with the devices it has; `size` is negative where the storage does not tell."""
+    """A snapshot with its devices; `size` is negative if the storage does not report it."""
 
     name: str
     created_at: str = ""
@@ -186,7 +186,7 @@ class MachineResources(Struct, frozen=True):
 
 
 class PoolSpace(Struct, frozen=True):
-    """The bytes of a storage pool; `used` is None where LXD does not know."""
+    """The bytes of a storage pool; `used` is None if LXD does not know."""
 
     total: Count
     used: Count | None = None
@@ -211,7 +211,7 @@ class Named(Struct, frozen=True):
 
 
 class ImageAlias(Struct, frozen=True):
-    """A name of an image; `target`, the image's fingerprint, is told of a name alone."""
+    """A name of an image; `target`, its fingerprint, is set in LXD's answer for a name."""
 
     name: str
     target: str = ""
@@ -230,7 +230,7 @@ class LxdImage(Struct, frozen=True):
 
 
 class LxdTask(Struct, frozen=True):
-    """One of LXD's operations; below 200 its code says that it is not over yet."""
+    """One of LXD's operations; a status code below 200 means that it has not ended."""
 
     id: str
     status_code: int
@@ -241,7 +241,7 @@ class LxdTask(Struct, frozen=True):
 
     @property
     def running(self) -> bool:
-        """Whether it is not over yet."""
+        """Whether it has not ended."""
         return self.status_code < _SUCCESS
 
     @property
@@ -254,7 +254,7 @@ class LxdTask(Struct, frozen=True):
     def concerns(self, name: str) -> bool:
         """Whether it is work on this instance or a snapshot of it, `/1.0/instances/NAME/SNAPSHOT`.
 
-        An `exec` is none, it may last for days.
+        An `exec` is not; it may last for days.
         """
         paths = (self.resources or {}).get("instances") or []
         names = [path.removeprefix("/1.0/instances/").partition("?")[0] for path in paths]
@@ -262,14 +262,14 @@ class LxdTask(Struct, frozen=True):
 
 
 class ExecMetadata(Struct, frozen=True, rename={"status": "return"}):
-    """What LXD tells of a process: the secrets of its sockets, and its exit status."""
+    """The secrets of a process's sockets, and its exit status."""
 
     fds: dict[str, str] = {}
     status: ExitStatus | None = None
 
 
 class ExecTask(Struct, frozen=True):
-    """The operation that a terminal is, or a program without one."""
+    """The operation of a terminal, or of a program without one."""
 
     id: str
     err: str = ""
@@ -277,7 +277,7 @@ class ExecTask(Struct, frozen=True):
 
     @property
     def facts(self) -> ExecMetadata:
-        """What LXD tells of it."""
+        """Its metadata, empty if there are none."""
         return self.metadata or ExecMetadata()
 
 

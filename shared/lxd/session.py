@@ -1,8 +1,8 @@
 """HTTP over LXD's unix socket, for pylxd: all requests share connections, whatever they are for.
 
-pylxd's own session keeps one connection for each address with its query, so that most requests make
-one anew, and warns of each that it cannot keep. It also reads answers of any length, and what LXD
-tells of an instance is as long as its guest likes.
+pylxd's own session keeps a connection for each URL with its query, so that most requests open a new
+one, and warns of each that it cannot keep. It also reads answers of any length, and a guest can
+make LXD's answer about it as long as it likes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the sampler asks LXD and hears from it.
+"""Implements `ports.InstanceSource` on a real LXD or Incus.
 
-pylxd's objects would ask once more for each instance; one request answers for all. An entry that
-cannot be read, and a question that LXD refuses, leave the others as they are.
+One request answers for all instances. An entry that cannot be read, and a request that LXD refuses,
+leave the others as they are.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class LxdSource:
         self._scope = scope
 
     def instances(self) -> Sequence[InstanceWithState]:
-        """Return all instances of this host with their state; raise LxdUnavailable."""
+        """See `InstanceSource.instances`."""
         with self._asking():
             try:
                 answer = self._client.get_raw("instances", params={"recursion": 2, **EVERYWHERE})
@@ -72,10 +72,7 @@ class LxdSource:
         return [one for one in found if one and self._scope.covers(one.project, one.location)]
 
     def instance(self, project: str, name: str) -> InstanceWithState | None:
-        """Return one instance with its state, None if there is none.
-
-        Raises InstanceRefused where LXD says anything else of it, LxdUnavailable where it is away.
-        """
+        """See `InstanceSource.instance`."""
         params = {"project": project, "recursion": 1}
         with self._asking():
             try:
@@ -86,10 +83,7 @@ class LxdSource:
                 raise InstanceRefused from exc
 
     def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
-        """Return what LXD's metrics tell, nothing where it has or gives none.
-
-        Raises LxdUnavailable.
-        """
+        """See `InstanceSource.details`; nothing where LXD has no metrics, or refuses them."""
         try:
             text = self._client.get_content("metrics")
         except AnswerTooLong:
@@ -100,17 +94,15 @@ class LxdSource:
             return {}
         return details_in(text.decode(errors="replace"), dropped)
 
-    def listen(self, opened: Callable[[], None], heard: Callable[[LifecycleEvent], None]) -> None:
-        """Call `opened` when LXD has begun to tell, `heard` for each event, until LXD goes away.
-
-        Raises LxdUnavailable when it does not begin or breaks off; returns when LXD ends it.
-        Neither function may wait for anything.
-        """
+    def listen(
+        self, on_open: Callable[[], None], on_event: Callable[[LifecycleEvent], None]
+    ) -> None:
+        """Listen to LXD's events, see `shared.lxd.events.listen`; raise LxdUnavailable."""
         with self._asking():
-            listen(self._client, self._scope, opened, heard)
+            listen(self._client, self._scope, on_open, on_event)
 
     def pools(self) -> Pools:
-        """Return the space of the storage pools that tell it; raise LxdUnavailable."""
+        """See `InstanceSource.pools`; those whose space LXD does not know are left out."""
         with self._asking():
             spaces = {name: self._space(name) for name in self._pool_names()}
             known = {name: space for name, space in spaces.items() if space is not None}
