@@ -2,15 +2,19 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
-JOBS ?= 2
+# More processes than cores: most tests wait for a daemon.
+JOBS ?= 4
 BIN := $(VENV)/bin
 # The tests of a file share what they have started, so a file goes to one process.
 OPTIONS = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(PYTEST)
 RUN_TESTS = $(BIN)/pytest $(OPTIONS)
+# Else each of the processes compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo demo-clean check contract-lock environment constraints daemons browser \
-	console-page test test-unit test-contract test-integration test-e2e test-all attack compose-test bench house
+	console-page golden test test-unit test-contract test-integration test-e2e test-all attack compose-test bench \
+	house
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +39,9 @@ check: environment  ## lint, format, types, import rules, message lock
 
 test: daemons  ## all tests but the slow ones, on real LXD and RabbitMQ
 	$(RUN_TESTS) -m "not slow"
+
+# These wait for nothing.
+test-unit test-contract: JOBS = $(shell nproc)
 
 test-unit: environment  ## tests that need memory only
 	$(RUN_TESTS) tests/*/unit
@@ -71,6 +78,9 @@ house: environment  ## size and shape of the code: lines, longest modules, impor
 
 console-page: environment  ## fetch xterm.js from npm, for the page /console/{id}
 	@$(BIN)/python -m deploy.local.console_page
+
+golden: environment  ## accept what the API answers as it is now (see CONTRIBUTING.md)
+	FLEET_GOLDEN=accept $(RUN_TESTS) tests/contract/test_golden_api.py
 
 contract-lock: environment  ## accept the messages as they are now (see CONTRIBUTING.md)
 	@$(BIN)/python -m shared.contracts.lock

@@ -12,8 +12,11 @@ pytest_plugins = [
     "tests.support.left_out",
     "tests.support.lxd",
     "tests.support.lxd_project",
+    "tests.support.order",
     "tests.support.postgresql",
     "tests.support.prometheus",
+    "tests.support.reruns",
+    "tests.support.seconds",
     "tests.support.fleet",  # after those it stands on: pytest has to rewrite them first
 ]
 

@@ -76,9 +76,9 @@ DEBOOTSTRAP = Need(
     (("debootstrap",),),
 )
 BROWSER = Need(
-    "Chromium and its WebDriver, for the tests in a browser",
-    lambda: shutil.which("chromedriver") is not None,
-    (("chromium", "chromium-driver"),),
+    "Chromium, for the tests in a browser",
+    lambda: shutil.which("chromium") is not None,
+    (("chromium",),),
 )
 
 FOR_COMPOSE_TEST = (LXD_PROGRAM, BUSYBOX, DOCKER, DEBOOTSTRAP)

@@ -45,11 +45,6 @@ class Service:
         """The program and its arguments."""
         return [sys.executable, "-m", self.module]
 
-    @property
-    def kept_command(self) -> list[str]:
-        """The same, started again when it dies."""
-        return [sys.executable, "-m", "deploy.local.keep_running", *self.command]
-
 
 def services(
     hosts: Sequence[Host], directory: Path, uris: Mapping[str, Path], env: Mapping[str, str]
@@ -78,7 +73,7 @@ def services(
 def broker_keeper(directory: Path, env: Mapping[str, str]) -> Service:
     """Return what looks after the private node of a directory."""
     own = {"FLEET_STATE_DIR": str(directory)}
-    return Service("broker", "deploy.local.keep_broker", {**env, **own})
+    return Service("broker", "deploy.local.broker", {**env, **own})
 
 
 def binds(env: Mapping[str, str]) -> str:

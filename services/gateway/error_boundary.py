@@ -8,9 +8,11 @@ is the only place outside the outermost loops that catches every exception.
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
+
+from cachetools import LRUCache
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class ErrorBoundary:
 
     def __init__(self, count: Callable[[EntrySubject], None] = _count_nothing) -> None:
         self._count = count
-        self._failures: OrderedDict[EntrySubject, tuple[str, str]] = OrderedDict()
+        self._failures: LRUCache[EntrySubject, tuple[str, str]] = LRUCache(MOST_REMEMBERED)
         self._logged: Counter[str] = Counter()
 
     def render(
@@ -66,9 +68,6 @@ class ErrorBoundary:
     def _is_new(self, subject: EntrySubject, failure: tuple[str, str]) -> bool:
         known = self._failures.get(subject) == failure
         self._failures[subject] = failure
-        self._failures.move_to_end(subject)
-        if len(self._failures) > MOST_REMEMBERED:
-            self._failures.popitem(last=False)
         if not known:
             self._count(subject)
         return not known

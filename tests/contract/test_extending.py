@@ -21,6 +21,8 @@ import pytest
 from tests.support.daemons import ROOT
 from tests.support.documents import CodeBlock, code_blocks
 
+pytestmark = pytest.mark.timeout(300)
+
 DOCUMENT = ROOT / "docs" / "extending.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 RECIPES = re.findall(r"^## (\d .+)$", TEXT, re.MULTILINE)
@@ -49,6 +51,7 @@ class Reader:
     def run(self, command: str) -> None:
         """Run a command; it must succeed."""
         own = {
+            "MAKEFLAGS": "",  # those of the `make` that runs the tests are not for theirs
             "VENV": sys.prefix,
             "PYTHONPATH": str(self.tree),
             "MYPY_CACHE_DIR": str(self.types_cache),

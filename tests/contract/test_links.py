@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.gateway_http import openapi
 from tests.support.living_gateway import TOKEN, a_gateway
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-DOCUMENT = a_gateway().app().openapi()
+DOCUMENT = openapi()
 OPERATIONS = {
     f"{method.upper()} {path}": operation
     for path, ways in DOCUMENT["paths"].items()

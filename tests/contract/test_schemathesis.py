@@ -21,14 +21,19 @@ from hypothesis import HealthCheck, given, settings
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.http import models
 from services.gateway.http.links import (
     ONE_HOST,
     ONE_INSTANCE,
     ONE_OPERATION,
     ONE_VM,
 )
-from tests.support.gateway_http import listening
+from services.gateway.http.request_models.vm_actions import VmRebuild, VmRename
+from services.gateway.http.request_models.vm_bulk_action import VmActions
+from services.gateway.http.request_models.vm_creation import VmCreation
+from services.gateway.http.request_models.vm_ports import VmPortsChange
+from services.gateway.http.request_models.vm_snapshots import VmSnapshotCreation
+from services.gateway.http.request_models.vm_update import VmUpdate
+from tests.support.gateway_http import listening, openapi
 from tests.support.living_gateway import TOKEN, a_gateway
 
 LONGEST_S = 240
@@ -123,13 +128,13 @@ async def test_it_goes_from_lists_to_entries_and_from_changes_to_what_came_of_th
 
 
 BODIES = [
-    ("POST", "/api/v1/vms", models.VmCreation),
-    ("PUT", "/api/v1/vms/{id}", models.VmUpdate),
-    ("POST", "/api/v1/vms/{id}/rename", models.VmRename),
-    ("POST", "/api/v1/vms/{id}/rebuild", models.VmRebuild),
-    ("POST", "/api/v1/vms/actions", models.VmActions),
-    ("PUT", "/api/v1/vms/{id}/ports", models.VmPortsChange),
-    ("POST", "/api/v1/vms/{id}/snapshots", models.VmSnapshotCreation),
+    ("POST", "/api/v1/vms", VmCreation),
+    ("PUT", "/api/v1/vms/{id}", VmUpdate),
+    ("POST", "/api/v1/vms/{id}/rename", VmRename),
+    ("POST", "/api/v1/vms/{id}/rebuild", VmRebuild),
+    ("POST", "/api/v1/vms/actions", VmActions),
+    ("PUT", "/api/v1/vms/{id}/ports", VmPortsChange),
+    ("POST", "/api/v1/vms/{id}/snapshots", VmSnapshotCreation),
 ]
 
 
@@ -137,7 +142,7 @@ BODIES = [
 def test_a_body_as_it_is_described_is_one_that_is_taken(
     method: str, path: str, model: type[BaseModel]
 ) -> None:
-    operation = schemathesis.openapi.from_dict(a_gateway().app().openapi())[path][method]
+    operation = schemathesis.openapi.from_dict(openapi())[path][method]
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy())
@@ -148,7 +153,7 @@ def test_a_body_as_it_is_described_is_one_that_is_taken(
 
 
 def test_every_body_is_tried() -> None:
-    paths = a_gateway().app().openapi()["paths"]
+    paths = openapi()["paths"]
     with_body = {
         (method.upper(), path)
         for path, ways in paths.items()

@@ -20,9 +20,9 @@ from services.gateway.http.dependencies import INSTANCE_NAME
 from services.gateway.http.field_selection import chosen, pattern
 from services.gateway.responses.vms import FIELDS
 from shared.contracts.errors import InvalidInput
-from tests.support.gateway_http import FakeGateway
+from tests.support.gateway_http import FakeGateway, openapi
 
-DOCUMENT = FakeGateway().app().openapi()
+DOCUMENT = openapi()
 PARAMETERS = [
     (f"{method.upper()} {path} {parameter['name']}", parameter)
     for path, ways in DOCUMENT["paths"].items()

@@ -6,24 +6,24 @@ from dataclasses import dataclass, field
 
 from services.gateway.consoles import LogService
 from services.gateway.fleet.view import FleetView
-from services.gateway.hosts.events import HostEvents
+from services.gateway.hosts.event_handler import HostEventHandler
 from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.command import Caller, command_for
 from services.gateway.operations.metrics import OperationMetrics
 from services.gateway.operations.reconciler import Reconciler
-from services.gateway.operations.reservations import Reservations
 from services.gateway.operations.secrets import SecretDelivery
 from services.gateway.operations.service import OperationService, SubmitSettings
 from services.gateway.operations.store import IdempotencyKey
-from services.gateway.operations.sync import OperationSync
+from services.gateway.operations.sync import OperationSync, UuidReservations
 from services.gateway.vms.create import CreationService
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.vms.templates import Template
 from services.gateway.wiring import Parts
+from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Operation
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 from tests.support.clock import FakeClock
 from tests.support.reports import a_heartbeat, an_instance, an_inventory
 from tests.support.stores import MemoryHostStore, MemoryOperationStore
@@ -34,7 +34,7 @@ ADMIN = Caller("admin", "127.0.0.1", correlation_id="c-1")
 
 @dataclass
 class Core:
-    """A gateway's handlers between fakes; host h1 has reported a running `web`."""
+    """A gateway's handlers between fakes; host h1 has reported `first`, a running `web`."""
 
     time: FakeClock = field(default_factory=FakeClock)
     store: MemoryOperationStore = field(default_factory=MemoryOperationStore)
@@ -43,10 +43,12 @@ class Core:
     name: str = "g1"
     counted: list[tuple[Operation, float]] = field(default_factory=list)
     catalogue: list[Template] = field(default_factory=list)
+    first: tuple[Instance, ...] = (an_instance(),)
+    ready_after_s: float = 0
 
     def __post_init__(self) -> None:
-        clock, worker = self.time.clock, LxdWorker(self.workers)
-        self.fleet = FleetView(clock, ready_after_s=0)
+        clock, worker = self.time.clock, WorkerClient(self.workers)
+        self.fleet = FleetView(clock, ready_after_s=self.ready_after_s)
         self.cache = OperationCache(self.fleet, OperationMetrics(self._record, clock.monotonic))
         self.persistence = HostPersistence(self.fleet, self.host_store)
         self.sync = OperationSync(self.fleet, self.cache, self.store, worker, clock.wall)
@@ -67,10 +69,10 @@ class Core:
         self.reconciler = Reconciler(
             self.fleet, self.cache, self.store, worker, clock, self.name, self.delivery
         )
-        self.reservations = Reservations(self.fleet, self.store, clock)
+        self.reservations = UuidReservations(self.fleet, self.store, clock.wall)
         self.snapshots = SnapshotService(self.fleet, worker, self.store.notes)
         self.logs = LogService(self.fleet, worker)
-        self.events = HostEvents(
+        self.events = HostEventHandler(
             self.fleet,
             self.cache,
             self.persistence,
@@ -81,8 +83,9 @@ class Core:
             pause_s=0.01,
             database_retry_s=0.01,
         )
-        self.fleet.apply("h1", a_heartbeat())
-        self.fleet.apply("h1", an_inventory(an_instance()))
+        if self.first:
+            self.fleet.apply("h1", a_heartbeat())
+            self.fleet.apply("h1", an_inventory(*self.first))
 
     def _record(self, operation: Operation, took_s: float) -> None:
         self.counted.append((operation, took_s))

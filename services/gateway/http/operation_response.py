@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from starlette.responses import JSONResponse, Response
+import msgspec
+from starlette.responses import Response
 
+from services.gateway.bilingual import Language
 from services.gateway.http import messages
 from services.gateway.http.dependencies import VERSION_HEADER
 from services.gateway.http.errors import HttpError, told
-from services.gateway.http.messages import Language
 from services.gateway.http.problem_details import problem
+from services.gateway.responses.operations import Result
 from shared.contracts.bounds import clip
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
     OperationRefused,
     WorkerFailed,
-    rebuilt,
+    error_from_code,
 )
 from shared.contracts.operations import Failure, Kind, Operation, State
 from shared.contracts.worker_api import OUTCOMES
@@ -69,7 +71,7 @@ def error_of(operation: Operation) -> FleetError | HttpError:
 def _rebuilt(operation: Operation, failure: Failure) -> FleetError:
     """Return a failure as the error that it was, as far as its host has cause to name it."""
     values = [clip(value, LONGEST_VALUE) for value in failure.values]
-    error = rebuilt(failure.code, values)
+    error = error_from_code(failure.code, values)
     # What was rejected is told by a gateway, all else by the worker.
     if operation.state is State.REJECTED or type(error) in OUTCOMES:
         return error
@@ -85,15 +87,16 @@ def _outcome(operation: Operation) -> str:
 def _result(
     operation: Operation, outcome: str, tongue: Language, headers: dict[str, str]
 ) -> Response:
-    message = messages.say(
+    message = messages.translate(
         f"{operation.kind.value}.{outcome}",
         tongue,
         name=operation.instance,
         operation_id=operation.operation_id,
     )
     finished = outcome != "unfinished"
-    return JSONResponse(
-        {"success": finished, "message": message, "data": None},
+    return Response(
+        msgspec.json.encode(Result(success=finished, message=message)),
         status_code=200 if finished else 202,
         headers={"content-language": tongue, **headers},
+        media_type="application/json",
     )

@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from cachetools import TTLCache
+
 T = TypeVar("T")
 
 LIFETIME_S = 30.0
@@ -21,25 +23,14 @@ class Tickets(Generic[T]):
     """Gives tickets out and takes each back once; `T` is what one stands for."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._held: dict[str, tuple[float, T]] = {}
+        self._held: TTLCache[str, T] = TTLCache(MOST_HELD, LIFETIME_S, monotonic)
 
     def issue(self, stands_for: T) -> str:
         """Return a new ticket."""
-        self._drop_old()
         ticket = secrets.token_urlsafe(32)
-        self._held[ticket] = (self._monotonic() + LIFETIME_S, stands_for)
+        self._held[ticket] = stands_for
         return ticket
 
     def redeem(self, ticket: str) -> T | None:
         """Return what the ticket stands for; None if it is used up, too old or not ours."""
-        ends_at, stands_for = self._held.pop(ticket, (0.0, None))
-        return stands_for if self._monotonic() < ends_at else None
-
-    def _drop_old(self) -> None:
-        now = self._monotonic()
-        while self._held:
-            oldest = next(iter(self._held))
-            if self._held[oldest][0] > now and len(self._held) < MOST_HELD:
-                return
-            del self._held[oldest]
+        return self._held.pop(ticket, None)

@@ -1,4 +1,7 @@
-"""A service that notes in `NOTES` what happens to it; `STUBBORN` ignores that it is told to end."""
+"""A service that notes in `NOTES` what happens to it.
+
+`STUBBORN` ignores that it is told to end; with `EXIT_CODE` it ends as soon as the first one runs.
+"""
 
 import os
 import signal
@@ -25,7 +28,11 @@ def told(number: int, _frame: object) -> None:
 
 signal.signal(signal.SIGTERM, told)
 signal.signal(signal.SIGHUP, told)
-note(f"started {os.getpid()} {os.getppid()}")
+note(f"started {os.getpid()}")
+if "EXIT_CODE" in os.environ:
+    while "one started" not in NOTES.read_text():
+        time.sleep(0.02)
+    sys.exit(int(os.environ["EXIT_CODE"]))
 for number in range(1_000_000):
     # Who reads it may have been killed; our services' logs fail silently then too.
     with suppress(BrokenPipeError):

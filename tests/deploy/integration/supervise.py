@@ -9,7 +9,7 @@ from deploy.local import output
 from deploy.local.services import Service
 from deploy.local.supervisor import Supervisor
 
-STUB = "tests.integration.deploy.stub_service"
+STUB = "tests.deploy.integration.stub_service"
 
 
 def main() -> int:
@@ -18,12 +18,14 @@ def main() -> int:
     with ExitStack() as started:
         started.callback(note_daemon)
         listed = [service(name) for name in ("one", "two")]
-        return Supervisor(sys.stdout, stop_timeout_s=float(sys.argv[1])).run(listed)
+        stop_timeout_s = float(sys.argv[1])
+        return Supervisor(sys.stdout, stop_timeout_s=stop_timeout_s, restart_s=0.1).run(listed)
 
 
 def service(name: str) -> Service:
-    # The second one is as its caller says; the first one always ends when it is told to.
-    own = {key: value for key, value in os.environ.items() if key != "STUBBORN" or name == "two"}
+    # The second one is as its caller says; the first one ends when it is told to, and only then.
+    of_the_second = () if name == "two" else ("STUBBORN", "EXIT_CODE")
+    own = {key: value for key, value in os.environ.items() if key not in of_the_second}
     return Service(name, STUB, own | {"NAME": name})
 
 

@@ -14,9 +14,10 @@ from typing import IO
 import pytest
 
 from deploy.local.processes import wait_until
+from deploy.local.supervisor import MOST_DEATHS, WRONG_SETTINGS
 from tests.support.daemons import ROOT
 
-SCRIPT = "tests.integration.deploy.supervise"
+SCRIPT = "tests.deploy.integration.supervise"
 BOTH = ("one", "two")
 
 
@@ -33,11 +34,10 @@ class Run:
     def wait_for(self, *notes: str) -> None:
         assert wait_until(lambda: set(notes) <= set(self.notes()), timeout_s=20), self.notes()
 
-    def pids(self, name: str) -> tuple[int, int]:
-        """Return the service's number and its keeper's."""
-        line = next(line for line in self.notes() if line.startswith(f"{name} started"))
-        _, _, pid, keeper = line.split()
-        return int(pid), int(keeper)
+    def pids(self, name: str) -> list[int]:
+        """Return the number of each of the service's runs."""
+        started = [line for line in self.notes() if line.startswith(f"{name} started")]
+        return [int(line.split()[-1]) for line in started]
 
     def told_to_end(self) -> list[str]:
         """Return what was noted after the starts, in order."""
@@ -64,9 +64,9 @@ def running(
             yield run
         finally:
             process.kill()
-            for name in BOTH:
+            for pid in (pid for name in BOTH for pid in run.pids(name)):
                 with suppress(ProcessLookupError):
-                    os.killpg(run.pids(name)[1], signal.SIGKILL)
+                    os.killpg(pid, signal.SIGKILL)
 
 
 def lives(pid: int) -> bool:
@@ -178,14 +178,36 @@ def test_services_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
         assert "daemon stopped" not in run.notes()
 
 
-def test_a_service_whose_keeper_is_killed_ends_and_the_others_with_it(tmp_path: Path) -> None:
+def test_a_service_that_is_killed_is_started_again_and_the_others_go_on(tmp_path: Path) -> None:
     with running(tmp_path, subprocess.DEVNULL) as run:
-        os.kill(run.pids("one")[1], signal.SIGKILL)
-
-        assert run.process.wait(timeout=20) == 128 + signal.SIGKILL
+        os.kill(run.pids("one")[0], signal.SIGKILL)
+        assert wait_until(lambda: len(run.pids("one")) == 2, timeout_s=20)
         noted = run.told_to_end()
-        assert sorted(noted[:4]) == ["one SIGTERM", "one ended", "two SIGTERM", "two ended"]
-        assert noted[4:] == ["daemon stopped"]
+        run.process.terminate()
+
+        assert run.process.wait(timeout=20) == 128 + signal.SIGTERM
+        assert noted == []
+        assert len(run.pids("two")) == 1
+        assert run.notes()[-1] == "daemon stopped"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "times"),
+    [
+        pytest.param(0, 1, id="it ended on purpose"),
+        pytest.param(WRONG_SETTINGS, 1, id="its settings are wrong"),
+        pytest.param(1, MOST_DEATHS, id="it dies again and again"),
+    ],
+)
+def test_when_a_service_has_ended_for_good_all_are_told_to_end(
+    tmp_path: Path, exit_code: int, times: int
+) -> None:
+    with running(tmp_path, subprocess.DEVNULL, EXIT_CODE=str(exit_code)) as run:
+        code = run.process.wait(timeout=20)
+
+        assert code == exit_code
+        assert len(run.pids("two")) == times
+        assert run.told_to_end() == ["one SIGTERM", "one ended", "daemon stopped"]
 
 
 def test_each_line_names_its_service(tmp_path: Path) -> None:

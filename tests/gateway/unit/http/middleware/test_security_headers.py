@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from services.gateway.http.middleware.body_limit import LARGEST
-from tests.support.gateway_http import LOOPBACK, FakeGateway
+from tests.support.gateway_http import LOOPBACK, FakeGateway, openapi
 
 TOKEN = "0123456789abcdef" * 2
 GUARDED = replace(LOOPBACK, token=TOKEN, allowed_origins=("https://panel.example",))
@@ -22,7 +22,7 @@ EVERYWHERE = {
 
 
 def routes() -> list[tuple[str, str]]:
-    paths = FakeGateway().app().openapi()["paths"]
+    paths = openapi()["paths"]
     return [(method.upper(), path) for path, ways in paths.items() for method in ways]
 
 
