@@ -15,7 +15,7 @@ from services.gateway.clock import Clock
 from services.gateway.settings import Settings
 from services.gateway.wiring import Parts
 from shared.contracts.errors import FleetError
-from shared.platform.run.backoff import after_a_bug
+from shared.platform.run.backoff import bug_backoff
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[Non
         parts.fleet.tick()
 
     async def catch_up() -> None:
-        parts.events.catch_up()
+        parts.events.sync_all()
 
     async def purge() -> None:
         now = clock.wall()
@@ -66,12 +66,12 @@ def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[Non
     return [
         every(TICK_S, tick),
         every(SAVE_S, parts.hosts.save),
-        every(RESOLVE_S, parts.reconciler.resolve_all),
+        every(RESOLVE_S, parts.reconciler.resolve),
         every(RESERVE_S, parts.reservations.refresh),
         every(CATCH_UP_S, catch_up),
         every(PURGE_S, purge),
-        every(TICK_S, parts.bus.keep_calling),
-        every(TICK_S, parts.bus.keep_listening),
+        every(TICK_S, parts.bus.run_calls),
+        every(TICK_S, parts.bus.run_consumers),
     ]
 
 
@@ -80,7 +80,7 @@ async def every(pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
 
     While it fails in a way that nobody has foreseen the pauses grow, up to 30 seconds.
     """
-    backoff = after_a_bug(pause_s)
+    backoff = bug_backoff(pause_s)
     while True:
         wait_s = pause_s
         try:

@@ -100,7 +100,7 @@ def test_the_view_holds_it_no_more_once_the_stop_has_ended() -> None:
     fleet.apply("h1", a_heartbeat())
     fleet.apply("h1", an_inventory(web))
 
-    fleet.finish(an_operation(kind=Kind.STOP, state=State.DONE, gone=True))
+    fleet.apply_outcome(an_operation(kind=Kind.STOP, state=State.DONE, gone=True))
 
     with pytest.raises(InstanceNotFound):
         fleet.instance("web")
@@ -111,8 +111,8 @@ def test_what_a_stop_of_a_namesake_says_takes_nothing_away() -> None:
     fleet.apply("h1", a_heartbeat())
     fleet.apply("h1", an_inventory(a_reported_instance()))
 
-    fleet.finish(an_operation(kind=Kind.STOP, state=State.DONE, gone=True, uuid="another"))
-    fleet.finish(an_operation("op-2", kind=Kind.STOP, state=State.FAILED, gone=True))
+    fleet.apply_outcome(an_operation(kind=Kind.STOP, state=State.DONE, gone=True, uuid="another"))
+    fleet.apply_outcome(an_operation("op-2", kind=Kind.STOP, state=State.FAILED, gone=True))
 
     assert fleet.instance("web").instance.status == "Running"
 

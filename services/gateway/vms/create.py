@@ -224,7 +224,7 @@ def _log_refusal(refused: Command, chosen: Command, refusal: FleetError) -> None
 
 
 def _candidate(known: HostView, pending: Sequence[NewInstance]) -> Candidate:
-    promised = known.promised
+    promised = known.commitment
     for new in pending:
         promised = promised.plus(capacity.commitment_for(new))
     return Candidate(known, promised, known.instances + len(pending))

@@ -146,7 +146,7 @@ def missing_references(
     ids = [known.host for known in hosts]
     if vm.host not in {"", *ids}:
         wrong["host"] = ids
-    told = [known for known in hosts if known.described]
+    told = [known for known in hosts if known.resources]
     meant = [known for known in told if known.host == vm.host] or told
     return wrong | _missing(vm, catalogue, meant) if meant else wrong
 
@@ -154,7 +154,7 @@ def missing_references(
 def _missing(
     vm: NewVm, catalogue: Sequence[Template], meant: Sequence[HostView]
 ) -> dict[str, list[str]]:
-    told = [known.described for known in meant if known.described]
+    told = [known.resources for known in meant if known.resources]
     networks = sorted({network.name for each in told for network in each.networks})
     projects = sorted({project for each in told for project in each.projects})
     missing = {}

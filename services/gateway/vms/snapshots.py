@@ -13,7 +13,7 @@ from services.gateway import units
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import Target
 from shared.contracts.operations import Kind, Operation, State
-from shared.contracts.worker_api import LxdWorker, Snapshot
+from shared.contracts.worker_api import Snapshot, WorkerClient
 
 
 class SnapshotNote(NamedTuple):
@@ -43,7 +43,7 @@ class DescribedSnapshot(NamedTuple):
 class SnapshotService:
     """The snapshots of instances; they are changed by operations like all else."""
 
-    def __init__(self, fleet: FleetView, worker: LxdWorker, notes: SnapshotNotes) -> None:
+    def __init__(self, fleet: FleetView, worker: WorkerClient, notes: SnapshotNotes) -> None:
         self._fleet = fleet
         self._worker = worker
         self._notes = notes
@@ -54,7 +54,7 @@ class SnapshotService:
         Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
         OutcomeUnknown, InstanceNotFound, InstanceReplaced, DatabaseUnavailable.
         """
-        if refusal := self._fleet.refusal(target.host):
+        if refusal := self._fleet.access_error(target.host):
             raise refusal
         listed = await self._worker.snapshots(*target)
         return with_descriptions(listed.snapshots, await self._notes.of(target.host, target.uuid))

@@ -89,8 +89,8 @@ class Template:
         if not source.remote:
             return any(each.type == kind and _is_of(source, each) for each in _stored(host))
         if self.served:
-            return may_fetch(host.shelves, source, kind)
-        return may_use_server(host.shelves, source.remote)
+            return may_fetch(host.remote_images, source, kind)
+        return may_use_server(host.remote_images, source.remote)
 
 
 class StoredImage(NamedTuple):
@@ -117,7 +117,7 @@ def find_template(
     ours = next((each for each in templates if each.id == name), None)
     if ours:
         return ours
-    told = (host.described.images for host in hosts if host.described)
+    told = (host.resources.images for host in hosts if host.resources)
     images = [image for images in told for image in images if _is_called(name, image)]
     return _of_images(name, images) if images else _find_served(name, hosts)
 
@@ -127,7 +127,7 @@ def os_of(source: ImageSource, templates: Sequence[Template], host: HostView) ->
     if ours := next((each.os for each in templates if source in each.sources), ""):
         return ours
     if source.remote:
-        shelf = (host.shelves or {}).get(source.remote) or {}
+        shelf = (host.remote_images or {}).get(source.remote) or {}
         return shelf[source.alias].os if source.alias in shelf else ""
     return next((each.os for each in _stored(host) if _is_of(source, each)), "")
 
@@ -237,14 +237,18 @@ def _is_called(name: str, image: Image) -> bool:
 
 def _stored(host: HostView) -> Sequence[Image]:
     """Return the images in a host's store that something can be made of."""
-    images = host.described.images if host.described else ()
+    images = host.resources.images if host.resources else ()
     return [image for image in images if image.type in TYPES]
 
 
 def _find_served(name: str, hosts: Sequence[HostView]) -> Template | None:
     """Return an image server's image; what a server has that was not read only LXD can tell."""
     server, _, alias = name.partition(":")
-    shelves = [host.shelves[server] for host in hosts if host.shelves and server in host.shelves]
+    shelves = [
+        host.remote_images[server]
+        for host in hosts
+        if host.remote_images and server in host.remote_images
+    ]
     image: ServedImage | None = None
     for shelf in shelves:
         image = merge_types(image, shelf[alias]) if shelf and alias in shelf else image
@@ -258,8 +262,8 @@ def _served(hosts: Sequence[HostView]) -> list[Template]:
 
     An image is described as most of them do.
     """
-    distinct = {id(host.shelves): host.shelves for host in hosts if host.shelves}
-    shared = Counter(id(host.shelves) for host in hosts if host.shelves)
+    distinct = {id(host.remote_images): host.remote_images for host in hosts if host.remote_images}
+    shared = Counter(id(host.remote_images) for host in hosts if host.remote_images)
     found: dict[tuple[str, str], ServedImage] = {}
     for server, alias, image in _on(distinct[each] for each, _ in shared.most_common()):
         found[server, alias] = merge_types(found.get((server, alias)), image)

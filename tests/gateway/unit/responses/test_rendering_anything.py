@@ -71,7 +71,7 @@ def drawn_hosts() -> st.SearchStrategy[HostView]:
         age_s=AGES | st.none(),
         inventory_age_s=AGES,
         clock_skew_s=AGES | st.none(),
-        described=any_of(HostDescribed) | st.none(),
+        resources=any_of(HostDescribed) | st.none(),
         server_name=st.text(max_size=20),
         online=st.booleans(),
     )

@@ -26,8 +26,8 @@ EVIL = "a-evil"
 def a_host(*images: Image, host: str = "h1", **servers: ServerImages) -> HostView:
     return replace(
         known.a_host(host),
-        described=known.described(images=list(images)),
-        shelves=servers or None,
+        resources=known.described(images=list(images)),
+        remote_images=servers or None,
     )
 
 
@@ -139,7 +139,7 @@ def test_a_servers_image_that_a_host_lies_about_is_usable_elsewhere() -> None:
         a_host(images=shared),
         a_host(host="h2", images=shared),
     ]
-    same = replace(hosts[2], shelves=hosts[1].shelves)
+    same = replace(hosts[2], remote_images=hosts[1].remote_images)
 
     found = placed([*hosts[:2], same], "images:alpine")
     [listed] = templates.list_templates([], [*hosts[:2], same])
