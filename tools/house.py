@@ -1,6 +1,6 @@
-"""Prints the size and shape of the code: `python tools/house.py [DIRECTORY]`, or `make house`.
+"""Print the size and shape of the code: `python tools/house.py [DIRECTORY]`, or `make house`.
 
-What house rules ask of it: modules of 60 to 300 lines, none above 400, few lines of imports, no two
+It measures the house rules: modules of 60 to 300 lines, none above 400, few lines of imports, no two
 public classes of one name.
 """
 
@@ -18,7 +18,6 @@ PRODUCT = ("services", "shared/contracts", "shared/platform", "deploy")
 TESTS = ("tests", "benchmarks")
 LONGEST = 400
 SHORTEST = 40
-# These are short by nature.
 SHORT_BY_NATURE = {"__init__.py", "__main__.py", "env.py"}
 
 
@@ -33,7 +32,7 @@ class Module:
 
 
 def read(path: Path) -> Module:
-    """Measure a module; raises SyntaxError where it is none."""
+    """Measure a module; raise SyntaxError if it is none."""
     text = path.read_text()
     body = ast.parse(text).body
     imported = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -44,7 +43,7 @@ def read(path: Path) -> Module:
 
 
 def modules(root: Path, folders: Iterable[str]) -> Iterator[Module]:
-    """Measure all modules below some folders, but for migrations, which nobody edits."""
+    """Measure all modules in some folders, except migrations, which are never edited."""
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
             if "versions" not in path.parts:
@@ -65,7 +64,7 @@ def report(name: str, found: list[Module], root: Path) -> Iterator[str]:
 
 
 def shared_names(found: Iterable[Module], root: Path) -> Iterator[str]:
-    """Name each public class of which there are several."""
+    """List the public classes of the same name."""
     places = defaultdict(list)
     for module in found:
         for name in module.classes:
