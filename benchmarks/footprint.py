@@ -42,7 +42,7 @@ def _idle(ground: Ground, processes: dict[str, psutil.Process]) -> Figure:
     percent = sum(usages[name].percent for name in SERVICES)
     return Figure(
         f"idle CPU of all services, {ground.scale.instances} instances, every 5 s",
-        f"{percent:.2f} % of a core ({_listed(bills, SERVICES)})",
+        f"{percent:.2f} % of a core ({_listed(usages, SERVICES)})",
         _listed(usages, ("LXD", "RabbitMQ")),
         percent,
         at_most(MOST_PERCENT, "% of a core"),

@@ -58,10 +58,10 @@ async def _update_ms(
     async with crowd(number, port, path) as viewers:
         await until(viewers, number)
         before = viewers.messages
-        with measure_cpu(server) as bill:
+        with measure_cpu(server) as cpu:
             await asyncio.sleep(max(ground.scale.watched_s / 2, 1.5 * INTERVAL_S))
         updates = (viewers.messages - before) / number
-    return (bill.cpu_ms - idle_percent * bill.wall_s * 10) / updates
+    return (cpu.cpu_ms - idle_percent * cpu.wall_s * 10) / updates
 
 
 async def _broadcaster(message: str, commands: Connection) -> None:

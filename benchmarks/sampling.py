@@ -69,22 +69,22 @@ def figures(loaded: Loaded) -> Iterator[Figure]:
         by_cgroup = _sampler_round(lxd, "cgroup", count, Path("/proc"))
         dear = max(1, round(DEAR_ROUNDS * loaded.scale.slow_rounds))
         panel = _cost(loaded.process, _pylxd_round(lxd), dear)
-        asked_lxd = _cost(loaded.process, _over_socket(lxd).instances, dear)
+        by_request = _cost(loaded.process, _over_socket(lxd).instances, dear)
         without_cgroups = _cost(loaded.process, by_lxd, dear)
         cheap = _cost(loaded.process, by_cgroup, CHEAP_ROUNDS * loaded.scale.slow_rounds)
-    times = asked_lxd.cpu_ms / cheap.cpu_ms
+    times = by_request.cpu_ms / cheap.cpu_ms
     what = f"a round of sampling {count} instances"
     measured = f"{cheap}: {times:.0f} times less CPU"
-    yield Figure(what, measured, f"`recursion=2`: {asked_lxd}", times, at_least(100, "times less"))
+    yield Figure(what, measured, f"`recursion=2`: {by_request}", times, at_least(100, "times less"))
     yield Figure(what, str(cheap), f"pylxd `all()`, `state()` of each: {panel}")
     yield Figure(
-        f"{what}, where there is LXD only", str(without_cgroups), f"`recursion=2`: {asked_lxd}"
+        f"{what}, where there is LXD only", str(without_cgroups), f"`recursion=2`: {by_request}"
     )
     rounds = PERIOD_S / INTERVAL_S
     yield Figure(
         f"a minute of rounds every {INTERVAL_S:g} s, one question to LXD among them",
-        f"CPU {rounds * cheap.cpu_ms + asked_lxd.cpu_ms:.0f} ms",
-        f"`recursion=2` each time: CPU {rounds * asked_lxd.cpu_ms:.0f} ms",
+        f"CPU {rounds * cheap.cpu_ms + by_request.cpu_ms:.0f} ms",
+        f"`recursion=2` each time: CPU {rounds * by_request.cpu_ms:.0f} ms",
     )
 
 

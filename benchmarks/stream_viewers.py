@@ -64,12 +64,12 @@ async def _change_ms(server: Server, path: str, scale: Scale, changes: int) -> f
         crowd(scale.viewers, running.greeting, path) as viewers,
     ):
         await asyncio.sleep(0.5)
-        with measure_cpu(running.process) as bill:
+        with measure_cpu(running.process) as cpu:
             for number in range(changes):
                 expected = viewers.messages + scale.viewers
                 running.commands.send(number)
                 await until(viewers, expected)
-    return bill.cpu_ms / changes
+    return cpu.cpu_ms / changes
 
 
 async def _stalled(instances: int, number: int, changes: int) -> tuple[float, float]:

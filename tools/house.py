@@ -1,6 +1,6 @@
 """Print the size and shape of the code: `python tools/house.py [DIRECTORY]`, or `make house`.
 
-It measures the house rules: modules of 60 to 300 lines, none above 400, few lines of imports, no two
+House rules: modules of 60 to 300 lines, none above 400, few lines of imports, no two
 public classes of one name.
 """
 

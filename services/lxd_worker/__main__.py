@@ -8,7 +8,7 @@ from shared.platform.run.eventlet_patch import patch
 
 patch()
 
-from services.lxd_worker.process_lock import only_worker
+from services.lxd_worker.process_lock import hold_process_lock
 from services.lxd_worker.service import OpenJournal, service_for
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
@@ -29,7 +29,7 @@ def main(journal: OpenJournal = open_journal) -> None:
     telemetry = WorkerTelemetry()
     state_dir = state_dir_or_exit(settings.state_dir)
     with (
-        only_worker(state_dir),
+        hold_process_lock(state_dir),
         touch_liveness_file(state_dir),
         serve_metrics(listener, telemetry.registry),
     ):
