@@ -42,14 +42,14 @@ def _idle(ground: Ground, processes: dict[str, psutil.Process]) -> Figure:
     percent = sum(usages[name].percent for name in SERVICES)
     return Figure(
         f"idle CPU of all services, {ground.scale.instances} instances, every 5 s",
-        f"{percent:.2f} % of a core ({_listed(usages, SERVICES)})",
-        _listed(usages, ("LXD", "RabbitMQ")),
+        f"{percent:.2f} % of a core ({_join_percents(usages, SERVICES)})",
+        _join_percents(usages, ("LXD", "RabbitMQ")),
         percent,
         at_most(MOST_PERCENT, "% of a core"),
     )
 
 
-def _listed(usages: dict[str, CpuUsage], names: tuple[str, ...]) -> str:
+def _join_percents(usages: dict[str, CpuUsage], names: tuple[str, ...]) -> str:
     return ", ".join(f"{name} {usages[name].percent:.2f}" for name in names)
 
 

@@ -99,7 +99,7 @@ async def _figures_of(caller: Caller, scale: Scale) -> list[Figure]:
     whole = await caller.ask(lambda: BASELINE, 1, scale.slow_rounds)
     one = await caller.ask(any_page, 1, scale.rounds)
     many = await caller.ask(any_page, scale.callers, 4 * scale.rounds)
-    found = await caller.ask(any_search, scale.callers, scale.rounds)
+    searches = await caller.ask(any_search, scale.callers, scale.rounds)
     rendered = f"rendered whole, then cut: p50 {centile(whole.durations_ms, 50):.0f} ms"
     return [
         Figure(
@@ -116,7 +116,7 @@ async def _figures_of(caller: Caller, scale: Scale) -> list[Figure]:
             many.per_s,
             at_least(500, "per second"),
         ),
-        Figure(f"searches, {scale.callers} callers at once", str(found)),
+        Figure(f"searches, {scale.callers} callers at once", str(searches)),
     ]
 
 
@@ -134,8 +134,8 @@ def _app(fleet: FleetView) -> FastAPI:
 
     @app.get(BASELINE)
     async def baseline() -> Response:
-        hosts = {known.host: known for known in fleet.hosts()}
-        shown = [vm(known, hosts[known.host], secrets=True) for known in fleet.instances()]
+        hosts = {view.host: view for view in fleet.hosts()}
+        shown = [vm(view, hosts[view.host], secrets=True) for view in fleet.instances()]
         return Response(msgspec.json.encode(shown[:PAGE]), media_type="application/json")
 
     return app

@@ -29,10 +29,10 @@ INTERVAL_S = 5.0
 
 def figures(ground: Ground) -> Iterator[Figure]:
     """Measure the gateway, then the baseline."""
-    yield asyncio.run(_measured(ground))
+    yield asyncio.run(_measure(ground))
 
 
-async def _measured(ground: Ground) -> Figure:
+async def _measure(ground: Ground) -> Figure:
     gateway, port = ground.process("gateway"), int(ground.fleet.url.rpartition(":")[2])
     with measure_cpu(gateway) as unwatched:
         await asyncio.sleep(ground.scale.watched_s / 2)

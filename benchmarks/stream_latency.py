@@ -56,21 +56,21 @@ async def _event_of(lxd: ClientConnection, name: str) -> float:
     """Return when LXD's event of the instance's update arrived."""
     while True:
         event = json.loads(await asyncio.wait_for(lxd.recv(), ARRIVED_WITHIN_S))
-        came = time.perf_counter()
+        arrived_at = time.perf_counter()
         metadata = event.get("metadata") or {}
         source = str(metadata.get("source", "")).partition("?")[0]
         if metadata.get("action") == "instance-updated" and source.endswith(f"/{name}"):
-            return came
+            return arrived_at
 
 
 async def _message_with(gateway: ClientConnection, description: str) -> float:
     """Return when the stream's message with the description arrived."""
     while True:
         message = json.loads(await asyncio.wait_for(gateway.recv(), ARRIVED_WITHIN_S))
-        came = time.perf_counter()
+        arrived_at = time.perf_counter()
         entries: dict[str, Any] = message.get("changed", {})
         if any(entry["info"]["description"] == description for entry in entries.values()):
-            return came
+            return arrived_at
 
 
 if __name__ == "__main__":

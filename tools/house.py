@@ -50,26 +50,26 @@ def modules(root: Path, folders: Iterable[str]) -> Iterator[Module]:
                 yield read(path)
 
 
-def report(name: str, found: list[Module], root: Path) -> Iterator[str]:
+def report(name: str, module_list: list[Module], root: Path) -> Iterator[str]:
     """Describe the modules in a few lines."""
-    lines = sum(each.lines for each in found)
-    imports = sum(each.imports for each in found)
-    sizes = [each.lines for each in found if each.path.name not in SHORT_BY_NATURE]
+    lines = sum(each.lines for each in module_list)
+    imports = sum(each.imports for each in module_list)
+    sizes = [each.lines for each in module_list if each.path.name not in SHORT_BY_NATURE]
     yield f"{name}: {lines} lines in {len(found)} modules, median {median(sizes):.0f} lines"
     yield f"  imports: {imports / lines:.1%} of all lines"
     yield f"  below {SHORTEST} lines: {sum(size < SHORTEST for size in sizes)}"
-    for each in found:
+    for each in module_list:
         if each.lines > LONGEST:
             yield f"  above {LONGEST} lines: {each.path.relative_to(root)} ({each.lines})"
 
 
-def shared_names(found: Iterable[Module], root: Path) -> Iterator[str]:
+def shared_names(module_list: Iterable[Module], root: Path) -> Iterator[str]:
     """List the public classes of the same name."""
-    places = defaultdict(list)
-    for module in found:
+    paths_by_name = defaultdict(list)
+    for module in module_list:
         for name in module.classes:
-            places[name].append(str(module.path.relative_to(root)))
-    for name, paths in sorted(places.items()):
+            paths_by_name[name].append(str(module.path.relative_to(root)))
+    for name, paths in sorted(paths_by_name.items()):
         if len(paths) > 1:
             yield f"  {name}: {', '.join(paths)}"
 

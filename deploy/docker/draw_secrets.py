@@ -83,8 +83,8 @@ def _settings(env: Mapping[str, str]) -> tuple[str, int]:
     return host, int(port)
 
 
-def _uri(place: str, user: User) -> str:
-    return address_of(f"amqp://{place}/{VHOST}", user.name, user.password)
+def _uri(address: str, user: User) -> str:
+    return address_of(f"amqp://{address}/{VHOST}", user.name, user.password)
 
 
 def _write_secret(directory: Path, secret: Secret) -> None:

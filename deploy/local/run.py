@@ -109,8 +109,8 @@ def _machine_lxd(directory: Path, started: ExitStack) -> Path:
     flavour = lxd_daemon.installed()
     if flavour:
         started.callback(lxd_daemon.stop_for, directory, flavour.directory)
-    if found := lxd_daemon.find_socket():
-        return found
+    if socket := lxd_daemon.find_socket():
+        return socket
     if os.geteuid() != 0 or flavour is None:
         raise CannotStart(
             "No LXD or Incus answers this user. Run this as root, or join the daemon's group."

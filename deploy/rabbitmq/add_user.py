@@ -68,8 +68,8 @@ def stored_password(file: Path, user: str) -> str:
 def address_of(broker: str, user: str, password: str) -> str:
     """Return a broker's URI with a user and a password."""
     parts = urlsplit(broker)
-    place = f"{quote(user)}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
-    return parts._replace(netloc=place).geturl()
+    netloc = f"{quote(user)}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
+    return parts._replace(netloc=netloc).geturl()
 
 
 def write_secret(file: Path, secret: str) -> None:

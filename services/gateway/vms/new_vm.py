@@ -79,7 +79,7 @@ class NewVm:
     def secrets(self) -> Secrets | None:
         """Return what no database may hold, nor any host that does not run the instance."""
         secrets = Secrets(cloud_init=self.cloud_init, root_password=self.root_password)
-        return secrets if secrets.given() else None
+        return secrets if secrets.non_empty() else None
 
 
 # The status of an instance that LXD has not completed yet, and of one that it could not make.

@@ -23,7 +23,7 @@ def allowed_cpus(kind: str, config: Mapping[str, str], host_cpus: int) -> float 
     the CPU too.
     """
     unlimited = VM_CPUS if kind == VIRTUAL_MACHINE else ""
-    cpus = _named_cpus(config.get("limits.cpu") or unlimited, host_cpus)
+    cpus = _cpu_limit(config.get("limits.cpu") or unlimited, host_cpus)
     quota = _QUOTA.fullmatch(config.get("limits.cpu.allowance", ""))
     if cpus is None or quota is None or kind == VIRTUAL_MACHINE:
         return cpus
@@ -37,7 +37,7 @@ def allowed_memory(kind: str, config: Mapping[str, str], host_memory: int) -> in
     return host_memory if limit is None else limit
 
 
-def _named_cpus(text: str, host_cpus: int) -> float | None:
+def _cpu_limit(text: str, host_cpus: int) -> float | None:
     """Return the CPUs in `limits.cpu`, at most the host's; all of them if it is empty."""
     count = cpu_count(text) if text else host_cpus
     return None if count is None else min(count, host_cpus) or None

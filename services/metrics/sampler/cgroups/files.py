@@ -100,7 +100,7 @@ def throttled(text: bytes) -> dict[str, ReadWritten] | None:
 def throttled_disks(text: bytes) -> dict[str, DiskCounts] | None:
     """Return the counters in `blkio.throttle.io_service_bytes_recursive`; see `throttled`."""
     disks = throttled(text) or {}
-    return {device: DiskCounts(counted) for device, counted in disks.items()} or None
+    return {device: DiskCounts(counts) for device, counts in disks.items()} or None
 
 
 def io_stat_disks(text: bytes) -> dict[str, DiskCounts]:
