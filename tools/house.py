@@ -55,7 +55,7 @@ def report(name: str, module_list: list[Module], root: Path) -> Iterator[str]:
     lines = sum(each.lines for each in module_list)
     imports = sum(each.imports for each in module_list)
     sizes = [each.lines for each in module_list if each.path.name not in SHORT_BY_NATURE]
-    yield f"{name}: {lines} lines in {len(found)} modules, median {median(sizes):.0f} lines"
+    yield f"{name}: {lines} lines in {len(module_list)} modules, median {median(sizes):.0f} lines"
     yield f"  imports: {imports / lines:.1%} of all lines"
     yield f"  below {SHORTEST} lines: {sum(size < SHORTEST for size in sizes)}"
     for each in module_list:
