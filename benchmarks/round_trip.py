@@ -67,7 +67,7 @@ async def _worker_caller(connection: AbstractConnection, vhost: Vhost) -> Call:
     letters, gateway = DeadLetters(alarm, ignored), secrets.token_hex(8)
     calls = Calls(gateway, letters, ignored, alarm, vhost.host_exchange, timeout_s=10.0)
     await calls.connect(connection, lambda *_: None)
-    calls.queues.make(HOST, vhost.calls_queue(HOST))
+    calls.queues.declare(HOST, vhost.calls_queue(HOST))
     worker = LxdWorker(calls)
     return lambda: worker.operations_since(HOST, SEQUENCE)
 

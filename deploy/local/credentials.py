@@ -10,8 +10,8 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from deploy.local import private_files
 from deploy.local.definitions import User
+from shared.platform import private_files
 from shared.platform.bus.topology import CENTRAL_PERMISSIONS, host_permissions
 
 CENTRAL = "central"

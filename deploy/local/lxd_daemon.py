@@ -16,7 +16,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from deploy.local import lxd_api, private_files, processes
+from deploy.local import lxd_api, processes
+from shared.platform import private_files
 from shared.platform.host_settings import LXD_SOCKETS
 
 START_TIMEOUT_S = 60.0

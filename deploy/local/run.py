@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 import sys
+import threading
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ from shared.platform.settings import Reader
 
 VAR = ROOT / "var"
 BROKER = "broker"
+# Until a gateway that does not answer is said not to.
+PATIENCE_S = 120.0
 
 
 class Refused(Exception):
@@ -163,8 +166,12 @@ def stop_broker(directory: Path) -> None:
 def _supervise(listed: Sequence[Service], address: str, limit_logs: Callable[[], None]) -> int:
     for service in listed:
         Path(service.env["FLEET_STATE_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _announced(address):
+    ended = threading.Event()
+    threading.Thread(target=_announce, args=(address, ended), daemon=True).start()
+    try:
         return exit_code(Supervisor(sys.stdout, chores=limit_logs).run(listed))
+    finally:
+        ended.set()
 
 
 def exit_code(returned: int) -> int:
@@ -172,14 +179,22 @@ def exit_code(returned: int) -> int:
     return 0 if returned in {128 + number for number in STOP_SIGNALS} else returned
 
 
-@contextmanager
-def _announced(address: str) -> Iterator[None]:
-    """Print the address as soon as it answers; another process does, as this one is busy."""
-    command = processes.until_parent_ends(
-        [sys.executable, "-m", "deploy.local.print_addresses", address]
+def _announce(address: str, ended: threading.Event) -> None:
+    """Print the address as soon as it answers, or that it does not, unless the fleet has ended."""
+    settled = processes.wait_until(
+        lambda: ended.is_set() or _answers(address), timeout_s=PATIENCE_S, interval_s=0.2
     )
-    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as announcer:
-        try:
-            yield
-        finally:
-            announcer.terminate()
+    said = f"The fleet is at {address}   (Ctrl-C stops it)"
+    if not settled:
+        said = f"{address} does not answer yet; see the lines above"
+    if not ended.is_set():
+        sys.stdout.write(f"\n  {said}\n\n")
+
+
+def _answers(address: str) -> bool:
+    """Tell whether a gateway says that it lives."""
+    try:
+        with urllib.request.urlopen(f"{address}/livez", timeout=2):  # noqa: S310 - our own address
+            return True
+    except OSError:
+        return False

@@ -73,7 +73,7 @@ def services(
 def broker_keeper(directory: Path, env: Mapping[str, str]) -> Service:
     """Return what looks after the private node of a directory."""
     own = {"FLEET_STATE_DIR": str(directory)}
-    return Service("broker", "deploy.local.keep_broker", {**env, **own})
+    return Service("broker", "deploy.local.broker", {**env, **own})
 
 
 def binds(env: Mapping[str, str]) -> str:

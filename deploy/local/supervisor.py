@@ -238,7 +238,9 @@ class Supervisor:
         head = f"{datetime.now():%H:%M:%S} {name:{self._width}} | "
         if self._output.isatty():
             head = f"\033[{colour}m{head}\033[0m"
-        print(f"{head}{line.decode(errors='replace')}", file=self._output, flush=True)
+        # At once, so that no other thread's line comes in between.
+        self._output.write(f"{head}{line.decode(errors='replace')}\n")
+        self._output.flush()
 
 
 def _is_gone(child: _Child) -> bool:

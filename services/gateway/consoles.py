@@ -39,7 +39,7 @@ class ByteStream(Protocol):
     def exit_status(self) -> int | None:
         """That of the process whose output the bytes were, after they have ended; None: unknown."""
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Let the bytes flow; the host's end is there now."""
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -58,7 +58,7 @@ class ByteStream(Protocol):
 class Streams(Protocol):
     """Streams of bytes with hosts."""
 
-    def listen(self, host: str) -> AbstractAsyncContextManager[ByteStream]:
+    def open(self, host: str) -> AbstractAsyncContextManager[ByteStream]:
         """Hold our end of a new stream, and end the stream afterwards.
 
         Raises BrokerUnavailable, HostUnreachable.
@@ -80,11 +80,11 @@ class ConsoleService:
         Raises what `LxdWorker.open_console` raises, HostUnreachable and HostIdentityMismatch.
         """
         host = console.target.host
-        if refusal := self.fleet.refusal(host):
+        if refusal := self.fleet.access_error(host):
             raise refusal
-        async with self.streams.listen(host) as stream:
+        async with self.streams.open(host) as stream:
             await self.worker.open_console(host, _request(console, stream.id))
-            stream.begin()
+            stream.start()
             yield stream
 
 
@@ -101,7 +101,7 @@ class LogService:
         Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
         WorkerOutdated, OutcomeUnknown, InstanceNotFound, InstanceReplaced, LogNotFound.
         """
-        if refusal := self.fleet.refusal(target.host):
+        if refusal := self.fleet.access_error(target.host):
             raise refusal
         return await self.worker.instance_log(*target)
 

@@ -54,7 +54,7 @@ def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[Non
         parts.fleet.tick()
 
     async def catch_up() -> None:
-        parts.events.catch_up()
+        parts.events.sync_all()
 
     async def purge() -> None:
         now = clock.wall()
@@ -66,12 +66,12 @@ def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[Non
     return [
         every(TICK_S, tick),
         every(SAVE_S, parts.hosts.save),
-        every(RESOLVE_S, parts.reconciler.resolve_all),
+        every(RESOLVE_S, parts.reconciler.resolve),
         every(RESERVE_S, parts.reservations.refresh),
         every(CATCH_UP_S, catch_up),
         every(PURGE_S, purge),
-        every(TICK_S, parts.bus.keep_calling),
-        every(TICK_S, parts.bus.keep_listening),
+        every(TICK_S, parts.bus.run_calls),
+        every(TICK_S, parts.bus.run_consumers),
     ]
 
 

@@ -191,7 +191,7 @@ def _templates(reader: Reader) -> tuple[Template, ...]:
     except yaml.YAMLError as exc:
         complain(f"it is no YAML: {' '.join(str(exc).split())}")
         return ()
-    return templates.read(document, complain)
+    return templates.parse(document, complain)
 
 
 def _demand_loopback(binds: tuple[Bind, ...], reader: Reader) -> None:

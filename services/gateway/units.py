@@ -53,7 +53,7 @@ def percent(value: float | None) -> float:
     return round(min(100.0, max(0.0, value or 0.0)), 1)
 
 
-def known_instant(text: str) -> datetime | None:
+def parse_time(text: str) -> datetime | None:
     """Return the time in UTC that RFC 3339 text names; None where it names none we can show.
 
     LXD writes year 1 for "never", and takes any year from a backup that is imported.
@@ -66,9 +66,9 @@ def known_instant(text: str) -> datetime | None:
     return in_utc if in_utc and EPOCH <= in_utc <= LATEST else None
 
 
-def instant(text: str) -> datetime:
+def parse_time_or_epoch(text: str) -> datetime:
     """Return the time that RFC 3339 text names; the epoch where it names none that can be shown."""
-    return known_instant(text) or EPOCH
+    return parse_time(text) or EPOCH
 
 
 def moment(unix_s: float) -> datetime:

@@ -9,21 +9,20 @@ from services.gateway.bus.calls import Calls
 from services.gateway.bus.connection import Alarm, SharedConnection
 from services.gateway.bus.connections import BusConnections
 from services.gateway.bus.dead_letters import DeadLetters
-from services.gateway.bus.incoming import EventConsumers
+from services.gateway.bus.event_consumers import EventConsumers
 from services.gateway.bus.streams import BusStreams
 from services.gateway.clock import Clock
 from services.gateway.consoles import ConsoleService, LogService
 from services.gateway.fleet.view import FleetView
 from services.gateway.health import GatewayHealth
-from services.gateway.hosts.events import HostEvents
+from services.gateway.hosts.event_handler import HostEventHandler
 from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.metrics import OperationMetrics
 from services.gateway.operations.reconciler import Reconciler
-from services.gateway.operations.reservations import Reservations
 from services.gateway.operations.secrets import SecretDelivery
 from services.gateway.operations.service import OperationService, SubmitSettings
-from services.gateway.operations.sync import OperationSync
+from services.gateway.operations.sync import OperationSync, UuidReservations
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
@@ -53,10 +52,10 @@ class Parts:
     consoles: ConsoleService
     hosts: HostPersistence
     health: GatewayHealth
-    events: HostEvents
+    events: HostEventHandler
     consumers: EventConsumers
     reconciler: Reconciler
-    reservations: Reservations
+    reservations: UuidReservations
     store: SqlOperationStore
     bus: BusConnections
     database: Database
@@ -114,26 +113,26 @@ class _Wiring:
             self.delivery,
         )
 
-    def events(self) -> HostEvents:
+    def events(self) -> HostEventHandler:
         sync = OperationSync(self.fleet, self.cache, self.store, self.worker, self.clock.wall)
-        return HostEvents(
+        return HostEventHandler(
             self.fleet, self.cache, self.hosts, self.store, self.worker, sync, self.clock
         )
 
-    def consumers(self, events: HostEvents) -> EventConsumers:
+    def consumers(self, events: HostEventHandler) -> EventConsumers:
         return EventConsumers(
             self.gateway,
-            events.on_found,
+            events.on_discovered,
             events.on_event,
             events.on_outcome,
-            self.calls.queues.make,
+            self.calls.queues.declare,
             self.fleet.exchanges,
             self.dead_letters,
             self.telemetry.hosts.throttled,
             SharedConnection(self.settings.amqp_uri),
         )
 
-    def bus(self, consumers: EventConsumers, events: HostEvents) -> BusConnections:
+    def bus(self, consumers: EventConsumers, events: HostEventHandler) -> BusConnections:
         def on_connected() -> None:
             self.telemetry.broker.note_connection()
             events.on_connected()
@@ -179,7 +178,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         events=events,
         consumers=consumers,
         reconciler=made.reconciler(),
-        reservations=Reservations(made.fleet, made.store, clock),
+        reservations=UuidReservations(made.fleet, made.store, clock.wall),
         store=made.store,
         bus=bus,
         database=made.database,

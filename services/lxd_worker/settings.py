@@ -1,4 +1,4 @@
-"""Everything the worker can be told from outside."""
+"""The worker's settings, read from the environment."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Settings:
     """The worker's settings.
 
     `state_dir` holds the journal and belongs to one host id. `journal_days` must outlast the
-    gateways' idempotency keys. `most_unfinished` operations are worked on at once, the next one is
-    refused. `metrics_bind` is where Prometheus is answered, None: nowhere. `lxd_projects` are
-    LXD's projects whose instances are the fleet's, `*`: all. `most_consoles` may be open at once;
-    a shell in them is `console_command`.
+    gateways' idempotency keys. At most `most_unfinished` operations may be unfinished; further ones
+    are refused. `metrics_bind` is where Prometheus scrapes, None: nowhere. `lxd_projects` are the
+    LXD projects whose instances belong to the fleet, `*`: all. At most `most_consoles` may be open;
+    `console_command` is the shell in them.
 
-    `overcommit` is how many times over what the host has may be promised to instances, `remotes`
-    the image servers that it may fetch images from, `nat_pool` the ports that it gives out.
+    `overcommit` are the factors by which the host may commit more than it has, `remotes` the image
+    servers from which it may fetch images, `nat_pool` the ports that it gives out.
     """
 
     amqp_uri: str
@@ -100,7 +100,7 @@ def _remotes(read: Reader) -> dict[str, str]:
 
 
 def _is_server(address: str) -> bool:
-    """Only from its own machine may an image come unprotected."""
+    """Whether an address is https; http is for a server on the host itself."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -142,5 +142,5 @@ def _spans(read: Reader, name: str) -> tuple[Span, ...]:
 
 
 def _port(text: str) -> int:
-    """Return a port's number, 0 where it is none."""
+    """Return the number of a port, 0 if the text is none."""
     return int(text) if text.isdecimal() and int(text) <= 65535 else 0

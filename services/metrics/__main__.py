@@ -11,7 +11,7 @@ from services.metrics.service import service
 from services.metrics.settings import Settings
 from services.metrics.telemetry import SamplerTelemetry
 from shared.platform.logs import set_up
-from shared.platform.run.liveness_file import touch_liveness_file
+from shared.platform.run.background_loop import touch_liveness_file
 from shared.platform.run.metrics_listener import answering, listener_or_exit
 from shared.platform.run.runner import serve
 from shared.platform.settings import settings_or_exit, state_dir_or_exit

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from services.gateway.bus.wire import Answer
+from services.gateway.bus.wire import Reply
 from shared.contracts import events, lock
 from shared.contracts.bounds import MOST_INSTANCES, clip
 from shared.contracts.changes import ImageSource, NewInstance
@@ -31,7 +31,7 @@ from tests.support.reports import an_instance, an_operation
 
 GOLDEN = Path(__file__).parent / "golden" / "1.0"
 
-READ = (*lock.MESSAGES, Answer, Call)
+READ = (*lock.MESSAGES, Reply, Call)
 # What need not say what it is, and why nothing comes of that.
 ANYTHING = {
     "Answer.result": "is read once more, as what the called method returns",

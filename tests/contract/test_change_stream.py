@@ -14,7 +14,7 @@ import pytest
 import yaml
 from websockets.asyncio.client import connect
 
-from deploy.local.node import NODE
+from deploy.local.console_page import NODE
 from services.gateway.ws.stream_connection import Ping
 from services.gateway.ws.topic_channel import Position
 from shared.contracts.errors import DatabaseUnavailable
@@ -72,11 +72,11 @@ def test_every_message_of_the_description_has_a_schema() -> None:
 )
 async def test_states_and_changes_are_as_described(topic: str, changes: dict[str, Any]) -> None:
     fake = gateway()
-    fake.operations.learn(an_operation())
+    fake.operations.record(an_operation())
     async with listening(fake.app()) as port, stream(port, f"?topic={topic}") as viewer:
         state = await message(viewer)
         fake.fleet.change(**changes)
-        fake.operations.learn(FAILED)
+        fake.operations.record(FAILED)
         delta = await message(viewer)
 
     check(state)
@@ -140,7 +140,7 @@ async def test_what_cannot_be_watched_is_refused_with_a_status() -> None:
 
 async def test_errors_and_operations_are_told_in_the_callers_language() -> None:
     fake = gateway()
-    fake.operations.learn(FAILED)
+    fake.operations.record(FAILED)
     english = {"Accept-Language": "en"}
     async with (
         listening(fake.app()) as port,
@@ -153,7 +153,7 @@ async def test_errors_and_operations_are_told_in_the_callers_language() -> None:
 
     texts = [each["entries"]["op-2"]["failure"]["message"] for each in told]
     assert texts == ["LXD refused: full", "LXD拒绝了请求：full"]
-    assert error["detail"] == "message: must be a request as in docs/api/stream.md"
+    assert error["detail"] == "message: must be a request described in docs/api/stream.md"
 
 
 async def test_a_token_opens_the_stream() -> None:

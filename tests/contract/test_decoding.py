@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.gateway.bus.wire import Answer
+from services.gateway.bus.wire import Reply
 from shared.contracts import lock
 from shared.contracts.codec import decode, encode, from_wire, own_version, to_wire
 from shared.contracts.errors import UnreadableMessage
@@ -23,7 +23,7 @@ from shared.contracts.errors import UnreadableMessage
 pytestmark = pytest.mark.attack
 
 GOLDEN = Path(__file__).parent / "golden"
-KINDS = (*lock.MESSAGES, Answer)
+KINDS = (*lock.MESSAGES, Reply)
 EACH_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 # Of each kind of message: all together have several times as many as the profile says.
 SOME_OF_EACH = settings(
@@ -41,7 +41,7 @@ ANY_VALUE = st.recursive(
 
 def example(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """Return a message of the kind that can be read."""
-    if kind is Answer:
+    if kind is Reply:
         return {"result": {"a": [1]}, "error": {"exc_type": "LxdRefused", "exc_args": ["no"]}}
     file = GOLDEN / own_version(kind) / f"{kind.__name__}.json"
     message: dict[str, Any] = json.loads(file.read_text())
@@ -56,7 +56,7 @@ def read(kind: type[msgspec.Struct], body: bytes) -> None:
 
 
 def convert(kind: type[msgspec.Struct], value: object) -> None:
-    if kind is Answer:
+    if kind is Reply:
         return  # It comes as bytes only.
     with suppress(UnreadableMessage):
         message = from_wire(kind, value)

@@ -21,13 +21,18 @@ from hypothesis import HealthCheck, given, settings
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.http import models
 from services.gateway.http.links import (
     ONE_HOST,
     ONE_INSTANCE,
     ONE_OPERATION,
     ONE_VM,
 )
+from services.gateway.http.request_models.vm_actions import VmRebuild, VmRename
+from services.gateway.http.request_models.vm_bulk_action import VmActions
+from services.gateway.http.request_models.vm_creation import VmCreation
+from services.gateway.http.request_models.vm_ports import VmPortsChange
+from services.gateway.http.request_models.vm_snapshots import VmSnapshotCreation
+from services.gateway.http.request_models.vm_update import VmUpdate
 from tests.support.gateway_http import listening, openapi
 from tests.support.living_gateway import TOKEN, a_gateway
 
@@ -123,13 +128,13 @@ async def test_it_goes_from_lists_to_entries_and_from_changes_to_what_came_of_th
 
 
 BODIES = [
-    ("POST", "/api/v1/vms", models.VmCreation),
-    ("PUT", "/api/v1/vms/{id}", models.VmUpdate),
-    ("POST", "/api/v1/vms/{id}/rename", models.VmRename),
-    ("POST", "/api/v1/vms/{id}/rebuild", models.VmRebuild),
-    ("POST", "/api/v1/vms/actions", models.VmActions),
-    ("PUT", "/api/v1/vms/{id}/ports", models.VmPortsChange),
-    ("POST", "/api/v1/vms/{id}/snapshots", models.VmSnapshotCreation),
+    ("POST", "/api/v1/vms", VmCreation),
+    ("PUT", "/api/v1/vms/{id}", VmUpdate),
+    ("POST", "/api/v1/vms/{id}/rename", VmRename),
+    ("POST", "/api/v1/vms/{id}/rebuild", VmRebuild),
+    ("POST", "/api/v1/vms/actions", VmActions),
+    ("PUT", "/api/v1/vms/{id}/ports", VmPortsChange),
+    ("POST", "/api/v1/vms/{id}/snapshots", VmSnapshotCreation),
 ]
 
 

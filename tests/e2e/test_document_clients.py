@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from deploy.local import processes
-from deploy.local.node import NODE
+from deploy.local.console_page import NODE
 from deploy.local.services import PORT, has_ipv6_loopback, loopback_binds
 from tests.support.broker import Broker, fresh_vhost
 from tests.support.daemons import missing

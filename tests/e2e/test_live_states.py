@@ -161,7 +161,7 @@ def test_an_ephemeral_instance_is_gone_when_it_was_stopped(fleet: Fleet) -> None
     left_b = listed(fleet)
 
     assert (shown["info"]["ephemeral"], of_v1["ephemeral"]) == (True, True)
-    message = f"Instance {names[0]} was ephemeral: it stopped, and is deleted"
+    message = f"Instance {names[0]} is ephemeral: it stopped and was deleted"
     assert stopped.json() == {"success": True, "message": message, "data": None}
     operation = fleet.http.get(stopped.headers["location"]).json()
     assert (operation["state"], operation["changed"], operation["gone"]) == ("done", True, True)

@@ -18,7 +18,7 @@ import pytest
 from websockets.sync.client import connect
 
 from deploy.local import processes
-from deploy.local.node import NODE
+from deploy.local.console_page import NODE
 from deploy.local.services import has_ipv6_loopback, loopback_binds
 from tests.support.broker import Broker, fresh_vhost
 from tests.support.daemons import missing

@@ -14,7 +14,7 @@ import pytest
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.operation_store import SqlOperationStore
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
-from services.gateway.vms.snapshots import Note
+from services.gateway.vms.snapshots import SnapshotNote
 from shared.contracts.operations import Arguments, Kind, State
 from tests.support.known import an_instance, known
 from tests.support.postgresql import fresh_database
@@ -89,4 +89,4 @@ async def test_the_outcome_of_an_operation_with_a_nul_is_kept(database: Database
 
     assert await store.get(ended.operation_id) == ended
     notes = await SqlSnapshotNotes(database).of(ended.host, ended.uuid)
-    assert notes == {"s\ufffd": Note("a\ufffdb", "2026-11-20T10:00:00Z")}
+    assert notes == {"s\ufffd": SnapshotNote("a\ufffdb", "2026-11-20T10:00:00Z")}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from deploy.local import lxd_api, lxd_daemon
-from services.lxd_worker.journal.entry import accepted
+from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.transitions.steps import Step
@@ -57,7 +57,7 @@ def delete(socket: Path, snapshot: str) -> Any:
         start_by="0",
         arguments=Arguments(snapshot=snapshot),
     )
-    return daemon.wait(daemon.ask(Step.DELETE_SNAPSHOT, accepted(order, "")), 30)
+    return daemon.wait(daemon.request(Step.DELETE_SNAPSHOT, JournalEntry.accept(order, "")), 30)
 
 
 def made(socket: Path, *names: str) -> set[str]:

@@ -41,7 +41,7 @@ def test_an_instance_is_looked_at_whatever_its_first_process_is_called(
         daemon = LxdDaemon(Api(str(double.socket), "h1", omit), "h1", 1 << 30, LxdScope(), omit)
 
         my_name.write_bytes("abcdefghijklmn\u00e9".encode())
-        seen = daemon.look("default", "web")
+        seen = daemon.observe("default", "web")
 
     assert my_name.read_bytes() == "abcdefghijklmn\u00e9".encode()[:15] + b"\n"
     assert seen is not None

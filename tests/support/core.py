@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 
 from services.gateway.consoles import LogService
 from services.gateway.fleet.view import FleetView
-from services.gateway.hosts.events import HostEvents
+from services.gateway.hosts.event_handler import HostEventHandler
 from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.command import Caller, command_for
 from services.gateway.operations.metrics import OperationMetrics
 from services.gateway.operations.reconciler import Reconciler
-from services.gateway.operations.reservations import Reservations
 from services.gateway.operations.secrets import SecretDelivery
 from services.gateway.operations.service import OperationService, SubmitSettings
 from services.gateway.operations.store import IdempotencyKey
-from services.gateway.operations.sync import OperationSync
+from services.gateway.operations.sync import OperationSync, UuidReservations
 from services.gateway.vms.create import CreationService
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import SnapshotService
@@ -70,10 +69,10 @@ class Core:
         self.reconciler = Reconciler(
             self.fleet, self.cache, self.store, worker, clock, self.name, self.delivery
         )
-        self.reservations = Reservations(self.fleet, self.store, clock)
+        self.reservations = UuidReservations(self.fleet, self.store, clock.wall)
         self.snapshots = SnapshotService(self.fleet, worker, self.store.notes)
         self.logs = LogService(self.fleet, worker)
-        self.events = HostEvents(
+        self.events = HostEventHandler(
             self.fleet,
             self.cache,
             self.persistence,

@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
+import jsonschema  # type: ignore[import-untyped]
 import uvicorn
 from fastapi import FastAPI
 
+from services.gateway.bilingual import Language
 from services.gateway.consoles import ConsoleService, LogService
 from services.gateway.fleet.view import FleetView
 from services.gateway.health import GatewayHealth
 from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.http import create_app
 from services.gateway.http.connection import HttpLimits
+from services.gateway.http.docs import DescribedApp
 from services.gateway.http.listener import ConnectionLimit, Listener
 from services.gateway.http.server import GatewayServer, websocket_connection
 from services.gateway.settings import MOST_CONNECTIONS, HttpSettings
@@ -67,7 +70,7 @@ class FakeGateway:
     health: FakeHealth = field(default_factory=FakeHealth)
     monotonic: Callable[[], float] = field(default_factory=Clock)
 
-    def app(self) -> FastAPI:
+    def app(self) -> DescribedApp:
         """Return a new app."""
         fleet = cast("FleetView", self.fleet)
         pending = self.operations.pending
@@ -93,9 +96,18 @@ class FakeGateway:
 
 
 @functools.cache
-def openapi() -> dict[str, Any]:
+def openapi(language: Language = "zh") -> dict[str, Any]:
     """Return the description of an app, to be left as it is: it takes a second to make."""
-    return FakeGateway().app().openapi()
+    return FakeGateway().app().openapi(language)
+
+
+def require_described(method: str, path: str, answer: httpx.Response) -> None:
+    """Raise jsonschema.ValidationError where the description of a path has another answer."""
+    document = openapi()
+    described = document["paths"][path][method.lower()]["responses"]
+    content = described.get(str(answer.status_code), described.get("default"))["content"]
+    schema = content["application/json"]["schema"]
+    jsonschema.validate(answer.json(), {**schema, "components": document["components"]})
 
 
 LIMITS = HttpLimits()

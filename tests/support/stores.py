@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.gateway.fleet.host_state import StoredHost
-from services.gateway.operations.merge import merged_report
+from services.gateway.operations.merge import merge_report
 from services.gateway.operations.store import IdempotencyKey, Lease, OperationFilter, StoredRequest
-from services.gateway.vms.snapshots import Note, forgets_all, forgets_one, note_of
+from services.gateway.vms.snapshots import SnapshotNote, deletes_instance, deletes_snapshot, note_of
 from shared.contracts.errors import DatabaseUnavailable, IdempotencyKeyReused, InstanceExists
 from shared.contracts.operations import Kind, Operation, State
 
@@ -41,10 +41,10 @@ class MemorySnapshotNotes:
     """Notes on snapshots, by the instance's host and uuid; `away` makes it fail."""
 
     def __init__(self) -> None:
-        self.notes: dict[tuple[str, str], dict[str, Note]] = {}
+        self.notes: dict[tuple[str, str], dict[str, SnapshotNote]] = {}
         self.away = False
 
-    async def of(self, host: str, uuid: str) -> Mapping[str, Note]:
+    async def of(self, host: str, uuid: str) -> Mapping[str, SnapshotNote]:
         if self.away:
             raise DatabaseUnavailable
         return self.notes.get((host, uuid), {})
@@ -52,9 +52,9 @@ class MemorySnapshotNotes:
     def take(self, operation: Operation) -> None:
         """Note what an operation that has just ended says of snapshots."""
         place, snapshot = (operation.host, operation.uuid), operation.arguments.snapshot
-        notes = {} if forgets_all(operation) else dict(self.notes.get(place, {}))
+        notes = {} if deletes_instance(operation) else dict(self.notes.get(place, {}))
         note = note_of(operation)
-        if note or forgets_one(operation):
+        if note or deletes_snapshot(operation):
             notes.pop(snapshot, None)
         if note and note.description:
             notes[snapshot] = note
@@ -98,7 +98,7 @@ class MemoryOperationStore:
         self._demand()
         for operation in reported:
             known = self.operations.get(operation.operation_id)
-            true_now = merged_report(known, operation) if known else operation
+            true_now = merge_report(known, operation) if known else operation
             self.operations[operation.operation_id] = true_now
             if true_now is not known:
                 self.notes.take(true_now)
@@ -107,7 +107,7 @@ class MemoryOperationStore:
         await self.merge(reported)
         self.sequences[host] = sequence
 
-    async def known_up_to(self, host: str) -> int:
+    async def last_sequence(self, host: str) -> int:
         self._demand()
         return self.sequences.get(host, 0)
 
@@ -118,10 +118,10 @@ class MemoryOperationStore:
                 key: value for key, value in self.keys.items() if value[1] != operation.operation_id
             }
 
-    async def move(self, operation: Operation, left: str, lease: Lease) -> bool:
+    async def move(self, operation: Operation, from_host: str, lease: Lease) -> bool:
         self._demand()
         known = self.operations[operation.operation_id]
-        if (known.host, known.state) != (left, State.SUBMITTING):
+        if (known.host, known.state) != (from_host, State.SUBMITTING):
             return False
         self.operations[operation.operation_id] = operation
         request = self.requests[operation.operation_id]

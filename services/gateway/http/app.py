@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from services.gateway.bilingual import both
 from services.gateway.consoles import Console, ConsoleService, LogService
 from services.gateway.fleet.view import FleetView
 from services.gateway.health import GatewayHealth
@@ -51,7 +51,7 @@ from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.ws.console import ConsoleSocket
 from services.gateway.ws.monitor import Monitor
 from services.gateway.ws.stream import FleetStream
-from services.gateway.ws.topics import TopicLanguage, Topics
+from services.gateway.ws.topic_registry import TopicLanguage, TopicRegistry
 
 
 def _now() -> datetime:
@@ -72,7 +72,7 @@ def create_app(
     settings: HttpSettings,
     now: Callable[[], datetime] = _now,
     monotonic: Callable[[], float] = time.monotonic,
-) -> FastAPI:
+) -> DescribedApp:
     """Return the app over the rest of the gateway; it starts nothing of its own."""
     tickets, passwords = Tickets[Caller](monotonic), Tickets[Console](monotonic)
     gate = Authenticator(settings, tickets, passwords)
@@ -94,7 +94,7 @@ def create_app(
         now=now,
     )
     monitor = Monitor(fleet, settings.update_interval_s, now, monotonic, telemetry)
-    topics = Topics(fleet, operations, now, boundary=telemetry.boundary)
+    topics = TopicRegistry(fleet, operations, now, boundary=telemetry.boundary)
     stream = FleetStream(fleet, topics, _words, now, telemetry)
     console = ConsoleSocket(consoles, _words, telemetry)
     _add_routes(app, monitor, stream, console)
@@ -110,10 +110,12 @@ def _websocket_limit(settings: HttpSettings, telemetry: Telemetry) -> Connection
     )
 
 
-def _bare_app(settings: HttpSettings, gate: Authenticator, websockets: ConnectionLimit) -> FastAPI:
+def _bare_app(
+    settings: HttpSettings, gate: Authenticator, websockets: ConnectionLimit
+) -> DescribedApp:
     """Return an app with the middleware only, outermost first."""
     return DescribedApp(
-        title=system.API_NAME,
+        title=both(system.API_NAME, "LXD Panel API"),
         version=system.API_VERSION,
         description=DESCRIPTION,
         openapi_tags=TAGS,
@@ -135,7 +137,7 @@ def _bare_app(settings: HttpSettings, gate: Authenticator, websockets: Connectio
 
 
 def _add_routes(
-    app: FastAPI, monitor: Monitor, stream: FleetStream, console: ConsoleSocket
+    app: DescribedApp, monitor: Monitor, stream: FleetStream, console: ConsoleSocket
 ) -> None:
     for router in (*ROUTERS, *V1_ROUTERS, console_page.router):
         # Whole already, with their prefix and all: `include_router` would build each of them anew.

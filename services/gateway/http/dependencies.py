@@ -14,6 +14,7 @@ from pydantic import Field
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from services.gateway.bilingual import both
 from services.gateway.consoles import Console, LogService
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.view import FleetView
@@ -98,7 +99,7 @@ async def instance_name(
     name: Annotated[
         FreeText,
         Path(
-            description="实例名称",
+            description=both("实例名称", "Name of the instance"),
             examples=["test1"],
             json_schema_extra={"pattern": INSTANCE_NAME},
         ),
@@ -116,7 +117,11 @@ async def caught_up(
         Version | None,
         Header(
             alias=VERSION_HEADER,
-            description="操作响应中的版本；等待集群视图达到它，至多 500 毫秒",
+            description=both(
+                "操作响应中的版本；等待集群视图达到它，至多 500 毫秒",
+                "The version in an operation's answer; wait for the fleet view to reach it, "
+                "500 ms at most",
+            ),
             examples=["h1:42"],
         ),
     ] = None,
@@ -131,18 +136,36 @@ Gateway = Annotated[Dependencies, Depends(context_of)]
 Who = Annotated[Caller, Depends(caller_of)]
 Name = Annotated[str, Depends(instance_name)]
 HostChoice = Annotated[
-    FreeText | None, Query(alias="host", description="主机；名称在多台主机上时必须指定")
+    FreeText | None,
+    Query(
+        alias="host",
+        description=both(
+            "主机；名称在多台主机上时必须指定",
+            "The host; required if the name exists on several hosts",
+        ),
+    ),
 ]
 ProjectChoice = Annotated[
     Annotated[str, Field(max_length=63, pattern=ONE_LINE), WithoutControls] | None,
     Query(
         alias="project",
-        description="LXD 项目；默认所有项目，名称在一台主机的多个项目中时必须指定",
+        description=both(
+            "LXD 项目；默认所有项目，名称在一台主机的多个项目中时必须指定",
+            "The LXD project; all by default, required if the name exists in several projects of a "
+            "host",
+        ),
     ),
 ]
 
 Long = Annotated[str, Field(max_length=1000), WithoutControls]
-Cursor = Annotated[Long | None, Query(description="从上一页给出的游标之后开始")]
+Cursor = Annotated[
+    Long | None,
+    Query(
+        description=both(
+            "从上一页给出的游标之后开始", "Begin after the cursor that the previous page gave"
+        )
+    ),
+]
 
 
 def read(body: bytes) -> Response:

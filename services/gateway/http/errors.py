@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import HTTPConnection
 
+from services.gateway.bilingual import Language
 from services.gateway.http import messages
 from services.gateway.http.language import language
-from services.gateway.http.messages import Language
+from services.gateway.responses.errors import FieldError
 from shared.contracts.bounds import clip
 from shared.contracts.errors import (
     FleetError,
@@ -116,13 +116,6 @@ class HttpError(Exception):
         self.values = values
 
 
-class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with one field."""
-
-    field: str
-    message: str
-
-
 @dataclass(frozen=True, slots=True)
 class LocalizedError:
     """A failure as it is told to one caller.
@@ -153,7 +146,7 @@ def told_of_input(error: RequestValidationError, tongue: Language) -> LocalizedE
     # Each entry of a long list may break the same rule.
     fields = list(dict.fromkeys(_field(entry, tongue) for entry in error.errors()))
     texts = [
-        messages.say("invalid_input", tongue, field=each.field, rule=each.message)
+        messages.translate("invalid_input", tongue, field=each.field, rule=each.message)
         for each in fields
     ]
     headers = {"content-language": tongue}
@@ -163,7 +156,7 @@ def told_of_input(error: RequestValidationError, tongue: Language) -> LocalizedE
 
 def problem_text(error: FleetError | HttpError, tongue: Language) -> str:
     """Return what an error says."""
-    return messages.say(error.code, tongue, **_values(error, tongue))
+    return messages.translate(error.code, tongue, **_values(error, tongue))
 
 
 def tongue_of(connection: HTTPConnection) -> Language:
@@ -186,7 +179,7 @@ def _rule(rule: str, tongue: Language) -> str:
 
     A host may have written it: then it must not name a text that takes values.
     """
-    return messages.say(rule, tongue) if rule in messages.RULES else rule
+    return messages.translate(rule, tongue) if rule in messages.RULES else rule
 
 
 def _fields(error: FleetError | HttpError, tongue: Language) -> list[FieldError]:
@@ -208,7 +201,9 @@ def _headers(error: FleetError | HttpError) -> dict[str, str]:
 
 def _field(entry: Mapping[str, Any], tongue: Language) -> FieldError:
     code = entry["type"] if entry["type"] in messages.TEXTS else "not_valid"
-    return FieldError(_place(entry["loc"]), messages.say(code, tongue, **entry.get("ctx", {})))
+    return FieldError(
+        _place(entry["loc"]), messages.translate(code, tongue, **entry.get("ctx", {}))
+    )
 
 
 def _place(location: Sequence[str | int]) -> str:

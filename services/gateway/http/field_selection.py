@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from fastapi import Query
 
+from services.gateway.bilingual import both
 from shared.contracts.errors import InvalidInput
 
 # White space, but no control characters, which no text may hold.
@@ -19,7 +20,10 @@ _entry = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def fields_query(known: Collection[str]) -> Any:
     """Return the parameter that names some of these fields, as OpenAPI describes it."""
     return Query(
-        description="只返回这些字段，以逗号分隔，如 `name,status`",
+        description=both(
+            "只返回这些字段，以逗号分隔，如 `name,status`",
+            "Return only these fields, separated by commas, like `name,status`",
+        ),
         json_schema_extra={"pattern": pattern(known)},
     )
 

@@ -120,6 +120,6 @@ def _fits(known: InstanceView, wanted: InstanceFilter) -> bool:
 def _mentions(known: InstanceView, text: str, *, secrets: bool) -> bool:
     """Whether the text is in what this caller gets to see, so that nobody can guess a password."""
     instance = known.instance
-    about = shown.described(known, secrets=secrets)
+    about = shown.visible_description(known, secrets=secrets)
     addresses = (shown.address(known, family) or "" for family in ("inet", "inet6"))
     return any(text in sort_key.lower() for sort_key in (instance.name, about, *addresses))

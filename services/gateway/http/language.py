@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.gateway.http.messages import Language
+from services.gateway.bilingual import Language
 
 DEFAULT: Language = "zh"
 

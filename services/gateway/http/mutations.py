@@ -10,10 +10,10 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from pydantic import Field
 
+from services.gateway.bilingual import Language, both
 from services.gateway.http.dependencies import Dependencies, Gateway, Who
 from services.gateway.http.errors import tongue_of
 from services.gateway.http.free_text import HeaderWithoutControls
-from services.gateway.http.messages import Language
 from services.gateway.operations.command import Caller
 from services.gateway.operations.store import IdempotencyKey
 from shared.contracts.operations import Command, Operation, Secrets
@@ -22,7 +22,10 @@ KeyHeader = Annotated[
     Annotated[str, Field(min_length=1, max_length=255), HeaderWithoutControls] | None,
     Header(
         alias="Idempotency-Key",
-        description="同一键的重复请求返回第一次的操作",
+        description=both(
+            "同一键的重复请求返回第一次的操作",
+            "A repeated request with the same key returns the first one's operation",
+        ),
     ),
 ]
 
@@ -61,7 +64,7 @@ class Mutation:
 
         Raises IdempotencyKeyReused.
         """
-        return await self.gateway.operations.recall(self.key) if self.key else None
+        return await self.gateway.operations.find_by_key(self.key) if self.key else None
 
 
 async def mutation_of(

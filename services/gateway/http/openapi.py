@@ -1,4 +1,4 @@
-"""How OpenAPI describes what the routes have in common: the token, and the errors."""
+"""How OpenAPI describes what the routes have in common: the token, answers, and errors."""
 
 from __future__ import annotations
 
@@ -8,33 +8,104 @@ from typing import Any
 from fastapi import Depends
 from fastapi.security import APIKeyHeader, HTTPBearer
 
-from services.gateway.http import messages, models
+from services.gateway.bilingual import both
+from services.gateway.http import messages
 from services.gateway.http.errors import STATUS
+from services.gateway.http.schemas import Answer, SchemaOf
+from services.gateway.responses.errors import Problem
 
-DESCRIPTION = """\
+Responses = dict[int | str, dict[str, Any]]
+
+DESCRIPTION = both(
+    """\
 LXD管理面板API：一个接口管理多台未组成集群的 LXD（或 Incus）主机。
 
-错误信息默认为中文；`Accept-Language: en` 时为英文。同步操作未能及时完成时返回 202，
+本文档与错误信息默认为中文；`Accept-Language: en` 时为英文。同步操作未能及时完成时返回 202，
 `Location` 指向其操作。每个可用 GET 的路径也可用 HEAD；OPTIONS 列出路径可用的方法。
-"""
+""",
+    """\
+One API for many LXD (or Incus) hosts that are not a cluster.
+
+This document and the texts of errors are Chinese by default, and English with
+`Accept-Language: en`. A synchronous request that does not end in time is answered with 202, and
+`Location` is the address of its operation. Every path with GET has HEAD as well; OPTIONS lists the
+methods of a path.
+""",
+)
+
+SYSTEM = both("系统", "System")
+INSTANCES = both("实例", "Instances")
+INSTANCE_ACTIONS = both("实例操作", "Instance actions")
+OPERATIONS = both("操作", "Operations")
+HOSTS = both("主机", "Hosts")
+MONITORING = both("实时监控", "Live monitoring")
+VMS = both("虚拟机", "VMs")
+VM_SNAPSHOTS = both("虚拟机快照", "VM snapshots")
+VM_METRICS = both("虚拟机监控", "VM metrics")
+METRICS = both("指标", "Metrics")
 
 TAGS = [
-    {"name": "系统", "description": "服务、健康状况与宿主机"},
-    {"name": "实例", "description": "实例的查询"},
-    {"name": "实例操作", "description": "启动、停止、重启、暂停、恢复、删除"},
-    {"name": "操作", "description": "已受理的请求及其结果"},
-    {"name": "主机", "description": "集群中的各台主机"},
-    {"name": "实时监控", "description": "WebSocket `/ws/monitor` 的一次性票据"},
-    {"name": "虚拟机", "description": "VM API v1：虚拟机与容器的查询与更改"},
-    {"name": "虚拟机快照", "description": "VM API v1：快照的查询、创建、恢复与删除"},
-    {"name": "虚拟机监控", "description": "VM API v1：性能指标"},
-    {"name": "指标", "description": "Prometheus 指标与抓取目标"},
+    {"name": name, "description": description}
+    for name, description in (
+        (SYSTEM, both("服务、健康状况与宿主机", "The service, its health, and the host machine")),
+        (INSTANCES, both("实例的查询", "Reading instances")),
+        (
+            INSTANCE_ACTIONS,
+            both(
+                "启动、停止、重启、暂停、恢复、删除",
+                "Start, stop, restart, pause, resume and delete",
+            ),
+        ),
+        (OPERATIONS, both("已受理的请求及其结果", "Accepted requests and what became of them")),
+        (HOSTS, both("集群中的各台主机", "The hosts of the fleet")),
+        (
+            MONITORING,
+            both(
+                "WebSocket `/ws/monitor` 的一次性票据",
+                "One-time tickets for the WebSocket `/ws/monitor`",
+            ),
+        ),
+        (
+            VMS,
+            both(
+                "VM API v1：虚拟机与容器的查询与更改",
+                "VM API v1: reading and changing virtual machines and containers",
+            ),
+        ),
+        (
+            VM_SNAPSHOTS,
+            both(
+                "VM API v1：快照的查询、创建、恢复与删除",
+                "VM API v1: listing, creating, restoring and deleting snapshots",
+            ),
+        ),
+        (VM_METRICS, both("VM API v1：性能指标", "VM API v1: performance metrics")),
+        (
+            METRICS,
+            both("Prometheus 指标与抓取目标", "Metrics for Prometheus, and what it is to scrape"),
+        ),
+    )
 ]
 
-# Only described here: the gate has looked at both before any route is reached.
+# The enumerations of the contracts, whose docstrings are English.
+ENUMERATIONS = {
+    "Kind": both("操作的种类，用 LXD 的名称。", "What an operation does, by LXD's names."),
+    "State": both("操作所处的状态。", "The state of an operation."),
+    "ConsoleType": both(
+        "打开的内容：shell、文本控制台，或虚拟机的屏幕（SPICE）。",
+        "What is opened: a shell, the text console, or the screen of a virtual machine (SPICE).",
+    ),
+}
+
+# Only described here: the middleware has checked both before any route is reached.
 TOKEN = [
-    Depends(HTTPBearer(auto_error=False, description="FLEET_TOKEN_FILE 中的令牌")),
-    Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="同上")),
+    Depends(
+        HTTPBearer(
+            auto_error=False,
+            description=both("FLEET_TOKEN_FILE 中的令牌", "The token in FLEET_TOKEN_FILE"),
+        )
+    ),
+    Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description=both("同上", "The same"))),
 ]
 
 READING = ("unauthorized", "host_header_not_allowed", "internal_error")
@@ -66,27 +137,65 @@ OPERATING = (
 FLEET = ("host_not_found", "invalid_input", "lxd_unavailable", "fleet_view_not_ready")
 
 
-def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+def answers(answer: type[Answer], status: int = 200, *, many: bool = False) -> Responses:
+    """Return OpenAPI's description of a success, by the struct that is its body."""
+    return {status: described_body(SchemaOf(answer, many=many), both("成功", "Success"))}
+
+
+def outcomes(answer: type[Answer]) -> Responses:
+    """Return OpenAPI's description of a change: of its success, and of one that goes on."""
+    return outcomes_by(SchemaOf(answer))
+
+
+def outcomes_by(schema: SchemaOf) -> Responses:
+    """Return the same for a body with this schema."""
+    unfinished = both(
+        "尚未完成；`Location` 指向操作",
+        "Not finished yet; `Location` is the address of the operation",
+    )
+    return {
+        200: described_body(schema, both("成功", "Success")),
+        202: described_body(schema, unfinished),
+    }
+
+
+def problems(*codes: str) -> Responses:
     """Return OpenAPI's description of these errors, with an example of each."""
     statuses = sorted({STATUS[code] for code in codes})
     return {
-        status: _answer(code for code in codes if STATUS[code] == status) for status in statuses
+        status: _problem(code for code in codes if STATUS[code] == status) for status in statuses
     }
 
 
-def _answer(codes: Iterable[str]) -> dict[str, Any]:
-    examples = {code: {"value": _example(code)} for code in dict.fromkeys(codes)}
-    return {
-        "model": models.Problem,
-        "description": "、".join(examples),
-        "content": {"application/json": {"examples": examples}},
+def described_body(schema: SchemaOf, description: str, **more: Any) -> dict[str, Any]:
+    """Return OpenAPI's description of one answer with a body in JSON."""
+    return {"description": description, "content": {"application/json": {"schema": schema, **more}}}
+
+
+def listed(codes: Iterable[str]) -> str:
+    """Return the codes as a list in either language."""
+    codes = list(codes)
+    return both("、".join(codes), ", ".join(codes))
+
+
+def example_text(code: str) -> str:
+    """Return the text of an error, as an example."""
+    text, rule = messages.TEXTS[code], messages.TEXTS["float_type"]
+    return both(
+        text.zh.format_map({**EXAMPLE_VALUES, "rule": rule.zh}),
+        text.en.format_map({**EXAMPLE_VALUES, "rule": rule.en}),
+    )
+
+
+def _problem(codes: Iterable[str]) -> dict[str, Any]:
+    examples = {
+        code: {"value": {"detail": example_text(code), "code": code}}
+        for code in dict.fromkeys(codes)
     }
+    return described_body(SchemaOf(Problem), listed(examples), examples=examples)
 
 
-def _example(code: str) -> dict[str, str]:
-    return {"detail": messages.TEXTS[code].zh.format_map(EXAMPLE_VALUES), "code": code}
-
-
+# What the texts of examples are about.
 EXAMPLE_VALUES = {
     "name": "test1",
     "ids": "vm-001, vm-002",
@@ -101,7 +210,6 @@ EXAMPLE_VALUES = {
     "origin": "https://panel.example",
     "limit": 1048576,
     "field": "wait",
-    "rule": "须为数字",
     "reason": "disk quota exceeded",
     "step": "stop",
     "resource": "memory",

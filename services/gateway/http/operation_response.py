@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from starlette.responses import JSONResponse, Response
+import msgspec
+from starlette.responses import Response
 
+from services.gateway.bilingual import Language
 from services.gateway.http import messages
 from services.gateway.http.dependencies import VERSION_HEADER
 from services.gateway.http.errors import HttpError, told
-from services.gateway.http.messages import Language
 from services.gateway.http.problem_details import problem
+from services.gateway.responses.operations import Result
 from shared.contracts.bounds import clip
 from shared.contracts.errors import (
     Cancelled,
@@ -85,15 +87,16 @@ def _outcome(operation: Operation) -> str:
 def _result(
     operation: Operation, outcome: str, tongue: Language, headers: dict[str, str]
 ) -> Response:
-    message = messages.say(
+    message = messages.translate(
         f"{operation.kind.value}.{outcome}",
         tongue,
         name=operation.instance,
         operation_id=operation.operation_id,
     )
     finished = outcome != "unfinished"
-    return JSONResponse(
-        {"success": finished, "message": message, "data": None},
+    return Response(
+        msgspec.json.encode(Result(success=finished, message=message)),
         status_code=200 if finished else 202,
         headers={"content-language": tongue, **headers},
+        media_type="application/json",
     )

@@ -11,21 +11,14 @@ from collections.abc import Mapping
 import msgspec
 from starlette.responses import Response
 
-from services.gateway.http.errors import STATUS, FieldError, LocalizedError
-
-
-class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of every error."""
-
-    detail: str
-    code: str
-    errors: list[FieldError] = []
+from services.gateway.http.errors import STATUS, LocalizedError
+from services.gateway.responses.errors import Problem
 
 
 def problem(failed: LocalizedError, headers: Mapping[str, str] | None = None) -> Response:
     """Return the answer for a failure; `headers` are told beside its own."""
     return Response(
-        msgspec.json.encode(ProblemDetails(failed.text, failed.code, failed.fields)),
+        msgspec.json.encode(Problem(failed.text, failed.code, failed.fields)),
         status_code=STATUS[failed.code],
         headers={**failed.headers, **(headers or {})},
         media_type="application/json",

@@ -19,7 +19,7 @@ from services.gateway.http.listener import ConnectionLimit, Listener
 from services.gateway.http.middleware.security_headers import missing_headers
 from services.gateway.settings import HttpSettings
 from services.gateway.telemetry import Telemetry
-from services.gateway.ws.frames import Frames
+from services.gateway.ws.frames import WebSocketProtocol
 from shared.platform.settings import Bind
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ LONGEST_WS_MESSAGE = 65536
 TICKS_PER_CHECK = 10
 
 
-class WebSocketConnection(Frames):
+class WebSocketConnection(WebSocketProtocol):
     """A WebSocket whose hand-shake may be refused before the app is asked."""
 
     refusal_headers: ClassVar[Mapping[str, str]] = {

@@ -12,7 +12,12 @@ import msgspec
 
 from services.gateway import units
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
-from services.gateway.fleet.views import HostView, InstanceView, bare, bare_host
+from services.gateway.fleet.views import (
+    HostView,
+    InstanceView,
+    host_without_details,
+    without_details,
+)
 
 Present = Callable[[InstanceView, HostView], object]
 Render = Callable[[InstanceView, HostView], bytes]
@@ -28,7 +33,9 @@ def encoded(boundary: ErrorBoundary, present: Present) -> Render:
         return boundary.render(
             subject_of(known),
             lambda: msgspec.json.encode(present(known, host)),
-            lambda: msgspec.json.encode(present(bare(known), bare_host(host))),
+            lambda: msgspec.json.encode(
+                present(without_details(known), host_without_details(host))
+            ),
         )
 
     return render
@@ -75,7 +82,7 @@ def _basis(known: InstanceView, host: HostView) -> Basis:
         known.sampled_at,
         known.host_online,
         known.duplicate,
-        known.note_is_anothers,
+        known.foreign_note,
         int(units.age(known.age_s)),
         host.lxd_connected,
         machine and (machine.memory_total, machine.disk_total),

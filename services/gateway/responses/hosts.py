@@ -8,13 +8,15 @@ bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from msgspec import Struct
 
 from services.gateway import units
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
-from services.gateway.fleet.memory_budget import LeftOut
+from services.gateway.fleet.memory_budget import NOTHING_LEFT_OUT, LeftOut
 from services.gateway.fleet.views import HostView
+from services.gateway.responses.fields import NotRenderable, Percent, described
 
 FIGURES = (
     "cpu_cores",
@@ -29,38 +31,59 @@ FIGURES = (
 
 
 class HostInfo(Struct, frozen=True, kw_only=True):
-    """Memory in MiB, disk in GiB; `hosts` is how many machines are summed up here.
+    """One host, or the sums over several; memory in MiB, disk in GiB.
 
-    `stale`: one of them is away and counts as it was; `age_s` is the age of the oldest figures.
+    一台主机，或多台主机之和；内存单位 MiB，磁盘单位 GiB。
     """
 
     cpu_cores: int
-    cpu_percent: float
+    cpu_percent: Percent
     memory_total: int
     memory_used: int
-    memory_percent: float
+    memory_percent: Percent
     disk_total: int
     disk_used: int
-    disk_percent: float
-    hosts: int
-    stale: bool
-    age_s: int
-    unknown: list[str]
+    disk_percent: Percent
+    hosts: Annotated[int, described("计入的主机数", "Number of hosts included")]
+    stale: Annotated[bool, described("其中有主机不在线", "One of them is offline")]
+    age_s: Annotated[int, described("最旧数据的年龄（秒）", "Age of the oldest figures in seconds")]
+    unknown: Annotated[list[str], described("未能测得的字段", "Fields that were not measured")]
+
+    @classmethod
+    def examples(cls) -> list[HostInfo]:
+        """Return examples for OpenAPI."""
+        return [
+            HostInfo(
+                cpu_cores=4,
+                cpu_percent=35.2,
+                memory_total=16384,
+                memory_used=8192,
+                memory_percent=50.0,
+                disk_total=500,
+                disk_used=250,
+                disk_percent=50.0,
+                hosts=1,
+                stale=False,
+                age_s=2,
+                unknown=[],
+            )
+        ]
 
 
 class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One host; ages in seconds, null where nothing was heard yet.
+    """One host of the fleet; ages in seconds, null while nothing was heard from it.
 
-    `duplicates` counts its instances whose uuid another instance held first, `left_out` what the
-    host has told and the gateway does not show: it is beyond its budget. `error` is there only
-    where the rest could not be rendered.
+    集群中的一台主机；年龄单位为秒，尚未收到数据时为 null。
     """
 
     host: str
     online: bool
     lxd_connected: bool
     stale: bool
-    trusted: bool
+    trusted: Annotated[
+        bool,
+        described("证书与首次登记的一致", "Its certificate is the one that was first registered"),
+    ]
     fingerprint: str
     server: str
     server_version: str
@@ -69,18 +92,46 @@ class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
     inventory_age_s: float | None
     clock_skew_s: float | None
     instances: int
-    duplicates: int
-    left_out: LeftOut
+    duplicates: Annotated[
+        int,
+        described(
+            "其中 uuid 先属于另一个实例的数量",
+            "How many of them have a uuid that belonged to another instance first",
+        ),
+    ]
+    left_out: Annotated[
+        LeftOut,
+        described(
+            "该主机上报、但超出每主机上限而未显示的数量",
+            "What the host reported beyond its limit, and which is not shown",
+        ),
+    ]
     resources: HostInfo
-    error: str | None = None
+    error: NotRenderable = None
 
-
-class HostHealth(Struct, frozen=True, kw_only=True):
-    """Whether one host can be worked with."""
-
-    host: str
-    online: bool
-    lxd_connected: bool
+    @classmethod
+    def examples(cls) -> list[Host]:
+        """Return examples for OpenAPI."""
+        return [
+            Host(
+                host="h1",
+                online=True,
+                lxd_connected=True,
+                stale=False,
+                trusted=True,
+                fingerprint="3c5f2a",
+                server="lxd",
+                server_version="5.0.2",
+                server_name="h1",
+                age_s=1.2,
+                inventory_age_s=30.5,
+                clock_skew_s=0.0,
+                instances=62,
+                duplicates=0,
+                left_out=NOTHING_LEFT_OUT,
+                resources=HostInfo.examples()[0],
+            )
+        ]
 
 
 def host_information(hosts: Sequence[HostView]) -> HostInfo:
@@ -143,11 +194,6 @@ def host_view(known: HostView) -> Host:
         resources=host_information([known]),
         error=known.error,
     )
-
-
-def host_health(known: HostView) -> HostHealth:
-    """Return whether the host can be worked with, and nothing else of it."""
-    return HostHealth(host=known.host, online=known.online, lxd_connected=known.lxd_connected)
 
 
 def is_stale(known: HostView) -> bool:

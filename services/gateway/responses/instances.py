@@ -6,11 +6,14 @@ known is 0 and named in `unknown`. A stopped instance uses nothing, and keeps it
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from msgspec import Struct
 
 from services.gateway import units
 from services.gateway.fleet import port_forwards
 from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.responses.fields import NotRenderable, Percent, described
 from shared.contracts import notes
 from shared.contracts.instances import Address, InstanceSample
 from shared.contracts.status import is_alive
@@ -18,60 +21,169 @@ from shared.contracts.status import is_alive
 FIRST_DEVICE = "eth0"
 GLOBAL = "global"
 
+Age = Annotated[
+    int,
+    described(
+        "数据年龄（秒）；主机在线时为 0", "Age of the data in seconds; 0 while the host is online"
+    ),
+]
+Stale = Annotated[bool, described("主机或其 LXD 不在线", "The host or its LXD is offline")]
+Duplicate = Annotated[
+    bool,
+    described(
+        "其 uuid 先属于集群中的另一个实例",
+        "Its uuid belonged to another instance of the fleet first",
+    ),
+]
+Ephemeral = Annotated[
+    bool,
+    described("临时实例：停止时 LXD 会将其删除", "LXD deletes the instance when it is stopped"),
+]
+_Address = Annotated[
+    str | None,
+    described(
+        "所配置网卡的第一个全局地址；没有时为 null",
+        "The first global address of a configured NIC; null if there is none",
+    ),
+]
+
 
 class InstanceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The document's fields, then ours; `stale`: the host or its LXD is away.
+    """An instance in brief.
 
-    `created_at_utc` is None where nobody knows; the document's own field then is the epoch.
-    `error` is there only where the rest could not be rendered.
+    实例基本信息。
     """
 
     name: str
-    status: str
-    ipv4: str | None
-    ipv6: str | None
+    status: Annotated[
+        str, described("Running, Stopped, Frozen 等", "Running, Stopped, Frozen and others")
+    ]
+    ipv4: _Address
+    ipv6: _Address
     architecture: str
-    created_at: str
+    created_at: Annotated[
+        str,
+        described(
+            "网关本地时间，不带时区；未知时为 1970 年",
+            "The gateway's local time, without a zone; in 1970 where it is unknown",
+        ),
+    ]
     description: str
-    created_at_utc: str | None
+    created_at_utc: Annotated[str | None, described("未知时为 null", "null where it is unknown")]
     host: str
     host_online: bool
-    age_s: int
-    stale: bool
+    age_s: Age
+    stale: Stale
     project: str
-    type: str
-    duplicate: bool
-    ephemeral: bool
-    error: str | None = None
+    type: Annotated[
+        str, described("container 或 virtual-machine", "`container` or `virtual-machine`")
+    ]
+    duplicate: Duplicate
+    ephemeral: Ephemeral
+    error: NotRenderable = None
+
+    @classmethod
+    def examples(cls) -> list[InstanceInfo]:
+        """Return examples for OpenAPI."""
+        return [
+            InstanceInfo(
+                name="test1",
+                status="Running",
+                ipv4="10.0.0.100",
+                ipv6=None,
+                architecture="x86_64",
+                created_at="2026-01-20T10:00:00",
+                description="test1 20001 password123 30000 30025",
+                created_at_utc="2026-01-20T02:00:00Z",
+                host="h1",
+                host_online=True,
+                age_s=0,
+                stale=False,
+                project="default",
+                type="container",
+                duplicate=False,
+                ephemeral=False,
+            )
+        ]
 
 
 class ResourceUsage(Struct, frozen=True, kw_only=True):
-    """Sizes in MiB, traffic in MiB since the start; `unknown` names the fields not measured."""
+    """Use of resources; sizes and traffic in MiB.
 
-    cpu_percent: float
+    资源使用；大小和流量的单位是 MiB。
+    """
+
+    cpu_percent: Percent
     memory_used: int
     memory_total: int
     disk_used: int
     disk_total: int
     network_rx: int
     network_tx: int
-    unknown: list[str]
+    unknown: Annotated[
+        list[str],
+        described("未能测得的字段，其值为 0", "Fields that were not measured; they are 0"),
+    ]
     sampled_at_utc: str | None
+
+    @classmethod
+    def examples(cls) -> list[ResourceUsage]:
+        """Return examples for OpenAPI."""
+        return [
+            ResourceUsage(
+                cpu_percent=47.5,
+                memory_used=256,
+                memory_total=512,
+                disk_used=2048,
+                disk_total=10240,
+                network_rx=100,
+                network_tx=50,
+                unknown=[],
+                sampled_at_utc="2026-01-23T03:30:00Z",
+            )
+        ]
 
 
 class InstanceDetail(Struct, frozen=True, kw_only=True):
-    """All about one instance; `addresses` are those that `addresses` returns."""
+    """All about one instance.
+
+    实例详情。
+    """
 
     info: InstanceInfo
     resources: ResourceUsage
     ssh_port: int | None
     nat_ports: str | None
-    root_password: str | None
-    addresses: list[str]
+    root_password: Annotated[
+        str | None,
+        described("无权查看时为 ********", "******** for callers who may not see it"),
+    ]
+    addresses: Annotated[
+        list[str],
+        described(
+            "所配置网卡的全部全局地址；一个也没有时为实例内其他接口的",
+            "All global addresses of the configured NICs; if there is none, those of other "
+            "interfaces in the instance",
+        ),
+    ]
+
+    @classmethod
+    def examples(cls) -> list[InstanceDetail]:
+        """Return examples for OpenAPI."""
+        return [
+            InstanceDetail(
+                info=InstanceInfo.examples()[0],
+                resources=ResourceUsage.examples()[0],
+                ssh_port=20001,
+                nat_ports="30000-30025",
+                root_password="password123",  # noqa: S106 - the document's own
+                addresses=["10.0.0.100"],
+            )
+        ]
 
 
 class LiveInstance(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An instance in the live stream, which never carries a password; `error` as in its info."""
+    """An instance in the live stream, which never carries a password."""
 
     name: str
     status: str
@@ -92,7 +204,7 @@ class LiveInstance(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def information(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceInfo:
     """Return the list entry; without `secrets` a password in the description is masked."""
     instance = known.instance
-    created = units.known_instant(instance.created_at)
+    created = units.parse_time(instance.created_at)
     return InstanceInfo(
         name=instance.name,
         status=instance.status,
@@ -100,7 +212,7 @@ def information(known: InstanceView, host: HostView, *, secrets: bool) -> Instan
         ipv6=address(known, "inet6"),
         architecture=instance.architecture,
         created_at=units.local_text(created or units.EPOCH),
-        description=described(known, secrets=secrets),
+        description=visible_description(known, secrets=secrets),
         created_at_utc=units.utc_text(created) if created else None,
         host=known.host,
         host_online=known.host_online,
@@ -136,7 +248,7 @@ def resources(known: InstanceView, host: HostView) -> ResourceUsage:
 
 def detail(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceDetail:
     """Return all about one instance; without `secrets` a known password is masked."""
-    reached = port_forwards.nat(known.instance, note_is_anothers=known.note_is_anothers)
+    reached = port_forwards.nat(known.instance, foreign_note=known.foreign_note)
     password = reached.root_password if secrets or not reached.root_password else notes.MASK
     return InstanceDetail(
         info=information(known, host, secrets=secrets),
@@ -150,7 +262,7 @@ def detail(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceDet
 
 def live(known: InstanceView, host: HostView) -> LiveInstance:
     """Return the entry of the live stream."""
-    reached = port_forwards.nat(known.instance, note_is_anothers=known.note_is_anothers)
+    reached = port_forwards.nat(known.instance, foreign_note=known.foreign_note)
     return LiveInstance(
         name=known.instance.name,
         status=known.instance.status,
@@ -184,7 +296,7 @@ def addresses(known: InstanceView) -> list[str]:
     return [each.address for each in told if each.of_nic] or [each.address for each in told]
 
 
-def described(known: InstanceView, *, secrets: bool) -> str:
+def visible_description(known: InstanceView, *, secrets: bool) -> str:
     """Return the description as a caller with or without the right to secrets reads it."""
     text = port_forwards.description(known.instance)
     return text if secrets else notes.masked(text)
@@ -198,7 +310,7 @@ def age_s(known: InstanceView) -> int:
 def sampled_at(known: InstanceView) -> str | None:
     """Return when the instance was measured; None: it was not, or nobody can tell when."""
     at = known.sampled_at
-    return at if at and units.known_instant(at) and not is_stopped(known) else None
+    return at if at and units.parse_time(at) and not is_stopped(known) else None
 
 
 def is_stopped(known: InstanceView) -> bool:

@@ -7,6 +7,7 @@ instance without limits has what its host has, a virtual machine without them LX
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from msgspec import Struct
 
@@ -14,19 +15,22 @@ from services.gateway import units
 from services.gateway.fleet import port_forwards
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses import instances as shown
-from services.gateway.vms.limits import VmLimits, shown_limits
-from services.gateway.vms.naming import shown_name
+from services.gateway.responses.fields import InstanceType, NotRenderable, described, one_of
+from services.gateway.responses.instances import Age, Duplicate, Ephemeral, Stale
+from services.gateway.responses.vm_limits import VmLimits, vm_limits
+from services.gateway.responses.vm_sizes import vm_sizes
+from services.gateway.vms.naming import display_name_of
+from shared.contracts.changes import Limits
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
 from shared.contracts.instances import Instance
-from shared.contracts.sizes import cpu_count
 from shared.contracts.status import Status
 
 ID_PREFIX = "vm-"
 TYPES = (CONTAINER, VIRTUAL_MACHINE)
-# What LXD gives a virtual machine that has no limit.
-VM_CPUS, VM_MEMORY = 1, units.GIB
 
 RUNNING, STOPPED, PAUSED, CREATING, ERROR = "running", "stopped", "paused", "creating", "error"
+STATUSES = (RUNNING, STOPPED, PAUSED, CREATING, ERROR)
+VmStatus = Annotated[str, one_of(*STATUSES)]
 # LXD's words for what lies between two states are those of the state that is being left.
 _STATUS: Mapping[str, str] = {
     Status.RUNNING: RUNNING,
@@ -46,67 +50,207 @@ _STATUS: Mapping[str, str] = {
 
 
 class VmTrash(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a revert brings back, `disk` in GiB; `instance` is its name in LXD."""
+    """The root file system before a rebuild, which `/rebuild/revert` restores.
 
-    until: str
-    disk: float
-    instance: str
+    重装前的根文件系统，可用 `/rebuild/revert` 恢复。
+    """
+
+    until: Annotated[
+        str,
+        described(
+            "在此之前可以恢复，之后删除", "Until then it can be restored, then it is deleted"
+        ),
+    ]
+    disk: Annotated[
+        float,
+        described(
+            "磁盘大小（GiB），计入主机已分配的磁盘；未限制时为 0",
+            "Size of the disk in GiB, which counts as allocated on the host; 0 if unlimited",
+        ),
+    ]
+    instance: Annotated[
+        str, described("LXD 中的名称；不在任何列表中", "Its name in LXD; no list shows it")
+    ]
+
+    @classmethod
+    def examples(cls) -> list[VmTrash]:
+        """Return examples for OpenAPI."""
+        name = "trash-5d1c0f6a-web-server"
+        return [VmTrash(until="2024-01-02T12:00:00Z", disk=20, instance=name)]
 
 
 class Vm(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The document's fields, then ours; `stale`: the host or its LXD is away.
+    """A virtual machine or container.
 
-    `progress` and `operation` are those of its creation, until that is done; `error` says why it
-    could not be created, or is that of `InstanceView`. `trash` is there after a rebuild.
+    虚拟机或容器。
+    """
+
+    id: Annotated[
+        str,
+        described(
+            "`vm-` 加 uuid，重命名和迁移后不变；没有 uuid 或 uuid 重复时为 `主机:名称`",
+            "`vm-` and the uuid, which neither a new name nor another host changes; `host:name` "
+            "if there is no uuid or another instance has the same one",
+        ),
+    ]
+    name: str
+    status: VmStatus
+    cpu: Annotated[
+        int, described("CPU核数；未限制时为主机的", "Number of CPUs; the host's if unlimited")
+    ]
+    memory: Annotated[
+        int,
+        described("内存大小（MiB）；未限制时为主机的", "Memory in MiB; the host's if unlimited"),
+    ]
+    disk: Annotated[
+        float,
+        described(
+            "磁盘大小（GiB）；未限制时为存储池的", "Disk in GiB; the storage pool's if unlimited"
+        ),
+    ]
+    os: str
+    ip: Annotated[
+        str,
+        described(
+            "所配置网卡的 IPv4 地址；没有时为其 IPv6 地址，都没有时为空",
+            "The IPv4 address of a configured NIC, or else its IPv6 address; empty without either",
+        ),
+    ]
+    created_at: str
+    updated_at: Annotated[
+        str,
+        described("配置或状态最近一次变化的时间", "When its configuration or state last changed"),
+    ]
+    description: str
+    labels: dict[str, str]
+    auto_start: Annotated[
+        bool, described("主机启动时自动启动", "It is started when the host starts")
+    ]
+    type: InstanceType
+    architecture: str
+    host: str
+    project: str
+    instance: Annotated[str, described("LXD 中的名称", "Its name in LXD")]
+    ipv6: str
+    networks: tuple[str, ...]
+    limits: Annotated[VmLimits, described("没有限制的为 null", "null where there is no limit")]
+    ssh_port: int | None
+    nat_ports: str | None
+    host_online: bool
+    age_s: Age
+    stale: Stale
+    duplicate: Duplicate
+    ephemeral: Ephemeral
+    addresses: Annotated[
+        list[str],
+        described(
+            "所配置网卡的全部全局地址；一个也没有时为虚拟机内其他接口的",
+            "All global addresses of the configured NICs; if there is none, those of other "
+            "interfaces in the VM",
+        ),
+    ]
+    unknown: Annotated[
+        list[str], described("未知的字段，其值为 0", "Fields that are unknown; they are 0")
+    ]
+    progress: Annotated[
+        int | None,
+        described(
+            "创建进度（百分比）；已创建时为 null",
+            "Progress of its creation in percent; null afterwards",
+        ),
+    ]
+    operation: Annotated[
+        str | None,
+        described("创建操作的 id；已创建时为 null", "Id of its creation; null afterwards"),
+    ]
+    trash: Annotated[
+        VmTrash | None,
+        described(
+            "重装后保留的旧系统；没有时为 null",
+            "The former root, which is kept after a rebuild; null if there is none",
+        ),
+    ]
+    error: Annotated[
+        str | None,
+        described(
+            "创建失败的原因，仅在查询单台时给出；无法显示时为 `not_renderable`",
+            "Why it could not be created, only told of a single VM; `not_renderable` if it "
+            "cannot be shown",
+        ),
+    ]
+
+    @classmethod
+    def examples(cls) -> list[Vm]:
+        """Return examples for OpenAPI."""
+        return [
+            Vm(
+                id="vm-9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
+                name="Web Server",
+                status=RUNNING,
+                cpu=2,
+                memory=2048,
+                disk=20,
+                os="ubuntu20.04",
+                ip="192.168.1.100",
+                created_at="2024-01-01T12:00:00Z",
+                updated_at="2024-01-01T12:30:00Z",
+                description="",
+                labels={"env": "prod"},
+                auto_start=False,
+                type=CONTAINER,
+                architecture="x86_64",
+                host="h1",
+                project="default",
+                instance="web-server",
+                ipv6="",
+                networks=("br0",),
+                limits=vm_limits(Limits()),
+                ssh_port=None,
+                nat_ports=None,
+                host_online=True,
+                age_s=0,
+                stale=False,
+                duplicate=False,
+                ephemeral=False,
+                addresses=["192.168.1.100"],
+                unknown=[],
+                progress=None,
+                operation=None,
+                trash=None,
+                error=None,
+            )
+        ]
+
+
+class VmState(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The state of one VM, and how old the knowledge of it is.
+
+    一台虚拟机的状态，及其数据的年龄。
     """
 
     id: str
     name: str
-    status: str
-    cpu: int
-    memory: int
-    disk: float
-    os: str
-    ip: str
-    created_at: str
-    updated_at: str
-    description: str
-    labels: dict[str, str]
-    auto_start: bool
-    type: str
-    architecture: str
-    host: str
-    project: str
-    instance: str
-    ipv6: str
-    networks: tuple[str, ...]
-    limits: VmLimits
-    ssh_port: int | None
-    nat_ports: str | None
-    host_online: bool
-    age_s: int
-    stale: bool
-    duplicate: bool
-    ephemeral: bool
-    addresses: list[str]
-    unknown: list[str]
-    progress: int | None
-    operation: str | None
-    trash: VmTrash | None
-    error: str | None = None
-
-
-class VmState(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The state of an instance, and whether it is known to be so now; `error` as in `Vm`."""
-
-    id: str
-    name: str
-    status: str
+    status: VmStatus
     host: str
     host_online: bool
     age_s: int
     stale: bool
-    error: str | None = None
+    error: NotRenderable = None
+
+    @classmethod
+    def examples(cls) -> list[VmState]:
+        """Return examples for OpenAPI."""
+        return [
+            VmState(
+                id="vm-9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
+                name="Web Server",
+                status=RUNNING,
+                host="h1",
+                host_online=True,
+                age_s=0,
+                stale=False,
+            )
+        ]
 
 
 FIELDS = Vm.__struct_encode_fields__
@@ -115,12 +259,12 @@ FIELDS = Vm.__struct_encode_fields__
 def vm(known: InstanceView, host: HostView, *, secrets: bool) -> Vm:
     """Return all of an instance; without `secrets` a password in the description is masked."""
     instance, creation = known.instance, known.creation
-    reached = port_forwards.nat(instance, note_is_anothers=known.note_is_anothers)
-    created = units.known_instant(instance.created_at)
-    sizes = _sizes(known, host)
+    reached = port_forwards.nat(instance, foreign_note=known.foreign_note)
+    created = units.parse_time(instance.created_at)
+    sizes = vm_sizes(known, host)
     return Vm(
         id=vm_id(known),
-        name=shown_name(instance),
+        name=display_name_of(instance),
         status=status(instance),
         cpu=sizes["cpu"] or 0,
         memory=units.mib(sizes["memory"]),
@@ -129,7 +273,7 @@ def vm(known: InstanceView, host: HostView, *, secrets: bool) -> Vm:
         ip=shown.address(known, "inet") or shown.address(known, "inet6") or "",
         created_at=units.utc_text(created or units.EPOCH),
         updated_at=updated_at(known),
-        description=shown.described(known, secrets=secrets),
+        description=shown.visible_description(known, secrets=secrets),
         labels=instance.labels,
         auto_start=instance.auto_start,
         type=instance.type if instance.type in TYPES else CONTAINER,
@@ -139,7 +283,7 @@ def vm(known: InstanceView, host: HostView, *, secrets: bool) -> Vm:
         instance=instance.name,
         ipv6=shown.address(known, "inet6") or "",
         networks=instance.networks,
-        limits=shown_limits(instance.limits),
+        limits=vm_limits(instance.limits),
         ssh_port=reached.ssh_port,
         nat_ports=reached.nat_ports,
         host_online=known.host_online,
@@ -162,7 +306,7 @@ def vm_trash(instance: Instance) -> VmTrash | None:
     if kept is None:
         return None
     return VmTrash(
-        until=units.utc_text(units.instant(kept.until)),
+        until=units.utc_text(units.parse_time_or_epoch(kept.until)),
         disk=units.gib_exactly(kept.size or 0),
         instance=kept.name,
     )
@@ -172,7 +316,7 @@ def vm_state(known: InstanceView, host: HostView) -> VmState:
     """Return the state of an instance."""
     return VmState(
         id=vm_id(known),
-        name=shown_name(known.instance),
+        name=display_name_of(known.instance),
         status=status(known.instance),
         host=known.host,
         host_online=known.host_online,
@@ -200,46 +344,7 @@ def status(instance: Instance) -> str:
 
 def updated_at(known: InstanceView) -> str:
     """Return when its configuration or state was last seen to change, at the least its creation."""
-    created = units.instant(known.instance.created_at)
+    created = units.parse_time_or_epoch(known.instance.created_at)
     if known.changed_at is None:
         return units.utc_text(created)
     return units.utc_text(max(created, units.moment(known.changed_at)))
-
-
-def cpus(instance: Instance, host: HostView) -> int | None:
-    """Return how many CPUs an instance may use, of a count (`2`) or a set (`0-3`, `1,3`).
-
-    None: that is not known.
-    """
-    if instance.cpu_limit:
-        return cpu_count(instance.cpu_limit)
-    if instance.type == VIRTUAL_MACHINE:
-        return VM_CPUS
-    return host.sample.host.cpu_cores if host.sample else None
-
-
-def _sizes(known: InstanceView, host: HostView) -> dict[str, int | None]:
-    """Return what can be limited of an instance; None: that is not known."""
-    if known.error:
-        return dict.fromkeys(("cpu", "memory", "disk"))
-    return {
-        "cpu": cpus(known.instance, host),
-        "memory": _memory(known.instance, host),
-        "disk": _disk(known, host),
-    }
-
-
-def _memory(instance: Instance, host: HostView) -> int | None:
-    if instance.memory_limit is not None:
-        return instance.memory_limit
-    if instance.type == VIRTUAL_MACHINE:
-        return VM_MEMORY
-    return host.sample.host.memory_total if host.sample else None
-
-
-def _disk(known: InstanceView, host: HostView) -> int | None:
-    if known.instance.root_size is not None:
-        return known.instance.root_size
-    if known.sample is not None and known.sample.disk_total is not None:
-        return known.sample.disk_total
-    return host.sample.host.disk_total if host.sample else None

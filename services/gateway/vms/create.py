@@ -20,16 +20,16 @@ from services.gateway.operations.command import Caller
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import IdempotencyKey
 from services.gateway.vms import templates
-from services.gateway.vms.naming import free_name, shown_name
-from services.gateway.vms.new_vm import NewVm, unknown
+from services.gateway.vms.naming import display_name_of, unique_name
+from services.gateway.vms.new_vm import NewVm, missing_references
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.placement import (
     DEFAULT_RULE,
     Candidate,
-    Lacks,
     NoHostFits,
     NoHostForNow,
-    offered,
+    Shortfalls,
+    offer_of,
     place,
     shortfall,
 )
@@ -107,22 +107,22 @@ class CreationService:
 
     def templates(self) -> list[ListedTemplate]:
         """Return the file's templates, then the images that hosts have or may fetch."""
-        return templates.listed(self._catalogue, self._fleet.hosts())
+        return templates.list_templates(self._catalogue, self._fleet.hosts())
 
     def image(self, template: str, host: HostView, kind: str) -> ImageSource | None:
         """Return what a template is on a host, for an instance of a type; None: it has none."""
-        found = templates.find(template, self._catalogue, [host])
+        found = templates.find_template(template, self._catalogue, [host])
         return found.source_on(host, kind) if found else None
 
     def instead_of(self, template: str, host: HostView, kind: str) -> list[str]:
         """Return the templates that a host has for an instance of a type, the likeliest first."""
-        there = templates.listed(self._catalogue, [host])
+        there = templates.list_templates(self._catalogue, [host])
         had = [each for each in there if each.template.source_on(host, kind)]
-        return templates.instead_of(template, had)
+        return templates.suggest(template, had)
 
-    def unknown(self, vm: NewVm) -> dict[str, list[str]]:
+    def missing_references(self, vm: NewVm) -> dict[str, list[str]]:
         """Return the fields that name what is not there, each with what is there instead."""
-        return unknown(vm, self._catalogue, self._fleet.hosts())
+        return missing_references(vm, self._catalogue, self._fleet.hosts())
 
     def _next_host(
         self, vm: NewVm, refused: Command, caller: Caller, refusals: Mapping[str, FleetError]
@@ -147,7 +147,7 @@ class CreationService:
         return command
 
     def _decide(
-        self, vm: NewVm, hosts: Sequence[HostView], uuid: str, caller: Caller, refused: Lacks
+        self, vm: NewVm, hosts: Sequence[HostView], uuid: str, caller: Caller, refused: Shortfalls
     ) -> Command:
         needs = vm.needs(self._template(vm.template))
         rule = None if vm.host else vm.rule or DEFAULT_RULE
@@ -157,7 +157,7 @@ class CreationService:
             kind=Kind.CREATE,
             host=found.host,
             project=vm.project,
-            instance=free_name(vm.name, self._names_on(found.host, vm.project)),
+            instance=unique_name(vm.name, self._names_on(found.host, vm.project)),
             uuid=uuid,
             arguments=Arguments(create=order, placement=found.reason),
             principal=caller.principal,
@@ -167,12 +167,12 @@ class CreationService:
     def _connected(self, host: str) -> list[HostView]:
         """Return the hosts to choose from, of which one at least can be judged and told."""
         hosts = [self._fleet.host(host)] if host else list(self._fleet.hosts())
-        if any(offered(known) for known in hosts):
+        if any(offer_of(known) for known in hosts):
             return hosts
         raise HostUnreachable(host) if host else LxdUnavailable("")
 
     def _template(self, name: str) -> Template:
-        found = templates.find(name, self._catalogue, self._fleet.hosts())
+        found = templates.find_template(name, self._catalogue, self._fleet.hosts())
         if found is None:
             raise ImageNotFound(name)
         return found
@@ -189,7 +189,7 @@ class CreationService:
     def _require_new_name(self, vm: NewVm) -> None:
         """Raise InstanceExists where the name is taken, on the host asked for or on any."""
         known = (
-            shown_name(each.instance)
+            display_name_of(each.instance)
             for each in self._fleet.instances(vm.host or None)
             if each.instance.project == vm.project and (vm.host or not each.duplicate)
         )
@@ -224,7 +224,7 @@ def _log_refusal(refused: Command, chosen: Command, refusal: FleetError) -> None
 
 
 def _candidate(known: HostView, pending: Sequence[NewInstance]) -> Candidate:
-    promised = known.promised
+    promised = known.commitment
     for new in pending:
-        promised = promised.plus(capacity.wanted(new))
+        promised = promised.plus(capacity.commitment_for(new))
     return Candidate(known, promised, known.instances + len(pending))

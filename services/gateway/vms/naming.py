@@ -22,7 +22,7 @@ FALLBACK = "vm"
 _NOT_ALLOWED = re.compile(r"[^a-z0-9]+")
 
 
-def shown_name(instance: Instance) -> str:
+def display_name_of(instance: Instance) -> str:
     """Return what people call an instance: the name they gave it, else LXD's."""
     return instance.display_name or instance.name
 
@@ -36,7 +36,7 @@ def slug(display_name: str) -> str:
     return words[:LONGEST].strip("-")
 
 
-def free_name(display_name: str, taken: Container[str]) -> str:
+def unique_name(display_name: str, taken: Container[str]) -> str:
     """Return the slug of a name, with the first number from 2 on that makes it one of its own."""
     wanted = slug(display_name)
     if wanted not in taken:
@@ -54,6 +54,6 @@ def new_name(wanted: str, known: InstanceView, instances_of_host: Iterable[Insta
         if other.instance.project == known.instance.project
         and other.instance.name != known.instance.name
     ]
-    if wanted in {shown_name(other) for other in others}:
+    if wanted in {display_name_of(other) for other in others}:
         raise InstanceExists(wanted)
-    return free_name(wanted, {other.name for other in others})
+    return unique_name(wanted, {other.name for other in others})

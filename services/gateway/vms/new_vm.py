@@ -134,7 +134,7 @@ def _in_force(ordered: Limits) -> Limits:
     return Limits(**{field: limit or None for field, limit in asdict(ordered).items()})
 
 
-def unknown(
+def missing_references(
     vm: NewVm, catalogue: Sequence[Template], hosts: Sequence[HostView]
 ) -> dict[str, list[str]]:
     """Return the fields that name what is not there, each with what is there instead.
@@ -146,7 +146,7 @@ def unknown(
     ids = [known.host for known in hosts]
     if vm.host not in {"", *ids}:
         wrong["host"] = ids
-    told = [known for known in hosts if known.described]
+    told = [known for known in hosts if known.resources]
     meant = [known for known in told if known.host == vm.host] or told
     return wrong | _missing(vm, catalogue, meant) if meant else wrong
 
@@ -154,7 +154,7 @@ def unknown(
 def _missing(
     vm: NewVm, catalogue: Sequence[Template], meant: Sequence[HostView]
 ) -> dict[str, list[str]]:
-    told = [known.described for known in meant if known.described]
+    told = [known.resources for known in meant if known.resources]
     networks = sorted({network.name for each in told for network in each.networks})
     projects = sorted({project for each in told for project in each.projects})
     missing = {}
@@ -162,7 +162,7 @@ def _missing(
         missing["network"] = networks
     if vm.project not in projects:
         missing["project"] = projects
-    if templates.find(vm.template, catalogue, meant) is None:
-        there = templates.listed(catalogue, meant)
-        missing["template"] = templates.instead_of(vm.template, there)
+    if templates.find_template(vm.template, catalogue, meant) is None:
+        there = templates.list_templates(catalogue, meant)
+        missing["template"] = templates.suggest(vm.template, there)
     return missing

@@ -16,7 +16,7 @@ from shared.contracts.operations import Command, Kind, Operation, State
 # More do not fit on one page of a database, and no fleet creates so many at once.
 MOST = 10_000
 # A host tells of as many as it likes; its worker has no more at once than its operator allows.
-MOST_OF_ONE_HOST = 1000
+MOST_PER_HOST = 1000
 
 UNFINISHED = (State.SUBMITTING, State.ACCEPTED, State.RUNNING, State.CANCELLING)
 
@@ -59,7 +59,7 @@ class PendingCreations:
         of_host.pop(operation.uuid, None)
         if not operation.final:
             of_host[operation.uuid] = PendingCreation(operation, ordered)
-        if len(of_host) > MOST_OF_ONE_HOST:
+        if len(of_host) > MOST_PER_HOST:
             del of_host[next(iter(of_host))]
         self.version += 1
 

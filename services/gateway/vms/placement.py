@@ -66,7 +66,7 @@ class Shortfall(Struct, frozen=True, omit_defaults=True):
 
 
 # What each of some hosts lacks, by their ids.
-Lacks = Mapping[str, Sequence[Shortfall]]
+Shortfalls = Mapping[str, Sequence[Shortfall]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,12 @@ class NoHostFits(PermanentError):
 
     code = "no_host_fits"
 
-    def __init__(self, lacks: Lacks) -> None:
-        super().__init__(told(lacks))
-        self.summary = told(lacks)
+    def __init__(self, lacks: Shortfalls) -> None:
+        super().__init__(describe(lacks))
+        self.summary = describe(lacks)
         self.lacks = dict(islice(lacks.items(), MOST_NAMED))
         self.hosts = len(lacks)
-        self.counts = counted(lacks)
+        self.counts = count_by_kind(lacks)
 
     def __str__(self) -> str:
         return f"no host can take it: {self.summary}"
@@ -154,7 +154,7 @@ def place(
     needs: Requirements,
     candidates: Iterable[Candidate],
     rule: Rule | None = None,
-    refused: Lacks = MappingProxyType({}),
+    refused: Shortfalls = MappingProxyType({}),
 ) -> Placement:
     """Return the place that the rule prefers; of equal ones the first by id.
 
@@ -174,23 +174,23 @@ def place(
     preferred = _PREFERRED[rule or DEFAULT_RULE]
     best = min(fits, key=lambda fit: (*preferred(fit), fit.candidate.host))
     reason = _reason(best, rule or ASKED_FOR, len(fits))
-    after = f"; refused by {told(refused)}" if refused else ""
+    after = f"; refused by {describe(refused)}" if refused else ""
     return Placement(best.candidate.host, best.type, best.image, f"{reason}{after}")
 
 
-def offered(known: HostView) -> tuple[HostDescribed, Amount] | None:
+def offer_of(known: HostView) -> tuple[HostDescribed, Amount] | None:
     """Return what a host has for new instances, and how much it may promise in all.
 
     None: it is not there, not trusted, or has not said so yet.
     """
-    described = known.described
+    described = known.resources
     if not (known.lxd_connected and known.trusted and described and described.capacity):
         return None
-    return described, capacity.of(described.capacity)
+    return described, capacity.total_of(described.capacity)
 
 
 def _judged(needs: Requirements, candidate: Candidate) -> _Fit | list[Shortfall]:
-    offer = offered(candidate.known)
+    offer = offer_of(candidate.known)
     if offer is None:
         return [Shortfall("connection")]
     described, in_all = offer
@@ -209,7 +209,7 @@ def _missing(
         "network": not needs.network or needs.network in {each.name for each in described.networks},
         "project": needs.project in described.projects,
         "ports": not needs.ports or bool(described.address),
-        "room": candidate.instances < candidate.known.instances + candidate.known.room,
+        "room": candidate.instances < candidate.known.instances + candidate.known.headroom,
     }
     return [Shortfall(what) for what, there in has.items() if not there]
 
@@ -234,17 +234,17 @@ def _reason(fit: _Fit, rule: str, able: int) -> str:
     )
 
 
-def counted(lacks: Lacks) -> dict[str, int]:
+def count_by_kind(lacks: Shortfalls) -> dict[str, int]:
     """Return how many hosts lack each thing, what most of them lack first."""
     return dict(Counter(lack.what for lacking in lacks.values() for lack in lacking).most_common())
 
 
-def told(lacks: Lacks) -> str:
+def describe(lacks: Shortfalls) -> str:
     """Return in one line what the first few hosts lack, and how many lack what in all."""
     few = [f"{host}: {', '.join(map(_named, lacking))}" for host, lacking in lacks.items()]
     if len(few) <= MOST_NAMED:
         return "; ".join(few)
-    counts = ", ".join(f"{what} {count}" for what, count in counted(lacks).items())
+    counts = ", ".join(f"{what} {count}" for what, count in count_by_kind(lacks).items())
     return f"{first_few(few, '; ', LONGEST_OF_HOST)}; {counts}"
 
 

@@ -16,7 +16,7 @@ from shared.contracts.operations import Kind, Operation, State
 from shared.contracts.worker_api import LxdWorker, Snapshot
 
 
-class Note(NamedTuple):
+class SnapshotNote(NamedTuple):
     """What is noted of a snapshot; `noted_at` (RFC 3339) is when it was complete, by its host."""
 
     description: str
@@ -26,7 +26,7 @@ class Note(NamedTuple):
 class SnapshotNotes(Protocol):
     """What is kept of snapshots; an OperationStore writes it with the outcomes that it merges."""
 
-    async def of(self, host: str, uuid: str) -> Mapping[str, Note]:
+    async def of(self, host: str, uuid: str) -> Mapping[str, SnapshotNote]:
         """Return the notes on an instance's snapshots, by the snapshots' names.
 
         Raises DatabaseUnavailable.
@@ -54,37 +54,41 @@ class SnapshotService:
         Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
         OutcomeUnknown, InstanceNotFound, InstanceReplaced, DatabaseUnavailable.
         """
-        if refusal := self._fleet.refusal(target.host):
+        if refusal := self._fleet.access_error(target.host):
             raise refusal
         listed = await self._worker.snapshots(*target)
-        return described(listed.snapshots, await self._notes.of(target.host, target.uuid))
+        return with_descriptions(listed.snapshots, await self._notes.of(target.host, target.uuid))
 
 
-def note_of(operation: Operation) -> Note | None:
+def note_of(operation: Operation) -> SnapshotNote | None:
     """Return what a finished operation says of its snapshot; None: nothing."""
     if operation.kind is not Kind.SNAPSHOT or not _is_done(operation):
         return None
-    return Note(operation.arguments.description, operation.finished_at)
+    return SnapshotNote(operation.arguments.description, operation.finished_at)
 
 
-def forgets_one(operation: Operation) -> bool:
+def deletes_snapshot(operation: Operation) -> bool:
     """Whether the operation's snapshot is gone now."""
     return operation.kind is Kind.DELETE_SNAPSHOT and _is_done(operation)
 
 
-def forgets_all(operation: Operation) -> bool:
+def deletes_instance(operation: Operation) -> bool:
     """Whether the operation's instance is gone now, with its snapshots."""
     return operation.kind is Kind.DELETE and _is_done(operation)
 
 
-def described(snapshots: Iterable[Snapshot], notes: Mapping[str, Note]) -> list[DescribedSnapshot]:
+def with_descriptions(
+    snapshots: Iterable[Snapshot], notes: Mapping[str, SnapshotNote]
+) -> list[DescribedSnapshot]:
     """Return the snapshots with their descriptions, by the notes on those of the instance."""
     return [DescribedSnapshot(each, _description(each, notes.get(each.name))) for each in snapshots]
 
 
-def _description(snapshot: Snapshot, note: Note | None) -> str:
+def _description(snapshot: Snapshot, note: SnapshotNote | None) -> str:
     # A namesake that somebody made since, past us, is not the one that was described.
-    if note is None or units.instant(snapshot.created_at) > units.instant(note.noted_at):
+    if note is None or units.parse_time_or_epoch(snapshot.created_at) > units.parse_time_or_epoch(
+        note.noted_at
+    ):
         return ""
     return note.description
 

@@ -17,7 +17,12 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
 
-from services.gateway.fleet.remote_images import Shelves, joined, may_have, may_use
+from services.gateway.fleet.remote_images import (
+    RemoteImages,
+    may_fetch,
+    may_use_server,
+    merge_types,
+)
 from services.gateway.fleet.views import HostView
 from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
@@ -30,7 +35,7 @@ _FIELDS = frozenset({"os", "type", "description", "alias", "fingerprint", "remot
 _UNREAD = ServedImage(aliases=(), types=TYPES)
 
 # A host, and an image in its store.
-Held = tuple[str, Image]
+StoreEntry = tuple[str, Image]
 
 # Takes one complaint about the operator's file.
 Complain = Callable[[str], None]
@@ -84,8 +89,8 @@ class Template:
         if not source.remote:
             return any(each.type == kind and _is_of(source, each) for each in _stored(host))
         if self.served:
-            return may_have(host.shelves, source, kind)
-        return may_use(host.shelves, source.remote)
+            return may_fetch(host.remote_images, source, kind)
+        return may_use_server(host.remote_images, source.remote)
 
 
 class StoredImage(NamedTuple):
@@ -105,12 +110,14 @@ class ListedTemplate(NamedTuple):
     images: tuple[StoredImage, ...] = ()
 
 
-def find(name: str, templates: Sequence[Template], hosts: Sequence[HostView]) -> Template | None:
+def find_template(
+    name: str, templates: Sequence[Template], hosts: Sequence[HostView]
+) -> Template | None:
     """Return the template of a name; None: neither the file, nor any host or server has it."""
     ours = next((each for each in templates if each.id == name), None)
     if ours:
         return ours
-    told = (host.described.images for host in hosts if host.described)
+    told = (host.resources.images for host in hosts if host.resources)
     images = [image for images in told for image in images if _is_called(name, image)]
     return _of_images(name, images) if images else _find_served(name, hosts)
 
@@ -120,18 +127,20 @@ def os_of(source: ImageSource, templates: Sequence[Template], host: HostView) ->
     if ours := next((each.os for each in templates if source in each.sources), ""):
         return ours
     if source.remote:
-        shelf = (host.shelves or {}).get(source.remote) or {}
+        shelf = (host.remote_images or {}).get(source.remote) or {}
         return shelf[source.alias].os if source.alias in shelf else ""
     return next((each.os for each in _stored(host) if _is_of(source, each)), "")
 
 
-def listed(templates: Sequence[Template], hosts: Sequence[HostView]) -> list[ListedTemplate]:
+def list_templates(
+    templates: Sequence[Template], hosts: Sequence[HostView]
+) -> list[ListedTemplate]:
     """Return all templates: those of the file in its order, the hosts' images, the servers'.
 
     A server's are listed while a host is connected that may fetch them.
     """
     found = {template.id: template for template in templates}
-    stores: defaultdict[str, list[Held]] = defaultdict(list)
+    stores: defaultdict[str, list[StoreEntry]] = defaultdict(list)
     named: defaultdict[str, list[Image]] = defaultdict(list)
     for host in hosts:
         for image in _stored(host):
@@ -147,7 +156,7 @@ def listed(templates: Sequence[Template], hosts: Sequence[HostView]) -> list[Lis
     return [_listed(template, _held(template, stores)) for template in found.values()]
 
 
-def instead_of(name: str, there: Sequence[ListedTemplate]) -> list[str]:
+def suggest(name: str, there: Sequence[ListedTemplate]) -> list[str]:
     """Return the templates to name in place of one that is not there, the likeliest first.
 
     Those of image servers are hundreds, which come last but for those that begin alike.
@@ -163,7 +172,7 @@ def instead_of(name: str, there: Sequence[ListedTemplate]) -> list[str]:
     return [each.template.id for each in sorted(there, key=rank)]
 
 
-def read(document: object, complain: Complain) -> tuple[Template, ...]:
+def parse(document: object, complain: Complain) -> tuple[Template, ...]:
     """Return the templates of a parsed file: a mapping of ids to their fields.
 
     What is wrong with a template is complained of, and the template is left out.
@@ -228,17 +237,21 @@ def _is_called(name: str, image: Image) -> bool:
 
 def _stored(host: HostView) -> Sequence[Image]:
     """Return the images in a host's store that something can be made of."""
-    images = host.described.images if host.described else ()
+    images = host.resources.images if host.resources else ()
     return [image for image in images if image.type in TYPES]
 
 
 def _find_served(name: str, hosts: Sequence[HostView]) -> Template | None:
     """Return an image server's image; what a server has that was not read only LXD can tell."""
     server, _, alias = name.partition(":")
-    shelves = [host.shelves[server] for host in hosts if host.shelves and server in host.shelves]
+    shelves = [
+        host.remote_images[server]
+        for host in hosts
+        if host.remote_images and server in host.remote_images
+    ]
     image: ServedImage | None = None
     for shelf in shelves:
-        image = joined(image, shelf[alias]) if shelf and alias in shelf else image
+        image = merge_types(image, shelf[alias]) if shelf and alias in shelf else image
     if image is None and alias and None in shelves:
         image = _UNREAD
     return _of_server(server, alias, image) if image else None
@@ -249,15 +262,15 @@ def _served(hosts: Sequence[HostView]) -> list[Template]:
 
     An image is described as most of them do.
     """
-    distinct = {id(host.shelves): host.shelves for host in hosts if host.shelves}
-    shared = Counter(id(host.shelves) for host in hosts if host.shelves)
+    distinct = {id(host.remote_images): host.remote_images for host in hosts if host.remote_images}
+    shared = Counter(id(host.remote_images) for host in hosts if host.remote_images)
     found: dict[tuple[str, str], ServedImage] = {}
     for server, alias, image in _on(distinct[each] for each, _ in shared.most_common()):
-        found[server, alias] = joined(found.get((server, alias)), image)
+        found[server, alias] = merge_types(found.get((server, alias)), image)
     return [_of_server(*name, image) for name, image in found.items()]
 
 
-def _on(all_shelves: Iterable[Shelves]) -> Iterator[tuple[str, str, ServedImage]]:
+def _on(all_shelves: Iterable[RemoteImages]) -> Iterator[tuple[str, str, ServedImage]]:
     for shelves in all_shelves:
         for server, shelf in shelves.items():
             for alias, image in (shelf or {}).items():
@@ -290,7 +303,7 @@ def _is_of(source: ImageSource, image: Image) -> bool:
     return source.alias in image.aliases
 
 
-def _held(template: Template, stores: Mapping[str, Sequence[Held]]) -> list[Held]:
+def _held(template: Template, stores: Mapping[str, Sequence[StoreEntry]]) -> list[StoreEntry]:
     """Return the images that a template can be made of, by the images' names on hosts."""
     own = [source for source in template.sources if not source.remote]
     names = {source.alias for source in own} | {
@@ -303,7 +316,7 @@ def _held(template: Template, stores: Mapping[str, Sequence[Held]]) -> list[Held
     return [each for each in held if each[1].type in template.types]
 
 
-def _listed(template: Template, held: Sequence[Held]) -> ListedTemplate:
+def _listed(template: Template, held: Sequence[StoreEntry]) -> ListedTemplate:
     alike: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
     for host, image in held:
         alike[image.type, image.os, image.architecture].add(host)

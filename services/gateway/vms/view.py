@@ -58,12 +58,12 @@ class FleetWithPending:
         """Return one instance; raise HostNotFound, and as `require_unique` does."""
         if host is not None:
             self._fleet.host(host)
-        return require_unique(name, self.named(name), host, project)
+        return require_unique(name, self.with_name(name), host, project)
 
-    def named(self, name: str) -> Sequence[InstanceView]:
+    def with_name(self, name: str) -> Sequence[InstanceView]:
         """Return all instances of one name, whichever host and project they are in."""
         pending = [each for each in self._creations() if each.operation.instance == name]
-        return self._joined(self._fleet.named(name), pending)
+        return self._joined(self._fleet.with_name(name), pending)
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
         """Return the instance of a uuid, and its copies, which wrongly share it."""

@@ -26,7 +26,7 @@ from services.gateway.ws.connection import (
     close,
     until_one_ends,
 )
-from services.gateway.ws.topics import TopicLanguage
+from services.gateway.ws.topic_registry import TopicLanguage
 from shared.contracts.codec import UNREADABLE
 from shared.contracts.errors import FleetError, InvalidInput, StreamLost, TemporaryError
 from shared.contracts.streams import Cells, Resize
@@ -34,7 +34,7 @@ from shared.contracts.streams import Cells, Resize
 CONSOLE = "console"  # its name in the metrics
 # Seconds that a process may leave unread what was typed. Meanwhile nobody would notice that the
 # viewer has gone.
-PATIENCE_S = 30.0
+INPUT_TIMEOUT_S = 30.0
 
 
 class Size(msgspec.Struct, frozen=True, tag="resize"):
@@ -52,11 +52,11 @@ class Resume(msgspec.Struct, frozen=True, tag="resume"):
     """The viewer takes more."""
 
 
-Said = Size | Pause | Resume
-_decoder: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
+ClientMessage = Size | Pause | Resume
+_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 
 
-class Ended(msgspec.Struct, frozen=True, tag="end"):
+class ProcessExit(msgspec.Struct, frozen=True, tag="end"):
     """The process has ended; null where there was none or nobody knows."""
 
     exit_status: int | None
@@ -84,7 +84,7 @@ class ConsoleSocket:
         with self.telemetry.watching(CONSOLE):
             try:
                 async with self.consoles.open(console) as stream:
-                    seat = _Seat(websocket, stream)
+                    seat = _Session(websocket, stream)
                     await until_one_ends(seat.listen(), seat.show())
             except FleetError as error:
                 problem = ConsoleError(error.code, self.words(websocket).problem(error))
@@ -92,7 +92,7 @@ class ConsoleSocket:
                 await close(websocket, _close_code(error), error.code)
 
 
-class _Seat:
+class _Session:
     """A viewer at a console that is open."""
 
     def __init__(self, websocket: WebSocket, stream: ByteStream) -> None:
@@ -105,7 +105,7 @@ class _Seat:
         """Hand over what is typed, until the viewer has gone."""
         while (came := await self._websocket.receive())["type"] != "websocket.disconnect":
             try:
-                async with asyncio.timeout(PATIENCE_S):
+                async with asyncio.timeout(INPUT_TIMEOUT_S):
                     await self._hand_over(came.get("bytes"), came.get("text"))
             except TimeoutError:
                 raise StreamLost("what was typed is not read") from None
@@ -116,7 +116,7 @@ class _Seat:
             await self._taking.wait()
             await self._websocket.send_bytes(data)
         status = self._stream.exit_status
-        await _tell(self._websocket, Ended(status))
+        await _tell(self._websocket, ProcessExit(status))
         await close(self._websocket, NORMAL, "ended" if status is None else f"exit {status}")
 
     async def _hand_over(self, data: bytes | None, text: str | None) -> None:
@@ -125,7 +125,7 @@ class _Seat:
         else:
             await self._obey(_said(text or ""))
 
-    async def _obey(self, said: Said) -> None:
+    async def _obey(self, said: ClientMessage) -> None:
         match said:
             case Size(columns, rows):
                 await self._stream.resize(Resize(columns, rows))
@@ -135,14 +135,14 @@ class _Seat:
                 self._taking.set()
 
 
-def _said(text: str | bytes) -> Said:
+def _said(text: str | bytes) -> ClientMessage:
     try:
         return _decoder.decode(text)
     except UNREADABLE as exc:
         raise InvalidInput("message", str(exc)) from exc
 
 
-async def _tell(websocket: WebSocket, message: Ended | ConsoleError) -> None:
+async def _tell(websocket: WebSocket, message: ProcessExit | ConsoleError) -> None:
     """Tell the viewer; one that has gone is left."""
     with suppress(WebSocketDisconnect, RuntimeError):
         await websocket.send_text(msgspec.json.encode(message).decode())

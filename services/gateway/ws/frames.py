@@ -28,14 +28,14 @@ EXTENSION = "lxdfleet.frames"
 MOST_FRAGMENTS = 1024
 
 
-class Framed(NamedTuple):
+class FramedMessage(NamedTuple):
     """A message's text, and its frame as every viewer may get it: not compressed."""
 
     text: str
     frame: bytes
 
 
-class Frames(WebSocketsSansIOProtocol):
+class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's end of a WebSocket, which also takes frames."""
 
     # Of the answer to a hand-shake that cannot be read; the app answers all others.
@@ -113,12 +113,12 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def framed(encoded: bytes) -> Framed:
+def frame_message(encoded: bytes) -> FramedMessage:
     """Return the message of a JSON text."""
-    return Framed(encoded.decode(), Frame(Opcode.TEXT, encoded).serialize(mask=False))
+    return FramedMessage(encoded.decode(), Frame(Opcode.TEXT, encoded).serialize(mask=False))
 
 
-async def send(websocket: WebSocket, message: Framed, patience: SendTimeout) -> None:
+async def send(websocket: WebSocket, message: FramedMessage, patience: SendTimeout) -> None:
     """Send a message to an accepted viewer; raise TimeoutError for one that is too slow."""
     offered = websocket.scope.get("extensions", {}).get(EXTENSION)
     if offered is None or not offered["write"](message.frame):

@@ -18,8 +18,8 @@ from starlette.websockets import WebSocket
 from services.gateway.fleet.view import FleetView
 from services.gateway.telemetry import Telemetry
 from services.gateway.ws.connection import TRY_AGAIN_LATER, address, close, until_one_ends
-from services.gateway.ws.frames import Framed, send
-from services.gateway.ws.monitor_message import MonitorFeed
+from services.gateway.ws.frames import FramedMessage, send
+from services.gateway.ws.monitor_messages import MonitorMessages
 from services.gateway.ws.protocol import refuse_control_characters
 from services.gateway.ws.send_timeout import SendTimeout
 from shared.contracts.errors import FleetError
@@ -44,7 +44,7 @@ class Monitor:
     telemetry: Telemetry
     patience_s: float = 10.0
     # A feed lives as long as somebody watches it.
-    _feeds: WeakValueDictionary[Part, MonitorFeed] = field(default_factory=WeakValueDictionary)
+    _feeds: WeakValueDictionary[Part, MonitorMessages] = field(default_factory=WeakValueDictionary)
     # Slots to come that somebody waits for: one timer for all of its viewers.
     _slots: dict[int, asyncio.Event] = field(default_factory=dict)
 
@@ -66,16 +66,18 @@ class Monitor:
         with self.telemetry.watching(STREAM):
             await until_one_ends(self._stream(websocket, feed, first), _left(websocket))
 
-    def _feed(self, part: Part) -> MonitorFeed:
+    def _feed(self, part: Part) -> MonitorMessages:
         host, project = part
         feed = self._feeds.get(part)
         if feed is None:
-            feed = self._feeds[part] = MonitorFeed(
+            feed = self._feeds[part] = MonitorMessages(
                 self.fleet, host, self.now, project, self.telemetry.boundary
             )
         return feed
 
-    async def _stream(self, websocket: WebSocket, feed: MonitorFeed, message: Framed) -> None:
+    async def _stream(
+        self, websocket: WebSocket, feed: MonitorMessages, message: FramedMessage
+    ) -> None:
         slot = round(self.monotonic() / self._slot_s)
         try:
             while True:

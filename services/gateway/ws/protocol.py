@@ -59,7 +59,7 @@ def refuse_control_characters(**texts: str | None) -> None:
             raise InvalidInput(field, RULE)
 
 
-def of_message(text: str | bytes) -> Subscribe | Unsubscribe:
+def decode_message(text: str | bytes) -> Subscribe | Unsubscribe:
     """Return the request of a message; raise InvalidInput."""
     try:
         return msgspec.json.decode(text, type=Subscribe | Unsubscribe)
@@ -67,7 +67,7 @@ def of_message(text: str | bytes) -> Subscribe | Unsubscribe:
         raise InvalidInput("message", "stream_message") from None
 
 
-def of_address(query: Mapping[str, str]) -> Subscribe | None:
+def parse_query(query: Mapping[str, str]) -> Subscribe | None:
     """Return the request of an address, if it has one; raise InvalidInput."""
     if "topic" not in query:
         return None

@@ -16,7 +16,7 @@ from services.gateway.ws import protocol
 from services.gateway.ws.connection import TRY_AGAIN_LATER, address, close, until_one_ends
 from services.gateway.ws.send_timeout import SendTimeout
 from services.gateway.ws.stream_connection import StreamConnection
-from services.gateway.ws.topics import Audience, TopicLanguage, Topics
+from services.gateway.ws.topic_registry import ClientProfile, TopicLanguage, TopicRegistry
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ STREAM = "stream"  # its name in the metrics
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class StreamTimeouts:
     """Seconds between pings, and how many a viewer may take for one message."""
 
     ping_s: float = 15.0
@@ -36,11 +36,11 @@ class FleetStream:
     """Serves the stream's viewers; `words` speaks the language of whoever is connected."""
 
     fleet: FleetView
-    topics: Topics
+    topics: TopicRegistry
     words: Callable[[HTTPConnection], TopicLanguage]
     now: Callable[[], datetime]
     telemetry: Telemetry
-    pace: Pace = field(default_factory=Pace)
+    pace: StreamTimeouts = field(default_factory=StreamTimeouts)
 
     def __post_init__(self) -> None:
         self._patience = SendTimeout(self.pace.patience_s)
@@ -51,9 +51,9 @@ class FleetStream:
         Raises InvalidInput for a wrong address, FleetViewNotReady and DatabaseUnavailable before
         the hand-shake, so that the viewer gets an answer with a status.
         """
-        asked = protocol.of_address(websocket.query_params)
+        asked = protocol.parse_query(websocket.query_params)
         self.fleet.hosts()
-        audience = Audience(websocket.state.caller.may_see_secrets, self.words(websocket))
+        audience = ClientProfile(websocket.state.caller.may_see_secrets, self.words(websocket))
         viewer = StreamConnection(
             websocket, self.topics, audience, self.now, self._patience, self.pace.ping_s
         )

@@ -11,12 +11,12 @@ from starlette.websockets import WebSocket
 
 from services.gateway import units
 from services.gateway.ws.connection import POLICY_VIOLATION, close
-from services.gateway.ws.frames import framed, send
-from services.gateway.ws.protocol import Subscribe, TopicFilter, Unsubscribe, of_message
+from services.gateway.ws.frames import frame_message, send
+from services.gateway.ws.protocol import Subscribe, TopicFilter, Unsubscribe, decode_message
 from services.gateway.ws.send_timeout import SendTimeout
 from services.gateway.ws.subscription import Subscription
 from services.gateway.ws.topic_channel import Position
-from services.gateway.ws.topics import Audience, Topics
+from services.gateway.ws.topic_registry import ClientProfile, TopicRegistry
 from shared.contracts.errors import FleetError, InvalidInput
 
 MOST_SUBSCRIPTIONS = 16
@@ -42,8 +42,8 @@ class StreamConnection:
     def __init__(
         self,
         websocket: WebSocket,
-        topics: Topics,
-        audience: Audience,
+        topics: TopicRegistry,
+        audience: ClientProfile,
         now: Callable[[], datetime],
         patience: SendTimeout,
         ping_s: float,
@@ -61,7 +61,7 @@ class StreamConnection:
     async def subscribe(self, request: Subscribe) -> None:
         """Watch something, from now on or from where the request says.
 
-        Raises as `Topics.enter` does, and InvalidInput when there is too much already.
+        Raises as `TopicRegistry.enter` does, and InvalidInput when there is too much already.
         """
         wanted = request.wanted
         if len(self._subscriptions.keys() - {wanted}) >= MOST_SUBSCRIPTIONS:
@@ -74,7 +74,7 @@ class StreamConnection:
         """Do what the viewer says until it has gone; raise TimeoutError if it is too slow."""
         while (said := await self._websocket.receive())["type"] != "websocket.disconnect":
             try:
-                await self._obey(of_message(said.get("text") or said.get("bytes") or ""))
+                await self._obey(decode_message(said.get("text") or said.get("bytes") or ""))
             except FleetError as error:
                 await self._tell(StreamError(error.code, self._audience.words.problem(error)))
 
@@ -133,4 +133,4 @@ class StreamConnection:
         return [position for position in told if position]
 
     async def _tell(self, message: Ping | StreamError) -> None:
-        await send(self._websocket, framed(msgspec.json.encode(message)), self._patience)
+        await send(self._websocket, frame_message(msgspec.json.encode(message)), self._patience)

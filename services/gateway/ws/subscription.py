@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from services.gateway.ws.frames import Framed
+from services.gateway.ws.frames import FramedMessage
 from services.gateway.ws.topic_channel import Position, Reason, TopicChannel
 
 
@@ -27,7 +27,7 @@ class Subscription:
         view.watch(news)
         news.set()
 
-    def messages(self) -> list[Framed]:
+    def messages(self) -> list[FramedMessage]:
         """Return what is to be told now; it counts as told.
 
         Who resumes is told something even if nothing happened since.
@@ -51,7 +51,7 @@ class Subscription:
         self._view.leave(self._news)
         self._leave()
 
-    def _everything(self) -> list[Framed]:
+    def _everything(self) -> list[FramedMessage]:
         state = self._view.state()
         lost = [self._view.resync(self._lost)] if self._lost else []
         self._position, self._resumes, self._lost = state.sequence, False, None

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from services.gateway.ws.change_log import ChangeLog, LogChange, LogEntry
-from services.gateway.ws.frames import Framed, framed
+from services.gateway.ws.frames import FramedMessage, frame_message
 from services.gateway.ws.protocol import TopicFilter
 
 Entries = dict[str, msgspec.Raw]
@@ -50,7 +50,7 @@ class Resync(TopicFilter, frozen=True, kw_only=True, tag="resync"):
 class EncodedMessage(NamedTuple):
     """A message that leads to a position; `idle`: it tells of no change."""
 
-    said: Framed
+    said: FramedMessage
     sequence: int
     idle: bool = False
 
@@ -93,7 +93,7 @@ class TopicChannel:
         missed = self._log.since(position)
         return None if missed is None else self._keep(position, self._delta(missed.values()))
 
-    def resync(self, reason: Reason) -> Framed:
+    def resync(self, reason: Reason) -> FramedMessage:
         """Return the word that the state comes anew."""
         return _framed(Resync(**asdict(self.wanted), reason=reason))
 
@@ -148,5 +148,5 @@ class TopicChannel:
         }
 
 
-def _framed(message: StateMessage | DeltaMessage | Resync) -> Framed:
-    return framed(msgspec.json.encode(message))
+def _framed(message: StateMessage | DeltaMessage | Resync) -> FramedMessage:
+    return frame_message(msgspec.json.encode(message))

@@ -17,8 +17,8 @@ import msgspec
 
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
 from services.gateway.fleet.view import FleetView
-from services.gateway.fleet.views import HostView, InstanceView, bare_host
-from services.gateway.operations.merge import merged_report
+from services.gateway.fleet.views import HostView, InstanceView, host_without_details
+from services.gateway.operations.merge import merge_report
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import OperationFilter
 from services.gateway.responses.entries import encoded
@@ -116,7 +116,7 @@ class HostSource:
         text = self._boundary.render(
             EntrySubject("host", known.host),
             lambda: msgspec.json.encode(host_entry(known, self._now())),
-            lambda: msgspec.json.encode(host_entry(bare_host(known), self._now())),
+            lambda: msgspec.json.encode(host_entry(host_without_details(known), self._now())),
         )
         return LogEntry(known.host, known.host, "", text)
 
@@ -165,7 +165,7 @@ class OperationSource:
             known = self._present.get(reported.operation_id, reported)
             moved = _is_submitted(known) and submitted_to.get(known.operation_id) == reported.host
             self._present[reported.operation_id] = (
-                reported if moved else merged_report(known, reported)
+                reported if moved else merge_report(known, reported)
             )
         displaced = _displaced(self._present.values(), self._newest)
         for each in displaced:

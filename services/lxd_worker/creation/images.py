@@ -1,4 +1,4 @@
-"""Where an image comes from: the host's own store, or a server that the operator named."""
+"""Where an image comes from: the host's own store, or a server that the operator allows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Remotes = Mapping[str, str]
 
 
 def remote_source(wanted: ImageSource, remotes: Remotes) -> dict[str, str]:
-    """Return an image of a server's, in LXD's words; whether it is there only LXD can tell.
+    """Return LXD's source for an image of a server; only LXD finds out whether it exists.
 
     Raises ImageNotFound for a server that the operator does not allow.
     """
     if wanted.remote not in remotes:
-        raise ImageNotFound(name_of(wanted))
+        raise ImageNotFound(image_name(wanted))
     what = {"fingerprint": wanted.fingerprint} if wanted.fingerprint else {"alias": wanted.alias}
     return {
         "type": "image",
@@ -30,18 +30,18 @@ def remote_source(wanted: ImageSource, remotes: Remotes) -> dict[str, str]:
 
 
 def local_source(wanted: ImageSource, kind: str, image: Image | None) -> dict[str, str]:
-    """Return an image of the host's own store, in LXD's words.
+    """Return LXD's source for an image of the host's own store.
 
-    Raises ImageNotFound where there is none, InvalidInput where it is for the other type.
+    Raises ImageNotFound if there is none, InvalidInput if it is for another type of instance.
     """
     if image is None:
-        raise ImageNotFound(name_of(wanted))
+        raise ImageNotFound(image_name(wanted))
     if image.type != kind:
         raise InvalidInput("type", f"the image is for a {image.type}")
     return {"type": "image", "fingerprint": image.fingerprint}
 
 
-def name_of(wanted: ImageSource) -> str:
+def image_name(wanted: ImageSource) -> str:
     """Return the image as people write it: `images:debian/12`, or its name alone."""
     name = wanted.alias or wanted.fingerprint
     return f"{wanted.remote}:{name}" if wanted.remote else name

@@ -1,18 +1,18 @@
-"""Requests to LXD: logged with the correlation id, LXD's and pylxd's errors made ours.
+"""Requests to LXD: logged with the correlation id, with LXD's and pylxd's errors made ours.
 
-Of an answer whatever can be read is read: one instance with a value that no release of LXD writes
-must not hide the others. Only what is to be written back is read whole or not at all.
+Whatever can be read of an answer is read: one instance with a value that no release of LXD writes
+must not hide the others. Only what is to be written back is read as a whole or not at all.
 
-Of pylxd its session and its events are used. Its models ask again for each instance, and raise with
-status 200 when a request fails that LXD had taken on; its `api` makes objects of every answer
-before anybody can look at it.
+Only the session and the events of pylxd are used. Its models send another request for each
+instance, and raise with status 200 if a request fails that LXD had accepted; its `api` makes
+objects of every answer.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -22,8 +22,8 @@ import pylxd
 import requests
 from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 
-from services.lxd_worker.lxd.refusals import refusal
-from services.lxd_worker.ports import Omission, Omit
+from services.lxd_worker.lxd.models import to_refusal
+from services.lxd_worker.omissions import Omission, Omit
 from shared.contracts.bounds import LONGEST_WORD
 from shared.contracts.errors import FleetError, LxdBusy, LxdRefused, LxdUnavailable
 from shared.contracts.fitting import Unfit, fit, parse
@@ -32,25 +32,27 @@ from shared.platform.lxd_session import AnswerTooLong, lxd_client
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 CONNECT_S = 5.0
 READ_S = 15.0
-# A busy LXD may be slow to take a request on; giving up early only puts the outcome in doubt.
+# A busy LXD may be slow to accept a request; giving up early only leaves the outcome in doubt.
 ACCEPT_S = 60.0
 
-# An eighth of the memory that a worker has: 10,000 instances with 6 KB of configuration each. A
-# guest with addresses without end makes a state of more.
+# An eighth of a worker's memory: 10,000 instances with 6 KB of configuration each. A guest with
+# endless addresses has a state of more.
 MOST_ANSWER_BYTES = 64 << 20
 
-# Of an answer with a value that is none, which is made plain values of: ten times as much memory.
+# Of an answer with an invalid value: it is decoded to plain values, in ten times as much memory.
 MOST_BYTES_IN_PART = 16 << 20
 
-# An error is told in few words, and LXD's lists are long.
+# An error is short, while LXD's lists are long.
 MOST_REFUSAL_BYTES = 64 << 10
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_TRIES = 5
 _NO_NAMES = frozenset({"", ".", ".."})
-# What LXD calls the one thing that tells an entry of a list from the others.
+# The fields by which LXD identifies an entry of a list.
 _NAMES = ("name", "fingerprint", "id")
 
 
@@ -59,16 +61,15 @@ class NotThere(Exception):
 
 
 class Stale(Exception):
-    """What was to be replaced is not as it was when it was read."""
+    """What was to be replaced has changed since it was read."""
 
 
 class Api:
-    """LXD's REST interface; connects when it is first needed, and again after LXD was away.
+    """LXD's REST API; connects at the first request, and again after LXD was away.
 
-    Every request raises NotThere, LxdRefused (LXD said no), LxdBusy (it says no for a moment) or
-    LxdUnavailable (it said nothing, or nothing that can be read, or that it is not ready), one with
-    an ETag also Stale. Of an answer no more than `most_bytes` are read. LXD listens at the path
-    `socket`.
+    Every request raises NotThere, LxdRefused, LxdBusy (refused for the moment) or LxdUnavailable
+    (no answer, an unreadable one, or one that it is not ready); one with an ETag also Stale. No
+    more than `most_bytes` of an answer are read. LXD listens at the path `socket`.
     """
 
     def __init__(
@@ -87,12 +88,12 @@ class Api:
         params: Mapping[str, object] | None = None,
         answer_s: float = READ_S,
     ) -> T:
-        """Return what LXD answers to a GET."""
+        """Return LXD's answer to a GET."""
         response = self._request("get", path, answer_s, params=dict(params or {}))
         return self._read(response, kind, path)
 
     def end_of_file(self, *path: str, params: Mapping[str, object], most_bytes: int) -> bytes:
-        """Return the end of a file, which LXD answers with as it is."""
+        """Return the end of a file, which LXD sends as it is."""
         headers = {"Range": f"bytes=-{most_bytes}"}
         response = self._request("get", path, READ_S, params=dict(params), headers=headers)
         return response.content[-most_bytes:]
@@ -100,9 +101,9 @@ class Api:
     def get_to_replace(
         self, kind: type[T], *path: str, params: Mapping[str, object]
     ) -> tuple[T, str]:
-        """Return what LXD answers to a GET, and the ETag for a PUT of it.
+        """Return LXD's answer to a GET, and the ETag for a PUT of it.
 
-        What cannot be read would be taken away by that PUT: raises LxdRefused then.
+        That PUT would remove what cannot be read: raises LxdRefused then.
         """
         response = self._request("get", path, READ_S, params=dict(params))
         try:
@@ -119,41 +120,62 @@ class Api:
         body: object,
         etag: str = "",
     ) -> T:
-        """Return what LXD answers to a PUT."""
+        """Return LXD's answer to a PUT."""
         headers = {"If-Match": etag} if etag else {}
         options: dict[str, object] = {"params": dict(params), "json": body, "headers": headers}
         return self._read(self._request("put", path, ACCEPT_S, **options), kind, path)
 
+    def edit(
+        self,
+        kind: type[R],
+        answer: type[T],
+        *path: str,
+        params: Mapping[str, object],
+        change: Callable[[R], object],
+    ) -> T:
+        """Return LXD's answer to a PUT of a changed version of what stands at a path.
+
+        `change` returns the version; it is called again if LXD has changed it meanwhile, as it does
+        with an instance's `volatile` settings.
+        """
+        for _ in range(_TRIES):
+            found, version = self.get_to_replace(kind, *path, params=params)
+            try:
+                return self.put(answer, *path, params=params, body=change(found), etag=version)
+            except Stale:
+                continue
+        raise LxdRefused("the instance does not stop changing")
+
     def patch(self, *path: str, params: Mapping[str, object], body: object, etag: str = "") -> None:
-        """Change a part of something; LXD has done it when this returns."""
+        """Change a part of something; LXD has done so when this returns."""
         headers = {"If-Match": etag} if etag else {}
         options: dict[str, object] = {"params": dict(params), "json": body, "headers": headers}
         self._request("patch", path, ACCEPT_S, **options)
 
     def post(self, kind: type[T], *path: str, params: Mapping[str, object], body: object) -> T:
-        """Return what LXD answers to a POST."""
+        """Return LXD's answer to a POST."""
         response = self._request("post", path, ACCEPT_S, params=dict(params), json=body)
         return self._read(response, kind, path)
 
     def delete(self, kind: type[T], *path: str, params: Mapping[str, object] | None = None) -> T:
-        """Return what LXD answers to a DELETE."""
+        """Return LXD's answer to a DELETE."""
         response = self._request("delete", path, ACCEPT_S, params=dict(params or {}))
         return self._read(response, kind, path)
 
     def wait(self, kind: type[T], lxd_operation: str, timeout_s: int) -> T:
-        """Return one of LXD's operations at its end, or as it stands after the time-out."""
+        """Return one of LXD's operations at its end, or as it is after the time-out."""
         path = ("operations", lxd_operation)
         answer_s = timeout_s + READ_S
         try:
             return self.get(kind, *path, "wait", params={"timeout": timeout_s}, answer_s=answer_s)
         except (NotThere, Stale, LxdRefused, LxdBusy):
-            # LXD since 5.15, and Incus before 6.12 and 6.0.5, show no operation that fails, or goes
-            # on after the time-out, to who waits for it: they answer with the error.
+            # LXD since 5.15, and Incus before 6.12 and 6.0.5, answer whoever waits with the error
+            # of an operation that fails, or goes on after the time-out, and not with its state.
             return self.get(kind, *path)
 
     @contextmanager
     def client(self) -> Iterator[pylxd.Client]:
-        """Yield pylxd's client and translate what goes wrong with it."""
+        """Yield pylxd's client; its errors become ours."""
         try:
             if self._client is None:
                 self._client = lxd_client(self.socket, (CONNECT_S, READ_S), self._most_bytes)
@@ -212,7 +234,7 @@ class Api:
             return Stale()
         if status == requests.codes.service_unavailable:
             return LxdUnavailable(self._host)
-        return refusal(reason)
+        return to_refusal(reason)
 
 
 @contextmanager
@@ -240,10 +262,7 @@ class _Refusal(msgspec.Struct):
 
 
 def _address(path: tuple[str, ...]) -> str:
-    """Return the address of what stands at a path; raise NotThere for a name that nothing has.
-
-    LXD would take it for another path.
-    """
+    """Return the URL of a path; raise NotThere for a name that LXD would take for another path."""
     if not _NO_NAMES.isdisjoint(path):
         raise NotThere
     return "http+unix://lxd/1.0" + "".join(f"/{quote(part, safe='')}" for part in path)
@@ -252,7 +271,7 @@ def _address(path: tuple[str, ...]) -> str:
 def _late_refusal(response: requests.Response) -> _Refusal | None:
     """Return the error in an answer with the HTTP status 200.
 
-    Incus 6.0 sends the head of its answer to who waits before it knows how the wait ends.
+    Incus 6.0 sends the head of its answer to whoever waits before it knows how the wait ends.
     """
     is_json = "json" in response.headers.get("Content-Type", "")
     if not is_json or len(response.content) > MOST_REFUSAL_BYTES:
@@ -278,7 +297,7 @@ def _decoded(response: requests.Response, kind: type[T]) -> T:
 
 
 def _subject(path: tuple[str, ...], place: str, said: Any) -> str:
-    """Return what a place in an answer is about: of a list, the name of what stands there."""
+    """Return what a place in an answer is about: in a list, the name of the entry."""
     _, number, *_ = (*place.split("."), "")
     listed = said["metadata"]
     if isinstance(listed, list) and number.isdecimal() and isinstance(listed[int(number)], dict):

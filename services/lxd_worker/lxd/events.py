@@ -1,4 +1,4 @@
-"""LXD's own events, as they happen."""
+"""Listens to LXD's lifecycle events."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ws4py.exc import WebSocketException
 
 from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
 from services.lxd_worker.lxd.api import Api
-from services.lxd_worker.ports import Omission, Omit
+from services.lxd_worker.omissions import Omission, Omit
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_events import all_projects, reader
 from shared.platform.lxd_scope import LxdScope
 
 
 class LxdEvents:
-    """LXD's lifecycle events, as far as they are about what is this host's."""
+    """LXD's lifecycle events about what belongs to this host."""
 
     def __init__(self, api: Api, host: str, scope: LxdScope, omit: Omit) -> None:
         self._omit = omit
@@ -27,19 +27,19 @@ class LxdEvents:
     def listen(
         self,
         opened: Callable[[], None],
-        heard: Callable[[LifecycleEvent], None],
+        on_event: Callable[[LifecycleEvent], None],
         missed: Callable[[], None],
     ) -> None:
-        """Call `opened` when LXD has begun to tell, `heard` for each event, until LXD goes away.
+        """Call `opened` once LXD sends events, and `on_event` for each, until LXD goes away.
 
         `missed` is called for an event that cannot be read: anything may have changed. Raises
-        LxdUnavailable when LXD does not begin; returns when it ends. None of the functions may
-        wait for anything.
+        LxdUnavailable if LXD sends none; returns when the connection ends. None of the functions
+        may block.
         """
 
-        def heard_here(event: LifecycleEvent) -> None:
+        def on_own_event(event: LifecycleEvent) -> None:
             if self._scope.covers(event.project, event.location):
-                heard(event)
+                on_event(event)
 
         def unreadable(reason: str) -> None:
             self._omit(Omission.EVENT, "lifecycle", reason)
@@ -47,7 +47,7 @@ class LxdEvents:
 
         with self._api.client() as client:
             events = client.events(
-                reader(LifecycleEvent, heard_here, unreadable), {EventType.Lifecycle}
+                reader(LifecycleEvent, on_own_event, unreadable), {EventType.Lifecycle}
             )
             socket = all_projects(events)
             try:

@@ -1,25 +1,34 @@
-"""What is read of LXD's answers; all else in them is ignored."""
+"""LXD's answers as structs; fields that we do not read are ignored."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, field
 
 from services.lxd_worker.instances.description import InstanceDescription
-from services.lxd_worker.journal.plan import Devices
-from services.lxd_worker.lxd.progress import percent
-from services.lxd_worker.lxd.refusals import refusal
+from services.lxd_worker.instances.devices import Devices
 from services.lxd_worker.ports import LxdOperation
-from shared.contracts.bounds import ExitStatus
-from shared.contracts.errors import Cancelled, FleetError
+from shared.contracts.bounds import ExitStatus, clip
+from shared.contracts.errors import Cancelled, FleetError, LxdBusy, LxdRefused
 
 _SUCCESS = 200
 _CANCELLED = 401
 
+# What LXD and Incus answer about an instance that they still start, stop or restore, also by
+# themselves: after a failed start they clean up for a second.
+_BUSY = re.compile(r'busy running an? "?[\w -]+"? operation')
+
+_DOWNLOAD = re.compile(r"\w+: (\d{1,3})%")
+_PERCENT = re.compile(r"\d{1,9}")
+# As far as anybody can know, the download of an image takes as long as unpacking it.
+_DOWNLOADED = 50
+
 
 class DiskUse(Struct, frozen=True):
-    """How many bytes of a disk are in use; 0 or less where LXD does not know."""
+    """How many bytes of a disk are in use; 0 or less if LXD does not know."""
 
     usage: int = 0
 
@@ -32,7 +41,7 @@ class LxdInstanceState(Struct, frozen=True):
 
 
 class SnapshotDescription(Struct, frozen=True):
-    """A snapshot, with the devices it has; `size` is negative where the storage does not tell."""
+    """A snapshot with its devices; `size` is negative if the storage does not report it."""
 
     name: str
     created_at: str = ""
@@ -50,14 +59,14 @@ class InstanceDetails(InstanceDescription, frozen=True):
 
     @property
     def root_used(self) -> int | None:
-        """The bytes on its root disk, None where LXD does not tell."""
+        """The bytes on its root disk, None if LXD does not report them."""
         disks = (self.state.disk if self.state else None) or {}
         used = disks.get(self.root_disk, DiskUse()).usage
         return used if used > 0 else None
 
 
 class ServerEnvironment(Struct, frozen=True):
-    """Who the daemon is; Incus names itself in `server`, older LXD does not.
+    """Who the daemon is; Incus names itself in `server`, an older LXD does not.
 
     The first of `architectures` is its own; `driver` is `lxc`, `qemu`, or both as `lxc | qemu`.
     """
@@ -79,7 +88,7 @@ class ServerAnswer(Struct, frozen=True):
 
 
 class LxdTask(Struct, frozen=True):
-    """One of LXD's operations; below 200 its code says that it is not over yet."""
+    """One of LXD's operations; a status code below 200 means that it has not ended."""
 
     id: str
     status_code: int
@@ -90,8 +99,8 @@ class LxdTask(Struct, frozen=True):
 
     @property
     def progress(self) -> LxdOperation:
-        """How far it is, in our words."""
-        done = percent(self.metadata or {})
+        """How far LXD is with it."""
+        done = progress_percent(self.metadata or {})
         if self.status_code < _SUCCESS:
             return LxdOperation(running=True, progress=done)
         return LxdOperation(running=False, error=self._error(), progress=done)
@@ -99,7 +108,7 @@ class LxdTask(Struct, frozen=True):
     def concerns(self, name: str) -> bool:
         """Whether it is work on this instance or a snapshot of it, `/1.0/instances/NAME/SNAPSHOT`.
 
-        An `exec` is none, it may last for days.
+        An `exec` is not; it may last for days.
         """
         paths = (self.resources or {}).get("instances") or []
         names = [path.removeprefix("/1.0/instances/").partition("?")[0] for path in paths]
@@ -110,18 +119,18 @@ class LxdTask(Struct, frozen=True):
             return None
         if self.status_code == _CANCELLED:
             return Cancelled()
-        return refusal(self.err)
+        return to_refusal(self.err)
 
 
 class TerminalMetadata(Struct, frozen=True, rename={"status": "return"}):
-    """What LXD tells of a terminal: the secrets of its sockets, and the process's exit status."""
+    """The secrets of a terminal's sockets, and the exit status of its process."""
 
     fds: dict[str, str] = {}
     status: ExitStatus | None = None
 
 
 class TerminalTask(Struct, frozen=True):
-    """The operation that a terminal is, or a program without one."""
+    """The operation of a terminal, or of a program without one."""
 
     id: str
     err: str = ""
@@ -129,5 +138,29 @@ class TerminalTask(Struct, frozen=True):
 
     @property
     def facts(self) -> TerminalMetadata:
-        """What LXD tells of it."""
+        """Its metadata, empty if there are none."""
         return self.metadata or TerminalMetadata()
+
+
+def to_refusal(reason: str) -> FleetError:
+    """Return LXD's refusal as an error: LxdBusy if it may soon accept, else LxdRefused."""
+    return (LxdBusy if _BUSY.search(reason) else LxdRefused)(clip(reason))
+
+
+def progress_percent(metadata: Mapping[str, object]) -> int | None:
+    """Return how far LXD is with a new instance; None if the metadata do not say.
+
+    LXD reports the download alone, then the unpacking alone, and still lists the former then.
+    """
+    unpacked = _unpacked_percent(metadata.get("progress"))
+    downloaded = _DOWNLOAD.match(str(metadata.get("download_progress", "")))
+    if downloaded is None:
+        return unpacked
+    if unpacked is None:
+        return min(100, int(downloaded[1])) * _DOWNLOADED // 100
+    return _DOWNLOADED + unpacked * (100 - _DOWNLOADED) // 100
+
+
+def _unpacked_percent(progress: object) -> int | None:
+    text = str(progress.get("percent", "")) if isinstance(progress, dict) else ""
+    return min(100, int(text)) if _PERCENT.fullmatch(text) else None

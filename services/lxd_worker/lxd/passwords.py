@@ -1,6 +1,6 @@
-"""Root's password inside a running guest: `chpasswd`, which reads it from its standard input.
+"""Sets root's password inside a running guest, by `chpasswd`, which reads it from standard input.
 
-So it stands on no command line, in none of LXD's requests, and in no list of processes.
+So it is on no command line, in none of LXD's requests, and in no list of processes.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from shared.contracts.errors import (
 )
 
 COMMAND = ("chpasswd",)
-# The exit status with which LXD says that there is no such program.
+# The exit statuses by which LXD reports that there is no such program.
 _NO_PROGRAM = (126, 127)
-# LXD and Incus say it in these words of a virtual machine.
+# What LXD and Incus answer about a virtual machine without its agent.
 _NO_AGENT = ("agent isn't currently running", "connect to lxd-agent", "connect to incus-agent")
-# It takes a tenth of a second where the guest lets it.
-PATIENCE_S = 30
+# It takes a tenth of a second unless the guest prevents it.
+TIMEOUT_S = 30
 
 
 class GuestPasswords:
     """Sets passwords in the guests of one daemon."""
 
-    def __init__(self, api: Api, host: str, patience_s: int = PATIENCE_S) -> None:
+    def __init__(self, api: Api, host: str, timeout_s: int = TIMEOUT_S) -> None:
         self._api = api
         self._host = host
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
 
     def set(self, project: str, name: str, password: str) -> None:
-        """Set root's password; return when the guest has it. See `Lxd.set_password`."""
+        """Set root's password; return once the guest has it. See `Lxd.set_password`."""
         body = {
             "command": list(COMMAND),
             "environment": {},
@@ -52,7 +52,7 @@ class GuestPasswords:
             raise InstanceNotFound(name) from None
         try:
             with self._sockets(task) as stdin:
-                # What follows an empty text is the end of the input.
+                # An empty text message ends the input.
                 stdin.send(f"root:{password}\n".encode())
                 stdin.send("")
                 self._judge(name, self._ended(task))
@@ -62,7 +62,7 @@ class GuestPasswords:
 
     @contextmanager
     def _sockets(self, task: TerminalTask) -> Iterator[LxdSocket]:
-        """Connect all of a process's sockets, as LXD wants it, and yield that of its input."""
+        """Connect all of a process's sockets, as LXD requires, and yield that of its input."""
         resource, secrets = f"/1.0/operations/{task.id}/websocket", task.facts.fds
         with ExitStack() as opened:
             sockets = {}
@@ -77,12 +77,12 @@ class GuestPasswords:
 
     def _ended(self, task: TerminalTask) -> TerminalTask:
         try:
-            return self._api.wait(TerminalTask, task.id, self._patience_s)
+            return self._api.wait(TerminalTask, task.id, self._timeout_s)
         except (NotThere, LxdRefused) as exc:
             raise OutcomeUnknown(self._host) from exc
 
     def _explain(self, name: str, task: TerminalTask) -> None:
-        """Raise PasswordNotSet where LXD has let go of the sockets because nothing could run."""
+        """Raise PasswordNotSet if LXD has closed the sockets because nothing could run."""
         try:
             ended = self._api.wait(TerminalTask, task.id, 1)
         except (NotThere, LxdRefused):
@@ -91,9 +91,9 @@ class GuestPasswords:
             self._judge(name, ended)
 
     def _judge(self, name: str, ended: TerminalTask) -> None:
-        """Return where it is set; what the guest itself says is told to nobody.
+        """Return if the password is set, else raise; what the guest itself prints is not repeated.
 
-        It may say anything, also the password.
+        It may print anything, including the password.
         """
         if any(words in ended.err for words in _NO_AGENT):
             raise PasswordNotSet(name, "the agent of the virtual machine does not run")

@@ -1,19 +1,20 @@
-"""Reporting operations: what the journal has written and the broker has not confirmed yet.
+"""Reports operations: what the journal holds and the broker has not confirmed yet.
 
-Only the newest state of an operation is sent; whoever reads it needs none in between. After a
-failure nothing is lost: the next round begins with what is still unconfirmed.
+Only the newest state of an operation is sent; a reader needs none in between. A failure loses
+nothing: the next round begins with what is still unconfirmed.
 """
 
 from __future__ import annotations
 
-from services.lxd_worker.ports import Journal, Publish
+from services.lxd_worker.journal.protocol import Journal
+from services.lxd_worker.ports import Publish
 from shared.contracts.events import OperationChanged
 
 _AT_ONCE = 100
 
 
-def report_operations(journal: Journal, publish: Publish) -> None:
-    """Send every operation that is unconfirmed now; what changes meanwhile rings for the next time.
+def publish_unconfirmed(journal: Journal, publish: Publish) -> None:
+    """Send every operation that is unconfirmed now; later changes signal the next round.
 
     Raises BrokerUnavailable and DatabaseUnavailable.
     """

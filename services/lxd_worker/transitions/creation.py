@@ -1,6 +1,6 @@
-"""The steps of a creation: make the instance, start it; if either fails, take away what was made.
+"""The rules for a creation: create the instance, start it; if either fails, remove it again.
 
-What was made is known by the uuid that the order gave to it: nothing else is ever taken away.
+The instance is identified by the uuid that the command gave to it: nothing else is ever removed.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from services.lxd_worker.transitions.steps import Decision, Done, Failed, Situat
 from shared.contracts.errors import FleetError, InstanceExists, InstanceNotFound
 
 
-def next_creation_move(situation: Situation) -> Decision:
+def decide_creation(situation: Situation) -> Decision:
     """Return the step to take now, or how the creation has ended."""
     if situation.last is Step.START and situation.now and situation.now.running:
         return Done(changed=True)
     if cause := situation.cause or situation.error:
-        return undone(situation, cause)
+        return undo_creation(situation, cause)
     if not situation.taken:
         is_free = situation.now is None and not situation.replaced
         return Step.CREATE if is_free else Failed(InstanceExists(situation.name))
@@ -25,18 +25,18 @@ def next_creation_move(situation: Situation) -> Decision:
     return _after(situation, situation.now)
 
 
-def undone(situation: Situation, cause: FleetError) -> Decision:
-    """Return the step that takes away what was made, and the failure when nothing is left of it."""
+def undo_creation(situation: Situation, cause: FleetError) -> Decision:
+    """Return the step that removes what was made, or the failure once nothing of it is left."""
     if situation.now is None:
         return Failed(InstanceExists(situation.name) if situation.replaced else cause)
     step = Step.DELETE if situation.now.stopped else Step.FORCE_STOP
     return Failed(cause) if step in situation.taken else Undo(step, cause)
 
 
-def made(now: Observation | None) -> Verdict:
-    """Judge whether LXD has made an instance, when it is at rest with it.
+def judge_creation(now: Observation | None) -> Verdict:
+    """Judge whether LXD has created an instance, when it is idle with it.
 
-    One that LXD was killed at is there, and will never be complete.
+    If LXD was killed meanwhile, the instance is there but will never be complete.
     """
     return Verdict.DONE if now and now.complete else Verdict.NOT_DONE
 

@@ -1,7 +1,7 @@
-"""Which request is next.
+"""Which step comes next.
 
-`next_move` looks at where the instance stands now, so a guest that stops by itself, or a colleague
-who was faster, is never asked to do what is done already.
+`decide` goes by the observation of the instance now: LXD is never asked for what a guest has done
+by itself, or a colleague before us.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.lxd_worker.transitions import config, power, rebuild
-from services.lxd_worker.transitions.creation import next_creation_move, undone
-from services.lxd_worker.transitions.evidence import Verdict, evidence
+from services.lxd_worker.transitions.creation import decide_creation, undo_creation
+from services.lxd_worker.transitions.evidence import Verdict, judge
 from services.lxd_worker.transitions.steps import Decision, Done, Failed, Situation, Step
 from shared.contracts.errors import (
     Cancelled,
@@ -27,17 +27,16 @@ _FIRST = {**power.FIRST, **config.FIRST}
 _NEXT = {**power.NEXT, **config.NEXT}
 
 
-def next_move(kind: Kind, situation: Situation) -> Decision:
+def decide(kind: Kind, situation: Situation) -> Decision:
     """Return the step to take now, or how the operation has ended.
 
-    No step is ever returned a second time for one operation, but for those of a swap of roots.
-    LXD's word that it has done a step counts for nothing where all that the step was to change is
-    seen to be as it was.
+    No step is ever returned a second time for one operation, except those of a swap of roots. LXD's
+    word that it has done a step is not believed if the instance is observed to be as it was.
     """
     if kind is Kind.CREATE:
-        return next_creation_move(_checked(situation))
+        return decide_creation(_checked(situation))
     if kind in rebuild.KINDS:
-        return rebuild.next_swap_move(kind, situation)
+        return rebuild.decide_swap(kind, situation)
     if isinstance(situation.error, (Cancelled, StepInterrupted, LxdBusy)):
         return Failed(situation.error)
     if situation.now is None:
@@ -47,35 +46,35 @@ def next_move(kind: Kind, situation: Situation) -> Decision:
     return _NEXT[kind](_checked(situation), situation.now)
 
 
-def is_alteration(kind: Kind) -> bool:
-    """Return whether a kind changes what an instance is, not how it runs.
+def changes_config(kind: Kind) -> bool:
+    """Whether a kind changes what an instance is, not how it runs.
 
-    Its rules need to know more of the instance, and may refuse it beforehand.
+    Its rules need a full observation, and may reject a command before it is accepted.
     """
     return kind in config.FIRST
 
 
-def refusal(kind: Kind, situation: Situation) -> FleetError | None:
-    """Return why an operation is not even taken on: it would fail without having begun anything."""
-    if not is_alteration(kind):
+def early_failure(kind: Kind, situation: Situation) -> FleetError | None:
+    """Return why a command is not even accepted: it would fail without having begun anything."""
+    if not changes_config(kind):
         return None
-    move = next_move(kind, situation)
+    move = decide(kind, situation)
     return move.error if isinstance(move, Failed) else None
 
 
-def given_up(kind: Kind, situation: Situation, error: FleetError) -> Decision:
-    """Return how an operation ends that takes no further step because of an error."""
+def abort(kind: Kind, situation: Situation, error: FleetError) -> Decision:
+    """Return how an operation goes on that is given up because of an error."""
     if kind in rebuild.KINDS:
-        return rebuild.taken_back(kind, situation, error)
-    return undone(situation, error) if kind is Kind.CREATE else Failed(error)
+        return rebuild.roll_back(kind, situation, error)
+    return undo_creation(situation, error) if kind is Kind.CREATE else Failed(error)
 
 
 def _checked(situation: Situation) -> Situation:
-    """Return the situation with the failure of a step that LXD says it has done, if it had none."""
+    """Return the situation, with an error if LXD says that it did a step that had no effect."""
     last, before, now = situation.last, situation.before, situation.now
     if situation.error or last in (None, Step.CREATE) or before is None or now is None:
         return situation
-    if evidence(last, situation.arguments, before, now) is Verdict.NOT_DONE:
+    if judge(last, situation.arguments, before, now) is Verdict.NOT_DONE:
         return replace(situation, error=NoEffect(last.value))
     return situation
 
@@ -86,7 +85,7 @@ def _gone(kind: Kind, situation: Situation) -> Decision:
     if situation.taken and ended:
         return Done(changed=True, gone=True)
     if situation.error:
-        # It says more: LXD also deletes an ephemeral instance that could not be started.
+        # The error says more: LXD also deletes an ephemeral instance that could not be started.
         return Failed(situation.error)
     gone = InstanceReplaced if situation.replaced else InstanceNotFound
     return Failed(gone(situation.name))

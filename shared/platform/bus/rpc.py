@@ -3,7 +3,7 @@
 * The queue is a gateway's to make, when the worker says that it is missing, and goes with its
   consumer: a call for a worker that is away is returned to its caller at once.
 * A delivery is judged before it is decoded: a call is served only if it provably comes from a
-  gateway (see `message_origin`), its answer stays within this host's own routing keys, and its
+  gateway (see `delivery`), its answer stays within this host's own routing keys, and its
   body is uncompressed JSON. Any other one is logged and dropped.
 * A lost connection is tried again, the longer the broker is away the less often, and an answer
   that cannot be sent is given up (its caller asks by the operation's id); stock nameko dies of it.
@@ -32,9 +32,9 @@ from nameko.rpc import Responder, Rpc, RpcConsumer
 from shared.contracts.bounds import Word
 from shared.contracts.codec import decode
 from shared.contracts.errors import FleetError, UnreadableMessage
-from shared.platform.bus import message_origin, topology
+from shared.platform.bus import topology
+from shared.platform.bus.delivery import UNDECODABLE, is_direct
 from shared.platform.bus.publisher import LACKS_RIGHTS
-from shared.platform.bus.undecodable import UNDECODABLE
 from shared.platform.logs import correlation_id
 from shared.platform.run.backoff import reconnecting
 
@@ -239,7 +239,7 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
         delivery = message.delivery_info
         reply_to = str(message.properties.get("reply_to"))
         return (
-            message_origin.direct(
+            is_direct(
                 exchange=delivery["exchange"],
                 expected_exchange=topology.CALLS.name,
                 headers=message.headers,

@@ -1,9 +1,14 @@
-"""What a service does again and again beside its calls, each in a greenthread of its own."""
+"""What a service does again and again beside its calls, each in a greenthread of its own.
+
+One that answers no HTTP gives a sign of life by it: a file whose time stays fresh.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import eventlet
 
@@ -16,6 +21,9 @@ log = logging.getLogger(__name__)
 # After a failure that passes the duty itself waits for what it wants; this only keeps it from
 # spinning where it does not.
 SOON_S = 0.5
+
+LIVENESS_FILE = "alive"
+TOUCH_S = 5.0
 
 
 def run_forever(duty: Callable[[], None], pause_s: float) -> None:
@@ -38,3 +46,21 @@ def run_forever(duty: Callable[[], None], pause_s: float) -> None:
             soon.reset()
             later.reset()
         eventlet.sleep(wait_s)
+
+
+@contextmanager
+def touch_liveness_file(state_dir: Path, every_s: float = TOUCH_S) -> Iterator[None]:
+    """Keep the file `alive` fresh until left; its time stands still as soon as the service hangs.
+
+    While the file cannot be written it stays old, and the service goes on.
+    """
+
+    def touch() -> None:
+        with suppress(OSError):
+            (state_dir / LIVENESS_FILE).touch()
+
+    touching = eventlet.spawn(run_forever, touch, every_s)
+    try:
+        yield
+    finally:
+        touching.kill()

@@ -7,11 +7,12 @@ even when the file was lost with the machine's disk, and readers go on believing
 from __future__ import annotations
 
 import logging
-import os
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from shared.platform import private_files
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +26,7 @@ def next_epoch(file: Path, clock: Callable[[], float] = time.time) -> int:
     A file that holds no epoch, after a power failure for one, is as good as a lost one.
     """
     epoch = max(_stored(file) + 1, int(clock()))
-    fresh = file.with_suffix(".new")
-    with fresh.open("w") as handle:
-        handle.write(str(epoch))
-        handle.flush()
-        os.fsync(handle.fileno())
-    fresh.rename(file)
+    private_files.write(file, str(epoch))
     return epoch
 
 

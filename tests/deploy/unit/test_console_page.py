@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import console_page, node
+from deploy.local import console_page
 from deploy.local.install_packages import Missing
 
 NPM = """\
@@ -23,7 +23,7 @@ FAILING = "#!/bin/sh\nexit 1\n"
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the files go; npm fails."""
-    monkeypatch.setattr(node, "NPM", [install_npm(tmp_path, FAILING)])
+    monkeypatch.setattr(console_page, "NPM", [install_npm(tmp_path, FAILING)])
     monkeypatch.setattr(console_page, "PLACE", tmp_path / "xterm")
     return tmp_path / "xterm"
 
@@ -63,7 +63,7 @@ def test_where_it_cannot_be_fetched_the_set_up_says_so_and_goes_on(
     assert console_page.WITHOUT in capsys.readouterr().err
     assert not place.exists()
     with pytest.raises(Missing):
-        console_page.fetch(node.NPM)
+        console_page.fetch(console_page.NPM)
 
 
 def test_every_package_is_pinned_with_its_checksum() -> None:

@@ -31,7 +31,7 @@ Start = Callable[..., Awaitable[Parts]]
 
 def has_read(gateway: Parts, host: str = "h1") -> bool:
     fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable(host) and not fleet.lacks_inventory(host)
+    return fleet.ready and fleet.is_reachable(host) and not fleet.needs_inventory(host)
 
 
 async def stop_is_accepted(gateway: Parts) -> bool:

@@ -144,7 +144,7 @@ async def test_what_the_gateway_itself_fails_on_is_a_dead_letter_too(
     def broken(*_: object) -> None:
         raise RecursionError
 
-    monkeypatch.setattr(gateway.incoming, "_on_outcome", broken)
+    monkeypatch.setattr(gateway.consumers, "_on_outcome", broken)
     for number in range(60):
         await hosts[0].publish_operation(an_operation(f"op-{number}"))
 

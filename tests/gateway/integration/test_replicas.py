@@ -9,7 +9,7 @@ from services.gateway.fleet.capacity import Amount
 from services.gateway.operations.command import Caller
 from services.gateway.operations.store import IdempotencyKey, OperationFilter
 from services.gateway.vms.new_vm import NewVm
-from services.gateway.vms.placement import offered
+from services.gateway.vms.placement import offer_of
 from services.gateway.wiring import Parts
 from shared.contracts.errors import InstanceExists, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
@@ -42,7 +42,7 @@ async def host(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[Wir
 
 def has_read(gateway: Parts) -> bool:
     fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable("h1") and not fleet.lacks_inventory("h1")
+    return fleet.ready and fleet.is_reachable("h1") and not fleet.needs_inventory("h1")
 
 
 KEY = IdempotencyKey("admin", "k1", "body")
@@ -82,7 +82,7 @@ async def test_a_submission_on_its_way_is_left_alone_by_the_other(
     submitting = asyncio.create_task(submit(asked))
     await eventually(lambda: any("submit" in str(call.routing_key) for call in host.calls))
 
-    await other.reconciler.resolve_all()
+    await other.reconciler.resolve()
     host.journal.hold.set()
 
     assert (await submitting).state is State.ACCEPTED
@@ -107,7 +107,7 @@ async def hosts(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[li
 
 def are_able(gateway: Parts) -> bool:
     ids = gateway.fleet.host_ids()
-    able = {host for host in ids if offered(gateway.fleet.host(host))}
+    able = {host for host in ids if offer_of(gateway.fleet.host(host))}
     return gateway.fleet.ready and able == {"h1", "h2"}
 
 

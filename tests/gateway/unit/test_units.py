@@ -23,7 +23,7 @@ def test_a_share_is_a_percentage_to_one_decimal(part: float, whole: float, expec
 
 
 def test_a_time_is_shown_in_the_gateways_zone_without_naming_it() -> None:
-    moment = units.instant("2026-01-20T02:00:00.123456789Z")
+    moment = units.parse_time_or_epoch("2026-01-20T02:00:00.123456789Z")
 
     assert units.local_text(moment, ZoneInfo("Asia/Shanghai")) == "2026-01-20T10:00:00"
     assert units.utc_text(moment) == "2026-01-20T02:00:00Z"
@@ -31,4 +31,4 @@ def test_a_time_is_shown_in_the_gateways_zone_without_naming_it() -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "0001-01-01T00:00:00Z", "2026-01-20T02:00:00"])
 def test_what_names_no_instant_is_shown_as_the_epoch(text: str) -> None:
-    assert units.instant(text) == datetime(1970, 1, 1, tzinfo=UTC)
+    assert units.parse_time_or_epoch(text) == datetime(1970, 1, 1, tzinfo=UTC)

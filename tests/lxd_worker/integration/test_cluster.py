@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, touched
+from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, affected_instances
 from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.events import LxdEvents
@@ -49,8 +49,8 @@ def test_the_neighbours_instances_are_not_told(daemon: LxdDaemon) -> None:
 def test_the_neighbours_instances_are_not_touched(daemon: LxdDaemon) -> None:
     daemon.server()
 
-    assert daemon.look("default", "mine") is not None
-    assert daemon.look("default", "theirs") is None
+    assert daemon.observe("default", "mine") is not None
+    assert daemon.observe("default", "theirs") is None
 
 
 def test_a_new_instance_is_made_on_this_member(daemon: LxdDaemon) -> None:
@@ -84,4 +84,4 @@ def test_what_happens_on_the_neighbour_is_not_heard(
     double.go_away()
     listening.join(timeout=5)
 
-    assert [one.name for one in touched(first)] == ["mine"]
+    assert [one.name for one in affected_instances(first)] == ["mine"]

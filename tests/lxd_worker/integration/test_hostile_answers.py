@@ -12,14 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.description import InstanceDescription
+from services.lxd_worker.instances.description import EditableInstance, InstanceDescription
 from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
-from services.lxd_worker.instances.update_request import EditableInstance
 from services.lxd_worker.lxd.api import MOST_BYTES_IN_PART, Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.host_resources import LxdHostResources
 from services.lxd_worker.lxd.models import LxdTask
-from services.lxd_worker.ports import Omission
+from services.lxd_worker.omissions import Omission
 from services.lxd_worker.reports.inventory import InventoryReport
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.codec import decode, encode
@@ -64,8 +63,8 @@ class Host:
 
     def told(self) -> dict[str, Instance]:
         """Return what a reader takes from a new inventory."""
-        self.report.want_everything()
-        self.report.fulfil()
+        self.report.request_all()
+        self.report.publish_requested()
         return {one.name: one for one in decode(Inventory, encode(self.sent[-1])).instances}
 
 
@@ -144,7 +143,7 @@ def test_a_hostile_instance_is_looked_at_and_told_like_any_other(
     host.web.instead = {"expanded_config": CONFIG} | instead
 
     reading = host.lxd.instance(*WEB)
-    seen = [host.lxd.look(*WEB), host.lxd.glance(*WEB), host.lxd.examine(*WEB)]
+    seen = [host.lxd.observe(*WEB), host.lxd.observe_briefly(*WEB), host.lxd.observe_fully(*WEB)]
 
     assert reading.instance is not None
     assert all(one is not None and one.name == "web" for one in seen)
@@ -161,7 +160,7 @@ def test_an_instance_whose_state_lxd_refuses_is_looked_at_without_it(
     host.double.change_state("web", "start")
     host.double.faults.refused[STATE] = status
 
-    look, whole = host.lxd.look(*WEB), host.lxd.examine(*WEB)
+    look, whole = host.lxd.observe(*WEB), host.lxd.observe_fully(*WEB)
 
     assert look is not None
     assert whole is not None
@@ -174,7 +173,7 @@ def test_a_guest_that_holds_its_state_up_does_not_hold_up_who_looks_at_it(host: 
     host.double.change_state("web", "start")
     host.double.faults.slow_s[STATE] = 3600.0
 
-    look = host.lxd.look(*WEB)
+    look = host.lxd.observe(*WEB)
 
     assert look is not None
     assert (look.status, look.init) == ("Running", None)
@@ -186,7 +185,7 @@ def test_what_lxd_calls_running_but_knows_no_state_of_is_looked_at_again(host: H
     soon = threading.Timer(0.3, lambda: host.double.change_state("web", "stop"))
 
     soon.start()
-    look = host.lxd.look(*WEB)
+    look = host.lxd.observe(*WEB)
     soon.join()
 
     assert look is not None
@@ -197,7 +196,7 @@ def test_what_lxd_never_knows_the_state_of_is_looked_at_without(host: Host) -> N
     host.double.change_state("web", "start")
     host.double.faults.refused[STATE] = 500
 
-    look = host.lxd.look(*WEB)
+    look = host.lxd.observe(*WEB)
 
     assert look is not None
     assert (look.status, look.init) == ("Running", None)
@@ -208,14 +207,14 @@ def test_an_lxd_that_went_away_meanwhile_is_no_instance_without_a_process(host: 
     host.double.faults.refused |= {STATE: 503, "/1.0": 503}
 
     with pytest.raises(LxdUnavailable):
-        host.lxd.look(*WEB)
+        host.lxd.observe(*WEB)
 
 
 @pytest.mark.parametrize("uuid", ["u\x00", "u\ud800", "u" * 300])
 def test_an_instance_is_told_by_the_uuid_by_which_it_is_known_again(host: Host, uuid: str) -> None:
     host.web.instead = with_config(**{"volatile.uuid": uuid})
 
-    seen = host.lxd.glance(*WEB)
+    seen = host.lxd.observe_briefly(*WEB)
 
     assert seen is not None
     assert seen.uuid == host.told()["web"].uuid
@@ -288,8 +287,10 @@ def test_whatever_lxd_says_of_one_instance_its_neighbours_are_told_right(
     host.web.instead = instead
 
     told = host.told()
-    host.report.heard(LifecycleEvent(LifecycleMetadata("instance-updated", "/1.0/instances/web")))
-    host.report.fulfil()
+    host.report.on_event(
+        LifecycleEvent(LifecycleMetadata("instance-updated", "/1.0/instances/web"))
+    )
+    host.report.publish_requested()
 
     assert set(told) == {"web", "db"}
     assert replace(told["db"], revision=0) == replace(db, revision=0)
@@ -323,8 +324,8 @@ def test_a_large_instance_that_an_inventory_cut_is_told_whole_when_it_is_wanted(
     host.double.add_all(DoubledInstance(f"z{n}", description="\x01" * 5000) for n in range(500))
     cut = host.told()["z7"]
 
-    host.report.want("default", "z7")
-    host.report.fulfil()
+    host.report.request_instance("default", "z7")
+    host.report.publish_requested()
 
     whole = decode(InstanceChanged, encode(host.sent[-1])).instance
     assert len(cut.description) < len(whole.description)
@@ -382,7 +383,7 @@ def test_a_guest_with_addresses_without_end_is_looked_at_without_its_state(
     added = Nic(addresses=[address("inet6", "fd42::1")] * 20_000)
     double.add(DoubledInstance("web", status="Running", nics={"eth0": added}))
 
-    looked, examined = lxd.look(*WEB), lxd.examine(*WEB)
+    looked, examined = lxd.observe(*WEB), lxd.observe_fully(*WEB)
 
     assert looked is not None
     assert examined is not None

@@ -13,7 +13,7 @@ import pytest
 from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
 from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.events import LxdEvents
-from services.lxd_worker.ports import Omission
+from services.lxd_worker.omissions import Omission
 from shared.contracts.errors import LxdUnavailable
 from shared.platform.lxd_events import MOST_EVENT_BYTES
 from shared.platform.lxd_scope import LxdScope

@@ -11,9 +11,9 @@ import pytest
 from deploy.local import processes
 from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.host_resources import LxdHostResources
-from services.lxd_worker.ports import ImageServerAway
+from services.lxd_worker.ports import DaemonCapabilities, ImageServerAway
 from services.lxd_worker.reports.image_server_client import fetch
-from services.lxd_worker.reports.simplestreams import INDEX, DaemonCapabilities, product_files
+from services.lxd_worker.reports.simplestreams import INDEX, product_files
 from tests.lxd_double import LxdDouble
 from tests.support.image_server import IMAGE, PRODUCTS, ImageServer, image_server
 from tests.support.lxd import Lxd
@@ -51,9 +51,9 @@ def offer(socket: Path) -> LxdHostResources:
 
 
 def test_lxd_tells_what_it_can_run(lxd: Lxd, tmp_path: Path) -> None:
-    own = offer(lxd.socket).runs()
+    own = offer(lxd.socket).capabilities()
     with LxdDouble(tmp_path / "lxd.socket") as double:
-        doubles = offer(double.socket).runs()
+        doubles = offer(double.socket).capabilities()
 
     assert (own.architecture, own.types[0]) == (platform.machine(), "container")
     assert doubles == DaemonCapabilities("x86_64", ("container", "virtual-machine"))

@@ -37,7 +37,7 @@ def test_a_log_is_read_whatever_its_file_is_called(
 ) -> None:
     double.add(DoubledInstance("web", type=kind, log=b"why\n", project=project))
 
-    assert daemon.log(project, "web") == "why\n"
+    assert daemon.start_log(project, "web") == "why\n"
 
 
 def test_an_empty_log_is_one_and_where_there_is_none_there_is_none(
@@ -45,13 +45,17 @@ def test_an_empty_log_is_one_and_where_there_is_none_there_is_none(
 ) -> None:
     double.add_all([DoubledInstance("empty", log=b""), DoubledInstance("none", log=None)])
 
-    assert [daemon.log("default", name) for name in ("empty", "none", "nix")] == ["", None, None]
+    assert [daemon.start_log("default", name) for name in ("empty", "none", "nix")] == [
+        "",
+        None,
+        None,
+    ]
 
 
 def test_of_a_long_log_the_end_is_read(double: LxdDouble, daemon: LxdDaemon) -> None:
     double.add(DoubledInstance("web", log=b"x" * (1 << 20) + b"the end"))
 
-    log = daemon.log("default", "web")
+    log = daemon.start_log("default", "web")
 
     assert log is not None
     assert log.endswith("the end")
@@ -65,7 +69,7 @@ def test_a_log_that_vanishes_meanwhile_may_be_told_later(
     double.faults.refused["/1.0/instances/web/logs/lxc.log"] = 500
 
     with pytest.raises(LxdUnavailable):
-        daemon.log("default", "web")
+        daemon.start_log("default", "web")
 
 
 def test_the_projects_of_a_host_are_told(double: LxdDouble) -> None:

@@ -206,7 +206,7 @@ def test_a_chpasswd_that_does_not_end_is_killed_and_nobody_says_that_it_has_fail
     name = with_chpasswd(instances)
     assert run(instances, name, "printf '#!/bin/sh\\nexec sleep 77\\n' >/usr/sbin/chpasswd") == 0
     socket = str(instances.lxd.socket)
-    impatient = GuestPasswords(Api(socket, "h1", Omissions()), "h1", patience_s=1)
+    impatient = GuestPasswords(Api(socket, "h1", Omissions()), "h1", timeout_s=1)
 
     with pytest.raises(OutcomeUnknown):
         impatient.set("default", name, NEW)

@@ -32,7 +32,7 @@ def daemon(double: LxdDouble) -> LxdDaemon:
 def test_nothing_is_remembered_before_all_was_read(daemon: LxdDaemon) -> None:
     daemon.instance(*WEB)
 
-    assert daemon.remembered() is None
+    assert daemon.cached_instances() is None
 
 
 def test_each_reading_is_remembered(double: LxdDouble, daemon: LxdDaemon) -> None:
@@ -43,7 +43,7 @@ def test_each_reading_is_remembered(double: LxdDouble, daemon: LxdDaemon) -> Non
     read_again = daemon.instance(*DB).instance
     assert daemon.instance("default", "nobody").instance is None
 
-    remembered = daemon.remembered()
+    remembered = daemon.cached_instances()
     assert remembered is not None
     assert {name: one.status for name, one in remembered.items()} == {
         WEB: "Stopped",
@@ -59,7 +59,7 @@ def test_what_is_gone_is_not_remembered(double: LxdDouble, daemon: LxdDaemon) ->
 
     daemon.instance(*WEB)
 
-    assert daemon.remembered() == {}
+    assert daemon.cached_instances() == {}
 
 
 def test_after_a_reading_that_failed_nothing_is_remembered(
@@ -71,7 +71,7 @@ def test_after_a_reading_that_failed_nothing_is_remembered(
     with pytest.raises(LxdUnavailable):
         daemon.instance(*WEB)
 
-    assert daemon.remembered() is None
+    assert daemon.cached_instances() is None
 
 
 @pytest.mark.parametrize(("listening", "asked"), [(True, 2), (False, 3)])

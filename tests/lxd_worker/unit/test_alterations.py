@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.config import InstanceConfig
-from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions.decision import next_move
-from services.lxd_worker.transitions.evidence import Verdict, evidence
+from services.lxd_worker.instances.observation import InstanceConfig, Observation
+from services.lxd_worker.transitions.decision import decide
+from services.lxd_worker.transitions.evidence import Verdict, judge
 from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step
 from shared.contracts.changes import Changes
 from shared.contracts.errors import (
@@ -32,13 +31,15 @@ SHRINK = Arguments(changes=Changes(disk=1000))
 TO_SHOP = Arguments(new_name="shop", display_name="Shop")
 S1, S2 = Arguments(snapshot="s1"), Arguments(snapshot="s2")
 
-WEB = replace(seen("Stopped"), name="web", snapshots=("s1",), shape=InstanceConfig(description="d"))
-RUNNING = replace(seen(), name="web", snapshots=("s1",), shape=InstanceConfig(description="d"))
+WEB = replace(
+    seen("Stopped"), name="web", snapshots=("s1",), config=InstanceConfig(description="d")
+)
+RUNNING = replace(seen(), name="web", snapshots=("s1",), config=InstanceConfig(description="d"))
 RUNS_ANEW = replace(RUNNING, init=seen(pid=999).init)
 SHOP = replace(WEB, name="shop")
-SHOWN = replace(SHOP, shape=InstanceConfig(description="d", display_name="Shop"))
-FAST = replace(WEB, shape=InstanceConfig(description="d", cpu_limit="2"))
-BARE = replace(WEB, shape=InstanceConfig())
+SHOWN = replace(SHOP, config=InstanceConfig(description="d", display_name="Shop"))
+FAST = replace(WEB, config=InstanceConfig(description="d", cpu_limit="2"))
+BARE = replace(WEB, config=InstanceConfig())
 WITHOUT = replace(WEB, snapshots=())
 OF_ANOTHER_LXD = replace(WEB, lxd=2)
 
@@ -46,7 +47,7 @@ DONE, NOT_DONE, UNDECIDABLE = Verdict.DONE, Verdict.NOT_DONE, Verdict.UNDECIDABL
 
 
 def move(kind: Kind, now: Observation, arguments: Arguments, **more: Any) -> object:
-    found = next_move(kind, Situation(name="web", arguments=arguments, now=now, **more))
+    found = decide(kind, Situation(name="web", arguments=arguments, now=now, **more))
     return type(found.error) if isinstance(found, Failed) else found
 
 
@@ -164,7 +165,7 @@ def test_what_else_lxd_refuses_has_nothing_to_do_with_memory() -> None:
 
 
 def test_what_counts_from_the_next_start_is_told() -> None:
-    later = replace(WEB, shape=InstanceConfig(root_size=1000), postponed=("disk",))
+    later = replace(WEB, config=InstanceConfig(root_size=1000), postponed=("disk",))
 
     found = move(Kind.UPDATE, later, SHRINK, taken=(Step.UPDATE,), first=WEB, before=WEB)
 
@@ -199,4 +200,4 @@ def test_what_counts_from_the_next_start_is_told() -> None:
 def test_evidence(
     step: Step, arguments: Arguments, before: Observation, now: Observation | None, verdict: Verdict
 ) -> None:
-    assert evidence(step, arguments, before, now) is verdict
+    assert judge(step, arguments, before, now) is verdict

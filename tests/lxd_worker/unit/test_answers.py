@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from services.lxd_worker.instances.observation import InitProcess
-from services.lxd_worker.lxd.init_process import init_of
 from services.lxd_worker.lxd.models import LxdTask
+from services.lxd_worker.lxd.reader import init_process
 from services.lxd_worker.ports import LxdOperation
 from shared.contracts.errors import Cancelled, LxdRefused
 
@@ -64,11 +64,11 @@ def test_only_tasks_on_the_instance_itself_concern_it(
 
 
 def test_a_process_is_known_by_its_pid_and_its_start() -> None:
-    me = init_of(os.getpid())
+    me = init_process(os.getpid())
 
     assert me is not None
     assert me.pid == os.getpid()
-    assert me == init_of(os.getpid())
+    assert me == init_process(os.getpid())
 
 
 def test_a_programs_name_may_hold_anything(tmp_path: Path) -> None:
@@ -76,12 +76,12 @@ def test_a_programs_name_may_hold_anything(tmp_path: Path) -> None:
     fields = " ".join(str(number) for number in range(4, 40))
     (tmp_path / "7" / "stat").write_text(f"7 (a) b (c) S {fields}\n")
 
-    assert init_of(7, tmp_path) == InitProcess(7, 22)
+    assert init_process(7, tmp_path) == InitProcess(7, 22)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**22 + 1])
 def test_where_there_is_no_process_there_is_nothing_to_know(pid: int) -> None:
-    assert init_of(pid) is None
+    assert init_process(pid) is None
 
 
 @pytest.mark.attack
@@ -91,7 +91,7 @@ def test_a_process_may_be_called_by_any_bytes(tmp_path: Path, name: bytes) -> No
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "stat").write_bytes(b"7 (" + name + b") S " + numbers.encode())
 
-    assert init_of(7, tmp_path) == InitProcess(7, 22)
+    assert init_process(7, tmp_path) == InitProcess(7, 22)
 
 
 @pytest.mark.parametrize("text", [b"", b"7 (init) S 1 2", b"7 (init) S " + b"x " * 40])
@@ -99,4 +99,4 @@ def test_a_process_whose_line_cannot_be_read_is_unknown(tmp_path: Path, text: by
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "stat").write_bytes(text)
 
-    assert init_of(7, tmp_path) is None
+    assert init_process(7, tmp_path) is None

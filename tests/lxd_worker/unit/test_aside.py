@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from services.lxd_worker.instances import parked_roots
-from services.lxd_worker.instances.parked_roots import aside_of, names_for, trash_of
-from services.lxd_worker.instances.update_request import EditableInstance
-from services.lxd_worker.journal.plan import AllocationPlan, RootSwapPlan
+from services.lxd_worker.instances.description import EditableInstance
+from services.lxd_worker.instances.parked_roots import names_for, parked_root, trash_of
+from services.lxd_worker.journal.entry import AllocationPlan, RootSwapPlan
 from services.lxd_worker.rebuild import requests
 from shared.contracts.errors import LxdRefused
 from shared.contracts.instances import Trash
@@ -58,7 +58,7 @@ def as_lxd_has(body: dict[str, Any], name: str, **own: str) -> EditableInstance:
 
 
 def test_a_new_root_has_the_limits_and_nothing_that_two_cannot_have() -> None:
-    body: Any = requests.new_root(web(), PLAN, SWAP)
+    body: Any = requests.new_root_body(web(), PLAN, SWAP)
 
     assert (body["name"], body["source"]) == ("new-1-web", PLAN.source)
     assert body["devices"] == {"root": ROOT, "ssh": NONE, "eth0": NONE}
@@ -75,10 +75,10 @@ def test_a_new_root_has_the_limits_and_nothing_that_two_cannot_have() -> None:
 
 
 def test_what_is_set_aside_and_put_back_is_what_it_was() -> None:
-    set_aside: Any = requests.set_aside(web(), "trash-1-web", 1800000000)
+    set_aside: Any = requests.park(web(), "trash-1-web", 1800000000)
     there = as_lxd_has(set_aside, "web")
 
-    back: Any = requests.put_back(there)
+    back: Any = requests.unpark(there)
 
     assert set_aside["devices"] == {"root": ROOT, "ssh": NONE, "eth0": NONE}
     assert set_aside["config"]["boot.autostart"] == "false"
@@ -86,10 +86,10 @@ def test_what_is_set_aside_and_put_back_is_what_it_was() -> None:
 
 
 def test_the_new_root_gets_all_that_the_old_one_had_but_what_is_of_a_root() -> None:
-    made: Any = requests.new_root(web(), PLAN, SWAP)
+    made: Any = requests.new_root_body(web(), PLAN, SWAP)
     own = {"volatile.base_image": "new", "image.os": "Debian", "volatile.eth0.hwaddr": "other"}
     new = as_lxd_has(made, "web", **own)
-    old = as_lxd_has(requests.set_aside(web(), "trash-1-web", 1800000000), "trash-1-web")
+    old = as_lxd_has(requests.park(web(), "trash-1-web", 1800000000), "trash-1-web")
 
     body: Any = requests.put_in_place(new, old, SWAP)
 
@@ -108,10 +108,10 @@ def test_nothing_is_put_in_place_of_one_that_has_not_let_go() -> None:
 
 
 def test_what_is_set_aside_twice_would_forget_what_it_had() -> None:
-    there = as_lxd_has(requests.set_aside(web(), "trash-1-web", 1), "web")
+    there = as_lxd_has(requests.park(web(), "trash-1-web", 1), "web")
 
     with pytest.raises(LxdRefused):
-        requests.set_aside(there, "trash-2-web", 2)
+        requests.park(there, "trash-2-web", 2)
 
 
 @pytest.mark.parametrize("name", ["web", "w" * 63, "a-" * 31 + "b"])
@@ -140,8 +140,8 @@ def test_trash_is_that_of_the_instance_and_of_no_copy(text: str, trash: Any) -> 
 
 
 def test_who_renames_or_copies_one_has_an_instance_of_his_own() -> None:
-    config = {"volatile.uuid": UUID, parked_roots.ASIDE: "trash-1-web 1800000000"}
+    config = {"volatile.uuid": UUID, parked_roots.PARKED: "trash-1-web 1800000000"}
 
-    assert aside_of("default", "trash-1-web", config) is not None
-    assert aside_of("default", "mine", config) is None
-    assert aside_of("default", "", {"volatile.uuid": UUID}) is None
+    assert parked_root("default", "trash-1-web", config) is not None
+    assert parked_root("default", "mine", config) is None
+    assert parked_root("default", "", {"volatile.uuid": UUID}) is None

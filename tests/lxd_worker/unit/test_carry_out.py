@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.journal import entry as entries
-from services.lxd_worker.operations.carry_out import carry_out
-from services.lxd_worker.ports import Change, ObservedInstance
+from services.lxd_worker.journal.protocol import Change
+from services.lxd_worker.operations.runner import OperationRunner
+from services.lxd_worker.ports import ObservedInstance
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
@@ -24,7 +24,7 @@ def submitted(bench: Bench, kind: Kind, instance: str = "web", **changes: Any) -
     found = bench.lxd.holds[instance]
     wanted = {"host": "h1", "principal": "admin", "start_by": "1060.0", "uuid": found.uuid}
     order = Submission(operation_id="op", kind=kind, instance=instance, **(wanted | changes))
-    bench.orders.submit(order)
+    bench.operations.submit(order)
 
 
 def ended(bench: Bench, kind: Kind, instance: str = "web", **changes: Any) -> Operation:
@@ -259,13 +259,13 @@ def after_crash(bench: Bench, *changes: Change) -> Operation:
     for change in changes:
         bench.journal.advance("op", change)
     (entry,) = bench.journal.unfinished()
-    carry_out(entry, bench.tools)
+    OperationRunner(bench.context, entry).run()
     return bench.operation("op")
 
 
 def begun(bench: Bench, step: Step, instance: str = "web") -> Change:
     look = bench.lxd.holds[instance]
-    return lambda entry: entries.begun(entry, step, look, "then")
+    return lambda entry: entry.begin(step, look, "then")
 
 
 def test_an_operation_that_was_only_accepted_is_carried_on(bench: Bench) -> None:
@@ -287,9 +287,9 @@ def test_a_step_that_lxd_still_works_on_is_waited_for(bench: Bench) -> None:
     bench.lxd.takes_s[Step.STOP] = 25.0
     submitted(bench, Kind.STOP)
     begin = begun(bench, Step.STOP)
-    lxd_operation = bench.lxd.ask(Step.STOP, bench.entry("op"))
+    lxd_operation = bench.lxd.request(Step.STOP, bench.entry("op"))
 
-    operation = after_crash(bench, begin, lambda entry: entries.handed_over(entry, lxd_operation))
+    operation = after_crash(bench, begin, lambda entry: entry.hand_over(lxd_operation))
 
     assert operation.state is State.DONE
     assert bench.lxd.asked == [Step.STOP]
@@ -298,10 +298,10 @@ def test_a_step_that_lxd_still_works_on_is_waited_for(bench: Bench) -> None:
 def test_a_step_that_lxd_has_ended_and_forgotten_is_judged_by_evidence(bench: Bench) -> None:
     submitted(bench, Kind.DELETE, arguments=FORCE)
     begin = begun(bench, Step.FORCE_STOP)
-    lxd_operation = bench.lxd.ask(Step.FORCE_STOP, bench.entry("op"))
+    lxd_operation = bench.lxd.request(Step.FORCE_STOP, bench.entry("op"))
     bench.lxd.forgetful = True
 
-    operation = after_crash(bench, begin, lambda entry: entries.handed_over(entry, lxd_operation))
+    operation = after_crash(bench, begin, lambda entry: entry.hand_over(lxd_operation))
 
     assert operation.state is State.DONE
     assert bench.lxd.asked == [Step.FORCE_STOP, Step.DELETE]
@@ -351,7 +351,7 @@ def test_a_step_that_lxd_can_cancel_is_cancelled_when_somebody_asks(bench: Bench
     bench.lxd.cancellable = True
     submitted(bench, Kind.START, "db")
     states = []
-    bench.lxd.on_wait = lambda: states.append(bench.orders.cancel("op").state)
+    bench.lxd.on_wait = lambda: states.append(bench.operations.cancel("op").state)
 
     bench.work()
 

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.instance_snapshots import snapshots
-from services.lxd_worker.instances.config import InstanceConfig
-from services.lxd_worker.journal import entry as entries
-from services.lxd_worker.operations.carry_out import carry_out
+from services.lxd_worker.instance_queries import list_snapshots
+from services.lxd_worker.instances.observation import InstanceConfig
+from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import Changes
 from shared.contracts.errors import (
@@ -56,7 +55,7 @@ def order(kind: Kind, instance: str, arguments: Arguments, operation_id: str = "
 
 
 def ended(bench: Bench, kind: Kind, instance: str, arguments: Arguments) -> Operation:
-    bench.orders.submit(order(kind, instance, arguments))
+    bench.operations.submit(order(kind, instance, arguments))
     bench.work()
     return bench.operation("op")
 
@@ -87,7 +86,7 @@ def test_an_instance_becomes_what_was_asked_in_one_request(
 
     assert (operation.state, operation.changed) == (State.DONE, True)
     assert bench.lxd.asked == [Step.UPDATE]
-    assert bench.lxd.holds["web"].shape == shape
+    assert bench.lxd.holds["web"].config == shape
 
 
 def test_what_waits_for_the_next_start_is_told_with_the_outcome(bench: Bench) -> None:
@@ -114,18 +113,18 @@ def test_a_running_instance_can_be_shown_under_another_name(bench: Bench) -> Non
 
     assert operation.state is State.DONE
     assert bench.lxd.asked == [Step.DESCRIBE]
-    assert bench.lxd.holds["web"].shape.display_name == "Web Server"
+    assert bench.lxd.holds["web"].config.display_name == "Web Server"
 
 
 def test_a_restored_instance_keeps_what_it_is_called(bench: Bench) -> None:
     called = InstanceConfig(display_name="Web Server", description="mine")
-    look(bench, "web", snapshots=("s1",), shape=called)
+    look(bench, "web", snapshots=("s1",), config=called)
 
     operation = ended(bench, Kind.RESTORE, "web", S1)
 
     assert operation.state is State.DONE
     assert bench.lxd.asked == [Step.RESTORE, Step.DESCRIBE]
-    assert bench.lxd.holds["web"].shape == called
+    assert bench.lxd.holds["web"].config == called
 
 
 @pytest.mark.parametrize(
@@ -157,7 +156,7 @@ def test_snapshots_come_and_go(bench: Bench) -> None:
     ended(bench, Kind.SNAPSHOT, "web", S1)
     there = bench.lxd.holds["web"].snapshots
 
-    bench.orders.submit(order(Kind.DELETE_SNAPSHOT, "web", S1, "op-2"))
+    bench.operations.submit(order(Kind.DELETE_SNAPSHOT, "web", S1, "op-2"))
     bench.work()
 
     assert there == ("s1",)
@@ -196,18 +195,18 @@ def test_what_cannot_be_is_not_taken_on(
     look(bench, "web", snapshots=("there",))
 
     with pytest.raises(error):
-        bench.orders.submit(order(kind, instance, arguments))
+        bench.operations.submit(order(kind, instance, arguments))
 
     assert bench.journal.length == 0
 
 
 def test_an_instance_that_the_caller_saw_otherwise_is_told_anew(bench: Bench) -> None:
     with pytest.raises(InstanceChangedSince):
-        bench.orders.submit(
+        bench.operations.submit(
             order(Kind.UPDATE, "web", Arguments(changes=Changes(cpu=2), etag="old"))
         )
 
-    assert bench.told == [("default", "web")]
+    assert bench.reported == [("default", "web")]
 
 
 def test_an_update_of_what_the_caller_saw_is_taken_on(bench: Bench) -> None:
@@ -221,11 +220,11 @@ def test_an_update_of_what_the_caller_saw_is_taken_on(bench: Bench) -> None:
 
 def test_a_rename_holds_both_names(bench: Bench) -> None:
     bench.lxd.holds["shop2"] = replace(bench.lxd.holds["db"], uuid="u-shop2")
-    bench.orders.submit(order(Kind.RENAME, "db", TO_SHOP))
+    bench.operations.submit(order(Kind.RENAME, "db", TO_SHOP))
 
     for instance, wanted in (("shop2", TO_SHOP), ("db", Arguments(new_name="other"))):
         with pytest.raises(OperationInProgress) as refusal:
-            bench.orders.submit(order(Kind.RENAME, instance, wanted, "op-2"))
+            bench.operations.submit(order(Kind.RENAME, instance, wanted, "op-2"))
 
         assert refusal.value.operation_id == "op"
 
@@ -236,17 +235,17 @@ def test_a_name_is_free_again_when_its_rename_has_ended(bench: Bench) -> None:
 
     again = replace(order(Kind.SNAPSHOT, "db", S1, "op-2"), uuid="u-db2")
 
-    assert bench.orders.submit(again).state is State.ACCEPTED
+    assert bench.operations.submit(again).state is State.ACCEPTED
 
 
 def test_after_a_crash_a_rename_goes_on_where_it_was(bench: Bench) -> None:
-    bench.orders.submit(order(Kind.RENAME, "db", TO_SHOP))
+    bench.operations.submit(order(Kind.RENAME, "db", TO_SHOP))
     bench.journal.advance(
-        "op", lambda entry: entries.begun(entry, Step.RENAME, bench.lxd.look("", "db"), "then")
+        "op", lambda entry: entry.begin(Step.RENAME, bench.lxd.observe("", "db"), "then")
     )
-    bench.lxd.ask(Step.RENAME, bench.entry("op"))
+    bench.lxd.request(Step.RENAME, bench.entry("op"))
 
-    carry_out(bench.entry("op"), bench.tools)
+    OperationRunner(bench.context, bench.entry("op")).run()
 
     operation = bench.operation("op")
     assert (operation.state, operation.instance) == (State.DONE, "shop")
@@ -279,7 +278,7 @@ def test_a_step_that_never_reached_lxd_is_not_made_up_for(
 def test_snapshots_are_listed(bench: Bench) -> None:
     look(bench, "web", snapshots=("s1", "s2"))
 
-    listed = snapshots(bench.lxd, "default", "web", "u-web")
+    listed = list_snapshots(bench.lxd, "default", "web", "u-web")
 
     assert [one.name for one in listed.snapshots] == ["s1", "s2"]
 
@@ -296,4 +295,4 @@ def test_snapshots_of_another_instance_are_not_listed(
     bench: Bench, name: str, uuid: str, error: type[FleetError]
 ) -> None:
     with pytest.raises(error):
-        snapshots(bench.lxd, "default", name, uuid)
+        list_snapshots(bench.lxd, "default", name, uuid)

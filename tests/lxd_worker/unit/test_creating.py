@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from services.lxd_worker.creation.port_pool import NatPool
-from services.lxd_worker.journal import entry as entries
-from services.lxd_worker.operations.carry_out import carry_out
-from services.lxd_worker.ports import Change
+from services.lxd_worker.journal.protocol import Change
+from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import LxdRefused
@@ -48,10 +47,10 @@ def an_order(**new: Any) -> Submission:
 
 def submitted(bench: Bench, secrets: dict[str, str] | None = None, **new: Any) -> None:
     if not secrets:
-        bench.orders.submit(an_order(**new))
+        bench.operations.submit(an_order(**new))
         return
-    bench.orders.prepare(an_order(**new))
-    bench.orders.deliver_secrets("op", secrets)
+    bench.operations.prepare(an_order(**new))
+    bench.operations.deliver_secrets("op", secrets)
 
 
 def ended(bench: Bench, **fields: Any) -> Operation:
@@ -75,7 +74,7 @@ def behind(bench: Bench, operation_id: str, kind: Kind, uuid: str = UUID) -> Ope
         principal="admin",
         start_by="1060.0",
     )
-    return bench.orders.submit(order)
+    return bench.operations.submit(order)
 
 
 def test_lxd_is_asked_once_for_all_of_it(bench: Bench) -> None:
@@ -259,7 +258,7 @@ def after_crash(bench: Bench, *changes: Change) -> Operation:
     for change in changes:
         bench.journal.advance("op", change)
     (entry,) = bench.journal.unfinished()
-    carry_out(entry, bench.tools)
+    OperationRunner(bench.context, entry).run()
     return bench.operation("op")
 
 
@@ -276,8 +275,8 @@ def test_an_undoing_that_a_crash_interrupted_goes_on(bench: Bench) -> None:
 
     operation = after_crash(
         bench,
-        lambda entry: entries.begun(entry, Step.CREATE, None, "then"),
-        lambda entry: entries.undoing(entry, refused),
+        lambda entry: entry.begin(Step.CREATE, None, "then"),
+        lambda entry: entry.undo(refused),
     )
 
     assert outcome(operation) == (State.FAILED, "lxd_refused")
@@ -316,7 +315,7 @@ def test_what_waits_can_be_called_off(bench: Bench) -> None:
     behind(bench, "op-1", Kind.START)
     behind(bench, "op-2", Kind.DELETE)
 
-    cancelled = bench.orders.cancel("op-1")
+    cancelled = bench.operations.cancel("op-1")
     bench.work()
 
     assert cancelled.state is State.CANCELLED

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions.creation import made
-from services.lxd_worker.transitions.decision import given_up, next_move
+from services.lxd_worker.transitions.creation import judge_creation
+from services.lxd_worker.transitions.decision import abort, decide
 from services.lxd_worker.transitions.evidence import Verdict
 from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step, Undo
 from shared.contracts.changes import ImageSource, NewInstance
@@ -35,7 +35,7 @@ def situation(now: Observation | None, *, auto_start: bool = True, **more: Any) 
 
 
 def move(now: Observation | None, **more: Any) -> object:
-    found = next_move(Kind.CREATE, situation(now, **more))
+    found = decide(Kind.CREATE, situation(now, **more))
     return type(found.error) if isinstance(found, Failed) else found
 
 
@@ -94,7 +94,7 @@ def test_after_a_failure_what_was_made_is_taken_away(
 def test_out_of_time_it_is_taken_away_too() -> None:
     late = StepTimedOut("create")
 
-    found = given_up(Kind.CREATE, situation(STOPPED, taken=CREATED), late)
+    found = abort(Kind.CREATE, situation(STOPPED, taken=CREATED), late)
 
     assert found == Undo(Step.DELETE, late)
 
@@ -111,7 +111,7 @@ def test_out_of_time_it_is_taken_away_too() -> None:
 def test_an_instance_counts_as_made_when_it_is_complete(
     now: Observation | None, expected: Verdict
 ) -> None:
-    assert made(now) == expected
+    assert judge_creation(now) == expected
 
 
 def test_no_step_of_a_creation_is_taken_twice() -> None:
@@ -122,7 +122,7 @@ def test_no_step_of_a_creation_is_taken_twice() -> None:
     while open_ones:
         taken = open_ones.pop()
         for now, error, cause in product(looks, (None, REFUSED), (None, REFUSED)):
-            found = next_move(Kind.CREATE, situation(now, taken=taken, error=error, cause=cause))
+            found = decide(Kind.CREATE, situation(now, taken=taken, error=error, cause=cause))
             step = found.step if isinstance(found, Undo) else found
             if isinstance(step, Step):
                 assert step not in taken

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from services.lxd_worker.creation.capacity import Overcommit
 from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
-from services.lxd_worker.ports import Omission
+from services.lxd_worker.omissions import Omission
 from services.lxd_worker.reports.host_report import HostReport
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import BrokerUnavailable
@@ -44,10 +44,10 @@ class Host:
         self.report = HostReport(
             host="h1",
             epoch=3,
-            offer=self.offer,
+            resources=self.offer,
             publish=self.wire.publish,
             clock=FakeClock(),
-            wanted=self.ring,
+            signal=self.ring,
             overcommit=Overcommit(cpu=2.0, memory=1.5),
             address="203.0.113.7",
             scope=LxdScope(("shop",)),
@@ -59,7 +59,7 @@ class Host:
         self.rings += 1
 
     def told(self) -> list[Event]:
-        self.report.fulfil()
+        self.report.publish_if_changed()
         return self.wire.sent
 
 
@@ -69,7 +69,7 @@ def host() -> Host:
 
 
 def test_it_is_told_what_there_is(host: Host) -> None:
-    host.report.want()
+    host.report.request()
 
     assert host.told() == [
         HostDescribed(
@@ -97,7 +97,7 @@ def test_without_a_wish_it_is_told_only_when_it_is_different(host: Host) -> None
 
 def test_with_a_wish_it_is_told_again(host: Host) -> None:
     host.told()
-    host.report.want()
+    host.report.request()
 
     assert len(host.told()) == 2
 
@@ -117,7 +117,7 @@ def test_with_a_wish_it_is_told_again(host: Host) -> None:
 def test_only_events_that_may_change_it_are_a_reason_to_look(
     host: Host, action: str, rings: int
 ) -> None:
-    host.report.heard(LifecycleEvent(LifecycleMetadata(action, "/1.0/whatever")))
+    host.report.on_event(LifecycleEvent(LifecycleMetadata(action, "/1.0/whatever")))
 
     assert (host.rings, host.offer.forgotten) == (rings, rings)
 
@@ -130,7 +130,7 @@ def test_it_is_not_told_from_memory(host: Host) -> None:
 
 def test_what_the_broker_did_not_take_is_told_when_it_does(host: Host) -> None:
     host.wire.cut = True
-    host.report.want()
+    host.report.request()
     host.told()
     host.wire.cut = False
 
@@ -161,7 +161,7 @@ def test_a_question_that_lxd_refuses_leaves_what_was_told_last_of_it(
 ) -> None:
     host.told()
     host.offer.refused.add(question)
-    host.report.want()
+    host.report.request()
 
     first, again = host.told()
 
@@ -218,13 +218,13 @@ def test_images_that_are_large_share_the_room(host: Host) -> None:
 def test_what_lxd_does_not_tell_is_asked_for_again(host: Host) -> None:
     host.offer.away = True
     host.offer.refused = {"images", "networks", "projects"}
-    host.report.want()
-    host.report.fulfil()
+    host.report.request()
+    host.report.publish_if_changed()
     host.offer.away, host.offer.refused = False, set()
 
     for again in host.later:
         again()
-    host.report.fulfil()
+    host.report.publish_if_changed()
 
     assert host.rings == 2
     assert len(host.wire.sent) == 1

@@ -1,4 +1,4 @@
-"""Bells of greenthreads."""
+"""An event that wakes one greenthread."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ import eventlet
 from services.lxd_worker.greenthreads import AutoResetEvent
 
 
-def waits(bell: AutoResetEvent) -> bool:
-    """Whether waiting for the bell takes any time."""
+def waits(event: AutoResetEvent) -> bool:
+    """Whether waiting for it takes any time."""
     with eventlet.Timeout(0.01, exception=False):
-        bell.wait()
+        event.wait()
         return False
     return True
 
 
-def test_a_bell_that_was_rung_before_is_heard_once_however_often_it_was_rung() -> None:
-    bell = AutoResetEvent()
-    bell.ring()
-    bell.ring()
+def test_an_event_that_was_set_before_counts_once_however_often_it_was_set() -> None:
+    event = AutoResetEvent()
+    event.set()
+    event.set()
 
-    assert not waits(bell)
-    assert waits(bell)
-
-
-def test_waiting_for_a_bell_may_have_an_end() -> None:
-    bell = AutoResetEvent()
-
-    bell.wait(timeout_s=0.01)
-    bell.ring()
-
-    assert not waits(bell)
+    assert not waits(event)
+    assert waits(event)
 
 
-def test_a_bell_wakes_whoever_waits() -> None:
-    bell = AutoResetEvent()
-    waiting = eventlet.spawn(bell.wait)
+def test_waiting_for_an_event_may_time_out() -> None:
+    event = AutoResetEvent()
+
+    event.wait(timeout_s=0.01)
+    event.set()
+
+    assert not waits(event)
+
+
+def test_an_event_wakes_whoever_waits() -> None:
+    event = AutoResetEvent()
+    waiting = eventlet.spawn(event.wait)
     eventlet.sleep(0)
 
-    bell.ring()
+    event.set()
 
     waiting.wait()
     assert waiting.dead
-    assert waits(bell)
+    assert waits(event)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.instance_log import instance_log
-from services.lxd_worker.instances.start_log import MOST_LINES, last_lines, readable
+from services.lxd_worker.instance_queries import MOST_LINES, last_lines, read_log, readable_log
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import LONGEST_LINES
 from shared.contracts.changes import ImageSource, NewInstance
@@ -33,7 +32,7 @@ def ended(bench: Bench, kind: Kind, instance: str = "db", **changes: object) -> 
     order = Submission(
         operation_id="op", kind=kind, instance=instance, uuid=uuid, **wanted, **changes
     )
-    bench.orders.submit(order)
+    bench.operations.submit(order)
     bench.work()
     return bench.operation("op")
 
@@ -81,7 +80,7 @@ def test_what_fails_for_another_reason_tells_no_log(bench: Bench) -> None:
 def test_the_log_of_an_instance_is_told_up_to_a_size(bench: Bench) -> None:
     bench.lxd.logs["web"] = "x" * MOST_LOG + "the end"
 
-    log = instance_log(bench.lxd, "default", "web", "u-web")
+    log = read_log(bench.lxd, "default", "web", "u-web")
 
     assert (len(log.text), log.text[-7:], log.truncated) == (MOST_LOG, "the end", True)
 
@@ -89,7 +88,7 @@ def test_the_log_of_an_instance_is_told_up_to_a_size(bench: Bench) -> None:
 def test_an_empty_log_is_one(bench: Bench) -> None:
     bench.lxd.logs["web"] = ""
 
-    log = instance_log(bench.lxd, "default", "web", "u-web")
+    log = read_log(bench.lxd, "default", "web", "u-web")
 
     assert (log.text, log.truncated) == ("", False)
 
@@ -107,7 +106,7 @@ def test_a_log_that_is_not_there_is_refused(
     bench: Bench, name: str, uuid: str, error: type[FleetError]
 ) -> None:
     with pytest.raises(error):
-        instance_log(bench.lxd, "default", name, uuid)
+        read_log(bench.lxd, "default", name, uuid)
 
 
 def test_the_last_lines_are_few_and_short() -> None:
@@ -130,4 +129,4 @@ def test_the_last_lines_are_few_and_short() -> None:
     ],
 )
 def test_a_log_holds_no_control_characters_and_no_environment(raw: bytes, text: str) -> None:
-    assert readable(raw) == text
+    assert readable_log(raw) == text

@@ -6,17 +6,23 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.creation.port_pool import NatPool, Ports, forwarded, given, held
-from services.lxd_worker.journal.plan import Devices
+from services.lxd_worker.creation.port_pool import (
+    HostPorts,
+    NatPool,
+    assign_forwards,
+    assign_ports,
+    ports_of,
+)
+from services.lxd_worker.instances.devices import Devices
 from shared.contracts.changes import Forward
 from shared.contracts.errors import FleetError, InsufficientResources, InvalidInput, PortInUse
 from shared.contracts.instances import Proxy
 
 POOL = NatPool("h1", "203.0.113.7", ssh=((2201, 2203),), ports=((3000, 3009), (4000, 4099)))
-NONE: Ports = frozenset()
+NONE: HostPorts = frozenset()
 
 
-def tcp(*ports: int) -> Ports:
+def tcp(*ports: int) -> HostPorts:
     return frozenset(("tcp", port) for port in ports)
 
 
@@ -24,12 +30,12 @@ def listens(devices: Devices) -> dict[str, str]:
     return {name: device["listen"].removeprefix("tcp:") for name, device in devices.items()}
 
 
-def changed(*forwards: Forward, taken: Ports = NONE, own: Ports = NONE) -> dict[str, str]:
-    return listens(forwarded(POOL, forwards, taken=taken, own=own))
+def changed(*forwards: Forward, taken: HostPorts = NONE, own: HostPorts = NONE) -> dict[str, str]:
+    return listens(assign_forwards(POOL, forwards, taken=taken, own=own))
 
 
 def test_a_new_instance_gets_the_first_free_ports() -> None:
-    devices = given(POOL, ssh=True, ports=3, taken=tcp(2201, 3001))
+    devices = assign_ports(POOL, ssh=True, ports=3, taken=tcp(2201, 3001))
 
     assert devices == {
         "ssh": {
@@ -58,11 +64,11 @@ def test_a_new_instance_gets_the_first_free_ports() -> None:
 def test_a_range_lies_within_one_range_of_the_pool(
     ssh: bool, ports: int, expected: dict[str, str]
 ) -> None:
-    assert listens(given(POOL, ssh=ssh, ports=ports, taken=NONE)) == expected
+    assert listens(assign_ports(POOL, ssh=ssh, ports=ports, taken=NONE)) == expected
 
 
 def test_a_port_that_udp_holds_is_free_for_tcp() -> None:
-    devices = given(POOL, ssh=False, ports=1, taken=frozenset({("udp", 3000)}))
+    devices = assign_ports(POOL, ssh=False, ports=1, taken=frozenset({("udp", 3000)}))
 
     assert listens(devices) == {"forward-0": "203.0.113.7:3000"}
 
@@ -70,7 +76,9 @@ def test_a_port_that_udp_holds_is_free_for_tcp() -> None:
 def test_an_address_of_ipv6_is_written_as_lxd_wants_it() -> None:
     pool = NatPool("h1", "2001:db8::7", ssh=((2201, 2201),))
 
-    assert listens(given(pool, ssh=True, ports=0, taken=NONE)) == {"ssh": "[2001:db8::7]:2201"}
+    assert listens(assign_ports(pool, ssh=True, ports=0, taken=NONE)) == {
+        "ssh": "[2001:db8::7]:2201"
+    }
 
 
 @pytest.mark.parametrize(
@@ -82,17 +90,17 @@ def test_an_address_of_ipv6_is_written_as_lxd_wants_it() -> None:
     ],
 )
 def test_a_pool_without_enough_ports_in_a_row_gives_none(
-    ssh: bool, ports: int, taken: Ports, values: tuple[str, ...]
+    ssh: bool, ports: int, taken: HostPorts, values: tuple[str, ...]
 ) -> None:
     with pytest.raises(InsufficientResources) as refusal:
-        given(POOL, ssh=ssh, ports=ports, taken=taken)
+        assign_ports(POOL, ssh=ssh, ports=ports, taken=taken)
 
     assert refusal.value.values == values
 
 
 def test_a_host_without_a_pool_gives_no_ports() -> None:
     with pytest.raises(InvalidInput):
-        given(NatPool("h1"), ssh=True, ports=0, taken=NONE)
+        assign_ports(NatPool("h1"), ssh=True, ports=0, taken=NONE)
 
 
 def test_forwards_are_named_by_their_order_and_the_one_to_ssh_by_that() -> None:
@@ -127,7 +135,7 @@ def test_an_instance_may_lead_its_ports_elsewhere_also_those_beyond_the_pool() -
 
 
 def test_forwards_of_udp_stay_udp() -> None:
-    devices = forwarded(POOL, [Forward(connect=53, protocol="udp")], taken=NONE, own=NONE)
+    devices = assign_forwards(POOL, [Forward(connect=53, protocol="udp")], taken=NONE, own=NONE)
 
     assert devices["forward-0"]["listen"] == "udp:203.0.113.7:3000"
     assert devices["forward-0"]["connect"] == "udp:127.0.0.1:53"
@@ -167,7 +175,7 @@ def test_what_is_not_to_be_had_is_refused(
 def test_a_proxy_holds_the_ports_that_it_listens_on(
     endpoint: str, ports: list[tuple[str, int]]
 ) -> None:
-    assert held([a_proxy(endpoint)]) == frozenset(ports)
+    assert ports_of([a_proxy(endpoint)]) == frozenset(ports)
 
 
 def a_proxy(listen: str, **options: str) -> Proxy:
@@ -176,10 +184,10 @@ def a_proxy(listen: str, **options: str) -> Proxy:
 
 @pytest.mark.parametrize("inside", ["instance", "guest", "container"])
 def test_a_proxy_that_listens_inside_its_instance_holds_no_port_of_the_host(inside: str) -> None:
-    assert held([a_proxy("tcp:127.0.0.1:3000", bind=inside)]) == frozenset()
+    assert ports_of([a_proxy("tcp:127.0.0.1:3000", bind=inside)]) == frozenset()
 
 
 def test_a_port_that_the_host_nats_is_held_though_nothing_listens() -> None:
     natted = a_proxy("tcp:203.0.113.7:3000", bind="host", nat="true")
 
-    assert held([natted]) == frozenset({("tcp", 3000)})
+    assert ports_of([natted]) == frozenset({("tcp", 3000)})

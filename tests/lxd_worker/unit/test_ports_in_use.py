@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.creation.ports_in_use import ports_in_use
+from services.lxd_worker.creation.port_pool import ports_in_use
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
 TCP = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.lxd.refusals import refusal
+from services.lxd_worker.lxd.models import to_refusal
 from shared.contracts.errors import FleetError, LxdBusy, LxdRefused
 
 
@@ -20,7 +20,7 @@ from shared.contracts.errors import FleetError, LxdBusy, LxdRefused
     ],
 )
 def test_only_an_instance_that_lxd_works_on_is_busy(reason: str, kind: type[FleetError]) -> None:
-    found = refusal(reason)
+    found = to_refusal(reason)
 
     assert type(found) is kind
     assert found.values == (reason,)

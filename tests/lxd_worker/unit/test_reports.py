@@ -8,9 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
-from services.lxd_worker.journal import entry as entries
-from services.lxd_worker.operations.outbox import report_operations
-from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
+from services.lxd_worker.operations.outbox import publish_unconfirmed
+from services.lxd_worker.reports.heartbeat import HeartbeatReport, LxdHealth
 from services.lxd_worker.reports.inventory import InventoryReport
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import BrokerUnavailable
@@ -70,8 +69,8 @@ def lifecycle(action: str, name: str = "web", **context: object) -> LifecycleEve
 
 
 def test_an_inventory_holds_every_instance(report: InventoryReport, wire: Wire) -> None:
-    report.want_everything()
-    report.fulfil()
+    report.request_all()
+    report.publish_requested()
 
     (inventory,) = wire.sent
     assert isinstance(inventory, Inventory)
@@ -80,8 +79,8 @@ def test_an_inventory_holds_every_instance(report: InventoryReport, wire: Wire) 
 
 
 def test_a_change_is_told_as_the_instance_stands_now(report: InventoryReport, wire: Wire) -> None:
-    report.heard(lifecycle("instance-started"))
-    report.fulfil()
+    report.on_event(lifecycle("instance-started"))
+    report.publish_requested()
 
     (change,) = wire.sent
     assert isinstance(change, InstanceChanged)
@@ -100,7 +99,7 @@ def swapping(bench: Bench) -> None:
         start_by="9060.0",
         arguments=Arguments(image=ImageSource(alias="busybox")),
     )
-    bench.orders.submit(order)
+    bench.operations.submit(order)
 
 
 def test_a_name_that_passes_from_root_to_root_is_not_told_as_gone(
@@ -109,8 +108,8 @@ def test_a_name_that_passes_from_root_to_root_is_not_told_as_gone(
     swapping(bench)
     del bench.lxd.holds["web"]
 
-    report.heard(lifecycle("instance-renamed", "trash-1-web", old_name="web"))
-    report.fulfil()
+    report.on_event(lifecycle("instance-renamed", "trash-1-web", old_name="web"))
+    report.publish_requested()
 
     assert [event.name for event in wire.sent if isinstance(event, InstanceRemoved)] == [
         "trash-1-web"
@@ -124,8 +123,8 @@ def test_all_is_read_again_until_the_name_has_its_other_root(
     web = bench.lxd.holds.pop("web")
     bench.clock.on_sleep = lambda: bench.lxd.holds.update(web=web)
 
-    report.want_everything()
-    report.fulfil()
+    report.request_all()
+    report.publish_requested()
 
     (inventory,) = wire.sent
     assert isinstance(inventory, Inventory)
@@ -138,8 +137,8 @@ def test_a_name_that_stays_nobodys_does_not_hold_the_others_back(
     swapping(bench)
     del bench.lxd.holds["web"]
 
-    report.want_everything()
-    report.fulfil()
+    report.request_all()
+    report.publish_requested()
 
     (inventory,) = wire.sent
     assert isinstance(inventory, Inventory)
@@ -149,11 +148,11 @@ def test_a_name_that_stays_nobodys_does_not_hold_the_others_back(
 def test_a_root_that_is_set_aside_is_in_no_inventory(
     bench: Bench, report: InventoryReport, wire: Wire
 ) -> None:
-    trash = replace(seen("Stopped"), name="trash-1-web", aside="trash-1-web")
+    trash = replace(seen("Stopped"), name="trash-1-web", parked_as="trash-1-web")
     bench.lxd.holds["trash-1-web"] = trash
 
-    report.want_everything()
-    report.fulfil()
+    report.request_all()
+    report.publish_requested()
 
     (inventory,) = wire.sent
     assert isinstance(inventory, Inventory)
@@ -162,9 +161,9 @@ def test_a_root_that_is_set_aside_is_in_no_inventory(
 
 def test_events_that_come_together_become_one_reading(report: InventoryReport, wire: Wire) -> None:
     for action in ("instance-stopped", "instance-started", "instance-updated"):
-        report.heard(lifecycle(action))
-    report.heard(lifecycle("instance-started", "db"))
-    report.fulfil()
+        report.on_event(lifecycle(action))
+    report.on_event(lifecycle("instance-started", "db"))
+    report.publish_requested()
 
     told = [(one.instance.name, one.action) for one in wire.sent]  # type: ignore[union-attr]
     assert told == [("web", "instance-updated"), ("db", "instance-started")]
@@ -176,8 +175,8 @@ def test_a_deleted_instance_is_told_as_removed_and_newer_than_every_reading_of_i
     read_before = bench.lxd.instance("default", "web").revision
     del bench.lxd.holds["web"]
 
-    report.heard(lifecycle("instance-deleted"))
-    report.fulfil()
+    report.on_event(lifecycle("instance-deleted"))
+    report.publish_requested()
 
     (removal,) = wire.sent
     assert isinstance(removal, InstanceRemoved)
@@ -188,8 +187,8 @@ def test_a_deleted_instance_is_told_as_removed_and_newer_than_every_reading_of_i
 def test_an_instance_that_was_created_anew_meanwhile_is_told_as_it_is(
     report: InventoryReport, wire: Wire
 ) -> None:
-    report.heard(lifecycle("instance-deleted"))
-    report.fulfil()
+    report.on_event(lifecycle("instance-deleted"))
+    report.publish_requested()
 
     assert [type(one) for one in wire.sent] == [InstanceChanged]
 
@@ -199,8 +198,8 @@ def test_a_renamed_instance_goes_and_comes(
 ) -> None:
     bench.lxd.holds["new"] = bench.lxd.holds.pop("web")
 
-    report.heard(lifecycle("instance-renamed", "new", old_name="web"))
-    report.fulfil()
+    report.on_event(lifecycle("instance-renamed", "new", old_name="web"))
+    report.publish_requested()
 
     assert [type(one) for one in wire.sent] == [InstanceRemoved, InstanceChanged]
     assert [one.sequence for one in wire.sent] == [1, 2]  # type: ignore[union-attr]
@@ -209,8 +208,8 @@ def test_a_renamed_instance_goes_and_comes(
 def test_a_change_of_a_profile_is_told_as_a_whole_inventory(
     report: InventoryReport, wire: Wire
 ) -> None:
-    report.heard(LifecycleEvent(LifecycleMetadata("profile-updated", "/1.0/profiles/default")))
-    report.fulfil()
+    report.on_event(LifecycleEvent(LifecycleMetadata("profile-updated", "/1.0/profiles/default")))
+    report.publish_requested()
 
     assert [type(one) for one in wire.sent] == [Inventory]
 
@@ -218,9 +217,9 @@ def test_a_change_of_a_profile_is_told_as_a_whole_inventory(
 def test_an_inventory_makes_single_changes_before_it_needless(
     report: InventoryReport, wire: Wire
 ) -> None:
-    report.heard(lifecycle("instance-started"))
-    report.want_everything()
-    report.fulfil()
+    report.on_event(lifecycle("instance-started"))
+    report.request_all()
+    report.publish_requested()
 
     assert [type(one) for one in wire.sent] == [Inventory]
 
@@ -229,10 +228,10 @@ def test_an_event_that_the_broker_did_not_take_leaves_a_gap_in_the_numbers(
     report: InventoryReport, wire: Wire
 ) -> None:
     wire.cut = 1
-    report.heard(lifecycle("instance-started", "web"))
-    report.heard(lifecycle("instance-started", "db"))
+    report.on_event(lifecycle("instance-started", "web"))
+    report.on_event(lifecycle("instance-started", "db"))
 
-    report.fulfil()
+    report.publish_requested()
 
     assert [one.sequence for one in wire.sent] == [2]  # type: ignore[union-attr]
 
@@ -241,11 +240,11 @@ def test_nothing_is_told_while_lxd_is_away_and_no_number_is_lost(
     bench: Bench, report: InventoryReport, wire: Wire
 ) -> None:
     bench.lxd.away = 1
-    report.want_everything()
-    report.fulfil()
+    report.request_all()
+    report.publish_requested()
 
-    report.want_everything()
-    report.fulfil()
+    report.request_all()
+    report.publish_requested()
 
     assert [one.sequence for one in wire.sent] == [1]  # type: ignore[union-attr]
 
@@ -254,15 +253,15 @@ def test_what_lxd_does_not_tell_after_an_event_is_asked_for_again(
     bench: Bench, report: InventoryReport, wire: Wire
 ) -> None:
     bench.lxd.away = 1
-    report.heard(lifecycle("instance-started", "web"))
-    report.heard(lifecycle("instance-started", "db"))
-    report.fulfil()
+    report.on_event(lifecycle("instance-started", "web"))
+    report.on_event(lifecycle("instance-started", "db"))
+    report.publish_requested()
     told_at_once = [one.instance.name for one in wire.sent]  # type: ignore[union-attr]
-    known = report.known()
+    known = report.cached_instances()
 
     (again,) = wire.later
     again()
-    report.fulfil()
+    report.publish_requested()
 
     assert (told_at_once, known) == (["db"], None)
     assert [one.instance.name for one in wire.sent] == ["db", "web"]  # type: ignore[union-attr]
@@ -273,13 +272,13 @@ def test_an_inventory_that_lxd_does_not_tell_is_asked_for_again(
     bench: Bench, report: InventoryReport, wire: Wire
 ) -> None:
     bench.lxd.away = 2
-    report.heard(lifecycle("instance-started", "web"))
-    report.want_everything()
-    report.fulfil()
+    report.on_event(lifecycle("instance-started", "web"))
+    report.request_all()
+    report.publish_requested()
 
     while wire.later:
         wire.later.pop()()
-        report.fulfil()
+        report.publish_requested()
 
     assert [type(one) for one in wire.sent] == [Inventory]
 
@@ -288,10 +287,10 @@ def test_what_an_inventory_has_told_meanwhile_is_not_asked_for_again(
     bench: Bench, report: InventoryReport, wire: Wire
 ) -> None:
     bench.lxd.away = 1
-    report.heard(lifecycle("instance-started", "web"))
-    report.fulfil()
-    report.want_everything()
-    report.fulfil()
+    report.on_event(lifecycle("instance-started", "web"))
+    report.publish_requested()
+    report.request_all()
+    report.publish_requested()
     bench.rings.clear()
 
     for again in wire.later:
@@ -301,9 +300,9 @@ def test_what_an_inventory_has_told_meanwhile_is_not_asked_for_again(
 
 
 def test_whoever_wants_something_rings(bench: Bench, report: InventoryReport) -> None:
-    report.heard(lifecycle("instance-started"))
-    report.heard(lifecycle("instance-exec"))
-    report.want_everything()
+    report.on_event(lifecycle("instance-started"))
+    report.on_event(lifecycle("instance-exec"))
+    report.request_all()
 
     assert bench.rings == ["inventory", "inventory"]
 
@@ -314,22 +313,22 @@ def remembered(bench: Bench) -> dict[tuple[str, str], Instance]:
 
 
 def test_what_was_read_last_is_known_to_be_so_now(bench: Bench, report: InventoryReport) -> None:
-    assert report.known() is None
+    assert report.cached_instances() is None
 
     memory = remembered(bench)
 
-    assert report.known() == memory
+    assert report.cached_instances() == memory
 
 
 def test_nothing_is_known_until_every_event_was_followed_up(
     bench: Bench, report: InventoryReport
 ) -> None:
     remembered(bench)
-    report.heard(lifecycle("instance-started"))
+    report.on_event(lifecycle("instance-started"))
 
-    assert report.known() is None
-    report.fulfil()
-    assert report.known() is not None
+    assert report.cached_instances() is None
+    report.publish_requested()
+    assert report.cached_instances() is not None
 
 
 def test_nothing_is_known_while_a_reading_is_under_way(
@@ -337,10 +336,10 @@ def test_nothing_is_known_while_a_reading_is_under_way(
 ) -> None:
     remembered(bench)
     known: list[object] = []
-    wire.on_publish = lambda: known.append(report.known())
-    report.want_everything()
+    wire.on_publish = lambda: known.append(report.cached_instances())
+    report.request_all()
 
-    report.fulfil()
+    report.publish_requested()
 
     assert known == [None]
 
@@ -349,7 +348,7 @@ def test_nothing_is_known_while_nobody_listens(bench: Bench, report: InventoryRe
     remembered(bench)
     bench.rings.append("deaf")
 
-    assert report.known() is None
+    assert report.cached_instances() is None
 
 
 def submitted(bench: Bench, operation_id: str, instance: str) -> None:
@@ -362,15 +361,15 @@ def submitted(bench: Bench, operation_id: str, instance: str) -> None:
         principal="admin",
         start_by="1060",
     )
-    bench.orders.submit(order)
+    bench.operations.submit(order)
 
 
 def test_every_operation_is_reported_in_the_order_of_its_change(bench: Bench, wire: Wire) -> None:
     submitted(bench, "op-1", "web")
     submitted(bench, "op-2", "db")
-    bench.journal.advance("op-1", lambda one: entries.started(one, "now"))
+    bench.journal.advance("op-1", lambda one: one.start("now"))
 
-    report_operations(bench.journal, wire.publish)
+    publish_unconfirmed(bench.journal, wire.publish)
 
     told = [one.operation for one in wire.sent if isinstance(one, OperationChanged)]
     assert [(one.operation_id, one.state) for one in told] == [
@@ -385,8 +384,8 @@ def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: W
     wire.cut = 1
 
     with pytest.raises(BrokerUnavailable):
-        report_operations(bench.journal, wire.publish)
-    report_operations(bench.journal, wire.publish)
+        publish_unconfirmed(bench.journal, wire.publish)
+    publish_unconfirmed(bench.journal, wire.publish)
 
     assert len(wire.sent) == 1
 
@@ -396,10 +395,10 @@ def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wir
 
     def publish(event: Event) -> None:
         wire.publish(event)
-        bench.journal.advance("op-1", lambda one: entries.started(one, "now"))
+        bench.journal.advance("op-1", lambda one: one.start("now"))
 
-    report_operations(bench.journal, publish)
-    report_operations(bench.journal, wire.publish)
+    publish_unconfirmed(bench.journal, publish)
+    publish_unconfirmed(bench.journal, wire.publish)
 
     states = [one.operation.state for one in wire.sent]  # type: ignore[union-attr]
     assert states == [State.ACCEPTED, State.RUNNING]
@@ -411,7 +410,7 @@ def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -
         bench.lxd.holds[f"c{number}"] = seen(uuid=f"u{number}")
         submitted(bench, f"op-{number}", f"c{number}")
 
-    report_operations(bench.journal, wire.publish)
+    publish_unconfirmed(bench.journal, wire.publish)
 
     assert len(wire.sent) == 200
 
@@ -420,7 +419,7 @@ def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
     watch = LxdHealth(changed=lambda: None, listening=True)
     watch.probe(bench.lxd)
 
-    beat = heartbeat(3, 17, watch, bench.journal, bench.clock, 2.0)
+    beat = HeartbeatReport(3, watch, bench.journal, bench.clock, 2.0).read(17, "")
 
     assert (beat.epoch, beat.sequence, beat.clock) == (3, 17, "1000.000")
     assert (beat.lxd_connected, beat.fingerprint, beat.lxd) == (True, "f" * 64, "5.0.2")
@@ -432,7 +431,7 @@ def test_a_heartbeat_goes_on_without_lxd_and_remembers_who_it_was(bench: Bench) 
     bench.lxd.away = 1
     watch.probe(bench.lxd)
 
-    beat = heartbeat(3, 17, watch, bench.journal, bench.clock, 2.0)
+    beat = HeartbeatReport(3, watch, bench.journal, bench.clock, 2.0).read(17, "")
 
     assert (beat.lxd_connected, beat.lxd) == (False, "5.0.2")
 
@@ -451,11 +450,11 @@ def test_every_change_of_lxd_is_told_at_once_and_nothing_else(bench: Bench) -> N
     )
 
     for _ in range(2):
-        watch.listens(listening=True)
+        watch.set_listening(listening=True)
         watch.probe(bench.lxd)
     bench.lxd.away = 1
     watch.probe(bench.lxd)
-    watch.listens(listening=False)
+    watch.set_listening(listening=False)
 
     name = bench.lxd.server().name
     assert told == [(False, ""), (True, name), (False, name), (False, name)]

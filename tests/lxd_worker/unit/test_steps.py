@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions.decision import next_move
+from services.lxd_worker.transitions.decision import decide
 from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step
 from shared.contracts.errors import (
     Cancelled,
@@ -31,7 +31,7 @@ GENTLE, FORCE = Arguments(), Arguments(force=True)
 
 def move(kind: Kind, now: Observation | None, arguments: Arguments = GENTLE, **more: Any) -> object:
     situation = Situation(name="web", arguments=arguments, now=now, **more)
-    found = next_move(kind, situation)
+    found = decide(kind, situation)
     return type(found.error) if isinstance(found, Failed) else found
 
 

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions.decision import given_up, next_move
+from services.lxd_worker.transitions.decision import abort, decide
 from services.lxd_worker.transitions.evidence import Verdict
-from services.lxd_worker.transitions.rebuild import MOST_TRIES, fulfilled
+from services.lxd_worker.transitions.rebuild import MOST_TRIES, judge_swap
 from services.lxd_worker.transitions.steps import (
     Done,
     Failed,
@@ -39,16 +39,16 @@ NO = LxdRefused("no")
 BUILT = (Step.BUILD,)
 
 
-def root(name: str, status: str = "Stopped", aside: str = "", **more: Any) -> Observation:
-    return replace(seen(status), name=name, aside=aside, **more)
+def root(name: str, status: str = "Stopped", parked_as: str = "", **more: Any) -> Observation:
+    return replace(seen(status), name=name, parked_as=parked_as, **more)
 
 
 OLD = root(NAME, "Running")
 STOPPED = root(NAME)
-LET_GO = root(NAME, aside=TRASH)
-AWAY = root(TRASH, aside=TRASH)
-MADE = root(BESIDE, aside=BESIDE, root="op")
-PLACED = root(NAME, aside=BESIDE, root="op")
+LET_GO = root(NAME, parked_as=TRASH)
+AWAY = root(TRASH, parked_as=TRASH)
+MADE = root(BESIDE, parked_as=BESIDE, root="op")
+PLACED = root(NAME, parked_as=BESIDE, root="op")
 ATTACHED = root(NAME, root="op")
 RUNS = root(NAME, "Running", root="op")
 
@@ -61,7 +61,7 @@ def situation(old: Observation | None, new: Observation | None, **more: Any) -> 
 
 
 def move(kind: Kind, old: Observation | None, new: Observation | None, **more: Any) -> object:
-    found = next_move(kind, situation(old, new, **more))
+    found = decide(kind, situation(old, new, **more))
     return type(found.error) if isinstance(found, Failed) else found
 
 
@@ -119,7 +119,13 @@ def test_the_way_back_leads_to_the_old_one_from_anywhere(
     ("step", "error", "old", "new", "expected"),
     [
         (Step.BUILD, NO, OLD, None, LxdRefused),
-        (Step.BUILD, NO, OLD, root(BESIDE, complete=False, aside=BESIDE), Undo(Step.DISCARD, NO)),
+        (
+            Step.BUILD,
+            NO,
+            OLD,
+            root(BESIDE, complete=False, parked_as=BESIDE),
+            Undo(Step.DISCARD, NO),
+        ),
         (Step.DETACH, NO, STOPPED, MADE, Undo(Step.START, NO)),
         (Step.START, NO, AWAY, ATTACHED, Undo(Step.RELEASE, NO)),
         # It was refused because it was so already.
@@ -141,7 +147,7 @@ def test_who_calls_it_off_and_who_has_no_time_turns_back(error: Any) -> None:
     taken = (*BUILT, Step.STOP)
 
     assert move(Kind.REBUILD, STOPPED, MADE, taken=taken, error=error) == Undo(Step.START, error)
-    assert given_up(Kind.REBUILD, situation(LET_GO, MADE), error) == Undo(Step.REATTACH, error)
+    assert abort(Kind.REBUILD, situation(LET_GO, MADE), error) == Undo(Step.REATTACH, error)
 
 
 def test_a_guest_that_lxd_was_too_busy_to_ask_is_not_stopped_by_force() -> None:
@@ -160,7 +166,7 @@ def test_what_lxd_says_that_it_does_and_does_not_has_no_effect(
 ) -> None:
     swap = situation(old, new, taken=taken)
 
-    back = next_move(Kind.REBUILD, swap)
+    back = decide(Kind.REBUILD, swap)
 
     assert isinstance(back, (Undo, Failed))
     error = back.cause if isinstance(back, Undo) else back.error
@@ -204,7 +210,7 @@ def test_an_ephemeral_one_would_be_gone_when_it_stops() -> None:
 
 
 def test_an_order_without_a_plan_finds_nothing() -> None:
-    found = next_move(Kind.REVERT, Situation(name=NAME, arguments=Arguments(), now=None))
+    found = decide(Kind.REVERT, Situation(name=NAME, arguments=Arguments(), now=None))
 
     assert isinstance(found, Failed)
 
@@ -238,7 +244,7 @@ def test_a_step_is_judged_by_where_the_roots_stand(
 ) -> None:
     swap = RootSwap(name=NAME, beside=BESIDE, trash=TRASH, old=old, new=new)
 
-    verdict = fulfilled(step, swap)
+    verdict = judge_swap(step, swap)
 
     assert verdict is (Verdict.DONE if done else Verdict.NOT_DONE)
 

@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.journal import entry as entries
-from services.lxd_worker.operations.carry_out import carry_out
-from services.lxd_worker.rebuild.planning import KEEP_S, TrashCollector
+from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.operations.runner import OperationRunner
+from services.lxd_worker.rebuild.planning import KEEP_S
+from services.lxd_worker.rebuild.trash import TrashCollector
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import (
@@ -53,7 +54,7 @@ def an_order(kind: Kind = Kind.REBUILD, name: str = "web", op: str = "op") -> Su
 
 def ended(bench: Bench, **order: Any) -> Operation:
     wanted = an_order(**order)
-    bench.orders.submit(wanted)
+    bench.operations.submit(wanted)
     bench.work()
     return bench.operation(wanted.operation_id)
 
@@ -80,7 +81,7 @@ def test_a_running_one_runs_with_another_root_and_the_old_one_is_kept(bench: Ben
     assert outcome(operation) == (State.DONE, None)
     assert bench.lxd.asked == list(FORWARD)
     assert there.keys() == {"web", "trash"}
-    assert (there["web"].root, there["web"].status, there["web"].aside) == ("op", "Running", "")
+    assert (there["web"].root, there["web"].status, there["web"].parked_as) == ("op", "Running", "")
     assert (is_old(there["trash"]), there["trash"].status) == (True, "Stopped")
     assert operation.after is not None
     assert (operation.after.name, operation.after.uuid) == ("web", "u-web")
@@ -148,14 +149,14 @@ def test_a_guest_that_does_not_stop_is_stopped_by_force(bench: Bench) -> None:
 
 def test_a_guest_that_stops_just_before_it_is_forced_to_is_stopped(bench: Bench) -> None:
     bench.lxd.refuses |= {Step.STOP: LxdRefused("time-out"), Step.FORCE_STOP: LxdRefused("stopped")}
-    ask = bench.lxd.ask
+    ask = bench.lxd.request
 
     def asked(step: Step, entry: Any) -> str:
         if step is Step.FORCE_STOP:
             bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], status="Stopped")
         return ask(step, entry)
 
-    bench.lxd.ask = asked  # type: ignore[method-assign]
+    bench.lxd.request = asked  # type: ignore[method-assign]
 
     assert outcome(ended(bench)) == (State.DONE, None)
 
@@ -194,7 +195,7 @@ def test_whatever_lxd_refuses_the_old_one_runs_again_as_it_was(bench: Bench, ref
     there = roots(bench)
     assert outcome(operation) == (State.FAILED, "lxd_refused")
     assert there.keys() == {"web"}
-    assert (is_old(there["web"]), there["web"].aside) == (True, "")
+    assert (is_old(there["web"]), there["web"].parked_as) == (True, "")
     assert there["web"].status == before.status
 
 
@@ -204,21 +205,21 @@ def test_a_worker_that_dies_at_a_step_leaves_a_whole_one_and_the_next_goes_on(
     bench: Bench, step: Step, moment: str
 ) -> None:
     die_at(bench, step, moment)
-    bench.orders.submit(an_order())
+    bench.operations.submit(an_order())
     (entry,) = bench.journal.unfinished()
     with pytest.raises(PowerFailure):
-        carry_out(entry, bench.tools)
+        OperationRunner(bench.context, entry).run()
     at_death = roots(bench)
     survive(bench)
     (entry,) = bench.journal.unfinished()
 
-    carry_out(entry, bench.tools)
+    OperationRunner(bench.context, entry).run()
 
     assert any(is_old(look) for look in at_death.values())
     assert sum(not look.stopped for look in at_death.values()) <= 1
     assert bench.most_running <= 1  # type: ignore[attr-defined]
     there = roots(bench)
-    assert (there["web"].status, there["web"].aside) == ("Running", "")
+    assert (there["web"].status, there["web"].parked_as) == ("Running", "")
     operation = bench.operation("op")
     if (step, moment) == (Step.BUILD, "before"):
         assert outcome(operation) == (State.FAILED, "step_interrupted")
@@ -246,24 +247,28 @@ def test_a_worker_that_dies_on_the_way_back_is_followed_by_one_that_arrives(
 ) -> None:
     new_one_does_not_start(bench, "Error")
     die_at(bench, step, moment)
-    bench.orders.submit(an_order())
+    bench.operations.submit(an_order())
     (entry,) = bench.journal.unfinished()
     with pytest.raises(PowerFailure):
-        carry_out(entry, bench.tools)
+        OperationRunner(bench.context, entry).run()
     survive(bench)
     (entry,) = bench.journal.unfinished()
 
-    carry_out(entry, bench.tools)
+    OperationRunner(bench.context, entry).run()
 
     there = roots(bench)
     assert outcome(bench.operation("op")) == (State.FAILED, "lxd_refused")
     assert there.keys() == {"web"}
-    assert (is_old(there["web"]), there["web"].status, there["web"].aside) == (True, "Running", "")
+    assert (is_old(there["web"]), there["web"].status, there["web"].parked_as) == (
+        True,
+        "Running",
+        "",
+    )
 
 
 def new_one_does_not_start(bench: Bench, status: str) -> None:
     """Let LXD refuse to start the new root, and leave it in a status."""
-    begin = bench.lxd.ask
+    begin = bench.lxd.request
 
     def ask(step: Step, entry: Any) -> str:
         place = bench.lxd.holds.get("web")
@@ -275,21 +280,21 @@ def new_one_does_not_start(bench: Bench, status: str) -> None:
             bench.lxd.holds["web"] = replace(place, status=status)
         return asked
 
-    bench.lxd.ask = ask  # type: ignore[method-assign]
+    bench.lxd.request = ask  # type: ignore[method-assign]
 
 
 def die_at(bench: Bench, step: Step, moment: str) -> None:
     """Have the worker die before or after LXD was asked for a step, once."""
-    asking = bench.lxd.ask
+    asking = bench.lxd.request
     bench.most_running = 0  # type: ignore[attr-defined]
 
     def ask(asked: Step, entry: Any) -> str:
-        if asked is step and moment == "before" and bench.lxd.ask is not watching:
-            bench.lxd.ask = watching  # type: ignore[method-assign]
+        if asked is step and moment == "before" and bench.lxd.request is not watching:
+            bench.lxd.request = watching  # type: ignore[method-assign]
             raise PowerFailure
         told = watching(asked, entry)
-        if asked is step and bench.lxd.ask is not watching:
-            bench.lxd.ask = watching  # type: ignore[method-assign]
+        if asked is step and bench.lxd.request is not watching:
+            bench.lxd.request = watching  # type: ignore[method-assign]
             raise PowerFailure
         return told
 
@@ -299,7 +304,7 @@ def die_at(bench: Bench, step: Step, moment: str) -> None:
         bench.most_running = max(bench.most_running, running)  # type: ignore[attr-defined]
         return told
 
-    bench.lxd.ask = ask  # type: ignore[method-assign]
+    bench.lxd.request = ask  # type: ignore[method-assign]
 
 
 def survive(bench: Bench) -> None:
@@ -311,14 +316,14 @@ def test_a_host_that_restarts_between_two_steps_has_the_old_one_stopped_again(
     bench: Bench,
 ) -> None:
     die_at(bench, Step.DETACH, "before")
-    bench.orders.submit(an_order())
+    bench.operations.submit(an_order())
     (entry,) = bench.journal.unfinished()
     with pytest.raises(PowerFailure):
-        carry_out(entry, bench.tools)
+        OperationRunner(bench.context, entry).run()
     bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], status="Running")
     (entry,) = bench.journal.unfinished()
 
-    carry_out(entry, bench.tools)
+    OperationRunner(bench.context, entry).run()
 
     assert outcome(bench.operation("op")) == (State.DONE, None)
     assert bench.most_running <= 1  # type: ignore[attr-defined]
@@ -326,7 +331,7 @@ def test_a_host_that_restarts_between_two_steps_has_the_old_one_stopped_again(
 
 def kept(bench: Bench, name: str = "web") -> None:
     """Write down what LXD's settings say of the trash of an instance."""
-    (trash,) = [look.name for look in bench.lxd.holds.values() if look.aside == look.name]
+    (trash,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
     bench.lxd.until[trash] = int(bench.clock.unix()) + KEEP_S
     bench.lxd.limits[name] = {
         "trash": Trash(name=trash, until="2026-11-29T10:00:00Z", size=GIB),
@@ -364,38 +369,38 @@ def test_a_revert_that_lxd_refuses_leaves_both_where_they_were(bench: Bench, ref
 
 def test_nothing_to_revert_to_is_refused(bench: Bench) -> None:
     with pytest.raises(TrashNotFound):
-        bench.orders.submit(an_order(Kind.REVERT))
+        bench.operations.submit(an_order(Kind.REVERT))
 
 
 def test_what_was_deleted_by_hand_cannot_be_brought_back(bench: Bench) -> None:
     ended(bench)
     kept(bench)
-    (trash,) = [look.name for look in bench.lxd.holds.values() if look.aside == look.name]
+    (trash,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
     del bench.lxd.holds[trash]
 
     with pytest.raises(TrashNotFound):
-        bench.orders.submit(an_order(Kind.REVERT, op="back"))
+        bench.operations.submit(an_order(Kind.REVERT, op="back"))
 
 
 def test_an_image_that_is_not_there_is_refused_before_anything_begins(bench: Bench) -> None:
     order = replace(an_order(), arguments=Arguments(image=ImageSource(alias="nix")))
 
     with pytest.raises(ImageNotFound):
-        bench.orders.submit(order)
+        bench.operations.submit(order)
 
 
 def test_a_host_without_room_for_both_refuses(bench: Bench) -> None:
-    bench.lxd.limits["web"] = {"root_size": bench.offer.pool_size("default")}
+    bench.lxd.limits["web"] = {"root_size": bench.resources.pool_size("default")}
 
     with pytest.raises(InsufficientResources):
-        bench.orders.submit(an_order())
+        bench.operations.submit(an_order())
 
 
 def test_an_instance_without_a_uuid_cannot_be_told_from_its_new_root(bench: Bench) -> None:
     bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], uuid="")
 
     with pytest.raises(InvalidInput):
-        bench.orders.submit(replace(an_order(), uuid=""))
+        bench.operations.submit(replace(an_order(), uuid=""))
 
 
 def test_an_ephemeral_one_is_not_stopped_for_it(bench: Bench) -> None:
@@ -408,11 +413,11 @@ def test_an_ephemeral_one_is_not_stopped_for_it(bench: Bench) -> None:
 
 
 def test_an_order_that_comes_while_the_name_is_nobodys_hears_who_holds_it(bench: Bench) -> None:
-    bench.orders.submit(an_order())
+    bench.operations.submit(an_order())
     del bench.lxd.holds["web"]
 
     with pytest.raises(OperationInProgress):
-        bench.orders.submit(an_order(Kind.REVERT, op="back"))
+        bench.operations.submit(an_order(Kind.REVERT, op="back"))
 
 
 def collector(bench: Bench) -> TrashCollector:
@@ -434,9 +439,9 @@ def test_trash_is_deleted_when_its_day_is_over(bench: Bench) -> None:
 
 def test_the_trash_of_an_earlier_rebuild_makes_room_for_that_of_a_later_one(bench: Bench) -> None:
     ended(bench)
-    (first,) = [look.name for look in bench.lxd.holds.values() if look.aside == look.name]
+    (first,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
     ended(bench, op="again")
-    (second,) = {look.name for look in bench.lxd.holds.values() if look.aside == look.name} - {
+    (second,) = {look.name for look in bench.lxd.holds.values() if look.parked_as == look.name} - {
         first
     }
     bench.lxd.until |= dict.fromkeys((first, second), int(bench.clock.unix()) + KEEP_S)
@@ -459,10 +464,10 @@ def test_trash_without_an_owner_is_kept_for_its_day(bench: Bench) -> None:
 
 def test_what_an_operation_swaps_is_no_trash(bench: Bench) -> None:
     die_at(bench, Step.MOVE_IN, "before")
-    bench.orders.submit(an_order())
+    bench.operations.submit(an_order())
     (entry,) = bench.journal.unfinished()
     with pytest.raises(PowerFailure):
-        carry_out(entry, bench.tools)
+        OperationRunner(bench.context, entry).run()
     bench.clock.sleep(KEEP_S + 1)
 
     collector(bench).collect()
@@ -477,7 +482,7 @@ def test_trash_that_lxd_does_not_delete_is_tried_again_later(
     ended(bench)
     kept(bench)
     bench.clock.sleep(KEEP_S + 1)
-    (trash,) = [look.name for look in bench.lxd.holds.values() if look.aside == look.name]
+    (trash,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
     bench.lxd.refuses_to_discard = dict.fromkeys((trash, "web"), error)
     collector(bench).collect()
     bench.lxd.refuses_to_discard.clear()
@@ -488,9 +493,9 @@ def test_trash_that_lxd_does_not_delete_is_tried_again_later(
 
 
 def test_an_operation_that_is_called_off_goes_back(bench: Bench) -> None:
-    bench.orders.submit(an_order())
-    bench.journal.advance("op", lambda entry: entries.started(entry, "now"))
-    bench.lxd.on_wait = lambda: bench.journal.advance("op", entries.cancelling)
+    bench.operations.submit(an_order())
+    bench.journal.advance("op", lambda entry: entry.start("now"))
+    bench.lxd.on_wait = lambda: bench.journal.advance("op", JournalEntry.cancel)
 
     bench.work()
 
@@ -501,7 +506,7 @@ def test_an_operation_that_is_called_off_goes_back(bench: Bench) -> None:
 def test_what_nobody_can_read_the_time_of_is_kept(bench: Bench) -> None:
     ended(bench)
     kept(bench)
-    (trash,) = [look.name for look in bench.lxd.holds.values() if look.aside == look.name]
+    (trash,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
     bench.lxd.until[trash] = 0
 
     collector(bench).collect()
@@ -511,10 +516,10 @@ def test_what_nobody_can_read_the_time_of_is_kept(bench: Bench) -> None:
 
 def test_a_swap_under_way_counts_as_disk(bench: Bench) -> None:
     bench.lxd.limits["web"] = {"root_size": 3 * GIB}
-    before = bench.admission.ledger.allotted(0.0).capacity()
-    bench.orders.submit(an_order())
+    before = bench.admission.allocations.commitments(0.0).capacity()
+    bench.operations.submit(an_order())
 
-    after = bench.admission.ledger.allotted(bench.clock.monotonic()).capacity()
+    after = bench.admission.allocations.commitments(bench.clock.monotonic()).capacity()
 
     assert after.disk - before.disk == 3 * GIB
 
@@ -522,9 +527,9 @@ def test_a_swap_under_way_counts_as_disk(bench: Bench) -> None:
 def test_ports_that_neither_root_has_for_a_moment_are_not_given_away(bench: Bench) -> None:
     ssh = Proxy(device="ssh", listen="tcp:203.0.113.7:2201", connect="tcp:127.0.0.1:22")
     bench.lxd.limits["web"] = {"proxies": (ssh,)}
-    bench.orders.submit(an_order())
+    bench.operations.submit(an_order())
     del bench.lxd.limits["web"]
 
-    allotted = bench.admission.ledger.allotted(bench.clock.monotonic())
+    allotted = bench.admission.allocations.commitments(bench.clock.monotonic())
 
     assert ("tcp", 2201) in allotted.ports()

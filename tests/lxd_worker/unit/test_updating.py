@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.creation.port_pool import NatPool
-from services.lxd_worker.instances.config import InstanceConfig
+from services.lxd_worker.instances.observation import InstanceConfig
 from shared.contracts.changes import Changes, Forward, ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
@@ -30,7 +30,7 @@ SSH = Proxy(device="ssh", listen="tcp:192.0.2.1:20000", connect="tcp:127.0.0.1:2
 def bench() -> Bench:
     """A worker with a pool of ports; port 22 of `db` is reached through it."""
     made = Bench(pool=POOL)
-    made.lxd.holds["db"] = replace(made.lxd.holds["db"], shape=InstanceConfig(proxies=(SSH,)))
+    made.lxd.holds["db"] = replace(made.lxd.holds["db"], config=InstanceConfig(proxies=(SSH,)))
     return made
 
 
@@ -48,13 +48,13 @@ def order(instance: str = "web", operation_id: str = "op", **changes: Any) -> Su
 
 
 def ended(bench: Bench, wanted: Submission) -> Operation:
-    bench.orders.submit(wanted)
+    bench.operations.submit(wanted)
     bench.work()
     return bench.operation(wanted.operation_id)
 
 
 def listening(bench: Bench, instance: str) -> set[str]:
-    return {proxy.listen for proxy in bench.lxd.holds[instance].shape.proxies}
+    return {proxy.listen for proxy in bench.lxd.holds[instance].config.proxies}
 
 
 def test_a_port_that_is_left_to_the_host_is_one_that_nobody_has(bench: Bench) -> None:
@@ -72,9 +72,9 @@ def test_a_port_that_is_left_to_the_host_is_one_that_nobody_has(bench: Bench) ->
 
 
 def test_a_port_is_not_given_out_twice_while_lxd_is_still_asked_for_the_first(bench: Bench) -> None:
-    bench.orders.submit(order(forwards=(Forward(connect=80),)))
+    bench.operations.submit(order(forwards=(Forward(connect=80),)))
 
-    bench.orders.submit(order("db", "op-2", forwards=(Forward(connect=80),)))
+    bench.operations.submit(order("db", "op-2", forwards=(Forward(connect=80),)))
     bench.work()
 
     assert listening(bench, "web") == {"tcp:192.0.2.1:30000"}
@@ -108,7 +108,7 @@ OPERATORS = Proxy(
 
 
 def look(bench: Bench, name: str, *proxies: Proxy) -> None:
-    bench.lxd.holds[name] = replace(bench.lxd.holds[name], shape=InstanceConfig(proxies=proxies))
+    bench.lxd.holds[name] = replace(bench.lxd.holds[name], config=InstanceConfig(proxies=proxies))
 
 
 @pytest.mark.parametrize("forwards", [(), (Forward(listen=30000, connect=80),)])
@@ -137,7 +137,7 @@ def test_the_same_port_cannot_be_had_twice(bench: Bench) -> None:
     twice = (Forward(listen=30000, connect=80), Forward(listen=30000, connect=80))
 
     with pytest.raises(PortInUse):
-        bench.orders.submit(order(forwards=twice))
+        bench.operations.submit(order(forwards=twice))
 
 
 def test_a_forward_of_an_instance_leads_elsewhere_without_a_new_port(bench: Bench) -> None:
@@ -159,13 +159,13 @@ def test_a_port_inside_another_instance_is_none_of_the_hosts(bench: Bench) -> No
 
 def test_a_label_that_is_there_already_is_not_judged(bench: Bench) -> None:
     odd = {"two words": "x"}
-    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], shape=InstanceConfig(labels=odd))
+    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], config=InstanceConfig(labels=odd))
 
     operation = ended(bench, order(labels={**odd, "new": "y"}))
 
     assert operation.state is State.DONE
     with pytest.raises(InvalidInput):
-        bench.orders.submit(order(operation_id="op-2", labels={"two words": "z"}))
+        bench.operations.submit(order(operation_id="op-2", labels={"two words": "z"}))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_port_that_cannot_be_had_is_refused_before_lxd_is_asked(
     bench.in_use = frozenset({("tcp", 30009)})
 
     with pytest.raises(error):
-        bench.orders.submit(order(forwards=(forward,)))
+        bench.operations.submit(order(forwards=(forward,)))
 
     assert bench.journal.length == 0
 
@@ -193,7 +193,7 @@ def test_a_virtual_machine_has_no_forwards(bench: Bench) -> None:
     bench.lxd.limits["web"] = {"type": "virtual-machine"}
 
     with pytest.raises(InvalidInput):
-        bench.orders.submit(order(forwards=(Forward(connect=80),)))
+        bench.operations.submit(order(forwards=(Forward(connect=80),)))
 
 
 def test_while_an_instance_is_created_its_ports_are_those_of_its_creation(bench: Bench) -> None:
@@ -208,11 +208,11 @@ def test_while_an_instance_is_created_its_ports_are_those_of_its_creation(bench:
         start_by="1060.0",
         arguments=Arguments(create=new),
     )
-    bench.orders.submit(creation)
+    bench.operations.submit(creation)
     wanted = replace(order("shop", forwards=(Forward(connect=80),)), uuid=creation.uuid)
 
     with pytest.raises(OperationInProgress):
-        bench.orders.submit(wanted)
+        bench.operations.submit(wanted)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_no_more_is_promised_than_the_host_has(
     bench: Bench, changes: dict[str, int], resource: str
 ) -> None:
     with pytest.raises(InsufficientResources) as refusal:
-        bench.orders.submit(order(**changes))
+        bench.operations.submit(order(**changes))
 
     assert refusal.value.resource == resource
 
@@ -255,21 +255,21 @@ def restore(bench: Bench, port: int) -> Submission:
     bench.lxd.holds["web"] = there
     listen = f"tcp:192.0.2.1:{port}"
     proxy = {"type": "proxy", "listen": listen, "connect": "tcp:127.0.0.1:80"}
-    bench.lxd.snapshot_devices = {"forward-0": proxy, "root": {"type": "disk", "path": "/"}}
+    bench.lxd.devices_in_snapshot = {"forward-0": proxy, "root": {"type": "disk", "path": "/"}}
     return replace(order(), kind=Kind.RESTORE, arguments=Arguments(snapshot="s1"))
 
 
 def test_a_snapshot_with_a_port_that_is_another_s_now_is_not_restored(bench: Bench) -> None:
     with pytest.raises(PortInUse):
-        bench.orders.submit(restore(bench, 20000))
+        bench.operations.submit(restore(bench, 20000))
 
     assert bench.journal.length == 0
 
 
 def test_a_port_that_comes_back_with_a_snapshot_is_given_to_nobody_else(bench: Bench) -> None:
-    bench.orders.submit(restore(bench, 30000))
+    bench.operations.submit(restore(bench, 30000))
 
-    bench.orders.submit(order("db", "op-2", forwards=(Forward(connect=80),)))
+    bench.operations.submit(order("db", "op-2", forwards=(Forward(connect=80),)))
     bench.work()
 
     assert listening(bench, "db") == {"tcp:192.0.2.1:30001"}

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.lxd_worker.creation.port_pool import NatPool, forwarded
-from services.lxd_worker.instances.config import shape_of
-from services.lxd_worker.instances.description import instance_of
+from services.lxd_worker.creation.port_pool import NatPool, assign_forwards
+from services.lxd_worker.instances.description import EditableInstance, to_instance
+from services.lxd_worker.instances.devices import Devices
+from services.lxd_worker.instances.observation import InstanceConfig
 from services.lxd_worker.instances.port_forwards import forwards_of
-from services.lxd_worker.instances.update_request import DesiredConfig, EditableInstance, written
-from services.lxd_worker.journal.plan import Devices
+from services.lxd_worker.instances.update_request import DesiredConfig, update_body
 from shared.contracts.changes import Changes, Forward
 from shared.contracts.instances import Proxy
 
@@ -42,8 +42,8 @@ FROM_LXD: dict[str, Any] = {
 def after(changes: Changes, found: dict[str, Any] = FROM_LXD, **wanted: Any) -> dict[str, Any]:
     """Return what LXD is given; the forwards are as the host's pool makes devices of them."""
     read = msgspec.convert(found, EditableInstance)
-    proxies = forwarded(POOL, changes.forwards or (), taken=frozenset(), own=frozenset())
-    return written(read, DesiredConfig(changes=changes, proxies=proxies, **wanted))
+    proxies = assign_forwards(POOL, changes.forwards or (), taken=frozenset(), own=frozenset())
+    return update_body(read, DesiredConfig(changes=changes, proxies=proxies, **wanted))
 
 
 def test_nothing_else_is_lost_when_nothing_is_changed() -> None:
@@ -226,5 +226,5 @@ def test_what_is_written_is_what_was_wanted(changes: Changes) -> None:
         "description": body["description"],
     }
     found = msgspec.convert(FROM_LXD | effective, EditableInstance)
-    shape = shape_of(instance_of(found, revision=0, host_memory=1)[0])
-    assert shape.fulfil(changes)
+    shape = InstanceConfig.of(to_instance(found, revision=0, host_memory=1)[0])
+    assert shape.satisfies(changes)

@@ -16,7 +16,8 @@ import pytest
 
 from shared.contracts.codec import encode
 from shared.contracts.events import Heartbeat
-from shared.platform.bus import message_origin, topology
+from shared.platform.bus import topology
+from shared.platform.bus.delivery import is_direct
 from tests.support.broker import Broker, Vhost
 from tests.support.caller import Caller, connect
 
@@ -505,7 +506,7 @@ def test_an_event_that_came_by_another_exchange_bears_the_mark_of_it(
     publish(gateway.channel, "another", "h2.worker.heartbeat", encode(lie).decode())
 
     event = arrived(gateway.channel, events)
-    assert not message_origin.direct(
+    assert not is_direct(
         exchange=event.delivery_info["exchange"],
         expected_exchange=named("fleet.hosts.h2"),
         headers=event.headers,

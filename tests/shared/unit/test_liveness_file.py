@@ -4,7 +4,7 @@ from pathlib import Path
 
 import eventlet
 
-from shared.platform.run.liveness_file import touch_liveness_file
+from shared.platform.run.background_loop import touch_liveness_file
 
 EVERY_S = 0.01
 SEVERAL_S = 0.1

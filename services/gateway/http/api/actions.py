@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Body, Depends, Query, Response
 
-from services.gateway.http import models
+from services.gateway.bilingual import both
 from services.gateway.http.dependencies import HostChoice, Name, ProjectChoice
 from services.gateway.http.mutations import Mutating, Mutation
 from services.gateway.http.name_resolution import known_instance
-from services.gateway.http.openapi import CHANGING, FLEET, OPERATING, TOKEN, problems
+from services.gateway.http.openapi import (
+    CHANGING,
+    FLEET,
+    INSTANCE_ACTIONS,
+    OPERATING,
+    TOKEN,
+    Responses,
+    outcomes,
+    problems,
+)
 from services.gateway.http.operation_response import answer
+from services.gateway.http.request_models.vm_actions import NoFields
 from services.gateway.operations.command import command_for
+from services.gateway.responses.operations import Result
 from shared.contracts.operations import Arguments, Command, Kind
 
-Empty = Annotated[models.NoFields | None, Body()]
+Empty = Annotated[NoFields | None, Body()]
 
-ANSWERS: dict[int | str, dict[str, Any]] = {
-    202: {"model": models.Result, "description": "尚未完成；`Location` 指向操作"},
+ANSWERS: Responses = {
+    **outcomes(Result),
     **problems(
         *CHANGING,
         *FLEET,
@@ -32,7 +43,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     ),
 }
 
-router = APIRouter(prefix="/api/instances", tags=["实例操作"], dependencies=TOKEN)
+router = APIRouter(prefix="/api/instances", tags=[INSTANCE_ACTIONS], dependencies=TOKEN)
 
 
 class Action(NamedTuple):
@@ -67,44 +78,74 @@ async def action_of(
 
 
 Requested = Annotated[Action, Depends(action_of)]
-Force = Annotated[bool, Query(description="不等待实例自行关机")]
+Force = Annotated[
+    bool,
+    Query(
+        description=both(
+            "不等待实例自行关机", "Do not wait for the instance to shut down by itself"
+        )
+    ),
+]
 
 
-@router.post("/{name}/start", response_model=models.Result, responses=ANSWERS, summary="启动实例")
+@router.post("/{name}/start", responses=ANSWERS, summary=both("启动实例", "Start an instance"))
 async def start(action: Requested) -> Response:
-    """Start it; one that runs already is left alone."""
+    """Start an instance; a running one is left alone.
+
+    启动实例；已在运行的不作更改。
+    """
     return await action.execute(Kind.START)
 
 
-@router.post("/{name}/stop", response_model=models.Result, responses=ANSWERS, summary="停止实例")
+@router.post("/{name}/stop", responses=ANSWERS, summary=both("停止实例", "Stop an instance"))
 async def stop(action: Requested, *, force: Force = False) -> Response:
-    """Stop it cleanly, and by force when it has not stopped in time."""
+    """Stop an instance cleanly, and by force if it has not stopped in time.
+
+    正常停止实例，超时未停止则强制停止。
+    """
     return await action.execute(Kind.STOP, force=force)
 
 
-@router.post("/{name}/restart", response_model=models.Result, responses=ANSWERS, summary="重启实例")
+@router.post("/{name}/restart", responses=ANSWERS, summary=both("重启实例", "Restart an instance"))
 async def restart(action: Requested, *, force: Force = False) -> Response:
-    """Restart it; a stopped one is refused."""
+    """Restart an instance; a stopped one is refused.
+
+    重启实例；已停止的会被拒绝。
+    """
     return await action.execute(Kind.RESTART, force=force)
 
 
-@router.post("/{name}/pause", response_model=models.Result, responses=ANSWERS, summary="暂停实例")
+@router.post("/{name}/pause", responses=ANSWERS, summary=both("暂停实例", "Pause an instance"))
 async def pause(action: Requested) -> Response:
-    """Freeze it, keeping its memory."""
+    """Freeze an instance, keeping its memory.
+
+    暂停实例，保留其内存。
+    """
     return await action.execute(Kind.FREEZE)
 
 
-@router.post("/{name}/resume", response_model=models.Result, responses=ANSWERS, summary="恢复实例")
+@router.post("/{name}/resume", responses=ANSWERS, summary=both("恢复实例", "Resume an instance"))
 async def resume(action: Requested) -> Response:
-    """Let a paused one go on."""
+    """Resume a paused instance.
+
+    恢复已暂停的实例。
+    """
     return await action.execute(Kind.UNFREEZE)
 
 
-@router.delete("/{name}", response_model=models.Result, responses=ANSWERS, summary="删除实例")
+@router.delete("/{name}", responses=ANSWERS, summary=both("删除实例", "Delete an instance"))
 async def delete(
     action: Requested,
     *,
-    force: Annotated[bool, Query(description="强制删除（停止后删除）")] = False,
+    force: Annotated[
+        bool,
+        Query(
+            description=both("强制删除（停止后删除）", "Stop a running instance, then delete it")
+        ),
+    ] = False,
 ) -> Response:
-    """Delete it; a running one is refused unless forced."""
+    """Delete an instance; a running one is refused without `force`.
+
+    删除实例；正在运行的须给出 `force`，否则被拒绝。
+    """
     return await action.execute(Kind.DELETE, force=force)

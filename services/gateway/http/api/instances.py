@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
+from services.gateway.bilingual import both
 from services.gateway.fleet.pagination import PageRequest
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.http import models
 from services.gateway.http.dependencies import (
     Cursor,
     Gateway,
@@ -26,26 +26,26 @@ from services.gateway.http.field_selection import chosen, fields_query
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.instance_list import InstanceFilter, ListQuery
 from services.gateway.http.name_resolution import known_instance
-from services.gateway.http.openapi import FLEET, READING, TOKEN, problems
+from services.gateway.http.openapi import FLEET, INSTANCES, READING, TOKEN, answers, problems
 from services.gateway.responses import instances as shown
 from services.gateway.responses.entries import encoded
 
 router = APIRouter(
-    prefix="/api/instances", tags=["实例"], dependencies=[*TOKEN, Depends(caught_up)]
+    prefix="/api/instances", tags=[INSTANCES], dependencies=[*TOKEN, Depends(caught_up)]
 )
 
 MOST_AT_ONCE = 1000
 
 Text = Annotated[str, Field(max_length=255), WithoutControls]
+FIELDS = shown.InstanceInfo.__struct_encode_fields__
 
 ONE = problems(*READING, *FLEET, "instance_not_found", "ambiguous_name", "ambiguous_project")
 
 
 @router.get(
     "",
-    response_model=list[models.InstanceInfo],
-    responses=problems(*READING, *FLEET),
-    summary="获取所有实例",
+    responses=answers(shown.InstanceInfo, many=True) | problems(*READING, *FLEET),
+    summary=both("获取所有实例", "List instances"),
 )
 async def instances(
     request: Request,
@@ -53,31 +53,56 @@ async def instances(
     who: Who,
     host: HostChoice = None,
     project: ProjectChoice = None,
-    status: Annotated[Text | None, Query(description="状态，不分大小写")] = None,
-    kind: Annotated[
-        Literal["container", "virtual-machine"] | None, Query(alias="type", description="类型")
+    status: Annotated[
+        Text | None, Query(description=both("状态，不分大小写", "The status, in any case"))
     ] = None,
-    search: Annotated[Text | None, Query(description="名称、描述或地址中的文字")] = None,
-    fields: Annotated[Long | None, fields_query(models.InstanceInfo.model_fields)] = None,
+    kind: Annotated[
+        Literal["container", "virtual-machine"] | None,
+        Query(alias="type", description=both("类型", "The type")),
+    ] = None,
+    search: Annotated[
+        Text | None,
+        Query(
+            description=both(
+                "名称、描述或地址中的文字", "A text in the name, the description or an address"
+            )
+        ),
+    ] = None,
+    fields: Annotated[Long | None, fields_query(FIELDS)] = None,
     limit: Annotated[
-        int | None, Query(ge=1, le=MOST_AT_ONCE, description="至多返回的实例数；默认全部")
+        int | None,
+        Query(
+            ge=1,
+            le=MOST_AT_ONCE,
+            description=both(
+                "至多返回的实例数；默认全部", "The most instances to return; all by default"
+            ),
+        ),
     ] = None,
     cursor: Cursor = None,
 ) -> Response:
-    """Return the instances that fit, by name then host; those of absent hosts as they were.
+    """Return the matching instances by name, then host; those of offline hosts as last known.
 
-    Where `limit` leaves some out, `X-Next-Cursor` is the `cursor` of the next part.
+    If `limit` leaves some out, `X-Next-Cursor` is the `cursor` of the next part.
+
+    返回符合条件的实例，按名称、主机排序；离线主机的实例为最后已知的状态。
+
+    因 `limit` 未全部返回时，`X-Next-Cursor` 是下一部分的 `cursor`。
     """
     question = ListQuery(
         InstanceFilter(host=host, project=project, status=status, type=kind, search=search),
         secrets=who.may_see_secrets,
         part=_part(limit, cursor),
-        fields=chosen(fields, models.InstanceInfo.model_fields),
+        fields=chosen(fields, FIELDS),
     )
     return conditional_response(request, gateway.answers.instances(question))
 
 
-@router.get("/{name}", response_model=models.InstanceDetail, responses=ONE, summary="获取实例详情")
+@router.get(
+    "/{name}",
+    responses=answers(shown.InstanceDetail) | ONE,
+    summary=both("获取实例详情", "Get an instance"),
+)
 async def instance(
     gateway: Gateway,
     who: Who,
@@ -85,7 +110,10 @@ async def instance(
     host: HostChoice = None,
     project: ProjectChoice = None,
 ) -> Response:
-    """Return all about one instance."""
+    """Return all about one instance.
+
+    返回一个实例的全部信息。
+    """
     known, its_host = known_instance(gateway.fleet, name, host, project)
 
     def present(known: InstanceView, host: HostView) -> shown.InstanceDetail:
@@ -96,14 +124,16 @@ async def instance(
 
 @router.get(
     "/{name}/resources",
-    response_model=models.ResourceUsage,
-    responses=ONE,
-    summary="获取实例资源使用",
+    responses=answers(shown.ResourceUsage) | ONE,
+    summary=both("获取实例资源使用", "Get an instance's use of resources"),
 )
 async def instance_resources(
     gateway: Gateway, name: Name, host: HostChoice = None, project: ProjectChoice = None
 ) -> Response:
-    """Return what one instance uses, and its limits."""
+    """Return what an instance uses, and its limits.
+
+    返回一个实例的资源使用及其限制。
+    """
     known, its_host = known_instance(gateway.fleet, name, host, project)
     render = encoded(gateway.boundary, shown.resources)
     return read(render(known, its_host))

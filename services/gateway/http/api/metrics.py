@@ -9,41 +9,47 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from services.gateway.http import models
+from services.gateway.bilingual import both
 from services.gateway.http.dependencies import Dependencies, Gateway, read
 from services.gateway.http.errors import HttpError
 from services.gateway.http.free_text import FreeText
 from services.gateway.http.name_resolution import known_host
-from services.gateway.http.openapi import READING, TOKEN, problems
+from services.gateway.http.openapi import METRICS, READING, TOKEN, Responses, answers, problems
 from services.gateway.http.prefix import prefix_of
 from services.gateway.responses.metrics import MetricSubject, exposition, subjects
+from services.gateway.responses.system import ScrapeLabels, ScrapeTarget
 from shared.contracts.errors import FleetViewNotReady
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-TEXT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+TEXT: Responses = {
+    200: {
+        "description": both("成功", "Success"),
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
 }
 ONE_HOST = ("host_not_found", "invalid_input", "fleet_view_not_ready", "not_sampled")
 OF_GATEWAY = "/metrics/gateway"
 OF_HOST = "/metrics/hosts/{host}"
 
-router = APIRouter(tags=["指标"], dependencies=TOKEN)
+router = APIRouter(tags=[METRICS], dependencies=TOKEN)
 
 
 @router.get(
     "/metrics",
     response_class=Response,
     responses=TEXT | problems(*READING),
-    summary="全部指标",
+    summary=both("全部指标", "All metrics"),
 )
 async def everything(gateway: Gateway) -> Response:
-    """Return the gateway's metrics and, once the fleet is known, every instance's series."""
+    """Return the gateway's metrics and, once the fleet is known, those of every instance.
+
+    返回网关的指标，以及集群视图建立后所有实例的指标。
+    """
     return _answer(gateway, gateway.telemetry.text(), _all_subjects(gateway))
 
 
@@ -51,10 +57,13 @@ async def everything(gateway: Gateway) -> Response:
     OF_GATEWAY,
     response_class=Response,
     responses=TEXT | problems(*READING),
-    summary="网关自身的指标",
+    summary=both("网关自身的指标", "Metrics of the gateway"),
 )
 async def of_gateway(gateway: Gateway) -> Response:
-    """Return the gateway's own metrics: operations, calls, viewers, and the fleet's size."""
+    """Return the gateway's own metrics: operations, calls, viewers and the size of the fleet.
+
+    返回网关自身的指标：操作、调用、连接与集群规模。
+    """
     return _answer(gateway, gateway.telemetry.text(), [])
 
 
@@ -62,10 +71,13 @@ async def of_gateway(gateway: Gateway) -> Response:
     OF_HOST,
     response_class=Response,
     responses=TEXT | problems(*READING, *ONE_HOST),
-    summary="一台主机的实例指标",
+    summary=both("一台主机的实例指标", "Metrics of one host's instances"),
 )
 async def of_host(gateway: Gateway, host: FreeText) -> Response:
-    """Return the series of one host's instances; 503, so `up` is 0, while its samples are old."""
+    """Return the metrics of one host's instances; 503 while its samples are old, so `up` is 0.
+
+    返回一台主机的实例指标；数据过旧时为 503，因此 `up` 为 0。
+    """
     known = known_host(gateway.fleet, host)
     if not known.fresh:
         raise HttpError("not_sampled", host=host)
@@ -75,23 +87,21 @@ async def of_host(gateway: Gateway, host: FreeText) -> Response:
 
 @router.get(
     "/api/prometheus/targets",
-    response_model=list[models.ScrapeTarget],
-    responses=problems(*READING, "fleet_view_not_ready"),
-    summary="抓取目标（http_sd）",
+    responses=answers(ScrapeTarget, many=True) | problems(*READING, "fleet_view_not_ready"),
+    summary=both("抓取目标（http_sd）", "Scrape targets (http_sd)"),
 )
 async def targets(request: Request, gateway: Gateway) -> Response:
-    """Return the gateway and every host as targets at the address this request was sent to."""
+    """Return the gateway and every host as targets, at the address of this request.
+
+    以本请求所用的地址返回网关和各主机的抓取目标。
+    """
     address, prefix = request.url.netloc, prefix_of(request)
-    own = _target(address, prefix + OF_GATEWAY)
+    own = ScrapeTarget([address], ScrapeLabels(prefix + OF_GATEWAY))
     hosts = [
-        _target(address, prefix + OF_HOST.format(host=known.host), instance=known.host)
+        ScrapeTarget([address], ScrapeLabels(prefix + OF_HOST.format(host=known.host), known.host))
         for known in gateway.fleet.hosts()
     ]
     return read(msgspec.json.encode([own, *hosts]))
-
-
-def _target(address: str, path: str, **labels: str) -> dict[str, object]:
-    return {"targets": [address], "labels": {"__metrics_path__": path, **labels}}
 
 
 def _all_subjects(gateway: Dependencies) -> list[MetricSubject]:

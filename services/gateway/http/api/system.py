@@ -2,94 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 from fastapi import APIRouter, Depends, Response
 
 from services.gateway import units
+from services.gateway.bilingual import both
 from services.gateway.fleet.view import FleetView
-from services.gateway.http import models
+from services.gateway.fleet.views import HostView
 from services.gateway.http.dependencies import Gateway, HostChoice, caught_up, read
 from services.gateway.http.errors import HttpError
 from services.gateway.http.name_resolution import known_hosts
-from services.gateway.http.openapi import FLEET, READING, TOKEN, problems
+from services.gateway.http.openapi import FLEET, READING, SYSTEM, TOKEN, answers, problems
 from services.gateway.responses import hosts as shown
+from services.gateway.responses.system import Alive, Health, Ready, Root
+from services.gateway.responses.system import health as health_of
 from shared.contracts.errors import FleetViewNotReady, LxdUnavailable
 
 API_NAME = "LXD管理面板API"
 API_VERSION = "1.0.0"
 
-router = APIRouter(tags=["系统"])
+router = APIRouter(tags=[SYSTEM])
 
 
-@router.get("/", response_model=models.Root, summary="根路径")
-async def root(gateway: Gateway) -> dict[str, str]:
-    """Say what answers here, and what time it is there."""
+@router.get("/", responses=answers(Root), summary=both("根路径", "Root"))
+async def root(gateway: Gateway) -> Response:
+    """Return what answers here, and its time.
+
+    返回此服务的名称、版本与时间。
+    """
     now = gateway.now()
-    return {
-        "name": API_NAME,
-        "version": API_VERSION,
-        "status": "running",
-        "timestamp": units.local_text(now),
-        "timestamp_utc": units.utc_text(now),
-    }
+    body = Root(
+        name=API_NAME,
+        version=API_VERSION,
+        status="running",
+        timestamp=units.local_text(now),
+        timestamp_utc=units.utc_text(now),
+    )
+    return read(msgspec.json.encode(body))
 
 
-@router.get("/api/health", response_model=models.Health, summary="健康检查")
+@router.get("/api/health", responses=answers(Health), summary=both("健康检查", "Health"))
 async def health(gateway: Gateway) -> Response:
-    """Say whether any host's LXD can be worked with; always 200."""
-    hosts = _hosts_so_far(gateway.fleet)
-    connected = any(host.online and host.lxd_connected for host in hosts)
-    body = {
-        "status": "healthy" if connected else "unhealthy",
-        "lxd_connected": connected,
-        "hosts": hosts,
-    }
-    return Response(msgspec.json.encode(body), media_type="application/json")
+    """Return whether the LXD of any host is connected; always with 200.
+
+    返回是否有主机的 LXD 已连接；状态码始终为 200。
+    """
+    return read(msgspec.json.encode(health_of(_hosts_so_far(gateway.fleet))))
 
 
 @router.get(
     "/api/host/info",
-    response_model=models.HostInfo,
-    responses=problems(*READING, *FLEET),
+    responses=answers(shown.HostInfo) | problems(*READING, *FLEET),
     dependencies=[*TOKEN, Depends(caught_up)],
-    summary="宿主机信息",
+    summary=both("宿主机信息", "Host information"),
 )
 async def host_info(gateway: Gateway, host: HostChoice = None) -> Response:
-    """Return one host's figures, or the fleet's sums and weighted percentages."""
+    """Return the figures of one host, or the sums and weighted percentages of all.
+
+    返回一台主机的数据，或全部主机之和与加权百分比。
+    """
     hosts = known_hosts(gateway.fleet, host)
     if not any(known.sample for known in hosts):
         raise LxdUnavailable(host or "")
     return read(msgspec.json.encode(shown.fleet_information(hosts, gateway.boundary)))
 
 
-@router.get("/livez", response_model=models.Alive, summary="存活检查")
-async def livez() -> dict[str, str]:
-    """Answer; nothing else is asked."""
-    return {"status": "alive"}
+@router.get("/livez", responses=answers(Alive), summary=both("存活检查", "Liveness"))
+async def livez() -> Response:
+    """Answer, which is all that is checked.
+
+    仅检查进程有应答。
+    """
+    return read(msgspec.json.encode(Alive("alive")))
 
 
 @router.get(
     "/readyz",
-    response_model=models.Ready,
-    responses=problems("not_ready"),
-    summary="就绪检查",
+    responses=answers(Ready) | problems("not_ready"),
+    summary=both("就绪检查", "Readiness"),
 )
-async def readyz(gateway: Gateway) -> dict[str, Any]:
-    """Say whether reads can be served: the database answers and the fleet is known."""
+async def readyz(gateway: Gateway) -> Response:
+    """Return whether reads can be served: the database answers and the fleet is known.
+
+    返回可否提供查询：数据库可用，且集群视图已建立。
+    """
     return _passed(await _checks(gateway))
 
 
 @router.get(
     "/healthz",
-    response_model=models.Ready,
-    responses=problems(*READING, "not_ready"),
+    responses=answers(Ready) | problems(*READING, "not_ready"),
     dependencies=TOKEN,
-    summary="全面检查",
+    summary=both("全面检查", "All checks"),
 )
-async def healthz(gateway: Gateway) -> dict[str, Any]:
-    """Say whether all that this gateway needs is there, the broker among it."""
+async def healthz(gateway: Gateway) -> Response:
+    """Return whether everything that the gateway needs is there, including the broker.
+
+    返回网关所需的一切是否可用，包括消息服务。
+    """
     checks = {**await _checks(gateway), "broker": gateway.health.broker_connected}
     if blocked := gateway.health.broker_blocked:
         checks[f"broker (blocked: {blocked})"] = False
@@ -100,16 +112,16 @@ async def _checks(gateway: Gateway) -> dict[str, bool]:
     return {"database": await gateway.health.database_answers(), "fleet": gateway.fleet.ready}
 
 
-def _passed(checks: dict[str, bool]) -> dict[str, Any]:
-    """Return the checks if all are passed, else raise HttpError that names those that are not."""
+def _passed(checks: dict[str, bool]) -> Response:
+    """Return that all checks passed; raise HttpError that names those that did not."""
     missing = [name for name, passed in checks.items() if not passed]
     if missing:
         raise HttpError("not_ready", missing=", ".join(missing))
-    return {"status": "ready", "checks": checks}
+    return read(msgspec.json.encode(Ready("ready", checks)))
 
 
-def _hosts_so_far(fleet: FleetView) -> list[shown.HostHealth]:
+def _hosts_so_far(fleet: FleetView) -> Sequence[HostView]:
     try:
-        return [shown.host_health(known) for known in fleet.hosts()]
+        return fleet.hosts()
     except FleetViewNotReady:
         return []

@@ -10,23 +10,24 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from fastapi import APIRouter, Response
+from msgspec.structs import asdict
 
+from services.gateway.bilingual import both
 from services.gateway.fleet.views import InstanceView
-from services.gateway.http import models
 from services.gateway.http.errors import HttpError, told
-from services.gateway.http.models.vm_bulk import MOST_VMS
 from services.gateway.http.mutations import Mutating, Mutation
-from services.gateway.http.openapi import CHANGING, FLEET, TOKEN
+from services.gateway.http.openapi import CHANGING, FLEET, TOKEN, VMS
+from services.gateway.http.request_models.vm_bulk_action import MOST_VMS, VmActions
 from services.gateway.http.v1 import envelope
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.name_resolution import InstanceSelector, found
-from services.gateway.http.v1.openapi import failures
+from services.gateway.http.v1.openapi import answers, failures
 from services.gateway.http.v1.operation_response import failure_of, told_of, vm_now
 from services.gateway.http.v1.vm_filter import VmFilter
 from services.gateway.operations.command import command_for
+from services.gateway.responses.vm_results import VmActionResult, VmActionResults
 from services.gateway.responses.vms import vm_id
 from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.operations import Arguments, Command, Kind
@@ -42,12 +43,7 @@ KINDS = {
     "delete": Kind.DELETE,
 }
 
-router = APIRouter(prefix=f"{PREFIX}/vms/actions", tags=["虚拟机"], dependencies=TOKEN)
-
-
-# What became of the action for one VM: the fields of `models.VmActionResult`.
-Result = dict[str, Any]
-NOTHING_DONE: Result = {"success": False, "status": None, "operation": None, "state": None}
+router = APIRouter(prefix=f"{PREFIX}/vms/actions", tags=[VMS], dependencies=TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +59,17 @@ class BulkAction:
 
 @router.post(
     "",
-    response_model=models.VmActionResultsAnswer,
-    responses=failures(*CHANGING, *FLEET),
-    summary="批量操作",
+    responses=answers(VmActionResults) | failures(*CHANGING, *FLEET),
+    summary=both("批量操作", "Act on several VMs"),
 )
-async def act(request: Mutating, body: models.VmActions) -> Response:
-    """Carry out an action on each of these VMs; no failure hides another.
+async def act(request: Mutating, body: VmActions) -> Response:
+    """Carry out an action on each of these VMs; the failure of one does not stop the others.
 
     With an Idempotency-Key no VM gets its operation twice.
+
+    对每台虚拟机执行同一操作；一台失败不影响其他。
+
+    给出 Idempotency-Key 时，重复请求不会重复执行。
     """
     action = BulkAction(
         request=request,
@@ -80,10 +79,10 @@ async def act(request: Mutating, body: models.VmActions) -> Response:
         deadline=asyncio.get_running_loop().time() + request.gateway.settings.sync_wait_s,
     )
     results = await asyncio.gather(*(_result(action, each) for each in _selected(request, body)))
-    return success({"results": results, **_counted(results)})
+    return success(_counted(results))
 
 
-def _selected(request: Mutation, body: models.VmActions) -> Sequence[str]:
+def _selected(request: Mutation, body: VmActions) -> Sequence[str]:
     """Return the ids of the VMs, each once."""
     if body.selector is None:
         return list(dict.fromkeys(body.ids or ()))
@@ -96,17 +95,25 @@ def _selected(request: Mutation, body: models.VmActions) -> Sequence[str]:
     return [vm_id(known) for known in matching]
 
 
-async def _result(action: BulkAction, named: str) -> Result:
+async def _result(action: BulkAction, named: str) -> VmActionResult:
     request = _for_one(action.request, named)
     async with action.slots:
         try:
             return await _execute(replace(action, request=request), named)
         except (FleetError, HttpError) as error:
             described = envelope.error(told(error, request.language))
-            return NOTHING_DONE | {"id": named, "name": named, "error": described}
+            return VmActionResult(
+                id=named,
+                name=named,
+                success=False,
+                status=None,
+                operation=None,
+                state=None,
+                error=described,
+            )
 
 
-async def _execute(action: BulkAction, named: str) -> Result:
+async def _execute(action: BulkAction, named: str) -> VmActionResult:
     request, fleet = action.request, action.request.gateway.vms
     before: InstanceView | None = None
 
@@ -118,13 +125,13 @@ async def _execute(action: BulkAction, named: str) -> Result:
     left_s = max(0.0, action.deadline - asyncio.get_running_loop().time())
     operation = await request.execute(new_command, wait_s=left_s)
     failure = failure_of(operation)
-    return {
-        **vm_now(fleet, operation, before),
-        "success": operation.final and failure is None,
-        "operation": operation.operation_id,
-        "state": operation.state,
-        "error": envelope.error(told_of(operation, failure, request)) if failure else None,
-    }
+    return VmActionResult(
+        **asdict(vm_now(fleet, operation, before)),
+        success=operation.final and failure is None,
+        operation=operation.operation_id,
+        state=operation.state,
+        error=envelope.error(told_of(operation, failure, request)) if failure else None,
+    )
 
 
 def _for_one(request: Mutation, named: str) -> Mutation:
@@ -135,11 +142,12 @@ def _for_one(request: Mutation, named: str) -> Mutation:
     return replace(request, key=replace(request.key, key=key))
 
 
-def _counted(results: Sequence[Result]) -> dict[str, int]:
-    succeeded = sum(result["success"] for result in results)
-    failed = sum(result["error"] is not None for result in results)
-    return {
-        "succeeded": succeeded,
-        "failed": failed,
-        "unfinished": len(results) - succeeded - failed,
-    }
+def _counted(results: Sequence[VmActionResult]) -> VmActionResults:
+    succeeded = sum(result.success for result in results)
+    failed = sum(result.error is not None for result in results)
+    return VmActionResults(
+        results=list(results),
+        succeeded=succeeded,
+        failed=failed,
+        unfinished=len(results) - succeeded - failed,
+    )

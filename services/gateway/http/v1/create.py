@@ -8,13 +8,15 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
 
+from services.gateway.bilingual import both
 from services.gateway.fleet.capacity import Amount
-from services.gateway.http import models
 from services.gateway.http.mutations import Mutating, Mutation
-from services.gateway.http.openapi import CHANGING, FLEET, TOKEN
+from services.gateway.http.openapi import CHANGING, FLEET, TOKEN, VMS
 from services.gateway.http.operation_response import error_of, told_beside
+from services.gateway.http.request_models.vm_creation import VmCreation
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.openapi import failures
+from services.gateway.http.v1.openapi import answers, failures
+from services.gateway.responses.vm_results import VmCreated
 from services.gateway.responses.vms import CREATING, ID_PREFIX, status
 from services.gateway.units import GIB, MIB
 from services.gateway.vms import limits
@@ -22,9 +24,9 @@ from services.gateway.vms.new_vm import NewVm
 from shared.contracts.operations import Operation, State
 from shared.contracts.truncation import first_few
 
-router = APIRouter(prefix=f"{PREFIX}/vms", tags=["虚拟机"], dependencies=TOKEN)
+router = APIRouter(prefix=f"{PREFIX}/vms", tags=[VMS], dependencies=TOKEN)
 
-ANSWERS = failures(
+ANSWERS = answers(VmCreated, 201) | failures(
     *CHANGING,
     *FLEET,
     "no_host_fits",
@@ -46,26 +48,29 @@ ANSWERS = failures(
 @router.post(
     "",
     status_code=201,
-    response_model=models.VmCreatedAnswer,
     responses=ANSWERS,
-    summary="创建虚拟机",
+    summary=both("创建虚拟机", "Create a VM"),
 )
-async def create(request: Mutating, body: models.VmCreation) -> Response:
-    """Create a VM; it is shown as `creating` until the host has it, and then as it is.
+async def create(request: Mutating, body: VmCreation) -> Response:
+    """Create a VM; its status is `creating` until the host has made it.
 
-    Actions on it may be sent at once: they are carried out after the creation.
+    Actions on it may be sent at once; they are carried out after the creation.
+
+    创建虚拟机；主机完成之前其状态为 `creating`。
+
+    可以立即对它发出操作，这些操作在创建之后执行。
     """
     return _created(await request.recall() or await _submitted(request, _wanted(body)))
 
 
 async def _submitted(request: Mutation, vm: NewVm) -> Operation:
     creations = request.gateway.creations
-    if wrong := creations.unknown(vm):
+    if wrong := creations.missing_references(vm):
         raise RequestValidationError([not_there(field, wrong[field]) for field in wrong])
     return await creations.create(vm, request.caller, request.key)
 
 
-def _wanted(body: models.VmCreation) -> NewVm:
+def _wanted(body: VmCreation) -> NewVm:
     return NewVm(
         name=body.name,
         template=body.template,
@@ -81,7 +86,7 @@ def _wanted(body: models.VmCreation) -> NewVm:
         ssh_keys=tuple(body.ssh_keys),
         ssh=body.ssh,
         ports=body.ports,
-        limits=limits.wanted(body.limits.given()),
+        limits=limits.to_limits(body.limits.given()),
         cloud_init=body.cloud_init,
         root_password=body.root_password or "",
     )
@@ -99,13 +104,13 @@ def _created(operation: Operation) -> Response:
         raise error_of(operation)
     ordered = operation.arguments.create
     vm_id = f"{ID_PREFIX}{operation.uuid}"
-    data = {
-        "id": vm_id,
-        "name": ordered.display_name if ordered else operation.instance,
-        "status": status(operation.after) if operation.after else CREATING,
-        "progress": 100 if operation.final else operation.progress or 0,
-        "host": operation.host,
-        "operation": operation.operation_id,
-    }
+    data = VmCreated(
+        id=vm_id,
+        name=ordered.display_name if ordered else operation.instance,
+        status=status(operation.after) if operation.after else CREATING,
+        progress=100 if operation.final else operation.progress or 0,
+        host=operation.host,
+        operation=operation.operation_id,
+    )
     headers = {**told_beside(operation), "Location": f"{PREFIX}/vms/{vm_id}"}
     return success(data, status=201, headers=headers)

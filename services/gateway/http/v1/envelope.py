@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from services.gateway import units
 from services.gateway.http.errors import STATUS, LocalizedError
+from services.gateway.responses.errors import VmError, VmFailure
 
 PREFIX = "/api/v1"
 
@@ -34,24 +35,8 @@ NAMES: dict[str, tuple[str, int]] = {
 }
 
 
-class Error(msgspec.Struct, frozen=True):
-    """What went wrong; `details` are the values that the message speaks of."""
-
-    code: str
-    message: str
-    details: dict[str, object]
-
-
-class FailureEnvelope(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of every error."""
-
-    success: bool = False
-    error: Error
-    timestamp: str
-
-
 class SuccessEnvelope(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of every other answer."""
+    """The body of every answer but errors; OpenAPI has a schema of it for each kind of data."""
 
     success: bool = True
     data: object
@@ -84,16 +69,18 @@ def failure(
 ) -> Response:
     """Return the answer for a failure; `headers` are told beside its own."""
     return Response(
-        msgspec.json.encode(FailureEnvelope(error=error(failed), timestamp=units.utc_text(now))),
+        msgspec.json.encode(
+            VmFailure(success=False, error=error(failed), timestamp=units.utc_text(now))
+        ),
         status_code=named(failed.code)[1],
         headers={**failed.headers, **(headers or {})},
         media_type="application/json",
     )
 
 
-def error(failed: LocalizedError) -> Error:
-    """Return what is told of a failure, by itself."""
-    return Error(named(failed.code)[0], failed.text, _details(failed))
+def error(failed: LocalizedError) -> VmError:
+    """Return the error alone, without the envelope."""
+    return VmError(named(failed.code)[0], failed.text, _details(failed))
 
 
 def _details(failed: LocalizedError) -> dict[str, object]:

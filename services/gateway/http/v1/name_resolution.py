@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends, Path
 from pydantic import Field
 
+from services.gateway.bilingual import both
 from services.gateway.fleet.name_resolution import originals
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.http.dependencies import Dependencies, Gateway, ProjectChoice
@@ -21,7 +22,7 @@ from services.gateway.http.errors import HttpError
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.name_resolution import known_hosts
 from services.gateway.responses.vms import ID_PREFIX, vm_id
-from services.gateway.vms.naming import shown_name
+from services.gateway.vms.naming import display_name_of
 from services.gateway.vms.new_vm import PendingCreation, pending_instance
 from services.gateway.vms.view import Fleet
 from shared.contracts.errors import HostNotFound, InstanceNotFound, OperationNotFound
@@ -34,7 +35,10 @@ Id = Annotated[
     Annotated[str, Field(max_length=255), WithoutControls],
     Path(
         alias="id",
-        description="`vm-` 加 uuid；`主机:名称`；或唯一的名称",
+        description=both(
+            "`vm-` 加 uuid；`主机:名称`；或唯一的名称",
+            "`vm-` and the uuid, `host:name`, or a name that only one VM has",
+        ),
         examples=["vm-001"],
     ),
 ]
@@ -129,12 +133,14 @@ def _named(fleet: Fleet, text: str) -> Sequence[InstanceView]:
         held = [known for known in same if not known.duplicate]
         if held or _UUID.fullmatch(text, len(ID_PREFIX)):
             return held
-    if same := fleet.named(text):
+    if same := fleet.with_name(text):
         return originals(list(same))
     host, colon, name = text.partition(":")
-    if colon and (same := [known for known in fleet.named(name) if known.host == host]):
+    if colon and (same := [known for known in fleet.with_name(name) if known.host == host]):
         return same
     every = fleet.instances()
-    if colon and (same := [k for k in every if k.host == host and shown_name(k.instance) == name]):
+    if colon and (
+        same := [k for k in every if k.host == host and display_name_of(k.instance) == name]
+    ):
         return same
-    return originals([known for known in every if shown_name(known.instance) == text])
+    return originals([known for known in every if display_name_of(known.instance) == text])

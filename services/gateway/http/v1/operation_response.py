@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from msgspec.structs import asdict
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
@@ -16,14 +17,13 @@ from services.gateway.http.errors import HttpError, LocalizedError, told
 from services.gateway.http.mutations import Mutation
 from services.gateway.http.operation_response import error_of, told_beside
 from services.gateway.http.v1 import envelope
+from services.gateway.responses.vm_results import DELETED, VmResult, VmSnapshotResult, VmUpdated
 from services.gateway.responses.vms import ID_PREFIX, status, vm_id
-from services.gateway.vms.naming import shown_name
+from services.gateway.vms.naming import display_name_of
 from services.gateway.vms.view import Fleet
 from shared.contracts.errors import FleetError, InstanceNotRunning, InstanceRunning
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, Operation, State, is_gone
-
-DELETED = "deleted"
 
 _ALREADY: dict[Kind, Callable[[str], FleetError]] = {
     Kind.START: InstanceRunning,
@@ -51,8 +51,10 @@ def told_of(
 
 def unchanged(known: InstanceView, kind: Kind) -> Response:
     """Return the VM as it is, for a request that asks for nothing else."""
-    more: dict[str, object] = {"needsRestart": []} if kind is Kind.UPDATE else {}
-    return envelope.success({**_of(vm_id(known), known.instance), **more})
+    now = _result(vm_id(known), known.instance)
+    if kind is Kind.UPDATE:
+        now = VmUpdated(**asdict(now), needs_restart=[])
+    return envelope.success(now)
 
 
 def failure_of(operation: Operation) -> FleetError | HttpError | None:
@@ -66,14 +68,14 @@ def failure_of(operation: Operation) -> FleetError | HttpError | None:
     return _ALREADY[operation.kind](operation.instance)
 
 
-def vm_now(fleet: Fleet, operation: Operation, seen: InstanceView | None) -> dict[str, object]:
+def vm_now(fleet: Fleet, operation: Operation, seen: InstanceView | None) -> VmResult:
     """Return the VM as it is now; `seen` is as it was before, None: that is not known."""
     vm = vm_id(seen) if seen else f"{ID_PREFIX}{operation.uuid}"
     instance = _now(operation, fleet)
     if instance is None or is_gone(operation):
-        name = shown_name(seen.instance) if seen else operation.instance
-        return {"id": vm, "name": name, "status": DELETED}
-    return {**_of(vm, instance), **_more(operation)}
+        name = display_name_of(seen.instance) if seen else operation.instance
+        return _with_details(VmResult(id=vm, name=name, status=DELETED), operation)
+    return _with_details(_result(vm, instance), operation)
 
 
 def _now(operation: Operation, fleet: Fleet) -> Instance | None:
@@ -83,12 +85,14 @@ def _now(operation: Operation, fleet: Fleet) -> Instance | None:
     return here[0] if here else operation.after
 
 
-def _more(operation: Operation) -> dict[str, object]:
-    """Return what an operation of this kind tells beside the VM."""
+def _with_details(now: VmResult, operation: Operation) -> VmResult:
+    """Return the same with what an operation of this kind tells beside the VM."""
     if operation.kind is Kind.UPDATE:
-        return {"needsRestart": list(map(to_camel, operation.needs_restart))}
-    return {"snapshot": operation.arguments.snapshot} if operation.arguments.snapshot else {}
+        return VmUpdated(**asdict(now), needs_restart=list(map(to_camel, operation.needs_restart)))
+    if snapshot := operation.arguments.snapshot:
+        return VmSnapshotResult(**asdict(now), snapshot=snapshot)
+    return now
 
 
-def _of(vm: str, instance: Instance) -> dict[str, object]:
-    return {"id": vm, "name": shown_name(instance), "status": status(instance)}
+def _result(vm: str, instance: Instance) -> VmResult:
+    return VmResult(id=vm, name=display_name_of(instance), status=status(instance))

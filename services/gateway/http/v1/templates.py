@@ -5,54 +5,44 @@ from __future__ import annotations
 import msgspec
 from fastapi import APIRouter, Response
 
+from services.gateway.bilingual import both
 from services.gateway.error_boundary import NOT_RENDERABLE, EntrySubject, ErrorBoundary
-from services.gateway.http import models
 from services.gateway.http.dependencies import Gateway
-from services.gateway.http.openapi import READING, TOKEN
+from services.gateway.http.openapi import READING, TOKEN, VMS
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.openapi import failures
+from services.gateway.http.v1.openapi import answers, failures
+from services.gateway.responses.fields import encoded_as
+from services.gateway.responses.templates import TemplateList, TemplateView, template_view
 from services.gateway.vms.templates import ListedTemplate, Template
 from shared.contracts.bounds import clip
 
-router = APIRouter(prefix=f"{PREFIX}/templates", tags=["虚拟机"], dependencies=TOKEN)
+router = APIRouter(prefix=f"{PREFIX}/templates", tags=[VMS], dependencies=TOKEN)
 
 
 @router.get(
     "",
-    response_model=models.TemplateListAnswer,
-    responses=failures(*READING, "fleet_view_not_ready"),
-    summary="获取模板列表",
+    responses=answers(TemplateList) | failures(*READING, "fleet_view_not_ready"),
+    summary=both("获取模板列表", "List templates"),
 )
 async def templates(gateway: Gateway) -> Response:
-    """Return the operator's templates, the images that hosts have, those they may fetch."""
+    """Return the operator's templates, the images of the hosts, and those that they may fetch.
+
+    返回管理员的模板、各主机本地的镜像，以及可以获取的镜像。
+    """
     listed = gateway.creations.templates()
-    return success({"templates": [_encoded(each, gateway.boundary) for each in listed]})
+    return success(TemplateList([_encoded(each, gateway.boundary) for each in listed]))
 
 
-def _encoded(listed: ListedTemplate, boundary: ErrorBoundary) -> msgspec.Raw:
+def _encoded(listed: ListedTemplate, boundary: ErrorBoundary) -> TemplateView:
     text = boundary.render(
         EntrySubject("template", ",".join(listed.hosts[:1]), listed.template.id),
-        lambda: msgspec.json.encode(_shown(listed)),
-        lambda: msgspec.json.encode(_shown(_bare(listed)) | {"error": NOT_RENDERABLE}),
+        lambda: msgspec.json.encode(template_view(listed)),
+        lambda: msgspec.json.encode(template_view(_bare(listed), NOT_RENDERABLE)),
     )
-    return msgspec.Raw(text)
+    return encoded_as(TemplateView, text)
 
 
 def _bare(listed: ListedTemplate) -> ListedTemplate:
     """Return a template that cannot be rendered with nothing but its name and its hosts."""
     named = Template(clip(listed.template.id), "", (), listed.template.type)
     return ListedTemplate(named, listed.hosts)
-
-
-def _shown(listed: ListedTemplate) -> dict[str, object]:
-    template = listed.template
-    return {
-        "id": template.id,
-        "os": template.os,
-        "type": template.type,
-        "types": template.types,
-        "description": template.description,
-        "hosts": listed.hosts,
-        "images": [image._asdict() for image in listed.images],
-        "remote": template.remote or None,
-    }

@@ -14,10 +14,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from services.gateway import units
-from services.gateway.http import models
+from services.gateway.http.request_models.vm_update import VmUpdate
+from services.gateway.responses.vm_limits import VmLimits
 from services.gateway.responses.vms import Vm
 from services.gateway.vms import limits
-from shared.contracts.changes import MOST_LABELS, NO_LIMITS, Changes
+from shared.contracts.changes import MOST_LABELS, NO_LIMITS, Changes, Limits
 from shared.contracts.errors import InvalidInput
 
 Fields = dict[str, Any]
@@ -47,7 +48,7 @@ def changes(wanted: Mapping[str, object], shown: Vm) -> Changes | None:
         for field, value in wanted.items()
         if field != "limits" and value != getattr(shown, field)
     }
-    limited = limits.differing(wanted.get("limits", {}), shown.limits)  # type: ignore[arg-type]
+    limited = differing_limits(wanted.get("limits", {}), shown.limits)  # type: ignore[arg-type]
     if limited != NO_LIMITS:
         differing["limits"] = limited
     return Changes(**differing) if differing else None  # type: ignore[arg-type]
@@ -62,6 +63,20 @@ def _differing(given: Fields, shown: Fields) -> Fields:
     }
 
 
+def differing_limits(given: Mapping[str, limits.Number], present: VmLimits) -> Limits:
+    """Return the limits that are not set like this already; null and 0 both mean none."""
+    now = {
+        "ingress": present.network.ingress_mbit,
+        "egress": present.network.egress_mbit,
+        "read": present.disk.read_mbyte,
+        "write": present.disk.write_mbyte,
+        "processes": present.processes,
+    }
+    return limits.to_limits(
+        {field: number for field, number in given.items() if (number or 0) != (now[field] or 0)}
+    )
+
+
 def _are_tables(*values: object) -> bool:
     return all(isinstance(value, dict) for value in values)
 
@@ -73,7 +88,7 @@ def _same(value: object, shown: object) -> bool:
 
 def _read(fields: Fields) -> dict[str, object]:
     try:
-        return models.VmUpdate.model_validate(fields).given()
+        return VmUpdate.model_validate(fields).given()
     except ValidationError as refused:
         found = refused.errors(include_url=False)
         raise RequestValidationError(

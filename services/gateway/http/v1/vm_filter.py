@@ -10,7 +10,7 @@ from services.gateway.fleet.views import InstanceView
 from services.gateway.responses import instances as shown
 from services.gateway.responses.entries import subject_of
 from services.gateway.responses.vms import status, vm_id
-from services.gateway.vms.naming import shown_name
+from services.gateway.vms.naming import display_name_of
 
 Test = Callable[[InstanceView], bool]
 # An instance and the text in which it is searched for, in lower case.
@@ -98,10 +98,10 @@ def _text(known: InstanceView, *, secrets: bool) -> str:
     instance = known.instance
     places = (
         instance.name,
-        shown_name(instance),
+        display_name_of(instance),
         vm_id(known),
         shown.address(known, "inet") or "",
         shown.address(known, "inet6") or "",
-        shown.described(known, secrets=secrets),
+        shown.visible_description(known, secrets=secrets),
     )
     return "\n".join(places).lower()

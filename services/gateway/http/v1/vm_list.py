@@ -17,6 +17,8 @@ from services.gateway.http.v1.envelope import SuccessEnvelope
 from services.gateway.http.v1.vm_filter import Searchable, SearchTexts, VmFilter, mentioning, select
 from services.gateway.http.versioned_cache import VersionedCache
 from services.gateway.responses.entries import Render, encoded
+from services.gateway.responses.fields import encoded_as
+from services.gateway.responses.vm_page import VmPage, VmPagination
 from services.gateway.responses.vms import Vm, vm
 from services.gateway.vms.view import Fleet
 
@@ -29,23 +31,6 @@ class PageQuestion:
     part: PageRequest
     secrets: bool
     fields: tuple[str, ...] = ()
-
-
-class Pagination(msgspec.Struct, frozen=True, rename="camel"):
-    """Where a page stands in the whole list; `next_cursor` is None on the last."""
-
-    page: int
-    limit: int
-    total: int
-    pages: int
-    next_cursor: str | None
-
-
-class EncodedPage(msgspec.Struct, frozen=True):
-    """One page of VMs, encoded."""
-
-    vms: list[msgspec.Raw]
-    pagination: Pagination
 
 
 class Pages:
@@ -76,8 +61,8 @@ class Pages:
     def _answer(self, question: PageQuestion) -> Tagged:
         fitting = self.fitting(question.wanted, secrets=question.secrets)
         taken = paginate(fitting, question.part, sort_key)
-        vms = [msgspec.Raw(self._entry(known, question)) for known in taken.entries]
-        page = EncodedPage(vms, _pagination(taken, question.part.limit))
+        vms = [encoded_as(Vm, self._entry(known, question)) for known in taken.entries]
+        page = VmPage(vms, _pagination(taken, question.part.limit))
         return tagged(msgspec.json.encode(SuccessEnvelope(data=page)))
 
     def _fit(self, wanted: VmFilter, *, secrets: bool) -> Sequence[InstanceView]:
@@ -103,8 +88,8 @@ def rendering(boundary: ErrorBoundary, *, secrets: bool) -> Render:
     return encoded(boundary, present)
 
 
-def _pagination(taken: Page[InstanceView], limit: int) -> Pagination:
-    return Pagination(
+def _pagination(taken: Page[InstanceView], limit: int) -> VmPagination:
+    return VmPagination(
         page=taken.page,
         limit=limit,
         total=taken.total,

@@ -26,12 +26,12 @@ def failed(exc_type: str, *exc_args: object) -> bytes:
 
 
 def test_a_call_carries_its_arguments_as_nameko_has_them() -> None:
-    assert json.loads(wire.call(["op-1", 5])) == {"args": ["op-1", 5], "kwargs": {}}
+    assert json.loads(wire.encode_call(["op-1", 5])) == {"args": ["op-1", 5], "kwargs": {}}
 
 
 @pytest.mark.parametrize("value", [5, {"a": [1]}])
 def test_a_result_is_returned_as_it_came(value: object) -> None:
-    found = wire.result(json.dumps({"result": value, "error": None}).encode(), "h1")
+    found = wire.decode_reply(json.dumps({"result": value, "error": None}).encode(), "h1")
 
     assert found is not None
     assert json.loads(bytes(found)) == value
@@ -39,7 +39,7 @@ def test_a_result_is_returned_as_it_came(value: object) -> None:
 
 @pytest.mark.parametrize("body", [b'{"result": null , "error": null}', b"{}"])
 def test_no_result_is_none(body: bytes) -> None:
-    assert wire.result(body, "h1") is None
+    assert wire.decode_reply(body, "h1") is None
 
 
 MANY_LISTS = b"[" + b"[]," * 300_000 + b"[]]"
@@ -72,14 +72,14 @@ def answering(body: bytes) -> Call:
     """Return a call that gets this answer."""
 
     async def call(host: str, method: str, args: list[object]) -> object:
-        return wire.result(body, host)
+        return wire.decode_reply(body, host)
 
     return call
 
 
 def raised_by(body: bytes) -> FleetError:
     with pytest.raises(FleetError) as raised:
-        wire.result(body, "h1")
+        wire.decode_reply(body, "h1")
     return raised.value
 
 
@@ -165,4 +165,4 @@ def test_what_a_worker_says_is_clipped(error: dict[str, object]) -> None:
 @pytest.mark.parametrize("body", [b"", b"no json", b"[]", b'{"error": 5}'])
 def test_an_answer_that_is_none_cannot_be_read(body: bytes) -> None:
     with pytest.raises(UnreadableMessage):
-        wire.result(body, "h1")
+        wire.decode_reply(body, "h1")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.fleet.port_forwards import Nat, description, nat, other_name
+from services.gateway.fleet.port_forwards import Nat, description, foreign_note_name, nat
 from shared.contracts.instances import Proxy
 from tests.support.known import an_instance
 
@@ -66,8 +66,8 @@ def test_a_whole_note_is_believed_under_an_older_name_unless_it_is_anothers() ->
     instance = an_instance(description="old 20144 S3cretPw 30100 30125")
 
     assert nat(instance) == Nat(20144, "30100-30125", "S3cretPw")
-    assert nat(instance, note_is_anothers=True) == Nat()
-    assert (other_name(instance), other_name(an_instance())) == ("old", "")
+    assert nat(instance, foreign_note=True) == Nat()
+    assert (foreign_note_name(instance), foreign_note_name(an_instance())) == ("old", "")
 
 
 def test_the_description_may_stand_in_the_user_keys() -> None:

@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx
+import jsonschema
 import pytest
-from pydantic import BaseModel
 
-from services.gateway.http import models
+from services.gateway.bilingual import is_chinese
 from services.gateway.http.middleware.authentication import OPEN_PATHS
 from services.gateway.http.v1.envelope import is_of
 from tests.support.gateway_http import openapi
+
+# Where a text may be the API documents' own: values of examples.
+EXAMPLES = {"example", "examples"}
+ENGLISH = {"Accept-Language": "en-GB,en;q=0.9"}
 
 
 def routes() -> list[tuple[str, str, dict[str, Any]]]:
@@ -22,6 +27,7 @@ def routes() -> list[tuple[str, str, dict[str, Any]]]:
 
 ROUTES = routes()
 NAMES = [f"{method} {path}" for method, path, _ in ROUTES]
+SCHEMAS = openapi()["components"]["schemas"]
 
 
 async def test_the_docs_load_nothing_from_the_internet(client: httpx.AsyncClient) -> None:
@@ -76,15 +82,81 @@ def test_no_framework_error_body_is_described() -> None:
     assert "HTTPValidationError" not in json.dumps(openapi())
 
 
-MODELS = [model for model in vars(models).values() if isinstance(model, type)]
+@pytest.mark.parametrize("name", [name for name in SCHEMAS if "enum" not in SCHEMAS[name]])
+def test_every_schema_is_closed_and_has_examples_that_fit(name: str) -> None:
+    schema = SCHEMAS[name]
+
+    assert schema["additionalProperties"] is False
+    assert schema["examples"]
+    for example in schema["examples"]:
+        jsonschema.validate(example, {**schema, "components": {"schemas": SCHEMAS}})
 
 
-@pytest.mark.parametrize(
-    "model", [m for m in MODELS if issubclass(m, BaseModel) and m is not BaseModel]
-)
-def test_every_model_has_an_example_that_fits(model: type[BaseModel]) -> None:
-    extra = model.model_config["json_schema_extra"]
+Place = tuple[str | int, ...]
 
-    assert isinstance(extra, dict)
-    for example in extra["examples"]:  # type: ignore[union-attr]
-        model.model_validate(example, strict=True)
+
+def texts(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in parts:
+        if isinstance(part, str):
+            yield (*place, key), part
+        elif isinstance(part, dict | list):
+            yield from texts(part, (*place, key))
+
+
+def is_described(place: Place) -> bool:
+    return place[-1] in {"description", "summary"} and not EXAMPLES & {*place}
+
+
+def test_the_english_description_has_nothing_chinese_but_the_documents_examples() -> None:
+    chinese = {(place, text) for place, text in texts(openapi("en")) if is_chinese(text)}
+
+    assert {text for _, text in chinese} == {"LXD管理面板API", "系统更新前的备份"}
+    assert all("examples" in place for place, _ in chinese)
+
+
+def test_all_of_the_chinese_description_is_chinese_but_codes() -> None:
+    described = {text for place, text in texts(openapi()) if is_described(place)}
+
+    codes = re.compile(r"\w+(、\w+)*")
+    assert [text for text in described if not is_chinese(text) and not codes.fullmatch(text)] == []
+
+
+def test_the_descriptions_are_the_same_but_for_their_texts() -> None:
+    chinese, english = dict(texts(openapi())), dict(texts(openapi("en")))
+
+    assert chinese.keys() == english.keys()
+    for place, text in chinese.items():
+        assert text == english[place] or is_chinese(text), place
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+async def test_the_description_is_in_the_callers_language(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answers = [
+        await client.get(path),
+        await client.get(path, headers=ENGLISH),
+        await client.get(path, params={"lang": "zh"}, headers=ENGLISH),
+    ]
+
+    assert [each.headers["content-language"] for each in answers] == ["zh", "en", "zh"]
+    assert all("Accept-Language" in each.headers["vary"] for each in answers)
+    assert ["LXD管理面板API" in each.text for each in answers] == [True, path != "/docs", True]
+    assert answers[0].content == answers[2].content != answers[1].content
+
+
+async def test_the_page_asks_for_the_description_in_its_own_language(
+    client: httpx.AsyncClient,
+) -> None:
+    page = (await client.get("/docs", headers=ENGLISH)).text
+
+    assert '<html lang="en">' in page
+    assert "<title>LXD Panel API - Swagger UI</title>" in page
+    assert "url: 'openapi.json?lang=en'" in page
+
+
+async def test_no_other_language_is_known(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/openapi.json", params={"lang": "fr"})
+
+    assert answer.status_code == 422

@@ -10,7 +10,7 @@ import pytest
 from services import lxd_worker
 from services.gateway import http
 from services.gateway.http.errors import MOST_FIELDS, STATUS, HttpError, problem_text
-from services.gateway.http.messages import TEXTS, WORKERS_RULES, Text, say
+from services.gateway.http.messages import TEXTS, WORKER_RULES, Text, translate
 from services.gateway.http.openapi import EXAMPLE_VALUES
 from services.gateway.vms.placement import NoHostFits, NoHostForNow
 from shared.contracts.errors import BY_CODE, InvalidInput
@@ -44,7 +44,7 @@ def test_no_status_stands_for_an_error_that_does_not_exist() -> None:
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("outcome", ["done", "already", "unfinished"])
 def test_every_outcome_of_every_kind_has_a_text(kind: Kind, outcome: str) -> None:
-    assert "test1" in say(f"{kind.value}.{outcome}", "zh", name="test1", operation_id="op-1")
+    assert "test1" in translate(f"{kind.value}.{outcome}", "zh", name="test1", operation_id="op-1")
 
 
 async def test_of_many_mistakes_the_first_are_told_and_the_rest_counted() -> None:
@@ -97,18 +97,18 @@ def test_every_error_of_http_has_example_values(code: str) -> None:
     assert placeholders(TEXTS[code].zh) <= EXAMPLE_VALUES.keys()
 
 
-@pytest.mark.parametrize("rule", sorted(WORKERS_RULES))
+@pytest.mark.parametrize("rule", sorted(WORKER_RULES))
 def test_what_workers_say_is_known_by_their_own_words(rule: str) -> None:
     said = [file for file in WORKER.rglob("*.py") if f'"{rule}"' in file.read_text()]
 
     assert said
-    assert problem_text(InvalidInput("name", rule), "zh") == f"name：{WORKERS_RULES[rule].zh}"
+    assert problem_text(InvalidInput("name", rule), "zh") == f"name：{WORKER_RULES[rule].zh}"
 
 
 def test_a_rule_is_told_in_the_callers_language_or_as_it_came() -> None:
     known, other = InvalidInput("name", "int_parsing"), InvalidInput("name", "like so")
 
-    assert problem_text(known, "en") == "name: must be a whole number"
+    assert problem_text(known, "en") == "name: must be an integer"
     assert problem_text(other, "zh") == "name：like so"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.gateway.free_text import RULE, has_control_characters
 from services.gateway.http.messages import TEXTS
-from services.gateway.ws.protocol import of_address, of_message
+from services.gateway.ws.protocol import decode_message, parse_query
 from shared.contracts.errors import InvalidInput
 from tests.support.gateway_http import openapi
 from tests.support.vms import gateway_of_vms
@@ -125,8 +125,8 @@ def test_a_viewer_of_the_stream_may_not_send_one_either(field: str) -> None:
     message = json.dumps({"type": "subscribe", "topic": "instances", field: BELL})
 
     with pytest.raises(InvalidInput) as refused:
-        of_message(message)
+        decode_message(message)
     with pytest.raises(InvalidInput):
-        of_address({"topic": "instances", field: BELL})
+        parse_query({"topic": "instances", field: BELL})
 
     assert (refused.value.field, refused.value.rule) == (field, RULE)

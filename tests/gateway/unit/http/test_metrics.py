@@ -49,7 +49,7 @@ async def test_a_host_without_a_new_sample_is_down_for_prometheus(
     answer = await client.get("/metrics/hosts/h1", headers={"accept-language": "en"})
 
     assert answer.status_code == 503
-    assert answer.json() == {"detail": "Host h1 has no new sample", "code": "not_sampled"}
+    assert answer.json() == {"detail": "Host h1 has no recent sample", "code": "not_sampled"}
 
 
 async def test_an_unknown_host_has_no_metrics(client: httpx.AsyncClient) -> None:

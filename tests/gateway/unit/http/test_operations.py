@@ -77,7 +77,7 @@ async def test_why_it_failed_is_told_in_the_callers_language(
 
     assert answer.json()["failure"] == {
         "code": "lxd_refused",
-        "message": "LXD refused: no space",
+        "message": "LXD refused the request: no space",
         "log": None,
     }
 

@@ -1,6 +1,7 @@
 """Watching operations: who wants to know hears of every one of them."""
 
 from services.gateway.operations.cache import OperationCache
+from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, Operation, State
 from tests.support.core import Core
 from tests.support.reports import an_operation
@@ -29,6 +30,23 @@ def test_old_news_are_not_told(gateway: Core) -> None:
     gateway.cache.record(an_operation(state=State.RUNNING, sequence=4))
 
     assert states == [State.DONE]
+
+
+async def test_an_outcome_that_is_reported_three_times_is_merged_and_told_once(
+    gateway: Core,
+) -> None:
+    submitted = await gateway.submit()
+    ended = gateway.workers.finish(submitted.operation_id)
+    states = watched(gateway.cache)
+    version = gateway.fleet.version
+
+    gateway.events.on_event("h1", OperationChanged(operation=ended))
+    first = gateway.fleet.version
+    await gateway.events.on_outcome(ended)
+    await gateway.sync.catch_up("h1")
+
+    assert states == [State.DONE]
+    assert version < first == gateway.fleet.version
 
 
 def test_an_outcome_shows_in_the_fleet_view_before_it_is_told(gateway: Core) -> None:

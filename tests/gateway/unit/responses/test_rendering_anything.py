@@ -26,15 +26,15 @@ from services.gateway.http.v1.vm_list import PageQuestion, Pages
 from services.gateway.responses import stream
 from services.gateway.responses.metrics import exposition, subjects
 from services.gateway.responses.operations import encoded_operation
-from services.gateway.responses.snapshots import snapshot_view
+from services.gateway.responses.snapshots import vm_snapshot
 from services.gateway.responses.time_range import Period
 from services.gateway.responses.vm_metrics import vm_metrics
 from services.gateway.responses.vms import vm_state
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.snapshots import DescribedSnapshot
-from services.gateway.vms.templates import listed
+from services.gateway.vms.templates import list_templates
 from services.gateway.ws.change_log import ChangeLog
-from services.gateway.ws.monitor_message import MonitorFeed
+from services.gateway.ws.monitor_messages import MonitorMessages
 from services.gateway.ws.protocol import TopicFilter
 from services.gateway.ws.topic_channel import TopicChannel
 from services.gateway.ws.topic_sources import HostSource, InstanceSource
@@ -71,7 +71,7 @@ def drawn_hosts() -> st.SearchStrategy[HostView]:
         age_s=AGES | st.none(),
         inventory_age_s=AGES,
         clock_skew_s=AGES | st.none(),
-        described=any_of(HostDescribed) | st.none(),
+        resources=any_of(HostDescribed) | st.none(),
         server_name=st.text(max_size=20),
         online=st.booleans(),
     )
@@ -123,7 +123,7 @@ def test_any_instance_is_in_the_lists_of_both_apis(
 def test_any_instance_is_in_the_streams(host: HostView, instance: InstanceView) -> None:
     fleet = FakeFleet([host], [instance, known(an_instance("other"))])
 
-    update = parsed(MonitorFeed(fleet, None, lambda: NOW, boundary=STRICT).at(1).text.encode())
+    update = parsed(MonitorMessages(fleet, None, lambda: NOW, boundary=STRICT).at(1).text.encode())
     log = ChangeLog()
     log.take(InstanceSource(fleet, secrets=True, boundary=STRICT).candidates())
     instances = parsed(TopicChannel(TopicFilter("instances"), log).state().said.text.encode())
@@ -144,7 +144,7 @@ def test_any_instance_is_shown_alone(host: HostView, instance: InstanceView) -> 
         stream.instance_entry(instance, host, secrets=False),
         vm_state(instance, host),
         vm_metrics(instance, host, period),
-        listed([], [host]),
+        list_templates([], [host]),
     ]
 
     assert parsed(msgspec.json.encode(shown[:3]))
@@ -179,7 +179,7 @@ def test_any_operation_is_shown(operation: Operation, tongue: Any) -> None:
 
 @given(any_of(Snapshot), st.text(max_size=50))
 def test_any_snapshot_is_shown(snapshot: Snapshot, description: str) -> None:
-    shown = parsed(msgspec.json.encode(snapshot_view(DescribedSnapshot(snapshot, description))))
+    shown = parsed(msgspec.json.encode(vm_snapshot(DescribedSnapshot(snapshot, description))))
 
     assert shown["id"] == snapshot.name
     assert "error" not in shown

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.responses.vm_ports import ports
-from shared.contracts.changes import Forward
+from services.gateway.responses.vm_ports import VmForward, VmProxy, vm_ports
 from shared.contracts.instances import Proxy
 
 
@@ -17,13 +16,13 @@ DNS = a_proxy("forward-1", "udp:[2001:db8::1]:53", "udp:127.0.0.1:5353")
 
 
 def test_our_proxies_are_forwards_in_the_order_of_their_ports() -> None:
-    found = ports([DNS, RANGE, SSH], "203.0.113.5")
+    found = vm_ports([DNS, RANGE, SSH], "203.0.113.5")
 
     assert found.address == "203.0.113.5"
     assert found.forwards == [
-        Forward(protocol="tcp", listen=20001, connect=22, count=1),
-        Forward(protocol="tcp", listen=30000, connect=30000, count=26),
-        Forward(protocol="udp", listen=53, connect=5353, count=1),
+        VmForward(protocol="tcp", listen=20001, connect=22, count=1),
+        VmForward(protocol="tcp", listen=30000, connect=30000, count=26),
+        VmForward(protocol="udp", listen=53, connect=5353, count=1),
     ]
     assert found.ssh == 20001
     assert found.others == []
@@ -55,18 +54,19 @@ def test_our_proxies_are_forwards_in_the_order_of_their_ports() -> None:
     ],
 )
 def test_any_other_proxy_is_its_operators_whatever_it_is_called(proxy: Proxy) -> None:
-    found = ports([proxy], "")
+    found = vm_ports([proxy], "")
 
-    assert (found.forwards, found.others, found.ssh) == ([], [proxy], None)
+    shown = VmProxy(proxy.device, proxy.listen, proxy.connect, proxy.options)
+    assert (found.forwards, found.others, found.ssh) == ([], [shown], None)
 
 
 def test_an_instance_without_proxies_has_no_ports() -> None:
-    assert ports([], "").forwards == []
+    assert vm_ports([], "").forwards == []
 
 
 def test_a_second_port_for_ssh_has_the_name_of_any_forward() -> None:
     second = a_proxy("forward-0", "tcp:203.0.113.5:20002", "tcp:127.0.0.1:22")
 
-    found = ports([second], "203.0.113.5")
+    found = vm_ports([second], "203.0.113.5")
 
     assert (found.ssh, found.others) == (20002, [])

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.gateway.responses.vms import cpus, status, updated_at, vm
+from services.gateway.responses.vm_sizes import cpus
+from services.gateway.responses.vms import status, updated_at, vm
 from shared.contracts.instances import Instance
 from tests.support.known import GIB, MIB, a_host, a_sample, an_instance, known
 

@@ -221,7 +221,7 @@ async def test_hosts_that_have_not_said_what_they_have_are_not_ready_yet(host: s
     gateway = Core()
     early = replace(VM, host=host, template="nix", network="br0")
 
-    assert gateway.creations.unknown(early) == {}
+    assert gateway.creations.missing_references(early) == {}
     with pytest.raises((HostUnreachable, LxdUnavailable)):
         await create(gateway, host=host)
 
@@ -234,8 +234,8 @@ async def test_a_template_that_is_gone_is_refused(gateway: Core) -> None:
 def test_what_a_request_names_and_there_is_not_is_told_with_what_there_is(gateway: Core) -> None:
     wrong = replace(VM, template="nix", host="h9", network="br0", project="shop")
 
-    assert gateway.creations.unknown(VM) == {}
-    assert gateway.creations.unknown(wrong) == {
+    assert gateway.creations.missing_references(VM) == {}
+    assert gateway.creations.missing_references(wrong) == {
         "host": ["h1", "h2"],
         "network": [],
         "project": ["default"],

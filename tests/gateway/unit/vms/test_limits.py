@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.vms.limits import Number, differing, shown_limits, wanted
+from services.gateway.http.v1.updates import differing_limits
+from services.gateway.responses.vm_limits import vm_limits
+from services.gateway.vms.limits import Number, to_limits
 from shared.contracts.changes import Limits
 
 LIMITED = Limits(ingress=1_500_000, egress=20_000_000, read=3_000_000, write=1, processes=50)
 
 
 def test_limits_are_shown_in_millions_a_second() -> None:
-    shown = shown_limits(LIMITED)
+    shown = vm_limits(LIMITED)
 
     assert (shown.network.ingress_mbit, shown.network.egress_mbit) == (1.5, 20)
     assert (shown.disk.read_mbyte, shown.disk.write_mbyte) == (3, 0)
@@ -17,7 +19,7 @@ def test_limits_are_shown_in_millions_a_second() -> None:
 
 
 def test_what_is_not_limited_is_null() -> None:
-    shown = shown_limits(Limits(egress=1_000_000))
+    shown = vm_limits(Limits(egress=1_000_000))
 
     assert (shown.network.ingress_mbit, shown.network.egress_mbit) == (None, 1)
     assert (shown.disk.read_mbyte, shown.processes) == (None, None)
@@ -35,7 +37,7 @@ def test_what_is_not_limited_is_null() -> None:
 def test_what_is_given_is_wanted_in_bits_and_bytes(
     given: dict[str, Number], limits: Limits
 ) -> None:
-    assert wanted(given) == limits
+    assert to_limits(given) == limits
 
 
 @pytest.mark.parametrize(
@@ -47,10 +49,10 @@ def test_what_is_given_is_wanted_in_bits_and_bytes(
     ],
 )
 def test_what_is_shown_already_is_no_difference(given: dict[str, Number], limits: Limits) -> None:
-    assert differing(given, shown_limits(LIMITED)) == limits
+    assert differing_limits(given, vm_limits(LIMITED)) == limits
 
 
 def test_null_where_there_is_no_limit_is_no_difference() -> None:
     given: dict[str, Number] = dict.fromkeys(Limits.__struct_fields__)
 
-    assert differing(given, shown_limits(Limits())) == Limits()
+    assert differing_limits(given, vm_limits(Limits())) == Limits()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from services.gateway.fleet.capacity import Amount
-from services.gateway.fleet.remote_images import Shelf
+from services.gateway.fleet.remote_images import ServerImages
 from services.gateway.fleet.views import HostView
 from services.gateway.vms import templates
 from services.gateway.vms.new_vm import NewVm
@@ -23,11 +23,11 @@ LIE = Image(fingerprint="66", aliases=("focal",), type=VIRTUAL_MACHINE, os="evil
 EVIL = "a-evil"
 
 
-def a_host(*images: Image, host: str = "h1", **servers: Shelf) -> HostView:
+def a_host(*images: Image, host: str = "h1", **servers: ServerImages) -> HostView:
     return replace(
         known.a_host(host),
-        described=known.described(images=list(images)),
-        shelves=servers or None,
+        resources=known.described(images=list(images)),
+        remote_images=servers or None,
     )
 
 
@@ -39,7 +39,7 @@ def placed(
     kind: str = "",
 ) -> Placement:
     """Return where a new instance goes when the evil host has refused it already."""
-    found = templates.find(template, file, hosts)
+    found = templates.find_template(template, file, hosts)
     assert found is not None
     needs = NewVm("web", template, Amount(1, 1, 1), type=kind).needs(found)
     return place(needs, [Candidate(host, Amount(), 0) for host in hosts if host.host != EVIL])
@@ -97,7 +97,7 @@ def test_a_template_of_the_file_stays_of_its_type() -> None:
     found = placed(hosts, file=(ours,))
 
     assert (found.host, found.type) == ("h1", CONTAINER)
-    assert templates.listed([ours], hosts)[0].hosts == ["h1"]
+    assert templates.list_templates([ours], hosts)[0].hosts == ["h1"]
 
 
 def test_an_image_of_another_type_lacks_the_image() -> None:
@@ -110,7 +110,7 @@ def test_an_image_of_another_type_lacks_the_image() -> None:
 def test_a_template_is_listed_with_what_each_host_has() -> None:
     hosts = [a_host(LIE, host=EVIL), a_host(FOCAL), a_host(FOCAL, host="h2")]
 
-    [listed] = templates.listed([], hosts)
+    [listed] = templates.list_templates([], hosts)
 
     assert (listed.template.type, listed.template.os) == (CONTAINER, "ubuntu20.04")
     assert listed.template.types == (CONTAINER, VIRTUAL_MACHINE)
@@ -124,7 +124,7 @@ def test_a_template_is_listed_with_what_each_host_has() -> None:
 def test_images_of_no_type_or_name_are_no_templates() -> None:
     hosts = [a_host(Image(fingerprint="1", type="nonsense"), Image(fingerprint=""), host=EVIL)]
 
-    assert templates.listed([], hosts) == []
+    assert templates.list_templates([], hosts) == []
 
 
 ALPINE = ServedImage(aliases=("alpine",), types=(VIRTUAL_MACHINE,), os="alpine3.22")
@@ -139,10 +139,10 @@ def test_a_servers_image_that_a_host_lies_about_is_usable_elsewhere() -> None:
         a_host(images=shared),
         a_host(host="h2", images=shared),
     ]
-    same = replace(hosts[2], shelves=hosts[1].shelves)
+    same = replace(hosts[2], remote_images=hosts[1].remote_images)
 
     found = placed([*hosts[:2], same], "images:alpine")
-    [listed] = templates.listed([], [*hosts[:2], same])
+    [listed] = templates.list_templates([], [*hosts[:2], same])
 
     assert (found.host, found.type) == ("h1", VIRTUAL_MACHINE)
     assert listed.template.os == "alpine3.22"

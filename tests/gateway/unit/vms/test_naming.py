@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from services.gateway.vms.naming import free_name, shown_name, slug
+from services.gateway.vms.naming import display_name_of, slug, unique_name
 from tests.support.known import an_instance
 
 # As LXD has it.
@@ -39,9 +39,9 @@ def test_a_slug_resembles_the_name_and_is_one_that_lxd_takes(name: str, expected
     ],
 )
 def test_a_taken_slug_gets_a_number(name: str, taken: set[str], expected: str) -> None:
-    assert free_name(name, taken) == expected
+    assert unique_name(name, taken) == expected
 
 
 def test_people_call_an_instance_as_they_named_it_or_as_lxd_does() -> None:
-    assert shown_name(an_instance("web", display_name="Web Server")) == "Web Server"
-    assert shown_name(an_instance("web")) == "web"
+    assert display_name_of(an_instance("web", display_name="Web Server")) == "Web Server"
+    assert display_name_of(an_instance("web")) == "web"

@@ -36,7 +36,7 @@ def a_candidate(
 ) -> Candidate:
     room = Capacity(cpu=cpu, memory=memory, disk=100 * GIB)
     told = msgspec.structs.replace(described(capacity=room), **changes)
-    return Candidate(replace(a_host(host), described=told), promised, instances)
+    return Candidate(replace(a_host(host), resources=told), promised, instances)
 
 
 def lacks(needs: Requirements, *candidates: Candidate) -> dict[str, list[Shortfall]]:
@@ -133,7 +133,7 @@ def test_a_full_host_says_how_much_is_left_of_what() -> None:
 
 @pytest.mark.parametrize("coming", [0, 1])
 def test_a_host_without_room_in_the_fleet_s_lists_says_so(coming: int) -> None:
-    known = replace(a_candidate().known, instances=7, room=coming)
+    known = replace(a_candidate().known, instances=7, headroom=coming)
     crowded = replace(a_candidate(), known=known, instances=7 + coming)
 
     assert lacks(NEEDS, crowded) == {"h1": [Shortfall("room")]}
@@ -158,8 +158,8 @@ def test_what_a_host_does_not_have_is_named(change: dict[str, object], what: str
 def test_a_host_that_may_not_use_an_image_server_lacks_its_images() -> None:
     needs = replace(NEEDS, template=Template("x", "", (ImageSource(remote="lab", alias="x"),)))
     allowed, other, older = (a_candidate(host) for host in ("allowed", "other", "older"))
-    allowed = replace(allowed, known=replace(allowed.known, shelves={"lab": None}))
-    other = replace(other, known=replace(other.known, shelves={"images": {}}))
+    allowed = replace(allowed, known=replace(allowed.known, remote_images={"lab": None}))
+    other = replace(other, known=replace(other.known, remote_images={"images": {}}))
 
     assert lacks(needs, other) == {"other": [Shortfall("image")]}
     assert place(needs, [allowed, other]).host == "allowed"
@@ -167,7 +167,7 @@ def test_a_host_that_may_not_use_an_image_server_lacks_its_images() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"lxd_connected": False}, {"trusted": False}, {"described": None}]
+    "change", [{"lxd_connected": False}, {"trusted": False}, {"resources": None}]
 )
 def test_a_host_that_cannot_be_told_anything_lacks_its_connection(change: dict[str, bool]) -> None:
     candidate = a_candidate()

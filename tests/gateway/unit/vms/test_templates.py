@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.gateway.fleet.remote_images import Shelf
+from services.gateway.fleet.remote_images import ServerImages
 from services.gateway.fleet.views import HostView
 from services.gateway.vms import templates
 from services.gateway.vms.templates import ListedTemplate, StoredImage, Template
@@ -25,18 +25,18 @@ ALPINE = ServedImage(aliases=("alpine",), types=(CONTAINER,), os="alpine3.22", d
 MACHINE = ServedImage(aliases=("alpine",), types=(VIRTUAL_MACHINE,), os="alpine3.22")
 
 
-def a_host(*images: Image, host: str = "h1", **servers: Shelf) -> HostView:
+def a_host(*images: Image, host: str = "h1", **servers: ServerImages) -> HostView:
     """Return a host that may use these servers; with none it has not told which."""
     return replace(
         known.a_host(host),
-        described=known.described(images=list(images)),
-        shelves=servers or None,
+        resources=known.described(images=list(images)),
+        remote_images=servers or None,
     )
 
 
 def read(document: object) -> tuple[tuple[Template, ...], list[str]]:
     problems: list[str] = []
-    return templates.read(document, problems.append), problems
+    return templates.parse(document, problems.append), problems
 
 
 def test_a_file_names_an_image_in_the_store_and_one_of_a_server() -> None:
@@ -92,7 +92,7 @@ def test_a_file_without_templates_is_complained_of(document: object) -> None:
 
 
 def test_the_images_on_the_hosts_are_templates_under_each_alias_or_their_fingerprint() -> None:
-    found = templates.listed([], [a_host(BUSYBOX, NAMELESS), a_host(BUSYBOX, host="h2")])
+    found = templates.list_templates([], [a_host(BUSYBOX, NAMELESS), a_host(BUSYBOX, host="h2")])
 
     alias, other, fingerprint = found
     assert alias.template == Template(
@@ -106,7 +106,7 @@ def test_the_images_on_the_hosts_are_templates_under_each_alias_or_their_fingerp
 def test_the_file_comes_first_and_hides_an_image_of_the_same_name() -> None:
     focal = Image(fingerprint="01", aliases=("focal", "ubuntu20.04"))
 
-    found = templates.listed([UBUNTU], [a_host(focal), a_host(host="h2")])
+    found = templates.list_templates([UBUNTU], [a_host(focal), a_host(host="h2")])
 
     assert [entry.template.id for entry in found] == ["ubuntu20.04", "focal"]
     assert found[0] == ListedTemplate(UBUNTU, ["h1"], (StoredImage(CONTAINER, "", "", ["h1"]),))
@@ -115,7 +115,7 @@ def test_the_file_comes_first_and_hides_an_image_of_the_same_name() -> None:
 def test_a_template_of_the_file_is_held_by_the_host_that_has_its_fingerprint() -> None:
     pinned = Template("x", "", (ImageSource(fingerprint="ab12"),))
 
-    [found, *_] = templates.listed([pinned], [a_host(NAMELESS), a_host(BUSYBOX, host="h2")])
+    [found, *_] = templates.list_templates([pinned], [a_host(NAMELESS), a_host(BUSYBOX, host="h2")])
 
     assert found.hosts == ["h2"]
 
@@ -131,12 +131,12 @@ def test_the_system_of_a_source_is_the_files_else_the_images() -> None:
 def test_one_template_is_found_in_the_file_before_the_hosts() -> None:
     hosts = [a_host(Image(fingerprint="01", aliases=("ubuntu20.04", "focal")), NAMELESS)]
 
-    assert templates.find("ubuntu20.04", [UBUNTU], hosts) is UBUNTU
-    assert templates.find("focal", [UBUNTU], hosts) == Template(
+    assert templates.find_template("ubuntu20.04", [UBUNTU], hosts) is UBUNTU
+    assert templates.find_template("focal", [UBUNTU], hosts) == Template(
         "focal", "", (ImageSource(alias="focal"),)
     )
-    assert templates.find("ff00", [], hosts) is not None
-    assert templates.find("01", [], hosts) is None
+    assert templates.find_template("ff00", [], hosts) is not None
+    assert templates.find_template("01", [], hosts) is None
 
 
 def test_a_host_takes_its_own_image_before_it_fetches_one() -> None:
@@ -162,7 +162,7 @@ def test_what_image_servers_have_is_listed_last_each_name_once() -> None:
         a_host(host="h3", images={"alpine": MACHINE}),
     ]
 
-    *_, alpine, other = templates.listed([], hosts)
+    *_, alpine, other = templates.list_templates([], hosts)
 
     assert alpine == ListedTemplate(
         Template(
@@ -182,38 +182,40 @@ def test_what_image_servers_have_is_listed_last_each_name_once() -> None:
 def test_what_only_hosts_that_are_away_may_fetch_is_not_listed_but_still_there() -> None:
     away = replace(a_host(images={"alpine": ALPINE}), lxd_connected=False)
 
-    assert [each.template.id for each in templates.listed([UBUNTU], [away])] == ["ubuntu20.04"]
-    assert templates.find("images:alpine", [UBUNTU], [away]) is not None
+    assert [each.template.id for each in templates.list_templates([UBUNTU], [away])] == [
+        "ubuntu20.04"
+    ]
+    assert templates.find_template("images:alpine", [UBUNTU], [away]) is not None
 
 
 def test_an_image_servers_image_is_found_where_a_host_may_use_the_server() -> None:
     hosts = [a_host(host="h1"), a_host(host="h2", images={"alpine": ALPINE})]
 
-    found = templates.find("images:alpine", [], hosts)
+    found = templates.find_template("images:alpine", [], hosts)
 
     assert found is not None
     assert (found.os, found.type, found.served) == ("alpine3.22", CONTAINER, (CONTAINER,))
     assert templates.os_of(found.sources[0], [], hosts[1]) == "alpine3.22"
     assert templates.os_of(found.sources[0], [], hosts[0]) == ""
     for wrong in ("images:debian", "lab:alpine", "images:", "alpine", ":alpine"):
-        assert templates.find(wrong, [], hosts) is None
+        assert templates.find_template(wrong, [], hosts) is None
 
 
 def test_of_a_server_that_was_not_read_any_name_may_be_asked_for() -> None:
     host = a_host(images=None)
 
-    found = templates.find("images:alpine", [], [host])
+    found = templates.find_template("images:alpine", [], [host])
 
     assert found is not None
     assert (found.types, found.type) == ((CONTAINER, VIRTUAL_MACHINE), CONTAINER)
     assert found.source_on(host, VIRTUAL_MACHINE) == found.sources[0]
-    assert templates.listed([], [host]) == []
-    assert templates.find("images:", [], [host]) is None
+    assert templates.list_templates([], [host]) == []
+    assert templates.find_template("images:", [], [host]) is None
 
 
 def test_an_image_of_a_server_is_had_where_the_server_may_be_used_and_has_it() -> None:
     having = a_host(images={"alpine": ALPINE})
-    found = templates.find("images:alpine", [], [having])
+    found = templates.find_template("images:alpine", [], [having])
     assert found is not None
 
     assert found.source_on(having, CONTAINER) == found.sources[0]
@@ -230,11 +232,11 @@ def test_a_template_of_the_file_is_fetched_where_its_server_may_be_used() -> Non
 def test_in_place_of_a_wrong_name_the_nearest_come_first_and_those_of_servers_last() -> None:
     shelf = {f"distribution{number}/cloud": ALPINE for number in range(300)}
     stored = [Image(fingerprint=f"f{number}", aliases=(f"own{number}",)) for number in range(60)]
-    there = templates.listed([UBUNTU], [a_host(*stored, images=shelf)])
+    there = templates.list_templates([UBUNTU], [a_host(*stored, images=shelf)])
 
-    told = templates.instead_of("images:distribution7/clud", there)
+    told = templates.suggest("images:distribution7/clud", there)
 
     assert told[0] == "images:distribution7/cloud"
     assert told.index("ubuntu20.04") < told.index("own0")
-    assert templates.instead_of("nix", there)[:2] == ["ubuntu20.04", "own0"]
-    assert templates.instead_of("nix", there[:3]) == ["ubuntu20.04", "own0", "own1"]
+    assert templates.suggest("nix", there)[:2] == ["ubuntu20.04", "own0"]
+    assert templates.suggest("nix", there[:3]) == ["ubuntu20.04", "own0", "own1"]

@@ -4,11 +4,11 @@ import pytest
 from starlette.websockets import WebSocket
 from websockets.frames import Frame, Opcode
 
-from services.gateway.ws.frames import EXTENSION, framed, send
+from services.gateway.ws.frames import EXTENSION, frame_message, send
 from services.gateway.ws.send_timeout import SendTimeout
 from tests.support.peer import Peer
 
-MESSAGE = framed('{"type":"实例"}'.encode())
+MESSAGE = frame_message('{"type":"实例"}'.encode())
 
 
 async def accepted(peer: Peer) -> WebSocket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.gateway.ws import console
-from services.gateway.ws.protocol import of_message
+from services.gateway.ws.protocol import decode_message
 from shared.contracts.errors import InvalidInput
 
 NESTED = "[" * 100_000
@@ -23,6 +23,6 @@ NESTED = "[" * 100_000
 )
 def test_a_message_that_cannot_be_read_is_refused(message: str | bytes) -> None:
     with pytest.raises(InvalidInput):
-        of_message(message)
+        decode_message(message)
     with pytest.raises(InvalidInput):
         console._said(message)

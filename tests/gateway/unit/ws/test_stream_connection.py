@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from services.gateway.telemetry import Telemetry
-from services.gateway.ws.stream import FleetStream, Pace
+from services.gateway.ws.stream import FleetStream, StreamTimeouts
 from services.gateway.ws.stream_connection import MOST_SUBSCRIPTIONS
-from services.gateway.ws.topics import TopicLanguage, Topics
+from services.gateway.ws.topic_registry import TopicLanguage, TopicRegistry
 from shared.contracts.errors import DatabaseUnavailable
 from tests.support.gateway import FakeFleet, FakeOperations
 from tests.support.known import an_instance, known
@@ -25,8 +25,8 @@ class Bench:
     def __init__(self, **pace: float) -> None:
         self.fleet = FakeFleet()
         self.operations = FakeOperations()
-        self.pace = Pace(**pace)
-        self.topics = Topics(self.fleet, self.operations, self._now)
+        self.pace = StreamTimeouts(**pace)
+        self.topics = TopicRegistry(self.fleet, self.operations, self._now)
         words = TopicLanguage("en", str, lambda operation: operation.state)
         self.telemetry = Telemetry(self.fleet)
         self.stream = FleetStream(

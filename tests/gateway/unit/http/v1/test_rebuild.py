@@ -23,7 +23,7 @@ def gateway() -> FakeGateway:
     """Host h1 with the image `busybox`, a template of it and one of another, and `web`."""
     other = Template("debian12", "debian12", (ImageSource(alias="debian12"),))
     gateway = FakeGateway(templates=[UBUNTU, other])
-    host = replace(a_host("h1"), described=described())
+    host = replace(a_host("h1"), resources=described())
     web = an_instance("web", uuid="u1", display_name="Web Server")
     gateway.fleet.change(hosts=[host], instances=[known(web)])
     return gateway
@@ -58,7 +58,7 @@ async def test_it_is_taken_back(gateway: FakeGateway, client: httpx.AsyncClient)
     answer = await client.post(f"{VM}/rebuild/revert", headers={"Accept-Language": "en"})
 
     assert answer.status_code == 200
-    assert answer.json()["data"]["message"].startswith("Instance web is what it was")
+    assert answer.json()["data"]["message"].startswith("Instance web is back to its former system")
     assert [change.kind for change in gateway.operations.submitted] == [Kind.REVERT]
 
 

@@ -1,0 +1,26 @@
+"""Every text of an answer, by code, in both languages.
+
+Chinese is the default and the language of the API documents; where a document writes a text, it
+stands here letter for letter.
+"""
+
+from __future__ import annotations
+
+from services.gateway.bilingual import Language
+from services.gateway.http.messages.errors import ERRORS
+from services.gateway.http.messages.outcomes import OUTCOMES
+from services.gateway.http.messages.rules import RULES as _RULES
+from services.gateway.http.messages.rules import WORKER_RULES
+from services.gateway.http.messages.text import Text
+
+# What an error of bad input may name as its rule; none of them needs a value.
+RULES = {
+    code: text for code, text in {**_RULES, **WORKER_RULES}.items() if "{" not in text.en + text.zh
+}
+TEXTS: dict[str, Text] = {**ERRORS, **_RULES, **WORKER_RULES, **OUTCOMES}
+
+
+def translate(code: str, language: Language, **values: object) -> str:
+    """Return the text of a code; a code without a text is a bug (KeyError)."""
+    template: str = getattr(TEXTS[code], language)
+    return template.format_map(values)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.gateway.ws.frames import FramedMessage
+from services.gateway.ws.monitor_messages import MonitorMessages
+from shared.contracts.errors import FleetViewNotReady, HostNotFound
+from tests.support.gateway import FakeFleet
+from tests.support.known import an_instance, known
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def feed(fleet: FakeFleet, host: str | None = None) -> MonitorMessages:
+    return MonitorMessages(fleet, host, lambda: NOON)
+
+
+def names(message: FramedMessage) -> list[Any]:
+    return [entry["name"] for entry in json.loads(message.text)["data"]["instances"]]
+
+
+def test_one_slot_has_one_message() -> None:
+    fleet = FakeFleet()
+    stream = feed(fleet)
+    first = stream.at(10)
+    fleet.change(instances=[])
+
+    assert stream.at(10) is first
+    assert fleet.reads == 1
+
+
+def test_a_feed_of_one_project_has_its_instances_only() -> None:
+    fleet = FakeFleet()
+    fleet.change(instances=[known(), known(an_instance("shops", project="shop"))])
+
+    assert names(MonitorMessages(fleet, None, lambda: NOON, "shop").at(0)) == ["shops"]
+
+
+def test_the_next_slot_has_what_changed_since() -> None:
+    fleet = FakeFleet()
+    stream = feed(fleet)
+    stream.at(10)
+    fleet.change(instances=[known(an_instance("new"))])
+
+    assert names(stream.at(11)) == ["new"]
+
+
+def test_a_viewer_that_is_late_gets_the_newest_message_there_is() -> None:
+    stream = feed(FakeFleet())
+    newest = stream.at(12)
+
+    assert stream.at(10) is newest
+
+
+def test_who_comes_gets_the_present_state_within_a_slot_too() -> None:
+    fleet = FakeFleet()
+    stream = feed(fleet)
+    stream.at(10)
+    fleet.change(instances=[known(an_instance("new"))])
+
+    assert names(stream.present(10)) == ["new"]
+    assert names(stream.at(10)) == ["new"]
+
+
+def test_who_comes_while_nothing_changed_shares_the_message() -> None:
+    stream = feed(FakeFleet())
+
+    assert stream.present(10) is stream.present(10)
+
+
+def test_a_message_says_when_it_was_made() -> None:
+    message = json.loads(feed(FakeFleet()).at(0).text)
+
+    assert (message["type"], message["timestamp_utc"]) == ("update", "2026-11-20T12:00:00Z")
+
+
+def test_what_is_not_known_yet_or_not_at_all_cannot_be_watched() -> None:
+    unread = FakeFleet(ready=False)
+
+    with pytest.raises(HostNotFound):
+        feed(FakeFleet(), "nix").present(0)
+    with pytest.raises(FleetViewNotReady):
+        feed(unread, "nix").present(0)
