@@ -24,7 +24,7 @@ from benchmarks.ground import HOST, Ground, alone
 from services.gateway.bus.calls import Calls
 from services.gateway.bus.connection import Alarm
 from services.gateway.bus.dead_letters import DeadLetters
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 from shared.platform.bus import topology
 from tests.support.broker import Vhost
 
@@ -68,7 +68,7 @@ async def _worker_caller(connection: AbstractConnection, vhost: Vhost) -> Call:
     calls = Calls(gateway, letters, ignored, alarm, vhost.host_exchange, timeout_s=10.0)
     await calls.connect(connection, lambda *_: None)
     calls.queues.declare(HOST, vhost.calls_queue(HOST))
-    worker = LxdWorker(calls)
+    worker = WorkerClient(calls)
     return lambda: worker.operations_since(HOST, SEQUENCE)
 
 

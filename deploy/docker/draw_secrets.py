@@ -18,7 +18,7 @@ from deploy.local.definitions import User
 from deploy.rabbitmq.add_user import address_of
 from shared.platform import private_files
 from shared.platform.host_settings import host_id
-from shared.platform.settings import Reader, SettingsError
+from shared.platform.settings import EnvReader, SettingsError
 
 VHOST = "fleet"
 
@@ -76,7 +76,7 @@ def secrets_of(passwords: Path, users: list[User], broker_port: int) -> list[Sec
 
 
 def _settings(env: Mapping[str, str]) -> tuple[str, int]:
-    reader = Reader(env)
+    reader = EnvReader(env)
     host = host_id(reader)
     port = reader.number("FLEET_BROKER_PORT", 5672, least=1, most=65535)
     reader.check()

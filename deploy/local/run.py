@@ -34,7 +34,7 @@ from deploy.local.services import Host, Service, binds, broker_keeper, services,
 from deploy.local.supervisor import ROOT, STOP_SIGNALS, Supervisor
 from shared.platform.bus import topology
 from shared.platform.host_settings import host_id
-from shared.platform.settings import Reader
+from shared.platform.settings import EnvReader
 
 VAR = ROOT / "var"
 BROKER = "broker"
@@ -68,7 +68,7 @@ def only_run(directory: Path) -> Iterator[None]:
 
 def machine_host(directory: Path, env: Mapping[str, str], started: ExitStack) -> Host:
     """Return this machine as a host, with its daemon running and ready for instances."""
-    reader = Reader(env)
+    reader = EnvReader(env)
     name = host_id(reader)
     reader.check()
     return Host(name, machine_lxd(directory, env, started))
@@ -131,7 +131,7 @@ def _broker_addresses(
 ) -> dict[str, str]:
     """Return the address under which each user reaches the broker, which runs then."""
     users = credentials.users(directory / "credentials", [host.id for host in hosts])
-    reader = Reader(env)
+    reader = EnvReader(env)
     given = reader.secret("FLEET_AMQP_URI", "")
     reader.check()
     if given:

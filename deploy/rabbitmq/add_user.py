@@ -27,8 +27,8 @@ from shared.contracts.errors import InvalidInput
 from shared.platform.bus.topology import (
     CENTRAL_PERMISSIONS,
     Permissions,
-    checked_host,
     host_permissions,
+    validate_host,
 )
 
 
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     name = asked.host or asked.role
     try:
         if asked.host:
-            checked_host(asked.host)
+            validate_host(asked.host)
         password = kept_password(asked.uri_file, name) or secrets.token_urlsafe(32)
     except (InvalidInput, ValueError) as exc:
         parser.error(str(exc))

@@ -12,7 +12,7 @@ from services.gateway.fleet.views import Target
 from services.gateway.operations.command import Caller
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.contracts.streams import Resize
-from shared.contracts.worker_api import InstanceLog, LxdWorker
+from shared.contracts.worker_api import InstanceLog, WorkerClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,13 @@ class ConsoleService:
 
     fleet: FleetView
     streams: Streams
-    worker: LxdWorker
+    worker: WorkerClient
 
     @asynccontextmanager
     async def open(self, console: Console) -> AsyncIterator[ByteStream]:
         """Hold a console open, and leave it afterwards.
 
-        Raises what `LxdWorker.open_console` raises, HostUnreachable and HostIdentityMismatch.
+        Raises what `WorkerClient.open_console` raises, HostUnreachable and HostIdentityMismatch.
         """
         host = console.target.host
         if refusal := self.fleet.access_error(host):
@@ -93,7 +93,7 @@ class LogService:
     """Reads the logs of instances' last starts."""
 
     fleet: FleetView
-    worker: LxdWorker
+    worker: WorkerClient
 
     async def of(self, target: Target) -> InstanceLog:
         """Return the end of an instance's log.

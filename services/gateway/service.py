@@ -15,7 +15,7 @@ from services.gateway.clock import Clock
 from services.gateway.settings import Settings
 from services.gateway.wiring import Parts
 from shared.contracts.errors import FleetError
-from shared.platform.run.backoff import after_a_bug
+from shared.platform.run.backoff import bug_backoff
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ async def every(pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
 
     While it fails in a way that nobody has foreseen the pauses grow, up to 30 seconds.
     """
-    backoff = after_a_bug(pause_s)
+    backoff = bug_backoff(pause_s)
     while True:
         wait_s = pause_s
         try:

@@ -19,7 +19,7 @@ from services.gateway.fleet.memory_budget import MemoryBudget
 from services.gateway.vms import templates
 from services.gateway.vms.templates import Template
 from shared.contracts.bounds import MOST_INSTANCES
-from shared.platform.settings import Bind, Reader
+from shared.platform.settings import Bind, EnvReader
 
 DAY_S = 24 * 3600.0
 MOST_CONNECTIONS = 2000
@@ -103,7 +103,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Read `FLEET_*`; raise `SettingsError` that names everything wrong at once."""
-        reader = Reader(env)
+        reader = EnvReader(env)
         state = reader.text("FLEET_STATE_DIR", "/var/lib/lxdfleet")
         settings = cls(
             amqp_uri=reader.amqp_uri(),
@@ -126,14 +126,14 @@ class Settings:
         return settings
 
 
-def _budget(reader: Reader) -> MemoryBudget:
+def _budget(reader: EnvReader) -> MemoryBudget:
     instances, size = budgets.DEFAULT.instances, budgets.DEFAULT.size
     most = reader.number("FLEET_MAX_INSTANCES_PER_HOST", instances, least=1, most=MOST_INSTANCES)
     room = reader.number("FLEET_MAX_BYTES_PER_HOST", size, least=2**20, most=2**30)
     return MemoryBudget(int(most), int(room))
 
 
-def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
+def _http(reader: EnvReader, *, token_asked: bool) -> HttpSettings:
     http = HttpSettings(
         binds=reader.binds("FLEET_HTTP_BIND") or (("127.0.0.1", 8000),),
         token=_token(reader),
@@ -161,7 +161,7 @@ def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
     return http
 
 
-def _token(reader: Reader) -> str | None:
+def _token(reader: EnvReader) -> str | None:
     token = reader.secret("FLEET_TOKEN", "")
     # What a header can hold, and no one can guess.
     fit = len(token) >= SHORTEST_TOKEN and token.isascii() and token.isprintable()
@@ -173,11 +173,11 @@ def _token(reader: Reader) -> str | None:
     return token or None
 
 
-def _count(reader: Reader, name: str, default: int) -> int:
+def _count(reader: EnvReader, name: str, default: int) -> int:
     return int(reader.number(name, default, least=1, most=1_000_000))
 
 
-def _templates(reader: Reader) -> tuple[Template, ...]:
+def _templates(reader: EnvReader) -> tuple[Template, ...]:
     file = reader.text("FLEET_TEMPLATES_FILE", str(SHIPPED_TEMPLATES))
 
     def complain(problem: str) -> None:
@@ -194,7 +194,7 @@ def _templates(reader: Reader) -> tuple[Template, ...]:
     return templates.parse(document, complain)
 
 
-def _demand_loopback(binds: tuple[Bind, ...], reader: Reader) -> None:
+def _demand_loopback(binds: tuple[Bind, ...], reader: EnvReader) -> None:
     for address, _ in binds:
         if not _is_loopback(address):
             reader.complain(
@@ -211,12 +211,12 @@ def _is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
-def _networks(reader: Reader, name: str) -> tuple[str, ...]:
+def _networks(reader: EnvReader, name: str) -> tuple[str, ...]:
     words = reader.words(name)
     return tuple(word for word in words if _is_network(name, word, reader))
 
 
-def _is_network(name: str, word: str, reader: Reader) -> bool:
+def _is_network(name: str, word: str, reader: EnvReader) -> bool:
     try:
         ipaddress.ip_network(word)
     except ValueError:
@@ -225,14 +225,14 @@ def _is_network(name: str, word: str, reader: Reader) -> bool:
     return True
 
 
-def _trusted_proxies(reader: Reader) -> tuple[str, ...]:
+def _trusted_proxies(reader: EnvReader) -> tuple[str, ...]:
     networks = _networks(reader, "FLEET_TRUSTED_PROXIES")
     if any(ipaddress.ip_network(network).prefixlen == 0 for network in networks):
         reader.complain("FLEET_TRUSTED_PROXIES names everybody; it takes the proxies' own networks")
     return networks
 
 
-def _root_path(reader: Reader) -> str:
+def _root_path(reader: EnvReader) -> str:
     text = reader.text("FLEET_ROOT_PATH", "")
     prefix = path_prefix(text)
     if prefix is None:

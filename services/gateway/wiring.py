@@ -33,7 +33,7 @@ from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import SnapshotService
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 
 # How much longer than a call a submission stays its gateway's own business.
 LEASE_MARGIN_S = 5.0
@@ -81,7 +81,7 @@ class _Wiring:
             self.fleet.exchange_of,
             timeout_s=settings.call_timeout_s,
         )
-        self.worker = LxdWorker(self.telemetry.timed(self.calls))
+        self.worker = WorkerClient(self.telemetry.timed(self.calls))
         self.database = Database(settings.database_url)
         retention = Retention(operations=settings.operations_per_host)
         self.store = SqlOperationStore(self.database, retention)

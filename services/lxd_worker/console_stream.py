@@ -32,7 +32,7 @@ from shared.contracts.streams import (
 )
 from shared.platform.bus import topology
 from shared.platform.bus.delivery import UNDECODABLE, is_direct
-from shared.platform.bus.flow_control import Incoming, Outgoing
+from shared.platform.bus.flow_control import ReceiveWindow, SendWindow
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class HostStream:
         self._key_out = topology.stream_key_of(host, stream)
         self._key_in = topology.stream_key_to(host, stream)
         self._lost = lost
-        self._outgoing, self._incoming = Outgoing(), Incoming()
+        self._outgoing, self._incoming = SendWindow(), ReceiveWindow()
         self._frames: Any = LightQueue()
         self._credit, self._ended = AutoResetEvent(), AutoResetEvent()
         self._sending = Semaphore()
@@ -93,7 +93,7 @@ class HostStream:
             if frame is None:
                 return self._raise_failure()
             yield frame
-            if isinstance(frame, bytes) and self._incoming.dealt_with(len(frame)):
+            if isinstance(frame, bytes) and self._incoming.consume(len(frame)):
                 self._send(self._incoming.credit)
 
     def send(self, data: bytes, within_s: float | None = None) -> int:
@@ -173,13 +173,13 @@ class HostStream:
 
     def _dispatch(self, frame: Frame) -> None:
         if isinstance(frame, Credit):
-            self._outgoing.granted(frame)
+            self._outgoing.grant(frame)
             self._credit.set()
             return
         if isinstance(frame, bytes):
-            self._incoming.arrived(len(frame))
+            self._incoming.receive(len(frame))
         elif isinstance(frame, End):
-            self._incoming.ended(frame)
+            self._incoming.finish(frame)
             self._ended.set()
         self._frames.put(frame)
 

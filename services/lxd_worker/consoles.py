@@ -204,7 +204,7 @@ class ConsoleSessions:
     connected: dict[str, ConsoleRelay] = field(default_factory=dict)
 
     def open(self, request: OpenConsole) -> None:
-        """Open one; errors as listed in `LxdWorker.open_console`."""
+        """Open one; errors as listed in `WorkerClient.open_console`."""
         self._wait_while(lambda: self._is_being_left(request), LEAVING_S)
         self._reserve(request)
         with ExitStack() as undo:

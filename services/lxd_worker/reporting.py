@@ -16,7 +16,7 @@ from services.lxd_worker.reports.image_servers import ImageServersReport
 from services.lxd_worker.reports.inventory import InventoryReport
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
-from shared.platform.run.backoff import part_of
+from shared.platform.run.backoff import jitter
 
 # Between two reports: the first event is reported at once, a burst after it becomes one reading.
 GATHER_S = 0.02
@@ -78,7 +78,7 @@ class Reporting:
         """
         before = self._requests
         spread_s = min(MOST_SPREAD_S, max(0.0, self.publisher.outage_s - SHORT_OUTAGE_S))
-        self.clock.sleep(part_of(spread_s))
+        self.clock.sleep(jitter(spread_s))
         if not spread_s or self._requests == before:
             self.request_everything()
 

@@ -53,7 +53,7 @@ class WorkerProvider(DependencyProvider):  # type: ignore[misc]
 
 
 class HostWorker:
-    """Implements `shared.contracts.worker_api.LxdWorker`, which documents the calls."""
+    """Implements `shared.contracts.worker_api.WorkerClient`, which documents the calls."""
 
     correlation = Correlation()
     worker: Worker  # by WorkerProvider

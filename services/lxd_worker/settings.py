@@ -15,7 +15,7 @@ from shared.contracts.hosts import MOST_SERVERS
 from shared.platform.bus.topology import MOST_STREAMS
 from shared.platform.host_settings import host_id, lxd_socket
 from shared.platform.lxd_scope import ALL, lxd_projects
-from shared.platform.settings import Bind, Reader
+from shared.platform.settings import Bind, EnvReader
 
 # bash where the instance has one.
 LOGIN_SHELL = ("/bin/sh", "-c", 'exec "$(command -v bash || echo sh)" -l')
@@ -55,7 +55,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Read the environment; raise SettingsError that names everything wrong at once."""
-        read = Reader(env)
+        read = EnvReader(env)
         host = host_id(read)
         settings = cls(
             amqp_uri=read.amqp_uri(),
@@ -79,7 +79,7 @@ class Settings:
         return settings
 
 
-def _overcommit(read: Reader) -> Overcommit:
+def _overcommit(read: EnvReader) -> Overcommit:
     return Overcommit(
         cpu=read.number("FLEET_OVERCOMMIT_CPU", 4.0, least=0.1, most=1000.0),
         memory=read.number("FLEET_OVERCOMMIT_MEMORY", 1.0, least=0.1, most=1000.0),
@@ -87,7 +87,7 @@ def _overcommit(read: Reader) -> Overcommit:
     )
 
 
-def _remotes(read: Reader) -> dict[str, str]:
+def _remotes(read: EnvReader) -> dict[str, str]:
     remotes = {}
     for word in read.words("FLEET_IMAGE_REMOTES"):
         name, _, address = word.partition("=")
@@ -110,7 +110,7 @@ def _is_server(address: str) -> bool:
     return bool(host) and (parts.scheme == "https" or unprotected)
 
 
-def _nat_pool(read: Reader, host: str) -> NatPool:
+def _nat_pool(read: EnvReader, host: str) -> NatPool:
     address = read.text("FLEET_NAT_ADDRESS", "")
     if address and not (_is_address(address) and not ip_address(address).is_unspecified):
         read.complain(f"FLEET_NAT_ADDRESS is {address!r}; it takes an IP address of the host")
@@ -130,7 +130,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _spans(read: Reader, name: str) -> tuple[Span, ...]:
+def _spans(read: EnvReader, name: str) -> tuple[Span, ...]:
     spans = []
     for word in read.words(name):
         first, _, last = word.partition("-")

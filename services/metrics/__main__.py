@@ -12,7 +12,7 @@ from services.metrics.settings import Settings
 from services.metrics.telemetry import SamplerTelemetry
 from shared.platform.logs import set_up
 from shared.platform.run.background_loop import touch_liveness_file
-from shared.platform.run.metrics_listener import answering, listener_or_exit
+from shared.platform.run.metrics_listener import listener_or_exit, serve_metrics
 from shared.platform.run.runner import serve
 from shared.platform.settings import settings_or_exit, state_dir_or_exit
 
@@ -25,7 +25,7 @@ def main() -> None:
     telemetry = SamplerTelemetry()
     with (
         touch_liveness_file(state_dir_or_exit(settings.state_dir)),
-        answering(listener, telemetry.registry),
+        serve_metrics(listener, telemetry.registry),
     ):
         serve(service(settings, telemetry), settings.amqp_uri)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.platform.host_settings import host_id, lxd_socket
 from shared.platform.lxd_scope import ALL, lxd_projects
-from shared.platform.settings import Bind, Reader
+from shared.platform.settings import Bind, EnvReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Read `FLEET_*`; raise `SettingsError` that names everything wrong at once."""
-        reader = Reader(env)
+        reader = EnvReader(env)
         settings = cls(
             amqp_uri=reader.amqp_uri(),
             host=host_id(reader),

@@ -1,4 +1,4 @@
-"""The fingerprint of every message that travels, so that none changes without somebody saying so.
+"""Lock the fingerprint of every message, so that none changes without a new version.
 
 `python -m shared.contracts.lock` writes `lock.json` (`make contract-lock`); with `--check` it
 compares instead and says what to do (part of `make check`). The idea is nova's object fingerprints.
@@ -40,7 +40,7 @@ def fingerprints() -> dict[str, str]:
 
 
 def differences(locked: dict[str, str], now: dict[str, str]) -> list[str]:
-    """Return a line for each message that is not as locked, saying what to do about it."""
+    """Return a line for each message that differs from the lock, with what to do about it."""
     found = []
     for name in sorted(locked.keys() | now.keys()):
         before, after = locked.get(name), now.get(name)
@@ -62,10 +62,10 @@ def _fingerprint(message: type[msgspec.Struct]) -> str:
 
 
 def on_the_wire(schema: Any) -> Any:
-    """Return what of a schema counts on the wire: neither docstrings nor the order of fields.
+    """Return a schema without what does not affect the wire: docstrings and the order of fields.
 
-    Python 3.13 keeps a docstring with other spaces than Python 3.12. The schema of a field that is
-    called `description` is a table, and stays.
+    (Python 3.13 indents docstrings differently from 3.12.) The schema of a field that is called
+    `description` is a dict, and stays.
     """
     if isinstance(schema, list):
         return [on_the_wire(one) for one in schema]

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.contracts.instances import DEFAULT_PROJECT
-from shared.platform.settings import Reader
+from shared.platform.settings import EnvReader
 
 ALL = "*"
 
 
-def lxd_projects(read: Reader) -> tuple[str, ...]:
+def lxd_projects(read: EnvReader) -> tuple[str, ...]:
     """Return the projects in `FLEET_LXD_PROJECTS`; all where none is named."""
     return read.words("FLEET_LXD_PROJECTS") or (ALL,)
 

@@ -23,7 +23,7 @@ from services.gateway.vms.templates import Template
 from services.gateway.wiring import Parts
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Operation
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 from tests.support.clock import FakeClock
 from tests.support.reports import a_heartbeat, an_instance, an_inventory
 from tests.support.stores import MemoryHostStore, MemoryOperationStore
@@ -47,7 +47,7 @@ class Core:
     ready_after_s: float = 0
 
     def __post_init__(self) -> None:
-        clock, worker = self.time.clock, LxdWorker(self.workers)
+        clock, worker = self.time.clock, WorkerClient(self.workers)
         self.fleet = FleetView(clock, ready_after_s=self.ready_after_s)
         self.cache = OperationCache(self.fleet, OperationMetrics(self._record, clock.monotonic))
         self.persistence = HostPersistence(self.fleet, self.host_store)

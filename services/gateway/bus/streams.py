@@ -45,7 +45,7 @@ from shared.contracts.streams import (
     to_message,
 )
 from shared.platform.bus import topology
-from shared.platform.bus.flow_control import Incoming, Outgoing
+from shared.platform.bus.flow_control import ReceiveWindow, SendWindow
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class BusStream:
         self._host = host
         self._key = topology.stream_key_of(host, self.id)
         self._channel = channel
-        self._outgoing, self._incoming = Outgoing(), Incoming()
+        self._outgoing, self._incoming = SendWindow(), ReceiveWindow()
         self._received: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._credit = asyncio.Event()
         self._end: End | None = None
@@ -102,7 +102,7 @@ class BusStream:
         """See `ByteStream.chunks`."""
         while (data := await self._received.get()) is not None:
             yield data
-            if self._incoming.dealt_with(len(data)):
+            if self._incoming.consume(len(data)):
                 await self._try_send(self._incoming.credit)
         if self._end is None:
             self._raise_failure()
@@ -164,15 +164,15 @@ class BusStream:
 
     def _apply(self, frame: Frame) -> None:
         if isinstance(frame, bytes):
-            self._incoming.arrived(len(frame))
+            self._incoming.receive(len(frame))
             # An empty frame uses no credit, so there could be any number of them.
             if frame:
                 self._received.put_nowait(frame)
         elif isinstance(frame, Credit):
-            self._outgoing.granted(frame)
+            self._outgoing.grant(frame)
             self._credit.set()
         elif isinstance(frame, End):
-            self._incoming.ended(frame)
+            self._incoming.finish(frame)
             self._end = frame
             self._received.put_nowait(None)
 

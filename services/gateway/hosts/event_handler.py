@@ -17,7 +17,7 @@ from services.gateway.operations.sync import OperationSync
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
 from shared.contracts.events import Event, Heartbeat, Inventory, OperationChanged, Sampled
 from shared.contracts.operations import Operation
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 from shared.platform.run.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class HostEventHandler:
         cache: OperationCache,
         persistence: HostPersistence,
         store: OperationStore,
-        worker: LxdWorker,
+        worker: WorkerClient,
         sync: OperationSync,
         clock: Clock,
         *,

@@ -21,7 +21,7 @@ from shared.contracts.operations import (
     State,
     Submission,
     failure_of,
-    merged,
+    merge,
 )
 
 
@@ -110,7 +110,7 @@ def _without_arguments(operation: Operation) -> Operation:
 
 def merge_report(current: Operation, report: Operation) -> Operation:
     """Return the operation after a report; one of another host is ignored."""
-    return merged(current, report) if report.host == current.host else current
+    return merge(current, report) if report.host == current.host else current
 
 
 def log_fields(operation: Operation, error: FleetError) -> dict[str, str]:

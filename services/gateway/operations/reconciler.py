@@ -20,7 +20,7 @@ from services.gateway.operations.secrets import SecretDelivery
 from services.gateway.operations.store import OperationStore
 from shared.contracts.errors import FleetError, HostUnreachable, UnreadableMessage
 from shared.contracts.operations import Operation, State
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Reconciler:
         fleet: FleetView,
         cache: OperationCache,
         store: OperationStore,
-        worker: LxdWorker,
+        worker: WorkerClient,
         clock: Clock,
         gateway: str,
         delivery: SecretDelivery,

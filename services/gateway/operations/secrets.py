@@ -15,7 +15,7 @@ from services.gateway.clock import Clock
 from services.gateway.operations.merge import log_fields
 from shared.contracts.errors import FleetError, TemporaryError
 from shared.contracts.operations import Operation, Secrets
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class PendingSecrets:
 class SecretDelivery:
     """Delivers secrets, each to one host only."""
 
-    def __init__(self, worker: LxdWorker, clock: Clock) -> None:
+    def __init__(self, worker: WorkerClient, clock: Clock) -> None:
         self._worker = worker
         self._clock = clock
         self._undelivered: OrderedDict[str, PendingSecrets] = OrderedDict()

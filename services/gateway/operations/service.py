@@ -51,7 +51,7 @@ from shared.contracts.operations import (
     Submission,
     command_fields,
 )
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class OperationService:
         fleet: FleetView,
         cache: OperationCache,
         store: OperationStore,
-        worker: LxdWorker,
+        worker: WorkerClient,
         clock: Clock,
         settings: SubmitSettings,
         delivery: SecretDelivery,

@@ -10,7 +10,7 @@ from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.merge import cap_created_at
 from services.gateway.operations.store import OperationStore
 from shared.contracts.operations import Operation, State
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 
 # Per run, which a host could otherwise make endless; the next run reads the rest.
 MOST_PAGES = 100
@@ -26,7 +26,7 @@ class OperationSync:
         fleet: FleetView,
         cache: OperationCache,
         store: OperationStore,
-        worker: LxdWorker,
+        worker: WorkerClient,
         wall: Callable[[], float],
     ) -> None:
         self._fleet = fleet

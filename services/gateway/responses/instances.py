@@ -299,7 +299,7 @@ def addresses(known: InstanceView) -> list[str]:
 def visible_description(known: InstanceView, *, secrets: bool) -> str:
     """Return the description as a caller with or without the right to secrets reads it."""
     text = port_forwards.description(known.instance)
-    return text if secrets else notes.masked(text)
+    return text if secrets else notes.mask_password(text)
 
 
 def age_s(known: InstanceView) -> int:

@@ -39,7 +39,7 @@ from shared.contracts.errors import (
     WorkerOutdated,
 )
 from shared.contracts.events import HostDescribed
-from shared.contracts.truncation import MOST_NAMED, first_few
+from shared.contracts.truncation import MOST_NAMES, first_few
 
 Rule = Literal["most_free_memory", "most_free_cpu", "fewest_instances"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -119,7 +119,7 @@ class NoHostFits(PermanentError):
     def __init__(self, lacks: Shortfalls) -> None:
         super().__init__(describe(lacks))
         self.summary = describe(lacks)
-        self.lacks = dict(islice(lacks.items(), MOST_NAMED))
+        self.lacks = dict(islice(lacks.items(), MOST_NAMES))
         self.hosts = len(lacks)
         self.counts = count_by_kind(lacks)
 
@@ -242,7 +242,7 @@ def count_by_kind(lacks: Shortfalls) -> dict[str, int]:
 def describe(lacks: Shortfalls) -> str:
     """Return in one line what the first few hosts lack, and how many lack what in all."""
     few = [f"{host}: {', '.join(map(_named, lacking))}" for host, lacking in lacks.items()]
-    if len(few) <= MOST_NAMED:
+    if len(few) <= MOST_NAMES:
         return "; ".join(few)
     counts = ", ".join(f"{what} {count}" for what, count in count_by_kind(lacks).items())
     return f"{first_few(few, '; ', LONGEST_OF_HOST)}; {counts}"

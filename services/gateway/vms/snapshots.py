@@ -13,7 +13,7 @@ from services.gateway import units
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import Target
 from shared.contracts.operations import Kind, Operation, State
-from shared.contracts.worker_api import LxdWorker, Snapshot
+from shared.contracts.worker_api import Snapshot, WorkerClient
 
 
 class SnapshotNote(NamedTuple):
@@ -43,7 +43,7 @@ class DescribedSnapshot(NamedTuple):
 class SnapshotService:
     """The snapshots of instances; they are changed by operations like all else."""
 
-    def __init__(self, fleet: FleetView, worker: LxdWorker, notes: SnapshotNotes) -> None:
+    def __init__(self, fleet: FleetView, worker: WorkerClient, notes: SnapshotNotes) -> None:
         self._fleet = fleet
         self._worker = worker
         self._notes = notes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from services.lxd_worker.instances.description import OPERATION, EditableInstance
 from services.lxd_worker.instances.devices import Devices, is_forward
 from shared.contracts.forwards import SSH_DEVICE
-from shared.contracts.notes import NO_PASSWORD, note_of, renamed, with_other_password
+from shared.contracts.notes import NO_PASSWORD, note_of, rename_note, replace_password
 
 USER_NOTE = "user.description"
 _USER_PASSWORD = "user.root_password"  # noqa: S105 - the name of a setting
@@ -38,7 +38,7 @@ def updated_notes(instance: EditableInstance, devices: Devices, old_name: str) -
     if note is None:
         return {}
     if OPERATION not in instance.config:
-        return {USER_NOTE: renamed(text, old_name, instance.name)}
+        return {USER_NOTE: rename_note(text, old_name, instance.name)}
     updated = connection_note(instance.name, devices, note.password or "")
     # A note without ports is empty, and the password would be lost with it.
     password = {_USER_PASSWORD: note.password} if note.password and not updated else {}
@@ -74,7 +74,7 @@ def _replaced(instance: EditableInstance, text: str, password: str) -> str | Non
     """
     note = note_of(text)
     is_note = note and (note.name == instance.name or note.ports or OPERATION in instance.config)
-    return with_other_password(text, password) if is_note else None
+    return replace_password(text, password) if is_note else None
 
 
 def _listen_ports(devices: Devices, name: str) -> str:

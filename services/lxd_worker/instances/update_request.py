@@ -17,7 +17,7 @@ from services.lxd_worker.instances.limits import PROCESSES, with_limits
 from services.lxd_worker.instances.port_forwards import replace_forwards
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.changes import Changes
-from shared.contracts.notes import renamed
+from shared.contracts.notes import rename_note
 
 
 class DesiredConfig(Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ def update_body(instance: EditableInstance, desired: DesiredConfig) -> dict[str,
     """Return the whole instance with the changes applied."""
     description = desired.changes.description
     if description is None:
-        description = renamed(instance.description, desired.old_name, instance.name)
+        description = rename_note(instance.description, desired.old_name, instance.name)
     devices = _devices(instance, desired)
     notes = updated_notes(instance, devices, desired.old_name)
     return {

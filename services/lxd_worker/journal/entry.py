@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from services.lxd_worker.instances.devices import Devices
 from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.errors import FleetError, OperationInProgress, rebuilt
+from shared.contracts.errors import FleetError, OperationInProgress, error_from_code
 from shared.contracts.instances import Instance
 from shared.contracts.operations import (
     Failure,
@@ -137,7 +137,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     def cause(self) -> FleetError | None:
         """The error for which its effects are undone."""
         failure = self.undone_for
-        return rebuilt(failure.code, failure.values) if failure else None
+        return error_from_code(failure.code, failure.values) if failure else None
 
     def queue_behind(self, holder: JournalEntry | None) -> JournalEntry:
         """Return it as it is accepted: behind a creation it waits, else the instance must be free.

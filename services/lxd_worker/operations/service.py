@@ -71,7 +71,7 @@ class HostOperations:
     def submit(self, submission: Submission) -> Operation:
         """Accept a command and return its operation; the same id again changes nothing.
 
-        Errors as listed in `LxdWorker.submit`, and InvalidInput for a command that no gateway of
+        Errors as listed in `WorkerClient.submit`, and InvalidInput for a command that no gateway of
         this release sends.
         """
         return self._accept_once(submission, secret=bool(submission.secrets))

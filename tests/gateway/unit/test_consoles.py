@@ -10,7 +10,7 @@ from services.gateway.consoles import Console, ConsoleService
 from services.gateway.operations.command import Caller
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown, TooManyConsoles
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 from tests.support.consoles import FakeByteStream
 from tests.support.core import Core
 
@@ -38,7 +38,7 @@ def streams() -> FakeStreams:
 
 @pytest.fixture
 def consoles(gateway: Core, streams: FakeStreams) -> ConsoleService:
-    return ConsoleService(gateway.fleet, streams, LxdWorker(gateway.workers))
+    return ConsoleService(gateway.fleet, streams, WorkerClient(gateway.workers))
 
 
 @pytest.fixture
