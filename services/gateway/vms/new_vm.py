@@ -79,7 +79,7 @@ class NewVm:
     def secrets(self) -> Secrets | None:
         """Return the secrets, which are never stored, and sent to the chosen host only."""
         secrets = Secrets(cloud_init=self.cloud_init, root_password=self.root_password)
-        return secrets if secrets.given() else None
+        return secrets if secrets.non_empty() else None
 
 
 # The status of an instance under creation, and of one whose creation failed.
