@@ -14,7 +14,7 @@ from shared.contracts.events import Sampled
 from shared.lxd.models import NetworkCounters
 
 
-class InstanceSource(Protocol):
+class LxdQueries(Protocol):
     """The host's LXD. All raise LxdUnavailable, and later work again by themselves.
 
     What of its answers cannot be read is left out: of an instance's its own values only.
