@@ -110,7 +110,7 @@ class Api:
             return _decoded(response, kind), response.headers.get("ETag", "")
         except _UNREADABLE as exc:
             self._read_in_part(response, kind, path)
-            raise LxdRefused("what LXD says of it cannot be read in full") from exc
+            raise LxdRefused("LXD's answer cannot be read in full") from exc
 
     def put(
         self,
@@ -133,7 +133,7 @@ class Api:
         params: Mapping[str, object],
         change: Callable[[R], object],
     ) -> T:
-        """Return LXD's answer to a PUT of a changed version of what stands at a path.
+        """Return LXD's answer to a PUT of a changed version of what is at a path.
 
         `change` returns the version; it is called again if LXD has changed it meanwhile, as it does
         with an instance's `volatile` settings.
@@ -144,7 +144,7 @@ class Api:
                 return self.put(answer, *path, params=params, body=change(found), etag=version)
             except Stale:
                 continue
-        raise LxdRefused("the instance does not stop changing")
+        raise LxdRefused("the instance keeps changing")
 
     def patch(self, *path: str, params: Mapping[str, object], body: object, etag: str = "") -> None:
         """Change a part of something; LXD has done so when this returns."""
