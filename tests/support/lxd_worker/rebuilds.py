@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.operations.planning import KEEP_S
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource
@@ -61,25 +62,26 @@ def kept(bench: Bench, name: str = "web") -> None:
     }
 
 
-def die_at(bench: Bench, step: Step, moment: str) -> None:
-    """Have the worker die before or after LXD was asked for a step, once."""
-    asking = bench.lxd.request
-    bench.most_running = 0  # type: ignore[attr-defined]
+def die_at(bench: Any, step: Step, moment: str) -> None:
+    """Have the worker die before or after LXD is asked for a step, once.
 
-    def ask(asked: Step, entry: Any) -> str:
-        if asked is step and moment == "before" and bench.lxd.request is not watching:
-            bench.lxd.request = watching  # type: ignore[method-assign]
-            raise PowerFailure
-        told = watching(asked, entry)
-        if asked is step and bench.lxd.request is not watching:
-            bench.lxd.request = watching  # type: ignore[method-assign]
-            raise PowerFailure
-        return told
+    `bench.most_running` becomes the largest number of roots that ran at a time.
+    """
+    lxd, request = bench.lxd, bench.lxd.request
+    bench.most_running = 0
 
-    def watching(asked: Step, entry: Any) -> str:
-        told = asking(asked, entry)
-        running = sum(not look.stopped for look in roots(bench).values())
-        bench.most_running = max(bench.most_running, running)  # type: ignore[attr-defined]
-        return told
+    def watch(asked: Step, entry: JournalEntry) -> str:
+        answer: str = request(asked, entry)
+        running = sum(not root.stopped for root in roots(bench).values())
+        bench.most_running = max(bench.most_running, running)
+        return answer
 
-    bench.lxd.request = ask  # type: ignore[method-assign]
+    def die(asked: Step, entry: JournalEntry) -> str:
+        if asked is not step:
+            return watch(asked, entry)
+        lxd.request = watch
+        if moment == "after":
+            watch(asked, entry)
+        raise PowerFailure
+
+    lxd.request = die
