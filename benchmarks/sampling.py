@@ -28,12 +28,13 @@ from services.metrics.sampler.disks import RealDisks
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
 from services.metrics.sampler.kernel import process_age_s, read_host
-from services.metrics.sampler.lxd_client import LxdClient
+from services.metrics.sampler.lxd_source import LxdSource
 from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.sampling import Sampling, Sources
 from shared.contracts.codec import encode
 from shared.contracts.events import Sampled
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from tests.support.lxd import Lxd
 
 INTERVAL_S, PERIOD_S = 5.0, 60.0
@@ -102,8 +103,8 @@ def _pylxd_round(lxd: Lxd) -> Callable[[], object]:
     return lambda: [instance.state() for instance in client.instances.all()]
 
 
-def _over_socket(lxd: Lxd) -> LxdClient:
-    return LxdClient("bench", lxd.socket, timeout_s=60.0, scope=LxdScope())
+def _over_socket(lxd: Lxd) -> LxdSource:
+    return LxdSource(LxdClient(lxd.socket, "bench", read_s=60.0), LxdScope())
 
 
 def _sampler_round(lxd: Lxd, source: str, count: int, proc: Path) -> Callable[[], object]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-PRODUCT = ("services", "shared/contracts", "shared/platform", "deploy")
+PRODUCT = ("services", "shared/contracts", "shared/lxd", "shared/platform", "deploy")
 TESTS = ("tests", "benchmarks")
 LONGEST = 400
 SHORTEST = 40

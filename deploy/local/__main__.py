@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from deploy.local import broker, demo, install_packages, output, requirements, run
-from deploy.local.lxd_api import LxdSaidNo
+from deploy.local.lxd_api import ERRORS
 from deploy.local.processes import DidNotStart
 from deploy.local.supervisor import STOP_SIGNALS, ignore_signals
-from shared.contracts.errors import InvalidInput
 from shared.platform.settings import SettingsError
 
 EXPECTED = (
@@ -20,8 +19,7 @@ EXPECTED = (
     run.CannotStart,
     DidNotStart,
     broker.LoadFailed,
-    LxdSaidNo,
-    InvalidInput,
+    *ERRORS,
     SettingsError,
 )
 

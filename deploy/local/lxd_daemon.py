@@ -5,11 +5,11 @@ A daemon that is already set up is used as it is. Incus has the same API and wor
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import os
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -17,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import lxd_api, processes
+from shared.contracts.errors import FleetError, LxdBusy, LxdRefused
+from shared.lxd.errors import LxdNotFound
 from shared.platform import private_files
 from shared.platform.host_settings import LXD_SOCKETS
 
 START_TIMEOUT_S = 60.0
 BRIDGE_TRIES = 3
+DELETE_TRIES = 10
+BUSY_S = 0.5
 MARK = "LXDFLEET_DAEMON"  # in the environment of each daemon that `start` has started
 FLEET_MARK = "LXDFLEET_STARTED_FOR"  # also there: the directory of the fleet that stops it
 
@@ -74,7 +78,7 @@ def is_ready(socket: Path) -> bool:
     """Return whether the daemon has opened its pools and networks; it answers before that."""
     try:
         return lxd_api.exists(socket, "/internal/ready")
-    except OSError:
+    except FleetError:
         return False
 
 
@@ -155,10 +159,10 @@ def _new_bridge(socket: Path, prefix: str) -> str:
         bridge = free_name(prefix, {path.name for path in Path("/sys/class/net").iterdir()})
         try:
             lxd_api.call(socket, "POST", "/1.0/networks", _bridge(bridge))
-        except lxd_api.LxdSaidNo as no:
-            if no.code < http.client.INTERNAL_SERVER_ERROR or not tries_left:
+        except LxdRefused:
+            if not tries_left:
                 raise
-            with suppress(lxd_api.LxdSaidNo):
+            with suppress(*lxd_api.ERRORS):
                 lxd_api.call(socket, "DELETE", f"/1.0/networks/{bridge}")
         else:
             return bridge
@@ -182,15 +186,23 @@ def remove(directory: Path, flavour: Flavour) -> None:
 
 def force_delete(socket: Path, name: str) -> None:
     """Delete an instance, running or not, if it exists."""
-    stop_now = {"action": "stop", "force": True, "timeout": 30}
-    for method, path, body in (
-        ("PUT", f"/1.0/instances/{name}/state", stop_now),
-        ("DELETE", f"/1.0/instances/{name}", None),
-    ):
+    path, stop_now = f"/1.0/instances/{name}", {"action": "stop", "force": True, "timeout": 30}
+    tries_left = DELETE_TRIES
+    while lxd_api.exists(socket, path):
+        tries_left -= 1
         try:
-            lxd_api.call(socket, method, path, body)
-        except lxd_api.LxdSaidNo as no:
-            if no.code not in {400, 404}:
+            with suppress(LxdRefused):  # it is stopped already
+                lxd_api.call(socket, "PUT", f"{path}/state", stop_now)
+            lxd_api.call(socket, "DELETE", path)
+        except LxdNotFound:
+            return
+        except LxdBusy:
+            # LXD deletes an ephemeral one itself, and tidies up after a failed start.
+            if not tries_left:
+                raise
+            time.sleep(BUSY_S)
+        except LxdRefused:
+            if lxd_api.exists(socket, path):
                 raise
 
 

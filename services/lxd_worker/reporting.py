@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 
 from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.greenthreads import AutoResetEvent
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
-from services.lxd_worker.lxd.events import LxdEvents
+from services.lxd_worker.omissions import Omission, Omit
 from services.lxd_worker.ports import Lxd, Publish
 from services.lxd_worker.reports.heartbeat import HeartbeatReport, LxdHealth
 from services.lxd_worker.reports.host_report import HostReport
 from services.lxd_worker.reports.image_servers import ImageServersReport
 from services.lxd_worker.reports.inventory import InventoryReport
+from shared.lxd.client import LxdClient
+from shared.lxd.events import listen
+from shared.lxd.models import LifecycleEvent
+from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
 from shared.platform.run.backoff import jitter
@@ -47,7 +50,9 @@ class Reporting:
     """The reports of one host; `heartbeat_s` and `inventory_s` are their intervals."""
 
     lxd: Lxd
-    events: LxdEvents
+    client: LxdClient
+    scope: LxdScope
+    omit: Omit
     health: LxdHealth
     heartbeat: HeartbeatReport
     inventory: InventoryReport
@@ -104,7 +109,8 @@ class Reporting:
 
     def _listen(self) -> None:
         try:
-            self.events.listen(self._on_listening, self._on_event, self.request_everything)
+            handlers = (self._on_listening, self._on_event, self._on_unreadable_event)
+            listen(self.client, self.scope, *handlers)
         finally:
             self.health.set_listening(listening=False)
             self.signals.probe.set()
@@ -118,6 +124,11 @@ class Reporting:
     def _on_event(self, event: LifecycleEvent) -> None:
         self.inventory.on_event(event)
         self.host.on_event(event)
+
+    def _on_unreadable_event(self, reason: str) -> None:
+        self.omit(Omission.EVENT, "lifecycle", reason)
+        # Anything may have changed.
+        self.request_everything()
 
     def _publish_inventory(self) -> None:
         self.signals.inventory.wait()

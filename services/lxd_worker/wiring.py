@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 
 import eventlet
 
@@ -20,12 +21,10 @@ from services.lxd_worker.greenthreads import (
 )
 from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.journal.store import SqlJournal
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.console import LxdTerminals
 from services.lxd_worker.lxd.daemon import LxdDaemon
-from services.lxd_worker.lxd.events import LxdEvents
 from services.lxd_worker.lxd.host_resources import LxdHostResources
-from services.lxd_worker.omissions import Omit
+from services.lxd_worker.omissions import Omission, Omit
 from services.lxd_worker.operations.record import RunnerContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
@@ -41,9 +40,10 @@ from services.lxd_worker.reports.publishing import BoundedPublisher
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
 from services.lxd_worker.worker import Worker
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
-from shared.platform.lxd_scope import LxdScope
 from shared.platform.run.epoch import next_epoch
 
 
@@ -102,10 +102,11 @@ class _Parts:
         self.publisher = EventPublisher(settings.amqp_uri, settings.host)
         self.publish = BoundedPublisher(self.publisher.publish, self.omit)
         self.scope = LxdScope(settings.lxd_projects)
-        self.api = Api(settings.lxd_socket, settings.host, self.omit)
-        self.lxd = LxdDaemon(self.api, settings.host, _host_memory(), self.scope, self.omit)
+        on_unreadable = partial(self.omit, Omission.ANSWER)
+        self.client = LxdClient(settings.lxd_socket, settings.host, on_unreadable)
+        self.lxd = LxdDaemon(self.client, _host_memory(), self.scope, self.omit)
         self.health = LxdHealth(self.signals.heartbeat.set)
-        self.resources = LxdHostResources(self.api, settings.host, self.is_connected)
+        self.resources = LxdHostResources(self.client, self.is_connected)
 
     def is_connected(self) -> bool:
         """Whether LXD answers and its events arrive."""
@@ -116,7 +117,9 @@ def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
     settings = parts.settings
     return Reporting(
         lxd=parts.lxd,
-        events=LxdEvents(parts.api, settings.host, parts.scope, parts.omit),
+        client=parts.client,
+        scope=parts.scope,
+        omit=parts.omit,
         health=parts.health,
         heartbeat=HeartbeatReport(
             epoch=parts.epoch,
@@ -235,9 +238,7 @@ def _consoles(parts: _Parts) -> ConsoleSessions:
     return ConsoleSessions(
         host=settings.host,
         lxd=parts.lxd,
-        terminals=LxdTerminals(
-            parts.api, settings.lxd_socket, settings.host, settings.console_command
-        ),
+        terminals=LxdTerminals(parts.client, settings.console_command),
         open_stream=HostStreams(settings.amqp_uri, settings.host),
         clock=parts.clock,
         spawn=eventlet.spawn,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.lxd.scope import ALL, lxd_projects
 from shared.platform.host_settings import host_id, lxd_socket
-from shared.platform.lxd_scope import ALL, lxd_projects
 from shared.platform.settings import Bind, EnvReader
 
 

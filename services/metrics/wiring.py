@@ -15,13 +15,14 @@ from services.metrics.sampler.disks import RealDisks
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
 from services.metrics.sampler.kernel import process_age_s, read_host
-from services.metrics.sampler.lxd_client import LxdClient
+from services.metrics.sampler.lxd_source import MOST_ANSWER_BYTES, LxdSource
 from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.settings import Settings
 from services.metrics.telemetry import SamplerTelemetry
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
-from shared.platform.lxd_scope import LxdScope
 from shared.platform.run.background_loop import run_forever
 from shared.platform.run.epoch import next_epoch
 
@@ -48,8 +49,13 @@ class SamplingProvider(DependencyProvider):  # type: ignore[misc]
         self._publisher = EventPublisher(settings.amqp_uri, settings.host)
         self._publisher.on_connected.append(self._telemetry.broker.note_connection)
         self._telemetry.broker.watch(lambda: self._publisher.connected)
-        scope = LxdScope(settings.lxd_projects)
-        self._lxd = LxdClient(settings.host, settings.lxd_socket, settings.lxd_timeout_s, scope)
+        client = LxdClient(
+            settings.lxd_socket,
+            settings.host,
+            read_s=settings.lxd_timeout_s,
+            most_bytes=MOST_ANSWER_BYTES,
+        )
+        self._lxd = LxdSource(client, LxdScope(settings.lxd_projects))
         self._instance_cache = InstanceCache(
             self._lxd,
             read_host,

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from deploy.local import busybox_image, lxd_api, lxd_daemon, processes
+from shared.contracts.errors import LxdRefused
 from tests.support.daemons import mark, missing
 
 FIXTURES = {"lxd", "own_lxd"}
@@ -36,7 +37,7 @@ class Lxd:
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Return the metadata of a request, or of the operation that it started.
 
-        Raises LxdSaidNo, and OSError while the daemon is away.
+        See `LxdClient.call` for what it raises.
         """
         return lxd_api.call(self.socket, method, path, body)
 
@@ -99,7 +100,7 @@ class Instances:
         full_name = self.name(name)
         try:
             self.lxd.create(full_name, **fields)
-        except lxd_api.LxdSaidNo:
+        except LxdRefused:
             self.delete(full_name)
             self.lxd.create(full_name, **fields)
         return full_name

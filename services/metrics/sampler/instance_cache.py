@@ -12,11 +12,15 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from services.metrics.sampler.instance_errors import FAILURES, InstanceErrors
-from services.metrics.sampler.lifecycle_events import SOON_S, LxdEvent
-from services.metrics.sampler.lxd_models import DescribedInstance
+from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.outage_log import OutageLog
-from services.metrics.sampler.poll_schedule import PollSchedule
-from services.metrics.sampler.ports import Lxd, Monotonic, ReadHost
+from services.metrics.sampler.poll_schedule import (
+    SOON_S,
+    PollSchedule,
+    concerns_many,
+    poll_delays_s,
+)
+from services.metrics.sampler.ports import InstanceSource, Monotonic, ReadHost
 from services.metrics.sampler.reading import (
     HostReading,
     Identity,
@@ -29,6 +33,7 @@ from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.ttl_cache import TtlCache
 from services.metrics.sampler.usage import InstanceRefused
 from shared.contracts.errors import LxdUnavailable
+from shared.lxd.models import LifecycleEvent
 
 # How old the space of the storage pools may be, as each pool costs a request.
 POOLS_S = 30.0
@@ -42,7 +47,7 @@ class InstanceCache:
 
     def __init__(
         self,
-        lxd: Lxd,
+        lxd: InstanceSource,
         host: ReadHost,
         clock: Monotonic,
         errors: InstanceErrors,
@@ -75,13 +80,13 @@ class InstanceCache:
         """Whether LXD answered the last request."""
         return self._outages.available
 
-    def on_event(self, event: LxdEvent) -> None:
+    def on_event(self, event: LifecycleEvent) -> None:
         """Schedule requests for what an event of LXD affects."""
         now_s = self._clock()
-        if event.concerns_many:
+        if concerns_many(event):
             self._poll_schedule.request_all(now_s + SOON_S)
-        for look_s in event.looks_s:
-            self._poll_schedule.request(event.identity, now_s + look_s)
+        for delay_s in poll_delays_s(event):
+            self._poll_schedule.request(event.identity, now_s + delay_s)
 
     def on_listening(self) -> None:
         """Request everything, as earlier events were missed."""
@@ -129,7 +134,7 @@ class InstanceCache:
                     self._store(identity, described, self._midpoint(asked_s))
                 self._poll_schedule.done(identity, asked_s)
 
-    def _store(self, identity: Identity, described: DescribedInstance | None, at_s: float) -> None:
+    def _store(self, identity: Identity, described: InstanceWithState | None, at_s: float) -> None:
         told = described and self._decode(at_s, described, self._host(), self._pools.read())
         if told:
             self._readings[identity] = self._details.added_to(told)
@@ -137,7 +142,7 @@ class InstanceCache:
             self._readings.pop(identity, None)
 
     def _decode(
-        self, at_s: float, described: DescribedInstance, host: HostReading, pools: Pools
+        self, at_s: float, described: InstanceWithState, host: HostReading, pools: Pools
     ) -> InstanceReading | None:
         identity, dropped = (described.project, described.name), Dropped()
         try:

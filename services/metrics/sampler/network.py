@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 
-from services.metrics.sampler.lxd_models import Counters, Nic
+from services.metrics.sampler.lxd_instances import Nic
 from services.metrics.sampler.sanitize import (
     MOST_DEVICE_CHARACTERS,
     MOST_INTERFACES,
@@ -29,6 +29,7 @@ from services.metrics.sampler.sanitize import (
 from services.metrics.sampler.usage import Traffic
 from shared.contracts.bounds import MOST
 from shared.contracts.instances import Interface
+from shared.lxd.models import NetworkCounters
 
 LOOPBACK = "lo"
 
@@ -38,7 +39,7 @@ _HEADER_LINES = 2
 _counts = itemgetter(0, 8, 1, 9, 2, 10, 3, 11)
 
 
-def parse_net_dev(text: bytes, dropped: Dropped) -> dict[str, Counters]:
+def parse_net_dev(text: bytes, dropped: Dropped) -> dict[str, NetworkCounters]:
     """Return the counters of each interface in the text of a `/proc/net/dev`.
 
     Invalid UTF-8 in a name becomes lone surrogates.
@@ -57,12 +58,12 @@ def parse_net_dev(text: bytes, dropped: Dropped) -> dict[str, Counters]:
         if min(numbers) < 0 or max(numbers) > MOST:
             dropped[OUT_OF_RANGE] += 1
             continue
-        counters[name.strip(b" ").decode(errors="surrogateescape")] = Counters(*numbers)
+        counters[name.strip(b" ").decode(errors="surrogateescape")] = NetworkCounters(*numbers)
     return counters
 
 
 def traffic_from_outside(
-    nics: Iterable[Nic], host: Mapping[str, Counters], told: Traffic | None, dropped: Dropped
+    nics: Iterable[Nic], host: Mapping[str, NetworkCounters], told: Traffic | None, dropped: Dropped
 ) -> Traffic | None:
     """Return an instance's traffic from its interfaces' ends on the host; None if one is missing.
 
@@ -85,7 +86,7 @@ def traffic_from_outside(
 
 
 def traffic_of(
-    counters: Mapping[str, Counters], dropped: Dropped, first: Collection[str] = ()
+    counters: Mapping[str, NetworkCounters], dropped: Dropped, first: Collection[str] = ()
 ) -> Traffic:
     """Return the traffic of these interfaces without loopback, as they count it.
 
@@ -125,7 +126,9 @@ def _told(
     )
 
 
-def _seen_from_outside(device: str, end: Counters, inside: Interface | None) -> Interface | None:
+def _seen_from_outside(
+    device: str, end: NetworkCounters, inside: Interface | None
+) -> Interface | None:
     if end.bytes_sent is None or end.bytes_received is None:
         return None
     return Interface(
@@ -141,7 +144,7 @@ def _seen_from_outside(device: str, end: Counters, inside: Interface | None) -> 
     )
 
 
-def _seen_from_inside(name: str, counters: Counters, dropped: Dropped) -> Interface | None:
+def _seen_from_inside(name: str, counters: NetworkCounters, dropped: Dropped) -> Interface | None:
     device = word(name, MOST_DEVICE_CHARACTERS, dropped)
     received = count(counters.bytes_received, dropped)
     sent = count(counters.bytes_sent, dropped)

@@ -6,23 +6,24 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.metrics.sampler.lxd_models import Counters, DescribedInstance
+from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.reading import HostReading, Identity, InstanceReading, Pools
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.usage import Details, Traffic, Usage
 from shared.contracts.events import Sampled
+from shared.lxd.models import NetworkCounters
 
 
-class Lxd(Protocol):
+class InstanceSource(Protocol):
     """The host's LXD. All methods raise LxdUnavailable, and recover by themselves.
 
     Unreadable parts of its answers are omitted: of an instance only its own values.
     """
 
-    def instances(self) -> Sequence[DescribedInstance]:
+    def instances(self) -> Sequence[InstanceWithState]:
         """Return all instances with their state, in one request."""
 
-    def instance(self, project: str, name: str) -> DescribedInstance | None:
+    def instance(self, project: str, name: str) -> InstanceWithState | None:
         """Return one instance with its state; None if it does not exist; raise InstanceRefused."""
 
     def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
@@ -49,11 +50,11 @@ class Cgroups(Protocol):
 class HostNetwork:
     """The counters of the interfaces in the host's network, and which of them are hardware."""
 
-    counters: Mapping[str, Counters]
+    counters: Mapping[str, NetworkCounters]
     hardware: frozenset[str]
 
 
-class Network(Protocol):
+class NetworkSource(Protocol):
     """The kernel's counters of network interfaces."""
 
     def host(self, dropped: Dropped) -> HostNetwork:

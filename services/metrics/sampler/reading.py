@@ -12,14 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.metrics.sampler.limits import allowed_cpus, allowed_memory
-from services.metrics.sampler.lxd_models import (
-    DescribedInstance,
-    InstanceState,
-    Interface,
-    NetworkAddress,
-    Nic,
-    Space,
-)
+from services.metrics.sampler.lxd_instances import InstanceWithState, Nic
 from services.metrics.sampler.network import traffic_of
 from services.metrics.sampler.sanitize import (
     MOST_ADDRESS_CHARACTERS,
@@ -36,11 +29,12 @@ from services.metrics.sampler.sanitize import (
     fits,
     word,
 )
-from services.metrics.sampler.usage import NO_DETAILS, Details, DiskTraffic, Traffic, Usage
+from services.metrics.sampler.usage import NO_DETAILS, Details, DiskTraffic, Space, Traffic, Usage
 from shared.contracts.bounds import MOST, Name, Word
 from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.instances import Address
 from shared.contracts.sizes import size_in_bytes
+from shared.lxd.models import InstanceState, InterfaceState, NetworkAddress
 
 LOOPBACK = "loopback"
 GLOBAL = "global"
@@ -134,7 +128,7 @@ class Reading:
 
 def told_by_lxd(
     at_s: float,
-    described: DescribedInstance,
+    described: InstanceWithState,
     host: HostReading,
     pools: Pools,
     dropped: Dropped,
@@ -203,7 +197,7 @@ def _fitting(nic: Nic, dropped: Dropped) -> Nic:
     return Nic(device, nic.host_end, nic.hwaddr)
 
 
-def _own(nics: Sequence[Nic], network: Mapping[str, Interface]) -> Mapping[str, int]:
+def _own(nics: Sequence[Nic], network: Mapping[str, InterfaceState]) -> Mapping[str, int]:
     """Return the interfaces that are configured NICs, each with the position of its NIC.
 
     A guest may have renamed them, or given their MAC address to a bridge on top of them.
@@ -221,9 +215,10 @@ def _own(nics: Sequence[Nic], network: Mapping[str, Interface]) -> Mapping[str, 
 
 
 def _disk(
-    described: DescribedInstance, state: InstanceState, pools: Pools, dropped: Dropped
+    described: InstanceWithState, state: InstanceState, pools: Pools, dropped: Dropped
 ) -> tuple[int | None, int | None]:
-    name, device = described.root_disk
+    name = described.root_disk
+    device = described.expanded_devices.get(name, {})
     disk = (state.disk or {}).get(name)
     pool = pools.spaces.get(device.get("pool", ""))
     quota = (disk.total if disk else 0) or size_in_bytes(device.get("size", ""))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from services.metrics.sampler.lxd_models import Space
 from services.metrics.sampler.rates import disk_rates, network_rates
 from services.metrics.sampler.reading import MIXED, HostReading, Identity, InstanceReading, Reading
 from services.metrics.sampler.sanitize import MOST_INSTANCE_BYTES, TOO_MANY, Dropped
+from services.metrics.sampler.usage import Space
 from shared.contracts.bounds import MOST, MOST_CORES, MOST_INSTANCES, MOST_LOAD
 from shared.contracts.events import MAX_BYTES, Sampled
 from shared.contracts.instances import HostSample, InstanceSample

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import FAILURES, HOST
-from services.metrics.sampler.lxd_models import Counters
 from services.metrics.sampler.network import traffic_from_outside, traffic_of
 from services.metrics.sampler.outage_log import OutageLog
 from services.metrics.sampler.ports import (
     Cgroups,
     Monotonic,
-    Network,
+    NetworkSource,
     Now,
     ProcessAge,
     Publish,
@@ -50,6 +49,7 @@ from services.metrics.sampler.usage import InstanceEnded
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample
+from shared.lxd.models import NetworkCounters
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Sources:
     """The sources of all readings."""
 
     cgroups: Cgroups
-    network: Network
+    network: NetworkSource
     host: ReadHost
     process_age: ProcessAge
     clock: Monotonic
@@ -146,7 +146,7 @@ class Sampling:
         )
 
     def _measure_safely(
-        self, told: InstanceReading, at_s: float, host: Mapping[str, Counters]
+        self, told: InstanceReading, at_s: float, host: Mapping[str, NetworkCounters]
     ) -> InstanceReading | None:
         """Return a reading, or None if the instance cannot be read, for whatever reason."""
         dropped = self._dropped
@@ -161,7 +161,11 @@ class Sampling:
                 dropped.clear()
 
     def _measure(
-        self, told: InstanceReading, at_s: float, host: Mapping[str, Counters], dropped: Dropped
+        self,
+        told: InstanceReading,
+        at_s: float,
+        host: Mapping[str, NetworkCounters],
+        dropped: Dropped,
     ) -> InstanceReading | None:
         try:
             usage = self._sources.cgroups.read(told, dropped)

@@ -15,6 +15,13 @@ class InstanceRefused(Exception):
     """LXD answers, but nothing readable about this instance."""
 
 
+class Space(Struct, frozen=True):
+    """How much a storage pool or a file system holds, in bytes."""
+
+    used: int
+    total: int
+
+
 class DiskTraffic(Struct, frozen=True):
     """Bytes from and to physical disks since the start; None: the sum is unknown."""
 

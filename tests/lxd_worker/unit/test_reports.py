@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
 from services.lxd_worker.operations.outbox import publish_unconfirmed
 from services.lxd_worker.reports.heartbeat import HeartbeatReport, LxdHealth
 from services.lxd_worker.reports.inventory import InventoryReport
@@ -22,6 +21,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, State, Submission
+from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.looks import seen
 from tests.support.lxd_worker.omissions import Omissions
