@@ -98,12 +98,12 @@ class HostWorker:
     @host_rpc
     def snapshots(self, project: str, name: str, uuid: str) -> object:
         """List the snapshots of an instance."""
-        return to_wire(list_snapshots(self.worker.lxd, project, name, uuid))
+        return to_wire(list_snapshots(self.worker.context.lxd, project, name, uuid))
 
     @host_rpc
     def instance_log(self, project: str, name: str, uuid: str) -> object:
         """Return LXD's log of the last start of an instance."""
-        return to_wire(read_log(self.worker.lxd, project, name, uuid))
+        return to_wire(read_log(self.worker.context.lxd, project, name, uuid))
 
     @host_rpc
     def publish_inventory(self) -> None:
