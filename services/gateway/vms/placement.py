@@ -221,8 +221,8 @@ def _missing(
     return [Shortfall(what) for what, available in has.items() if not available]
 
 
-def _insufficient(wanted: Amount, free: Amount) -> Iterable[Shortfall]:
-    amounts = zip(Amount._fields, wanted, free, strict=True)
+def _insufficient(required: Amount, free: Amount) -> Iterable[Shortfall]:
+    amounts = zip(Amount._fields, required, free, strict=True)
     return [Shortfall(what, needed, left) for what, needed, left in amounts if needed > left]
 
 

@@ -20,7 +20,7 @@ from services.metrics.sampler.poll_schedule import (
     affects_many,
     poll_delays_s,
 )
-from services.metrics.sampler.ports import LxdInstances, Monotonic, ReadHost
+from services.metrics.sampler.ports import LxdQueries, Monotonic, ReadHost
 from services.metrics.sampler.reading import (
     HostReading,
     Identity,
@@ -47,7 +47,7 @@ class InstanceCache:
 
     def __init__(
         self,
-        lxd: LxdInstances,
+        lxd: LxdQueries,
         host: ReadHost,
         clock: Monotonic,
         errors: InstanceErrors,

@@ -14,7 +14,7 @@ from shared.contracts.events import Sampled
 from shared.lxd.models import NetworkCounters
 
 
-class LxdInstances(Protocol):
+class LxdQueries(Protocol):
     """The host's LXD. All methods raise LxdUnavailable, and recover by themselves.
 
     Unreadable parts of its answers are omitted: of an instance only its own values.

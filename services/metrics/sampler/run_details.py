@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from services.metrics.sampler.instance_errors import LXD_METRICS, InstanceErrors
-from services.metrics.sampler.ports import LxdInstances, Monotonic
+from services.metrics.sampler.ports import LxdQueries, Monotonic
 from services.metrics.sampler.reading import Identity, InstanceReading, Run
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.ttl_cache import TtlCache
@@ -28,7 +28,7 @@ NO_METRICS: Mapping[Identity, Details] = {}
 class RunDetails:
     """Adds details to LXD's readings of instances, while they are `needed`."""
 
-    def __init__(self, lxd: LxdInstances, clock: Monotonic, errors: InstanceErrors) -> None:
+    def __init__(self, lxd: LxdQueries, clock: Monotonic, errors: InstanceErrors) -> None:
         self._lxd = lxd
         self._clock = clock
         self._errors = errors
