@@ -26,7 +26,7 @@ NO_METRICS: Mapping[Identity, Details] = {}
 
 
 class RunDetails:
-    """Adds details to LXD's readings of instances, while they are `wanted`."""
+    """Adds details to LXD's readings of instances, while they are `needed`."""
 
     def __init__(self, lxd: LxdQueries, clock: Monotonic, errors: InstanceErrors) -> None:
         self._lxd = lxd
@@ -34,12 +34,12 @@ class RunDetails:
         self._errors = errors
         self._metrics = TtlCache(self._request, clock, METRICS_S, NO_METRICS)
         self._first_read_s: dict[Run, float] = {}
-        self.wanted = False
+        self.needed = False
 
-    def added_to(self, instance: InstanceReading) -> InstanceReading:
+    def add_to(self, instance: InstanceReading) -> InstanceReading:
         """Return a reading with the details of its run; raise LxdUnavailable."""
         since_s = self._first_read_s.setdefault(instance.run, self._clock())
-        if not self.wanted:
+        if not self.needed:
             return instance
         metrics = self._metrics.read()
         is_of_this_run = self._metrics.read_at_s >= since_s + LXD_CACHE_S
