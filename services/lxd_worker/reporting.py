@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.greenthreads import AutoResetEvent
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
-from services.lxd_worker.lxd.events import LxdEvents
-from services.lxd_worker.ports import Lxd, Publish
-from services.lxd_worker.reports.heartbeat import HeartbeatReport, LxdHealth
+from services.lxd_worker.journal.protocol import Journal
+from services.lxd_worker.omissions import Omission
+from services.lxd_worker.ports import Lxd
+from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
 from services.lxd_worker.reports.host_report import HostReport
 from services.lxd_worker.reports.image_servers import ImageServersReport
 from services.lxd_worker.reports.inventory import InventoryReport
+from services.lxd_worker.reports.publishing import ReportContext
+from shared.lxd.client import LxdClient
+from shared.lxd.events import listen
+from shared.lxd.models import LifecycleEvent
+from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
 from shared.platform.run.backoff import jitter
@@ -46,18 +50,18 @@ class ReportSignals:
 class Reporting:
     """The reports of one host; `heartbeat_s` and `inventory_s` are their intervals."""
 
+    context: ReportContext
     lxd: Lxd
-    events: LxdEvents
+    journal: Journal
+    client: LxdClient
+    scope: LxdScope
     health: LxdHealth
-    heartbeat: HeartbeatReport
     inventory: InventoryReport
     host: HostReport
     image_servers: ImageServersReport
-    publish: Publish
     publisher: EventPublisher
     calls: HostRpcConsumer
     signals: ReportSignals
-    clock: WorkerClock
     heartbeat_s: float
     inventory_s: float
     _requests: int = 0
@@ -78,7 +82,7 @@ class Reporting:
         """
         before = self._requests
         spread_s = min(MOST_SPREAD_S, max(0.0, self.publisher.outage_s - SHORT_OUTAGE_S))
-        self.clock.sleep(jitter(spread_s))
+        self.context.clock.sleep(jitter(spread_s))
         if not spread_s or self._requests == before:
             self.request_everything()
 
@@ -95,8 +99,10 @@ class Reporting:
 
     def _send_heartbeat(self) -> None:
         self.signals.heartbeat.wait(self.heartbeat_s)
-        missing = self.calls.missing_queue
-        self.publish(self.heartbeat.read(self.inventory.sequence, missing))
+        sequence, missing = self.inventory.sequence, self.calls.missing_queue
+        self.context.publish(
+            heartbeat(self.context, self.health, self.journal, self.heartbeat_s, sequence, missing)
+        )
 
     def _probe(self) -> None:
         self.health.probe(self.lxd)
@@ -104,7 +110,8 @@ class Reporting:
 
     def _listen(self) -> None:
         try:
-            self.events.listen(self._on_listening, self._on_event, self.request_everything)
+            handlers = (self._on_listening, self._on_event, self._on_unreadable_event)
+            listen(self.client, self.scope, *handlers)
         finally:
             self.health.set_listening(listening=False)
             self.signals.probe.set()
@@ -118,6 +125,11 @@ class Reporting:
     def _on_event(self, event: LifecycleEvent) -> None:
         self.inventory.on_event(event)
         self.host.on_event(event)
+
+    def _on_unreadable_event(self, reason: str) -> None:
+        self.context.omit(Omission.EVENT, "lifecycle", reason)
+        # Anything may have changed.
+        self.request_everything()
 
     def _publish_inventory(self) -> None:
         self.signals.inventory.wait()

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from deploy.local import busybox_image, lxd_api, lxd_daemon, processes
+from shared.contracts.errors import LxdRefused
 from tests.support.daemons import mark, missing
 
 FIXTURES = {"lxd", "own_lxd"}
@@ -36,7 +37,7 @@ class Lxd:
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Return the metadata of a request, or of the operation that it started.
 
-        Raises LxdSaidNo, and OSError while the daemon is away.
+        See `LxdClient.call` for what it raises.
         """
         return lxd_api.call(self.socket, method, path, body)
 
@@ -99,7 +100,7 @@ class Instances:
         full_name = self.name(name)
         try:
             self.lxd.create(full_name, **fields)
-        except lxd_api.LxdSaidNo:
+        except LxdRefused:
             self.delete(full_name)
             self.lxd.create(full_name, **fields)
         return full_name
@@ -129,8 +130,8 @@ class Instances:
 @pytest.fixture(scope="session")
 def lxd(request: pytest.FixtureRequest) -> Lxd:
     """The machine's daemon; it is started when there is none, and left running."""
-    with processes.only_one(LOCK):
-        socket = _named_socket() or lxd_daemon.found() or lxd_daemon.start_system(_flavour())
+    with processes.file_lock(LOCK):
+        socket = _named_socket() or lxd_daemon.find_socket() or lxd_daemon.start_system(_flavour())
         request.session.stash[IN_USE] = socket
         return _made_ready(socket, "fleetbr")
 
@@ -141,7 +142,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if socket is None or "lxd" not in getattr(item, "fixturenames", ()):
         return
     if not lxd_api.answers(socket):
-        with processes.only_one(LOCK):
+        with processes.file_lock(LOCK):
             lxd_daemon.start_system(_flavour())
         pytest.fail(f"LXD has died during an earlier test; see the log beside {socket.parent}")
 

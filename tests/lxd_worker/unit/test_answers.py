@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from services.lxd_worker.instances.observation import InitProcess
-from services.lxd_worker.lxd.models import LxdTask
+from services.lxd_worker.lxd.progress import progress_of
 from services.lxd_worker.lxd.reader import init_process
 from services.lxd_worker.ports import LxdOperation
 from shared.contracts.errors import Cancelled, LxdRefused
+from shared.lxd.models import LxdTask
 
 
 def task(**changes: Any) -> LxdTask:
@@ -29,22 +30,22 @@ def task(**changes: Any) -> LxdTask:
 
 @pytest.mark.parametrize("code", [100, 103, 104, 105])
 def test_below_200_lxd_is_not_done_yet(code: int) -> None:
-    assert task(status_code=code).progress == LxdOperation(running=True)
+    assert progress_of(task(status_code=code)) == LxdOperation(running=True)
 
 
 def test_success_has_no_error() -> None:
-    assert task(status_code=200).progress == LxdOperation(running=False, error=None)
+    assert progress_of(task(status_code=200)) == LxdOperation(running=False, error=None)
 
 
 def test_a_failure_inside_an_operation_carries_lxds_reason() -> None:
-    error = task(status_code=400, err="The instance is already stopped").progress.error
+    error = task(status_code=400, err="The instance is already stopped").error
 
     assert isinstance(error, LxdRefused)
     assert error.reason == "The instance is already stopped"
 
 
 def test_a_cancelled_operation_is_no_refusal() -> None:
-    assert isinstance(task(status_code=401, err="cancelled").progress.error, Cancelled)
+    assert isinstance(task(status_code=401, err="cancelled").error, Cancelled)
 
 
 @pytest.mark.parametrize(

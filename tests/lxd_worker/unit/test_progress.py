@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.lxd.models import progress_percent
+from services.lxd_worker.lxd.progress import progress_percent
 
 UNPACKING = {
     "create_instance_from_image_unpack_progress": "Unpack: 40% (130.00MB/s)",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.lxd.models import to_refusal
 from shared.contracts.errors import FleetError, LxdBusy, LxdRefused
+from shared.lxd.errors import to_refusal
 
 
 @pytest.mark.parametrize(
