@@ -1,1 +1,1 @@
-"""What the services share: the contracts they speak and the platform they stand on."""
+"""Code that the services share: their contracts, and the platform that they run on."""

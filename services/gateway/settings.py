@@ -1,7 +1,7 @@
-"""Everything the gateway can be told from outside, read once.
+"""The gateway's settings, read once from the environment.
 
-The rule that keeps a fresh installation safe stands here: without a token the gateway listens on
-loopback only, unless networks were opened on purpose.
+They keep a fresh installation safe: without a token the gateway listens on loopback only, unless
+networks were opened on purpose.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from services.gateway.fleet.memory_budget import MemoryBudget
 from services.gateway.vms import templates
 from services.gateway.vms.templates import Template
 from shared.contracts.bounds import MOST_INSTANCES
-from shared.platform.settings import Bind, Reader
+from shared.platform.settings import Bind, EnvReader
 
 DAY_S = 24 * 3600.0
 MOST_CONNECTIONS = 2000
 MOST_CONNECTIONS_PER_ADDRESS = 256
 MOST_WEBSOCKETS = 1000
 SHORTEST_TOKEN = 32
-# Nothing in it can be taken for a host, a header, or a way up.
+# It cannot be taken for a host or a header, and has no `..`.
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
 LONGEST_PREFIX = 255
-# What our own paths begin with.
+# The first segments of the gateway's own paths.
 OWN_SEGMENTS = frozenset(
     {
         "api",
@@ -50,14 +50,14 @@ SHIPPED_TEMPLATES = Path(__file__).with_name("templates.yaml")
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """What the HTTP and WebSocket side is told.
+    """The settings of the HTTP and WebSocket server.
 
-    `binds` are (address, port). Without `token` only loopback peers and those in `open_networks`
-    (CIDR notation) get in; `trusted_proxies` (likewise) are believed where their clients are.
-    `root_path` is the path under which a proxy has put us, without a slash at its end; empty: none.
-    `sync_wait_s` bounds the wait of the endpoints that answer with an outcome, `stop_timeout_s` a
-    clean stop; `update_interval_s` lies between two live updates. `client_timeout_s` is how long a
-    client may take to send a request or to read an answer. WebSockets are connections too.
+    `binds` are (address, port). Without `token` only loopback clients and those in `open_networks`
+    (CIDR notation) are admitted; the forwarding headers of `trusted_proxies` (likewise) are
+    believed. `root_path` is the path at which a proxy serves the gateway, without a trailing slash;
+    empty: none. `sync_wait_s` bounds the wait for outcomes, `stop_timeout_s` a graceful stop;
+    `update_interval_s` is that of the monitor. `client_timeout_s` is how long a client may take to
+    send a request or to read a response. WebSockets count as connections too.
     """
 
     binds: tuple[Bind, ...]
@@ -79,12 +79,12 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole gateway's settings.
+    """All settings of the gateway.
 
-    `start_by_s` is how long after the request a worker may still start it, `call_timeout_s` how
-    long an answer is awaited, `ready_after_s` how long lists wait for hosts after a start.
-    `templates` are those of the operator's file. `budget` is how much of each host is shown;
-    `operations_per_host` of its operations are kept, where no key stands for them any more.
+    `start_by_s` is how long after the request a worker may still start it, `call_timeout_s` the
+    time-out of calls, `ready_after_s` how long lists wait for hosts after a start. `templates` are
+    those of the operator's file. `budget` limits what is held of each host, `operations_per_host`
+    its stored operations without a key.
     """
 
     amqp_uri: str
@@ -103,7 +103,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Read `FLEET_*`; raise `SettingsError` that names everything wrong at once."""
-        reader = Reader(env)
+        reader = EnvReader(env)
         state = reader.text("FLEET_STATE_DIR", "/var/lib/lxdfleet")
         settings = cls(
             amqp_uri=reader.amqp_uri(),
@@ -126,14 +126,14 @@ class Settings:
         return settings
 
 
-def _budget(reader: Reader) -> MemoryBudget:
+def _budget(reader: EnvReader) -> MemoryBudget:
     instances, size = budgets.DEFAULT.instances, budgets.DEFAULT.size
     most = reader.number("FLEET_MAX_INSTANCES_PER_HOST", instances, least=1, most=MOST_INSTANCES)
     room = reader.number("FLEET_MAX_BYTES_PER_HOST", size, least=2**20, most=2**30)
     return MemoryBudget(int(most), int(room))
 
 
-def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
+def _http(reader: EnvReader, *, token_asked: bool) -> HttpSettings:
     http = HttpSettings(
         binds=reader.binds("FLEET_HTTP_BIND") or (("127.0.0.1", 8000),),
         token=_token(reader),
@@ -161,9 +161,9 @@ def _http(reader: Reader, *, token_asked: bool) -> HttpSettings:
     return http
 
 
-def _token(reader: Reader) -> str | None:
+def _token(reader: EnvReader) -> str | None:
     token = reader.secret("FLEET_TOKEN", "")
-    # What a header can hold, and no one can guess.
+    # Valid in a header, and long enough not to be guessed.
     fit = len(token) >= SHORTEST_TOKEN and token.isascii() and token.isprintable()
     if token and (not fit or " " in token):
         reader.complain(
@@ -173,11 +173,11 @@ def _token(reader: Reader) -> str | None:
     return token or None
 
 
-def _count(reader: Reader, name: str, default: int) -> int:
+def _count(reader: EnvReader, name: str, default: int) -> int:
     return int(reader.number(name, default, least=1, most=1_000_000))
 
 
-def _templates(reader: Reader) -> tuple[Template, ...]:
+def _templates(reader: EnvReader) -> tuple[Template, ...]:
     file = reader.text("FLEET_TEMPLATES_FILE", str(SHIPPED_TEMPLATES))
 
     def complain(problem: str) -> None:
@@ -194,7 +194,7 @@ def _templates(reader: Reader) -> tuple[Template, ...]:
     return templates.parse(document, complain)
 
 
-def _demand_loopback(binds: tuple[Bind, ...], reader: Reader) -> None:
+def _demand_loopback(binds: tuple[Bind, ...], reader: EnvReader) -> None:
     for address, _ in binds:
         if not _is_loopback(address):
             reader.complain(
@@ -211,12 +211,12 @@ def _is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
-def _networks(reader: Reader, name: str) -> tuple[str, ...]:
+def _networks(reader: EnvReader, name: str) -> tuple[str, ...]:
     words = reader.words(name)
     return tuple(word for word in words if _is_network(name, word, reader))
 
 
-def _is_network(name: str, word: str, reader: Reader) -> bool:
+def _is_network(name: str, word: str, reader: EnvReader) -> bool:
     try:
         ipaddress.ip_network(word)
     except ValueError:
@@ -225,14 +225,14 @@ def _is_network(name: str, word: str, reader: Reader) -> bool:
     return True
 
 
-def _trusted_proxies(reader: Reader) -> tuple[str, ...]:
+def _trusted_proxies(reader: EnvReader) -> tuple[str, ...]:
     networks = _networks(reader, "FLEET_TRUSTED_PROXIES")
     if any(ipaddress.ip_network(network).prefixlen == 0 for network in networks):
         reader.complain("FLEET_TRUSTED_PROXIES names everybody; it takes the proxies' own networks")
     return networks
 
 
-def _root_path(reader: Reader) -> str:
+def _root_path(reader: EnvReader) -> str:
     text = reader.text("FLEET_ROOT_PATH", "")
     prefix = path_prefix(text)
     if prefix is None:
@@ -245,6 +245,6 @@ def _root_path(reader: Reader) -> str:
 
 
 def path_prefix(text: str) -> str | None:
-    """Return a path that addresses can begin with, without a slash at its end; None: it is none."""
+    """Return a valid path prefix without a trailing slash; None: it is invalid."""
     path = text.removesuffix("/")
     return path if len(path) <= LONGEST_PREFIX and _PREFIX.fullmatch(path) else None

@@ -1,4 +1,4 @@
-"""Joins the gateway's parts with the broker and the database; the only file that knows both."""
+"""Builds the gateway's parts; the only module that knows both the broker and the database."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from services.gateway.hosts.persistence import HostPersistence
 from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.metrics import OperationMetrics
 from services.gateway.operations.reconciler import Reconciler
-from services.gateway.operations.reservations import Reservations
 from services.gateway.operations.secrets import SecretDelivery
 from services.gateway.operations.service import OperationService, SubmitSettings
-from services.gateway.operations.sync import OperationSync
+from services.gateway.operations.sync import OperationSync, UuidReservations
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
@@ -34,15 +33,15 @@ from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import SnapshotService
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 
-# How much longer than a call a submission stays its gateway's own business.
+# How much longer than a call a submission stays leased to its gateway.
 LEASE_MARGIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The gateway's parts, joined and not started."""
+    """The gateway's parts, built but not started."""
 
     fleet: FleetView
     operations: OperationService
@@ -56,7 +55,7 @@ class Parts:
     events: HostEventHandler
     consumers: EventConsumers
     reconciler: Reconciler
-    reservations: Reservations
+    reservations: UuidReservations
     store: SqlOperationStore
     bus: BusConnections
     database: Database
@@ -64,7 +63,7 @@ class Parts:
 
 
 class _Wiring:
-    """What every part is made of."""
+    """Shared parts, and the builders of the others."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings = settings
@@ -82,7 +81,7 @@ class _Wiring:
             self.fleet.exchange_of,
             timeout_s=settings.call_timeout_s,
         )
-        self.worker = LxdWorker(self.telemetry.timed(self.calls))
+        self.worker = WorkerClient(self.telemetry.instrument(self.calls))
         self.database = Database(settings.database_url)
         retention = Retention(operations=settings.operations_per_host)
         self.store = SqlOperationStore(self.database, retention)
@@ -123,10 +122,10 @@ class _Wiring:
     def consumers(self, events: HostEventHandler) -> EventConsumers:
         return EventConsumers(
             self.gateway,
-            events.on_found,
+            events.on_discovered,
             events.on_event,
             events.on_outcome,
-            self.calls.queues.make,
+            self.calls.queues.declare,
             self.fleet.exchanges,
             self.dead_letters,
             self.telemetry.hosts.throttled,
@@ -161,7 +160,7 @@ class _Wiring:
 
 
 def build(settings: Settings, clock: Clock) -> Parts:
-    """Make every part of one gateway; nothing is connected or read yet."""
+    """Build every part of a gateway; nothing is connected or loaded yet."""
     made = _Wiring(settings, clock)
     operations, events, pending = made.operations(), made.events(), PendingCreations()
     consumers = made.consumers(events)
@@ -179,7 +178,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         events=events,
         consumers=consumers,
         reconciler=made.reconciler(),
-        reservations=Reservations(made.fleet, made.store, clock),
+        reservations=UuidReservations(made.fleet, made.store, clock.wall),
         store=made.store,
         bus=bus,
         database=made.database,

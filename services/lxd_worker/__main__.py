@@ -8,7 +8,7 @@ from shared.platform.run.eventlet_patch import patch
 
 patch()
 
-from services.lxd_worker.process_lock import only_worker
+from services.lxd_worker.process_lock import hold_process_lock
 from services.lxd_worker.service import OpenJournal, service_for
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
@@ -16,7 +16,7 @@ from services.lxd_worker.wiring import open_journal
 from shared.contracts.worker_api import SERVICE
 from shared.platform import logs
 from shared.platform.run.background_loop import touch_liveness_file
-from shared.platform.run.metrics_listener import answering, listener_or_exit
+from shared.platform.run.metrics_listener import listener_or_exit, serve_metrics
 from shared.platform.run.runner import serve
 from shared.platform.settings import settings_or_exit, state_dir_or_exit
 
@@ -29,9 +29,9 @@ def main(journal: OpenJournal = open_journal) -> None:
     telemetry = WorkerTelemetry()
     state_dir = state_dir_or_exit(settings.state_dir)
     with (
-        only_worker(state_dir),
+        hold_process_lock(state_dir),
         touch_liveness_file(state_dir),
-        answering(listener, telemetry.registry),
+        serve_metrics(listener, telemetry.registry),
     ):
         serve(service_for(settings, telemetry, journal), settings.amqp_uri)
 

@@ -1,26 +1,43 @@
-"""The machine's clocks."""
+"""Time, and waiting for it."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Protocol
+
+
+class WorkerClock(Protocol):
+    """The clocks of this host."""
+
+    def now(self) -> str:
+        """Return the time as RFC 3339 with `Z`."""
+
+    def unix(self) -> float:
+        """Return the seconds since 1970."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; their origin means nothing."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; other greenthreads run meanwhile."""
 
 
 class SystemClock:
-    """Real time; `sleep` lets the other greenthreads work."""
+    """The real clocks, see `WorkerClock`."""
 
     def now(self) -> str:
-        """See `WorkerClock.now`."""
+        """Return the time to the millisecond."""
         return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def unix(self) -> float:
-        """See `WorkerClock.unix`."""
+        """Return the seconds since 1970."""
         return time.time()
 
     def monotonic(self) -> float:
-        """See `WorkerClock.monotonic`."""
+        """Return the kernel's monotonic time."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """See `WorkerClock.sleep`."""
+        """Wait; eventlet has patched this."""
         time.sleep(seconds)

@@ -1,7 +1,7 @@
-"""This host's end of a byte stream, over a connection to the broker of its own.
+"""This host's end of a console's byte stream, over a broker connection of its own.
 
-So no stream can hold up another one, nor the worker's calls and events; and when the connection is
-lost the stream is over, and there is nothing to mend. One greenthread listens; any may send.
+So no stream can delay another one, nor the worker's calls and events; and when the connection is
+lost the stream is over, with nothing to repair. One greenthread listens; any may send.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from shared.contracts.streams import (
 )
 from shared.platform.bus import topology
 from shared.platform.bus.delivery import UNDECODABLE, is_direct
-from shared.platform.bus.flow_control import Incoming, Outgoing
+from shared.platform.bus.flow_control import ReceiveWindow, SendWindow
 
 log = logging.getLogger(__name__)
 
 CONNECT_S = 5.0
 CLOSE_S = 2.0
-# The broker's own measure; our signs of life are more frequent.
+# The broker's own heartbeat; our credit frames are more frequent.
 HEARTBEAT_S = 10
 
 
@@ -69,12 +69,12 @@ class HostStream:
         self._key_out = topology.stream_key_of(host, stream)
         self._key_in = topology.stream_key_to(host, stream)
         self._lost = lost
-        self._outgoing, self._incoming = Outgoing(), Incoming()
-        self._came: Any = LightQueue()
-        self._room, self._ended = AutoResetEvent(), AutoResetEvent()
+        self._outgoing, self._incoming = SendWindow(), ReceiveWindow()
+        self._frames: Any = LightQueue()
+        self._credit, self._ended = AutoResetEvent(), AutoResetEvent()
         self._sending = Semaphore()
         self._failure: FleetError | None = None
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
         self._connection: Any = Connection(
             amqp_uri, heartbeat=HEARTBEAT_S, connect_timeout=CONNECT_S
         )
@@ -89,35 +89,35 @@ class HostStream:
 
     def __iter__(self) -> Iterator[bytes | Resize]:
         """See `ConsoleStream.__iter__`."""
-        while not isinstance(frame := self._came.get(), End):
+        while not isinstance(frame := self._frames.get(), End):
             if frame is None:
                 return self._raise_failure()
             yield frame
-            if isinstance(frame, bytes) and self._incoming.dealt_with(len(frame)):
-                self._say(self._incoming.credit)
+            if isinstance(frame, bytes) and self._incoming.consume(len(frame)):
+                self._send(self._incoming.credit)
 
     def send(self, data: bytes, within_s: float | None = None) -> int:
         """See `ConsoleStream.send`."""
         sent = 0
         while sent < len(data) and self._has_room(within_s):
             piece = data[sent : sent + self._outgoing.room]
-            self._say(piece)
+            self._send(piece)
             self._outgoing.sent += len(piece)
             sent += len(piece)
-            # Where no socket makes us wait for long, the others would.
+            # Where no socket blocks, the other greenthreads would wait for too long.
             eventlet.sleep(0)
         return sent
 
     def end(self, exit_status: int | None) -> None:
         """See `ConsoleStream.end`."""
-        self._say(End(sent=self._outgoing.sent, exit_status=exit_status))
+        self._send(End(sent=self._outgoing.sent, exit_status=exit_status))
         self._ended.wait()
         self._raise_failure()
 
-    def call_off(self, error: FleetError) -> None:
-        """See `ConsoleStream.call_off`."""
+    def abort(self, error: FleetError) -> None:
+        """See `ConsoleStream.abort`."""
         with suppress(FleetError):
-            self._say(End(sent=self._outgoing.sent, code=error.code, values=list(error.values)))
+            self._send(End(sent=self._outgoing.sent, code=error.code, values=list(error.values)))
 
     def close(self) -> None:
         """See `ConsoleStream.close`."""
@@ -137,24 +137,24 @@ class HostStream:
     def _listen(self) -> None:
         try:
             while self._failure is None:
-                self._hear()
+                self._receive()
                 self._beat()
         except self._errors() as exc:
             self._fail(StreamLost(f"broker: {exc}"))
         except FleetError as exc:
             self._fail(exc)
 
-    def _hear(self) -> None:
-        """Take in what comes until the next sign of life of ours is due."""
+    def _receive(self) -> None:
+        """Handle what comes until our next sign of life is due."""
         beat_at = time.monotonic() + BEAT_S
         while self._failure is None and (left_s := beat_at - time.monotonic()) > 0:
             with suppress(TimeoutError):
                 self._connection.drain_events(timeout=left_s)
 
     def _beat(self) -> None:
-        if time.monotonic() - self._heard_at > IDLE_S:
+        if time.monotonic() - self._received_at > IDLE_S:
             raise StreamLost(f"no sign of life for {IDLE_S:g} s")
-        self._say(self._incoming.credit)
+        self._send(self._incoming.credit)
 
     def _received(self, message: Any) -> None:
         if self._failure is not None:
@@ -167,30 +167,30 @@ class HostStream:
         ):
             log.warning("frame of doubtful origin dropped", extra={"key": delivery["routing_key"]})
             return
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
         body = message.body if isinstance(message.body, bytes) else message.body.encode()
-        self._take(from_message(str(message.properties.get("type")), body))
+        self._dispatch(from_message(str(message.properties.get("type")), body))
 
-    def _take(self, frame: Frame) -> None:
+    def _dispatch(self, frame: Frame) -> None:
         if isinstance(frame, Credit):
-            self._outgoing.granted(frame)
-            self._room.ring()
+            self._outgoing.grant(frame)
+            self._credit.set()
             return
         if isinstance(frame, bytes):
-            self._incoming.arrived(len(frame))
+            self._incoming.receive(len(frame))
         elif isinstance(frame, End):
-            self._incoming.ended(frame)
-            self._ended.ring()
-        self._came.put(frame)
+            self._incoming.finish(frame)
+            self._ended.set()
+        self._frames.put(frame)
 
     def _has_room(self, within_s: float | None) -> bool:
         while not self._outgoing.room:
-            if not self._room.wait(within_s):
+            if not self._credit.wait(within_s):
                 return False
             self._raise_failure()
         return True
 
-    def _say(self, frame: Frame) -> None:
+    def _send(self, frame: Frame) -> None:
         self._raise_failure()
         kind, body = to_message(frame)
         message = Message(body, type=kind)
@@ -209,17 +209,17 @@ class HostStream:
             self._lost()
 
     def _give_up(self, failure: FleetError) -> None:
-        """Let nobody wait any longer."""
+        """Wake whoever waits."""
         self._failure = self._failure or failure
-        self._came.put(None)
-        self._room.ring()
-        self._ended.ring()
+        self._frames.put(None)
+        self._credit.set()
+        self._ended.set()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 
     def _errors(self) -> tuple[type[BaseException], ...]:
-        # Whatever is sent, or closed, py-amqp reads what has come before it.
+        # To send or close anything, py-amqp first reads what has come before.
         lost = (*self._connection.connection_errors, *self._connection.channel_errors)
         return (*lost, *UNDECODABLE, OSError)

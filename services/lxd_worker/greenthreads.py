@@ -1,38 +1,59 @@
-"""Greenthreads: a bell that wakes one, and work that holds up one only."""
+"""Greenthreads: an event that wakes one of them, a group that is killed together, and a thread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
 
+import eventlet
 from eventlet import tpool
 from eventlet.event import Event
+from eventlet.greenthread import GreenThread
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 
 class AutoResetEvent:
-    """Rung by many, waited for by one; ringing twice before it is heard counts once."""
+    """Set by many, waited for by one; set twice before the wait, it counts once."""
 
     def __init__(self) -> None:
-        self._rung = Event()
+        self._event = Event()
 
-    def ring(self) -> None:
-        """Wake whoever waits, or will."""
-        if not self._rung.ready():
-            self._rung.send()
+    def set(self) -> None:
+        """Wake whoever waits, or will wait."""
+        if not self._event.ready():
+            self._event.send()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Return when it has been rung since the last time, or after the time-out; tell which."""
-        self._rung.wait(timeout_s)
-        if not self._rung.ready():
+        """Return once it is set, or after the time-out; return whether it was set."""
+        self._event.wait(timeout_s)
+        if not self._event.ready():
             return False
-        self._rung = Event()
+        self._event = Event()
         return True
 
 
-def in_one_thread(work: Callable[[], T]) -> T:
-    """Run it in the process's one native thread; the caller's greenthread alone waits."""
+class GreenthreadGroup:
+    """Greenthreads that are killed together."""
+
+    def __init__(self) -> None:
+        self._threads: list[GreenThread] = []
+
+    def spawn(self, work: Callable[[A], None], argument: A) -> None:
+        """Run work in a greenthread of its own; return at once."""
+        thread = eventlet.spawn(work, argument)
+        self._threads.append(thread)
+        thread.link(lambda _: self._threads.remove(thread))
+
+    def kill_all(self) -> None:
+        """Kill those that still run."""
+        for thread in list(self._threads):
+            thread.kill()
+
+
+def run_in_native_thread(work: Callable[[], T]) -> T:
+    """Run work in the process's one native thread; only the caller's greenthread waits."""
     tpool.set_num_threads(1)
     result: T = tpool.execute(work)
     return result

@@ -1,4 +1,4 @@
-"""One worker for one journal: two would each think that the other's operations were its own."""
+"""The lock that keeps two workers from one journal, whose operations each would carry out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def only_worker(state_dir: Path) -> Iterator[None]:
+def hold_process_lock(state_dir: Path) -> Iterator[None]:
     """Hold the directory's lock; wait, as long as it takes, for a worker that holds it now.
 
-    The kernel lets go of it when the process ends, however it ends. Waiting blocks the whole
-    process: call this before anything else runs in it.
+    The kernel releases it when the process ends, however it ends. Waiting blocks the whole process:
+    call this before anything else runs in it.
     """
     with (state_dir / "worker.lock").open("w") as file:
         try:

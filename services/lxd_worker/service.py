@@ -1,4 +1,4 @@
-"""The worker on the bus: a service of its own for each host, called by gateways only."""
+"""The worker on the bus: one service for each host, called by gateways only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from nameko.extensions import DependencyProvider
 
-from services.lxd_worker.ports import Journal, Omit
+from services.lxd_worker.instance_queries import list_snapshots, read_log
+from services.lxd_worker.journal.protocol import Journal
+from services.lxd_worker.omissions import Omit
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
-from services.lxd_worker.wiring import Worker, open_journal
+from services.lxd_worker.wiring import build_worker, open_journal
+from services.lxd_worker.worker import Worker
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.operations import Secrets, Submission
@@ -20,7 +23,7 @@ OpenJournal = Callable[[Settings, Omit], Journal]
 
 
 class WorkerProvider(DependencyProvider):  # type: ignore[misc]
-    """Builds the worker and lets it live as long as the service."""
+    """Builds the worker; it lives as long as the service."""
 
     rpc_consumer = HostRpcConsumer()
 
@@ -32,16 +35,16 @@ class WorkerProvider(DependencyProvider):  # type: ignore[misc]
         self._open_journal = journal
 
     def setup(self) -> None:
-        """Open the journal; nothing goes out yet."""
+        """Open the journal; nothing is sent yet."""
         journal = self._open_journal(self._settings, self._telemetry.omissions)
-        self._worker = Worker(self._settings, journal, self._telemetry, self.rpc_consumer)
+        self._worker = build_worker(self._settings, journal, self._telemetry, self.rpc_consumer)
 
     def start(self) -> None:
-        """Go on with what is unfinished and begin to report."""
+        """Go on with what is unfinished, and begin to report."""
         self._worker.start()
 
     def stop(self) -> None:
-        """End; what is under way is settled at the next start."""
+        """Stop; what is under way is settled at the next start."""
         self._worker.stop()
 
     def get_dependency(self, worker_ctx: object) -> Worker:
@@ -49,71 +52,71 @@ class WorkerProvider(DependencyProvider):  # type: ignore[misc]
         return self._worker
 
 
-class LxdWorker:
-    """The methods of `shared.contracts.worker_api.LxdWorker`, where their promises stand."""
+class HostWorker:
+    """Implements `shared.contracts.worker_api.WorkerClient`, which documents the calls."""
 
     correlation = Correlation()
     worker: Worker  # by WorkerProvider
 
     @host_rpc
     def submit(self, submission: object) -> object:
-        """Take an operation on."""
-        return to_wire(self.worker.orders.submit(from_wire(Submission, submission)))
+        """Accept a command."""
+        return to_wire(self.worker.operations.submit(from_wire(Submission, submission)))
 
     @host_rpc
     def prepare(self, submission: object) -> object:
-        """Take an operation on that begins when its secrets come."""
-        return to_wire(self.worker.orders.prepare(from_wire(Submission, submission)))
+        """Accept a command that begins when its secrets come."""
+        return to_wire(self.worker.operations.prepare(from_wire(Submission, submission)))
 
     @host_rpc
     def deliver_secrets(self, operation_id: str, secrets: object) -> object:
-        """Begin an operation that waits for these."""
-        given = from_wire(Secrets, secrets).given()
-        return to_wire(self.worker.orders.deliver_secrets(operation_id, given))
+        """Begin an operation that waits for its secrets."""
+        given = from_wire(Secrets, secrets).non_empty()
+        return to_wire(self.worker.operations.deliver_secrets(operation_id, given))
 
     @host_rpc
     def resolve(self, operation_id: str) -> object:
-        """Say what became of an operation, or that it never will become anything."""
-        operation = self.worker.orders.resolve(operation_id)
+        """Return what became of an operation, or None: nothing ever will."""
+        operation = self.worker.operations.resolve(operation_id)
         return to_wire(operation) if operation else None
 
     @host_rpc
     def cancel(self, operation_id: str) -> object:
-        """Call an operation off."""
-        return to_wire(self.worker.orders.cancel(operation_id))
+        """Cancel an operation."""
+        return to_wire(self.worker.operations.cancel(operation_id))
 
     @host_rpc
     def operations_since(self, sequence: int, limit: int) -> object:
-        """List what changed."""
-        return to_wire(self.worker.orders.operations_since(sequence, limit))
+        """List the operations that changed."""
+        return to_wire(self.worker.operations.operations_since(sequence, limit))
 
     @host_rpc
     def open_console(self, request: object) -> None:
-        """Let somebody sit down at an instance."""
+        """Open a console of an instance."""
         self.worker.consoles.open(from_wire(OpenConsole, request))
 
     @host_rpc
     def snapshots(self, project: str, name: str, uuid: str) -> object:
         """List the snapshots of an instance."""
-        return to_wire(self.worker.snapshots(project, name, uuid))
+        return to_wire(list_snapshots(self.worker.context.lxd, project, name, uuid))
 
     @host_rpc
     def instance_log(self, project: str, name: str, uuid: str) -> object:
-        """Tell what LXD has written about the last start of an instance."""
-        return to_wire(self.worker.instance_log(project, name, uuid))
+        """Return LXD's log of the last start of an instance."""
+        return to_wire(read_log(self.worker.context.lxd, project, name, uuid))
 
     @host_rpc
     def publish_inventory(self) -> None:
-        """Send the inventory, and what there is for new instances, as events soon."""
-        self.worker.report_everything()
+        """Have the inventory, and what there is for new instances, sent as events soon."""
+        self.worker.reporting.request_everything()
 
 
 def service_for(
     settings: Settings, telemetry: WorkerTelemetry, journal: OpenJournal = open_journal
-) -> type[LxdWorker]:
-    """Return the service of this host, as nameko wants it: a class with a name."""
+) -> type[HostWorker]:
+    """Return the service of this host, as nameko expects it: a class with a name."""
     members = {
         "name": f"{SERVICE}.{settings.host}",
         "worker": WorkerProvider(settings, telemetry, journal),
     }
-    return type("HostLxdWorker", (LxdWorker,), members)
+    return type("HostLxdWorker", (HostWorker,), members)

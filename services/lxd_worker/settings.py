@@ -1,4 +1,4 @@
-"""Everything the worker can be told from outside."""
+"""The worker's settings, read from the environment."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.lxd_worker.creation.capacity import Overcommit
-from services.lxd_worker.creation.images import Remotes
 from services.lxd_worker.creation.port_pool import NatPool, Span
+from services.lxd_worker.creation.request import Remotes
 from shared.contracts.hosts import MOST_SERVERS
+from shared.lxd.scope import ALL, lxd_projects
 from shared.platform.bus.topology import MOST_STREAMS
 from shared.platform.host_settings import host_id, lxd_socket
-from shared.platform.lxd_scope import ALL, lxd_projects
-from shared.platform.settings import Bind, Reader
+from shared.platform.settings import Bind, EnvReader
 
 # bash where the instance has one.
 LOGIN_SHELL = ("/bin/sh", "-c", 'exec "$(command -v bash || echo sh)" -l')
@@ -26,13 +26,13 @@ class Settings:
     """The worker's settings.
 
     `state_dir` holds the journal and belongs to one host id. `journal_days` must outlast the
-    gateways' idempotency keys. `most_unfinished` operations are worked on at once, the next one is
-    refused. `metrics_bind` is where Prometheus is answered, None: nowhere. `lxd_projects` are
-    LXD's projects whose instances are the fleet's, `*`: all. `most_consoles` may be open at once;
-    a shell in them is `console_command`.
+    gateways' idempotency keys. At most `most_unfinished` operations may be unfinished; further ones
+    are refused. `metrics_bind` is where Prometheus scrapes, None: nowhere. `lxd_projects` are the
+    LXD projects whose instances belong to the fleet, `*`: all. At most `most_consoles` may be open;
+    `console_command` is the shell in them.
 
-    `overcommit` is how many times over what the host has may be promised to instances, `remotes`
-    the image servers that it may fetch images from, `nat_pool` the ports that it gives out.
+    `overcommit` are the factors by which the host may commit more than it has, `remotes` the image
+    servers from which it may fetch images, `nat_pool` the ports that it gives out.
     """
 
     amqp_uri: str
@@ -55,7 +55,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Read the environment; raise SettingsError that names everything wrong at once."""
-        read = Reader(env)
+        read = EnvReader(env)
         host = host_id(read)
         settings = cls(
             amqp_uri=read.amqp_uri(),
@@ -79,7 +79,7 @@ class Settings:
         return settings
 
 
-def _overcommit(read: Reader) -> Overcommit:
+def _overcommit(read: EnvReader) -> Overcommit:
     return Overcommit(
         cpu=read.number("FLEET_OVERCOMMIT_CPU", 4.0, least=0.1, most=1000.0),
         memory=read.number("FLEET_OVERCOMMIT_MEMORY", 1.0, least=0.1, most=1000.0),
@@ -87,7 +87,7 @@ def _overcommit(read: Reader) -> Overcommit:
     )
 
 
-def _remotes(read: Reader) -> dict[str, str]:
+def _remotes(read: EnvReader) -> dict[str, str]:
     remotes = {}
     for word in read.words("FLEET_IMAGE_REMOTES"):
         name, _, address = word.partition("=")
@@ -100,7 +100,7 @@ def _remotes(read: Reader) -> dict[str, str]:
 
 
 def _is_server(address: str) -> bool:
-    """Only from its own machine may an image come unprotected."""
+    """Whether an address is https; http is for a server on the host itself."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -110,7 +110,7 @@ def _is_server(address: str) -> bool:
     return bool(host) and (parts.scheme == "https" or unprotected)
 
 
-def _nat_pool(read: Reader, host: str) -> NatPool:
+def _nat_pool(read: EnvReader, host: str) -> NatPool:
     address = read.text("FLEET_NAT_ADDRESS", "")
     if address and not (_is_address(address) and not ip_address(address).is_unspecified):
         read.complain(f"FLEET_NAT_ADDRESS is {address!r}; it takes an IP address of the host")
@@ -130,7 +130,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _spans(read: Reader, name: str) -> tuple[Span, ...]:
+def _spans(read: EnvReader, name: str) -> tuple[Span, ...]:
     spans = []
     for word in read.words(name):
         first, _, last = word.partition("-")
@@ -142,5 +142,5 @@ def _spans(read: Reader, name: str) -> tuple[Span, ...]:
 
 
 def _port(text: str) -> int:
-    """Return a port's number, 0 where it is none."""
+    """Return the number of a port, 0 if the text is none."""
     return int(text) if text.isdecimal() and int(text) <= 65535 else 0

@@ -1,4 +1,4 @@
-"""What the worker tells Prometheus."""
+"""The worker's Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WorkerTelemetry:
         )
 
     def watch(self, journal_length: Callable[[], int], lxd_connected: Callable[[], bool]) -> None:
-        """Ask both at every scrape; they must not wait."""
+        """Call both at every scrape; they must not block."""
         self._journal.set_function(lambda: float(journal_length()))
         self._lxd.set_function(lambda: float(lxd_connected()))
 
@@ -46,7 +46,7 @@ def _took_s(operation: Operation) -> float | None:
         took_s = _moment(operation.finished_at) - _moment(operation.accepted_at)
     except (ValueError, OverflowError):
         return None
-    # The machine's clock may have been set back meanwhile.
+    # The clock may have been set back meanwhile.
     return max(0.0, took_s)
 
 

@@ -1,352 +1,216 @@
-"""Joins the handlers to the real LXD, journal and bus, and keeps the worker's duties going."""
+"""Builds the worker: joins its parts to the real LXD, journal and bus."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from functools import partial
 
 import eventlet
-from eventlet.greenthread import GreenThread
 
 from services.lxd_worker.clock import SystemClock
 from services.lxd_worker.console_stream import HostStreams
 from services.lxd_worker.consoles import ConsoleSessions
-from services.lxd_worker.creation.admission import Admission, Secrets
+from services.lxd_worker.creation.admission import Admission
 from services.lxd_worker.creation.allocations import Allocations
-from services.lxd_worker.creation.ports_in_use import ports_in_use
-from services.lxd_worker.greenthreads import AutoResetEvent, in_one_thread
-from services.lxd_worker.instance_log import instance_log
-from services.lxd_worker.instance_snapshots import snapshots
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
-from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.creation.port_pool import ports_in_use
+from services.lxd_worker.greenthreads import (
+    AutoResetEvent,
+    GreenthreadGroup,
+    run_in_native_thread,
+)
+from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.journal.store import SqlJournal
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.console import LxdTerminals
 from services.lxd_worker.lxd.daemon import LxdDaemon
-from services.lxd_worker.lxd.events import LxdEvents
 from services.lxd_worker.lxd.host_resources import LxdHostResources
-from services.lxd_worker.operations.outbox import report_operations
-from services.lxd_worker.operations.record import RunnerContext
+from services.lxd_worker.omissions import Omission, Omit
+from services.lxd_worker.operations.outbox import Outbox
+from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
-from services.lxd_worker.ports import Journal, Omit
-from services.lxd_worker.rebuild.planning import TrashCollector
-from services.lxd_worker.reports.bounded_publisher import BoundedPublisher
-from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
+from services.lxd_worker.rebuild.trash import TrashCollector
+from services.lxd_worker.reporting import Reporting, ReportSignals
+from services.lxd_worker.reports.heartbeat import LxdHealth
 from services.lxd_worker.reports.host_report import HostReport
 from services.lxd_worker.reports.image_server_client import fetch
 from services.lxd_worker.reports.image_servers import ImageServersReport
 from services.lxd_worker.reports.inventory import InventoryReport
+from services.lxd_worker.reports.publishing import BoundedPublisher, ReportContext
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
-from shared.contracts.errors import TemporaryError
-from shared.contracts.worker_api import InstanceLog, SnapshotList
+from services.lxd_worker.worker import Worker
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
-from shared.platform.lxd_scope import LxdScope
-from shared.platform.run.background_loop import run_forever
-from shared.platform.run.backoff import Backoff, part_of
 from shared.platform.run.epoch import next_epoch
-
-# Between two reports: the first event is told at once, what follows in a burst becomes one reading.
-GATHER_S = 0.02
-RECONNECT_S = 0.5
-# For consoles, when the worker stops: that they take to tell LXD in order.
-LEAVE_S = 3.0
-# An outage of the broker that is no restart, and over how long reports are spread after a long one.
-SHORT_OUTAGE_S = 5.0
-MOST_SPREAD_S = 30.0
-PRUNE_EVERY_S = 3600.0
-# Between two looks whether what a rebuild has kept is to go.
-COLLECT_S = 60.0
-# Between two looks whether secrets are overdue.
-OVERDUE_S = 1.0
-# Between two looks whether an operation has lost its greenthread.
-ABANDONED_S = 5.0
-# Between two looks whether an image server is due.
-LOOK_S = 10.0
-DAY_S = 24 * 3600.0
 
 
 def open_journal(settings: Settings, omit: Omit) -> Journal:
-    """Return the journal of this state directory; the caller holds `only_worker`."""
-    return SqlJournal(settings.state_dir / "journal.db", in_one_thread, omit)
+    """Return the journal of the state directory; the caller holds its `process_lock`."""
+    return SqlJournal(settings.state_dir / "journal.db", run_in_native_thread, omit)
 
 
-class Worker:
-    """The whole worker; `start` sets it going, `stop` ends it as safely as kill -9 would."""
+def build_worker(
+    settings: Settings, journal: Journal, telemetry: WorkerTelemetry, calls: HostRpcConsumer
+) -> Worker:
+    """Return the worker of one host; nothing of it runs yet."""
+    # Read before any call can come in: what a call adds later is started by that call.
+    unfinished = journal.unfinished()
+    parts = _Parts(settings, journal, telemetry)
+    reporting = _reporting(parts, calls)
+    supervisor, pending = _supervisor(parts)
+    for entry in unfinished:
+        if entry.awaits_secrets:
+            pending.expect(entry)
+    worker = Worker(
+        context=parts.operations,
+        reporting=reporting,
+        operations=_operations(parts, reporting.inventory, supervisor, pending),
+        supervisor=supervisor,
+        pending=pending,
+        outbox=Outbox(journal, parts.publish, parts.changed.set, eventlet.spawn_after),
+        trash=TrashCollector(parts.lxd, journal, parts.clock),
+        consoles=_consoles(parts),
+        threads=parts.threads,
+        operations_changed=parts.changed,
+        unfinished=unfinished,
+        journal_days=settings.journal_days,
+    )
+    _connect(worker, telemetry, calls)
+    return worker
 
-    def __init__(
-        self,
-        settings: Settings,
-        journal: Journal,
-        telemetry: WorkerTelemetry,
-        calls: HostRpcConsumer,
-    ) -> None:
-        self._settings = settings
-        self._calls = calls
-        self._journal = journal
-        self._telemetry = telemetry
-        # Read before any call can come in: what a call adds later is spawned by that call.
-        self._unfinished = journal.unfinished()
-        self._clock = SystemClock()
-        self._threads: list[GreenThread] = []
-        self._reports = 0
-        self._outbox_backoff = Backoff(first_s=RECONNECT_S, most_s=10.0)
-        self._epoch = next_epoch(settings.state_dir / "worker.epoch")
-        self._publisher = EventPublisher(settings.amqp_uri, settings.host)
-        self._omit = omit = telemetry.omissions
-        self._publish = BoundedPublisher(self._publisher.publish, omit)
-        api = Api(settings.lxd_socket, settings.host, omit)
-        scope = LxdScope(settings.lxd_projects)
-        self._events = LxdEvents(api, settings.host, scope, omit)
-        self._lxd = LxdDaemon(api, settings.host, _host_memory(), scope, omit)
-        secrets: Secrets = {}
-        self._awaited = PendingSecrets(self._clock, self._carry_out, secrets)
-        for entry in self._unfinished:
-            if entry.awaits_secrets:
-                self._awaited.expect(entry)
-        self._operations_bell, self._inventory_bell = AutoResetEvent(), AutoResetEvent()
-        self._heartbeat_bell, self._probe_bell = AutoResetEvent(), AutoResetEvent()
-        self._host_bell, self._servers_bell = AutoResetEvent(), AutoResetEvent()
-        calls.queue_missed = self._heartbeat_bell.ring
-        self._watch = LxdHealth(self._heartbeat_bell.ring)
-        offer = LxdHostResources(api, settings.host, self._hears)
-        self.inventory = InventoryReport(
-            self._epoch,
-            self._lxd,
-            self._publish,
-            self._clock,
-            self._inventory_bell.ring,
-            self._hears,
-            omit,
-            eventlet.spawn_after,
-            journal,
-        )
-        self._host_report = self._host_report_of(offer, scope)
-        self._servers_report = self._servers_report_of(offer)
-        self._trash = TrashCollector(self._lxd, journal, self._clock)
-        self._tools = RunnerContext(
-            host=settings.host,
-            epoch=self._epoch,
+
+class _Parts:
+    """What several parts of the worker share."""
+
+    def __init__(self, settings: Settings, journal: Journal, telemetry: WorkerTelemetry) -> None:
+        host, omit = settings.host, telemetry.omissions
+        self.settings, self.journal, self.telemetry = settings, journal, telemetry
+        self.clock, self.threads = SystemClock(), GreenthreadGroup()
+        self.signals, self.changed = ReportSignals(), AutoResetEvent()
+        self.publisher = EventPublisher(settings.amqp_uri, host)
+        self.publish = BoundedPublisher(self.publisher.publish, omit)
+        self.scope = LxdScope(settings.lxd_projects)
+        self.client = LxdClient(settings.lxd_socket, host, partial(omit, Omission.ANSWER))
+        self.lxd = LxdDaemon(self.client, _host_memory(), self.scope, omit)
+        self.health = LxdHealth(self.signals.heartbeat.set)
+        self.resources = LxdHostResources(self.client, self.is_connected)
+        epoch = next_epoch(settings.state_dir / "worker.epoch")
+        self.reports = ReportContext(epoch, self.publish, self.clock, omit, eventlet.spawn_after)
+        self.operations = OperationContext(
+            host=host,
+            epoch=epoch,
             journal=journal,
-            lxd=self._lxd,
-            clock=self._clock,
-            changed=self._operations_bell.ring,
-            secrets=secrets,
-        )
-        self._supervisor = OperationSupervisor(
-            self._tools, self._spawn, telemetry.operation_ended, self._awaited
-        )
-        self.orders = HostOperations(
-            host=settings.host,
-            journal=journal,
-            lxd=self._lxd,
-            clock=self._clock,
-            carry_out=self._supervisor.begin,
-            changed=self._operations_bell.ring,
-            most_unfinished=settings.most_unfinished,
-            admission=self._admission(offer),
-            awaited=self._awaited,
-            scope=scope,
-            known=self.inventory.known,
-            tell=self.inventory.want,
-        )
-        self.consoles = self._consoles_of(api, scope)
-        # The heartbeat first: what comes before it of a new worker is not believed.
-        self._publisher.on_connected += [
-            self._heartbeat_bell.ring,
-            self._operations_bell.ring,
-            self._report_again,
-            telemetry.broker.note_connection,
-        ]
-        telemetry.broker.watch(lambda: self._publisher.connected)
-        telemetry.watch(lambda: journal.length, lambda: self._watch.connected)
-
-    def snapshots(self, project: str, name: str, uuid: str) -> SnapshotList:
-        """List the snapshots of an instance."""
-        return snapshots(self._lxd, project, name, uuid)
-
-    def instance_log(self, project: str, name: str, uuid: str) -> InstanceLog:
-        """Return what LXD has written about the last start of an instance."""
-        return instance_log(self._lxd, project, name, uuid)
-
-    def report_everything(self) -> None:
-        """Have all instances, and what there is for new ones, sent soon."""
-        self._reports += 1
-        self.inventory.want_everything()
-        self._host_report.want()
-        self._servers_report.want()
-
-    def _report_again(self) -> None:
-        """Report everything to a broker that is there again.
-
-        After an outage all hosts would at once; the gateways, which know how many there are, ask
-        one after another. What they have not asked for comes by itself within half a minute.
-        """
-        before = self._reports
-        spread_s = min(MOST_SPREAD_S, max(0.0, self._publisher.outage_s - SHORT_OUTAGE_S))
-        eventlet.sleep(part_of(spread_s))
-        if not spread_s or self._reports == before:
-            self.report_everything()
-
-    def start(self) -> None:
-        """Go on with what the journal holds unfinished, and take up every duty."""
-        self._publisher.start()
-        for entry in self._unfinished:
-            if not entry.awaits_secrets:
-                self._supervisor.begin(entry)
-        for duty, pause_s in self._duties():
-            self._threads.append(eventlet.spawn(run_forever, duty, pause_s))
-
-    def stop(self) -> None:
-        """Leave everything where it stands but the consoles; the journal knows the rest."""
-        self.consoles.close_all(LEAVE_S)
-        for thread in list(self._threads):
-            thread.kill()
-        self._publisher.stop()
-
-    def _admission(self, offer: LxdHostResources) -> Admission:
-        return Admission(
-            host=self._settings.host,
-            offer=offer,
-            ledger=Allocations(self._journal, self._lxd, self._clock, self.inventory.known),
-            pool=self._settings.nat_pool,
-            overcommit=self._settings.overcommit,
-            remotes=self._settings.remotes,
-            in_use=ports_in_use,
+            lxd=self.lxd,
+            clock=self.clock,
+            changed=self.changed.set,
+            secrets={},
         )
 
-    def _host_report_of(self, offer: LxdHostResources, scope: LxdScope) -> HostReport:
-        return HostReport(
-            host=self._settings.host,
-            epoch=self._epoch,
-            offer=offer,
-            publish=self._publish,
-            clock=self._clock,
-            wanted=self._host_bell.ring,
-            overcommit=self._settings.overcommit,
-            address=self._settings.nat_pool.address,
-            scope=scope,
-            omit=self._omit,
-            later=eventlet.spawn_after,
-        )
+    def is_connected(self) -> bool:
+        """Whether LXD answers and its events arrive."""
+        return self.health.connected
 
-    def _servers_report_of(self, offer: LxdHostResources) -> ImageServersReport:
-        return ImageServersReport(
-            epoch=self._epoch,
-            remotes=self._settings.remotes,
-            offer=offer,
-            fetch=fetch,
-            publish=self._publish,
-            clock=self._clock,
-            wanted=self._servers_bell.ring,
-            omit=self._omit,
-        )
 
-    def _consoles_of(self, api: Api, scope: LxdScope) -> ConsoleSessions:
-        settings = self._settings
-        return ConsoleSessions(
-            host=settings.host,
-            lxd=self._lxd,
-            terminals=LxdTerminals(
-                api, settings.lxd_socket, settings.host, settings.console_command
-            ),
-            open_stream=HostStreams(settings.amqp_uri, settings.host),
-            clock=self._clock,
-            beside=eventlet.spawn,
-            most=settings.most_consoles,
-            scope=scope,
-        )
+def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
+    settings, signals, context = parts.settings, parts.signals, parts.reports
+    inventory = InventoryReport(
+        context, parts.lxd, parts.journal, signals.inventory.set, parts.is_connected
+    )
+    host = HostReport(
+        context=context,
+        host=settings.host,
+        resources=parts.resources,
+        signal=signals.host.set,
+        overcommit=settings.overcommit,
+        address=settings.nat_pool.address,
+        scope=parts.scope,
+    )
+    image_servers = ImageServersReport(
+        context, settings.remotes, parts.resources, fetch, signals.image_servers.set
+    )
+    return Reporting(
+        context=context,
+        lxd=parts.lxd,
+        journal=parts.journal,
+        client=parts.client,
+        scope=parts.scope,
+        health=parts.health,
+        inventory=inventory,
+        host=host,
+        image_servers=image_servers,
+        publisher=parts.publisher,
+        calls=calls,
+        signals=signals,
+        heartbeat_s=settings.heartbeat_s,
+        inventory_s=settings.inventory_s,
+    )
 
-    def _duties(self) -> Iterator[tuple[Callable[[], None], float]]:
-        """Every duty with the pause after it."""
-        settings = self._settings
-        yield self._beat, 0.0
-        yield self._probe, 0.0
-        yield self._listen, RECONNECT_S
-        yield self._report_inventory, GATHER_S
-        yield self._report_host, GATHER_S
-        yield self._report_servers, GATHER_S
-        yield self._servers_report.read, LOOK_S
-        yield self._report_operations, 0.0
-        yield self._awaited.release_overdue, OVERDUE_S
-        yield self._supervisor.take_up_abandoned, ABANDONED_S
-        yield self.inventory.want_everything, settings.inventory_s
-        yield self._prune, PRUNE_EVERY_S
-        yield self._trash.collect, COLLECT_S
 
-    def _carry_out(self, entry: JournalEntry) -> None:
-        self._supervisor.begin(entry)
+def _supervisor(parts: _Parts) -> tuple[OperationSupervisor, PendingSecrets]:
+    context, ended = parts.operations, parts.telemetry.operation_ended
+    pending = PendingSecrets(parts.clock, lambda entry: supervisor.start(entry), context.secrets)
+    supervisor = OperationSupervisor(context, parts.threads.spawn, ended, held_back=pending)
+    return supervisor, pending
 
-    def _spawn(self, work: Callable[[JournalEntry], None], entry: JournalEntry) -> None:
-        thread = eventlet.spawn(work, entry)
-        self._threads.append(thread)
-        thread.link(lambda _: self._threads.remove(thread))
 
-    def _beat(self) -> None:
-        self._heartbeat_bell.wait(self._settings.heartbeat_s)
-        self._publish(
-            heartbeat(
-                self._epoch,
-                self.inventory.sequence,
-                self._watch,
-                self._journal,
-                self._clock,
-                self._settings.heartbeat_s,
-                self._calls.missing_queue,
-            )
-        )
+def _operations(
+    parts: _Parts,
+    inventory: InventoryReport,
+    supervisor: OperationSupervisor,
+    pending: PendingSecrets,
+) -> HostOperations:
+    settings, cached = parts.settings, inventory.cached_instances
+    admission = Admission(
+        host=settings.host,
+        resources=parts.resources,
+        allocations=Allocations(parts.journal, parts.lxd, parts.clock, cached),
+        pool=settings.nat_pool,
+        overcommit=settings.overcommit,
+        remotes=settings.remotes,
+        ports_in_use=ports_in_use,
+    )
+    return HostOperations(
+        context=parts.operations,
+        start=supervisor.start,
+        most_unfinished=settings.most_unfinished,
+        admission=admission,
+        pending=pending,
+        scope=parts.scope,
+        cached=cached,
+        report=inventory.request_instance,
+    )
 
-    def _probe(self) -> None:
-        self._watch.probe(self._lxd)
-        self._probe_bell.wait(self._settings.heartbeat_s)
 
-    def _hears(self) -> bool:
-        return self._watch.connected
+def _consoles(parts: _Parts) -> ConsoleSessions:
+    settings = parts.settings
+    return ConsoleSessions(
+        host=settings.host,
+        lxd=parts.lxd,
+        terminals=LxdTerminals(parts.client, settings.console_command),
+        open_stream=HostStreams(settings.amqp_uri, settings.host),
+        clock=parts.clock,
+        spawn=eventlet.spawn,
+        most=settings.most_consoles,
+        scope=parts.scope,
+    )
 
-    def _listen(self) -> None:
-        try:
-            self._events.listen(self._listening, self._heard, self.report_everything)
-        finally:
-            self._watch.listens(listening=False)
-            self._probe_bell.ring()
 
-    def _listening(self) -> None:
-        self._watch.listens(listening=True)
-        self._probe_bell.ring()
-        # What happened while nobody listened shows in a whole inventory only.
-        self.report_everything()
-
-    def _heard(self, event: LifecycleEvent) -> None:
-        self.inventory.heard(event)
-        self._host_report.heard(event)
-
-    def _report_inventory(self) -> None:
-        self._inventory_bell.wait()
-        self.inventory.fulfil()
-
-    def _report_host(self) -> None:
-        self._host_bell.wait(self._settings.inventory_s)
-        self._host_report.fulfil()
-
-    def _report_servers(self) -> None:
-        self._servers_bell.wait()
-        self._servers_report.fulfil()
-
-    def _report_operations(self) -> None:
-        self._operations_bell.wait()
-        try:
-            report_operations(self._journal, self._publish)
-        except TemporaryError:
-            eventlet.spawn_after(self._outbox_backoff.next_s(), self._operations_bell.ring)
-            raise
-        self._outbox_backoff.reset()
-
-    def _prune(self) -> None:
-        self._journal.prune(time.time() - self._settings.journal_days * DAY_S)
+def _connect(worker: Worker, telemetry: WorkerTelemetry, calls: HostRpcConsumer) -> None:
+    """Have the worker hear of the broker's connection, and Prometheus of the worker."""
+    reporting = worker.reporting
+    calls.queue_missed = reporting.signals.heartbeat.set
+    # The heartbeat first: gateways believe nothing of a new worker that comes before it.
+    reporting.publisher.on_connected += [
+        reporting.signals.heartbeat.set,
+        worker.operations_changed.set,
+        reporting.on_connected,
+        telemetry.broker.note_connection,
+    ]
+    telemetry.broker.watch(lambda: reporting.publisher.connected)
+    telemetry.watch(lambda: worker.context.journal.length, lambda: reporting.health.connected)
 
 
 def _host_memory() -> int:

@@ -1,5 +1,5 @@
-"""Runs the sampler of this host: `lxdfleet-sampler`, or `python -m services.metrics`."""
-# ruff: noqa: E402 - what is imported before the patch would keep the blocking calls
+"""Run the sampler of this host: `lxdfleet-sampler`, or `python -m services.metrics`."""
+# ruff: noqa: E402 - modules imported before the patch would keep the blocking calls
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from services.metrics.settings import Settings
 from services.metrics.telemetry import SamplerTelemetry
 from shared.platform.logs import set_up
 from shared.platform.run.background_loop import touch_liveness_file
-from shared.platform.run.metrics_listener import answering, listener_or_exit
+from shared.platform.run.metrics_listener import listener_or_exit, serve_metrics
 from shared.platform.run.runner import serve
 from shared.platform.settings import settings_or_exit, state_dir_or_exit
 
 
 def main() -> None:
-    """Sample until SIGTERM; exit with a line for each problem when the settings are wrong."""
+    """Sample until SIGTERM; if the settings are invalid, print each problem and exit."""
     settings = settings_or_exit(Settings.from_env)
     listener = listener_or_exit(settings.metrics_bind)
     set_up("sampler", settings.log_level)
     telemetry = SamplerTelemetry()
     with (
         touch_liveness_file(state_dir_or_exit(settings.state_dir)),
-        answering(listener, telemetry.registry),
+        serve_metrics(listener, telemetry.registry),
     ):
         serve(service(settings, telemetry), settings.amqp_uri)
 

@@ -1,4 +1,4 @@
-"""What travels between the services: messages, events, service APIs and errors.
+"""Messages, events, service APIs and errors: everything that services exchange.
 
-Nothing here touches the world; every other package may import it, it imports none of them.
+Nothing here does I/O. Every other package may import this one; it imports none of them.
 """

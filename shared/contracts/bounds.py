@@ -1,10 +1,10 @@
-"""What a value in a message may be at the most, so that no host can send one that harms a reader.
+"""Bounds of the values in messages, so that no host can send one that harms a reader.
 
-A message with a value out of bounds cannot be read at all: it goes to the dead letters, and what
-was known of its host stays as it was. So whoever writes a message makes its values fit: what LXD or
-a guest says is cut to these bounds, or left out, before it is sent.
+A message with a value out of bounds is not read at all: it becomes a dead letter, and the view of
+its host stays as it was. So senders fit their values first: whatever LXD or a guest reports is cut
+to these bounds, or left out.
 
-Every field has a bound at both ends, which `tests/contract/test_bounds.py` looks for.
+Every field has an upper and a lower bound; `tests/contract/test_bounds.py` checks that.
 """
 
 from __future__ import annotations
@@ -14,51 +14,51 @@ from typing import Annotated
 
 from msgspec import Meta
 
-# What a database, a JSON reader and a float can take as a number.
+# The largest integer that databases and JSON parsers agree on.
 MOST = 2**63 - 1
 MOST_INSTANCES = 10_000
 MOST_CORES = 2**16
-# Linux has at most so many processes to wait for a CPU.
+# Linux has at most this many processes.
 MOST_LOAD = 2**22
 # Interfaces, disks, proxies, addresses or networks of one instance.
 MOST_DEVICES = 256
 MOST_PROFILES = 64
-# Settings of one proxy; LXD knows ten.
+# Settings of one proxy; LXD has ten.
 MOST_PROXY_OPTIONS = 16
 # `user.*` keys of one instance.
 MOST_USER_KEYS = 64
-# Raw values of an error, and fields of an instance that a change can name.
+# Raw values of an error, and fields of an instance that an update can name.
 MOST_VALUES = 16
 LONGEST_WORD = 255
 LONGEST_TEXT = 8192
-# Of a program's output, where it explains a failure.
+# An excerpt of a program's output that explains a failure.
 LONGEST_LINES = 4096
 A_DAY_S = 86_400
 
-# What JSON or a database cannot hold.
+# Characters that JSON or a database cannot store.
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 Count = Annotated[int, Meta(ge=0, le=MOST)]
 Cores = Annotated[int, Meta(ge=0, le=MOST_CORES)]
 Seconds = Annotated[float, Meta(ge=0, le=MOST)]
-# How long something may take, or until it is done again.
+# A time-out or an interval.
 Duration = Annotated[float, Meta(ge=0, le=A_DAY_S)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
-# So much in a second, or of one core.
+# Per second, or in percent of one core.
 Rate = Annotated[float, Meta(ge=0, le=MOST)]
 Load = Annotated[float, Meta(ge=0, le=MOST_LOAD)]
 ExitStatus = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 
 Version = Annotated[str, Meta(max_length=16)]
-# LXD's rule, but for the first character: an older LXD was less strict with it.
+# LXD's rule, except for the first character, on which older versions were less strict.
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,63}\Z", max_length=63)]
-# An id, or one of LXD's own words.
+# An id, or a keyword of LXD's.
 Word = Annotated[str, Meta(max_length=LONGEST_WORD)]
-# What people write themselves.
+# Free text written by people.
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Lines = Annotated[str, Meta(max_length=LONGEST_LINES)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
-# RFC 3339 in UTC, so that the order of the texts is that of the times; empty: not yet.
+# RFC 3339 in UTC, so that text order is time order; empty: not yet.
 Moment = Annotated[
     str,
     Meta(
@@ -69,13 +69,13 @@ Moment = Annotated[
 
 
 def clip(text: str, longest: int = LONGEST_TEXT) -> str:
-    """Return the beginning of a text, so many characters, as a message can carry it."""
+    """Return the first `longest` characters of a text, in a form that a message can carry."""
     return writable(text[:longest])
 
 
 def writable(text: str) -> str:
-    """Return a text that JSON and a database can hold.
+    """Return a text that JSON and a database can store.
 
-    A NUL, and what Python read with surrogate escapes, becomes U+FFFD.
+    A NUL, or a byte that Python read with surrogate escapes, becomes U+FFFD.
     """
     return _UNWRITABLE.sub("\ufffd", text)

@@ -1,7 +1,7 @@
-"""What an instance shall become: a new one, or another shape of one that is there.
+"""The desired configuration of an instance: of a new one, or changes to an existing one.
 
-These are parts of `operations.Arguments`. Sizes are bytes. What is secret (cloud-init data, a root
-password) is no part of it: it travels as `operations.Secrets` and is kept nowhere.
+These are parts of `operations.Arguments`. Sizes are bytes. Secrets (cloud-init data, a root
+password) are not among them: they travel as `operations.Secrets` and are never stored.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Labels = Annotated[dict[Word, Word], Meta(max_length=MOST_LABELS)]
 
 
 class ImageSource(Struct, frozen=True, kw_only=True):
-    """Where an image comes from: one of `alias` and `fingerprint` says which.
+    """Where an image comes from, identified by either `alias` or `fingerprint`.
 
-    `remote` is the name of an image server that the host's operator allows; empty: the image is in
-    the host's own store. It is never an address.
+    `remote` is the name of an image server that the host's operator allows, never an address;
+    empty: the host's own store.
     """
 
     alias: Word = ""
@@ -31,9 +31,9 @@ class ImageSource(Struct, frozen=True, kw_only=True):
 
 
 class Forward(Struct, frozen=True, kw_only=True):
-    """`count` ports of the host, from `listen` on, that lead to those from `connect` on.
+    """Forward `count` ports of the host, from `listen` up, to the instance's, from `connect` up.
 
-    `protocol` is `tcp` or `udp`. A `listen` of 0 leaves the choice to the host, from its pool.
+    `protocol` is `tcp` or `udp`. With a `listen` of 0 the host chooses the ports from its pool.
     """
 
     connect: Port
@@ -46,11 +46,11 @@ Forwards = Annotated[tuple[Forward, ...], Meta(max_length=MOST_DEVICES)]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """How much an instance may move in a second, and how many processes it may have.
+    """Limits on an instance's network traffic, disk traffic and processes.
 
-    `ingress` and `egress` are bits a second into and out of it, over each of its network
-    interfaces; `read` and `write` are bytes a second of its root disk. Of an instance None says
-    that there is no limit; in an order None leaves it as it is, and 0 takes it away.
+    `ingress` and `egress` are bits per second of each network interface; `read` and `write` are
+    bytes per second of the root disk. In a description, None means no limit; in a command, None
+    leaves the limit as it is and 0 removes it.
     """
 
     ingress: Count | None = None
@@ -66,11 +66,11 @@ NO_LIMITS = Limits()
 class NewInstance(Struct, frozen=True, kw_only=True):
     """An instance to create; its name, project and uuid are the operation's.
 
-    `cpu` is a number of CPUs. `network` is a managed network or a bridge of the host; empty: what
-    the profiles give. `auto_start` starts it after its creation and whenever the host boots.
-    `ports` is how many ports of the host's pool lead to it besides the one for SSH that `ssh` asks
-    for. `cloud_init_digest` is of an earlier release, and empty since: who reads an order must not
-    be able to try out passwords against a digest.
+    `cpu` is a number of CPUs. `network` is a managed network or a bridge of the host; empty: as in
+    the profiles. `auto_start` starts it after creation and whenever the host boots. `ports` is how
+    many ports of the host's pool are forwarded to it, besides the one for SSH that `ssh` requests.
+    `cloud_init_digest` was used by an earlier release and is now always empty: a digest would let
+    whoever reads the command try out passwords.
     """
 
     image: ImageSource
@@ -91,9 +91,9 @@ class NewInstance(Struct, frozen=True, kw_only=True):
 
 
 class Changes(Struct, frozen=True, kw_only=True):
-    """What to change of an instance; None: leave it as it is.
+    """Changes to an instance; None leaves a setting as it is.
 
-    `labels` and `forwards` replace all that there are.
+    `labels` and `forwards` replace all existing ones.
     """
 
     cpu: Cores | None = None

@@ -1,9 +1,9 @@
-"""Between messages and bytes: JSON, unknown fields ignored, a newer major version refused.
+"""Encode messages as JSON and decode them: ignore unknown fields, refuse another major version.
 
-Whatever the bytes are, reading them ends in a message or in `UnreadableMessage`, so that nobody can
-stop a reader with what they send. What was read can be sent on.
+Decoding any bytes yields a message or raises `UnreadableMessage`, so that no sender can stop a
+reader. Every decoded message can be encoded again.
 
-`to_wire` and `from_wire` are for places where a library (nameko) wants plain JSON values.
+`to_wire` and `from_wire` are for libraries (nameko) that expect plain JSON values.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _encoder = msgspec.json.Encoder()
 
-# What decoding may raise. Beside its own errors msgspec lets through those of Python: of deep
-# nesting, of a number with thousands of digits, of letters that are no UTF-8.
+# What decoding may raise. Besides its own errors msgspec passes on Python's: for deep nesting,
+# numbers of thousands of digits, invalid UTF-8.
 UNREADABLE = (
     msgspec.MsgspecError,
     ValueError,
@@ -30,7 +30,7 @@ UNREADABLE = (
     RecursionError,
     MemoryError,
 )
-# The reason may quote the message, and goes to the log.
+# The reason may quote the message, and is logged.
 _LONGEST_REASON = 500
 
 
@@ -40,9 +40,9 @@ def encode(message: msgspec.Struct) -> bytes:
 
 
 def decode(kind: type[T], body: bytes) -> T:
-    """Return the message in `body`; raise `UnreadableMessage` where it is none of this kind."""
+    """Return the message in `body`; raise `UnreadableMessage` if it is not of this kind."""
     try:
-        return _checked(msgspec.json.decode(body, type=kind))
+        return _check_version(msgspec.json.decode(body, type=kind))
     except UNREADABLE as exc:
         raise _unreadable(exc) from exc
 
@@ -53,15 +53,15 @@ def to_wire(message: msgspec.Struct) -> Any:
 
 
 def from_wire(kind: type[T], value: object) -> T:
-    """Return the message that plain JSON values stand for; raise `UnreadableMessage` otherwise.
+    """Return the message in plain JSON values; raise `UnreadableMessage` if there is none.
 
-    `msgspec.Raw` stands for the values that its JSON holds, and makes none of them.
+    `msgspec.Raw` is decoded straight from its JSON, without intermediate values.
     """
     if isinstance(value, msgspec.Raw):
         return decode(kind, bytes(value))
     try:
-        message = _checked(msgspec.convert(value, kind))
-        # Half a surrogate pair is text to Python, but no bytes can carry it on.
+        message = _check_version(msgspec.convert(value, kind))
+        # Python accepts a lone surrogate as text, but it cannot be encoded again.
         encode(message)
     except UNREADABLE as exc:
         raise _unreadable(exc) from exc
@@ -72,16 +72,16 @@ def _unreadable(exc: BaseException) -> UnreadableMessage:
     return UnreadableMessage(clip(f"{exc}", _LONGEST_REASON))
 
 
-def _checked(message: T) -> T:
-    spoken = getattr(message, "version", "")
-    if spoken and _major(spoken) != _major(own_version(type(message))):
-        raise UnreadableMessage(f"{type(message).__name__} {spoken} is of another major version")
+def _check_version(message: T) -> T:
+    version = getattr(message, "version", "")
+    if version and _major(version) != _major(own_version(type(message))):
+        raise UnreadableMessage(f"{type(message).__name__} {version} is of another major version")
     return message
 
 
 @cache
 def own_version(kind: type[msgspec.Struct]) -> str:
-    """Return the version of a message kind that this release speaks."""
+    """Return the version in which this release sends a kind of message."""
     field = next(field for field in msgspec.structs.fields(kind) if field.name == "version")
     return str(field.default)
 

@@ -1,6 +1,6 @@
-"""Consoles: the order to open one. Its bytes go over a stream of `shared.contracts.streams`.
+"""The request to open a console, whose bytes then travel over a `shared.contracts.streams` stream.
 
-Ledger:
+History:
 
     1.0  2026-11  OpenConsole
     1.1  2026-11  OpenConsole: every field has a bound
@@ -18,7 +18,7 @@ VERSION = "1.1"
 
 
 class ConsoleType(StrEnum):
-    """What is opened: a shell, the text console, or the screen of a virtual machine (SPICE)."""
+    """A shell, the text console, or the screen of a virtual machine (SPICE)."""
 
     EXEC = "exec"
     CONSOLE = "console"
@@ -26,9 +26,9 @@ class ConsoleType(StrEnum):
 
 
 class OpenConsole(Struct, frozen=True, kw_only=True):
-    """Open a console of the instance that has this uuid, at the other end of the stream.
+    """Open a console of the instance with this uuid at the other end of the stream.
 
-    `principal` and `address` say who will sit at it, for the host's log.
+    `principal` and `address` name its user, for the host's log.
     """
 
     stream: Word

@@ -1,12 +1,12 @@
-"""What a host tells the fleet, as facts.
+"""The events that a host publishes.
 
-The type and the host stand in the routing key, never in the body.
+Their type and host are in the routing key, never in the body.
 
-A producer (`worker` or `sampler`) numbers its events: `epoch` grows at every start of it,
-`sequence` by one with every event. A reader that sees a gap asks for a full inventory, which is
-itself such an event. A sample is complete in itself and needs no gap handling.
+A producer (`worker` or `sampler`) numbers its events: `epoch` grows with every start of the
+producer, `sequence` by one with every event. A reader that finds a gap requests a full inventory,
+which is itself such an event. Samples are self-contained and need no gap handling.
 
-Ledger:
+History:
 
     1.0  2026-11  Heartbeat, Inventory, InstanceChanged, InstanceRemoved, OperationChanged, Sampled
     1.1  2026-11  Sampled: CPU time, parts of memory, interfaces and block devices of instances
@@ -17,7 +17,7 @@ Ledger:
     1.0  2026-11  ImageServersRead
     1.1, and 1.2 of Inventory, InstanceChanged, OperationChanged and Sampled
          2026-11  every field has a bound
-    1.2  2026-11  Heartbeat: the queue that the worker has to be given
+    1.2  2026-11  Heartbeat: the queue that the worker needs
     1.3  2026-11  Inventory, InstanceChanged: all options of a proxy
                   Inventory, InstanceChanged: ephemeral
                   Inventory, InstanceChanged: limits of instances
@@ -55,13 +55,13 @@ SAMPLER = "sampler"
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
-    """The worker lives; `sequence` is that of its last other event, for it has none of its own.
+    """The worker is alive; `sequence` is that of its last other event, as this one has no number.
 
-    `fingerprint` is the SHA-256 of the daemon's certificate, in hex; empty until LXD was reached
-    once. `lxd` is the server's version text, `clock` the worker's Unix time as text (for clock
-    skew). `server` is `lxd` or `incus`, `server_name` LXD's own name of the machine.
-    `calls_queue` names the queue from which the worker wants to take calls and which is not there;
-    hosts may not declare any. Empty: it takes calls.
+    `fingerprint` is the SHA-256 of the daemon's certificate, in hex; empty until LXD has answered
+    once. `lxd` is the server's version, `clock` the worker's Unix time as text (for clock skew).
+    `server` is `lxd` or `incus`, `server_name` LXD's name of the machine. `calls_queue` names the
+    missing queue from which the worker would consume calls, as hosts may not declare queues; empty:
+    it consumes calls.
     """
 
     epoch: Count
@@ -79,7 +79,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
 
 
 class Inventory(Struct, frozen=True, kw_only=True):
-    """Everything the host's LXD holds; replaces whatever a reader knew of the host."""
+    """All instances of the host's LXD; replaces all that a reader has of the host."""
 
     epoch: Count
     sequence: Count
@@ -89,7 +89,7 @@ class Inventory(Struct, frozen=True, kw_only=True):
 
 
 class InstanceChanged(Struct, frozen=True, kw_only=True):
-    """An instance was created or is different now; `action` is LXD's lifecycle action."""
+    """An instance was created or changed; `action` is LXD's lifecycle action."""
 
     epoch: Count
     sequence: Count
@@ -100,9 +100,9 @@ class InstanceChanged(Struct, frozen=True, kw_only=True):
 
 
 class InstanceRemoved(Struct, frozen=True, kw_only=True):
-    """An instance is gone: deleted, or renamed away.
+    """An instance was deleted or renamed.
 
-    `revision` orders it against readings of the instance.
+    `revision` orders this against descriptions of the instance.
     """
 
     epoch: Count
@@ -116,11 +116,11 @@ class InstanceRemoved(Struct, frozen=True, kw_only=True):
 
 
 class HostDescribed(Struct, frozen=True, kw_only=True):
-    """What the host has for instances yet to be created.
+    """The host's resources for new instances.
 
-    It is complete in itself and takes no event number. `capacity` is None while LXD does not tell;
-    `address` is where the ports of the host's pool are reached, empty where it has no pool.
-    `projects` are those whose instances the worker reports.
+    Self-contained, without an event number. `capacity` is None while LXD does not report it;
+    `address` is that of the ports in the host's pool, empty without a pool. `projects` are those
+    whose instances the worker reports.
     """
 
     epoch: Count
@@ -134,10 +134,10 @@ class HostDescribed(Struct, frozen=True, kw_only=True):
 
 
 class ImageServersRead(Struct, frozen=True, kw_only=True):
-    """What the image servers have that the host's operator allows, by the operator's names of them.
+    """The images on the servers that the host's operator allows, by the operator's server names.
 
-    It is complete in itself and takes no event number. No address is told, for nobody but the host
-    shall ask an image server.
+    Self-contained, without an event number. Addresses are not included: only the host contacts an
+    image server.
     """
 
     epoch: Count
@@ -147,10 +147,9 @@ class ImageServersRead(Struct, frozen=True, kw_only=True):
 
 
 class OperationChanged(Struct, frozen=True, kw_only=True):
-    """An operation moved on.
+    """An operation's record changed.
 
-    It has its own order (`operation.sequence`) and takes no event number. It is as new as the
-    record that it carries.
+    Ordered by `operation.sequence`, without an event number. Its version is that of the record.
     """
 
     operation: Operation
@@ -160,8 +159,8 @@ class OperationChanged(Struct, frozen=True, kw_only=True):
 class Sampled(Struct, frozen=True, kw_only=True):
     """One sample of the host and its running instances.
 
-    `source` says how the instances were read: `cgroup`, `lxd`, or `mixed` for some one way and some
-    the other. What only LXD can tell (disk use, addresses, virtual machines) is up to a minute old.
+    `source` says how the instances were read: from `cgroup`, from `lxd`, or `mixed`. Values that
+    only LXD has (disk use, addresses, virtual machines) are up to a minute old.
     """
 
     epoch: Count
@@ -201,8 +200,8 @@ PRODUCER: dict[type[Event], str] = {kind: SAMPLER if kind is Sampled else WORKER
 
 _KIB, _MIB = 2**10, 2**20
 
-# The bytes of an event as it is sent; a larger one is not read. The most of each field together
-# would be more by far: a producer sees to it that one instance cannot take the room of the others.
+# The most bytes of an encoded event; a larger one is not read. The bounds of all fields together
+# allow far more, so a producer makes sure that no instance takes up the room of the others.
 MAX_BYTES: dict[type[Event], int] = {
     Heartbeat: 8 * _KIB,
     Inventory: 16 * _MIB,
@@ -210,7 +209,7 @@ MAX_BYTES: dict[type[Event], int] = {
     InstanceRemoved: 8 * _KIB,
     HostDescribed: 4 * _MIB,
     ImageServersRead: 4 * _MIB,
-    # A creation with all the SSH keys that it may have, and the instance it made.
+    # A creation with the most SSH keys, and the created instance.
     OperationChanged: 1 * _MIB,
     Sampled: 16 * _MIB,
 }

@@ -1,12 +1,12 @@
-"""Make values fit the bounds that a message's annotations name, so that the two never drift apart.
+"""Fit values to the bounds in a message's annotations, so that the two never drift apart.
 
-LXD's answers, and what a guest or a user wrote there, are anybody's text. One value out of bounds
-makes a whole message unreadable; so whoever writes a message cuts such a value, or leaves it out,
-before it is sent. What is left out is unknown to the reader, never wrong:
+LXD's answers contain whatever a guest or a user wrote. One value out of bounds makes a whole
+message unreadable, so senders cut or omit such values first. What is omitted is unknown to the
+reader, never wrong:
 
-* a text in a field, or beside a key, is cut; a NUL and half a surrogate pair become U+FFFD
+* a text in a field or as a dict's value is cut; a NUL or a lone surrogate becomes U+FFFD
 * a number out of bounds, or a value of another type, becomes the field's default
-* in a list, and as a key, everything is whole or left out; what is too many is left out at the end
+* list items and keys are complete or omitted; excess ones are omitted from the end
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 _NUL_IN_JSON = b"\\u0000"
-# No number that means anything has more; Python itself refuses to read thousands of digits.
+# No meaningful number has more; Python itself refuses to parse thousands of digits.
 _MOST_DIGITS = 32
 
 
 class Unfit(Exception):
-    """Nothing of a kind can be made of a value: what it cannot be without is missing or wrong."""
+    """A value does not fit a type: something required is missing or invalid."""
 
 
 def fit(kind: type[T], value: object) -> tuple[T, tuple[str, ...]]:
-    """Return plain JSON values as a message or a part of one, and the places of what is left out.
+    """Return plain JSON values as a message or a part of one, and the paths of what was omitted.
 
-    A place is the dotted path of a field, a key or a number in a list. Raises Unfit.
+    A path is made of fields, keys and list indices, joined by dots. Raises Unfit.
     """
-    fitting = _Fitting()
-    made: T = fitting.make(_info(cast("Hashable", kind)), value, "", cut=True)
-    return made, tuple(fitting.left_out)
+    fitter = _Fitter()
+    result: T = fitter.fit(_info(cast("Hashable", kind)), value, "", cut=True)
+    return result, tuple(fitter.omitted)
 
 
 def parse(body: bytes) -> object:
-    """Return JSON as plain values, also such as no strict decoder takes; raise Unfit if it is none.
+    """Return JSON as plain values, more leniently than a strict decoder; raise Unfit if it is none.
 
-    What is no UTF-8 becomes U+FFFD, and a number of too many digits None.
+    Invalid UTF-8 becomes U+FFFD, and a number of too many digits None.
     """
     try:
         return json.loads(body.decode(errors="replace"), parse_int=_integer)
@@ -61,14 +61,14 @@ def parse(body: bytes) -> object:
 
 
 def fit_message(message: S) -> tuple[S, tuple[str, ...]]:
-    """Return a message that its reader can decode, the same where it can already; see `fit`."""
+    """Return a message that its reader can decode, unchanged if possible; see `fit`."""
     if is_readable(message):
         return message, ()
     return fit(type(message), msgspec.to_builtins(message))
 
 
 def is_readable(message: msgspec.Struct) -> bool:
-    """Whether all of a message is within bounds, and can be written."""
+    """Return whether a message is within its bounds and can be encoded."""
     try:
         body = encode(message)
         decode(type(message), body)
@@ -78,9 +78,10 @@ def is_readable(message: msgspec.Struct) -> bool:
 
 
 def shorten(message: S, most: int, fields: Sequence[str]) -> tuple[S, tuple[str, ...]]:
-    """Return a message in at most so many bytes of JSON, and which of these fields it cost.
+    """Return a message of at most `most` bytes of JSON, and which of these fields were shortened.
 
-    The largest field pays first, from its end. Where the others alone are more, it remains longer.
+    The largest field is shortened first, from its end. If the other fields alone exceed the size,
+    so does the message.
     """
     excess = _size(message) - most
     if excess <= 0:
@@ -98,9 +99,9 @@ def shorten(message: S, most: int, fields: Sequence[str]) -> tuple[S, tuple[str,
 def share_out(
     messages: Sequence[S], most: int, fields: Sequence[str]
 ) -> list[tuple[S, tuple[str, ...]]]:
-    """Return messages that together have at most so many bytes; see `shorten`.
+    """Return messages of at most `most` bytes together; see `shorten`.
 
-    Where they have more, each that is longer than its share is shortened to that, and no other.
+    If they have more, only those that exceed an equal share are shortened, to that share.
     """
     if sum(map(_size, messages)) <= most:
         return [(message, ()) for message in messages]
@@ -109,7 +110,7 @@ def share_out(
 
 
 def beginning(value: Any, most: int) -> Any:
-    """Return as much of a text, a sequence or a mapping as has at most so many bytes of JSON."""
+    """Return the beginning of a text, sequence or mapping, of at most `most` bytes of JSON."""
     fits, too_long = 0, len(value) + 1
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
@@ -120,14 +121,14 @@ def beginning(value: Any, most: int) -> Any:
     return _first(value, fits)
 
 
-class _Fitting:
-    """One run over a value; `left_out` grows on the way."""
+class _Fitter:
+    """Fits one value, and collects the paths of what it omits in `omitted`."""
 
     def __init__(self) -> None:
-        self.left_out: list[str] = []
-        self._makers: dict[type[inspect.Type], Callable[..., Any]] = {
-            inspect.Metadata: self._unwrapped,
-            inspect.UnionType: self._one_of,
+        self.omitted: list[str] = []
+        self._fitters: dict[type[inspect.Type], Callable[..., Any]] = {
+            inspect.Metadata: self._unwrap,
+            inspect.UnionType: self._union,
             inspect.StructType: self._struct,
             inspect.DictType: self._dict,
             inspect.ListType: self._sequence,
@@ -135,105 +136,105 @@ class _Fitting:
             inspect.StrType: self._text,
         }
 
-    def make(self, kind: inspect.Type, value: object, place: str, *, cut: bool) -> Any:
-        """Return the value as this kind; `cut`: a text that is too long is cut, not unfit."""
-        if maker := self._makers.get(type(kind)):
-            return maker(kind, value, place, cut=cut)
+    def fit(self, kind: inspect.Type, value: object, path: str, *, cut: bool) -> Any:
+        """Return the value as this type; with `cut`, a text that is too long is cut, not unfit."""
+        if fitter := self._fitters.get(type(kind)):
+            return fitter(kind, value, path, cut=cut)
         if not _is_fit(kind, value):
-            raise Unfit(place)
+            raise Unfit(path)
         return kind.cls(value) if isinstance(kind, inspect.EnumType) else value
 
-    def _unwrapped(self, kind: inspect.Metadata, value: object, place: str, *, cut: bool) -> Any:
-        return self.make(kind.type, value, place, cut=cut)
+    def _unwrap(self, kind: inspect.Metadata, value: object, path: str, *, cut: bool) -> Any:
+        return self.fit(kind.type, value, path, cut=cut)
 
-    def _one_of(self, kind: inspect.UnionType, value: object, place: str, *, cut: bool) -> Any:
+    def _union(self, kind: inspect.UnionType, value: object, path: str, *, cut: bool) -> Any:
         for one in kind.types:
-            so_far = len(self.left_out)
+            so_far = len(self.omitted)
             try:
-                return self.make(one, value, place, cut=cut)
+                return self.fit(one, value, path, cut=cut)
             except Unfit:
-                del self.left_out[so_far:]
-        raise Unfit(place)
+                del self.omitted[so_far:]
+        raise Unfit(path)
 
-    def _struct(self, kind: inspect.StructType, value: object, place: str, *, cut: bool) -> Any:
+    def _struct(self, kind: inspect.StructType, value: object, path: str, *, cut: bool) -> Any:
         if not isinstance(value, Mapping):
-            raise Unfit(place)
-        made = {}
+            raise Unfit(path)
+        result = {}
         for field in kind.fields:
             if field.encode_name not in value:
                 if field.required:
-                    raise Unfit(_join(place, field.name))
+                    raise Unfit(_join(path, field.name))
                 continue
-            inside = _join(place, field.name)
+            inside = _join(path, field.name)
             try:
-                made[field.name] = self.make(field.type, value[field.encode_name], inside, cut=cut)
+                result[field.name] = self.fit(field.type, value[field.encode_name], inside, cut=cut)
             except Unfit:
                 if field.required:
                     raise
-                self.left_out.append(inside)
-        return kind.cls(**made)
+                self.omitted.append(inside)
+        return kind.cls(**result)
 
     def _dict(
-        self, kind: inspect.DictType, value: object, place: str, *, cut: bool
+        self, kind: inspect.DictType, value: object, path: str, *, cut: bool
     ) -> dict[Any, Any]:
         if not isinstance(value, Mapping):
-            raise Unfit(place)
-        made: dict[Any, Any] = {}
+            raise Unfit(path)
+        result: dict[Any, Any] = {}
         for key, one in value.items():
-            inside = _join(place, key)
-            if kind.max_length is not None and len(made) == kind.max_length:
-                self.left_out.append(place)
+            inside = _join(path, key)
+            if kind.max_length is not None and len(result) == kind.max_length:
+                self.omitted.append(path)
                 break
             try:
-                fitting_key = self.make(kind.key_type, key, inside, cut=False)
-                made[fitting_key] = self.make(kind.value_type, one, inside, cut=cut)
+                fitting_key = self.fit(kind.key_type, key, inside, cut=False)
+                result[fitting_key] = self.fit(kind.value_type, one, inside, cut=cut)
             except Unfit:
-                self.left_out.append(inside)
-        _check_least(kind.min_length, made, place)
-        return made
+                self.omitted.append(inside)
+        _check_least(kind.min_length, result, path)
+        return result
 
     def _sequence(
         self,
         kind: inspect.ListType | inspect.VarTupleType,
         value: object,
-        place: str,
+        path: str,
         *,
         cut: bool,
     ) -> Any:
-        """What is in a list is whole or left out, whether or not a text may be `cut`."""
+        # Items are complete or omitted, even where a text may be cut.
         if not isinstance(value, (list, tuple)):
-            raise Unfit(place)
-        made: list[Any] = []
+            raise Unfit(path)
+        result: list[Any] = []
         for number, one in enumerate(value):
-            if kind.max_length is not None and len(made) == kind.max_length:
-                self.left_out.append(place)
+            if kind.max_length is not None and len(result) == kind.max_length:
+                self.omitted.append(path)
                 break
-            inside = _join(place, number)
+            inside = _join(path, number)
             try:
-                made.append(self.make(kind.item_type, one, inside, cut=False))
+                result.append(self.fit(kind.item_type, one, inside, cut=False))
             except Unfit:
-                self.left_out.append(inside)
-        _check_least(kind.min_length, made, place)
-        return made if isinstance(kind, inspect.ListType) else tuple(made)
+                self.omitted.append(inside)
+        _check_least(kind.min_length, result, path)
+        return result if isinstance(kind, inspect.ListType) else tuple(result)
 
-    def _text(self, kind: inspect.StrType, value: object, place: str, *, cut: bool) -> str:
+    def _text(self, kind: inspect.StrType, value: object, path: str, *, cut: bool) -> str:
         if not isinstance(value, str):
-            raise Unfit(place)
+            raise Unfit(path)
         text = writable(value)
         if kind.max_length is not None and len(text) > kind.max_length:
-            # A text of a form would be another one, or none, when it is cut.
+            # Cut, a text with a pattern would mean something else, or nothing.
             if not cut or kind.pattern is not None:
-                raise Unfit(place)
+                raise Unfit(path)
             text = text[: kind.max_length]
         if kind.pattern is not None and not re.search(kind.pattern, text):
-            raise Unfit(place)
+            raise Unfit(path)
         if text != value:
-            self.left_out.append(place)
+            self.omitted.append(path)
         return text
 
 
 def _is_fit(kind: inspect.Type, value: object) -> bool:
-    """Whether a value that cannot be cut is of a kind and within its bounds."""
+    """Return whether a value that cannot be cut has this type and is within its bounds."""
     if isinstance(value, bool):
         return isinstance(kind, (inspect.BoolType, inspect.AnyType))
     match kind:
@@ -253,13 +254,13 @@ def _is_fit(kind: inspect.Type, value: object) -> bool:
 def _within(kind: inspect.IntType | inspect.FloatType, value: float) -> bool:
     least = -math.inf if kind.ge is None else kind.ge
     most = math.inf if kind.le is None else kind.le
-    # No comparison is true of a NaN; an infinite value is no JSON.
+    # NaN fails every comparison; JSON has no infinity.
     return least <= value <= most and value not in (math.inf, -math.inf)
 
 
-def _check_least(least: int | None, made: Sized, place: str) -> None:
-    if len(made) < (least or 0):
-        raise Unfit(place)
+def _check_least(least: int | None, result: Sized, path: str) -> None:
+    if len(result) < (least or 0):
+        raise Unfit(path)
 
 
 def _first(value: Any, count: int) -> Any:
@@ -274,8 +275,8 @@ def _size(value: object) -> int:
     return len(msgspec.json.encode(value))
 
 
-def _join(place: str, inside: object) -> str:
-    return f"{place}.{inside}" if place else str(inside)
+def _join(path: str, inside: object) -> str:
+    return f"{path}.{inside}" if path else str(inside)
 
 
 @cache

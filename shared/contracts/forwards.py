@@ -1,7 +1,7 @@
-"""Which proxy devices are ports that we gave out: the host makes them, and the gateway shows them.
+"""Recognise the proxy devices that are our port forwards, which workers make and gateways list.
 
-A name alone says nothing, for operators call a device `ssh` too. Ours have a name of ours, the very
-form in which we write them, and no setting beside that. Any other proxy device is its operator's.
+A name alone proves nothing, as operators too call a device `ssh`. Ours have one of our names,
+exactly the form in which we write them, and no other setting. All others are the operator's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shared.contracts.instances import Proxy
 
 SSH = 22
 SSH_DEVICE = "ssh"
-# Where a forward ends, inside the instance.
+# The address inside the instance to which forwards lead.
 INSIDE = "127.0.0.1"
 
 _NAMES = re.compile(r"ssh|forward-[0-9]+")
@@ -26,11 +26,11 @@ _LAST_PORT = 65535
 
 
 def forward_of(proxy: Proxy) -> Forward | None:
-    """Return what a proxy of ours forwards; None for any other proxy."""
+    """Return the forward that one of our proxies makes; None for any other proxy."""
     outside, inside = _ENDPOINT.fullmatch(proxy.listen), _ENDPOINT.fullmatch(proxy.connect)
     if proxy.options or not _NAMES.fullmatch(proxy.device) or not (outside and inside):
         return None
-    if not _is_given_out(outside["address"]) or inside["address"] != INSIDE:
+    if not _is_pool_address(outside["address"]) or inside["address"] != INSIDE:
         return None
     forward = Forward(
         protocol=outside["protocol"],
@@ -38,19 +38,19 @@ def forward_of(proxy: Proxy) -> Forward | None:
         connect=int(inside["first"]),
         count=_count(outside),
     )
-    alike = (inside["protocol"], _count(inside)) == (forward.protocol, forward.count)
-    possible = forward.count >= 1 and max(_last(outside), _last(inside)) <= _LAST_PORT
-    named = proxy.device != SSH_DEVICE or leads_to_ssh(forward)
-    return forward if alike and possible and named else None
+    both_ends_match = (inside["protocol"], _count(inside)) == (forward.protocol, forward.count)
+    in_range = forward.count >= 1 and max(_last(outside), _last(inside)) <= _LAST_PORT
+    name_matches = proxy.device != SSH_DEVICE or leads_to_ssh(forward)
+    return forward if both_ends_match and in_range and name_matches else None
 
 
 def leads_to_ssh(forward: Forward) -> bool:
-    """Whether a forward is one port that leads to an instance's SSH."""
+    """Return whether a forward is a single port that leads to an instance's SSH."""
     return (forward.protocol, forward.connect, forward.count) == ("tcp", SSH, 1)
 
 
-def _is_given_out(address: str) -> bool:
-    """Whether a pool's ports can be on an address: on one, never on all of a host's."""
+def _is_pool_address(address: str) -> bool:
+    """Return whether a pool can use an address: a specific one, never all of a host's."""
     try:
         return not ip_address(address.strip("[]")).is_unspecified
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a host has to offer to a new instance. Sizes are bytes."""
+"""A host's resources for new instances. Sizes are bytes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ InstanceType = Literal["container", "virtual-machine"]
 CONTAINER: InstanceType = "container"
 VIRTUAL_MACHINE: InstanceType = "virtual-machine"
 
-# A name of an image that can stand in a template's id.
+# An image's alias that can be part of a template's id.
 Alias = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z", max_length=128)]
 
 
 class Capacity(Struct, frozen=True, kw_only=True):
-    """How much the host's instances may be promised in all: what it has, times its overcommit.
+    """The host's resources times its overcommit: the most that all its instances may be allocated.
 
-    What is promised already is the sum of the limits of its instances.
+    What is allocated is the sum of its instances' limits.
     """
 
     cpu: Cores
@@ -37,7 +37,7 @@ class Capacity(Struct, frozen=True, kw_only=True):
 
 
 class Network(Struct, frozen=True, kw_only=True):
-    """A network that an instance can be joined to; one that LXD does not manage is a bridge."""
+    """A network that an instance can join; one that LXD does not manage is a bridge."""
 
     name: Word
     type: Word
@@ -57,9 +57,9 @@ class Image(Struct, frozen=True, kw_only=True):
 
 
 class ServedImage(Struct, frozen=True, kw_only=True):
-    """An image of an image server that the host can use, and all names the server has for it.
+    """An image on an image server that the host can use, with the server's aliases for it.
 
-    `types` says what it can be made into.
+    `types` are the instance types that it can be used for.
     """
 
     aliases: Annotated[tuple[Alias, ...], Meta(max_length=MOST_ALIASES)]

@@ -1,7 +1,7 @@
-"""An instance and a host, as their LXD describes them and as they are measured.
+"""Instances and hosts, as LXD describes them and as the sampler measures them.
 
 These are parts of the messages in `events` and `operations`. Sizes are bytes, shares are percent
-from 0 to 100, times are RFC 3339 with `Z`. `None` means: not known, never zero.
+from 0 to 100, times are RFC 3339 with `Z`. `None` means unknown, never zero.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from shared.contracts.changes import NO_LIMITS, Labels, Limits
 
 DEFAULT_PROJECT = "default"
 
-
-# LXD's notation of yes.
+# LXD's spellings of true.
 _YES = ("true", "1", "yes", "on")
 
 
@@ -50,20 +49,20 @@ class Proxy(Struct, frozen=True, kw_only=True):
 
     @property
     def on_host(self) -> bool:
-        """Whether it listens on the host; else inside the instance."""
+        """Whether it listens on the host, not inside the instance."""
         return self.options.get("bind", "host") == "host"
 
     @property
     def proxy_protocol(self) -> bool:
-        """Whether it speaks the PROXY protocol, so that only who knows that understands it."""
+        """Whether it sends a PROXY protocol header, which the receiver must expect."""
         return self.options.get("proxy_protocol", "").lower() in _YES
 
 
 class Trash(Struct, frozen=True, kw_only=True):
     """The root that an instance had before its last rebuild or revert.
 
-    LXD has it as the instance `name`, which is in no list, until `until`. `size` is its limit in
-    bytes, None where it has none.
+    LXD holds it as an instance called `name`, which no list shows, until `until`. `size` is its
+    limit in bytes, None without one.
     """
 
     name: Name
@@ -72,18 +71,17 @@ class Trash(Struct, frozen=True, kw_only=True):
 
 
 class Instance(Struct, frozen=True, kw_only=True):
-    """What LXD's configuration says of one instance, profiles applied.
+    """The configuration of one instance in LXD, with its profiles applied.
 
-    `uuid` is `volatile.uuid`. `revision` grows whenever the worker reads the instance anew and
-    orders two readings of one worker epoch. `user` holds only the `user.*` keys named in
-    `USER_KEYS`, without the prefix. `cpu_limit` is LXD's text (`2`, `0-3`, empty: all),
-    `memory_limit` and `root_size` are None where LXD has no limit. `display_name` and `labels` are
-    ours, kept in `user.lxdfleet.*`; `operation_id` is the operation that created it through us.
-    `os` is the image's distribution and release (`ubuntu20.04`), empty where the image does not
-    say. `networks` are the networks and bridges of its NICs, `location` the cluster member it is
-    on. `ephemeral`: LXD deletes it when it stops. `limits` are of what it may move in a second; of
-    several NICs the loosest counts. `trash` is what a revert brings back, None where there is
-    nothing.
+    `uuid` is `volatile.uuid`. `revision` grows whenever the worker reads the instance again, and
+    orders descriptions of one worker epoch. `user` has only the `user.*` keys in `USER_KEYS`,
+    without the prefix. `cpu_limit` is LXD's text (`2`, `0-3`, empty: all); `memory_limit` and
+    `root_size` are None without a limit. `display_name` and `labels` are ours, stored in
+    `user.lxdfleet.*`; `operation_id` is the operation that created it through us. `os` is the
+    image's distribution and release (`ubuntu20.04`), empty if unknown. `networks` are the networks
+    and bridges of its NICs, `location` its cluster member. LXD deletes an `ephemeral` instance when
+    it stops. `limits` has the loosest of several NICs' limits. `trash` is the root that a revert
+    restores, None if there is none.
     """
 
     name: Name
@@ -113,15 +111,14 @@ class Instance(Struct, frozen=True, kw_only=True):
     trash: Trash | None = None
 
 
-# The `user.*` keys that leave the host; others (cloud-init data among them) may hold secrets.
+# The only `user.*` keys that leave the host; others, such as cloud-init data, may hold secrets.
 USER_KEYS = ("description", "ssh_port", "nat_ports", "root_password")
 
 
 def etag(instance: Instance) -> str:
-    """Return what changes exactly when a caller could have changed the instance's configuration.
+    """Return a digest of all of an instance's configuration that a caller can change.
 
-    Gateway and worker both compute it, so that an update can be made conditional on what its caller
-    saw.
+    Gateway and worker both compute it, so that an update can depend on what its caller read.
     """
     settings = (
         instance.uuid,
@@ -137,7 +134,7 @@ def etag(instance: Instance) -> str:
             (proxy.device, proxy.listen, proxy.connect, *sorted(proxy.options.items()))
             for proxy in instance.proxies
         ],
-        # A worker of an earlier release tells no limits, and does not count them.
+        # Workers of an earlier release neither report limits nor include them.
         *([astuple(instance.limits)] if instance.limits != NO_LIMITS else []),
     )
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:32]
@@ -147,8 +144,8 @@ class Address(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One address of an instance; `family` is `inet` or `inet6`, `scope` LXD's `global`, `link`,
     `local`.
 
-    `of_nic`: its interface is a NIC that the instance is configured to have, not one that somebody
-    inside made, such as docker0. Samplers of earlier releases did not tell them apart.
+    `of_nic`: its interface is a NIC in the instance's configuration, not one that was made inside,
+    such as docker0. Samplers of earlier releases do not distinguish them.
     """
 
     device: Word
@@ -159,7 +156,7 @@ class Address(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MemoryParts(Struct, frozen=True, kw_only=True):
-    """What an instance's memory holds, in bytes, by the kernel's names for the parts."""
+    """The parts of an instance's memory in bytes, under the kernel's names."""
 
     cached: Count | None = None
     rss: Count | None = None
@@ -176,7 +173,7 @@ class MemoryParts(Struct, frozen=True, kw_only=True):
 
 
 class Interface(Struct, frozen=True, kw_only=True):
-    """What went through one network interface, seen from inside the instance, since it is there."""
+    """Traffic of a network interface since its creation, as counted inside the instance."""
 
     device: Word
     rx_bytes: Count
@@ -190,9 +187,9 @@ class Interface(Struct, frozen=True, kw_only=True):
 
 
 class BlockDevice(Struct, frozen=True, kw_only=True):
-    """What an instance read from and wrote to a disk since its start.
+    """Reads and writes of a disk since the instance's start.
 
-    The disk is one of the host's, of a virtual machine one of its own.
+    The disk is one of the host's; for a virtual machine, one of its own.
     """
 
     device: Word
@@ -205,17 +202,17 @@ class BlockDevice(Struct, frozen=True, kw_only=True):
 class InstanceSample(Struct, frozen=True, kw_only=True):
     """One measurement of one instance; a stopped instance has none.
 
-    `cpu_percent` is the share of the CPUs the instance may use, 0-100, over the time since the
-    sample before; `cpu_core_percent` is the same use in percent of one core, so above 100 on
-    several; `cpu_ns` is the CPU time since the start, and `cpu_user_s` and `cpu_system_s` are what
-    it was used for. `memory_total` and `disk_total` are the limit, or the host's and the pool's
-    where there is none. `network_*` are cumulative bytes seen from inside the instance, loopback
-    left out, as in `interfaces`; `disk_read` and `disk_write` are cumulative bytes that went from
-    and to real disks, the sums of `block_devices`. Read from LXD there are no such sums: it lists
-    a disk and what stands on it alike. Every `*_rate` is in bytes per second. The parts of memory
-    and an interface's errors and losses may be up to a minute old. Addresses are in the order
-    of the NICs that have them, those of other interfaces last. Of addresses, interfaces and block
-    devices without end the lists hold the first; the sums are of all.
+    `cpu_percent` is the share of the CPUs that the instance may use, 0-100, since the previous
+    sample; `cpu_core_percent` is the same in percent of one core, so it can exceed 100; `cpu_ns` is
+    the CPU time since the start, divided into `cpu_user_s` and `cpu_system_s`. `memory_total` and
+    `disk_total` are the limit, else the size of the host's memory and of the pool. `network_*` are
+    cumulative bytes as counted inside the instance, without loopback, as in `interfaces`;
+    `disk_read` and `disk_write` are cumulative bytes of physical disks, the sums of
+    `block_devices`. Samples from LXD lack these sums, as LXD lists disks and the devices on top of
+    them alike. Every `*_rate` is in bytes per second. The parts of memory and an interface's errors
+    and drops may be a minute old. Addresses are in the order of their NICs, those of other
+    interfaces last. Long lists of addresses, interfaces and block devices are cut; the sums include
+    all.
     """
 
     name: Name
@@ -249,7 +246,7 @@ class HostSample(Struct, frozen=True, kw_only=True):
     """One measurement of a host.
 
     Disk is LXD's storage pool, else the root file system; used = total - available. `network_*` are
-    the bytes of its network hardware, cumulative and per second.
+    bytes of the physical network interfaces, cumulative and per second.
     """
 
     cpu_cores: Cores

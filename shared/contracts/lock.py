@@ -1,4 +1,4 @@
-"""The fingerprint of every message that travels, so that none changes without somebody saying so.
+"""Lock the fingerprint of every message, so that none changes without a new version.
 
 `python -m shared.contracts.lock` writes `lock.json` (`make contract-lock`); with `--check` it
 compares instead and says what to do (part of `make check`). The idea is nova's object fingerprints.
@@ -40,20 +40,20 @@ def fingerprints() -> dict[str, str]:
 
 
 def differences(locked: dict[str, str], now: dict[str, str]) -> list[str]:
-    """Return a line for each message that is not as locked, saying what to do about it."""
-    found = []
+    """Return a line for each message that differs from the lock, with what to do about it."""
+    lines = []
     for name in sorted(locked.keys() | now.keys()):
         before, after = locked.get(name), now.get(name)
         if before == after:
             continue
         if before and after and before.split()[0] == after.split()[0]:
-            found.append(
+            lines.append(
                 f"{name} changed but its version is still {after.split()[0]}: raise the version,"
                 " give a new field a default, then run make contract-lock"
             )
         else:
-            found.append(f"{name}: {before or 'new'} -> {after or 'gone'}: run make contract-lock")
-    return found
+            lines.append(f"{name}: {before or 'new'} -> {after or 'gone'}: run make contract-lock")
+    return lines
 
 
 def _fingerprint(message: type[msgspec.Struct]) -> str:
@@ -62,10 +62,10 @@ def _fingerprint(message: type[msgspec.Struct]) -> str:
 
 
 def on_the_wire(schema: Any) -> Any:
-    """Return what of a schema counts on the wire: neither docstrings nor the order of fields.
+    """Return a schema without what does not affect the wire: docstrings and the order of fields.
 
-    Python 3.13 keeps a docstring with other spaces than Python 3.12. The schema of a field that is
-    called `description` is a table, and stays.
+    (Python 3.13 indents docstrings differently from 3.12.) The schema of a field that is called
+    `description` is a dict, and stays.
     """
     if isinstance(schema, list):
         return [on_the_wire(one) for one in schema]
@@ -83,9 +83,9 @@ def main(arguments: list[str]) -> int:
     if arguments != ["--check"]:
         FILE.write_text(json.dumps(fingerprints(), indent=2, sort_keys=True) + "\n")
         return 0
-    found = differences(json.loads(FILE.read_text()), fingerprints())
-    sys.stderr.writelines(f"{line}\n" for line in found)
-    return 1 if found else 0
+    lines = differences(json.loads(FILE.read_text()), fingerprints())
+    sys.stderr.writelines(f"{line}\n" for line in lines)
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The note that NAT-VPS scripts keep in a description: how an instance is reached from outside.
+"""The note that NAT-VPS scripts write into a description: how to reach an instance from outside.
 
-`name ssh password first last`, or `name ssh password`: the port for SSH, root's password (`-` where
-there is none), and the first and last of its other ports. Its form alone makes a note, whatever the
-name in it: who renames or copies an instance leaves the note as it was.
+`name ssh password first last`, or `name ssh password`: the port for SSH, root's password (`-` for
+none), and the first and last of the other ports. The form alone makes it a note, whatever the name
+in it, as renaming or copying an instance does not change its note.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Span = tuple[int, int]
 
 
 class Note(NamedTuple):
-    """What a note says; `password` and `ports` are None where it names none."""
+    """The fields of a note; `password` and `ports` are None if it has none."""
 
     name: str
     ssh_port: int
@@ -32,7 +32,7 @@ class Note(NamedTuple):
 
 
 def note_of(text: str) -> Note | None:
-    """Return the note that a text is; None for any other text."""
+    """Parse a note; return None for any other text."""
     fields = text.split()
     if len(fields) not in {3, 5}:
         return None
@@ -43,23 +43,23 @@ def note_of(text: str) -> Note | None:
     return Note(fields[0], ssh_port, password, ports)
 
 
-def masked(text: str) -> str:
-    """Return a text with the password in it made unreadable if it is a note with one."""
+def mask_password(text: str) -> str:
+    """Return a text, with the password masked if it is a note with one."""
     note = note_of(text)
-    return text if note is None or note.password is None else with_other_password(text, MASK)
+    return text if note is None or note.password is None else replace_password(text, MASK)
 
 
-def with_other_password(text: str, password: str) -> str:
-    """Return a note with this password in the place of the one, or of the `-`, that it has."""
-    return _PASSWORD_FIELD.sub(lambda found: found[1] + password, text, count=1)
+def replace_password(text: str, password: str) -> str:
+    """Return a note with its password, or its `-`, replaced."""
+    return _PASSWORD_FIELD.sub(lambda match: match[1] + password, text, count=1)
 
 
-def renamed(text: str, old: str, new: str) -> str:
-    """Return a text with the new name in it if it is a note of the old one."""
+def rename_note(text: str, old: str, new: str) -> str:
+    """Return a text, with the name replaced if it is a note with the old one."""
     note = note_of(text)
     if note is None or note.name != old:
         return text
-    return _NAME_FIELD.sub(lambda found: found[1] + new, text, count=1)
+    return _NAME_FIELD.sub(lambda match: match[1] + new, text, count=1)
 
 
 def span_of(text: str) -> Span | None:

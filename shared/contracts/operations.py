@@ -1,22 +1,22 @@
 """An operation: one accepted request to change something, from its submission to its outcome.
 
-The states and their order are those of docs/architecture.md. Whoever holds an older copy merges a
-reported one with `merged`; no other code decides which of two copies is true.
+docs/architecture.md has the states and their order. Whoever holds a copy of an operation merges
+each report into it with `merge`; no other code decides which of two copies is right.
 
-Ledger:
+History:
 
     1.0  2026-11  start, stop, restart, freeze, unfreeze, delete
     1.1  2026-11  create, update, rename, snapshot, restore, delete-snapshot, with their arguments
                   Operation: waits_for, needs_restart; Submission: secrets
     1.2  2026-11  every field has a bound
-                  Secrets 1.0: a worker gets them when it has accepted. Gateways leave
+                  Secrets 1.0: sent to a worker after it has accepted. Gateways leave
                   Submission.secrets and NewInstance.cloud_init_digest empty; workers read the
-                  former for one release more
+                  former for one more release
     1.3  2026-11  Operation: gone
                   Instance: all options of a proxy device, ephemeral
-                  Submission: start_within_s; workers read start_by where it is not told
+                  Submission: start_within_s; without it workers read start_by
                   Failure: log
-                  password, whose new password travels as Secrets.root_password
+                  password, with the new password in Secrets.root_password
                   Instance, NewInstance, Changes: limits
                   rebuild, revert, with Arguments.image; Instance.trash
 """
@@ -52,13 +52,13 @@ LONGEST_PASSWORD = 128
 
 MOST_SECRETS = 8
 Secret = Annotated[str, Meta(max_length=LONGEST_CLOUD_INIT)]
-# An error's text holds its values, and some words around them.
+# An error's text consists of its values and a few words.
 LONGEST_MESSAGE = 2 * LONGEST_TEXT
 Message = Annotated[str, Meta(max_length=LONGEST_MESSAGE)]
 
 
 class State(StrEnum):
-    """Where an operation stands."""
+    """The state of an operation."""
 
     SUBMITTING = "submitting"
     ACCEPTED = "accepted"
@@ -75,7 +75,7 @@ FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.REJECTED, St
 
 
 class Kind(StrEnum):
-    """What an operation does, in LXD's words for it."""
+    """What an operation does, in LXD's words."""
 
     START = "start"
     STOP = "stop"
@@ -95,15 +95,15 @@ class Kind(StrEnum):
 
 
 class Arguments(Struct, frozen=True, kw_only=True):
-    """What a kind may be told. `force`: do not wait for the guest, and for delete: stop it first.
+    """The arguments of an operation; each kind uses some of them.
 
-    `stop_timeout_s` is how long a clean stop may take before the instance is stopped by force.
-
-    `create` and `changes` are for the kinds of these names. `etag` (see `instances.etag`) makes an
-    update conditional: it is refused when the instance is not as the caller saw it. `new_name` and
-    `display_name` are for rename. `snapshot` names the snapshot that is made, restored or deleted;
-    `stateful` includes the memory, `description` is the user's. `image` is what a rebuild makes the
-    new root of. `placement` says why this host; gateways keep it, and tell no worker.
+    `force`: do not wait for the guest, and for delete: stop it first. `stop_timeout_s` is how long
+    a clean stop may take before the instance is stopped by force. `create` and `changes` are for
+    create and update. `etag` (see `instances.etag`) makes an update conditional: it is refused if
+    the instance has changed since the caller read it. `new_name` and `display_name` are for rename.
+    `snapshot` names the snapshot to make, restore or delete; `stateful` includes the memory,
+    `description` is the user's. `image` is the image of a rebuild. `placement` says why this host
+    was chosen; gateways store it, and do not send it to workers.
     """
 
     force: bool = False
@@ -121,12 +121,11 @@ class Arguments(Struct, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """What is to be done to which instance, and who asked for it.
+    """What to do to which instance, and who requested it.
 
-    The same from the endpoint of an API to the worker's journal, and in every record of what became
-    of it. `uuid` is the `volatile.uuid` that the caller saw: an instance of the same name with
-    another one is never touched; empty means that LXD gave it none. For a create it is the one that
-    the new instance gets.
+    It stays the same from the API's endpoint to the worker's journal, and in every record of the
+    outcome. `uuid` is the `volatile.uuid` that the caller read: an instance of the same name with
+    another uuid is never touched; empty: LXD assigned none. For a create it is the new instance's.
     """
 
     kind: Kind
@@ -140,18 +139,18 @@ class Command(Struct, frozen=True, kw_only=True):
 
 
 def command_fields(record: Command) -> dict[str, Any]:
-    """Return the fields of the command in a submission or an operation, by name."""
+    """Return the fields that a submission or an operation has from its command, by name."""
     return {name: getattr(record, name) for name in Command.__struct_fields__}
 
 
 class Submission(Command, frozen=True, kw_only=True):
-    """A command as a gateway hands it to a worker.
+    """A command as a gateway sends it to a worker.
 
     `host` must be the worker's own. `start_within_s` is how long after its arrival the worker may
-    begin it, by the worker's own clock. `start_by` says the same as a Unix time in seconds by the
-    gateway's clock, as text; it counts only where the former is missing, from an earlier release.
-    `timeout_s` bounds the work itself, by the worker's monotonic clock. `secrets` is what gateways
-    of an earlier release sent before they knew whether the host accepts; see `Secrets`.
+    begin it, by the worker's clock. `start_by` is the same limit as a Unix time in seconds by the
+    gateway's clock, as text; it is used only if the former is missing, from an earlier release.
+    `timeout_s` limits the work itself, by the worker's monotonic clock. Gateways of an earlier
+    release sent `secrets` before they knew whether the host would accept; see `Secrets`.
     """
 
     operation_id: Word
@@ -163,9 +162,9 @@ class Submission(Command, frozen=True, kw_only=True):
 
 
 class Secrets(Struct, frozen=True, kw_only=True):
-    """The arguments of a create or password that no journal, database, event or log may hold.
+    """The arguments of a create or password that no journal, database, event or log may contain.
 
-    They are sent to the host that has accepted the operation, and to no other.
+    They are sent only to the host that has accepted the operation.
     """
 
     cloud_init: Annotated[str, Meta(max_length=LONGEST_CLOUD_INIT)] = ""
@@ -175,16 +174,16 @@ class Secrets(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return "Secrets(...)"
 
-    def given(self) -> dict[str, str]:
-        """Return those that there are, by name."""
-        named = {"cloud_init": self.cloud_init, "root_password": self.root_password}
-        return {name: value for name, value in named.items() if value}
+    def non_empty(self) -> dict[str, str]:
+        """Return those that are not empty, by name."""
+        secrets = {"cloud_init": self.cloud_init, "root_password": self.root_password}
+        return {name: value for name, value in secrets.items() if value}
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """Why an operation did not succeed: an error's code and raw values (see `errors.rebuilt`).
+    """Why an operation failed: an error's code and raw values (see `errors.error_from_code`).
 
-    `log` are the last lines that LXD wrote about a start that failed.
+    `log` has the last lines of LXD's log of a failed start.
     """
 
     code: Word
@@ -194,22 +193,22 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 def failure_of(error: FleetError) -> Failure:
-    """Return an error as the record of an operation carries it, however long its text is."""
+    """Return an error as an operation's record stores it, with its text cut if it is too long."""
     message = clip(str(error), LONGEST_MESSAGE)
     return Failure(code=error.code, values=list(error.values), message=message)
 
 
 class Operation(Command, frozen=True, kw_only=True):
-    """The whole record of a command that was accepted, as journal, event and answer carry it.
+    """The complete record of an accepted command, in journals, events and answers.
 
-    `sequence` grows with every change the worker journals, over all operations of the host; 0 means
-    that no worker has seen it yet. `changed` is False when the instance already was as asked (start
-    of a running one). `after` is the instance as it stood when the operation ended (None: unknown,
-    or deleted), read in the worker's epoch `after_epoch`. `overdue`: the time-out has passed and
-    LXD could not be made to stop. `waits_for` is the creation of the same instance that the
-    operation begins after. `needs_restart` are the fields of an update that count from the next
-    start. `gone`: the instance is there no more; LXD deletes an ephemeral one that stops. Times are
-    RFC 3339 with `Z`, empty until they happen.
+    `sequence` grows with every change that the worker journals, across all operations of the host;
+    0: no worker has journalled it yet. `changed` is False if the instance was already in the
+    requested state (start of a running one). `after` is the instance when the operation ended
+    (None: unknown, or deleted), read in the worker's epoch `after_epoch`. `overdue`: the time-out
+    has passed, and LXD could not be stopped. `waits_for` is the creation of the same instance after
+    which the operation begins. `needs_restart` are the fields of an update that take effect at the
+    next start. `gone`: the instance no longer exists; LXD deletes an ephemeral one that stops.
+    Times are RFC 3339 with `Z`, empty until then.
     """
 
     operation_id: Word
@@ -238,43 +237,44 @@ class Operation(Command, frozen=True, kw_only=True):
         return self.state in FINAL
 
 
-def merged(known: Operation, reported: Operation) -> Operation:
-    """Return what is true of a host's operation of which two copies are known.
+def merge(record: Operation, report: Operation) -> Operation:
+    """Merge a report into the record of an operation, and return the result.
 
-    A final state stays. Otherwise the higher sequence wins; copies arrive late and out of order.
-    Only what becomes of an operation is taken from a report: what was asked for, of what, by whom
-    and when stays as it was known first.
+    A final state stays. Otherwise the higher sequence wins, as reports arrive late and out of
+    order. A report changes only the progress and outcome of an operation, never what was requested,
+    by whom and when.
     """
-    if known.final or reported.sequence < known.sequence:
-        return known
-    command = {**command_fields(known), "instance": _name_now(known, reported)}
+    if record.final or report.sequence < record.sequence:
+        return record
+    command = {**command_fields(record), "instance": _name_now(record, report)}
     return replace(
-        reported,
+        report,
         **command,
-        created_at=known.created_at or reported.created_at,
-        parent_id=known.parent_id,
+        created_at=record.created_at or report.created_at,
+        parent_id=record.parent_id,
     )
 
 
 def is_gone(operation: Operation) -> bool:
-    """Whether the operation has ended the instance itself; workers of earlier releases say so of a
-    deletion only by its state.
+    """Return whether the operation has removed the instance.
+
+    Workers of earlier releases report `gone` for no deletion, only its state.
     """
-    deleted = operation.kind is Kind.DELETE or operation.gone
-    return deleted and operation.state is State.DONE
+    removes = operation.kind is Kind.DELETE or operation.gone
+    return removes and operation.state is State.DONE
 
 
-def _name_now(known: Operation, reported: Operation) -> str:
-    renamed = known.kind is Kind.RENAME and reported.instance == known.arguments.new_name
-    return reported.instance if renamed else known.instance
+def _name_now(record: Operation, report: Operation) -> str:
+    is_renamed = record.kind is Kind.RENAME and report.instance == record.arguments.new_name
+    return report.instance if is_renamed else record.instance
 
 
 def is_answer_to(submission: Submission, operation: Operation) -> bool:
-    """Whether a worker's record of an operation is that of what was submitted."""
+    """Return whether a worker's record of an operation belongs to this submission."""
     names = {submission.instance}
     if submission.kind is Kind.RENAME:
         names.add(submission.arguments.new_name)
-    same = ("operation_id", "host", "kind", "project", "uuid")
+    fields = ("operation_id", "host", "kind", "project", "uuid")
     return operation.instance in names and all(
-        getattr(submission, name) == getattr(operation, name) for name in same
+        getattr(submission, name) == getattr(operation, name) for name in fields
     )

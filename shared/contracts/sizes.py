@@ -1,6 +1,6 @@
-"""LXD's notation of limits: `512MB`, `1GiB`, plain bytes, `50%` of the host's memory, `2` CPUs.
+"""Parse LXD's limits: `512MB`, `1GiB`, plain bytes, `50%` of the host's memory, `2` CPUs.
 
-Traffic is limited in bits a second: `100Mbit`, `1Gbit`, `64Kibit`, or plain bits.
+Limits of traffic are bits per second: `100Mbit`, `1Gbit`, `64Kibit`, or plain bits.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ _BITS: dict[str, int] = (
     | {f"{letter}bit": 1000 ** (power + 1) for power, letter in enumerate(_POWERS)}
     | {f"{letter.upper()}ibit": 1024 ** (power + 1) for power, letter in enumerate(_POWERS)}
 )
-# No size has more digits, and Python refuses to read thousands of them.
+# No size has more digits, and Python refuses to parse thousands of them.
 _SIZE = re.compile(r"(\d{1,32})(\D*)")
 _SHARE = re.compile(r"(\d{1,32})%")
-# No machine has more; a longer number would only cost whoever reads it.
+# No machine has more CPUs; longer numbers would only cost time.
 _MOST_DIGITS = 9
 _CPUS = re.compile(rf"(\d{{1,{_MOST_DIGITS}}})(?:-(\d{{0,{_MOST_DIGITS}}}))?")
 
 
 def size_in_bytes(text: str) -> int | None:
-    """Return the bytes that LXD's text stands for, or None where it is empty or no size.
+    """Return a size in bytes, or None if the text is empty or not a size.
 
-    What no machine has room for is no size either: LXD takes it, and it limits nothing.
+    Nor is what exceeds the storage of any machine: LXD accepts it, but it limits nothing.
     """
     return _number(text, _UNITS)
 
 
 def bits(text: str) -> int | None:
-    """Return the bits a second that LXD's text stands for; None as in `size_in_bytes`."""
+    """Return a rate in bits per second; None as in `size_in_bytes`."""
     return _number(text, _BITS)
 
 
 def process_count(text: str) -> int | None:
-    """Return how many processes `limits.processes` allows; None where it is empty or no number."""
+    """Return how many processes `limits.processes` allows; None if empty or not a number."""
     return _number(text, {"": 1})
 
 
 def memory_limit(text: str, host_memory: int) -> int | None:
-    """Return a memory limit in bytes; LXD takes a share of the host's memory as well."""
+    """Return a memory limit in bytes, from a size or a share of the host's memory."""
     if share := _SHARE.fullmatch(text):
         return _possible(host_memory * int(share[1]) // 100)
     return size_in_bytes(text)
 
 
 def cpu_count(text: str) -> int | None:
-    """Return how many CPUs `limits.cpu` allows: a count (`2`), or a set of them (`0-3`, `1,3`).
+    """Return how many CPUs `limits.cpu` allows, from a count (`2`) or a set (`0-3`, `1,3`).
 
-    None where it is empty or neither.
+    None if it is empty or neither.
     """
     if text.isdecimal():
         return int(text) if len(text) <= _MOST_DIGITS else None
@@ -71,7 +71,7 @@ def cpu_count(text: str) -> int | None:
 
 
 def _covered(spans: list[tuple[int, int]]) -> int:
-    """Return how many numbers lie in any of the spans, without listing them."""
+    """Return how many numbers the spans cover, without enumerating them."""
     count = end = 0
     for first, last in sorted(spans):
         count += max(0, last + 1 - max(first, end))

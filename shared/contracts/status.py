@@ -1,6 +1,6 @@
-"""How an instance is, in LXD's words (its `api.StatusCode`), and what follows from them.
+"""The status of an instance, in LXD's words (its `api.StatusCode`), and what follows from it.
 
-Nobody else compares these words. LXD's other words are for its operations only.
+No other module compares these words. LXD's other status words are for its operations only.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from enum import StrEnum
 class Status(StrEnum):
     """LXD's words for the state of an instance.
 
-    Those that end in `ing` lie between two others. A virtual machine is `Ready` once its guest has
-    said so. `Error` says that LXD cannot tell: what keeps an instance running does not answer.
+    Those in `-ing`, except `Running`, are transitions. A virtual machine is `Ready` once its guest
+    has reported so. `Error`: LXD cannot tell, as the instance's monitor process does not answer.
     """
 
     STARTED = "Started"
@@ -32,18 +32,18 @@ _RUNNING = frozenset({Status.STARTED, Status.RUNNING, Status.READY, Status.THAWE
 
 
 def is_alive(status: str) -> bool:
-    """Whether an instance may have processes, memory and addresses: every one but a stopped one.
+    """Return whether an instance may have processes, memory and addresses: all but stopped ones.
 
-    So what is measured of it counts, also in a state that a later LXD invents.
+    So its measurements count even in a state that a later LXD adds.
     """
     return status != Status.STOPPED
 
 
 def is_running(status: str) -> bool:
-    """Whether the processes of an instance run, and nothing is about to end that."""
+    """Return whether the processes of an instance run, and are not about to stop."""
     return status in _RUNNING
 
 
 def is_frozen(status: str) -> bool:
-    """Whether the processes of an instance stand still."""
+    """Return whether the processes of an instance are frozen."""
     return status == Status.FROZEN

@@ -1,17 +1,17 @@
-"""Bytes between a central service and one host: what is said beside the bytes.
+"""Control messages of a byte stream between a central service and one host.
 
-The central side makes the stream's id up, which nobody can guess, listens, and asks the host's
-worker by RPC to open the other end. Each side then sends frames under keys of that id: bytes as
-they are, and the small messages of this module. What makes a stream safe for everybody else:
+The central side draws a stream id that cannot be guessed, listens, and asks the host's worker by
+RPC to open the other end. Each side then sends frames under routing keys with that id: raw bytes,
+and the small messages of this module. Three rules protect everybody else:
 
-* A side sends no more bytes than the other one has room for (`Credit`), so a flood stops where its
+* A side sends no more bytes than the other one has room for (`Credit`), so a flood stops when its
   reader stops, and nothing piles up in between.
-* Each side repeats its credit as a sign of life. Who hears none for `IDLE_S` gives the stream up,
-  and at once when the broker returns a frame because the other side has gone.
-* A side ends its own direction (`End`), having said how many bytes there were; or it calls the
-  whole stream off, with the code of an error.
+* Each side repeats its credit as a sign of life. A side that receives none for `IDLE_S` closes the
+  stream, and does so at once if the broker returns a frame because the other side has gone.
+* A side ends its own direction with the number of bytes that it sent (`End`), or aborts the whole
+  stream with an error's code.
 
-Ledger:
+History:
 
     1.0  2026-11  Credit, Resize, End
     1.1  2026-11  every field has a bound
@@ -30,11 +30,11 @@ from shared.contracts.errors import InvalidInput, UnreadableMessage
 
 VERSION = "1.1"
 
-# Bytes that a side has room for beyond what it has dealt with.
+# Bytes that a side accepts beyond those that it has consumed.
 WINDOW = 256 * 1024
-# Bytes of one frame at the most.
+# The most bytes of one frame.
 MOST_DATA = 64 * 1024
-# Seconds between two signs of life, and without one before the other side counts as gone.
+# Seconds between two signs of life, and without any until the other side counts as gone.
 BEAT_S = 2.0
 IDLE_S = 10.0
 
@@ -44,14 +44,14 @@ Cells = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Credit(Struct, frozen=True):
-    """The sender of this takes bytes up to `limit`, counted from the stream's beginning."""
+    """The sender of this accepts bytes up to `limit`, counted from the stream's beginning."""
 
     limit: Count
     version: Version = VERSION
 
 
 class Resize(Struct, frozen=True):
-    """The terminal's size is now this."""
+    """The terminal has a new size."""
 
     columns: Cells
     rows: Cells
@@ -59,10 +59,10 @@ class Resize(Struct, frozen=True):
 
 
 class End(Struct, frozen=True, kw_only=True):
-    """The sender of this has sent `sent` bytes, and no more will come.
+    """The sender of this has sent `sent` bytes, and will send no more.
 
-    With a `code` the whole stream is called off, whatever is under way; code and values are those
-    of an error. `exit_status` is that of the process whose output the bytes were, if there was one.
+    With a `code` it aborts the whole stream; code and values are those of an error. `exit_status`
+    is that of the process whose output the bytes were, if there was one.
     """
 
     sent: Count
@@ -79,24 +79,24 @@ _KINDS: dict[str, type[Credit | Resize | End]] = {"credit": Credit, "resize": Re
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
-def checked_stream(stream: str) -> str:
-    """Return the stream's id; raise InvalidInput where it could not stand in a routing key."""
+def validate_stream(stream: str) -> str:
+    """Return the stream's id; raise InvalidInput if it cannot be part of a routing key."""
     if not _ID.fullmatch(stream):
         raise InvalidInput("stream", "32 hexadecimal digits")
     return stream
 
 
 def to_message(frame: Frame) -> tuple[str, bytes]:
-    """Return a frame as the type and the body of a message."""
+    """Return a frame as a message's type and body."""
     return (DATA, frame) if isinstance(frame, bytes) else (_NAMES[type(frame)], encode(frame))
 
 
 def from_message(kind: str, body: bytes) -> Frame:
-    """Return the frame that a message is; raise UnreadableMessage where it is none."""
+    """Return the frame in a message; raise UnreadableMessage if there is none."""
     if kind == DATA:
         return _checked(body)
     if kind not in _KINDS:
-        raise UnreadableMessage(f"no frame of a stream is called {kind!r}")
+        raise UnreadableMessage(f"unknown type of frame: {kind!r}")
     return decode(_KINDS[kind], body)
 
 

@@ -1,6 +1,6 @@
-"""What a text says of many: the first few, and how many more there are.
+"""Shorten a list of names for a text: the first few, and how many more there are.
 
-It has no word of any language, so that a text in any may hold it.
+The result contains no words, so that texts in any language can include it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 from shared.contracts.bounds import clip
 
-MOST_NAMED = 5
+MOST_NAMES = 5
 LONGEST_NAME = 128
 
 
 def first_few(names: Sequence[str], separator: str = ", ", longest_name: int = LONGEST_NAME) -> str:
-    """Return the first five, and the number of those that are left out."""
-    named = separator.join(clip(name, longest_name) for name in names[:MOST_NAMED])
-    left_out = len(names) - MOST_NAMED
-    return f"{named}{separator}… (+{left_out})" if left_out > 0 else named
+    """Return the first five names, and the number of the others."""
+    first = separator.join(clip(name, longest_name) for name in names[:MOST_NAMES])
+    rest = len(names) - MOST_NAMES
+    return f"{first}{separator}… (+{rest})" if rest > 0 else first

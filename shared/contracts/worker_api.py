@@ -1,6 +1,6 @@
-"""The caller's side of a worker's RPC API: the only place where its method names are written.
+"""Call a worker's RPC API: the only module with its method names.
 
-Ledger (major.minor; a minor change is compatible, a major one is served side by side for a
+History (major.minor; a minor change is compatible, a major one is served side by side for a
 release):
 
     1.0  2026-11  submit, resolve, cancel, operations_since, publish_inventory
@@ -8,8 +8,8 @@ release):
     1.2  2026-11  OperationPage: every field has a bound
                   prepare, deliver_secrets; gateways of this release submit no secrets
     1.3  2026-11  instance_log
-                  prepare takes password
-                  submit takes rebuild and revert; OperationPage: see operations
+                  prepare accepts password
+                  submit accepts rebuild and revert; OperationPage: see operations
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_LOG = 64 * 1024
 # Of one page.
 MOST_OPERATIONS = 1000
 
-# All that a worker has cause to answer. Of other errors a caller would think that they are its own.
+# All errors that a worker answers with. A caller would mistake others for its own.
 ERRORS: tuple[type[errors.FleetError], ...] = (
     errors.ConsoleInUse,
     errors.HostBusy,
@@ -66,7 +66,7 @@ ERRORS: tuple[type[errors.FleetError], ...] = (
     errors.UnreadableMessage,
 )
 
-# What an operation can have failed with at a worker.
+# All errors with which an operation can fail at a worker.
 OUTCOMES: frozenset[type[errors.FleetError]] = frozenset(
     {
         *ERRORS,
@@ -79,16 +79,16 @@ OUTCOMES: frozenset[type[errors.FleetError]] = frozenset(
     }
 )
 
-# Calls a method of a host's worker with JSON values and returns its answer as `from_wire` takes it,
-# None for `null`. Raises HostUnreachable (certainly not delivered), BrokerUnavailable (certainly
-# not sent), OutcomeUnknown (sent, no answer), or the FleetError that the worker answered.
+# Calls a method of a host's worker with JSON values and returns its answer for `from_wire`, None
+# for `null`. Raises HostUnreachable (certainly not delivered), BrokerUnavailable (certainly not
+# sent), OutcomeUnknown (sent, no answer), or the FleetError that the worker answered with.
 Call = Callable[[str, str, list[object]], Awaitable[object]]
 
 
 class OperationPage(Struct, frozen=True, kw_only=True):
-    """Operations in the order of their sequence; `more` when the limit cut them off.
+    """Operations in the order of their sequence; `more`: the limit cut the page.
 
-    It is as new as the records that it carries.
+    Its version is that of the records.
     """
 
     operations: Annotated[list[Operation], Meta(max_length=MOST_OPERATIONS)]
@@ -97,9 +97,9 @@ class OperationPage(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """A snapshot of an instance; `size` in bytes, None where the storage does not tell.
+    """A snapshot of an instance; `size` in bytes, None if the storage does not report it.
 
-    Times are RFC 3339 with `Z`; `expires_at` is empty where it does not expire.
+    Times are RFC 3339 with `Z`; `expires_at` is empty if it never expires.
     """
 
     name: Word
@@ -117,58 +117,57 @@ class SnapshotList(Struct, frozen=True, kw_only=True):
 
 
 class InstanceLog(Struct, frozen=True, kw_only=True):
-    """What LXD has written about the last start of an instance; `truncated`: its end only."""
+    """LXD's log of the last start of an instance; `truncated`: its end only."""
 
     text: Annotated[str, Meta(max_length=MOST_LOG)]
     truncated: bool = False
     version: Version = "1.3"
 
 
-class LxdWorker:
-    """Orders to one host's worker.
+class WorkerClient:
+    """Calls the workers of hosts.
 
-    An answer that speaks of another operation, or another host's, is none: it raises
-    UnreadableMessage.
+    An answer about another operation, or another host's, raises UnreadableMessage.
     """
 
     def __init__(self, call: Call) -> None:
         self._call = call
 
     async def submit(self, submission: Submission) -> Operation:
-        """Hand over an operation; return it as journalled.
+        """Submit an operation; return it as journalled.
 
-        The same id again is answered from the journal. Raises OperationInProgress,
-        InstanceNotFound, InstanceReplaced, OperationRefused, OperationExpired, HostBusy,
-        LxdUnavailable, InvalidInput, and what a new instance or a change cannot have:
-        InstanceExists, ImageNotFound, InsufficientResources, PortInUse, InstanceChangedSince,
-        SnapshotNotFound, SnapshotExists, TrashNotFound. All of them mean that nothing was started.
+        A repeated id is answered from the journal. Raises OperationInProgress, InstanceNotFound,
+        InstanceReplaced, OperationRefused, OperationExpired, HostBusy, LxdUnavailable,
+        InvalidInput, and if a new instance or a change is impossible: InstanceExists,
+        ImageNotFound, InsufficientResources, PortInUse, InstanceChangedSince, SnapshotNotFound,
+        SnapshotExists, TrashNotFound. All of them mean that nothing was started.
         """
         return await self._submit("submit", submission)
 
     async def prepare(self, submission: Submission) -> Operation:
-        """Hand over a create or password that begins when its secrets have come; else as `submit`.
+        """Submit a create or password that begins once its secrets arrive; else as `submit`.
 
-        A host that refuses it has seen none of them. Raises WorkerOutdated too, and for a password
+        A host that refuses it never receives them. Raises WorkerOutdated too, and for a password
         InstanceNotRunning and PasswordNotSet.
         """
         return await self._submit("prepare", submission)
 
     async def deliver_secrets(self, host: str, operation_id: str, secrets: Secrets) -> Operation:
-        """Give an operation that was prepared its secrets; return it as it stands then.
+        """Send a prepared operation its secrets; return its current record.
 
-        It has begun, or has ended already, or ends for secrets that cannot be used. Only the first
-        ones count. Raises OperationNotFound.
+        It has begun, has ended already, or ends because the secrets are unusable. Only the first
+        secrets count. Raises OperationNotFound.
         """
         answer = await self._call(host, "deliver_secrets", [operation_id, to_wire(secrets)])
         return _about(host, operation_id, answer)
 
     async def resolve(self, host: str, operation_id: str) -> Operation | None:
-        """Return the journal's entry, or None: it never came, and never may: it has a tombstone."""
+        """Return the journal's entry, or None: it never arrived, and a tombstone now refuses it."""
         answer = await self._call(host, "resolve", [operation_id])
         return None if answer is None else _about(host, operation_id, answer)
 
     async def cancel(self, host: str, operation_id: str) -> Operation:
-        """Ask for an operation to be cancelled; return it as it stands now.
+        """Request an operation's cancellation; return its current record.
 
         Raises OperationNotFound and OperationNotCancellable.
         """
@@ -176,19 +175,19 @@ class LxdWorker:
         return _about(host, operation_id, answer)
 
     async def operations_since(self, host: str, sequence: int, limit: int = 500) -> OperationPage:
-        """Return what changed after the given journal sequence, oldest change first."""
+        """Return the operations that changed after a journal sequence, oldest change first."""
         answer = await self._call(host, "operations_since", [sequence, limit])
         return from_wire(OperationPage, answer)
 
     async def snapshots(self, host: str, project: str, name: str, uuid: str) -> SnapshotList:
-        """Return the snapshots of the instance that has this uuid.
+        """Return the snapshots of the instance with this uuid.
 
         Raises InstanceNotFound, InstanceReplaced, LxdUnavailable.
         """
         return from_wire(SnapshotList, await self._call(host, "snapshots", [project, name, uuid]))
 
     async def instance_log(self, host: str, project: str, name: str, uuid: str) -> InstanceLog:
-        """Return what LXD has written about the last start of the instance that has this uuid.
+        """Return LXD's log of the last start of the instance with this uuid.
 
         Raises InstanceNotFound, InstanceReplaced, LogNotFound, LxdUnavailable, WorkerOutdated.
         """
@@ -196,11 +195,11 @@ class LxdWorker:
         return from_wire(InstanceLog, answer)
 
     async def open_console(self, host: str, request: OpenConsole) -> None:
-        """Open a console at the host's end of a stream that the caller listens to already.
+        """Open a console at the host's end of a stream to which the caller listens already.
 
-        When this returns, what was typed reaches it. Raises InstanceNotFound, InstanceReplaced,
+        Once this returns, it receives input. Raises InstanceNotFound, InstanceReplaced,
         InstanceNotRunning, TooManyConsoles, ConsoleInUse, LxdRefused, LxdUnavailable. After
-        OutcomeUnknown it may be open; it ends when nobody listens any more.
+        OutcomeUnknown it may be open; it closes once nobody listens.
         """
         await self._call(host, "open_console", [to_wire(request)])
 
@@ -212,12 +211,12 @@ class LxdWorker:
         answer = await self._call(submission.host, method, [to_wire(submission)])
         operation = from_wire(Operation, answer)
         if not is_answer_to(submission, operation):
-            raise UnreadableMessage("the answer is of another operation")
+            raise UnreadableMessage("the answer is about another operation")
         return operation
 
 
 def _about(host: str, operation_id: str, answer: object) -> Operation:
     operation = from_wire(Operation, answer)
     if (operation.host, operation.operation_id) != (host, operation_id):
-        raise UnreadableMessage("the answer is of another operation")
+        raise UnreadableMessage("the answer is about another operation")
     return operation

@@ -1,1 +1,1 @@
-"""What every service stands on: settings, logs, the bus and its topology."""
+"""Infrastructure of all services: settings, logs, telemetry, the bus, the process."""

@@ -1,4 +1,4 @@
-"""What the services on an LXD host must agree on: the host's id and the daemon's socket."""
+"""Settings that all services on an LXD host share: the host's id and the daemon's socket."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shared.contracts.errors import InvalidInput
-from shared.platform.bus.topology import checked_host
-from shared.platform.settings import Reader
+from shared.platform.bus.topology import validate_host
+from shared.platform.settings import EnvReader
 
-# Debian's LXD, the snap's, Incus.
+# Debian's LXD, the snap's LXD, Incus.
 LXD_SOCKETS = (
     "/var/lib/lxd/unix.socket",
     "/var/snap/lxd/common/lxd/unix.socket",
@@ -18,22 +18,22 @@ LXD_SOCKETS = (
 )
 
 
-def host_id(read: Reader) -> str:
-    """Return `FLEET_HOST`, else the machine's name with its dots turned into `-`."""
-    host = read.text("FLEET_HOST", platform.node().replace(".", "-"))
+def host_id(reader: EnvReader) -> str:
+    """Return `FLEET_HOST`, else the machine's name with `-` for each dot."""
+    host = reader.text("FLEET_HOST", platform.node().replace(".", "-"))
     try:
-        return checked_host(host)
+        return validate_host(host)
     except InvalidInput as exc:
-        read.complain(f"FLEET_HOST is {host!r}; it takes {exc.rule}")
+        reader.complain(f"FLEET_HOST is {host!r}; it takes {exc.rule}")
         return host
 
 
-def lxd_socket(read: Reader, env: Mapping[str, str]) -> str:
-    """Return `FLEET_LXD_SOCKET`, else the one in `LXD_DIR`, else the first known one that exists.
+def lxd_socket(reader: EnvReader, env: Mapping[str, str]) -> str:
+    """Return `FLEET_LXD_SOCKET`, else the one in `LXD_DIR`, else the first that exists.
 
-    Where none exists yet it is the first: LXD may be started later.
+    If none exists yet, return the first: LXD may start later.
     """
     if directory := env.get("LXD_DIR"):
-        return read.text("FLEET_LXD_SOCKET", f"{directory}/unix.socket")
-    there = [path for path in LXD_SOCKETS if Path(path).exists()]
-    return read.text("FLEET_LXD_SOCKET", (there or LXD_SOCKETS)[0])
+        return reader.text("FLEET_LXD_SOCKET", f"{directory}/unix.socket")
+    existing = [path for path in LXD_SOCKETS if Path(path).exists()]
+    return reader.text("FLEET_LXD_SOCKET", (existing or LXD_SOCKETS)[0])

@@ -1,7 +1,7 @@
-"""Logs as one JSON object a line, each with the correlation id of the request it belongs to.
+"""Log one JSON object per line, with the correlation id of the request that it belongs to.
 
-The id is made (or taken from `X-Request-Id`) by the gateway, travels as the AMQP header
-`nameko.correlation_id` and in the operation, and ends as a field of every line on the way to LXD.
+The gateway generates the id (or takes it from `X-Request-Id`); it travels in the AMQP header
+`nameko.correlation_id` and in the operation, and is in every line on the way to LXD.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 
 correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
 
-# What libraries say below these levels is of no use to an operator, or is said by us already:
-# nameko logs an expected refusal, and kombu and aiormq a lost connection, as a warning with a
-# traceback. uvicorn and websockets would log all that goes over WebSockets, tickets and what
-# people type into terminals.
+# Below these levels libraries log what operators cannot use, or what we log already: nameko logs an
+# expected error, and kombu and aiormq a lost connection, as a warning with a traceback. uvicorn and
+# websockets would log everything sent over WebSockets: tickets, and what people type into
+# terminals.
 LIBRARIES = {
     "aio_pika": logging.ERROR,
     "aiormq": logging.ERROR,
@@ -70,5 +70,4 @@ def set_up(service: str, level: str) -> None:
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library, least in LIBRARIES.items():
-        wanted = logging.getLevelName(level.upper())
-        logging.getLogger(library).setLevel(max(least, wanted))
+        logging.getLogger(library).setLevel(max(least, logging.getLevelName(level.upper())))

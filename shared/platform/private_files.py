@@ -1,4 +1,4 @@
-"""Files that only their owner can read, from their first byte on, and never half written."""
+"""Files that only their owner can read, from the first byte on, and that are never half written."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def write(file: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write the file, and the directories above it where they are missing.
+    """Write the file atomically; create missing directories above it.
 
-    Whoever reads it finds the old text or the new one, never a part: where the disk is full the old
-    one stays, and OSError is raised, which names the file.
+    Readers find the old text or the new one, never a part. On a full disk the old one stays. Raises
+    OSError that names the file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
@@ -26,5 +26,5 @@ def write(file: Path, text: str, *, mode: int = 0o600) -> None:
                 os.fsync(descriptor)
             Path(name).replace(file)
         except OSError as exc:
-            exc.filename = str(file)  # a descriptor's errors name none
+            exc.filename = str(file)  # errors of a descriptor have no file name
             raise

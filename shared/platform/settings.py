@@ -1,6 +1,6 @@
-"""Reading `FLEET_*` variables, once, at the edge.
+"""Read `FLEET_*` variables once, at the start of a process.
 
-Every complaint names the variable and what would be right.
+Every complaint names the variable and what is valid.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Bind = tuple[str, int]
 
 
 class SettingsError(Exception):
-    """The environment is incomplete or wrong; the text has one line for each problem."""
+    """The environment is incomplete or invalid; the text has a line for each problem."""
 
 
 def settings_or_exit(read: Callable[[Mapping[str, str]], T]) -> T:
-    """Return what `read` makes of the environment; exit with 2 and a line for each problem."""
+    """Read settings from the environment; if they are invalid, print each problem and exit."""
     try:
         return read(os.environ)
     except SettingsError as exc:
@@ -35,11 +35,11 @@ def settings_or_exit(read: Callable[[Mapping[str, str]], T]) -> T:
 
 
 def state_dir_or_exit(folder: Path) -> Path:
-    """Return the folder, made if it is missing; exit with 1 and a line if it cannot be used."""
+    """Return the folder, created if missing; if it is unusable, print why and exit."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         usable = os.access(folder, os.W_OK | os.X_OK)
-        reason = "" if usable else "no right to write"
+        reason = "" if usable else "permission to write is missing"
     except OSError as exc:
         reason = exc.strerror or str(exc)
     if reason:
@@ -48,7 +48,7 @@ def state_dir_or_exit(folder: Path) -> Path:
     return folder
 
 
-class Reader:
+class EnvReader:
     """Collects values and complaints; `check` raises all complaints at once."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -56,7 +56,7 @@ class Reader:
         self._problems: list[str] = []
 
     def text(self, name: str, default: str | None = None) -> str:
-        """Return a variable's text; without a default it is required. Empty counts as not set."""
+        """Return a variable; without a default it is required. Empty counts as not set."""
         value = self._env.get(name) or default
         if value is None:
             self._problems.append(f"{name} is not set")
@@ -64,7 +64,7 @@ class Reader:
         return value
 
     def secret(self, name: str, default: str | None = None) -> str:
-        """Return NAME, or the content of the file that NAME_FILE names, without the line's end."""
+        """Return NAME, or the stripped content of the file that NAME_FILE names."""
         file = self._env.get(f"{name}_FILE")
         if not file:
             return self.text(name, default)
@@ -73,11 +73,11 @@ class Reader:
         except OSError as exc:
             self._problems.append(f"{name}_FILE cannot be read: {exc.strerror}: {file}")
         except UnicodeDecodeError:
-            self._problems.append(f"{name}_FILE holds no text: {file}")
+            self._problems.append(f"{name}_FILE is not a text file: {file}")
         return ""
 
     def number(self, name: str, default: float, *, least: float = 0.0, most: float = 1e9) -> float:
-        """Return a number within the bounds."""
+        """Return a number from `least` to `most`."""
         raw = self._env.get(name)
         if not raw:
             return default
@@ -93,17 +93,17 @@ class Reader:
         return value
 
     def log_level(self) -> str:
-        """Return what `FLEET_LOG_LEVEL` names: from which level on messages are logged."""
+        """Return `FLEET_LOG_LEVEL`, the lowest level to log."""
         level = self.text("FLEET_LOG_LEVEL", "info").lower()
         if level not in LOG_LEVELS:
             self._problems.append(f"FLEET_LOG_LEVEL is {level!r}; it takes {', '.join(LOG_LEVELS)}")
         return level
 
     def amqp_uri(self) -> str:
-        """Return the broker's address, from `FLEET_AMQP_URI` or its `_FILE`."""
+        """Return the broker's URI, from `FLEET_AMQP_URI` or its `_FILE`."""
         uri = self.secret("FLEET_AMQP_URI")
         if uri and not _is_amqp(uri):
-            # Not the address itself, which holds a password.
+            # Without the URI itself, which contains a password.
             self._problems.append("FLEET_AMQP_URI takes amqp://USER:PASSWORD@HOST:PORT/VHOST")
         return uri
 
@@ -112,7 +112,7 @@ class Reader:
         return tuple(word.strip() for word in self._env.get(name, "").split(",") if word.strip())
 
     def command(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """Return a command line's words, as a shell would split it; nothing is expanded."""
+        """Return a command line, split as by a shell; nothing is expanded."""
         try:
             return tuple(shlex.split(self._env.get(name, ""))) or default
         except ValueError as exc:
@@ -120,27 +120,27 @@ class Reader:
             return default
 
     def binds(self, name: str) -> tuple[Bind, ...]:
-        """Return the addresses to listen on, from `ADDRESS:PORT`, comma separated."""
+        """Return the addresses to listen on, from a comma-separated list of `ADDRESS:PORT`."""
         return tuple(bind for word in self.words(name) if (bind := self._bind(name, word)))
 
     def bind(self, name: str) -> Bind | None:
-        """Return the one address to listen on; None: none is named."""
+        """Return the address to listen on; None if not set."""
         word = self.text(name, "")
         return self._bind(name, word) if word else None
 
     def _bind(self, name: str, word: str) -> Bind | None:
         address, _, port = word.rpartition(":")
         if not address or not port.isdecimal() or not 0 < int(port) < 65536:
-            self.complain(f"{name} holds {word!r}; it takes ADDRESS:PORT")
+            self.complain(f"{name} contains {word!r}; it takes ADDRESS:PORT")
             return None
         return address.strip("[]"), int(port)
 
     def complain(self, problem: str) -> None:
-        """Add a complaint of the caller's own."""
+        """Add the caller's own complaint."""
         self._problems.append(problem)
 
     def check(self) -> None:
-        """Raise `SettingsError` when anything was wrong."""
+        """Raise `SettingsError` if there were any problems."""
         if self._problems:
             raise SettingsError("\n".join(self._problems))
 
@@ -150,4 +150,4 @@ def _is_amqp(uri: str) -> bool:
         parts = urlsplit(uri)
         return parts.scheme in ("amqp", "amqps") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        return False  # the port is no number
+        return False  # the port is not a number

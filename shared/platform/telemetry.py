@@ -1,7 +1,7 @@
-"""What every service tells Prometheus, and how: one registry for each process, none at import.
+"""Prometheus metrics that all services share; each process creates one registry, none at import.
 
-Names begin with `lxdfleet_`, times are seconds. Labels take values from lists that the code knows;
-ids, names of instances and texts are none of them, or a busy fleet would fill Prometheus.
+Names begin with `lxdfleet_`, times are seconds. The values of labels come from fixed lists: ids,
+instance names and free texts are not labels, or a busy fleet would fill Prometheus.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from prometheus_client import (
 
 from shared.contracts.operations import FINAL, Kind, Operation
 
-# From a start that LXD answers at once to a restart that waits for a guest.
+# From a start that LXD completes at once to a restart that waits for the guest.
 OPERATION_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
 def new_registry() -> CollectorRegistry:
-    """Return a registry that knows this process: its memory, CPU time and descriptors."""
-    # A series beside each counter that says when it was made doubles them and tells little.
+    """Return a registry with this process's memory, CPU time and file descriptors."""
+    # The `_created` series beside each counter would double their number for little use.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -36,7 +36,7 @@ def new_registry() -> CollectorRegistry:
 class OperationTelemetry:
     """How many operations ended, and how long they took, by kind and outcome.
 
-    Every count is there from the start: the first `unknown` ever would be no increase otherwise.
+    All counters exist from the start; otherwise the first `unknown` would not be an increase.
     """
 
     def __init__(self, prefix: str, since: str, registry: CollectorRegistry) -> None:
@@ -55,14 +55,14 @@ class OperationTelemetry:
             self._ended.labels(kind, outcome)
 
     def ended(self, operation: Operation, took_s: float | None) -> None:
-        """Count an operation that has ended; None: nobody knows how long it took."""
+        """Count an operation that has ended; `took_s` is None if its duration is unknown."""
         self._ended.labels(operation.kind, operation.state).inc()
         if took_s is not None:
             self._seconds.labels(operation.kind, operation.state).observe(took_s)
 
 
 class BrokerTelemetry:
-    """Whether the broker is connected, and how often it had to be connected again."""
+    """Whether the broker is connected, and how often a service reconnected."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._connected_before = False
@@ -78,11 +78,11 @@ class BrokerTelemetry:
         )
 
     def watch(self, connected: Callable[[], bool]) -> None:
-        """Ask `connected` at every scrape."""
+        """Call `connected` at every scrape."""
         self._connected.set_function(lambda: float(connected()))
 
     def note_connection(self) -> None:
-        """Count a connection that was made."""
+        """Count a new connection."""
         if self._connected_before:
             self._reconnects.inc()
         self._connected_before = True

@@ -17,7 +17,7 @@ from shared.contracts.codec import decode, encode, own_version
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import Heartbeat, Inventory
 
-GOLDEN = sorted(Path(__file__).parent.glob("golden/*/*.json"))
+GOLDEN = sorted(Path(__file__).parent.glob("golden/[0-9]*/*.json"))
 BY_NAME = {message.__name__: message for message in lock.MESSAGES}
 
 

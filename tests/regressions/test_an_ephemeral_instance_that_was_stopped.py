@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from services.gateway.fleet.view import FleetView
-from services.lxd_worker.instances.description import InstanceDescription, instance_of
-from services.lxd_worker.transitions.evidence import Verdict, evidence
+from services.lxd_worker.instances.description import InstanceDescription, to_instance
+from services.lxd_worker.transitions.evidence import Verdict, judge
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
@@ -46,7 +46,7 @@ def stopped(bench: Bench, *, ephemeral: bool = True, force: bool = False) -> Ope
         start_by="1060.0",
         arguments=Arguments(force=force),
     )
-    bench.orders.submit(order)
+    bench.operations.submit(order)
     bench.work()
     return bench.operation("op")
 
@@ -54,7 +54,7 @@ def stopped(bench: Bench, *, ephemeral: bool = True, force: bool = False) -> Ope
 def test_the_worker_tells_that_it_is_ephemeral() -> None:
     web = InstanceDescription(name="web", ephemeral=True)
 
-    instance, _ = instance_of(web, revision=1, host_memory=1)
+    instance, _ = to_instance(web, revision=1, host_memory=1)
 
     assert instance.ephemeral
 
@@ -91,7 +91,7 @@ def test_a_stop_whose_answer_was_lost_is_settled_by_its_being_gone() -> None:
     operation = stopped(bench)
 
     assert (operation.state, operation.gone) == (State.DONE, True)
-    assert evidence(Step.STOP, Arguments(), seen(), None) is Verdict.DONE
+    assert judge(Step.STOP, Arguments(), seen(), None) is Verdict.DONE
 
 
 def test_the_view_holds_it_no_more_once_the_stop_has_ended() -> None:
@@ -100,7 +100,7 @@ def test_the_view_holds_it_no_more_once_the_stop_has_ended() -> None:
     fleet.apply("h1", a_heartbeat())
     fleet.apply("h1", an_inventory(web))
 
-    fleet.finish(an_operation(kind=Kind.STOP, state=State.DONE, gone=True))
+    fleet.apply_outcome(an_operation(kind=Kind.STOP, state=State.DONE, gone=True))
 
     with pytest.raises(InstanceNotFound):
         fleet.instance("web")
@@ -111,8 +111,8 @@ def test_what_a_stop_of_a_namesake_says_takes_nothing_away() -> None:
     fleet.apply("h1", a_heartbeat())
     fleet.apply("h1", an_inventory(a_reported_instance()))
 
-    fleet.finish(an_operation(kind=Kind.STOP, state=State.DONE, gone=True, uuid="another"))
-    fleet.finish(an_operation("op-2", kind=Kind.STOP, state=State.FAILED, gone=True))
+    fleet.apply_outcome(an_operation(kind=Kind.STOP, state=State.DONE, gone=True, uuid="another"))
+    fleet.apply_outcome(an_operation("op-2", kind=Kind.STOP, state=State.FAILED, gone=True))
 
     assert fleet.instance("web").instance.status == "Running"
 

@@ -33,4 +33,4 @@ def test_what_one_host_tells_is_held_up_to_its_budget() -> None:
     listed = [known.instance for known in fleet.instances()]
     assert sum(len(encode(instance)) for instance in listed) <= BUDGET
     assert "theirs" in {instance.name for instance in listed}
-    assert len(fleet.stored("attacker").instances) == len(listed) - 1
+    assert len(fleet.stored_host("attacker").instances) == len(listed) - 1

@@ -25,9 +25,9 @@ def test_instances_that_share_a_uuid_are_taken_in_and_dropped_in_linear_time() -
         index.remove(entry)
 
     assert time.process_time() - began < 5
-    assert [entry.known(FRESH).duplicate for entry in entries[:2]] == [False, True]
+    assert [entry.view(FRESH).duplicate for entry in entries[:2]] == [False, True]
     index.remove(entries[0])
-    assert not entries[1].known(FRESH).duplicate
+    assert not entries[1].view(FRESH).duplicate
 
 
 def test_instances_of_one_name_in_many_projects_are_dropped_in_linear_time() -> None:
@@ -44,4 +44,4 @@ def test_instances_of_one_name_in_many_projects_are_dropped_in_linear_time() -> 
         index.remove(entry)
 
     assert time.process_time() - began < 5
-    assert index.named("web") == []
+    assert index.with_name("web") == []

@@ -28,10 +28,10 @@ class FakeByteStream:
     ends: asyncio.Event = field(default_factory=asyncio.Event)
     typed: list[bytes | Resize] = field(default_factory=list)
     id: str = "0" * 32
-    begun: bool = False
+    started: bool = False
 
-    def begin(self) -> None:
-        self.begun = True
+    def start(self) -> None:
+        self.started = True
 
     async def chunks(self) -> AsyncIterator[bytes]:
         if self.begins is not None:

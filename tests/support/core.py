@@ -12,11 +12,10 @@ from services.gateway.operations.cache import OperationCache
 from services.gateway.operations.command import Caller, command_for
 from services.gateway.operations.metrics import OperationMetrics
 from services.gateway.operations.reconciler import Reconciler
-from services.gateway.operations.reservations import Reservations
 from services.gateway.operations.secrets import SecretDelivery
 from services.gateway.operations.service import OperationService, SubmitSettings
 from services.gateway.operations.store import IdempotencyKey
-from services.gateway.operations.sync import OperationSync
+from services.gateway.operations.sync import OperationSync, UuidReservations
 from services.gateway.vms.create import CreationService
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import SnapshotService
@@ -24,7 +23,7 @@ from services.gateway.vms.templates import Template
 from services.gateway.wiring import Parts
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Operation
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 from tests.support.clock import FakeClock
 from tests.support.reports import a_heartbeat, an_instance, an_inventory
 from tests.support.stores import MemoryHostStore, MemoryOperationStore
@@ -48,7 +47,7 @@ class Core:
     ready_after_s: float = 0
 
     def __post_init__(self) -> None:
-        clock, worker = self.time.clock, LxdWorker(self.workers)
+        clock, worker = self.time.clock, WorkerClient(self.workers)
         self.fleet = FleetView(clock, ready_after_s=self.ready_after_s)
         self.cache = OperationCache(self.fleet, OperationMetrics(self._record, clock.monotonic))
         self.persistence = HostPersistence(self.fleet, self.host_store)
@@ -70,7 +69,7 @@ class Core:
         self.reconciler = Reconciler(
             self.fleet, self.cache, self.store, worker, clock, self.name, self.delivery
         )
-        self.reservations = Reservations(self.fleet, self.store, clock)
+        self.reservations = UuidReservations(self.fleet, self.store, clock.wall)
         self.snapshots = SnapshotService(self.fleet, worker, self.store.notes)
         self.logs = LogService(self.fleet, worker)
         self.events = HostEventHandler(

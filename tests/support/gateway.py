@@ -74,7 +74,7 @@ class FakeFleet:
         named = [each for each in self.instances(host) if each.instance.name == name]
         return require_unique(name, named, host, project)
 
-    def named(self, name: str) -> Sequence[InstanceView]:
+    def with_name(self, name: str) -> Sequence[InstanceView]:
         return [each for each in self.instances() if each.instance.name == name]
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
@@ -174,14 +174,14 @@ class FakeOperations(OperationService):
             self.keys[key.principal, key.key] = (operation.operation_id, key.fingerprint)
         return operation
 
-    async def recall(self, key: IdempotencyKey) -> Operation | None:
+    async def find_by_key(self, key: IdempotencyKey) -> Operation | None:
         mine = (key.principal, key.key)
         operation_id, fingerprint = self.keys.get(mine, ("", key.fingerprint))
         if fingerprint != key.fingerprint:
             raise IdempotencyKeyReused(key.key)
         return self.known.get(operation_id)
 
-    async def _ended(self, operation: Operation, timeout_s: float) -> Operation:
+    async def _wait_until_final(self, operation: Operation, timeout_s: float) -> Operation:
         self.waits.append(timeout_s)
         newest = self.known[operation.operation_id]
         if newest.final or not await self._released(timeout_s):

@@ -54,7 +54,7 @@ class LivingOperations(FakeOperations):
 def a_gateway() -> FakeGateway:
     """Return a gateway with two hosts, some instances, one with a snapshot, and a template."""
     bridge = Network(name="br0", type="bridge", managed=False)
-    hosts = [replace(a_host("h1"), described=described(networks=[bridge])), a_host("h2")]
+    hosts = [replace(a_host("h1"), resources=described(networks=[bridge])), a_host("h2")]
     instances = [known(an_instance(f"i{number}", uuid=f"u{number}")) for number in range(8)]
     fleet = FakeFleet()
     fleet.change(hosts=hosts, instances=instances)

@@ -107,7 +107,7 @@ class MemoryOperationStore:
         await self.merge(reported)
         self.sequences[host] = sequence
 
-    async def known_up_to(self, host: str) -> int:
+    async def last_sequence(self, host: str) -> int:
         self._demand()
         return self.sequences.get(host, 0)
 
@@ -118,10 +118,10 @@ class MemoryOperationStore:
                 key: value for key, value in self.keys.items() if value[1] != operation.operation_id
             }
 
-    async def move(self, operation: Operation, left: str, lease: Lease) -> bool:
+    async def move(self, operation: Operation, from_host: str, lease: Lease) -> bool:
         self._demand()
         known = self.operations[operation.operation_id]
-        if (known.host, known.state) != (left, State.SUBMITTING):
+        if (known.host, known.state) != (from_host, State.SUBMITTING):
             return False
         self.operations[operation.operation_id] = operation
         request = self.requests[operation.operation_id]

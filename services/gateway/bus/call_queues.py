@@ -1,7 +1,7 @@
-"""The queues from which workers take their calls, which hosts may not declare themselves.
+"""Declares the queues that workers consume calls from, which hosts may not declare themselves.
 
-A worker that misses its queue says so in its heartbeats. It is made on the connection over which
-the calls go, and it goes with the worker's consumer, so that nothing is kept in step here.
+A worker whose queue is missing says so in its heartbeats. The queue is declared on the connection
+that carries the calls and is deleted with its consumer, so that there is no state to synchronize.
 """
 
 from __future__ import annotations
@@ -17,52 +17,52 @@ from services.gateway.bus.connection import CONNECTION_ERRORS
 from services.gateway.bus.consumer import OnLost
 from shared.platform.bus import topology
 
-# A call that no worker takes in the time that its caller waits must not be carried out later.
+# A call that is not consumed while its caller waits must not be executed later.
 ARGUMENTS = {"x-message-ttl": 10_000, "x-expires": 60_000}
 
 
 class CallQueues:
-    """Makes the queue of each host that misses it: one at a time, however many names it wishes."""
+    """Declares the missing queue of each host: one at a time, whatever names it asks for."""
 
     def __init__(self) -> None:
         self._channel: Channel | None = None
-        # Of each host: the name of its queue, and the making of it.
+        # By host: the name of its queue, and the task that declares it.
         self._queues: dict[str, tuple[str, asyncio.Task[None]]] = {}
 
-    async def connect(self, connection: AbstractConnection, lost: OnLost) -> None:
-        """Make queues over this connection; the end of the channel calls `lost`."""
+    async def connect(self, connection: AbstractConnection, on_lost: OnLost) -> None:
+        """Declare queues over this connection; the end of the channel calls `on_lost`."""
         self._queues = {}
         channel = await connection.channel()
-        channel.close_callbacks.add(lost)
+        channel.close_callbacks.add(on_lost)
         self._channel = await channel.get_underlay_channel()
 
-    def make(self, host: str, name: str) -> None:
-        """Begin to make the queue that a host's worker misses, unless it is no name of its own.
+    def declare(self, host: str, name: str) -> None:
+        """Start to declare a host's missing queue, unless the name is not the host's.
 
-        While there is no connection nothing is made; the worker says it again.
+        Without a connection nothing is declared; the worker will ask again.
         """
         if self._channel is None or not topology.is_calls_queue(name, host):
             return
-        before, making = self._queues.get(host, ("", None))
-        if making is None or making.done():
-            making = asyncio.create_task(_make(self._channel, host, name, before))
-            self._queues[host] = name, making
+        previous, task = self._queues.get(host, ("", None))
+        if task is None or task.done():
+            task = asyncio.create_task(_declare(self._channel, host, name, previous))
+            self._queues[host] = name, task
 
-    async def made(self, host: str) -> None:
-        """Return once the queue that is being made for the host is there."""
+    async def wait(self, host: str) -> None:
+        """Wait until the queue that is being declared for the host exists."""
         if host in self._queues:
-            # One caller who gives up must not take the queue from the others.
+            # A cancelled caller must not cancel the declaration for the others.
             await asyncio.shield(self._queues[host][1])
 
     def forget_all_but(self, hosts: Collection[str]) -> None:
-        """Remember these hosts' only."""
+        """Forget the queues of all other hosts."""
         self._queues = {host: queue for host, queue in self._queues.items() if host in hosts}
 
 
-async def _make(channel: Channel, host: str, name: str, before: str) -> None:
-    # With the connection the queues go as well, or are missed again.
+async def _declare(channel: Channel, host: str, name: str, previous: str) -> None:
+    # If the connection is lost, the worker asks again.
     with suppress(*CONNECTION_ERRORS):
-        if before not in ("", name):
-            await channel.queue_delete(before)
+        if previous not in ("", name):
+            await channel.queue_delete(previous)
         await channel.queue_declare(name, auto_delete=True, arguments=dict(ARGUMENTS))
         await channel.queue_bind(name, topology.CALLS.name, topology.call_key(host, "*"))

@@ -1,4 +1,4 @@
-"""Connections to the broker that survive what hosts publish, and know when the broker is full."""
+"""Connections to the broker that survive malformed frames and notice when the broker is blocked."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ CONNECTION_ERRORS = (*CONNECTION_EXCEPTIONS, TimeoutError)
 
 
 class Alarm:
-    """Whether the broker takes no messages now, and why: it is short of memory or of disk."""
+    """Why the broker is blocked, short of memory or disk space; empty: it is not."""
 
     reason: str = ""
 
 
-# aiormq tells nobody of it but its log. It reads each connection's frames in a task of its own,
-# whose context is that in which the connection was opened.
+# aiormq only logs it. It reads each connection's frames in a task of its own, with the context in
+# which the connection was opened.
 _alarm: ContextVar[Alarm | None] = ContextVar("_alarm", default=None)
 
 
 async def connect(uri: str, alarm: Alarm | None = None) -> AbstractConnection:
-    """Connect to the broker, which tells `alarm` from then on; raise one of `CONNECTION_ERRORS`."""
+    """Connect to the broker and keep `alarm` up to date; raise one of `CONNECTION_ERRORS`."""
     token = _alarm.set(alarm)
     try:
         address = URL(uri).update_query(heartbeat=HEARTBEAT_S)
@@ -45,14 +45,14 @@ async def connect(uri: str, alarm: Alarm | None = None) -> AbstractConnection:
 
 
 async def close(connection: AbstractConnection) -> None:
-    """Close a connection; a broker that hangs would not answer the farewell."""
+    """Close a connection; give up on a broker that does not respond."""
     with suppress(*CONNECTION_ERRORS):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await connection.close()
 
 
 class SharedConnection:
-    """A connection of many, made when the first of them needs it, and again when it was lost."""
+    """A connection of many users, opened on first use, and again after a loss."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -60,7 +60,7 @@ class SharedConnection:
         self._connecting = asyncio.Lock()
 
     async def get(self) -> AbstractConnection:
-        """Return the connection; raise one of `CONNECTION_ERRORS`."""
+        """Return the open connection; raise one of `CONNECTION_ERRORS`."""
         async with self._connecting:
             if self._connection is None or not self._connection.connected.is_set():
                 await self.close()
@@ -68,7 +68,7 @@ class SharedConnection:
             return self._connection
 
     async def close(self) -> None:
-        """Close it; it is made anew for whoever still needs it."""
+        """Close the connection; the next `get` opens a new one."""
         if self._connection:
             await close(self._connection)
 
@@ -83,5 +83,5 @@ def _unmarshal(data_in: bytes) -> tuple[int, int, FrameTypes]:
     return consumed, channel, frame
 
 
-# aiormq has no parameter for what decodes its frames, and looks this function up at each frame.
+# aiormq has no parameter for its frame decoder, but looks this function up at each frame.
 pamqp.frame.unmarshal = _unmarshal

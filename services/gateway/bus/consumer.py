@@ -1,8 +1,7 @@
-"""Takes one host's messages from a queue of its own, no faster than the host's budget allows.
+"""Consumes one host's queue, no faster than the host's rate budget allows.
 
-Beyond the budget the acknowledgements are late. The broker then keeps the next messages, in that
-host's queue, until they are too many for it: a flood costs the host that sends it its own messages,
-and everybody else nothing.
+Beyond the budget, acknowledgements are delayed. The broker then holds the next messages in that
+host's queue until its limits drop some: a flood costs its sender messages, and nobody else.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RateBudget:
-    """What is taken from one queue: per second, at once, and without acknowledgement."""
+    """The rate limits of one queue: per second, in a burst, and unacknowledged."""
 
     messages_per_s: float
     messages_at_once: float
@@ -35,29 +34,29 @@ class RateBudget:
     prefetch: int
 
 
-# Called with whatever a connection, a channel or a consumer tells of its end.
+# Called with whatever a connection, channel or consumer passes to its close callbacks.
 OnLost = Callable[..., None]
 
 
 async def channel_for(
-    budget: RateBudget, connection: AbstractConnection, lost: OnLost
+    budget: RateBudget, connection: AbstractConnection, on_lost: OnLost
 ) -> AbstractChannel:
-    """Open a channel whose consumers each have this budget.
+    """Open a channel for consumers with this budget.
 
-    `lost` is called when it ends, and when the queue of a consumer is deleted.
+    `on_lost` is called when it ends, and when the queue of a consumer is deleted.
     """
     channel = await connection.channel()
-    channel.close_callbacks.add(lost)
+    channel.close_callbacks.add(on_lost)
     await channel.set_qos(prefetch_count=budget.prefetch)
     underlay = await channel.get_underlay_channel()
-    underlay.on_consumer_cancel_callbacks.add(lost)
+    underlay.on_consumer_cancel_callbacks.add(on_lost)
     return underlay
 
 
 async def bind(channel: AbstractChannel, queue: str, exchange: str, *keys: str) -> None:
-    """Have what a host publishes to its exchange under these keys in a queue.
+    """Bind a queue to a host's exchange with these routing keys.
 
-    A host that is known is listened to, whether or not its user has been made on this broker.
+    The exchange is declared, as the host's user may not exist on this broker yet.
     """
     await channel.exchange_declare(exchange, exchange_type="topic", durable=True)
     for key in keys:
@@ -68,9 +67,9 @@ Handle = Callable[[DeliveredMessage], Awaitable[None]]
 
 
 class Consumer:
-    """Hands the messages of `host` to `handle`, each once, and acknowledges whatever came of it.
+    """Passes each message of `host` to `handle` once, and acknowledges it whatever the result.
 
-    `throttled` is told the host of each acknowledgement that has to wait.
+    `on_throttled` is called with the host for each delayed acknowledgement.
     """
 
     def __init__(
@@ -79,49 +78,50 @@ class Consumer:
         handle: Handle,
         budget: RateBudget,
         dead_letters: DeadLetters,
-        throttled: Callable[[str], None],
+        on_throttled: Callable[[str], None],
     ) -> None:
         self.host = host
         self._handle = handle
         self._dead_letters = dead_letters
-        self._throttled = throttled
+        self._on_throttled = on_throttled
         self._messages = TokenBucket(budget.messages_per_s, budget.messages_at_once)
         self._bytes = TokenBucket(budget.bytes_per_s, budget.bytes_at_once)
         self._tracebacks = TokenBucket(1.0, burst=1.0)
-        self._stop: Callable[[], Awaitable[object]] | None = None
+        self._cancel: Callable[[], Awaitable[object]] | None = None
 
     async def start(self, channel: AbstractChannel, queue: str) -> None:
-        """Consume a queue on a channel that `channel_for` opened for this budget."""
+        """Consume a queue on a channel that `channel_for` opened."""
         started = await channel.basic_consume(queue, self._deliver)
         tag = str(started.consumer_tag)
-        self._stop = lambda: channel.basic_cancel(tag)
+        self._cancel = lambda: channel.basic_cancel(tag)
 
     async def stop(self) -> None:
-        """Consume no more; a queue of this connection's own is gone then."""
-        if self._stop:
+        """Stop consuming; the broker then deletes an auto-delete queue."""
+        if self._cancel:
             with suppress(*CONNECTION_ERRORS):
-                await self._stop()
+                await self._cancel()
 
     async def _deliver(self, message: DeliveredMessage) -> None:
         channel, tag, size = message.channel, message.delivery_tag or 0, len(message.body)
-        await self._take(message)
-        # While the acknowledgement waits, nothing else of it is kept.
+        await self._handle_safely(message)
+        # Free the body while the acknowledgement is delayed.
         del message
         delay_s = max(self._messages.take(1), self._bytes.take(size))
         if delay_s:
-            self._throttled(self.host)
+            self._on_throttled(self.host)
             await asyncio.sleep(delay_s)
-        # A connection that was lost meanwhile acknowledges nothing any more.
+        # The connection may be lost by now.
         with suppress(*CONNECTION_ERRORS):
             await channel.basic_ack(tag, wait=False)
 
-    async def _take(self, message: DeliveredMessage) -> None:
+    async def _handle_safely(self, message: DeliveredMessage) -> None:
         try:
             await self._handle(message)
         except UnreadableMessage as exc:
             await self._dead_letters.add(self.host, message, exc.reason)
         except Exception as exc:
-            # Left unacknowledged it would come again, and hold its place until then.
+            # Unacknowledged, it would be redelivered, and count against the prefetch limit until
+            # then.
             if self._tracebacks.try_take():
-                log.exception("message failed", extra={"key": message.routing_key})
+                log.exception("message handler failed", extra={"key": message.routing_key})
             await self._dead_letters.add(self.host, message, f"the gateway failed: {exc!r}")

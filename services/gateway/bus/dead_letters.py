@@ -1,8 +1,8 @@
-"""What is kept of messages that nobody could read.
+"""Publishes unreadable messages to the dead-letter queue.
 
-Of each a few KB go to the queue of dead letters, with the reason; of a host that sends many only
-the first ones, the others are counted. So nobody fills the queue, the log or the disk, or hides
-others' dead letters behind their own.
+A few KB of each are published with the reason; of a host that sends many, only the first ones, and
+the rest are counted. So no host can fill the queue, the log or the disk, or hide other dead letters
+behind its own.
 """
 
 from __future__ import annotations
@@ -21,45 +21,45 @@ from services.gateway.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 
-# Enough to see what it is; the digest tells whether it is always the same.
+# Enough to identify it; the digest shows whether it is always the same.
 BODY_BYTES = 4096
-# Of one host. A release that cannot read another's messages shows in the first of them.
+# Per host. An incompatible release shows in the first messages.
 PER_SECOND, AT_ONCE = 1.0, 10.0
 TIMEOUT_S = 2.0
-# Instead of a host, whose id cannot begin like this: the sender is not known to be one.
+# Instead of a host id, which cannot start like this: the sender is not a known host.
 UNKNOWN = "_unknown"
 
 
 class DeadLetters:
-    """Keeps dead letters. `count` is told the host of each, `UNKNOWN` for all that are of none."""
+    """Publishes dead letters; `on_dead_letter` is called with the host of each, or `UNKNOWN`."""
 
-    def __init__(self, alarm: Alarm, count: Callable[[str], None]) -> None:
+    def __init__(self, alarm: Alarm, on_dead_letter: Callable[[str], None]) -> None:
         self._alarm = alarm
-        self._count = count
+        self._on_dead_letter = on_dead_letter
         self._exchange: AbstractExchange | None = None
-        self._budgets: dict[str, TokenBucket] = {}
-        self._log_lines: dict[str, TokenBucket] = {}
+        self._publish_budgets: dict[str, TokenBucket] = {}
+        self._log_budgets: dict[str, TokenBucket] = {}
 
     def connect(self, exchange: AbstractExchange | None) -> None:
-        """Publish to this exchange from now on; None: nowhere."""
+        """Publish to this exchange from now on; None: do not publish."""
         self._exchange = exchange
 
     def forget(self, host: str) -> None:
-        """Keep nothing of a host."""
-        self._budgets.pop(host, None)
-        self._log_lines.pop(host, None)
+        """Drop the state of a host."""
+        self._publish_budgets.pop(host, None)
+        self._log_budgets.pop(host, None)
 
     async def add(self, host: str, message: DeliveredMessage, reason: str) -> None:
-        """Count a message and keep what may be kept; return when it is kept, or cannot be."""
-        self._count(host)
-        if _budget(self._log_lines, host, 1.0).try_take():
+        """Count a message, and publish it if the budget allows; return when that is done."""
+        self._on_dead_letter(host)
+        if _budget(self._log_budgets, host, 1.0).try_take():
             log.warning(
                 "unreadable message",
                 extra={"host": host, "key": message.routing_key, "reason": reason[:500]},
             )
         if self._exchange is None or self._alarm.reason:
             return
-        if _budget(self._budgets, host, AT_ONCE).try_take():
+        if _budget(self._publish_budgets, host, AT_ONCE).try_take():
             await self._publish(self._exchange, host, _dead_letter(message, reason))
 
     async def _publish(self, exchange: AbstractExchange, host: str, letter: Message) -> None:

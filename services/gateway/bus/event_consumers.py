@@ -1,13 +1,12 @@
-"""What hosts publish: their events for the view, and the outcomes of operations for the database.
+"""Consumes what hosts publish: events for the view, outcomes of operations for the database.
 
-Each host has queues of its own, so that it can crowd out nothing but its own messages: one of each
-gateway for its events, whose oldest go when they are too many, and one of all gateways for
-outcomes, which refuses more when it is full (a worker keeps what was refused, and sends it again).
+Each host has queues of its own, so that it can crowd out only its own messages: one per gateway for
+its events, which drops the oldest beyond its limits, and one for all gateways for outcomes, which
+rejects more when it is full (the worker keeps what was rejected, and publishes it again).
 
-The name of a host's exchange is learned from its heartbeats, which come through it: of hosts that
-are not known yet, and of those whose password has changed, and the name with it. What still waits
-in the queue of outcomes of the name before stays in the worker's journal too, which is read anew
-whenever a worker has started.
+The exchange of a host is discovered by its heartbeats: that of a new host, and that of a host whose
+password, and so whose exchange, has changed. Outcomes left in the queue of the previous exchange
+are in the worker's journal too, which is read again whenever a worker has started.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ from shared.platform.bus import topology
 
 log = logging.getLogger(__name__)
 
-# A host with 1,500 instances sends 4 MiB each second where it samples so often. When it starts them
-# all it sends some 3,000 changes at once: a third is taken at once, the others wait in the queue.
+# A host with 1,500 instances sends 4 MiB/s if it samples every second. When it starts all of them
+# it sends some 3,000 changes: a third is handled in a burst, the rest waits in the queue.
 EVENTS = RateBudget(
     messages_per_s=50,
     messages_at_once=1000,
@@ -51,7 +50,7 @@ EVENTS = RateBudget(
     bytes_at_once=32 * MIB,
     prefetch=4,
 )
-# Heartbeats of all hosts together; a thousand hosts send 500 each second.
+# Heartbeats of all hosts together; a thousand hosts send 500/s.
 DISCOVERY = RateBudget(
     messages_per_s=600,
     messages_at_once=1200,
@@ -61,26 +60,25 @@ DISCOVERY = RateBudget(
 )
 EVENT_QUEUE_LIMITS = {"x-max-length": 10_000, "x-max-length-bytes": 64 * MIB}
 HEARTBEAT_QUEUE_LIMITS = {"x-max-length": 1_000, "x-max-length-bytes": 4 * MIB}
-# Channels over which the events of hosts are spread: what waits for the broker's answer on one of
-# them does not wait for that on the others.
+# The hosts' events are spread over several channels, as a channel handles one request at a time.
 CHANNELS = 12
-# Names are changed by people. Who may still write to two of a host's exchanges could have its
-# queues made anew with each heartbeat.
+# People change passwords. Whoever may still publish to two of a host's exchanges could otherwise
+# have its queues declared again with each heartbeat.
 RENAME_S = 5.0
 
 _OUTCOME = ".worker.operation"
 
 OnEvent = Callable[[str, Event], None]
 OnOutcome = Callable[[Operation], Awaitable[None]]
-# Told a host's id, and the name of the queue that its worker misses.
+# Called with a host's id, and the name of its worker's missing queue.
 OnQueueMissing = Callable[[str, str], None]
-# Told the first heartbeat that comes through an exchange, with the host's id and the exchange.
+# Called with a host's id, its exchange, and the first heartbeat that came through it.
 OnDiscovered = Callable[[str, str, Heartbeat], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _HostSubscription:
-    """A host's exchange that is read, since when, and what reads it."""
+    """The consumers of a host's exchange, and the loop time of the subscription."""
 
     exchange: str
     since: float
@@ -88,90 +86,90 @@ class _HostSubscription:
     events: Consumer
 
     async def close(self) -> None:
-        """Read it no more."""
+        """Stop both consumers."""
         self.outcomes.stop()
         await self.events.stop()
 
 
 class EventConsumers:
-    """Reads what every known host publishes, and finds those that are not known.
+    """Consumes what every known host publishes, and discovers new hosts.
 
-    An outcome is acknowledged when `on_outcome` returns, so that it must have been kept by then.
-    `exchanges` returns those of the known hosts, by host; empty: it is to be learned. `outcomes` is
-    the connection over which outcomes are read.
+    An outcome is acknowledged when `on_outcome` returns, so it must be committed by then.
+    `exchanges` returns those of the known hosts, by host; empty: not discovered yet. `outcomes` is
+    the connection for the queues of outcomes.
     """
 
     def __init__(
         self,
         gateway: str,
-        on_found: OnDiscovered,
+        on_discovered: OnDiscovered,
         on_event: OnEvent,
         on_outcome: OnOutcome,
         on_queue_missing: OnQueueMissing,
         exchanges: Callable[[], Mapping[str, str]],
         dead_letters: DeadLetters,
-        throttled: Callable[[str], None],
+        on_throttled: Callable[[str], None],
         outcomes: SharedConnection,
         *,
         rename_s: float = RENAME_S,
     ) -> None:
         self._gateway = gateway
-        self._on_found = on_found
+        self._on_discovered = on_discovered
         self._on_event = on_event
         self._on_outcome = on_outcome
         self._on_queue_missing = on_queue_missing
         self._exchanges = exchanges
         self._dead_letters = dead_letters
-        self._throttled = throttled
+        self._on_throttled = on_throttled
         self._outcomes = outcomes
         self._rename_s = rename_s
         self._channels: list[Channel] = []
-        self._open: dict[str, _HostSubscription] = {}
-        # Hosts whose queues are being made; they are told of once nothing of theirs is missed.
-        self._opening: set[str] = set()
+        self._subscriptions: dict[str, _HostSubscription] = {}
+        # Hosts whose queues are being declared; they are reported once everything is consumed.
+        self._subscribing: set[str] = set()
 
-    async def connect(self, connection: AbstractConnection, lost: OnLost) -> None:
-        """Read all that hosts publish; the end of a channel of this connection calls `lost`."""
-        # Not the names of the last connection's queues: the broker may not have noticed its loss.
-        # Hosts know the gateway's id, and could try what follows it.
+    async def connect(self, connection: AbstractConnection, on_lost: OnLost) -> None:
+        """Consume all that hosts publish; the end of a channel calls `on_lost`."""
+        # Unique, as a broker that has not noticed the loss of the last connection still holds its
+        # queues; random, as hosts know the gateway's id and could guess what follows it.
         self._session = f"{self._gateway}.{secrets.token_hex(16)}"
-        self._channels = [await channel_for(EVENTS, connection, lost) for _ in range(CHANNELS)]
+        self._channels = [await channel_for(EVENTS, connection, on_lost) for _ in range(CHANNELS)]
         self._outcome_channels = [SharedChannel(self._outcomes) for _ in range(MOST_CHANNELS)]
         names = self._exchanges().items()
-        await asyncio.gather(*(self._open_host(host, name) for host, name in names if name))
-        await self._discover(await channel_for(DISCOVERY, connection, lost))
+        await asyncio.gather(*(self._subscribe(host, name) for host, name in names if name))
+        await self._subscribe_to_heartbeats(await channel_for(DISCOVERY, connection, on_lost))
 
     async def disconnect(self) -> None:
-        """Let go of the connection, which is lost or about to be closed, and of the outcomes'."""
-        for opened in self._open.values():
-            opened.outcomes.stop()
-        self._open = {}
+        """Drop the connection, which is lost or about to be closed, and close that of outcomes."""
+        for subscription in self._subscriptions.values():
+            subscription.outcomes.stop()
+        self._subscriptions = {}
         await self._outcomes.close()
 
     async def close_forgotten(self) -> None:
-        """Read no more of what hosts publish that are not known any more."""
-        known = self._opening.union(self._exchanges())
-        for host in [host for host in self._open if host not in known]:
-            await self._open.pop(host).close()
+        """Stop consuming what hosts publish that are no longer known."""
+        hosts = self._subscribing.union(self._exchanges())
+        for host in [host for host in self._subscriptions if host not in hosts]:
+            await self._subscriptions.pop(host).close()
             self._dead_letters.forget(host)
 
-    async def _discover(self, channel: Channel) -> None:
+    async def _subscribe_to_heartbeats(self, channel: Channel) -> None:
         queue = f"gateway.{self._session}.discovery"
         await channel.queue_declare(
             queue, exclusive=True, auto_delete=True, arguments=dict(HEARTBEAT_QUEUE_LIMITS)
         )
         await channel.queue_bind(queue, topology.HEARTBEATS.name, "#")
-        await self._consumer(UNKNOWN, self._take_heartbeat, DISCOVERY).start(channel, queue)
+        await self._consumer(UNKNOWN, self._on_heartbeat, DISCOVERY).start(channel, queue)
 
-    async def _open_host(self, host: str, exchange: str) -> None:
-        outcome_consumer = self._consumer(host, self._outcome_taker(host), OUTCOMES)
-        outcome_channel = self._outcome_channels[len(self._open) % MOST_CHANNELS]
+    async def _subscribe(self, host: str, exchange: str) -> None:
+        outcome_consumer = self._consumer(host, self._outcome_handler(host), OUTCOMES)
+        outcome_channel = self._outcome_channels[len(self._subscriptions) % MOST_CHANNELS]
         outcomes = OutcomeReader(outcome_channel, exchange, outcome_consumer)
-        channel = self._channels[len(self._open) % CHANNELS]
-        events = self._consumer(host, self._event_taker(host), EVENTS)
+        channel = self._channels[len(self._subscriptions) % CHANNELS]
+        events = self._consumer(host, self._event_handler(host), EVENTS)
         now = asyncio.get_running_loop().time()
-        self._open[host] = _HostSubscription(exchange, now, outcomes, events)
-        # Outcomes first: an event that is routed tells its host that somebody keeps it.
+        self._subscriptions[host] = _HostSubscription(exchange, now, outcomes, events)
+        # Outcomes first: once an event is routed, its host takes it as stored.
         await outcomes.start()
         queue = f"gateway.{self._session}.events.{exchange.removeprefix(topology.HOST_EXCHANGES)}"
         await channel.queue_declare(
@@ -181,65 +179,65 @@ class EventConsumers:
         await events.start(channel, queue)
 
     def _consumer(
-        self, host: str, take: Callable[[DeliveredMessage], Awaitable[None]], budget: RateBudget
+        self, host: str, handle: Callable[[DeliveredMessage], Awaitable[None]], budget: RateBudget
     ) -> Consumer:
-        return Consumer(host, take, budget, self._dead_letters, self._throttled)
+        return Consumer(host, handle, budget, self._dead_letters, self._on_throttled)
 
-    async def _take_heartbeat(self, message: DeliveredMessage) -> None:
+    async def _on_heartbeat(self, message: DeliveredMessage) -> None:
         exchange = message.exchange or ""
-        before = self._open.get(topology.host_of(exchange))
-        if before and not self._is_renamed(before, exchange):
-            return  # It is in the host's own queue as well.
+        current = self._subscriptions.get(topology.host_of(exchange))
+        if current and not self._replaces(current, exchange):
+            return  # The host's own queue has it as well.
         host, event = read_event(message)
         if not isinstance(event, Heartbeat):
             return
-        if not before and len(self._open) >= MOST_HOSTS:
-            raise UnreadableMessage(f"of a host beyond the {MOST_HOSTS} that are listened to")
-        self._opening.add(host)
+        if not current and len(self._subscriptions) >= MOST_HOSTS:
+            raise UnreadableMessage(f"of a host beyond the first {MOST_HOSTS}")
+        self._subscribing.add(host)
         try:
-            await self._open_host(host, exchange)
-            self._see_to_queue(host, event)
-            self._on_found(host, exchange, event)
-            if before:
-                log.info("host has another exchange", extra={"host": host})
-                await before.close()
+            await self._subscribe(host, exchange)
+            self._declare_missing_queue(host, event)
+            self._on_discovered(host, exchange, event)
+            if current:
+                log.info("host exchange changed", extra={"host": host})
+                await current.close()
         except CONNECTION_EXCEPTIONS as exc:
-            # It is found again on the next connection.
-            log.info("host not opened", extra={"host": host, "reason": repr(exc)})
+            # It is discovered again on the next connection.
+            log.info("host subscription failed", extra={"host": host, "reason": repr(exc)})
         finally:
-            self._opening.discard(host)
+            self._subscribing.discard(host)
 
-    def _is_renamed(self, opened: _HostSubscription, exchange: str) -> bool:
-        """Whether a heartbeat through this exchange makes it the host's in place of another one."""
-        open_s = asyncio.get_running_loop().time() - opened.since
-        return opened.exchange != exchange and open_s >= self._rename_s
+    def _replaces(self, current: _HostSubscription, exchange: str) -> bool:
+        """Whether a heartbeat through this exchange replaces the current one."""
+        open_s = asyncio.get_running_loop().time() - current.since
+        return current.exchange != exchange and open_s >= self._rename_s
 
-    def _event_taker(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
-        async def take_event(message: DeliveredMessage) -> None:
+    def _event_handler(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
+        async def on_message(message: DeliveredMessage) -> None:
             try:
                 event = _event_of(host, message)
-                self._see_to_queue(host, event)
+                self._declare_missing_queue(host, event)
                 self._on_event(host, event)
             except UnreadableMessage:
-                # The queue of outcomes gets those of operations too, for the dead letters once.
+                # The queue of outcomes holds operations too: one dead letter is enough.
                 if not (message.routing_key or "").endswith(_OUTCOME):
                     raise
 
-        return take_event
+        return on_message
 
-    def _see_to_queue(self, host: str, event: Event) -> None:
-        # Before the event is told of: whoever calls the host because of it finds the queue.
+    def _declare_missing_queue(self, host: str, event: Event) -> None:
+        # Before the event is handled: whoever calls the host because of it finds the queue.
         if isinstance(event, Heartbeat) and event.calls_queue:
             self._on_queue_missing(host, event.calls_queue)
 
-    def _outcome_taker(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
-        async def take_outcome(message: DeliveredMessage) -> None:
+    def _outcome_handler(self, host: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
+        async def on_message(message: DeliveredMessage) -> None:
             event = _event_of(host, message)
             if not isinstance(event, OperationChanged):
                 raise UnreadableMessage("not an operation")
             await self._on_outcome(event.operation)
 
-        return take_outcome
+        return on_message
 
 
 def _event_of(host: str, message: DeliveredMessage) -> Event:

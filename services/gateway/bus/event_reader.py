@@ -1,7 +1,7 @@
-"""From a message that a host published to the event that it is, the cheapest checks first.
+"""Validates and decodes a host's message, the cheapest checks first.
 
-Where it came from is known before anything of it is decoded: the broker wrote the exchange, whose
-name says which host alone may write to it, and the size; the host wrote all the rest.
+The origin is checked before anything is decoded: the broker wrote the exchange, whose name says
+which host alone may publish to it, and the size; the host wrote everything else.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from shared.contracts.operations import Operation, State
 from shared.platform.bus import topology
 from shared.platform.bus.delivery import is_dead_letter
 
-# Only a gateway knows of these; a worker has no record of what it was not given.
-_NO_WORKERS = frozenset({State.SUBMITTING, State.REJECTED})
+# States that only gateways set; a worker has no such operation in its journal.
+_GATEWAY_STATES = frozenset({State.SUBMITTING, State.REJECTED})
 
 
 def read_key(message: DeliveredMessage) -> tuple[str, str]:
-    """Return the host that published a message, straight to its own exchange, and the routing key.
+    """Return the publisher of a message and its routing key; raise UnreadableMessage.
 
-    Raises UnreadableMessage.
+    The message must have been published directly to the host's own exchange.
     """
     if reason := undecodable(message):
         raise UnreadableMessage(reason)
@@ -35,7 +35,7 @@ def read_key(message: DeliveredMessage) -> tuple[str, str]:
 
 
 def check_encoding(message: DeliveredMessage) -> None:
-    """Raise UnreadableMessage for anything but plain JSON in UTF-8, where the sender says what."""
+    """Raise UnreadableMessage if the properties declare anything but plain JSON in UTF-8."""
     properties = message.header.properties
     if (properties.content_type or "application/json") != "application/json":
         raise UnreadableMessage(f"not JSON but {properties.content_type!r}")
@@ -57,12 +57,12 @@ def read_event(message: DeliveredMessage) -> tuple[str, Event]:
     check_encoding(message)
     event = decode(kind, message.body)
     if isinstance(event, OperationChanged):
-        _check(event.operation, host)
+        _check_operation(event.operation, host)
     return host, event
 
 
-def _check(operation: Operation, host: str) -> None:
+def _check_operation(operation: Operation, host: str) -> None:
     if operation.host != host:
         raise UnreadableMessage("an operation of another host")
-    if operation.state in _NO_WORKERS:
+    if operation.state in _GATEWAY_STATES:
         raise UnreadableMessage(f"no worker has an operation that is {operation.state.value}")

@@ -1,10 +1,10 @@
-"""Decodes AMQP frames so that nothing a host publishes can end the connection.
+"""Decodes AMQP frames so that nothing a host publishes can close the connection.
 
-A broker hands a message's properties and routing key on as the bytes that they came as. pamqp
-raises at those that it cannot decode, aiormq then closes the connection, and a durable queue
-delivers the message again after each reconnect (gmr/pamqp#40, mosquito/aiormq#186). Here such
-properties make the one message undecodable, and the connection lives. Everything else in a frame is
-written by the broker itself, and stays an error of the connection.
+A broker forwards a message's properties and routing key as the bytes it received. pamqp raises for
+those that it cannot decode, aiormq then closes the connection, and a durable queue redelivers the
+message after each reconnect (gmr/pamqp#40, mosquito/aiormq#186). Here such properties make only
+that message undecodable. Everything else in a frame is written by the broker itself, and stays an
+error of the connection.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pamqp.exceptions import PAMQPException
 from pamqp.frame import FrameTypes
 from pamqp.header import ContentHeader
 
-# Ours have some 200 bytes. pamqp copies what is left of a table for each of its fields, and
-# recurses for each level: of the 128 KiB that a frame may have it would make a second's work.
+# Ours take some 200 bytes. pamqp copies the rest of a table for each of its fields, and recurses
+# for each level: a frame of 128 KiB would take a second.
 MAX_HEADER_BYTES = 4096
 
 _ERRORS = (
@@ -28,30 +28,29 @@ _ERRORS = (
     ArithmeticError,
     LookupError,
     TypeError,
-    OSError,  # of times that the platform has no date for
+    OSError,  # from times out of the platform's range
     RecursionError,
     MemoryError,
     struct.error,
 )
-# A name that is no other client's: what bears it was put there by `decode_frame`, or by a host
-# that declares its own message undecodable.
+# A header that only `decode_frame` sets, or a host that declares its own message undecodable.
 _UNDECODABLE = "lxdfleet-undecodable"
 
-# Where the flags of the properties begin: behind a frame's head and the sizes.
+# The offset of the property flags: after the frame header and the sizes.
 _FLAGS = constants.FRAME_HEADER_SIZE + 12
 
 _unmarshal = pamqp.frame.unmarshal
 
 
 def decode_frame(data: bytes) -> tuple[int, int, FrameTypes]:
-    """Return how many bytes were consumed, the channel, and the frame.
+    """Return the number of bytes consumed, the channel, and the frame.
 
-    Raises what `pamqp.frame.unmarshal` raises for frames that only a broker can have got wrong.
+    Raises as `pamqp.frame.unmarshal` does for frames that only the broker can have got wrong.
     """
     is_header = data[0] == constants.FRAME_HEADER and data[-1] == constants.FRAME_END
     if is_header and len(data) > MAX_HEADER_BYTES:
         return _frame(data, _undecodable_header(data, "the properties are too large"))
-    # A second word of flags, which no property needs; pamqp before 4 looks for it for ever.
+    # A second word of flags, which no property needs; pamqp before 4 loops for ever on it.
     if is_header and len(data) > _FLAGS + 1 and data[_FLAGS + 1] & 1:
         return _frame(data, _undecodable_header(data, "the properties have unknown flags"))
     try:
@@ -66,7 +65,7 @@ def decode_frame(data: bytes) -> tuple[int, int, FrameTypes]:
 
 
 def undecodable(message: DeliveredMessage) -> str:
-    """Return why a message's properties could not be decoded; empty: they were."""
+    """Return why a message's properties could not be decoded; empty: they could."""
     headers = message.header.properties.headers or {}
     return str(headers.get(_UNDECODABLE, ""))
 
@@ -81,15 +80,15 @@ def _method(data: bytes) -> int:
 
 
 def _undecodable_header(data: bytes, reason: str) -> ContentHeader:
-    """Return a header with the right size of the body, which the broker wrote, and the reason."""
+    """Return a header with the body size, which the broker wrote, and the reason."""
     _, weight, body_size = struct.unpack_from(">HHQ", data, constants.FRAME_HEADER_SIZE)
     properties = commands.Basic.Properties(headers={_UNDECODABLE: reason})
     return ContentHeader(weight, body_size, properties)
 
 
 def _delivery(arguments: bytes) -> commands.Basic.Deliver:
-    """Return a delivery whose routing key is no UTF-8, which then stands in it with backslashes."""
-    # Not as arguments: a host may have named an exchange what pamqp calls invalid.
+    """Return a delivery whose routing key is not UTF-8, with backslash escapes in it."""
+    # Not as arguments: pamqp would reject some names of exchanges.
     delivery = commands.Basic.Deliver()
     delivery.consumer_tag, rest = _short_text(arguments)
     used, delivery.delivery_tag = decode.long_long_int(rest)

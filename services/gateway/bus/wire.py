@@ -1,8 +1,8 @@
-"""nameko's wire format for calls and answers; see docs/broker-notes.md for where it comes from.
+"""nameko's wire format for calls and replies; see docs/broker-notes.md for its source.
 
-An error in an answer is its host's word, and costs that host's call only: of our errors a host may
-name those that a worker has cause to raise, and speak of itself only. What it calls one that would
-be believed of the broker, the database or another host is told as that host's failure.
+A host's reply may only raise the errors that a worker has cause to raise, and only about that host.
+Any other error, such as one of the broker, the database or another host, is reported as a failure
+of this host's worker.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from shared.contracts.worker_api import ERRORS
 log = logging.getLogger(__name__)
 
 _BY_NAME = {kind.__name__: kind for kind in ERRORS}
-# Of each value, and of the text of what is no error of ours.
+# Per value, and for the text of an unknown error.
 _LONGEST = 500
-# Of all values of an error, in bytes: more than our errors can hold.
+# For all values of an error, in bytes: more than our errors can hold.
 _LONGEST_ARGUMENTS = 2**20
-# A worker's own journal or line to the broker, of which a caller would think that it is ours.
+# Errors of the worker's own journal or broker connection, not of the gateway's.
 _UNSURE = frozenset({"BrokerUnavailable", "DatabaseUnavailable"})
 
 
-# JSON that is read once it is known what it must be. A host may write five million lists into one
-# answer; to make them would stop everything else for seconds.
+# Raw JSON is decoded once its type is known: decoding a reply of five million lists would block the
+# event loop for seconds.
 _NULL, _NO_ARGUMENTS = Raw(b"null"), Raw(b"[]")
 
 
 class RemoteError(msgspec.Struct, frozen=True):
-    """What a worker raised: the name of its class and its positional arguments."""
+    """An exception of a worker: its class name and positional arguments."""
 
     exc_type: Word
     exc_args: Raw = _NO_ARGUMENTS
@@ -43,43 +43,43 @@ class RemoteError(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What a worker answered: a result or an error."""
+    """A reply: a result or an error."""
 
     result: Raw = _NULL
     error: RemoteError | None = None
 
 
 def encode_call(args: list[object]) -> bytes:
-    """Return the body of a call."""
+    """Encode the body of a call."""
     return msgspec.json.encode({"args": args, "kwargs": {}})
 
 
 def decode_reply(body: bytes, host: str) -> Raw | None:
-    """Return the JSON that an answer of a host holds, None for `null`.
+    """Return the JSON result in a host's reply, None for `null`.
 
-    Raises the FleetError that it holds instead, or UnreadableMessage.
-    OutcomeUnknown and WorkerFailed leave open whether the call was carried out.
+    Raises the FleetError in the reply, or UnreadableMessage. After OutcomeUnknown and WorkerFailed
+    the call may or may not have been executed.
     """
-    answer = decode(Reply, body)
-    if answer.error is not None:
-        raise _error(answer.error, host)
-    return None if answer.result == _NULL else answer.result
+    reply = decode(Reply, body)
+    if reply.error is not None:
+        raise _to_error(reply.error, host)
+    return None if reply.result == _NULL else reply.result
 
 
-def _error(remote: RemoteError, host: str) -> FleetError:
+def _to_error(remote: RemoteError, host: str) -> FleetError:
     if remote.exc_type == "MethodNotFound":
         return WorkerOutdated(host)
-    if known := _known(remote, host):
-        return known
-    said = clip(f"{remote.exc_type}: {remote.value}", _LONGEST)
-    log.error("a worker failed", extra={"host": host, "error": said})
-    return OutcomeUnknown(host) if remote.exc_type in _UNSURE else WorkerFailed(host, said)
+    if error := _fleet_error(remote, host):
+        return error
+    text = clip(f"{remote.exc_type}: {remote.value}", _LONGEST)
+    log.error("worker call failed", extra={"host": host, "error": text})
+    return OutcomeUnknown(host) if remote.exc_type in _UNSURE else WorkerFailed(host, text)
 
 
-def _known(remote: RemoteError, host: str) -> FleetError | None:
+def _fleet_error(remote: RemoteError, host: str) -> FleetError | None:
     kind = _BY_NAME.get(remote.exc_type)
-    arguments = _texts(remote.exc_args)
-    # Another number of values, or others than texts: it is of another release.
+    arguments = _strings(remote.exc_args)
+    # Another number of arguments, or no strings: it is of another release.
     if kind is None or arguments is None:
         return None
     names: tuple[str, ...] = getattr(kind, "__match_args__", ())
@@ -90,8 +90,8 @@ def _known(remote: RemoteError, host: str) -> FleetError | None:
     return kind(**(values | {"host": host} if "host" in values else values))
 
 
-def _texts(arguments: Raw) -> list[str] | None:
-    """Return the texts of a JSON array; None: it is no such array, or too long."""
+def _strings(arguments: Raw) -> list[str] | None:
+    """Return the strings of a JSON array; None: it is no such array, or too long."""
     encoded = bytes(arguments)
     if len(encoded) > _LONGEST_ARGUMENTS:
         return None

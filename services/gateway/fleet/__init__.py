@@ -1,1 +1,1 @@
-"""The fleet as hosts tell of it: state by host and instance, and what readers see. No I/O."""
+"""The read model of the fleet: the state of hosts and instances, and their views. No I/O."""

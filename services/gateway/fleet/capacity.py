@@ -1,7 +1,7 @@
-"""How much of a host is promised to its instances, and how much more it may promise.
+"""How much of a host's capacity is committed to its instances.
 
-LXD checks nothing of the kind. A host's worker has the last word, because it sees what LXD holds at
-that moment; the gateway computes the same of what it knows, to choose a host.
+LXD does not limit commitments. The host's worker has the last word, because it reads LXD's present
+state; the gateway computes the same from the fleet view, to choose a host.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ class Amount(NamedTuple):
     disk: int = 0
 
     def plus(self, other: Amount) -> Amount:
-        """Return both together."""
-        return Amount(*(mine + its for mine, its in zip(self, other, strict=True)))
+        """Return the sum."""
+        return Amount(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
 
     def minus(self, other: Amount) -> Amount:
-        """Return what is left; below zero where more is taken than there is."""
-        return Amount(*(mine - its for mine, its in zip(self, other, strict=True)))
+        """Return the difference; negative where `other` is larger."""
+        return Amount(*(ours - theirs for ours, theirs in zip(self, other, strict=True)))
 
 
 NOTHING = Amount()
 
 
 def commitment_of(instance: Instance) -> Amount:
-    """Return an instance's limits; what has none is promised nothing.
+    """Return what an instance's limits commit; no limit commits nothing.
 
-    A root that is kept for a revert counts as well.
+    A root disk kept for a revert counts too.
     """
-    kept = instance.trash.size if instance.trash else None
+    trash = instance.trash.size if instance.trash else None
     return Amount(
         cpu=cpu_count(instance.cpu_limit) or 0,
         memory=instance.memory_limit or 0,
-        disk=(instance.root_size or 0) + (kept or 0),
+        disk=(instance.root_size or 0) + (trash or 0),
     )
 
 
 def commitment_for(new: NewInstance) -> Amount:
-    """Return what a new instance will be promised."""
+    """Return what a new instance commits."""
     return Amount(new.cpu, new.memory, new.disk)
 
 
 def total_of(capacity: Capacity) -> Amount:
-    """Return how much a host may promise in all."""
+    """Return how much a host may commit in total."""
     return Amount(capacity.cpu, capacity.memory, capacity.disk)

@@ -1,4 +1,4 @@
-"""Whether the daemon behind a host id is the one it always was."""
+"""The certificate that a host's LXD is pinned to."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class CertificatePin:
-    """The pinned certificate of a host. The first one seen is pinned.
+    """The pinned certificate of a host; the first one reported is pinned.
 
-    `trusted`: the last certificate heard of was the pinned one. `verified`: the present epoch of
-    the worker has shown it; an empty fingerprint (LXD was not reached yet) shows nothing.
+    `trusted`: the last reported certificate was the pinned one. `verified`: the worker has reported
+    it in its present epoch; an empty fingerprint (LXD not reached yet) verifies nothing.
     """
 
-    pin: str = ""
+    fingerprint: str = ""
     trusted: bool = True
     verified: bool = False
 
-    def knows(self, fingerprint: str) -> bool:
+    def accepts(self, fingerprint: str) -> bool:
         """Whether a fingerprint may belong to the host."""
-        return not fingerprint or not self.pin or fingerprint == self.pin
+        return not fingerprint or not self.fingerprint or fingerprint == self.fingerprint
 
     def verify(self, fingerprint: str) -> None:
-        """Take a fingerprint that may belong to the host."""
+        """Record an accepted fingerprint."""
         if fingerprint:
-            self.pin, self.trusted, self.verified = fingerprint, True, True
+            self.fingerprint, self.trusted, self.verified = fingerprint, True, True

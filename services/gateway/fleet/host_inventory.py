@@ -1,10 +1,10 @@
-"""The instances of one host, as their readings, samples and finished operations arrive.
+"""The instances of one host, updated by events, samples and the outcomes of operations.
 
-Readings are ordered by the worker's epoch and the instance's revision. An outcome can overtake
+Updates are ordered by the worker's epoch and the instance's revision. An outcome can overtake
 events that were published before it: what it deleted stays deleted until the events agree.
 
-What is beyond the host's budget is left out: those that were held first stay, and one that grows
-too large goes.
+Instances beyond the host's memory budget are left out: those held first stay, and one that grows
+too large is dropped.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _NEW_RUN = frozenset({"instance-started", "instance-restarted"})
 
 
 class HostInventory:
-    """The instances of one host. Each method returns whether readers see a difference.
+    """The instances of one host. Each update returns whether readers see a difference.
 
-    `promised` is what the limits of all of them come to, `samples_left_out` how many of their
-    samples found no room. `wall` is the Unix time, for saying when a difference was seen.
+    `commitment` is the sum of all instances' limits, `samples_left_out` the number of samples
+    beyond the budget. `wall` returns Unix time, for the time of a change.
     """
 
     def __init__(
@@ -39,242 +39,246 @@ class HostInventory:
         index: InstanceIndex,
         wall: Callable[[], float],
         budget: MemoryBudget,
-        room: MemoryUse,
+        memory: MemoryUse,
     ) -> None:
-        self.promised = NOTHING
+        self.commitment = NOTHING
         self.samples_left_out = 0
         self._host = host
         self._index = index
         self._wall = wall
         self._most = budget.instances
-        self._room = room
+        self._memory = memory
         self._newest: Order = (0, 0)
-        self._entries: dict[LocalKey, InstanceRecord] = {}
-        self._noted = NoteOwnership(self._entries)
+        self._records: dict[LocalKey, InstanceRecord] = {}
+        self._notes = NoteOwnership(self._records)
         self._deleted: dict[LocalKey, str] = {}
         self._left_out: set[LocalKey] = set()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._records)
 
     @property
     def duplicates(self) -> int:
-        """How many of them are copies: another instance held their uuid first."""
-        return self._index.uuids.copies_on(self._host)
+        """How many instances are duplicates: another instance held their uuid first."""
+        return self._index.uuids.duplicates_on(self._host)
 
     @property
     def left_out(self) -> int:
-        """How many instances were told and are not held."""
+        """How many reported instances are beyond the budget."""
         return len(self._left_out)
 
     @property
-    def room(self) -> int:
-        """How many more instances would not be left out, were they as large as one may be."""
-        return max(0, min(self._most - len(self), self._room.left // MAX_BYTES[InstanceChanged]))
+    def headroom(self) -> int:
+        """How many more instances of the largest size the budget admits."""
+        return max(
+            0, min(self._most - len(self), self._memory.available // MAX_BYTES[InstanceChanged])
+        )
 
-    def copies(self) -> tuple[str, ...]:
-        """Return the uuids of those that are copies."""
+    def duplicate_uuids(self) -> tuple[str, ...]:
+        """Return the uuids of the duplicates."""
         if not self.duplicates:
             return ()
-        copies = {entry.instance.uuid for entry in self._entries.values() if entry.duplicate}
-        held = {entry.instance.uuid for entry in self._entries.values() if not entry.duplicate}
-        return tuple(sorted(copies - held))
+        duplicates = {record.instance.uuid for record in self._records.values() if record.duplicate}
+        holders = {
+            record.instance.uuid for record in self._records.values() if not record.duplicate
+        }
+        return tuple(sorted(duplicates - holders))
 
-    def entries(self) -> list[InstanceRecord]:
-        """Return the instances' entries by name."""
-        return sorted(self._entries.values(), key=attrgetter("key"))
+    def records(self) -> list[InstanceRecord]:
+        """Return the records, sorted by name."""
+        return sorted(self._records.values(), key=attrgetter("sort_key"))
 
     def instances(self) -> tuple[Instance, ...]:
-        """Return the newest reading of each instance."""
-        return tuple(entry.instance for entry in self._entries.values())
+        """Return the newest state of each instance."""
+        return tuple(record.instance for record in self._records.values())
 
-    def changes(self) -> dict[str, float]:
-        """Return when each instance was last seen to change, by uuid."""
+    def change_times(self) -> dict[str, float]:
+        """Return when each instance last changed, by uuid."""
         return {
-            entry.instance.uuid: entry.changed_at
-            for entry in self._entries.values()
-            if entry.instance.uuid and entry.changed_at is not None
+            record.instance.uuid: record.changed_at
+            for record in self._records.values()
+            if record.instance.uuid and record.changed_at is not None
         }
 
     def restore(
-        self, instances: Iterable[Instance], epoch: int, changes: Mapping[str, float]
+        self, instances: Iterable[Instance], epoch: int, change_times: Mapping[str, float]
     ) -> None:
-        """Hold what was kept of earlier readings, and of when they changed."""
+        """Restore the saved instances, and when they changed."""
         self.replace(instances, epoch)
-        for entry in self._entries.values():
-            entry.changed_at = changes.get(entry.instance.uuid)
+        for record in self._records.values():
+            record.changed_at = change_times.get(record.instance.uuid)
 
     def clear(self) -> None:
-        """Hold nothing any more."""
-        for place in list(self._entries):
-            self._drop(place)
+        """Drop all instances."""
+        for key in list(self._records):
+            self._drop(key)
         self._left_out.clear()
 
     def replace(self, instances: Iterable[Instance], epoch: int) -> bool:
-        """Hold what a full inventory lists and nothing else; newer readings of it stay."""
-        listed = {(instance.project, instance.name): instance for instance in instances}
+        """Hold exactly the instances of a full inventory; newer states of them stay."""
+        by_key = {(instance.project, instance.name): instance for instance in instances}
         self._deleted = {
-            place: uuid
-            for place, uuid in self._deleted.items()
-            if place in listed and listed[place].uuid == uuid
+            key: uuid
+            for key, uuid in self._deleted.items()
+            if key in by_key and by_key[key].uuid == uuid
         }
-        gone = [place for place in self._entries if place not in listed]
-        for place in gone:
-            self._drop(place)
-        unlisted = self._left_out - listed.keys()
-        self._left_out -= unlisted
-        # What is held already keeps its place: newcomers get what is left.
-        in_order = sorted(listed.items(), key=lambda one: one[0] not in self._entries)
-        put = [self._put(instance, (epoch, instance.revision)) for _, instance in in_order]
-        return bool(gone) or bool(unlisted) or any(put)
+        gone = [key for key in self._records if key not in by_key]
+        for key in gone:
+            self._drop(key)
+        obsolete = self._left_out - by_key.keys()
+        self._left_out -= obsolete
+        # Instances held already go first: new ones get what is left of the budget.
+        in_order = sorted(by_key.items(), key=lambda item: item[0] not in self._records)
+        changed = [self._put(instance, (epoch, instance.revision)) for _, instance in in_order]
+        return bool(gone) or bool(obsolete) or any(changed)
 
-    def change(self, event: InstanceChanged) -> bool:
-        """Take one new reading."""
+    def apply_change(self, event: InstanceChanged) -> bool:
+        """Apply one changed instance."""
         order = (event.epoch, event.instance.revision)
         differs = self._put(event.instance, order, changed_at=self._wall())
-        entry = self._entries.get((event.instance.project, event.instance.name))
-        if entry is None or event.action not in _NEW_RUN:
+        record = self._records.get((event.instance.project, event.instance.name))
+        if record is None or event.action not in _NEW_RUN:
             return differs
-        self._room.take(-entry.sample_size)
-        return entry.measure(None, None) or differs
+        self._memory.add(-record.sample_size)
+        return record.set_sample(None, None) or differs
 
-    def remove(self, event: InstanceRemoved) -> bool:
-        """Drop an instance, unless a newer reading found a namesake."""
-        place = (event.project, event.name)
-        self._deleted.pop(place, None)
+    def apply_removal(self, event: InstanceRemoved) -> bool:
+        """Drop an instance, unless its name was reported again since."""
+        key = (event.project, event.name)
+        self._deleted.pop(key, None)
         self._newest = max(self._newest, (event.epoch, event.revision))
-        entry = self._entries.get(place)
-        if entry is None:
-            return self._take_back(place)
-        if (event.epoch, event.revision) < entry.order:
+        record = self._records.get(key)
+        if record is None:
+            return self._discard_left_out(key)
+        if (event.epoch, event.revision) < record.order:
             return False
-        self._drop(place)
+        self._drop(key)
         return True
 
-    def finish(self, operation: Operation) -> bool:
-        """Show what an operation left behind, on an instance that is known and still the same.
+    def apply_outcome(self, operation: Operation) -> bool:
+        """Apply an operation's outcome to its instance, if it is held and still the same one.
 
-        Only a creation adds one, and only if nothing newer was heard of the host: the record may be
-        old, and what it saw gone since.
+        Only a creation adds an instance, and only if nothing newer was reported by the host: the
+        operation may be old, and its instance gone since.
         """
-        place = (operation.project, operation.instance)
-        entry = self._entries.get(place)
-        if entry is None:
-            return self._appear(operation)
-        if entry.instance.uuid != operation.uuid:
+        key = (operation.project, operation.instance)
+        record = self._records.get(key)
+        if record is None:
+            return self._add_created(operation)
+        if record.instance.uuid != operation.uuid:
             return False
         if is_gone(operation):
-            self._leave(place, operation.uuid)
+            self._delete(key, operation.uuid)
             return True
         after = operation.after
         if after is None or after.uuid != operation.uuid:
             return False
-        if (after.project, after.name) != place:
-            self._leave(place, operation.uuid)
+        if (after.project, after.name) != key:
+            self._delete(key, operation.uuid)
             self._deleted.pop((after.project, after.name), None)
         order = (operation.after_epoch, after.revision)
         return self._put(after, order, changed_at=self._wall())
 
-    def measure(self, sampled: Sampled) -> bool:
-        """Give each live instance its sample; one that the sample does not know loses its own.
+    def apply_sample(self, event: Sampled) -> bool:
+        """Set the sample of each running instance, and clear those that the event does not hold.
 
-        A sample counts only for the instance with the uuid it was taken of.
+        A sample counts only for the instance with its uuid.
         """
-        taken = {(sample.project, sample.name): sample for sample in sampled.instances}
-        self._room.take(-sum(entry.sample_size for entry in self._entries.values()))
+        samples = {(sample.project, sample.name): sample for sample in event.instances}
+        self._memory.add(-sum(record.sample_size for record in self._records.values()))
         self.samples_left_out = 0
-        differs, size_of_all = False, 0
-        for place, entry in self._entries.items():
-            sample = taken.get(place)
-            if sample and not _is_of(sample.uuid, entry.instance):
+        differs, total = False, 0
+        for key, record in self._records.items():
+            sample = samples.get(key)
+            if sample and not _is_sample_of(sample.uuid, record.instance):
                 sample = None
             size = size_of_sample(sample) if sample else 0
-            if size_of_all + size > self._room.left:
+            if total + size > self._memory.available:
                 sample, size, self.samples_left_out = None, 0, self.samples_left_out + 1
-            differs |= entry.measure(sample, sampled.at if sample else None, size)
-            size_of_all += size
-        self._room.take(size_of_all)
+            differs |= record.set_sample(sample, event.at if sample else None, size)
+            total += size
+        self._memory.add(total)
         return differs
 
-    def _appear(self, operation: Operation) -> bool:
-        made = operation.after
-        if operation.kind is not Kind.CREATE or made is None or made.uuid != operation.uuid:
+    def _add_created(self, operation: Operation) -> bool:
+        instance = operation.after
+        if operation.kind is not Kind.CREATE or instance is None or instance.uuid != operation.uuid:
             return False
-        order = (operation.after_epoch, made.revision)
-        return order > self._newest and self._put(made, order, changed_at=self._wall())
+        order = (operation.after_epoch, instance.revision)
+        return order > self._newest and self._put(instance, order, changed_at=self._wall())
 
     def _put(self, instance: Instance, order: Order, *, changed_at: float | None = None) -> bool:
-        """Take a reading; `changed_at` is that of an instance that was not there before."""
-        place = (instance.project, instance.name)
-        if self._deleted.get(place, None) == instance.uuid:
+        """Record a newer state; `changed_at` is that of an instance not held before."""
+        key = (instance.project, instance.name)
+        if self._deleted.get(key, None) == instance.uuid:
             return False
-        entry = self._entries.get(place)
-        if entry and order <= entry.order:
+        record = self._records.get(key)
+        if record and order <= record.order:
             return False
         self._newest = max(self._newest, order)
-        if entry and entry.instance.uuid == instance.uuid:
-            return self._renew(place, entry, instance, order)
-        if entry:
-            self._drop(place)
+        if record and record.instance.uuid == instance.uuid:
+            return self._update(key, record, instance, order)
+        if record:
+            self._drop(key)
         return (
-            self._add(place, InstanceRecord(self._host, instance, order, changed_at))
-            or entry is not None
+            self._add(key, InstanceRecord(self._host, instance, order, changed_at))
+            or record is not None
         )
 
-    def _renew(
-        self, place: LocalKey, entry: InstanceRecord, instance: Instance, order: Order
+    def _update(
+        self, key: LocalKey, record: InstanceRecord, instance: Instance, order: Order
     ) -> bool:
-        before, was_promised = entry.size + entry.sample_size, entry.promised
-        was = entry.instance
-        differs = entry.renew(instance, order, self._wall())
-        self._noted.renew(place, entry, was)
-        self._room.take(entry.size + entry.sample_size - before)
-        if entry.promised != was_promised:
-            self.promised = self.promised.minus(was_promised).plus(entry.promised)
-        if self._room.overdrawn:
-            self._drop(place)
-            self._leave_out(place)
+        size, commitment = record.size + record.sample_size, record.commitment
+        previous = record.instance
+        differs = record.update(instance, order, self._wall())
+        self._notes.update(key, record, previous)
+        self._memory.add(record.size + record.sample_size - size)
+        if record.commitment != commitment:
+            self.commitment = self.commitment.minus(commitment).plus(record.commitment)
+        if self._memory.exceeded:
+            self._drop(key)
+            self._leave_out(key)
         return differs
 
-    def _add(self, place: LocalKey, entry: InstanceRecord) -> bool:
-        if len(self) >= self._most or not self._room.fits(entry.size):
-            return self._leave_out(place)
-        self._left_out.discard(place)
-        self._entries[place] = entry
-        self._index.add(entry)
-        self._noted.add(place, entry)
-        self._room.take(entry.size)
-        self.promised = self.promised.plus(entry.promised)
+    def _add(self, key: LocalKey, record: InstanceRecord) -> bool:
+        if len(self) >= self._most or not self._memory.fits(record.size):
+            return self._leave_out(key)
+        self._left_out.discard(key)
+        self._records[key] = record
+        self._index.add(record)
+        self._notes.add(key, record)
+        self._memory.add(record.size)
+        self.commitment = self.commitment.plus(record.commitment)
         return True
 
-    def _leave_out(self, place: LocalKey) -> bool:
-        """Count an instance that is not held; return whether it was not counted yet."""
-        if place in self._left_out or len(self._left_out) >= MOST_INSTANCES:
+    def _leave_out(self, key: LocalKey) -> bool:
+        """Count an instance beyond the budget; return whether it is a new one."""
+        if key in self._left_out or len(self._left_out) >= MOST_INSTANCES:
             return False
-        self._left_out.add(place)
+        self._left_out.add(key)
         return True
 
-    def _take_back(self, place: LocalKey) -> bool:
-        if place not in self._left_out:
+    def _discard_left_out(self, key: LocalKey) -> bool:
+        if key not in self._left_out:
             return False
-        self._left_out.discard(place)
+        self._left_out.discard(key)
         return True
 
-    def _leave(self, place: LocalKey, uuid: str) -> None:
-        """Drop an instance that is not there any more, whatever late events say."""
-        self._deleted[place] = uuid
+    def _delete(self, key: LocalKey, uuid: str) -> None:
+        """Drop an instance that was deleted, whatever late events say."""
+        self._deleted[key] = uuid
         if len(self._deleted) > MOST_INSTANCES:
             # Only a host that never sends a full inventory gets here.
             del self._deleted[next(iter(self._deleted))]
-        self._drop(place)
+        self._drop(key)
 
-    def _drop(self, place: LocalKey) -> None:
-        gone = self._entries.pop(place)
+    def _drop(self, key: LocalKey) -> None:
+        gone = self._records.pop(key)
         self._index.remove(gone)
-        self._noted.remove(place, gone)
-        self._room.take(-gone.size - gone.sample_size)
-        self.promised = self.promised.minus(gone.promised)
+        self._notes.remove(key, gone)
+        self._memory.add(-gone.size - gone.sample_size)
+        self.commitment = self.commitment.minus(gone.commitment)
 
 
-def _is_of(uuid: str, instance: Instance) -> bool:
+def _is_sample_of(uuid: str, instance: Instance) -> bool:
     return instance.uuid == uuid and is_alive(instance.status)

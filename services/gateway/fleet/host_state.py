@@ -1,8 +1,8 @@
-"""What is known of one host, and how each message changes it.
+"""The state of one host, and how each event changes it.
 
-A worker introduces itself with a heartbeat: only then, and only if its daemon's certificate is the
-pinned one, do the other events of its epoch count. A stranger's heartbeat marks the host as not
-trusted and is otherwise not the host's: the host itself grows silent and goes offline.
+A worker starts an epoch with a heartbeat: only then, and only if its daemon's certificate is the
+pinned one, do the other events of its epoch count. A heartbeat with another certificate marks the
+host as not trusted and is otherwise ignored: the host itself falls silent and goes offline.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from shared.contracts.operations import Operation
 
 MISSED_INTERVALS = 3
 FIRST_INTERVAL_S = 5.0
-# A host that tells of odd intervals neither flaps nor stays online for ever.
+# Bounds for what a host reports, so that it neither flaps nor stays online for ever.
 SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 1.0, 60.0
 
 WorkerEvent = Inventory | InstanceChanged | InstanceRemoved
@@ -49,16 +49,16 @@ WorkerEvent = Inventory | InstanceChanged | InstanceRemoved
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What a message calls for.
+    """What an event calls for.
 
-    `changed`: readers see something else. `inventory`: events are missing, a full inventory must be
-    asked for. `appeared`: the worker is new or was away, its operations must be asked for.
-    `left_out` is what the host's budget has no room for. `refused`: there are too many hosts.
+    `changed`: readers see a difference. `needs_inventory`: events are missing, a full inventory
+    must be requested. `needs_operations`: the worker is new or was offline, its operations must be
+    requested. `left_out` is what exceeds the host's budget. `refused`: there are too many hosts.
     """
 
     changed: bool = False
-    inventory: bool = False
-    appeared: bool = False
+    needs_inventory: bool = False
+    needs_operations: bool = False
     left_out: LeftOut = NOTHING_LEFT_OUT
     refused: bool = False
 
@@ -72,9 +72,9 @@ class StoredHost:
     """A host as the database keeps it. Times are Unix seconds; `epoch` is its worker's.
 
     `instances` is the last inventory with the changes since, `inventory_at` its time (None: never).
-    `changes` says when an instance was last seen to change, by uuid; `copies` are the uuids that
-    another host's instance held first. `exchange` is the name of that to which the host publishes;
-    empty: an earlier release did not keep it.
+    `change_times` says when an instance last changed, by uuid; `duplicate_uuids` are those that
+    another host's instance held first. `exchange` is the exchange that the host publishes to;
+    empty: an earlier release did not save it.
     """
 
     host: str
@@ -84,248 +84,249 @@ class StoredHost:
     last_seen: float
     instances: tuple[Instance, ...] = ()
     inventory_at: float | None = None
-    changes: Mapping[str, float] = field(default_factory=dict)
-    copies: tuple[str, ...] = ()
+    change_times: Mapping[str, float] = field(default_factory=dict)
+    duplicate_uuids: tuple[str, ...] = ()
     exchange: str = ""
 
 
 class HostState:
-    """One host of the fleet view. `alive_at` is monotonic and of this process only.
+    """One host of the fleet view.
 
-    `exchange` is the name of that to which the host publishes; empty: it is not known.
+    `exchange` is the exchange that the host publishes to; empty: not known yet.
     """
 
     def __init__(self, host: str, index: InstanceIndex, clock: Clock, budget: MemoryBudget) -> None:
         self.host = host
-        self.identity = CertificatePin()
+        self.pin = CertificatePin()
         self.exchange = ""
-        self._room = MemoryUse(budget.size)
-        self.holdings = HostInventory(host, index, clock.wall, budget, self._room)
+        self._memory = MemoryUse(budget.size)
+        self.inventory = HostInventory(host, index, clock.wall, budget, self._memory)
         self._clock = clock
         self._first_seen = clock.wall()
         self._cursor = EventCursor()
-        self._beat: Heartbeat | None = None
+        self._heartbeat: Heartbeat | None = None
         self._skew_s: float | None = None
+        # Monotonic, and of this process only.
         self._alive_at: float | None = None
         self._heard_at: float | None = None
         self._inventory_at: float | None = None
-        self._sampler = (0, 0)
-        self._sampled: Sampled | None = None
-        self._sampled_at: float | None = None
-        self._described: HostDescribed | None = None
-        self._described_size = self._shelves_size = 0
-        self._images_left_out = self._served_left_out = 0
-        self.shelves: RemoteImages | None = None
+        self._sample_order = (0, 0)
+        self._sample: Sampled | None = None
+        self._sample_at: float | None = None
+        self._resources: HostDescribed | None = None
+        self._resources_size = self._remote_images_size = 0
+        self._own_images_left_out = self._remote_images_left_out = 0
+        self.remote_images: RemoteImages | None = None
 
     @property
     def online(self) -> bool:
-        """Whether the worker has shown life within three of its intervals."""
-        told_s = self._beat.interval_s if self._beat else FIRST_INTERVAL_S
-        interval_s = min(max(SHORTEST_INTERVAL_S, told_s), LONGEST_INTERVAL_S)
+        """Whether the worker was heard within three of its intervals."""
+        reported_s = self._heartbeat.interval_s if self._heartbeat else FIRST_INTERVAL_S
+        interval_s = min(max(SHORTEST_INTERVAL_S, reported_s), LONGEST_INTERVAL_S)
         silent_s = None if self._alive_at is None else self._clock.monotonic() - self._alive_at
         return silent_s is not None and silent_s <= MISSED_INTERVALS * interval_s
 
     @property
     def lxd_connected(self) -> bool:
-        """Whether the worker, when last heard, reached its LXD."""
-        return self._beat.lxd_connected if self._beat else self._alive_at is not None
+        """Whether the worker reached its LXD when last heard."""
+        return self._heartbeat.lxd_connected if self._heartbeat else self._alive_at is not None
 
     @property
     def has_reported(self) -> bool:
-        """Whether its full inventory is here, or cannot come because its LXD is away."""
-        return self._cursor.complete or self._lost_lxd
+        """Whether its full inventory is complete, or cannot come because LXD is unavailable."""
+        return self._cursor.complete or self._lxd_disconnected
 
     @property
-    def incomplete(self) -> bool:
-        """Whether a full inventory is missing, could come and would be believed."""
-        return self.identity.verified and not self.has_reported
+    def needs_inventory(self) -> bool:
+        """Whether a full inventory is missing, and the worker could send a trusted one."""
+        return self.pin.verified and not self.has_reported
 
     @property
-    def age(self) -> Freshness:
-        """How old everything known of the host is, in whole seconds."""
-        return (
-            FRESH if self.online else Freshness(False, float(int(self._since(self._heard_at) or 0)))
-        )
+    def freshness(self) -> Freshness:
+        """Whether the host is online, and its silence in whole seconds if not."""
+        if self.online:
+            return FRESH
+        return Freshness(False, float(int(self._age_s(self._heard_at) or 0)))
 
     @property
     def left_out(self) -> LeftOut:
-        """What the host has told and its budget has no room for."""
+        """What the host has reported beyond its budget."""
         return LeftOut(
-            instances=self.holdings.left_out,
-            samples=self.holdings.samples_left_out,
-            images=self._images_left_out + self._served_left_out,
+            instances=self.inventory.left_out,
+            samples=self.inventory.samples_left_out,
+            images=self._own_images_left_out + self._remote_images_left_out,
         )
 
-    def heartbeat(self, beat: Heartbeat) -> Reaction:
-        """Take a sign of life, unless it is a stranger's or of an older epoch."""
-        if beat.epoch < self._cursor.epoch:
+    def apply_heartbeat(self, heartbeat: Heartbeat) -> Reaction:
+        """Apply a heartbeat, unless its certificate is another one or its epoch older."""
+        if heartbeat.epoch < self._cursor.epoch:
             return NOTHING
-        if not self.identity.knows(beat.fingerprint):
-            was_trusted, self.identity.trusted = self.identity.trusted, False
+        if not self.pin.accepts(heartbeat.fingerprint):
+            was_trusted, self.pin.trusted = self.pin.trusted, False
             return Reaction(changed=was_trusted)
         before, was_online = self._visible(), self.online
-        restarted = self._cursor.enter(beat.epoch)
-        self.identity.verified = self.identity.verified and not restarted
-        self.identity.verify(beat.fingerprint)
-        self._cursor.notice(beat.sequence)
-        self._hear(beat)
+        restarted = self._cursor.start_epoch(heartbeat.epoch)
+        self.pin.verified = self.pin.verified and not restarted
+        self.pin.verify(heartbeat.fingerprint)
+        self._cursor.record_published(heartbeat.sequence)
+        self._record_heartbeat(heartbeat)
         return Reaction(
             changed=self._visible() != before,
-            inventory=self.incomplete,
-            appeared=restarted or not was_online,
+            needs_inventory=self.needs_inventory,
+            needs_operations=restarted or not was_online,
         )
 
-    def take(self, event: WorkerEvent) -> Reaction:
-        """Apply an event of the worker's verified epoch; any other one is ignored."""
-        if not self._speaks_for_host(event.epoch):
+    def apply_event(self, event: WorkerEvent) -> Reaction:
+        """Apply an event of the verified epoch; ignore any other."""
+        if not self._is_from_verified_epoch(event.epoch):
             return NOTHING
         was_online = self.online
-        changed = self._apply(event)
+        changed = self._apply_in_order(event)
         self._alive_at = self._heard_at = self._clock.monotonic()
         return Reaction(
             changed=changed or not was_online,
-            inventory=self.incomplete,
-            appeared=not was_online,
+            needs_inventory=self.needs_inventory,
+            needs_operations=not was_online,
         )
 
-    def sample(self, sampled: Sampled) -> Reaction:
-        """Take the newest sample; late ones and those of an older epoch are ignored."""
-        order = (sampled.epoch, sampled.sequence)
-        if order <= self._sampler or not self.identity.trusted:
+    def apply_sample(self, event: Sampled) -> Reaction:
+        """Apply the newest sample; ignore late ones and those of an older epoch."""
+        order = (event.epoch, event.sequence)
+        if order <= self._sample_order or not self.pin.trusted:
             return NOTHING
-        self.holdings.measure(sampled)
-        # The instances' samples are held beside their instances, and nowhere else.
-        self._sampler, self._sampled = order, replace(sampled, instances=[])
-        self._sampled_at = self._clock.monotonic()
+        self.inventory.apply_sample(event)
+        # The instances' samples are held in their records only.
+        self._sample_order, self._sample = order, replace(event, instances=[])
+        self._sample_at = self._clock.monotonic()
         return Reaction(changed=True)
 
-    def describe(self, described: HostDescribed) -> Reaction:
-        """Take what the host has to offer, from the worker's verified epoch only."""
-        if not self._speaks_for_host(described.epoch):
+    def apply_resources(self, event: HostDescribed) -> Reaction:
+        """Apply the host's resources for new instances, from the verified epoch only."""
+        if not self._is_from_verified_epoch(event.epoch):
             return NOTHING
-        self._room.take(-self._described_size)
-        size, self._images_left_out = size_of(described), 0
-        if not self._room.fits(size):
-            self._images_left_out = len(described.images)
-            size, described = 0, replace(described, images=[], networks=[], projects=[])
-        self._room.take(size)
-        self._described, self._described_size = described, size
+        self._memory.add(-self._resources_size)
+        size, self._own_images_left_out = size_of(event), 0
+        if not self._memory.fits(size):
+            self._own_images_left_out = len(event.images)
+            size, event = 0, replace(event, images=[], networks=[], projects=[])
+        self._memory.add(size)
+        self._resources, self._resources_size = event, size
         return Reaction(changed=True)
 
-    def stock(self, read: ImageServersRead, shelves: RemoteImages) -> Reaction:
-        """Take what the host's image servers have, from the worker's verified epoch only.
+    def apply_remote_images(self, event: ImageServersRead, images: RemoteImages) -> Reaction:
+        """Apply the images of the host's image servers, from the verified epoch only.
 
-        A server whose images find no room counts as one that was not read yet.
+        A server whose images exceed the budget counts as not read yet.
         """
-        if not self._speaks_for_host(read.epoch):
+        if not self._is_from_verified_epoch(event.epoch):
             return NOTHING
-        self._room.take(-self._shelves_size)
-        size, self._served_left_out = size_of(read), 0
-        if not self._room.fits(size):
-            self._served_left_out = sum(len(images or ()) for images in read.servers.values())
-            size, shelves = 0, dict.fromkeys(shelves)
-        self._room.take(size)
-        self.shelves, self._shelves_size = shelves, size
+        self._memory.add(-self._remote_images_size)
+        size, self._remote_images_left_out = size_of(event), 0
+        if not self._memory.fits(size):
+            self._remote_images_left_out = sum(len(each or ()) for each in event.servers.values())
+            size, images = 0, dict.fromkeys(images)
+        self._memory.add(size)
+        self.remote_images, self._remote_images_size = images, size
         return Reaction(changed=True)
 
-    def finish(self, operation: Operation) -> None:
-        """Show what a finished operation left behind; it moves no cursor."""
-        if self.identity.trusted:
-            self.holdings.finish(operation)
+    def apply_outcome(self, operation: Operation) -> None:
+        """Apply a finished operation's outcome; the cursor stays."""
+        if self.pin.trusted:
+            self.inventory.apply_outcome(operation)
 
     def mark_stale(self) -> None:
-        """Expect that events were missed."""
+        """Assume that events were missed."""
         self._cursor.complete = False
 
     def restore(self, stored: StoredHost) -> None:
-        """Take what the database keeps; it is no sign of life."""
+        """Restore the saved state; this does not make the host online."""
         since_wall = self._clock.monotonic() - self._clock.wall()
         self._first_seen = stored.first_seen
         self._heard_at = stored.last_seen + since_wall
         if stored.inventory_at is not None:
             self._inventory_at = stored.inventory_at + since_wall
-        self._cursor.enter(stored.epoch)
+        self._cursor.start_epoch(stored.epoch)
         self.exchange = stored.exchange
-        self.identity.pin = stored.fingerprint
-        self.identity.verified = bool(stored.fingerprint and stored.epoch)
-        self.holdings.restore(stored.instances, stored.epoch, stored.changes)
+        self.pin.fingerprint = stored.fingerprint
+        self.pin.verified = bool(stored.fingerprint and stored.epoch)
+        self.inventory.restore(stored.instances, stored.epoch, stored.change_times)
 
-    def stored(self) -> StoredHost:
-        """Return what the database should keep; an epoch only if it was verified."""
+    def to_stored(self) -> StoredHost:
+        """Return what to save; the epoch only if it is verified."""
         since_wall = self._clock.monotonic() - self._clock.wall()
         heard_at = self._clock.monotonic() if self._heard_at is None else self._heard_at
         return StoredHost(
             host=self.host,
-            fingerprint=self.identity.pin,
-            epoch=self._cursor.epoch if self.identity.verified else 0,
+            fingerprint=self.pin.fingerprint,
+            epoch=self._cursor.epoch if self.pin.verified else 0,
             first_seen=self._first_seen,
             last_seen=heard_at - since_wall,
-            instances=self.holdings.instances(),
-            changes=self.holdings.changes(),
-            copies=self.holdings.copies(),
+            instances=self.inventory.instances(),
+            change_times=self.inventory.change_times(),
+            duplicate_uuids=self.inventory.duplicate_uuids(),
             exchange=self.exchange,
             inventory_at=None if self._inventory_at is None else self._inventory_at - since_wall,
         )
 
-    def known(self) -> HostView:
-        """Return the host as readers get it now."""
-        beat, online = self._beat, self.online
+    def view(self) -> HostView:
+        """Return the present view of the host."""
+        heartbeat, online = self._heartbeat, self.online
         return HostView(
             host=self.host,
             online=online,
             lxd_connected=online and self.lxd_connected,
-            trusted=self.identity.trusted,
-            fingerprint=self.identity.pin,
-            server=beat.server if beat else "",
-            lxd=beat.lxd if beat else "",
-            server_name=beat.server_name if beat else "",
-            age_s=self._since(self._heard_at),
-            inventory_age_s=self._since(self._inventory_at),
+            trusted=self.pin.trusted,
+            fingerprint=self.pin.fingerprint,
+            server=heartbeat.server if heartbeat else "",
+            lxd=heartbeat.lxd if heartbeat else "",
+            server_name=heartbeat.server_name if heartbeat else "",
+            age_s=self._age_s(self._heard_at),
+            inventory_age_s=self._age_s(self._inventory_at),
             clock_skew_s=self._skew_s,
-            instances=len(self.holdings),
-            sample=self._sampled,
-            sample_age_s=self._since(self._sampled_at),
-            journal_length=beat.journal_length if beat else None,
-            described=self._described,
-            promised=self.holdings.promised,
-            duplicates=self.holdings.duplicates,
-            shelves=self.shelves,
+            instances=len(self.inventory),
+            sample=self._sample,
+            sample_age_s=self._age_s(self._sample_at),
+            journal_length=heartbeat.journal_length if heartbeat else None,
+            resources=self._resources,
+            commitment=self.inventory.commitment,
+            duplicates=self.inventory.duplicates,
+            remote_images=self.remote_images,
             left_out=self.left_out,
-            room=self.holdings.room,
+            headroom=self.inventory.headroom,
         )
 
     @property
-    def _lost_lxd(self) -> bool:
-        return self._beat is not None and not self._beat.lxd_connected
+    def _lxd_disconnected(self) -> bool:
+        return self._heartbeat is not None and not self._heartbeat.lxd_connected
 
-    def _speaks_for_host(self, epoch: int) -> bool:
-        identity = self.identity
-        return identity.trusted and identity.verified and epoch == self._cursor.epoch
+    def _is_from_verified_epoch(self, epoch: int) -> bool:
+        pin = self.pin
+        return pin.trusted and pin.verified and epoch == self._cursor.epoch
 
-    def _apply(self, event: WorkerEvent) -> bool:
+    def _apply_in_order(self, event: WorkerEvent) -> bool:
         if isinstance(event, Inventory):
-            if not self._cursor.take_everything(event.sequence):
+            if not self._cursor.advance_to_inventory(event.sequence):
                 return False
             self._inventory_at = self._clock.monotonic()
-            return self.holdings.replace(event.instances, event.epoch)
-        if not self._cursor.take(event.sequence):
+            return self.inventory.replace(event.instances, event.epoch)
+        if not self._cursor.advance(event.sequence):
             return False
         if isinstance(event, InstanceChanged):
-            return self.holdings.change(event)
-        return self.holdings.remove(event)
+            return self.inventory.apply_change(event)
+        return self.inventory.apply_removal(event)
 
-    def _hear(self, beat: Heartbeat) -> None:
-        self._beat = beat
+    def _record_heartbeat(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
         self._alive_at = self._heard_at = self._clock.monotonic()
-        self._skew_s = _skew_s(beat.clock, self._clock.wall())
+        self._skew_s = _skew_s(heartbeat.clock, self._clock.wall())
 
     def _visible(self) -> tuple[object, ...]:
-        beat = self._beat
-        described = (beat.server, beat.lxd, beat.server_name) if beat else ()
-        identity = (self.identity.pin, self.identity.trusted)
-        return (self.online, self.lxd_connected, identity, described)
+        heartbeat = self._heartbeat
+        server = (heartbeat.server, heartbeat.lxd, heartbeat.server_name) if heartbeat else ()
+        pin = (self.pin.fingerprint, self.pin.trusted)
+        return (self.online, self.lxd_connected, pin, server)
 
-    def _since(self, moment: float | None) -> float | None:
+    def _age_s(self, moment: float | None) -> float | None:
         return None if moment is None else max(0.0, self._clock.monotonic() - moment)
 
 

@@ -1,6 +1,6 @@
-"""One instance in the fleet view, and the indexes over all of them.
+"""One instance of the fleet view, and the indexes over all instances.
 
-A write touches one entry and its indexes; sorting waits for the next read that needs it.
+A write touches one record and its indexes; sorting waits for the next read that needs it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from services.gateway.fleet.views import InstanceView
 from shared.contracts.instances import Instance, InstanceSample
 from shared.contracts.status import is_alive
 
-# A reading's place among all readings: the worker's epoch, then the instance's revision in it.
+# The order of an instance's states: the worker's epoch, then the instance's revision in it.
 Order = tuple[int, int]
 
 
 class Freshness(NamedTuple):
-    """Whether a host is online, and for how long it has been silent if not."""
+    """Whether a host is online, and the seconds since it was heard if not."""
 
     online: bool
     seconds: float
@@ -35,93 +35,98 @@ FRESH = Freshness(True, 0.0)
 
 
 class InstanceRecord:
-    """One instance of one host: its newest reading and the sample of its present run.
+    """One instance of one host: its newest state and the sample of its present run.
 
-    `changed_at` is the Unix time at which a reading was last seen to differ; None: never yet.
-    `size` and `sample_size` are bytes, `commitment` is what its limits come to.
+    `changed_at` is the Unix time of the last change seen; None: none yet. `size` and `sample_size`
+    are bytes, `commitment` is the sum of its limits.
     """
 
     __slots__ = (
-        "_age",
-        "_known",
+        "_freshness",
+        "_view",
         "changed_at",
+        "commitment",
         "duplicate",
+        "foreign_note",
         "instance",
-        "key",
-        "note_is_anothers",
         "order",
-        "promised",
         "sample",
         "sample_size",
         "sampled_at",
         "size",
+        "sort_key",
     )
 
     def __init__(
         self, host: str, instance: Instance, order: Order, changed_at: float | None = None
     ) -> None:
-        self.key = (instance.name, host, instance.project)
+        self.sort_key = (instance.name, host, instance.project)
         self.instance = instance
         self.order = order
         self.changed_at = changed_at
         self.size = size_of(instance)
-        self.promised: Amount = commitment_of(instance)
+        self.commitment: Amount = commitment_of(instance)
         self.sample: InstanceSample | None = None
         self.sample_size = 0
         self.sampled_at: str | None = None
         self.duplicate = False
-        self.note_is_anothers = False
-        self._known: InstanceView | None = None
-        self._age: Freshness | None = None
+        self.foreign_note = False
+        self._view: InstanceView | None = None
+        self._freshness: Freshness | None = None
 
-    def renew(self, instance: Instance, order: Order, now: float) -> bool:
-        """Take a newer reading of the same instance; return whether readers see a difference."""
+    @property
+    def host(self) -> str:
+        """The id of its host."""
+        return self.sort_key[1]
+
+    def update(self, instance: Instance, order: Order, now: float) -> bool:
+        """Update to a newer state; return whether readers see a difference."""
         differs = replace(self.instance, revision=instance.revision) != instance
         self.instance, self.order = instance, order
         if differs:
-            self.changed_at, self._known = now, None
-            self.size, self.promised = size_of(instance), commitment_of(instance)
+            self.changed_at, self._view = now, None
+            self.size, self.commitment = size_of(instance), commitment_of(instance)
         if not is_alive(instance.status):
-            self.measure(None, None)
+            self.set_sample(None, None)
         return differs
 
-    def measure(self, sample: InstanceSample | None, at: str | None, size: int = 0) -> bool:
-        """Take or clear the sample, of so many bytes; return whether readers see a difference."""
+    def set_sample(self, sample: InstanceSample | None, at: str | None, size: int = 0) -> bool:
+        """Set or clear the sample of `size` bytes; return whether readers see a difference."""
         if self.sample is None and sample is None:
             return False
-        self.sample, self.sampled_at, self.sample_size, self._known = sample, at, size, None
+        self.sample, self.sampled_at, self.sample_size, self._view = sample, at, size, None
         return True
 
-    def flag(self, *, duplicate: bool) -> None:
-        """Say whether another entry holds its uuid."""
+    def set_duplicate(self, *, duplicate: bool) -> None:
+        """Set whether another record holds its uuid."""
         if self.duplicate is not duplicate:
-            self.duplicate, self._known = duplicate, None
+            self.duplicate, self._view = duplicate, None
 
-    def mark(self, *, note_is_anothers: bool) -> None:
-        """Say whether its note may be that of another instance (see `noted`)."""
-        if self.note_is_anothers is not note_is_anothers:
-            self.note_is_anothers, self._known = note_is_anothers, None
+    def set_foreign_note(self, *, foreign_note: bool) -> None:
+        """Set whether its note may be that of another instance (see `note_ownership`)."""
+        if self.foreign_note is not foreign_note:
+            self.foreign_note, self._view = foreign_note, None
 
-    def known(self, age: Freshness) -> InstanceView:
-        """Return the entry as readers get it; the same value until something changes."""
-        if self._known is None or self._age != age:
-            self._age = age
-            self._known = InstanceView(
-                host=self.key[1],
-                host_online=age.online,
-                age_s=age.seconds,
+    def view(self, freshness: Freshness) -> InstanceView:
+        """Return the view; the same object until something changes."""
+        if self._view is None or self._freshness != freshness:
+            self._freshness = freshness
+            self._view = InstanceView(
+                host=self.host,
+                host_online=freshness.online,
+                age_s=freshness.seconds,
                 instance=self.instance,
                 sample=self.sample,
                 sampled_at=self.sampled_at,
                 duplicate=self.duplicate,
-                note_is_anothers=self.note_is_anothers,
+                foreign_note=self.foreign_note,
                 changed_at=self.changed_at,
             )
-        return self._known
+        return self._view
 
 
 class InstanceIndex:
-    """All entries of the fleet: in order, by name and by uuid."""
+    """All records of the fleet: sorted, by name and by uuid."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         # Dictionaries as ordered sets: a host may give thousands of instances one name.
@@ -129,37 +134,37 @@ class InstanceIndex:
         self.uuids = UuidIndex(monotonic)
         self._ordered: list[InstanceRecord] | None = []
 
-    def add(self, entry: InstanceRecord) -> None:
-        """Take in an entry that is not there yet."""
-        self._by_name[entry.instance.name][entry] = None
-        if entry.instance.uuid:
-            self.uuids.add(entry)
+    def add(self, record: InstanceRecord) -> None:
+        """Add a record that is not in the index."""
+        self._by_name[record.instance.name][record] = None
+        if record.instance.uuid:
+            self.uuids.add(record)
         self._ordered = None
 
-    def remove(self, entry: InstanceRecord) -> None:
-        """Drop an entry, as it was when it was added."""
-        _drop(self._by_name, entry.instance.name, entry)
-        if entry.instance.uuid:
-            self.uuids.remove(entry)
+    def remove(self, record: InstanceRecord) -> None:
+        """Remove a record, with the name and uuid it was added with."""
+        _drop(self._by_name, record.instance.name, record)
+        if record.instance.uuid:
+            self.uuids.remove(record)
         self._ordered = None
 
-    def named(self, name: str) -> Sequence[InstanceRecord]:
-        """Return the entries of one name."""
+    def with_name(self, name: str) -> Sequence[InstanceRecord]:
+        """Return the records of one name."""
         return list(self._by_name.get(name, ()))
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceRecord]:
-        """Return the entries that share a uuid, its holder first."""
-        return self.uuids.of(uuid)
+        """Return the records that share a uuid, its holder first."""
+        return self.uuids.with_uuid(uuid)
 
     def ordered(self) -> list[InstanceRecord]:
-        """Return all entries by name, then host; sorted anew only after entries came or went."""
+        """Return all records by name, then host; sorted only after an addition or removal."""
         if self._ordered is None:
-            every = (entry for entries in self._by_name.values() for entry in entries)
-            self._ordered = sorted(every, key=attrgetter("key"))
+            every = (record for records in self._by_name.values() for record in records)
+            self._ordered = sorted(every, key=attrgetter("sort_key"))
         return self._ordered
 
 
-def _drop(index: dict[str, dict[InstanceRecord, None]], key: str, entry: InstanceRecord) -> None:
-    del index[key][entry]
+def _drop(index: dict[str, dict[InstanceRecord, None]], key: str, record: InstanceRecord) -> None:
+    del index[key][record]
     if not index[key]:
         del index[key]

@@ -1,8 +1,8 @@
-"""How much of one host the fleet view holds: what is beyond it is left out, and counted.
+"""The memory budget of one host in the fleet view: what exceeds it is left out, and counted.
 
-Otherwise one host could fill the memory of every gateway, and every reader's lists, with what it
-says of itself. What is held stays, so that the lists do not change from one report to the next;
-what is left out comes back with the next full inventory that finds room.
+Otherwise one host could fill the memory of every gateway, and every list, with its own reports.
+What is held stays, so that lists do not change from one report to the next; what is left out comes
+back with the next full inventory that fits.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from msgspec import Struct
 from shared.contracts.codec import encode
 from shared.contracts.instances import InstanceSample
 
-# What a sample takes, and each address, interface and disk in it. There is a new one of every
-# instance every few seconds, which encoding all of them would make half as dear again.
+# The size of a sample, and of each address, interface and disk in it. Encoding every new sample to
+# measure it would make sampling half as expensive again.
 SAMPLE_BYTES = 1024
 PART_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryBudget:
-    """The most of one host: `instances`, and `size` in bytes of all that it has told, as JSON."""
+    """The limits of one host: `instances`, and `size` in bytes of everything reported, as JSON."""
 
     instances: int = 2000
     size: int = 16 * 2**20
@@ -51,31 +51,31 @@ NOTHING_LEFT_OUT = LeftOut()
 
 
 class MemoryUse:
-    """The bytes that are held of one host, of those that may be."""
+    """The bytes still available of one host's budget."""
 
     def __init__(self, size: int) -> None:
-        self.left = size
+        self.available = size
 
     @property
-    def overdrawn(self) -> bool:
-        """Whether more is held than may be."""
-        return self.left < 0
+    def exceeded(self) -> bool:
+        """Whether more is used than the budget allows."""
+        return self.available < 0
 
     def fits(self, size: int) -> bool:
-        """Whether there is room for so much more."""
-        return size <= self.left
+        """Whether so many more bytes fit."""
+        return size <= self.available
 
-    def take(self, size: int) -> None:
-        """Hold so much more; less, if it is negative."""
-        self.left -= size
+    def add(self, size: int) -> None:
+        """Use so many more bytes; release them, if negative."""
+        self.available -= size
 
 
-def size_of(told: Struct) -> int:
-    """Return the bytes of something that a host told."""
-    return len(encode(told))
+def size_of(struct: Struct) -> int:
+    """Return the size of a report in bytes."""
+    return len(encode(struct))
 
 
 def size_of_sample(sample: InstanceSample) -> int:
-    """Return about how many bytes a sample has."""
+    """Return the approximate size of a sample in bytes."""
     parts = len(sample.addresses) + len(sample.interfaces or ()) + len(sample.block_devices or ())
     return SAMPLE_BYTES + parts * PART_BYTES

@@ -1,4 +1,4 @@
-"""Which instance a name means: LXD's names are unique in a project of a host, and nowhere else."""
+"""Resolve a name to an instance: LXD's names are unique in a project of a host only."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from shared.contracts.truncation import first_few
 def require_unique(
     name: str, named: Iterable[InstanceView], host: str | None, project: str | None
 ) -> InstanceView:
-    """Return the one instance of this name on the host and in the project, as far as they are told.
+    """Return the only instance of this name on the host and in the project, where these are given.
 
-    Without a host a copy of another host's instance counts only where nothing else has the name.
+    Without a host a duplicate counts only where nothing else has the name.
 
-    Raises InstanceNotFound; AmbiguousName when it stands on several hosts, and AmbiguousProject
-    when it stands in several projects of one.
+    Raises InstanceNotFound; AmbiguousName when several hosts have the name, and AmbiguousProject
+    when several projects of one host have it.
     """
     found = [
-        known
-        for known in named
-        if host in {None, known.host} and project in {None, known.instance.project}
+        view
+        for view in named
+        if host in {None, view.host} and project in {None, view.instance.project}
     ]
     if host is None:
         found = originals(found)
     if not found:
         raise InstanceNotFound(name)
-    hosts = sorted({known.host for known in found})
+    hosts = sorted({view.host for view in found})
     if len(hosts) > 1:
         raise AmbiguousName(name, first_few(hosts))
     if len(found) > 1:
-        projects = sorted(known.instance.project for known in found)
+        projects = sorted(view.instance.project for view in found)
         raise AmbiguousProject(name, hosts[0], first_few(projects))
     return found[0]
 
 
 def originals(named: list[InstanceView]) -> list[InstanceView]:
-    """Return those that are no copies, or all of them where each is one.
+    """Return the instances that are no duplicates, or all where each is one.
 
-    A copy with its original's name must not stand in the original's way.
+    A duplicate with its original's name must not make the name ambiguous.
     """
-    return [known for known in named if not known.duplicate] or named
+    return [view for view in named if not view.duplicate] or named

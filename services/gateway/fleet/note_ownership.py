@@ -1,8 +1,8 @@
-"""Whose a note is that has another name than its instance's.
+"""Whether a note with another name than its instance's belongs to the instance.
 
-Who renames an instance leaves its note as it was, and so does who copies it. Such a note is its
-instance's own where nobody has that name and no other instance has a note of it. Else nobody can
-tell whether what it says of ports is true of this one.
+Renaming or copying an instance leaves its note unchanged. Such a note is the instance's own where
+no instance has that name and no other note names it. Otherwise nobody can tell whether the ports in
+it are those of this instance.
 """
 
 from __future__ import annotations
@@ -14,61 +14,61 @@ from services.gateway.fleet.instance_record import InstanceRecord
 from services.gateway.fleet.port_forwards import foreign_note_name
 from shared.contracts.instances import Instance
 
-# An instance's place on its host: project and name.
+# An instance on its host: project and name.
 LocalKey = tuple[str, str]
 
 
 class NoteOwnership:
-    """Marks those of a host's entries whose note may be that of another instance."""
+    """Marks the records of a host whose note may be that of another instance."""
 
-    def __init__(self, entries: Mapping[LocalKey, InstanceRecord]) -> None:
-        self._entries = entries
-        # Dictionaries as ordered sets, by the place that their notes name.
-        self._naming: dict[LocalKey, dict[InstanceRecord, None]] = defaultdict(dict)
+    def __init__(self, records: Mapping[LocalKey, InstanceRecord]) -> None:
+        self._records = records
+        # Dictionaries as ordered sets, by the instance that their notes name.
+        self._by_note: dict[LocalKey, dict[InstanceRecord, None]] = defaultdict(dict)
 
-    def add(self, place: LocalKey, entry: InstanceRecord) -> None:
-        """Take in an entry that is there now."""
-        self._judge(place)
-        self._enter(place, entry)
+    def add(self, key: LocalKey, record: InstanceRecord) -> None:
+        """Add a record."""
+        self._mark(key)
+        self._link(key, record)
 
-    def remove(self, place: LocalKey, entry: InstanceRecord) -> None:
-        """Drop an entry that is there no more."""
-        self._leave(place, entry, entry.instance)
-        self._judge(place)
+    def remove(self, key: LocalKey, record: InstanceRecord) -> None:
+        """Remove a record."""
+        self._unlink(key, record, record.instance)
+        self._mark(key)
 
-    def renew(self, place: LocalKey, entry: InstanceRecord, before: Instance) -> None:
-        """Learn that an entry is another than before, and maybe its note."""
-        if foreign_note_name(before) != foreign_note_name(entry.instance):
-            self._leave(place, entry, before)
-            self._enter(place, entry)
+    def update(self, key: LocalKey, record: InstanceRecord, before: Instance) -> None:
+        """Update after an instance changed, and maybe its note."""
+        if foreign_note_name(before) != foreign_note_name(record.instance):
+            self._unlink(key, record, before)
+            self._link(key, record)
 
-    def _enter(self, place: LocalKey, entry: InstanceRecord) -> None:
-        named = (place[0], foreign_note_name(entry.instance))
+    def _link(self, key: LocalKey, record: InstanceRecord) -> None:
+        named = (key[0], foreign_note_name(record.instance))
         if not named[1]:
-            entry.mark(note_is_anothers=False)
+            record.set_foreign_note(foreign_note=False)
             return
-        naming = self._naming[named]
-        naming[entry] = None
+        naming = self._by_note[named]
+        naming[record] = None
         # Of more than two, all others are marked already.
         if len(naming) > 2:
-            entry.mark(note_is_anothers=True)
+            record.set_foreign_note(foreign_note=True)
         else:
-            self._judge(named)
+            self._mark(named)
 
-    def _leave(self, place: LocalKey, entry: InstanceRecord, before: Instance) -> None:
-        named = (place[0], foreign_note_name(before))
-        naming = self._naming.get(named)
+    def _unlink(self, key: LocalKey, record: InstanceRecord, before: Instance) -> None:
+        named = (key[0], foreign_note_name(before))
+        naming = self._by_note.get(named)
         if naming is None:
             return
-        del naming[entry]
+        del naming[record]
         if not naming:
-            del self._naming[named]
+            del self._by_note[named]
         elif len(naming) == 1:
-            self._judge(named)
+            self._mark(named)
 
-    def _judge(self, named: LocalKey) -> None:
-        """Mark all whose notes have a name."""
-        naming = self._naming.get(named, {})
-        anothers = named in self._entries or len(naming) > 1
-        for entry in naming:
-            entry.mark(note_is_anothers=anothers)
+    def _mark(self, named: LocalKey) -> None:
+        """Mark all records whose notes have this name."""
+        naming = self._by_note.get(named, {})
+        foreign = named in self._records or len(naming) > 1
+        for record in naming:
+            record.set_foreign_note(foreign_note=foreign)

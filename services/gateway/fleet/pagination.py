@@ -1,7 +1,7 @@
-"""Parts of a list: by number, or from a cursor on.
+"""Pages of a list: by number, or from a cursor on.
 
-A cursor names the last instance of a part by what the lists are ordered by, so that the next part
-begins right after it, whatever came or went in between.
+A cursor holds the sort key of a page's last instance, so that the next page begins right after it,
+whatever was added or removed in between.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from shared.contracts.errors import InvalidInput
 T = TypeVar("T")
 # Name, host, project.
 SortKey = tuple[str, str, str]
-_place = msgspec.json.Decoder(SortKey)
+_decoder = msgspec.json.Decoder(SortKey)
 
 
 class PageRequest(NamedTuple):
-    """At most `limit` of a list, from the page's first on, or from behind `cursor`."""
+    """At most `limit` entries, from the start of a page on, or after `cursor`."""
 
     limit: int
     page: int = 1
@@ -34,7 +34,7 @@ class PageRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """A part of a list of `total`, as the `page`th; `next_cursor` is None at the end."""
+    """One page of a list of `total` entries; `next_cursor` is None at the end."""
 
     entries: Sequence[T]
     total: int
@@ -42,34 +42,34 @@ class Page(Generic[T]):
     next_cursor: str | None
 
 
-def sort_key(known: InstanceView) -> SortKey:
-    """Return what the lists are ordered by."""
-    return known.instance.name, known.host, known.instance.project
+def sort_key(view: InstanceView) -> SortKey:
+    """Return the key that lists are sorted by."""
+    return view.instance.name, view.host, view.instance.project
 
 
-def paginate(listed: Sequence[T], part: PageRequest, place_of: Callable[[T], SortKey]) -> Page[T]:
-    """Return a part of a list that is in order; raise InvalidInput for what is no cursor."""
-    start = (part.page - 1) * part.limit
-    if part.cursor is not None:
-        start = bisect_right(listed, _read(part.cursor), key=place_of)
-    entries = listed[start : start + part.limit]
-    more = bool(entries) and start + part.limit < len(listed)
+def paginate(entries: Sequence[T], request: PageRequest, key_of: Callable[[T], SortKey]) -> Page[T]:
+    """Return one page of a sorted list; raise InvalidInput for an invalid cursor."""
+    start = (request.page - 1) * request.limit
+    if request.cursor is not None:
+        start = bisect_right(entries, _decode_cursor(request.cursor), key=key_of)
+    page = entries[start : start + request.limit]
+    more = bool(page) and start + request.limit < len(entries)
     return Page(
-        entries=entries,
-        total=len(listed),
-        page=start // part.limit + 1,
-        next_cursor=_written(place_of(entries[-1])) if more else None,
+        entries=page,
+        total=len(entries),
+        page=start // request.limit + 1,
+        next_cursor=_encode_cursor(key_of(page[-1])) if more else None,
     )
 
 
-def _written(sort_key: SortKey) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(sort_key)).decode().rstrip("=")
+def _encode_cursor(key: SortKey) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def _read(cursor: str) -> SortKey:
+def _decode_cursor(cursor: str) -> SortKey:
     padded = cursor + "=" * (-len(cursor) % 4)
     try:
-        name, host, project = _place.decode(base64.b64decode(padded, b"-_", validate=True))
+        name, host, project = _decoder.decode(base64.b64decode(padded, b"-_", validate=True))
     except (ValueError, binascii.Error, msgspec.DecodeError):
         raise InvalidInput("cursor", "cursor") from None
     return name, host, project

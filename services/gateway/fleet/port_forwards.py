@@ -1,6 +1,6 @@
 """How an instance is reached through NAT: its SSH port, its port range, its root password.
 
-NAT-VPS scripts leave these facts in three places. Each fact is taken from the first place that has
+NAT-VPS scripts write these facts to three sources. Each fact comes from the first source that has
 it: the operator's own `user.*` keys, the proxy devices (which are what LXD really forwards), and
 last the note in the description (`shared.contracts.notes`).
 """
@@ -21,35 +21,35 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Nat:
-    """What is known; `nat_ports` is text such as `30000-30025` or `80,443`."""
+    """How an instance is reached; `nat_ports` is text such as `30000-30025` or `80,443`."""
 
     ssh_port: int | None = None
     nat_ports: str | None = None
     root_password: str | None = None
 
 
-def nat(instance: Instance, *, note_is_anothers: bool = False) -> Nat:
-    """Return what the three places say together; a note that is another instance's says nothing."""
-    places = (
+def nat(instance: Instance, *, foreign_note: bool = False) -> Nat:
+    """Return the facts of all three sources; a note of another instance is ignored."""
+    sources = (
         _of_keys(instance.user),
         _of_proxies(instance.proxies),
-        Nat() if note_is_anothers else _of_note(_note(instance)),
+        Nat() if foreign_note else _of_note(_note(instance)),
     )
     return Nat(
-        ssh_port=_first(place.ssh_port for place in places),
-        nat_ports=_first(place.nat_ports for place in places),
-        root_password=_first(place.root_password for place in places),
+        ssh_port=_first(source.ssh_port for source in sources),
+        nat_ports=_first(source.nat_ports for source in sources),
+        root_password=_first(source.root_password for source in sources),
     )
 
 
 def foreign_note_name(instance: Instance) -> str:
-    """Return the name in an instance's note; empty where that is its own, or there is no note."""
+    """Return the name in an instance's note; empty if there is none, or it is its own."""
     note = _note(instance)
     return note.name if note and note.name != instance.name else ""
 
 
 def description(instance: Instance) -> str:
-    """Return LXD's description, else the one scripts keep in `user.description`."""
+    """Return LXD's description, else `user.description`, where scripts write it."""
     return instance.description or instance.user.get("description", "")
 
 
@@ -67,9 +67,9 @@ def _of_keys(user: Mapping[str, str]) -> Nat:
 
 
 def _note(instance: Instance) -> Note | None:
-    """Return the note that is believed: under another name only one of the long form.
+    """Return the valid note: under another name only one of the long form.
 
-    `Debian 12 bookworm` has the short one.
+    `Debian 12 bookworm` has the short form.
     """
     texts = (instance.description, instance.user.get("description", ""))
     notes = [note for text in texts if (note := note_of(text))]
@@ -86,15 +86,15 @@ def _of_proxies(proxies: Iterable[Proxy]) -> Nat:
     forwards = [forward for proxy in proxies if (forward := _forward(proxy))]
     return Nat(
         ssh_port=_first(forward.listening_for(SSH) for forward in forwards),
-        nat_ports=_ranges(span for forward in forwards for span in forward.beside_ssh()),
+        nat_ports=_ranges(span for forward in forwards for span in forward.without_ssh()),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Forward:
-    """One proxy device: what listens on the host, and what that reaches in the instance.
+    """One proxy device: the ports on the host, and those that they reach in the instance.
 
-    `plain`: what it is sent is handed on as it is, and nothing beside it.
+    `plain`: the traffic is forwarded unchanged, without a PROXY protocol header.
     """
 
     protocol: str
@@ -103,19 +103,19 @@ class _Forward:
     plain: bool
 
     def listening_for(self, port: int) -> int | None:
-        """Return the host's TCP port that ends at the instance's `port`."""
+        """Return the host's TCP port that is forwarded to the instance's `port`."""
         position = _position(self.connect, port)
         if self.protocol != "tcp" or position is None or not self.plain:
             return None
         return _at(self.listen, position)
 
-    def beside_ssh(self) -> tuple[Span, ...]:
-        """Return the host's ports, but for a device that is there for SSH alone."""
+    def without_ssh(self) -> tuple[Span, ...]:
+        """Return the host's ports; none for a device that forwards SSH only."""
         return () if self.connect == ((SSH, SSH),) else self.listen
 
 
 def _forward(proxy: Proxy) -> _Forward | None:
-    """Return what leads to the instance from outside; None where a proxy does not."""
+    """Return the forward from outside to the instance; None if the proxy is none."""
     if not proxy.on_host or (_is_local(proxy.listen) and forward_of(proxy) is None):
         return None
     protocol, listen = _endpoint(proxy.listen)
@@ -126,7 +126,7 @@ def _forward(proxy: Proxy) -> _Forward | None:
 
 
 def _is_local(listen: str) -> bool:
-    """Whether only the host itself can connect; a pool's address is where its operator wants it."""
+    """Whether only the host itself can connect."""
     address = listen.partition(":")[2].rpartition(":")[0].strip("[]")
     try:
         return ip_address(address).is_loopback
@@ -135,11 +135,11 @@ def _is_local(listen: str) -> bool:
 
 
 def _endpoint(text: str) -> tuple[str, tuple[Span, ...]]:
-    """Read `tcp:0.0.0.0:30000-30025,40000`; no spans where it is no port (a unix socket)."""
+    """Parse `tcp:0.0.0.0:30000-30025,40000`; no spans for a Unix socket."""
     protocol, _, rest = text.partition(":")
     spans = [span_of(part) for part in rest.rpartition(":")[2].split(",")]
-    known = tuple(span for span in spans if span is not None)
-    return protocol, known if len(known) == len(spans) else ()
+    valid = tuple(span for span in spans if span is not None)
+    return protocol, valid if len(valid) == len(spans) else ()
 
 
 def _position(spans: Iterable[Span], port: int) -> int | None:
@@ -160,13 +160,13 @@ def _at(spans: Iterable[Span], position: int) -> int | None:
 
 
 def _ranges(spans: Iterable[Span]) -> str | None:
-    """Return the ports as ranges; a single port is no range, so it is not one of NAT."""
-    joined = list(_joined(spans))
-    several = len(joined) > 1 or any(last > first for first, last in joined)
-    return _text(joined) if several else None
+    """Return the ports as ranges; None for a single port, which is no NAT range."""
+    merged = list(_merge_adjacent(spans))
+    several = len(merged) > 1 or any(last > first for first, last in merged)
+    return _text(merged) if several else None
 
 
-def _joined(spans: Iterable[Span]) -> Iterator[Span]:
+def _merge_adjacent(spans: Iterable[Span]) -> Iterator[Span]:
     current: Span | None = None
     for span in sorted(spans):
         if current and span[0] <= current[1] + 1:

@@ -1,6 +1,6 @@
-"""What the image servers have that hosts may fetch images from, as each host tells it.
+"""The images of the image servers that a host may use, as that host reports them.
 
-Every host speaks for itself alone, so that none can say what another one may have.
+Each host counts for itself only, so that none can affect what another one may fetch.
 """
 
 from __future__ import annotations
@@ -19,36 +19,38 @@ ServerImages = Mapping[str, ServedImage] | None
 RemoteImages = Mapping[str, ServerImages]
 
 
-def index_by_alias(read: ImageServersRead) -> RemoteImages:
-    """Return what a host told, for looking it up."""
-    return {server: _shelf(images) for server, images in read.servers.items()}
+def index_by_alias(event: ImageServersRead) -> RemoteImages:
+    """Return the images of a host's report, indexed by server and alias."""
+    return {server: _by_alias(images) for server, images in event.servers.items()}
 
 
-def may_fetch(on: RemoteImages | None, source: ImageSource, kind: str) -> bool:
-    """Return whether a host may fetch an image, and as far as is known finds it there.
+def may_fetch(images: RemoteImages | None, source: ImageSource, kind: str) -> bool:
+    """Return whether a host may fetch an image, as far as it has reported.
 
-    An older worker does not say which servers its host may use.
+    An older worker does not report which servers its host may use.
     """
-    if not may_use_server(on, source.remote):
+    if not may_use_server(images, source.remote):
         return False
-    shelf = (on or {}).get(source.remote)
-    return shelf is None or (source.alias in shelf and kind in shelf[source.alias].types)
+    on_server = (images or {}).get(source.remote)
+    return on_server is None or (
+        source.alias in on_server and kind in on_server[source.alias].types
+    )
 
 
-def may_use_server(on: RemoteImages | None, server: str) -> bool:
-    """Return whether a host may fetch images from a server, as far as is known."""
-    return on is None or server in on
+def may_use_server(images: RemoteImages | None, server: str) -> bool:
+    """Return whether a host may use an image server, as far as it has reported."""
+    return images is None or server in images
 
 
 def merge_types(first: ServedImage | None, other: ServedImage) -> ServedImage:
-    """Return two images of one name as one that can be made into whatever each of them can."""
+    """Return two images of one name as one of the types of both."""
     if first is None:
         return other
     types = tuple(sorted({*first.types, *other.types}))
     return first if types == first.types else replace(first, types=types)
 
 
-def _shelf(images: Served) -> ServerImages:
+def _by_alias(images: Served) -> ServerImages:
     if images is None:
         return None
     found: dict[str, ServedImage] = {}

@@ -1,7 +1,7 @@
-"""The fleet view: what every host and instance looks like, fed by events, read at memory's speed.
+"""The fleet view: the state of all hosts and instances, updated by events and read from memory.
 
-It is pure: it is told the time by a clock, and says what should be asked of whom instead of asking.
-A write costs what it touches; a read sorts only after instances came or went.
+It does no I/O: the clock is passed in, and `apply` returns what should be requested from a host.
+A write costs what it touches; a read sorts only after instances were added or removed.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from shared.contracts.errors import (
 from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead, Sampled
 from shared.contracts.operations import Kind, Operation, State
 
-# What a host tells of itself; operations are told to `FleetView.finish`.
+# What a host reports of itself; outcomes of operations go to `FleetView.apply_outcome`.
 HostEvent = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
 
 
-# Many times the fleet that this is made for. Each has a queue for each gateway, and a user of the
-# broker that an operator has made.
+# Many times the fleet that this is made for. Each host has a queue for each gateway, and a broker
+# user that an operator has created.
 MOST_HOSTS = 5000
 
 
 class FleetView:
-    """Implements `ports.Fleet`, and takes what happens.
+    """The hosts and instances of the fleet.
 
-    It is ready when every host it was told to expect has reported or is known to be away, and
-    `ready_after_s` after it was made in any case. `budget` is how much of each host it holds, and
-    `most_hosts` how many there may be: no other one is heard.
+    It is ready when every expected host has reported or is known to be offline, and in any case
+    `ready_after_s` after its creation. `budget` limits each host, `most_hosts` their number: events
+    of further hosts are refused.
     """
 
     def __init__(
@@ -70,237 +70,241 @@ class FleetView:
         self._hosts: dict[str, HostState] = {}
         self._shown_online: dict[str, bool] = {}
         self._index = InstanceIndex(clock.monotonic)
-        self._outcomes: dict[str, int] = {}
+        self._applied_sequences: dict[str, int] = {}
         self._version = 0
-        self._watchers: dict[object, Callable[[], None]] = {}
-        self._listed: tuple[tuple[int, int], list[InstanceView]] | None = None
+        self._listeners: dict[object, Callable[[], None]] = {}
+        self._instances: tuple[tuple[int, int], list[InstanceView]] | None = None
 
     @property
     def version(self) -> int:
-        """Grows with every change of what readers see, their ages apart."""
+        """A number that grows with every change that readers see, ages apart."""
         return self._version
 
     @property
     def ready(self) -> bool:
-        """Whether every host that is alive has reported, or the wait for them is over."""
+        """Whether every expected host has reported, or the wait for them is over."""
         return self._ready or self._clock.monotonic() >= self._ready_at
 
     def hosts(self) -> Sequence[HostView]:
-        """Return all hosts ever seen and not forgotten, by id."""
+        """Return all hosts that were not forgotten, sorted by id."""
         self._require_ready()
-        return [self._hosts[host].known() for host in sorted(self._hosts)]
+        return [self._hosts[host].view() for host in sorted(self._hosts)]
 
     def host(self, host: str) -> HostView:
         """Return one host; raise HostNotFound."""
-        return self._view_of(host).known()
+        return self._state_of(host).view()
 
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
-        """Return all instances, by name then host; those of one host if named (HostNotFound)."""
+        """Return all instances, or one host's, by name then host; raise HostNotFound."""
         self._require_ready()
         if host is not None:
-            view = self._view_of(host)
-            return [entry.known(view.age) for entry in view.holdings.entries()]
+            state = self._state_of(host)
+            return [record.view(state.freshness) for record in state.inventory.records()]
         moment = (self._version, self._age_second())
-        if self._listed is None or self._listed[0] != moment:
-            self._listed = (moment, self._known(self._index.ordered()))
-        return self._listed[1]
+        if self._instances is None or self._instances[0] != moment:
+            self._instances = (moment, self._views(self._index.ordered()))
+        return self._instances[1]
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None
     ) -> InstanceView:
-        """Return one instance; raise HostNotFound, and as `choosing.only_one` does."""
+        """Return one instance; raise HostNotFound, and as `require_unique` does."""
         self._require_ready()
         if host is not None:
-            self._view_of(host)
-        return require_unique(name, self.named(name), host, project)
+            self._state_of(host)
+        return require_unique(name, self.with_name(name), host, project)
 
-    def named(self, name: str) -> Sequence[InstanceView]:
-        """Return all instances of one name, whichever host and project they are in."""
+    def with_name(self, name: str) -> Sequence[InstanceView]:
+        """Return all instances of one name, of any host and project."""
         self._require_ready()
-        return [self._known_one(entry) for entry in self._index.named(name)]
+        return [self._view(record) for record in self._index.with_name(name)]
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
-        """Return the instance of a uuid, then its copies, which wrongly share it."""
+        """Return the instance of a uuid, then the duplicates that wrongly share it."""
         self._require_ready()
-        return [self._known_one(entry) for entry in self._index.with_uuid(uuid)]
+        return [self._view(record) for record in self._index.with_uuid(uuid)]
 
     def reserved_for(self, uuid: str) -> str | None:
-        """Return the host that a gateway has told to create the instance of a uuid."""
+        """Return the host that the uuid of a new instance is reserved for."""
         return self._index.uuids.reserved_for(uuid)
 
     def has_applied(self, host: str, sequence: int) -> bool:
-        """Whether the outcomes of the host's operations are shown up to this sequence."""
-        return self._outcomes.get(host, 0) >= sequence
+        """Whether the outcomes of the host's operations are applied up to this sequence."""
+        return self._applied_sequences.get(host, 0) >= sequence
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call `changed` after every change; return what ends it."""
+    def watch(self, on_change: Callable[[], None]) -> Callable[[], None]:
+        """Call `on_change` after every change; return the function that unsubscribes."""
         ticket = object()
-        self._watchers[ticket] = changed
+        self._listeners[ticket] = on_change
 
-        def end() -> None:
-            self._watchers.pop(ticket, None)
+        def unsubscribe() -> None:
+            self._listeners.pop(ticket, None)
 
-        return end
+        return unsubscribe
 
-    def refusal(self, host: str) -> FleetError | None:
-        """Return why nothing can be changed on a host now; None: it can be tried."""
-        view = self._view_of(host)
-        if not view.identity.trusted:
+    def access_error(self, host: str) -> FleetError | None:
+        """Return why a host cannot execute operations now; None: it can."""
+        state = self._state_of(host)
+        if not state.pin.trusted:
             return HostIdentityMismatch(host)
-        if not view.online:
+        if not state.online:
             return HostUnreachable(host)
-        return None if view.identity.verified else LxdUnavailable(host)
+        return None if state.pin.verified else LxdUnavailable(host)
 
     def is_reachable(self, host: str) -> bool:
-        """Whether the host's worker is there and is the one it should be."""
-        return host in self._hosts and self.refusal(host) is None
+        """Whether the host's worker is online and trusted."""
+        return host in self._hosts and self.access_error(host) is None
 
-    def lacks_inventory(self, host: str) -> bool:
-        """Whether a full inventory of the host is missing, could come and would be believed."""
-        return host in self._hosts and self._hosts[host].incomplete
+    def needs_inventory(self, host: str) -> bool:
+        """Whether a full inventory is missing, and the host could send a trusted one."""
+        return host in self._hosts and self._hosts[host].needs_inventory
 
     def host_ids(self) -> list[str]:
         """Return the ids of all known hosts, ready or not."""
         return list(self._hosts)
 
     def exchanges(self) -> dict[str, str]:
-        """Return the names of all known hosts' exchanges by host; empty: it is to be learned."""
-        return {host: view.exchange for host, view in self._hosts.items()}
+        """Return the exchange of every known host; empty: not known yet."""
+        return {host: state.exchange for host, state in self._hosts.items()}
 
     def exchange_of(self, host: str) -> str:
-        """Return the name of a host's exchange; empty: it is not known."""
-        view = self._hosts.get(host)
-        return view.exchange if view else ""
+        """Return the exchange of a host; empty: not known."""
+        state = self._hosts.get(host)
+        return state.exchange if state else ""
 
-    def note_exchange(self, host: str, exchange: str) -> None:
-        """Take the name of a host's exchange, unless the host is not known."""
-        if view := self._hosts.get(host):
-            view.exchange = exchange
+    def set_exchange(self, host: str, exchange: str) -> None:
+        """Set the exchange of a host, if the host is known."""
+        if state := self._hosts.get(host):
+            state.exchange = exchange
 
     def mark_stale(self) -> None:
-        """Expect that events of every host were missed."""
-        for view in self._hosts.values():
-            view.mark_stale()
+        """Assume that events of every host were missed."""
+        for state in self._hosts.values():
+            state.mark_stale()
 
-    def apply(self, host: str, report: HostEvent) -> Reaction:
-        """Take a host's event; return what it calls for. A new host begins with a heartbeat."""
-        view = self._hosts.get(host)
-        if view is None:
-            if not isinstance(report, Heartbeat):
+    def apply(self, host: str, event: HostEvent) -> Reaction:
+        """Apply a host's event; return what it calls for. A new host starts with a heartbeat."""
+        state = self._hosts.get(host)
+        if state is None:
+            if not isinstance(event, Heartbeat):
                 return NOTHING
             if len(self._hosts) >= self._most_hosts:
                 return REFUSED
-            view = self._add(host)
-        if isinstance(report, ImageServersRead):
-            return self._noted(view, view.stock(report, self._one_for_all(index_by_alias(report))))
-        return self._noted(view, _applied(view, report))
+            state = self._add(host)
+        if isinstance(event, ImageServersRead):
+            return self._after_event(
+                state, state.apply_remote_images(event, self._intern(index_by_alias(event)))
+            )
+        return self._after_event(state, _applied(state, event))
 
-    def finish(self, operation: Operation) -> None:
-        """Show what a finished operation left behind, before its waiters hear of it."""
+    def apply_outcome(self, operation: Operation) -> None:
+        """Apply a finished operation's outcome; call it before waking those who wait for it."""
         self._end_creation(operation)
-        if operation.final and (view := self._hosts.get(operation.host)):
-            view.finish(operation)
-            newest = max(self._outcomes.get(operation.host, 0), operation.sequence)
-            self._outcomes[operation.host] = newest
-            self._change()
+        if operation.final and (state := self._hosts.get(operation.host)):
+            state.apply_outcome(operation)
+            newest = max(self._applied_sequences.get(operation.host, 0), operation.sequence)
+            self._applied_sequences[operation.host] = newest
+            self._publish_change()
 
-    def note_creation(self, operation: Operation) -> None:
-        """Keep the uuid of a new instance for the host that a gateway tells to create it."""
+    def record_creation(self, operation: Operation) -> None:
+        """Reserve the uuid of a new instance for the host that is to create it."""
         self._index.uuids.reserve(operation.uuid, operation.host)
         self._end_creation(operation)
-        self._change()
+        self._publish_change()
 
     def restore(self, hosts: Iterable[StoredHost]) -> None:
-        """Take the hosts the database keeps, and expect each of them to report."""
-        kept = list(hosts)
-        for stored in kept:
+        """Restore the saved hosts, and expect each of them to report."""
+        stored_hosts = list(hosts)
+        for stored in stored_hosts:
             self._add(stored.host).restore(stored)
             self._expects_reports = True
-        self._index.uuids.demote({(each.host, uuid) for each in kept for uuid in each.copies})
-        self._change()
+        self._index.uuids.demote(
+            {(each.host, uuid) for each in stored_hosts for uuid in each.duplicate_uuids}
+        )
+        self._publish_change()
 
-    def stored(self, host: str) -> StoredHost:
-        """Return what the database should keep of a host; raise HostNotFound."""
-        return self._view_of(host).stored()
+    def stored_host(self, host: str) -> StoredHost:
+        """Return what to save of a host; raise HostNotFound."""
+        return self._state_of(host).to_stored()
 
-    def away(self, host: str) -> None:
-        """Learn that a host expected to report will not."""
+    def stop_awaiting(self, host: str) -> None:
+        """Stop waiting for the report of a host that is offline."""
         self._awaited.discard(host)
         self.tick()
 
     def forget(self, host: str) -> None:
         """Drop a host with its instances and its pin; raise HostNotFound, HostStillOnline."""
-        view = self._view_of(host)
-        if view.online:
+        state = self._state_of(host)
+        if state.online:
             raise HostStillOnline(host)
-        view.holdings.clear()
+        state.inventory.clear()
         del self._hosts[host], self._shown_online[host]
-        self._outcomes.pop(host, None)
+        self._applied_sequences.pop(host, None)
         self._awaited.discard(host)
-        self._change()
+        self._publish_change()
 
     def tick(self) -> None:
-        """Notice what time alone changes: hosts grown silent, the end of the wait for reports."""
-        flipped = [self._flipped(view) for view in self._hosts.values()]
-        if self._became_ready() or any(flipped):
-            self._change()
+        """Apply what time alone changes: hosts that fell silent, and readiness."""
+        flipped = [self._online_changed(state) for state in self._hosts.values()]
+        if self._update_ready() or any(flipped):
+            self._publish_change()
 
     def _add(self, host: str) -> HostState:
-        view = self._hosts[host] = HostState(host, self._index, self._clock, self._budget)
+        state = self._hosts[host] = HostState(host, self._index, self._clock, self._budget)
         self._shown_online[host] = False
         self._awaited.add(host)
-        return view
+        return state
 
-    def _noted(self, view: HostState, reaction: Reaction) -> Reaction:
-        if view.has_reported:
-            self._awaited.discard(view.host)
-        flipped = self._flipped(view)
-        if self._became_ready() or flipped or reaction.changed:
-            self._change()
-        return replace(reaction, left_out=view.left_out) if view.left_out else reaction
+    def _after_event(self, state: HostState, reaction: Reaction) -> Reaction:
+        if state.has_reported:
+            self._awaited.discard(state.host)
+        flipped = self._online_changed(state)
+        if self._update_ready() or flipped or reaction.changed:
+            self._publish_change()
+        return replace(reaction, left_out=state.left_out) if state.left_out else reaction
 
     def _end_creation(self, operation: Operation) -> None:
         if operation.final and operation.kind is Kind.CREATE:
             created = operation.state in {State.DONE, State.UNKNOWN}
             self._index.uuids.end_creation(operation.uuid, operation.host, created=created)
 
-    def _flipped(self, view: HostState) -> bool:
-        was, self._shown_online[view.host] = self._shown_online[view.host], view.online
-        return was is not self._shown_online[view.host]
+    def _online_changed(self, state: HostState) -> bool:
+        was, self._shown_online[state.host] = self._shown_online[state.host], state.online
+        return was is not self._shown_online[state.host]
 
-    def _became_ready(self) -> bool:
-        # Where no host was known before, nobody can tell whether all have been heard of.
-        heard_of_all = self._expects_reports and not self._awaited
-        if self._ready or not (heard_of_all or self.ready):
+    def _update_ready(self) -> bool:
+        # Without a saved host, there is no telling whether all have reported.
+        all_reported = self._expects_reports and not self._awaited
+        if self._ready or not (all_reported or self.ready):
             return False
         self._ready = True
         self._index.uuids.settle()
         return True
 
-    def _change(self) -> None:
+    def _publish_change(self) -> None:
         self._version += 1
-        for changed in list(self._watchers.values()):
-            changed()
+        for on_change in list(self._listeners.values()):
+            on_change()
 
-    def _one_for_all(self, told: RemoteImages) -> RemoteImages:
-        """Return the same object for all hosts that told the same: they are many, servers few."""
-        # Once each: a host could tell what differs from that of a thousand others in the last word.
-        distinct = {id(view.shelves): view.shelves for view in self._hosts.values()}
-        return next((images for images in distinct.values() if images == told), told)
+    def _intern(self, images: RemoteImages) -> RemoteImages:
+        """Return one object for all hosts with the same images: hosts are many, servers few."""
+        # Compare each object once: a host could send a list that differs only at its very end.
+        distinct = {id(state.remote_images): state.remote_images for state in self._hosts.values()}
+        return next((each for each in distinct.values() if each == images), images)
 
-    def _known(self, entries: Sequence[InstanceRecord]) -> list[InstanceView]:
-        ages = {host: view.age for host, view in self._hosts.items()}
-        return [entry.known(ages[entry.key[1]]) for entry in entries]
+    def _views(self, records: Sequence[InstanceRecord]) -> list[InstanceView]:
+        freshness = {host: state.freshness for host, state in self._hosts.items()}
+        return [record.view(freshness[record.host]) for record in records]
 
-    def _known_one(self, entry: InstanceRecord) -> InstanceView:
-        return entry.known(self._hosts[entry.key[1]].age)
+    def _view(self, record: InstanceRecord) -> InstanceView:
+        return record.view(self._hosts[record.host].freshness)
 
     def _age_second(self) -> int:
-        """Return what a list is good for beside its version: only silent hosts grow older."""
-        everyone_online = all(view.online for view in self._hosts.values())
+        """Return the second that a cached list is valid for: only offline hosts age."""
+        everyone_online = all(state.online for state in self._hosts.values())
         return -1 if everyone_online else int(self._clock.monotonic())
 
-    def _view_of(self, host: str) -> HostState:
+    def _state_of(self, host: str) -> HostState:
         try:
             return self._hosts[host]
         except KeyError:
@@ -312,12 +316,12 @@ class FleetView:
 
 
 def _applied(
-    view: HostState, report: Heartbeat | WorkerEvent | HostDescribed | Sampled
+    state: HostState, event: Heartbeat | WorkerEvent | HostDescribed | Sampled
 ) -> Reaction:
-    if isinstance(report, Heartbeat):
-        return view.heartbeat(report)
-    if isinstance(report, Sampled):
-        return view.sample(report)
-    if isinstance(report, HostDescribed):
-        return view.describe(report)
-    return view.take(report)
+    if isinstance(event, Heartbeat):
+        return state.apply_heartbeat(event)
+    if isinstance(event, Sampled):
+        return state.apply_sample(event)
+    if isinstance(event, HostDescribed):
+        return state.apply_resources(event)
+    return state.apply_event(event)

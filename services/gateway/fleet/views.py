@@ -1,4 +1,4 @@
-"""What the gateway knows of a host and of an instance, as its readers get it."""
+"""Immutable views of hosts and instances, as the rest of the gateway reads them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from shared.contracts.events import HostDescribed, Sampled
 from shared.contracts.instances import Instance, InstanceSample
 from shared.contracts.operations import Operation
 
-# A broker that restarts keeps samples of a second's interval back for longer than three of them.
+# A broker restart delays samples longer than three intervals of a second.
 LEAST_FRESH_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """One host. Ages are seconds since the thing was last heard of; None: never.
+    """One host. Ages are seconds since the last report; None: never.
 
     `online`: its worker's heartbeat is in time. `lxd_connected`: and its LXD answers. `trusted`: it
     reports with the certificate it is pinned to. `clock_skew_s` is the host's clock minus ours.
-    `journal_length` counts the operations in its worker's journal; None: it was not heard yet.
-    `duplicates` counts its instances whose uuid another instance held first.
-    `described` is what the host has for new instances, `promised` what its instances may take,
-    `shelves` what its image servers have; None: it has not told. `left_out` is what it has told and
-    its budget has no room for; `room` is how many more instances it has room for.
+    `journal_length` counts the operations in its worker's journal; None: not reported yet.
+    `duplicates` counts its instances whose uuid another instance held first. `resources` is what
+    the host offers new instances, `remote_images` the images of its image servers (None: not
+    reported yet), `commitment` the sum of its instances' limits. `left_out` is what it reported
+    beyond its budget; `headroom` is how many more instances the budget admits.
     """
 
     host: str
@@ -46,24 +46,24 @@ class HostView:
     sample: Sampled | None
     sample_age_s: float | None
     journal_length: int | None = None
-    described: HostDescribed | None = None
-    promised: Amount = NOTHING
+    resources: HostDescribed | None = None
+    commitment: Amount = NOTHING
     duplicates: int = 0
     error: str | None = None
-    shelves: RemoteImages | None = None
+    remote_images: RemoteImages | None = None
     left_out: LeftOut = NOTHING_LEFT_OUT
-    room: int = MOST_INSTANCES
+    headroom: int = MOST_INSTANCES
 
     @property
     def fresh(self) -> bool:
-        """Whether the sample still says how things are: no three have been missed."""
+        """Whether the sample is current: fewer than three were missed."""
         if self.sample is None or self.sample_age_s is None:
             return False
         return self.sample_age_s <= max(LEAST_FRESH_S, 3 * self.sample.interval_s)
 
 
 class Target(NamedTuple):
-    """Where an instance stands, and its `volatile.uuid`, by which it is told from a namesake."""
+    """The host, project and name of an instance, and its `volatile.uuid`."""
 
     host: str
     project: str
@@ -73,14 +73,13 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InstanceView:
-    """One instance, with its newest sample if that is of its present run.
+    """One instance, with the newest sample of its present run.
 
-    `age_s` says how old the knowledge is: 0 while its host is online, else the seconds since the
-    host was last heard of. `changed_at` is the Unix time of the last change of its configuration or
-    state that was seen; None: it is as it was when it was first seen. `creation` is the operation
-    that creates it and has not ended, or could not. `duplicate`: another instance held its uuid
-    first. `note_is_anothers`: its note may be another's (see `noted`). `error` says why nothing but
-    its place and state is told (see `without_details`).
+    `age_s` is 0 while its host is online, else the seconds since the host was last heard.
+    `changed_at` is the Unix time of the last change of its configuration or state; None: none was
+    seen. `creation` is the operation that creates it and has not ended, or failed. `duplicate`:
+    another instance held its uuid first. `foreign_note`: its note may belong to another instance
+    (see `note_ownership`). `error` says why the view has no details (see `without_details`).
     """
 
     host: str
@@ -90,20 +89,20 @@ class InstanceView:
     sample: InstanceSample | None
     sampled_at: str | None
     duplicate: bool = False
-    note_is_anothers: bool = False
+    foreign_note: bool = False
     changed_at: float | None = None
     creation: Operation | None = None
     error: str | None = None
 
     @property
     def target(self) -> Target:
-        """Return what tells the instance from all others."""
+        """Return what identifies the instance."""
         return Target(self.host, self.instance.project, self.instance.name, self.instance.uuid)
 
 
-def without_details(known: InstanceView) -> InstanceView:
-    """Return an instance that cannot be rendered with nothing but its place and state."""
-    instance = known.instance
+def without_details(view: InstanceView) -> InstanceView:
+    """Return an instance that cannot be rendered, with only its identity and state."""
+    instance = view.instance
     identity = Instance(
         name=clip(instance.name),
         uuid=clip(instance.uuid),
@@ -116,24 +115,24 @@ def without_details(known: InstanceView) -> InstanceView:
         ephemeral=instance.ephemeral,
     )
     return InstanceView(
-        host=known.host,
-        host_online=known.host_online,
-        age_s=known.age_s,
+        host=view.host,
+        host_online=view.host_online,
+        age_s=view.age_s,
         instance=identity,
         sample=None,
         sampled_at=None,
-        duplicate=known.duplicate,
+        duplicate=view.duplicate,
         error=NOT_RENDERABLE,
     )
 
 
-def host_without_details(known: HostView) -> HostView:
-    """Return a host that cannot be rendered with nothing that it says of itself."""
+def host_without_details(view: HostView) -> HostView:
+    """Return a host that cannot be rendered, without anything that it reports as text."""
     return HostView(
-        host=known.host,
-        online=known.online,
-        lxd_connected=known.lxd_connected,
-        trusted=known.trusted,
+        host=view.host,
+        online=view.online,
+        lxd_connected=view.lxd_connected,
+        trusted=view.trusted,
         fingerprint="",
         server="",
         lxd="",
@@ -141,9 +140,9 @@ def host_without_details(known: HostView) -> HostView:
         age_s=None,
         inventory_age_s=None,
         clock_skew_s=None,
-        instances=known.instances,
-        duplicates=known.duplicates,
-        left_out=known.left_out,
+        instances=view.instances,
+        duplicates=view.duplicates,
+        left_out=view.left_out,
         sample=None,
         sample_age_s=None,
         error=NOT_RENDERABLE,

@@ -1,1 +1,1 @@
-"""What hosts report, and what the gateway asks them for in turn."""
+"""Handling of the hosts' events, and the requests that they call for."""

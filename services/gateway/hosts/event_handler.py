@@ -1,4 +1,4 @@
-"""What hosts tell the gateway, and what it asks them in return."""
+"""Applies the hosts' events, and requests what they show to be missing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from services.gateway.operations.sync import OperationSync
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
 from shared.contracts.events import Event, Heartbeat, Inventory, OperationChanged, Sampled
 from shared.contracts.operations import Operation
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 from shared.platform.run.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.5
-# After the broker's return, workers take about as long as the gateway to find it.
+# Workers take about as long as the gateway to reconnect to the broker.
 RETURN_S = 10.0
 DATABASE_RETRY_S = 1.0
 
@@ -37,8 +37,8 @@ class HostEventHandler:
         cache: OperationCache,
         persistence: HostPersistence,
         store: OperationStore,
-        worker: LxdWorker,
-        history: OperationSync,
+        worker: WorkerClient,
+        sync: OperationSync,
         clock: Clock,
         *,
         pause_s: float = PAUSE_S,
@@ -54,37 +54,37 @@ class HostEventHandler:
         self._connected_at = -RETURN_S
         self._budget_log = BudgetLog(clock.monotonic)
         self._inventories = PerHostScheduler(
-            self._ask_for_inventory, self._may_answer, pause_s=pause_s
+            self._request_inventory, self._is_worth_a_retry, pause_s=pause_s
         )
-        self._histories = PerHostScheduler(history.catch_up, self._may_answer, pause_s=pause_s)
+        self._journals = PerHostScheduler(sync.sync_host, self._is_worth_a_retry, pause_s=pause_s)
 
     def on_event(self, host: str, event: Event) -> None:
-        """Apply an event, and ask for what it shows to be missing."""
+        """Apply an event, and request what it shows to be missing."""
         if isinstance(event, OperationChanged):
             self._cache.record(cap_created_at(event.operation, self._now()))
             return
         reaction = self._fleet.apply(host, event)
-        self._budget_log.note(host, reaction)
+        self._budget_log.record(host, reaction)
         if isinstance(event, Inventory) or (reaction.changed and not isinstance(event, Sampled)):
             self._persistence.mark_unsaved(host)
-        if reaction.inventory:
-            self._inventories.ask(host)
-        if reaction.appeared:
-            self._histories.ask(host)
+        if reaction.needs_inventory:
+            self._inventories.schedule(host)
+        if reaction.needs_operations:
+            self._journals.schedule(host)
 
-    def on_found(self, host: str, exchange: str, heartbeat: Heartbeat) -> None:
-        """Apply the first heartbeat that came through an exchange, which is the host's from now on.
+    def on_discovered(self, host: str, exchange: str, heartbeat: Heartbeat) -> None:
+        """Apply the first heartbeat from an exchange, which is the host's from now on.
 
-        What is known of the host by then keeps the name, for calls, streams and the next start.
+        Calls and streams use the exchange, and it is saved for the next start.
         """
         self.on_event(host, heartbeat)
-        self._fleet.note_exchange(host, exchange)
+        self._fleet.set_exchange(host, exchange)
         self._persistence.mark_unsaved(host)
 
     async def on_outcome(self, operation: Operation) -> None:
-        """Keep an operation; return when it is committed, however long that takes.
+        """Store an operation; return when it is committed, however long that takes.
 
-        Raises UnreadableMessage when it cannot be kept at all.
+        Raises UnreadableMessage when it can never be stored.
         """
         operation = self._cache.record(cap_created_at(operation, self._now()))
         backoff = Backoff(self._database_retry_s, 5 * self._database_retry_s)
@@ -95,35 +95,35 @@ class HostEventHandler:
                 await asyncio.sleep(backoff.next_s())
 
     def on_connected(self) -> None:
-        """Ask every known host for everything: events went by while nobody listened."""
+        """Request everything from every host: events were missed while disconnected."""
         self._connected_at = self._clock.monotonic()
         self._fleet.mark_stale()
         for host in self._fleet.host_ids():
-            self._inventories.ask(host)
-            self._histories.ask(host)
+            self._inventories.schedule(host)
+            self._journals.schedule(host)
 
-    def catch_up(self) -> None:
-        """Ask every known host for its history."""
+    def sync_all(self) -> None:
+        """Read the journal of every known host."""
         for host in self._fleet.host_ids():
-            self._histories.ask(host)
+            self._journals.schedule(host)
 
     async def close(self) -> None:
-        """Ask nothing more."""
+        """Stop all requests."""
         await self._inventories.close()
-        await self._histories.close()
+        await self._journals.close()
 
     def _now(self) -> str:
         return rfc3339(self._clock.wall())
 
-    def _may_answer(self, host: str) -> bool:
+    def _is_worth_a_retry(self, host: str) -> bool:
         just_connected = self._clock.monotonic() - self._connected_at < RETURN_S
         return just_connected or self._fleet.is_reachable(host)
 
-    async def _ask_for_inventory(self, host: str) -> None:
-        if not self._fleet.lacks_inventory(host):
+    async def _request_inventory(self, host: str) -> None:
+        if not self._fleet.needs_inventory(host):
             return
         try:
             await self._worker.publish_inventory(host)
         except HostUnreachable:
-            self._fleet.away(host)
+            self._fleet.stop_awaiting(host)
             raise

@@ -1,4 +1,4 @@
-"""Keeps hosts and their inventories in the database, a few seconds behind the view."""
+"""Saves hosts and their inventories to the database, a few seconds behind the view."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ log = logging.getLogger(__name__)
 
 
 class HostStore(Protocol):
-    """Hosts and their last inventories, kept. Every method may raise DatabaseUnavailable."""
+    """Stores hosts and their last inventories. Every method may raise DatabaseUnavailable."""
 
     async def load(self) -> Sequence[StoredHost]:
         """Return every host that was saved and not dropped."""
 
-    async def save(self, known: Sequence[StoredHost]) -> None:
-        """Keep the hosts as they are now; a pin that is there already stays."""
+    async def save(self, hosts: Sequence[StoredHost]) -> None:
+        """Save the hosts; a pin that is stored already stays."""
 
     async def drop(self, host: str) -> None:
-        """Keep nothing of the host but its operations."""
+        """Delete the host, but not its operations."""
 
 
 class HostPersistence:
-    """Saves the hosts that have changed since the last time, and forgets those that are gone."""
+    """Saves the hosts that have changed since the last save, and deletes forgotten ones."""
 
     def __init__(self, fleet: FleetView, store: HostStore) -> None:
         self._fleet = fleet
@@ -39,18 +39,18 @@ class HostPersistence:
         self._unsaved: set[str] = set()
 
     def mark_unsaved(self, host: str) -> None:
-        """Have the host saved next time."""
+        """Include the host in the next save."""
         self._unsaved.add(host)
 
     async def load(self) -> None:
-        """Restore the view from the hosts that were saved."""
+        """Restore the view from the saved hosts."""
         self._fleet.restore(await self._store.load())
 
     async def save(self) -> None:
-        """Save what is unsaved; it stays so when the database is away."""
+        """Save the changed hosts; they stay unsaved if the database is unavailable."""
         unsaved, self._unsaved = self._unsaved.intersection(self._fleet.host_ids()), set()
         try:
-            await self._save([self._fleet.stored(host) for host in unsaved])
+            await self._save([self._fleet.stored_host(host) for host in unsaved])
         except DatabaseUnavailable:
             self._unsaved |= unsaved
             raise
@@ -68,8 +68,8 @@ class HostPersistence:
             await self._store.save(hosts)
         except UnreadableMessage as exc:
             if len(hosts) == 1:
-                log.warning("host not kept", extra={"host": hosts[0].host, "reason": str(exc)})
+                log.warning("host not saved", extra={"host": hosts[0].host, "reason": str(exc)})
                 return
-            # One host's odd values must not cost the others their place.
+            # One host's invalid values must not keep the others from being saved.
             for host in hosts:
                 await self._save([host])

@@ -64,7 +64,7 @@ class Mutation:
 
         Raises IdempotencyKeyReused.
         """
-        return await self.gateway.operations.recall(self.key) if self.key else None
+        return await self.gateway.operations.find_by_key(self.key) if self.key else None
 
 
 async def mutation_of(

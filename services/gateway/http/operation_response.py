@@ -19,7 +19,7 @@ from shared.contracts.errors import (
     FleetError,
     OperationRefused,
     WorkerFailed,
-    rebuilt,
+    error_from_code,
 )
 from shared.contracts.operations import Failure, Kind, Operation, State
 from shared.contracts.worker_api import OUTCOMES
@@ -71,7 +71,7 @@ def error_of(operation: Operation) -> FleetError | HttpError:
 def _rebuilt(operation: Operation, failure: Failure) -> FleetError:
     """Return a failure as the error that it was, as far as its host has cause to name it."""
     values = [clip(value, LONGEST_VALUE) for value in failure.values]
-    error = rebuilt(failure.code, values)
+    error = error_from_code(failure.code, values)
     # What was rejected is told by a gateway, all else by the worker.
     if operation.state is State.REJECTED or type(error) in OUTCOMES:
         return error

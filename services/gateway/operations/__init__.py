@@ -1,1 +1,1 @@
-"""Operations: submitted, followed, kept, and found out about when an answer was lost."""
+"""Operations: submission, tracking, storage, and reconciliation after a lost reply."""

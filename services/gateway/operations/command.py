@@ -1,4 +1,4 @@
-"""What a caller wants done, on its way from either API to a host's worker."""
+"""Commands: what a caller of either API asks a host's worker to do."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shared.contracts.operations import Arguments, Command, Kind
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and from where.
+    """The authenticated caller.
 
-    `principal` is `admin`, or `local` without a token; `address` is the peer's IP address.
-    `may_see_secrets` lifts the mask from root passwords.
+    `principal` is `admin`, or `local` without a token; `address` is the client's IP address.
+    `may_see_secrets` shows root passwords unmasked.
     """
 
     principal: str
@@ -24,20 +24,20 @@ class Caller:
     correlation_id: str = ""
 
 
-# Given a host's refusal, returns the same command for another host, or raises what the caller is to
-# be answered.
+# Given a host's error, returns the same command for another host, or raises the error for the
+# caller.
 Alternative = Callable[[FleetError], Command]
 
 
-def no_alternative(refusal: FleetError) -> Command:
-    """Raise the refusal: what is to be changed is on that host and on no other."""
-    raise refusal
+def no_alternative(error: FleetError) -> Command:
+    """Raise the error: the instance to be changed is on that host only."""
+    raise error
 
 
 def command_for(
     instance: InstanceView, kind: Kind, arguments: Arguments, caller: Caller
 ) -> Command:
-    """Return the command of a caller to change an instance of the fleet view."""
+    """Return a command to change an instance."""
     host, project, name, uuid = instance.target
     return Command(
         kind=kind,

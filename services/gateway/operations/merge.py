@@ -1,4 +1,4 @@
-"""The rules of an operation on the gateway's side: what an answer proves, which copy is true."""
+"""The rules of operations on the gateway: what an error proves, and how reports are merged."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from shared.contracts.operations import (
     State,
     Submission,
     failure_of,
-    merged,
+    merge,
 )
 
 
 def submission(operation: Operation, start_by: float, start_within_s: float) -> Submission:
-    """Return the order to the worker, without its secrets; `start_by` is a Unix time.
+    """Return the submission to the worker, without secrets; `start_by` is a Unix time.
 
-    Why this host was chosen stays here: it may name the hosts that have refused.
+    The reason of the placement is left out: it may name other hosts.
     """
     return Submission(
         operation_id=operation.operation_id,
@@ -46,39 +46,39 @@ def submission(operation: Operation, start_by: float, start_within_s: float) -> 
 
 
 def proves_not_started(error: FleetError) -> bool:
-    """Whether a submission that ended with this error was certainly not carried out.
+    """Whether a submission that failed with this error was certainly not started.
 
-    A worker that crashed (an error of no named kind), that could not commit, or whose answer cannot
-    be read may have begun.
+    A worker that crashed (an unnamed error), that could not commit, or whose reply is unreadable
+    may have started it.
     """
     unsure = (OutcomeUnknown, UnreadableMessage, DatabaseUnavailable, WorkerFailed)
     return not isinstance(error, unsure) and type(error) is not PermanentError
 
 
 def frees_key(error: FleetError) -> bool:
-    """Whether the request may be sent again under the same key: the same may work later."""
+    """Whether the request may be repeated under the same key, as it may work later."""
     return isinstance(error, TemporaryError)
 
 
 def as_rejected(operation: Operation, error: FleetError, finished_at: str) -> Operation:
-    """Return the operation as one that was never started."""
+    """Return the operation as rejected, never started."""
     return replace(
         operation, state=State.REJECTED, failure=failure_of(error), finished_at=finished_at
     )
 
 
-def cap_created_at(reported: Operation, now: str) -> Operation:
-    """Return a host's report as one that was not created later than now (RFC 3339 in UTC).
+def cap_created_at(report: Operation, now: str) -> Operation:
+    """Return a report created no later than now (RFC 3339 in UTC).
 
-    Else it would be the newest one of every list for ever.
+    Otherwise it would be the first of every list for ever.
     """
-    return replace(reported, created_at=now) if reported.created_at > now else reported
+    return replace(report, created_at=now) if report.created_at > now else report
 
 
 def shrink_to(operation: Operation, size: int) -> Operation:
-    """Return the operation as one of so many bytes at most: without what takes the most room.
+    """Return the operation in at most `size` bytes, dropping its largest parts until it fits.
 
-    What the instance became is in the view, an SSH key in the instance.
+    The resulting instance is in the fleet view anyway, an SSH key in the instance.
     """
     for smaller in (_without_after, _without_ssh_keys, _without_reasons, _without_arguments):
         if len(encode(operation)) <= size:
@@ -92,10 +92,10 @@ def _without_after(operation: Operation) -> Operation:
 
 
 def _without_ssh_keys(operation: Operation) -> Operation:
-    ordered = operation.arguments.create
-    if ordered is None:
+    new_instance = operation.arguments.create
+    if new_instance is None:
         return operation
-    arguments = replace(operation.arguments, create=replace(ordered, ssh_keys=()))
+    arguments = replace(operation.arguments, create=replace(new_instance, ssh_keys=()))
     return replace(operation, arguments=arguments)
 
 
@@ -108,9 +108,11 @@ def _without_arguments(operation: Operation) -> Operation:
     return replace(operation, arguments=Arguments())
 
 
-def merge_report(known: Operation, reported: Operation) -> Operation:
-    """Return what is true now.
+def merge_report(current: Operation, report: Operation) -> Operation:
+    """Return the operation after a report; one of another host is ignored."""
+    return merge(current, report) if report.host == current.host else current
 
-    A record of the same id on another host is that host's invention.
-    """
-    return merged(known, reported) if reported.host == known.host else known
+
+def log_fields(operation: Operation, error: FleetError) -> dict[str, str]:
+    """Return the structured fields of a log line about a failed step of an operation."""
+    return {"operation": operation.operation_id, "host": operation.host, "reason": str(error)}

@@ -1,12 +1,11 @@
-"""Changing things: from a command to an operation, and from its id to its outcome.
+"""Executes commands as operations, and follows operations to their outcome.
 
-An operation is in the database before its worker hears of it. What the worker then says is either
-its journal's entry, a refusal that proves that nothing was started, or nothing; in the last case
-the operation stays `submitting` until `Reconciler` knows. Only after such a refusal may it be
-handed to another host, and it is in the database as that host's before that one hears of it.
+An operation is stored before it is submitted to its worker. The worker returns its journal entry,
+raises an error that proves that nothing was started, or its reply is lost; then the operation stays
+`submitting` until `Reconciler` has resolved it. Only after such an error may the operation move to
+another host, and it is stored as that host's before it is submitted there.
 
-What is secret goes in a second step to the host that has accepted the operation, and to no other:
-none that refuses it has seen anything.
+Secrets are sent in a second step, only to the host that has accepted the operation.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from services.gateway.operations.command import Alternative, Caller, no_alternat
 from services.gateway.operations.merge import (
     as_rejected,
     frees_key,
+    log_fields,
     proves_not_started,
     submission,
 )
@@ -51,15 +51,15 @@ from shared.contracts.operations import (
     Submission,
     command_fields,
 )
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitSettings:
-    """How this gateway submits: under which id, until when a worker may start, and how long no
-    other gateway may interfere.
+    """This gateway's id, how long a worker may take to start, and how long no other gateway may
+    resolve a submission.
     """
 
     gateway: str
@@ -68,14 +68,14 @@ class SubmitSettings:
 
 
 class OperationService:
-    """Executes commands, and tells what became of them."""
+    """Executes commands as operations, and returns their outcomes."""
 
     def __init__(
         self,
         fleet: FleetView,
         cache: OperationCache,
         store: OperationStore,
-        worker: LxdWorker,
+        worker: WorkerClient,
         clock: Clock,
         settings: SubmitSettings,
         delivery: SecretDelivery,
@@ -96,17 +96,15 @@ class OperationService:
         wait_s: float,
         secrets: Secrets | None = None,
     ) -> Operation:
-        """Return the operation of a command when it has ended, or as it stands after `wait_s`.
+        """Execute a command; return its operation once it has ended, or as it is after `wait_s`.
 
-        It belongs to its host, not to the caller's connection: who hangs up changes nothing.
-
-        `new_command` is asked under a new key only, for a repeated delete would find no instance.
-        Raises what it raises, and as `submit` does.
+        The operation goes on if the caller disconnects. `new_command` is called for a new key only,
+        as a repeated delete would find no instance. Raises what it raises, and as `submit` does.
         """
-        operation = await self.recall(key) if key else None
+        operation = await self.find_by_key(key) if key else None
         if operation is None:
             operation = await self.submit(new_command(), caller, key, secrets)
-        return await self._ended(operation, wait_s)
+        return await self._wait_until_final(operation, wait_s)
 
     async def submit(
         self,
@@ -118,90 +116,90 @@ class OperationService:
         new_name: str = "",
         alternative: Alternative = no_alternative,
     ) -> Operation:
-        """Record the operation and hand it to the host's worker; return it as far as it got.
+        """Store the operation and submit it to the host's worker; return it as it is then.
 
-        A repeated Idempotency-Key returns the first call's operation. `secrets` are the arguments
-        that no database may hold. `new_name` is the display name of a new instance that no other of
-        its project may get at the same time, on whichever host; empty: that does not matter.
+        A repeated Idempotency-Key returns the first call's operation. `secrets` are never stored.
+        `new_name` is a display name that no other new instance of the project may get at the same
+        time, on any host; empty: no such check.
 
         Raises HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable,
         OperationInProgress, InstanceNotFound, InstanceReplaced, HostIdentityMismatch, HostBusy:
-        nothing was started. Raises IdempotencyKeyReused, and InstanceExists for a `new_name` that
-        is being given. When the worker's answer is lost, the operation returns in state
-        `submitting` and its fate is found out in the background.
+        nothing was started. Raises IdempotencyKeyReused, and InstanceExists if `new_name` is taken
+        by an operation in progress. If the worker's reply is lost, the operation is returned in
+        state `submitting` and resolved in the background.
 
-        A host that certainly started nothing is left for the one that `alternative` names; the
-        operation stays the same one.
+        If a host has certainly started nothing, the same operation is submitted to the host that
+        `alternative` returns.
         """
-        if key and (earlier := await self.recall(key)):
+        if key and (earlier := await self.find_by_key(key)):
             return earlier
-        command = self._reachable(command, alternative)
+        command = self._for_reachable_host(command, alternative)
         now = self._clock.wall()
         operation = _submitting(command, rfc3339(now))
         request = StoredRequest(caller.address, now, self._lease(now), key, new_name)
         with self._cache.in_flight(operation.operation_id):
             stored = await self._store.insert(operation, request)
             if stored.operation_id != operation.operation_id:
-                return self._cache.newest(stored)
+                return self._cache.latest(stored)
             return await self._hand_over(operation, secrets, alternative)
 
-    async def recall(self, key: IdempotencyKey) -> Operation | None:
-        """Return the operation that a caller's Idempotency-Key stands for; None: a new key.
+    async def find_by_key(self, key: IdempotencyKey) -> Operation | None:
+        """Return the operation of an Idempotency-Key; None: the key is new.
 
-        Raises IdempotencyKeyReused when it came with another request.
+        Raises IdempotencyKeyReused if it was used with another request.
         """
         stored = await self._store.find(key)
-        return self._cache.newest(stored) if stored else None
+        return self._cache.latest(stored) if stored else None
 
     async def wait(self, operation_id: str, timeout_s: float) -> Operation:
-        """Return the operation when it has ended, or as it stands after the time-out.
+        """Return the operation once it has ended, or as it is after the time-out.
 
-        A completed change shows in the fleet view before this returns. Raises OperationNotFound.
+        The outcome is applied to the fleet view before this returns. Raises OperationNotFound.
         """
-        return await self._ended(await self.get(operation_id), timeout_s)
+        return await self._wait_until_final(await self.get(operation_id), timeout_s)
 
     async def get(self, operation_id: str) -> Operation:
         """Return one operation; raise OperationNotFound."""
         stored = await self._store.get(operation_id)
-        # Only now: more may have been reported while the database was asked.
-        known = self._cache.newest(stored) if stored else self._cache.find(operation_id)
-        if known is None:
+        # Only now: more may have been reported during the query.
+        operation = self._cache.latest(stored) if stored else self._cache.find(operation_id)
+        if operation is None:
             raise OperationNotFound(operation_id)
-        return known
+        return operation
 
-    async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
-        """Return the operations that match, newest first, as they were reported last."""
-        return self._cache.joined(await self._store.list(wanted), wanted)
+    async def list(self, filters: OperationFilter) -> Sequence[Operation]:
+        """Return the matching operations, newest first, with their newest reports."""
+        return self._cache.merge_with_stored(await self._store.list(filters), filters)
 
     async def cancel(self, operation_id: str) -> Operation:
-        """Ask for it to be cancelled; raise OperationNotFound, OperationNotCancellable."""
-        known = await self.get(operation_id)
-        if known.final:
+        """Request the cancellation; raise OperationNotFound, OperationNotCancellable."""
+        operation = await self.get(operation_id)
+        if operation.final:
             raise OperationNotCancellable(operation_id)
         try:
-            return await self._keep(await self._worker.cancel(known.host, operation_id))
+            return await self._record(await self._worker.cancel(operation.host, operation_id))
         except OperationNotFound:
-            # It exists, but has not reached its worker: there is nothing to be cancelled yet.
+            # It exists, but has not reached its worker: there is nothing to cancel yet.
             raise OperationNotCancellable(operation_id) from None
 
     def watch(self, on_change: Callable[[Operation], None]) -> Callable[[], None]:
-        """Call `on_change` with every operation as soon as it changes; return what ends it."""
+        """Call `on_change` with each changed operation; return the function that unsubscribes."""
         return self._cache.watch(on_change)
 
-    async def _ended(self, operation: Operation, timeout_s: float) -> Operation:
-        newest = self._cache.newest(operation)
-        return newest if newest.final else await self._cache.wait(newest, timeout_s)
+    async def _wait_until_final(self, operation: Operation, timeout_s: float) -> Operation:
+        latest = self._cache.latest(operation)
+        return latest if latest.final else await self._cache.wait(latest, timeout_s)
 
-    def _reachable(self, command: Command, alternative: Alternative) -> Command:
-        """Return the command for a host that can be reached; raise what `alternative` raises."""
-        while refusal := self._fleet.refusal(command.host):
-            command = alternative(refusal)
+    def _for_reachable_host(self, command: Command, alternative: Alternative) -> Command:
+        """Return the command for a reachable host; raise what `alternative` raises."""
+        while error := self._fleet.access_error(command.host):
+            command = alternative(error)
         return command
 
     async def _hand_over(
         self, operation: Operation, secrets: Secrets | None, alternative: Alternative
     ) -> Operation:
-        """Hand it to one host after the other until one takes it, or may have taken it."""
+        """Submit to one host after another until one has accepted, or may have."""
         self._reserve(operation)
         self._cache.record(operation)
         while True:
@@ -209,34 +207,38 @@ class OperationService:
             start_by = self._clock.wall() + within_s
             if secrets:
                 self._delivery.add(operation, secrets, start_by)
-            order = submission(operation, start_by, within_s)
+            message = submission(operation, start_by, within_s)
             try:
-                accepted = await self._send(order, with_secrets=secrets is not None)
+                accepted = await self._send(message, with_secrets=secrets is not None)
             except FleetError as error:
                 if not proves_not_started(error):
-                    log.warning("fate of a submission unknown", extra=_described(operation, error))
+                    log.warning("submission outcome unknown", extra=log_fields(operation, error))
                     return operation
                 self._delivery.drop(operation)
-                operation = await self._moved(operation, error, alternative)
+                operation = await self._move(operation, error, alternative)
             else:
-                kept = await self._keep(accepted)
-                delivered = await self._delivery.deliver(kept)
-                return kept if delivered.sequence == kept.sequence else await self._keep(delivered)
+                recorded = await self._record(accepted)
+                delivered = await self._delivery.deliver(recorded)
+                return (
+                    recorded
+                    if delivered.sequence == recorded.sequence
+                    else await self._record(delivered)
+                )
 
-    async def _send(self, order: Submission, *, with_secrets: bool) -> Operation:
-        return await (self._worker.prepare if with_secrets else self._worker.submit)(order)
+    async def _send(self, submission: Submission, *, with_secrets: bool) -> Operation:
+        return await (self._worker.prepare if with_secrets else self._worker.submit)(submission)
 
-    async def _moved(
+    async def _move(
         self, operation: Operation, refusal: FleetError, alternative: Alternative
     ) -> Operation:
-        """Return the operation as another host's, kept as such; else reject it, and raise why."""
+        """Move the operation to another host, and store that; else reject it, and raise why."""
         try:
-            command = self._reachable(alternative(refusal), alternative)
+            command = self._for_reachable_host(alternative(refusal), alternative)
             moved = replace(operation, **command_fields(command))
             if not await self._store.move(moved, operation.host, self._lease(self._clock.wall())):
                 raise refusal
         except FleetError as error:
-            # Where other hosts were sought too, the answer is of a moment: no key stands for it.
+            # With alternatives, the result depends on the moment: the key may be used again.
             free_key = frees_key(refusal) or error is not refusal
             await self._reject(operation, refusal, free_key=free_key)
             raise
@@ -245,26 +247,26 @@ class OperationService:
         return moved
 
     def _reserve(self, operation: Operation) -> None:
-        """Keep a new instance's uuid for its host, which is about to hear of it."""
+        """Reserve a new instance's uuid for its host, before submitting to it."""
         if operation.kind is Kind.CREATE:
-            self._fleet.note_creation(operation)
+            self._fleet.record_creation(operation)
 
     async def _reject(self, operation: Operation, error: FleetError, *, free_key: bool) -> None:
-        refused = as_rejected(operation, error, rfc3339(self._clock.wall()))
-        self._cache.record(refused)
+        rejected = as_rejected(operation, error, rfc3339(self._clock.wall()))
+        self._cache.record(rejected)
         try:
-            await self._store.reject(refused, free_key=free_key)
+            await self._store.reject(rejected, free_key=free_key)
         except DatabaseUnavailable as exc:
-            # The row stays `submitting`; resolving it will come to the same end.
-            log.warning("rejection not kept", extra=_described(operation, exc))
+            # The row stays `submitting`; resolving it will have the same result.
+            log.warning("rejection not stored", extra=log_fields(operation, exc))
 
-    async def _keep(self, reported: Operation) -> Operation:
+    async def _record(self, reported: Operation) -> Operation:
         current = self._cache.record(reported)
         try:
             await self._store.merge([reported])
         except DatabaseUnavailable as exc:
-            # The worker has it, and its events will bring it to the database.
-            log.warning("answer of a worker not kept", extra=_described(reported, exc))
+            # The worker has journalled it, and its events will bring it to the database.
+            log.warning("worker reply not stored", extra=log_fields(reported, exc))
         return current
 
     def _lease(self, now: float) -> Lease:
@@ -272,7 +274,7 @@ class OperationService:
 
 
 def _submitting(command: Command, created_at: str) -> Operation:
-    # A creation has the uuid of what it makes: so it is found by the id that the caller was given.
+    # A creation has the uuid of its instance, so that both are found by one id.
     new_id = command.uuid if command.kind is Kind.CREATE else str(uuid4())
     return Operation(
         **command_fields(command),
@@ -280,7 +282,3 @@ def _submitting(command: Command, created_at: str) -> Operation:
         state=State.SUBMITTING,
         created_at=created_at,
     )
-
-
-def _described(operation: Operation, error: FleetError) -> dict[str, str]:
-    return {"operation": operation.operation_id, "host": operation.host, "reason": str(error)}

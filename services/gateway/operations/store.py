@@ -1,4 +1,4 @@
-"""What is kept of operations in the database, and what the gateway asks of whoever keeps it."""
+"""The interface of the store of operations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.contracts.operations import Operation
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A client's Idempotency-Key; `fingerprint` is the digest of the request it came with."""
+    """A client's Idempotency-Key; `fingerprint` is the digest of its request."""
 
     principal: str
     key: str
@@ -20,7 +20,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Which gateway is submitting an operation, and until when nobody else may resolve it."""
+    """The gateway that is submitting an operation; until then no other may resolve it."""
 
     owner: str
     until: float
@@ -28,9 +28,9 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """What is kept of a request beside its operation: the caller's address, its key, the lease.
+    """What is stored with an operation: the caller's address, the time, the lease, the key.
 
-    `new_name` is held in the operation's project until that ends: no other may be given it then.
+    No other operation of the project may have the same `new_name` until this one has ended.
     """
 
     address: str
@@ -52,68 +52,68 @@ class OperationFilter:
     project: str | None = None
 
     def matches(self, operation: Operation) -> bool:
-        """Whether an operation is among them, the limit aside."""
-        wanted = (
+        """Whether an operation matches, the limit aside."""
+        pairs = (
             (self.host, operation.host),
             (self.project, operation.project),
             (self.instance, operation.instance),
             (self.state, operation.state),
             (self.kind, operation.kind),
         )
-        return all(value is None or value == actual for value, actual in wanted)
+        return all(value is None or value == actual for value, actual in pairs)
 
 
 class OperationStore(Protocol):
     """Operations and idempotency keys in a database. Every method may raise DatabaseUnavailable."""
 
     async def insert(self, operation: Operation, request: StoredRequest) -> Operation:
-        """Keep a new operation and its key together, or return the one the key stands for.
+        """Store a new operation and its key together, or return the operation of the key.
 
-        Raises IdempotencyKeyReused when the key came with another request, and InstanceExists when
-        an operation of the project that has not ended holds the request's new name.
+        Raises IdempotencyKeyReused if the key was used with another request, and InstanceExists if
+        an unfinished operation of the project has the same new name.
         """
 
     async def find(self, key: IdempotencyKey) -> Operation | None:
-        """Return the operation a key stands for; raise IdempotencyKeyReused."""
+        """Return the operation of a key; raise IdempotencyKeyReused."""
 
     async def merge(self, reported: Sequence[Operation]) -> None:
-        """Keep each operation as it now is true; unknown ones are added."""
+        """Merge each report into its stored operation; add unknown ones."""
 
     async def merge_page(self, host: str, reported: Sequence[Operation], sequence: int) -> None:
-        """Merge, and remember that the host's operations are known up to `sequence`."""
+        """Merge a page of the host's journal that ends at `sequence`."""
 
-    async def known_up_to(self, host: str) -> int:
-        """Return the sequence up to which the host's operations are known."""
+    async def last_sequence(self, host: str) -> int:
+        """Return the sequence up to which the host's journal was merged."""
 
     async def reject(self, operation: Operation, *, free_key: bool) -> None:
-        """Keep a rejected operation; its key may be used again if `free_key`.
+        """Store a rejected operation; `free_key`: its key may be used again.
 
-        Neither happens when it is another host's by now.
+        Nothing happens if it has moved to another host.
         """
 
-    async def move(self, operation: Operation, left: str, lease: Lease) -> bool:
-        """Keep a submission as one to its present host instead of to the host `left`.
+    async def move(self, operation: Operation, from_host: str, lease: Lease) -> bool:
+        """Store that a submission has moved from a host to its present one.
 
-        Returns False, and changes nothing, when it is no submission to that one any more.
+        Returns False, without a change, if it is no longer a submission to `from_host`.
         """
 
     async def get(self, operation_id: str) -> Operation | None:
         """Return one operation."""
 
-    async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
-        """Return the newest operations that match, newest first."""
+    async def list(self, filters: OperationFilter) -> Sequence[Operation]:
+        """Return the newest matching operations, newest first."""
 
     async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
-        """Return what is `submitting` and no other gateway's present business, oldest first."""
+        """Return the `submitting` operations that no other gateway has a lease on, oldest first."""
 
     async def creations(self, since: float) -> Sequence[Operation]:
-        """Return the creations that gateways have submitted and that have not failed.
+        """Return the creations submitted by gateways that have not failed.
 
-        Those that were completed only if their request is of a Unix time since then.
+        Completed ones only if they were requested since this Unix time.
         """
 
     async def end_leases(self) -> None:
-        """End the leases that no living gateway can hold."""
+        """End the leases that no running gateway can hold."""
 
     async def purge(self, *, keys_before: float, operations_before: float) -> None:
-        """Drop keys and operations whose request is older than the Unix times."""
+        """Delete keys and operations that were requested before these Unix times."""

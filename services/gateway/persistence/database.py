@@ -1,9 +1,9 @@
-"""The database's connection: threads, transactions, migrations and the border for its errors.
+"""Database access: threads, transactions, migrations and the translation of errors.
 
-Nothing here blocks the event loop. SQLite gets one thread, because it has one writer anyway; what
-was committed there survives a power cut. Outside this package no error of SQLAlchemy exists, and no
-log holds the values of a statement: some are passwords. In a text U+FFFD stands for what PostgreSQL
-takes in none: an outcome is not lost because of a NUL in it.
+Nothing here blocks the event loop. SQLite gets one thread, as it has one writer anyway; commits
+survive a power cut. No SQLAlchemy error leaves this package, and no log contains the parameters of
+a statement: some are passwords. U+FFFD replaces characters that PostgreSQL rejects, so that no
+outcome is lost because of a NUL.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ BUSY_TIMEOUT_MS = 5000
 CONNECT_TIMEOUT_S = 5
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# Any number that is this schema's own: gateways that start together migrate one after the other.
+# Any number unique to this schema: gateways that start together migrate one after the other.
 _MIGRATION_LOCK = 0x1D5F1EE7
 
 
 class Database:
-    """Runs work in transactions, off the event loop. `shared`: other gateways may write too."""
+    """Runs transactions off the event loop. `shared`: other gateways may write too."""
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(sa.make_url(url))
@@ -50,24 +50,24 @@ class Database:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="database")
 
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
-        """Return what `work` returns, after its commit.
+        """Run `work` in a transaction; return its result after the commit.
 
-        Raises DatabaseUnavailable, and UnreadableMessage for values no database can keep.
+        Raises DatabaseUnavailable, and UnreadableMessage for values that cannot be stored.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transaction, work)
 
     async def migrate(self) -> None:
-        """Bring the schema to this release."""
+        """Migrate the schema to this release."""
         await self.run(_migrate)
 
     async def close(self) -> None:
-        """Finish what is running and let go of the database."""
+        """Finish running transactions and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
         self._engine.dispose()
 
     def insert(self, table: sa.Table) -> Insert:
-        """Return an insert that can say what to do about a row that is there already."""
+        """Return an insert that supports `on_conflict`."""
         return postgresql.insert(table) if self.shared else sqlite.insert(table)
 
     def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
@@ -75,17 +75,17 @@ class Database:
             with self._engine.begin() as connection:
                 return work(connection)
         except (DataError, IntegrityError, OverflowError) as exc:
-            raise UnreadableMessage(f"cannot be kept: {exc}") from exc
+            raise UnreadableMessage(f"cannot be stored: {exc}") from exc
         except OperationalError as exc:
             log.warning("database not reached", extra={"reason": str(exc.orig)})
             raise DatabaseUnavailable from exc
         except SQLAlchemyError as exc:
-            log.exception("database work failed")
+            log.exception("database transaction failed")
             raise DatabaseUnavailable from exc
 
 
 async def answers(database: Database) -> bool:
-    """Whether the database can be written: a statement that changes nothing asks for the right."""
+    """Return whether the database is writable, by an update that changes nothing."""
     nothing = sa.update(tables.hosts).values(epoch=0).where(sa.false())
     try:
         await database.run(lambda connection: connection.execute(nothing))
@@ -131,18 +131,18 @@ def _make_writable(
 
 
 def _writable(row: Any) -> Any:
-    """Return the values of a statement, by name or in order, as a database can hold them."""
+    """Return the parameters of a statement, named or positional, as storable values."""
     if isinstance(row, dict):
-        return dict(zip(row, map(_as_written, row.values()), strict=True))
-    return tuple(map(_as_written, row))
+        return dict(zip(row, map(_storable_value, row.values()), strict=True))
+    return tuple(map(_storable_value, row))
 
 
-def _as_written(value: object) -> object:
+def _storable_value(value: object) -> object:
     return writable(value) if isinstance(value, str) else value
 
 
 def _make_private(file: Path) -> None:
-    # Descriptions of instances hold passwords; SQLite gives its other files the same mode.
+    # Descriptions of instances contain passwords; SQLite gives its other files the same mode.
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
 

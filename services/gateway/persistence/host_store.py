@@ -1,7 +1,7 @@
-"""Hosts and their last inventories in the database.
+"""Stores hosts and their last inventories.
 
-Of what a host has told, only what differs from what was saved last is written: a row for the host,
-and one for each instance that has changed.
+Only differences from the last save are written: the row of the host, and those of changed
+instances.
 """
 
 from __future__ import annotations
@@ -22,53 +22,56 @@ from shared.contracts.instances import Instance
 
 log = logging.getLogger(__name__)
 
-# A host's instances by project and name, each with the time at which it changed.
+# A host's instances by project and name, each with the time of its last change.
 SavedInstances = dict[tuple[str, str], tuple[Instance, float | None]]
 
-_copies = msgspec.json.Decoder(tuple[str, ...])
+_uuids_decoder = msgspec.json.Decoder(tuple[str, ...])
 
 
 class SqlHostStore:
-    """Implements `ports.HostStore`."""
+    """Implements `HostStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # As this gateway has read or written them last; it shares them with the view.
-        self._kept: dict[str, SavedInstances] = {}
+        # As this gateway last read or wrote them; the objects are shared with the view.
+        self._saved: dict[str, SavedInstances] = {}
 
     async def load(self) -> list[StoredHost]:
         """Return every host that was saved and not dropped."""
         loaded = await self._database.run(_load)
-        self._kept = {host.host: _kept(host) for host in loaded}
+        self._saved = {host.host: _to_saved(host) for host in loaded}
         return loaded
 
-    async def save(self, known: Sequence[StoredHost]) -> None:
-        """Keep the hosts as they are now; a pin that is there already stays."""
-        now = {host.host: _kept(host) for host in known}
-        await self._database.run(lambda connection: self._save(connection, known, now))
-        self._kept |= now
+    async def save(self, stored_hosts: Sequence[StoredHost]) -> None:
+        """Save the hosts; a pin that is stored already stays."""
+        now = {host.host: _to_saved(host) for host in stored_hosts}
+        await self._database.run(lambda connection: self._save(connection, stored_hosts, now))
+        self._saved |= now
 
     async def drop(self, host: str) -> None:
-        """Keep nothing of the host but its operations."""
+        """Delete the host, but not its operations."""
 
         def work(connection: sa.Connection) -> None:
             for table in (hosts, instances, snapshot_notes):
                 connection.execute(sa.delete(table).where(table.c.host == host))
 
         await self._database.run(work)
-        self._kept.pop(host, None)
+        self._saved.pop(host, None)
 
     def _save(
-        self, connection: sa.Connection, known: Sequence[StoredHost], now: dict[str, SavedInstances]
+        self,
+        connection: sa.Connection,
+        stored_hosts: Sequence[StoredHost],
+        now: dict[str, SavedInstances],
     ) -> None:
-        if not known:
+        if not stored_hosts:
             return
-        # Another gateway may have dropped a host that still speaks to this one.
-        there = set(connection.scalars(sa.select(hosts.c.host).where(hosts.c.host.in_(now))))
-        connection.execute(self._upsert_hosts(), [_row(host) for host in known])
-        for host, kept in now.items():
-            before = self._kept.get(host, {}) if host in there else {}
-            self._save_instances(connection, host, before, kept)
+        # Another gateway may have dropped a host that still reports to this one.
+        existing = set(connection.scalars(sa.select(hosts.c.host).where(hosts.c.host.in_(now))))
+        connection.execute(self._upsert_hosts(), [_row(host) for host in stored_hosts])
+        for host, saved in now.items():
+            before = self._saved.get(host, {}) if host in existing else {}
+            self._save_instances(connection, host, before, saved)
 
     def _upsert_hosts(self) -> sa.Executable:
         insert = self._database.insert(hosts)
@@ -83,7 +86,7 @@ class SqlHostStore:
     def _save_instances(
         self, connection: sa.Connection, host: str, before: SavedInstances, now: SavedInstances
     ) -> None:
-        changed = [place for place, one in now.items() if one != before.get(place)]
+        changed = [key for key, item in now.items() if item != before.get(key)]
         if changed:
             insert = self._database.insert(instances)
             upsert = insert.on_conflict_do_update(
@@ -93,8 +96,8 @@ class SqlHostStore:
                     "changed_at": insert.excluded.changed_at,
                 },
             )
-            connection.execute(upsert, [_instance_row(host, *now[place]) for place in changed])
-        if gone := [place for place in before if place not in now]:
+            connection.execute(upsert, [_instance_row(host, *now[key]) for key in changed])
+        if gone := [key for key in before if key not in now]:
             delete = sa.delete(instances).where(
                 instances.c.host == host,
                 instances.c.project == sa.bindparam("of_project"),
@@ -104,9 +107,9 @@ class SqlHostStore:
             connection.execute(delete, list(keys))
 
 
-def _kept(host: StoredHost) -> SavedInstances:
+def _to_saved(host: StoredHost) -> SavedInstances:
     return {
-        (instance.project, instance.name): (instance, host.changes.get(instance.uuid))
+        (instance.project, instance.name): (instance, host.change_times.get(instance.uuid))
         for instance in host.instances
     }
 
@@ -119,7 +122,7 @@ def _row(stored: StoredHost) -> dict[str, object]:
         "first_seen": stored.first_seen,
         "last_seen": stored.last_seen,
         "inventory_at": stored.inventory_at,
-        "copies": msgspec.json.encode(stored.copies),
+        "copies": msgspec.json.encode(stored.duplicate_uuids),
         "exchange": stored.exchange,
     }
 
@@ -135,32 +138,32 @@ def _instance_row(host: str, instance: Instance, changed_at: float | None) -> di
 
 
 def _load(connection: sa.Connection) -> list[StoredHost]:
-    told: defaultdict[str, list[tuple[Instance, float | None]]] = defaultdict(list)
+    by_host: defaultdict[str, list[tuple[Instance, float | None]]] = defaultdict(list)
     for row in connection.execute(sa.select(instances)):
         if instance := _read_instance(row.host, row.record):
-            told[row.host].append((instance, row.changed_at))
-    return [_stored(row, told[row.host]) for row in connection.execute(sa.select(hosts))]
+            by_host[row.host].append((instance, row.changed_at))
+    return [_stored(row, by_host[row.host]) for row in connection.execute(sa.select(hosts))]
 
 
 def _read_instance(host: str, record: bytes) -> Instance | None:
     try:
         return decode(Instance, record)
     except UnreadableMessage as exc:
-        # Another release wrote it, or had other bounds; the host itself will tell anew.
-        log.warning("kept instance not read", extra={"host": host, "reason": exc.reason})
+        # Written by another release, or with other bounds; the host will report it again.
+        log.warning("stored instance unreadable", extra={"host": host, "reason": exc.reason})
         return None
 
 
-def _read_copies(host: str, copies: bytes | None) -> tuple[str, ...]:
+def _read_duplicate_uuids(host: str, copies: bytes | None) -> tuple[str, ...]:
     try:
-        return _copies.decode(copies) if copies else ()
+        return _uuids_decoder.decode(copies) if copies else ()
     except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
-        log.warning("kept copies not read", extra={"host": host, "reason": str(exc)})
+        log.warning("stored duplicates unreadable", extra={"host": host, "reason": str(exc)})
         return ()
 
 
 def _stored(
-    row: sa.Row[tuple[object, ...]], told: Sequence[tuple[Instance, float | None]]
+    row: sa.Row[tuple[object, ...]], saved: Sequence[tuple[Instance, float | None]]
 ) -> StoredHost:
     return StoredHost(
         host=row.host,
@@ -168,9 +171,9 @@ def _stored(
         epoch=row.epoch,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
-        instances=tuple(instance for instance, _ in told),
+        instances=tuple(instance for instance, _ in saved),
         inventory_at=row.inventory_at,
-        changes={instance.uuid: at for instance, at in told if at is not None},
-        copies=_read_copies(row.host, row.copies),
+        change_times={instance.uuid: at for instance, at in saved if at is not None},
+        duplicate_uuids=_read_duplicate_uuids(row.host, row.copies),
         exchange=row.exchange,
     )

@@ -1,4 +1,4 @@
-"""Operations and idempotency keys in the database."""
+"""Stores operations and idempotency keys."""
 
 from __future__ import annotations
 
@@ -30,55 +30,55 @@ from shared.contracts.operations import FINAL, Kind, Operation, State
 log = logging.getLogger(__name__)
 
 NO_LEASE = Lease("", 0.0)
-MOST_NOTED = 1000
+MOST_LOGGED = 1000
 MOST_CREATIONS = 10_000
 CREATED = (State.DONE, State.UNKNOWN)
 UNFINISHED = tuple(set(State) - FINAL)
 
 
 class SqlOperationStore:
-    """Implements `ports.OperationStore`."""
+    """Implements `OperationStore`."""
 
     def __init__(self, database: Database, retention: Retention = DEFAULT) -> None:
         self._database = database
         self._retention = retention
-        self._written = WriteCounts(retention)
-        # Records that are logged already.
-        self._unreadable: set[int] = set()
+        self._write_counts = WriteCounts(retention)
+        # Hashes of unreadable records that were logged.
+        self._logged_records: set[int] = set()
 
     async def insert(self, operation: Operation, request: StoredRequest) -> Operation:
-        """Keep a new operation and its key together, or return the one the key stands for."""
+        """Store a new operation and its key together, or return the operation of the key."""
         return await self._database.run(lambda c: self._insert(c, operation, request))
 
     async def find(self, key: IdempotencyKey) -> Operation | None:
-        """Return the operation a key stands for; raise IdempotencyKeyReused."""
+        """Return the operation of a key; raise IdempotencyKeyReused."""
         return await self._database.run(lambda c: _find(c, key))
 
-    async def merge(self, learnt: Sequence[Operation]) -> None:
-        """Keep each operation as it now is true; unknown ones are added."""
-        fitted = self._fitted(learnt)
-        await self._database.run(lambda c: self._merge(c, fitted))
-        await self._cut(fitted)
+    async def merge(self, reported: Sequence[Operation]) -> None:
+        """Merge each report into its stored operation; add unknown ones."""
+        shrunk = self._shrink(reported)
+        await self._database.run(lambda c: self._merge(c, shrunk))
+        await self._prune(shrunk)
 
-    async def merge_page(self, host: str, learnt: Sequence[Operation], sequence: int) -> None:
-        """Merge, and remember that the host's operations are known up to `sequence`."""
-        known = sa.update(hosts).where(hosts.c.host == host)
-        fitted = self._fitted(learnt)
+    async def merge_page(self, host: str, reported: Sequence[Operation], sequence: int) -> None:
+        """Merge a page of the host's journal that ends at `sequence`."""
+        update = sa.update(hosts).where(hosts.c.host == host)
+        shrunk = self._shrink(reported)
 
         def work(connection: sa.Connection) -> None:
-            self._merge(connection, fitted)
-            connection.execute(known.values(operation_sequence=sequence))
+            self._merge(connection, shrunk)
+            connection.execute(update.values(operation_sequence=sequence))
 
         await self._database.run(work)
-        await self._cut(fitted)
+        await self._prune(shrunk)
 
-    async def known_up_to(self, host: str) -> int:
-        """Return the sequence up to which the host's operations are known."""
-        wanted = sa.select(hosts.c.operation_sequence).where(hosts.c.host == host)
-        return await self._database.run(lambda c: c.execute(wanted).scalar()) or 0
+    async def last_sequence(self, host: str) -> int:
+        """Return the sequence up to which the host's journal was merged."""
+        query = sa.select(hosts.c.operation_sequence).where(hosts.c.host == host)
+        return await self._database.run(lambda c: c.execute(query).scalar()) or 0
 
     async def reject(self, operation: Operation, *, free_key: bool) -> None:
-        """Keep a rejected operation; its key may be used again if `free_key`."""
+        """Store a rejected operation; `free_key`: its key may be used again."""
         same = operations.c.id == operation.operation_id
         was = sa.exists().where(same, operations.c.state == State.REJECTED)
         freed = sa.delete(idempotency_keys).where(
@@ -92,27 +92,29 @@ class SqlOperationStore:
 
         await self._database.run(work)
 
-    async def move(self, operation: Operation, left: str, lease: Lease) -> bool:
-        """Keep a submission as one to its present host; False: it is none to `left` any more."""
+    async def move(self, operation: Operation, from_host: str, lease: Lease) -> bool:
+        """Store the new host of a submission; return False if it is none to `from_host`."""
         there = sa.and_(
             operations.c.id == operation.operation_id,
-            operations.c.host == left,
+            operations.c.host == from_host,
             operations.c.state == State.SUBMITTING,
         )
         moved = sa.update(operations).where(there).returning(operations.c.id)
-        here = moved.values(**_placed(operation), **_leased(lease), **_searched(operation))
+        here = moved.values(
+            **_host_columns(operation), **_lease_columns(lease), **_state_columns(operation)
+        )
         return await self._database.run(lambda c: c.execute(here).first()) is not None
 
     async def get(self, operation_id: str) -> Operation | None:
         """Return one operation."""
         return await self._database.run(lambda c: _get(c, operation_id))
 
-    async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
-        """Return the newest operations that fit, newest first."""
-        return await self._read(_fitting(wanted))
+    async def list(self, filters: OperationFilter) -> Sequence[Operation]:
+        """Return the newest matching operations, newest first."""
+        return await self._read(_list_query(filters))
 
     async def unresolved(self, owner: str, now: float) -> Sequence[Operation]:
-        """Return what is `submitting` and no other gateway's present business, oldest first."""
+        """Return the `submitting` operations that no other gateway has a lease on, oldest first."""
         free = sa.or_(operations.c.lease_owner == owner, operations.c.lease_until < now)
         query = (
             sa.select(operations.c.record)
@@ -122,8 +124,8 @@ class SqlOperationStore:
         return await self._read(query)
 
     async def creations(self, since: float) -> Sequence[Operation]:
-        """Return the creations that gateways have submitted and that have not failed."""
-        # A row that a host's report has made has no owner.
+        """Return the creations submitted by gateways that have not failed."""
+        # A row that comes from a host's report has no owner.
         submitted = sa.and_(operations.c.kind == Kind.CREATE, operations.c.lease_owner != "")
         made = sa.and_(operations.c.state.in_(CREATED), operations.c.created >= since)
         goes_on = operations.c.state.in_(UNFINISHED)
@@ -136,14 +138,14 @@ class SqlOperationStore:
         return await self._read(query)
 
     async def end_leases(self) -> None:
-        """End the leases that no living gateway can hold: all, where the database is not shared."""
+        """End the leases that no running gateway can hold: all, if the database is not shared."""
         if self._database.shared:
             return
         ended = sa.update(operations).where(operations.c.state == State.SUBMITTING)
         await self._database.run(lambda c: c.execute(ended.values(lease_until=0.0)))
 
     async def purge(self, *, keys_before: float, operations_before: float) -> None:
-        """Drop keys and operations whose request is older than the Unix times."""
+        """Delete keys and operations that were requested before these Unix times."""
         old_keys = sa.delete(idempotency_keys).where(idempotency_keys.c.created < keys_before)
         old = sa.delete(operations).where(operations.c.created < operations_before)
 
@@ -155,50 +157,50 @@ class SqlOperationStore:
         await self._database.run(work)
 
     async def _read(self, query: sa.Select[Any]) -> Sequence[Operation]:
-        """Return the operations of a list; one that another release wrote costs no other."""
+        """Return the operations of a query, skipping unreadable ones of another release."""
 
         def work(connection: sa.Connection) -> Sequence[Operation]:
-            found = map(self._if_readable, connection.execute(query).scalars())
+            found = map(self._decode_or_none, connection.execute(query).scalars())
             return [operation for operation in found if operation is not None]
 
-        # Decoded there too: thousands of records would hold up the event loop.
+        # Decoded in the thread too: thousands of records would block the event loop.
         return await self._database.run(work)
 
-    def _if_readable(self, record: str) -> Operation | None:
+    def _decode_or_none(self, record: str) -> Operation | None:
         try:
             return _operation(record)
         except UnreadableMessage as exc:
-            self._note_unreadable(record, exc.reason)
+            self._log_unreadable(record, exc.reason)
             return None
 
-    def _note_unreadable(self, record: str, reason: str) -> None:
-        if len(self._unreadable) >= MOST_NOTED:
-            self._unreadable.clear()
-        if hash(record) not in self._unreadable:
-            self._unreadable.add(hash(record))
-            log.warning("kept operation not read", extra={"reason": reason})
+    def _log_unreadable(self, record: str, reason: str) -> None:
+        if len(self._logged_records) >= MOST_LOGGED:
+            self._logged_records.clear()
+        if hash(record) not in self._logged_records:
+            self._logged_records.add(hash(record))
+            log.warning("stored operation unreadable", extra={"reason": reason})
 
-    def _fitted(self, learnt: Sequence[Operation]) -> Sequence[Operation]:
-        return [shrink_to(operation, self._retention.record_size) for operation in learnt]
+    def _shrink(self, reported: Sequence[Operation]) -> Sequence[Operation]:
+        return [shrink_to(operation, self._retention.record_size) for operation in reported]
 
-    async def _cut(self, written: Sequence[Operation]) -> None:
-        """Delete what is too much of the hosts whose operations were written, if it is time."""
+    async def _prune(self, written: Sequence[Operation]) -> None:
+        """Delete the excess of the hosts whose operations were written, if that is due."""
         for operation in written:
-            self._written.add(operation)
-        for host in self._written.due({operation.host for operation in written}):
+            self._write_counts.add(operation)
+        for host in self._write_counts.take_due({operation.host for operation in written}):
             await self._database.run(partial(prune, host=host, retention=self._retention))
 
     def _insert(self, c: sa.Connection, operation: Operation, request: StoredRequest) -> Operation:
         key = request.key
         if key and not self._add(c, idempotency_keys, _key_row(key, operation, request)):
-            # The key may have been freed since; then it is there to be claimed.
+            # The key may have been freed since; then it can be claimed.
             return _find(c, key) or self._insert(c, operation, request)
         if not self._add(c, operations, _row(operation, request)):
             raise InstanceExists(request.new_name)
         return operation
 
-    def _merge(self, connection: sa.Connection, learnt: Sequence[Operation]) -> None:
-        for operation in learnt:
+    def _merge(self, connection: sa.Connection, reported: Sequence[Operation]) -> None:
+        for operation in reported:
             self._merge_one(connection, operation)
 
     def _merge_one(self, connection: sa.Connection, operation: Operation) -> None:
@@ -208,14 +210,14 @@ class SqlOperationStore:
             return
         same = operations.c.id == operation.operation_id
         query = sa.select(operations.c.record).where(same).with_for_update()
-        known = self._if_readable(connection.execute(query).scalar_one())
-        true_now = merge_report(known, operation) if known else operation
-        if true_now is not known:
-            connection.execute(sa.update(operations).where(same).values(_searched(true_now)))
-            snapshot_notes.apply_operation(connection, true_now)
+        stored = self._decode_or_none(connection.execute(query).scalar_one())
+        merged = merge_report(stored, operation) if stored else operation
+        if merged is not stored:
+            connection.execute(sa.update(operations).where(same).values(_state_columns(merged)))
+            snapshot_notes.apply_operation(connection, merged)
 
     def _add(self, connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:
-        """Insert a row unless another one is in its way; return whether there was none."""
+        """Insert a row unless it conflicts; return whether it was inserted."""
         new = self._database.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
         return connection.execute(new.values(row)).first() is not None
 
@@ -239,21 +241,21 @@ def _record_of(operation_id: str) -> sa.Select[Any]:
     return sa.select(operations.c.record).where(operations.c.id == operation_id)
 
 
-def _fitting(wanted: OperationFilter) -> sa.Select[Any]:
-    asked = {
-        operations.c.host: wanted.host,
-        operations.c.project: wanted.project,
-        operations.c.instance: wanted.instance,
-        operations.c.state: wanted.state,
-        operations.c.kind: wanted.kind,
+def _list_query(filters: OperationFilter) -> sa.Select[Any]:
+    conditions = {
+        operations.c.host: filters.host,
+        operations.c.project: filters.project,
+        operations.c.instance: filters.instance,
+        operations.c.state: filters.state,
+        operations.c.kind: filters.kind,
     }
     query = sa.select(operations.c.record).order_by(
         operations.c.created.desc(), operations.c.sequence.desc()
     )
-    for column, value in asked.items():
+    for column, value in conditions.items():
         if value is not None:
             query = query.where(column == value)
-    return query.limit(wanted.limit)
+    return query.limit(filters.limit)
 
 
 def _row(operation: Operation, request: StoredRequest) -> dict[str, object]:
@@ -266,21 +268,21 @@ def _row(operation: Operation, request: StoredRequest) -> dict[str, object]:
         "address": request.address,
         "created": request.created,
         "parent_id": operation.parent_id,
-        **_placed(operation),
-        **_leased(request.lease),
-        **_searched(operation),
+        **_host_columns(operation),
+        **_lease_columns(request.lease),
+        **_state_columns(operation),
     }
 
 
-def _placed(operation: Operation) -> dict[str, object]:
+def _host_columns(operation: Operation) -> dict[str, object]:
     return {"host": operation.host, "instance": operation.instance}
 
 
-def _leased(lease: Lease) -> dict[str, object]:
+def _lease_columns(lease: Lease) -> dict[str, object]:
     return {"lease_owner": lease.owner, "lease_until": lease.until}
 
 
-def _searched(operation: Operation) -> dict[str, object]:
+def _state_columns(operation: Operation) -> dict[str, object]:
     return {
         "state": operation.state.value,
         "sequence": operation.sequence,
@@ -306,13 +308,13 @@ def _operation(record: str) -> Operation:
 
 
 def _created(operation: Operation) -> float:
-    """Return when an operation was created that came from elsewhere, as far as it says so.
+    """Return the time of creation that a host reports, now if it is unreadable.
 
-    Never later than now: it would be the newest one of all, and never old enough to be dropped.
+    Never later than now: it would stay the newest of all, and never expire.
     """
     now = time.time()
     try:
-        told = datetime.fromisoformat(operation.created_at or operation.accepted_at)
-        return min(told.timestamp(), now)
+        created = datetime.fromisoformat(operation.created_at or operation.accepted_at)
+        return min(created.timestamp(), now)
     except ValueError:
         return now

@@ -1,4 +1,4 @@
-"""Descriptions of snapshots in the database."""
+"""Stores the descriptions of snapshots."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from shared.contracts.operations import Operation
 
 
 class SqlSnapshotNotes:
-    """Implements `ports.SnapshotNotes`."""
+    """Implements `SnapshotNotes`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def of(self, host: str, uuid: str) -> dict[str, SnapshotNote]:
-        """Return the notes on an instance's snapshots, by the snapshots' names."""
-        wanted = sa.select(snapshot_notes).where(_of_instance(host, uuid))
-        rows = await self._database.run(lambda connection: connection.execute(wanted).all())
+        """Return the notes on an instance's snapshots, by snapshot name."""
+        query = sa.select(snapshot_notes).where(_of_instance(host, uuid))
+        rows = await self._database.run(lambda connection: connection.execute(query).all())
         return {row.snapshot: SnapshotNote(row.description, row.noted_at) for row in rows}
 
 
 def apply_operation(connection: sa.Connection, operation: Operation) -> None:
-    """Note what an operation that has just ended says of snapshots."""
+    """Apply an ended operation to the notes, in the same transaction."""
     instance = _of_instance(operation.host, operation.uuid)
     same = sa.and_(instance, snapshot_notes.c.snapshot == operation.arguments.snapshot)
     note = note_of(operation)

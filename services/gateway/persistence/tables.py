@@ -1,4 +1,4 @@
-"""The gateway's schema; `migrations` holds how a database gets there."""
+"""The gateway's database schema; see `migrations` for its history."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ hosts = Table(
 )
 
 # A host's last inventory, with the changes since. `record` is the instance as JSON, `changed_at`
-# when it was last seen to change.
+# the time of its last change.
 instances = Table(
     "instances",
     metadata,
@@ -45,11 +45,11 @@ instances = Table(
     PrimaryKeyConstraint("host", "project", "name"),
 )
 
-# What holds a new name: an operation that has not ended.
+# The operations that hold a new name.
 UNFINISHED = text("state in ('submitting', 'accepted', 'running', 'cancelling')")
 
-# `record` is the whole operation as JSON; the other columns are what is searched for, or what the
-# record does not carry. `new_name` is what no other operation of the project may give meanwhile.
+# `record` is the whole operation as JSON; the other columns are for queries, or not in the record.
+# No two unfinished operations of a project may have the same `new_name`.
 operations = Table(
     "operations",
     metadata,

@@ -82,7 +82,7 @@ def _basis(known: InstanceView, host: HostView) -> Basis:
         known.sampled_at,
         known.host_online,
         known.duplicate,
-        known.note_is_anothers,
+        known.foreign_note,
         int(units.age(known.age_s)),
         host.lxd_connected,
         machine and (machine.memory_total, machine.disk_total),

@@ -259,7 +259,7 @@ FIELDS = Vm.__struct_encode_fields__
 def vm(known: InstanceView, host: HostView, *, secrets: bool) -> Vm:
     """Return all of an instance; without `secrets` a password in the description is masked."""
     instance, creation = known.instance, known.creation
-    reached = port_forwards.nat(instance, note_is_anothers=known.note_is_anothers)
+    reached = port_forwards.nat(instance, foreign_note=known.foreign_note)
     created = units.parse_time(instance.created_at)
     sizes = vm_sizes(known, host)
     return Vm(

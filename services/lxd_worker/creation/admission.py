@@ -1,7 +1,7 @@
-"""A new instance: what it is given is decided before it is taken on, and LXD is asked once.
+"""Whether the host takes another instance, and what it gives to it: decided before LXD is asked.
 
-LXD finds out only in the middle of its work, if at all, that something cannot be had: it checks no
-capacity, and takes seconds to see that a port is in use.
+LXD itself notices only in the middle of its work, if at all, that something is missing: it checks
+no capacity, and takes seconds to see that a port is in use.
 """
 
 from __future__ import annotations
@@ -9,38 +9,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.lxd_worker.creation import devices, port_pool
-from services.lxd_worker.creation.allocations import Allocations
-from services.lxd_worker.creation.capacity import Overcommit, offered, refuse_beyond, share
-from services.lxd_worker.creation.commitments import Commitments
-from services.lxd_worker.creation.images import Remotes, local_source, remote_source
-from services.lxd_worker.creation.port_pool import NatPool, Ports
-from services.lxd_worker.creation.request import request
-from services.lxd_worker.creation.validation import checked
-from services.lxd_worker.instances.limits import has_nic, limited
-from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.journal.plan import AllocationPlan, Devices
-from services.lxd_worker.ports import HostResources, Lxd
-from services.lxd_worker.transitions.steps import Step
+from services.lxd_worker.creation.allocations import Allocations, Commitments
+from services.lxd_worker.creation.capacity import (
+    Overcommit,
+    demand,
+    require_capacity,
+    total_capacity,
+)
+from services.lxd_worker.creation.port_pool import HostPorts, NatPool, assign_ports
+from services.lxd_worker.creation.request import Remotes, local_source, remote_source, validate
+from services.lxd_worker.instances.devices import (
+    Devices,
+    is_joinable,
+    is_nic,
+    nic_for,
+    root_disk,
+)
+from services.lxd_worker.instances.limits import with_limits
+from services.lxd_worker.journal.entry import AllocationPlan
+from services.lxd_worker.ports import HostResources
 from shared.contracts.changes import ImageSource, NewInstance
-from shared.contracts.errors import InstanceExists, InvalidInput, StepInterrupted
+from shared.contracts.errors import InstanceExists, InvalidInput
 from shared.contracts.hosts import Capacity
 from shared.contracts.operations import Submission
 from shared.contracts.truncation import first_few
 
-# What only memory holds of the operations that LXD has not been asked for yet, by their ids.
-Secrets = dict[str, dict[str, str]]
-
 
 @dataclass(frozen=True, slots=True)
 class HostOffer:
-    """What the host has of all that an order wants, but for what others may want as well.
+    """What the host has for a new instance, apart from what other commands may take as well.
 
     `root` is the name and the settings of the root disk, `nics` are the NICs that are not left to
-    the profile, `capacity` is what may be promised in all.
+    the profile, `capacity` is what may be committed in all.
     """
 
-    wanted: NewInstance
+    new: NewInstance
     source: dict[str, str]
     root: tuple[str, dict[str, str]]
     nics: Devices
@@ -49,101 +52,94 @@ class HostOffer:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Decides whether the host takes another instance, and what it gives to it.
+    """Decides what the host gives out.
 
-    `in_use` returns the ports of the host that nothing else can listen on.
+    `ports_in_use` returns the ports of the host that nobody can listen on now.
     """
 
     host: str
-    offer: HostResources
-    ledger: Allocations
+    resources: HostResources
+    allocations: Allocations
     pool: NatPool
     overcommit: Overcommit
     remotes: Remotes
-    in_use: Callable[[], Ports]
+    ports_in_use: Callable[[], HostPorts]
 
-    def look_into(self, submission: Submission) -> HostOffer:
-        """Return what there is for an order; raises ImageNotFound and InvalidInput."""
-        wanted = checked(submission)
-        profile = self.offer.default_devices(submission.project)
-        name, root = devices.root(profile)
-        own = {name: root} | self._nic(profile, wanted.network)
-        nics = limited(own, profile | own, wanted.limits)
-        if (wanted.limits.ingress or wanted.limits.egress) and not has_nic(profile | own):
+    def offer(self, submission: Submission) -> HostOffer:
+        """Return what there is for a new instance; raises ImageNotFound and InvalidInput."""
+        new = validate(submission)
+        profile = self.resources.default_devices(submission.project)
+        name, root = root_disk(profile)
+        own = {name: root} | self._nic(profile, new.network)
+        nics = with_limits(own, profile | own, new.limits)
+        has_nic = any(map(is_nic, (profile | own).values()))
+        if (new.limits.ingress or new.limits.egress) and not has_nic:
             raise InvalidInput("network", "a network for what shall be limited")
         return HostOffer(
-            wanted=wanted,
-            source=self.source(submission.project, wanted.image, wanted.type),
+            new=new,
+            source=self.image_source(submission.project, new.image, new.type),
             root=(name, nics.pop(name)),
             nics=nics,
-            capacity=self.capacity(profile),
+            capacity=self._capacity(profile),
         )
 
     def plan(
-        self, submission: Submission, offered: HostOffer, allotted: Commitments, *, secret: bool
+        self, submission: Submission, offer: HostOffer, commitments: Commitments, *, secret: bool
     ) -> AllocationPlan:
-        """Return what the new instance is given; the caller holds the ledger's lock.
+        """Return what the new instance is given; the caller holds the allocations' lock.
 
         Raises InstanceExists, InsufficientResources and InvalidInput.
         """
-        wanted = offered.wanted
-        if allotted.has(submission.project, submission.instance):
+        new = offer.new
+        if commitments.has(submission.project, submission.instance):
             raise InstanceExists(submission.instance)
-        refuse_beyond(self.host, offered.capacity, allotted.capacity(), share(wanted))
-        name, root = offered.root
-        disk = root | {"pool": self._pool(root), "size": str(wanted.disk)}
+        require_capacity(self.host, offer.capacity, commitments.capacity(), demand(new))
+        name, root = offer.root
+        disk = root | {"pool": self._pool(root), "size": str(new.disk)}
         return AllocationPlan(
-            source=offered.source,
-            devices={name: disk} | offered.nics | self._proxies(wanted, allotted),
+            source=offer.source,
+            devices={name: disk} | offer.nics | self._forwards(new, commitments),
             secret=secret,
         )
 
-    def capacity(self, profile: Devices) -> Capacity:
-        """Return what may be promised in all to instances with this profile's root disk."""
-        _, root = devices.root(profile)
-        size = self.offer.pool_size(self._pool(root))
-        return offered(self.offer.machine(), size, self.overcommit)
+    def require_growth(self, project: str, commitments: Commitments, growth: Capacity) -> None:
+        """Raise InsufficientResources if the host cannot commit that much more."""
+        capacity = self._capacity(self.resources.default_devices(project))
+        require_capacity(self.host, capacity, commitments.capacity(), growth)
 
-    def source(self, project: str, image: ImageSource, kind: str) -> dict[str, str]:
-        """Return an image for an instance of a type in LXD's words.
+    def image_source(self, project: str, image: ImageSource, kind: str) -> dict[str, str]:
+        """Return LXD's source for an image for a type of instance.
 
-        Raises ImageNotFound, and InvalidInput where it is for another type.
+        Raises ImageNotFound, and InvalidInput if it is for another type.
         """
         if image.remote:
             return remote_source(image, self.remotes)
-        return local_source(image, kind, self.offer.image(project, image))
+        return local_source(image, kind, self.resources.image(project, image))
 
-    def taken(self, allotted: Commitments) -> Ports:
+    def taken_ports(self, commitments: Commitments) -> HostPorts:
         """Return the ports of the host that cannot be given out."""
-        return allotted.ports() | self.in_use()
+        return commitments.ports() | self.ports_in_use()
+
+    def _capacity(self, profile: Devices) -> Capacity:
+        """Return what may be committed in all to instances with this profile's root disk."""
+        _, root = root_disk(profile)
+        size = self.resources.pool_size(self._pool(root))
+        return total_capacity(self.resources.machine(), size, self.overcommit)
 
     def _pool(self, root: dict[str, str]) -> str:
-        return root.get("pool") or self.offer.default_pool()
+        return root.get("pool") or self.resources.default_pool()
 
     def _nic(self, profile: Devices, name: str) -> Devices:
         if not name:
             return {}
-        network = self.offer.network(name)
-        if network is None or not devices.joinable(network):
-            there = first_few([one.name for one in self.offer.networks()])
-            raise InvalidInput("network", f"one of: {there}")
-        return devices.nic(profile, network)
+        network = self.resources.network(name)
+        if network is None or not is_joinable(network):
+            names = first_few([one.name for one in self.resources.networks()])
+            raise InvalidInput("network", f"one of: {names}")
+        return nic_for(profile, network)
 
-    def _proxies(self, wanted: NewInstance, allotted: Commitments) -> Devices:
-        if not (wanted.ssh or wanted.ports):
+    def _forwards(self, new: NewInstance, commitments: Commitments) -> Devices:
+        if not (new.ssh or new.ports):
             return {}
-        taken = self.taken(allotted)
-        return port_pool.given(self.pool, ssh=wanted.ssh, ports=wanted.ports, taken=taken)
-
-
-def ask_to_create(entry: JournalEntry, lxd: Lxd, secrets: Secrets) -> str:
-    """Ask LXD for the instance of an entry and return LXD's id of that; errors as `Lxd.ask`.
-
-    Raises StepInterrupted when the secrets that it takes went with an earlier run of this worker.
-    """
-    wanted, plan = entry.operation.arguments.create, entry.plan
-    kept = secrets.pop(entry.operation.operation_id, {})
-    if wanted is None or plan is None or (plan.secret and not kept):
-        raise StepInterrupted(Step.CREATE.value)
-    body = request(entry.operation, wanted, plan, kept)
-    return lxd.create(entry.operation.project, body)
+        taken = self.taken_ports(commitments)
+        return assign_ports(self.pool, ssh=new.ssh, ports=new.ports, taken=taken)

@@ -1,7 +1,6 @@
-"""How much a host may promise to its instances, and how much it has promised already.
+"""How much a host may commit to its instances, and how much of that it has committed.
 
-LXD itself checks nothing of this: it takes any limit. An instance without a limit counts for
-nothing.
+LXD itself checks none of this: it accepts any limit. An instance without a limit counts as zero.
 """
 
 from __future__ import annotations
@@ -9,32 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from services.lxd_worker.ports import HostMachine
 from shared.contracts.changes import NewInstance
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity
 from shared.contracts.instances import Instance
 from shared.contracts.sizes import cpu_count
 
-
-@dataclass(frozen=True, slots=True)
-class HostMachine:
-    """What the host's hardware has; `memory` in bytes."""
-
-    cpu: int
-    memory: int
+NOTHING = Capacity(cpu=0, memory=0, disk=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Overcommit:
-    """How many times over what a host has may be promised."""
+    """The factors by which a host may commit more than it has."""
 
     cpu: float = 4.0
     memory: float = 1.0
     disk: float = 1.0
 
 
-def offered(machine: HostMachine, disk: int, overcommit: Overcommit) -> Capacity:
-    """Return what may be promised in all; `disk` is the size of the storage pool in bytes."""
+def total_capacity(machine: HostMachine, disk: int, overcommit: Overcommit) -> Capacity:
+    """Return how much may be committed in all; `disk` is the storage pool's size in bytes."""
     return Capacity(
         cpu=int(machine.cpu * overcommit.cpu),
         memory=int(machine.memory * overcommit.memory),
@@ -42,27 +36,22 @@ def offered(machine: HostMachine, disk: int, overcommit: Overcommit) -> Capacity
     )
 
 
-def promised(instances: Iterable[Instance]) -> Capacity:
+def committed(instances: Iterable[Instance]) -> Capacity:
     """Return the sum of the instances' limits, and of the disks that are kept for a revert."""
-    return added(
+    return total(
         Capacity(cpu=cpus(one.cpu_limit), memory=one.memory_limit or 0, disk=_disk(one))
         for one in instances
     )
 
 
-def _disk(instance: Instance) -> int:
-    kept = instance.trash.size if instance.trash else None
-    return (instance.root_size or 0) + (kept or 0)
+def demand(new: NewInstance) -> Capacity:
+    """Return how much a new instance takes."""
+    return Capacity(cpu=new.cpu, memory=new.memory, disk=new.disk)
 
 
-def share(wanted: NewInstance) -> Capacity:
-    """Return what an instance is promised that is to be created."""
-    return Capacity(cpu=wanted.cpu, memory=wanted.memory, disk=wanted.disk)
-
-
-def added(promises: Iterable[Capacity]) -> Capacity:
-    """Return the sum of promises."""
-    each = list(promises)
+def total(capacities: Iterable[Capacity]) -> Capacity:
+    """Return the sum of all."""
+    each = list(capacities)
     return Capacity(
         cpu=sum(one.cpu for one in each),
         memory=sum(one.memory for one in each),
@@ -70,15 +59,20 @@ def added(promises: Iterable[Capacity]) -> Capacity:
     )
 
 
-def refuse_beyond(host: str, capacity: Capacity, already: Capacity, wanted: Capacity) -> None:
-    """Raise InsufficientResources when there is not enough left of anything that is wanted."""
+def require_capacity(host: str, capacity: Capacity, already: Capacity, more: Capacity) -> None:
+    """Raise InsufficientResources if less is left of anything than is wanted of it."""
     for resource in ("cpu", "memory", "disk"):
-        wants = getattr(wanted, resource)
+        wanted = getattr(more, resource)
         free = getattr(capacity, resource) - getattr(already, resource)
-        if wants and wants > free:
-            raise InsufficientResources(host, resource, str(wants), str(max(0, free)))
+        if wanted and wanted > free:
+            raise InsufficientResources(host, resource, str(wanted), str(max(0, free)))
 
 
 def cpus(limit: str) -> int:
-    """Return how many CPUs `limits.cpu` promises; 0 where it is no limit."""
+    """Return how many CPUs `limits.cpu` commits; 0 if it is no limit."""
     return cpu_count(limit) or 0
+
+
+def _disk(instance: Instance) -> int:
+    trash = instance.trash.size if instance.trash else None
+    return (instance.root_size or 0) + (trash or 0)

@@ -1,7 +1,7 @@
-"""The data from which cloud-init sets up a new instance: the caller's, and what we add to it.
+"""The user data from which cloud-init sets up a new instance: the caller's, and what we add to it.
 
-Where both are there, they become two parts of one MIME message, which cloud-init takes as well as a
-plain text; so nothing of the caller's has to be understood.
+If there are both, they become the parts of a MIME message, which cloud-init accepts as well as
+plain text; so the caller's part need not be parsed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT_PASSWORD = "root_password"  # noqa: S105 - the name of a secret
 
 # One field of `name ssh password first last`; cloud-init makes others of `R` and `RANDOM`.
 _PASSWORD = re.compile(r"[!-~]{8,128}")
-# What a merge of two parts would leave out of one of them without a word.
+# What cloud-init would silently drop of one part when it merges two.
 _OURS = {
     "ssh_authorized_keys": re.compile(r"^ssh_authorized_keys\s*:", re.MULTILINE),
     "chpasswd": re.compile(r"^chpasswd\s*:", re.MULTILINE),
@@ -28,7 +28,7 @@ _HEADER = "#cloud-config\n"
 
 
 def user_data(ssh_keys: Sequence[str], secrets: Mapping[str, str]) -> str:
-    """Return the value of LXD's `cloud-init.user-data`; empty where there is nothing to set up."""
+    """Return the value of LXD's `cloud-init.user-data`; empty if there is nothing to set up."""
     given = secrets.get(CLOUD_INIT, "")
     ours = _settings(ssh_keys, secrets.get(ROOT_PASSWORD, ""))
     if not ours:
@@ -37,8 +37,8 @@ def user_data(ssh_keys: Sequence[str], secrets: Mapping[str, str]) -> str:
     return _both(text, given) if given else text
 
 
-def check(ssh_keys: Sequence[str], secrets: Mapping[str, str]) -> None:
-    """Raise InvalidInput for what cloud-init could not set up as it was meant."""
+def check_user_data(ssh_keys: Sequence[str], secrets: Mapping[str, str]) -> None:
+    """Raise InvalidInput for what cloud-init would not set up as intended."""
     if any(not key.strip() or not key.isprintable() for key in ssh_keys):
         raise InvalidInput("ssh_keys", "one key on one line each")
     password = secrets.get(ROOT_PASSWORD, "")
@@ -51,7 +51,7 @@ def check(ssh_keys: Sequence[str], secrets: Mapping[str, str]) -> None:
 
 
 def _settings(ssh_keys: Sequence[str], password: str) -> dict[str, object]:
-    """Return what cloud-init calls a cloud-config: root is who logs in through NAT."""
+    """Return our cloud-config; root is the user that logs in through NAT."""
     keys: dict[str, object] = {"ssh_authorized_keys": list(ssh_keys)} if ssh_keys else {}
     # `list` is deprecated, but the only form that all releases in use understand.
     root = {"expire": False, "list": f"root:{password}"}
@@ -63,6 +63,6 @@ def _settings(ssh_keys: Sequence[str], password: str) -> dict[str, object]:
 def _both(ours: str, given: str) -> str:
     message = MIMEMultipart()
     message.attach(MIMEText(ours, "cloud-config"))
-    # cloud-init looks itself what a plain text is: a script, a cloud-config, an include file.
+    # cloud-init itself finds out what plain text is: a script, a cloud-config, an include file.
     message.attach(MIMEText(given, "plain"))
     return message.as_string()

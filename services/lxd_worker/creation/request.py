@@ -1,71 +1,132 @@
-"""What LXD is asked to make: its request for a new instance, put together from an order.
+"""The request for a new instance: its validation, the source of its image, and its body.
 
-Nothing of it comes from the caller as it is but texts: no `raw.*`, no privileges, no host's disk.
+Of the caller's values only texts go in as they are: no `raw.*`, no privileges, no host's disk.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from services.lxd_worker.creation.cloud_init import ROOT_PASSWORD, user_data
+from services.lxd_worker.creation.cloud_init import ROOT_PASSWORD, check_user_data, user_data
+from services.lxd_worker.instances.connection_note import USER_NOTE, connection_note
 from services.lxd_worker.instances.description import DISPLAY_NAME, LABEL, OPERATION
 from services.lxd_worker.instances.limits import PROCESSES
-from services.lxd_worker.instances.proxies import is_forward
-from services.lxd_worker.journal.plan import AllocationPlan, Devices
-from shared.contracts.changes import NewInstance
-from shared.contracts.forwards import SSH_DEVICE
-from shared.contracts.notes import NO_PASSWORD
-from shared.contracts.operations import Operation
+from services.lxd_worker.instances.validation import check_labels, check_limits
+from services.lxd_worker.journal.entry import AllocationPlan
+from shared.contracts.changes import ImageSource, NewInstance
+from shared.contracts.errors import ImageNotFound, InvalidInput
+from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image
+from shared.contracts.operations import Operation, Submission
 
 PROFILE = "default"
+LEAST_MEMORY = 1 << 20
+LEAST_DISK = 1 << 20
+
+# Name and address of each image server that the operator allows.
+Remotes = Mapping[str, str]
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def request(
-    operation: Operation, wanted: NewInstance, plan: AllocationPlan, secrets: Mapping[str, str]
+def validate(submission: Submission) -> NewInstance:
+    """Return the instance that a command asks for; raise InvalidInput if it breaks a rule.
+
+    What depends on the host is not checked here.
+    """
+    new = submission.arguments.create
+    if new is None:
+        raise InvalidInput("create", "what to create")
+    for field, is_valid, rule in _rules(submission, new):
+        if not is_valid:
+            raise InvalidInput(field, rule)
+    check_labels(new.labels)
+    check_limits(new.limits)
+    check_user_data(new.ssh_keys, submission.secrets)
+    return new
+
+
+def remote_source(wanted: ImageSource, remotes: Remotes) -> dict[str, str]:
+    """Return LXD's source for an image of a server; only LXD finds out whether it exists.
+
+    Raises ImageNotFound for a server that the operator does not allow.
+    """
+    if wanted.remote not in remotes:
+        raise ImageNotFound(image_name(wanted))
+    what = {"fingerprint": wanted.fingerprint} if wanted.fingerprint else {"alias": wanted.alias}
+    return {
+        "type": "image",
+        "mode": "pull",
+        "protocol": "simplestreams",
+        "server": remotes[wanted.remote],
+        **what,
+    }
+
+
+def local_source(wanted: ImageSource, kind: str, image: Image | None) -> dict[str, str]:
+    """Return LXD's source for an image of the host's own store.
+
+    Raises ImageNotFound if there is none, InvalidInput if it is for another type of instance.
+    """
+    if image is None:
+        raise ImageNotFound(image_name(wanted))
+    if image.type != kind:
+        raise InvalidInput("type", f"the image is for a {image.type}")
+    return {"type": "image", "fingerprint": image.fingerprint}
+
+
+def image_name(wanted: ImageSource) -> str:
+    """Return the image as people write it: `images:debian/12`, or its name alone."""
+    name = wanted.alias or wanted.fingerprint
+    return f"{wanted.remote}:{name}" if wanted.remote else name
+
+
+def creation_body(
+    operation: Operation, new: NewInstance, plan: AllocationPlan, secrets: Mapping[str, str]
 ) -> dict[str, object]:
     """Return the body of LXD's `POST /1.0/instances`."""
     return {
         "name": operation.instance,
-        "type": wanted.type,
-        "description": wanted.description,
+        "type": new.type,
+        "description": new.description,
         "profiles": [PROFILE],
         "source": plan.source,
-        "config": _config(operation, wanted, plan, secrets),
+        "config": _config(operation, new, plan, secrets),
         "devices": plan.devices,
     }
 
 
+def _rules(submission: Submission, new: NewInstance) -> list[tuple[str, bool, str]]:
+    image = new.image
+    is_container = new.type == CONTAINER
+    has_forwards = new.ssh or new.ports > 0
+    return [
+        ("instance", not submission.instance.endswith("-"), "a letter or digit at the end"),
+        ("uuid", bool(_UUID.fullmatch(submission.uuid)), "a UUID in lower case"),
+        ("type", new.type in (CONTAINER, VIRTUAL_MACHINE), f"{CONTAINER} or {VIRTUAL_MACHINE}"),
+        ("cpu", new.cpu >= 1, "at least 1"),
+        ("memory", new.memory >= LEAST_MEMORY, f"at least {LEAST_MEMORY} bytes"),
+        ("disk", new.disk >= LEAST_DISK, f"at least {LEAST_DISK} bytes"),
+        ("image", bool(image.alias) != bool(image.fingerprint), "one of alias and fingerprint"),
+        # LXD forwards to a virtual machine by NAT rules only, which need a fixed address.
+        ("processes", not new.limits.processes or is_container, "for containers only"),
+        ("ports", not has_forwards or is_container, "for containers only"),
+    ]
+
+
 def _config(
-    operation: Operation, wanted: NewInstance, plan: AllocationPlan, secrets: Mapping[str, str]
+    operation: Operation, new: NewInstance, plan: AllocationPlan, secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    nat = nat_description(operation.instance, plan.devices, secrets.get(ROOT_PASSWORD, ""))
+    note = connection_note(operation.instance, plan.devices, secrets.get(ROOT_PASSWORD, ""))
     config = {
         "volatile.uuid": operation.uuid,
-        "limits.cpu": str(wanted.cpu),
-        "limits.memory": str(wanted.memory),
-        PROCESSES: str(wanted.limits.processes or ""),
-        "boot.autostart": "true" if wanted.auto_start else "",
-        "cloud-init.user-data": user_data(wanted.ssh_keys, secrets),
-        "user.description": nat,
-        DISPLAY_NAME: wanted.display_name,
+        "limits.cpu": str(new.cpu),
+        "limits.memory": str(new.memory),
+        PROCESSES: str(new.limits.processes or ""),
+        "boot.autostart": "true" if new.auto_start else "",
+        "cloud-init.user-data": user_data(new.ssh_keys, secrets),
+        USER_NOTE: note,
+        DISPLAY_NAME: new.display_name,
         OPERATION: operation.operation_id,
-    } | {f"{LABEL}{key}": text for key, text in wanted.labels.items()}
+    } | {f"{LABEL}{key}": text for key, text in new.labels.items()}
     return {key: text for key, text in config.items() if text}
-
-
-def nat_description(name: str, devices: Devices, password: str) -> str:
-    """Return the note of an instance with these devices; empty without a port for SSH of ours.
-
-    First and last port are left out where there are none.
-    """
-    ssh = _listen(devices, SSH_DEVICE)
-    if not ssh:
-        return ""
-    first, _, last = _listen(devices, "forward-0").partition("-")
-    return " ".join(filter(None, [name, ssh, password or NO_PASSWORD, first, last or first]))
-
-
-def _listen(devices: Devices, name: str) -> str:
-    """Return the ports of the host that a device of ours listens on; empty where it is none."""
-    device = devices.get(name, {})
-    return device["listen"].rpartition(":")[2] if is_forward(name, device) else ""

@@ -1,33 +1,70 @@
-"""What was seen of an instance at one moment: enough to tell later what has happened to it."""
+"""An observation of an instance: enough to find out later what has happened to it."""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from services.lxd_worker.instances.config import InstanceConfig
+from services.lxd_worker.instances.devices import forwards_of
+from services.lxd_worker.instances.limits import first_unmet
+from shared.contracts.changes import NO_LIMITS, Changes, Limits
 from shared.contracts.errors import InstanceNotFound, InstanceReplaced
+from shared.contracts.instances import Instance, Proxy
 from shared.contracts.status import is_alive, is_frozen, is_running
 
 
 class InitProcess(Struct, frozen=True):
-    """An instance's first process on the host; pids come again, a pid with its start time never.
+    """An instance's first process on the host.
 
-    `started` is in the kernel's clock ticks since boot.
+    A pid is reused, a pid with its start time never. `started` is in clock ticks since boot.
     """
 
     pid: int
     started: int
 
 
-class Observation(Struct, frozen=True, kw_only=True):
-    """One look at an instance. `init` is None when it has none or it could not be read.
+class InstanceConfig(Struct, frozen=True, kw_only=True):
+    """The part of an instance that can be changed; its fields are those of `Instance`."""
 
-    `created_at` and `last_used_at` (LXD renews it at every start) are LXD's own texts. `complete`:
-    LXD has finished to make it. `snapshots` are the names of its snapshots, `root_used` the bytes
-    on its root disk, None where LXD does not tell. `postponed` are the changes that LXD makes at
-    the next start. `root` is the mark of its root, `aside` the name under which it is in no list;
-    see `aside`. `ephemeral`: LXD deletes it when it stops. `lxd` is the process id of the LXD that
-    was asked: another one has not finished what this one had begun.
+    display_name: str = ""
+    description: str = ""
+    cpu_limit: str = ""
+    memory_limit: int | None = None
+    root_size: int | None = None
+    auto_start: bool = False
+    labels: dict[str, str] = {}
+    proxies: tuple[Proxy, ...] = ()
+    limits: Limits = NO_LIMITS
+
+    @classmethod
+    def of(cls, instance: Instance) -> InstanceConfig:
+        """Return the configuration of an instance."""
+        return cls(**{name: getattr(instance, name) for name in cls.__struct_fields__})
+
+    def satisfies(self, changes: Changes) -> bool:
+        """Whether nothing is left to change."""
+        settings = (
+            (changes.cpu, self.cpu_limit, str(changes.cpu)),
+            (changes.memory, self.memory_limit, changes.memory),
+            (changes.disk, self.root_size, changes.disk),
+            (changes.description, self.description, changes.description),
+            (changes.auto_start, self.auto_start, changes.auto_start),
+            (changes.labels, self.labels, changes.labels),
+            (changes.forwards, forwards_of(self.proxies), set(changes.forwards or ())),
+        )
+        is_unmet = (present != target for change, present, target in settings if change is not None)
+        return not any(is_unmet) and first_unmet(changes.limits, self.limits) is None
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    """An instance as it was observed once; part of the journal.
+
+    `init` is None if it has no process or that could not be read. `created_at` and `last_used_at`,
+    which LXD updates at every start, are LXD's own texts. `complete`: LXD has finished creating it.
+    `root_used` are the bytes on its root disk, None where LXD does not report them. `postponed` are
+    the changes that LXD applies at the next start. `root` identifies its root, `parked_as` is the
+    name under which that is hidden, see `parked_roots`. `ephemeral`: LXD deletes it when it stops.
+    `lxd` is the process id of the LXD that answered: another one, after a restart, does not finish
+    what this one had begun.
     """
 
     status: str
@@ -37,18 +74,19 @@ class Observation(Struct, frozen=True, kw_only=True):
     init: InitProcess | None = None
     complete: bool = True
     name: str = ""
-    shape: InstanceConfig = InstanceConfig()
+    # Under its old name in every journal.
+    config: InstanceConfig = field(default=InstanceConfig(), name="shape")
     snapshots: tuple[str, ...] = ()
     root_used: int | None = None
     postponed: tuple[str, ...] = ()
     lxd: int = 0
     root: str = ""
-    aside: str = ""
+    parked_as: str = field(default="", name="aside")
     ephemeral: bool = False
 
     @property
     def stopped(self) -> bool:
-        """Whether no process of it runs."""
+        """Whether it has no process."""
         return not is_alive(self.status)
 
     @property
@@ -58,7 +96,7 @@ class Observation(Struct, frozen=True, kw_only=True):
 
     @property
     def frozen(self) -> bool:
-        """Whether its processes stand still."""
+        """Whether its processes are frozen."""
         return is_frozen(self.status)
 
     @property
@@ -67,24 +105,24 @@ class Observation(Struct, frozen=True, kw_only=True):
         return not (self.stopped or self.frozen)
 
 
-def meant(seen: Observation | None, name: str, uuid: str) -> Observation:
-    """Return what was seen if it is the instance that a call means.
+def require_instance(observed: Observation | None, name: str, uuid: str) -> Observation:
+    """Return the observation if it is of the instance with this uuid.
 
-    Raises InstanceNotFound, and InstanceReplaced for a re-created namesake.
+    Raises InstanceNotFound, and InstanceReplaced for a namesake that was created since.
     """
-    if seen is None:
+    if observed is None:
         raise InstanceNotFound(name)
-    if not is_meant(seen, uuid, None):
+    if not is_same_instance(observed, uuid, None):
         raise InstanceReplaced(name)
-    return seen
+    return observed
 
 
-def is_meant(seen: Observation, uuid: str, earlier: Observation | None) -> bool:
-    """Return whether this is the instance that an operation meant, and no re-created namesake.
+def is_same_instance(observed: Observation, uuid: str, earlier: Observation | None) -> bool:
+    """Whether this is the instance with this uuid, and not a namesake that was created since.
 
-    LXD gives an instance without a uuid one when it starts; `earlier`, a look before that, knows
-    it by its birth.
+    LXD gives an instance without a uuid one when it starts; an `earlier` observation then
+    identifies it by its time of creation.
     """
     if uuid:
-        return seen.uuid == uuid
-    return seen.created_at == earlier.created_at if earlier else not seen.uuid
+        return observed.uuid == uuid
+    return observed.created_at == earlier.created_at if earlier else not observed.uuid

@@ -1,7 +1,7 @@
-"""From the changes that are wanted to the whole description that LXD takes.
+"""The body of the PUT that changes an instance.
 
-LXD is given all that can be written of an instance, not only what changes: then it tells of the
-request as of any other that it has taken on, and devices can be removed.
+LXD is sent all settings of the instance, not only those that change: then it runs the request as
+an operation like any other, and devices can be removed.
 """
 
 from __future__ import annotations
@@ -10,36 +10,19 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from services.lxd_worker.creation.request import nat_description
-from services.lxd_worker.instances.description import (
-    DISPLAY_NAME,
-    LABEL,
-    OPERATION,
-    InstanceDescription,
-)
-from services.lxd_worker.instances.limits import PROCESSES, limited
-from services.lxd_worker.instances.port_forwards import devices_after
-from services.lxd_worker.journal.plan import Devices
+from services.lxd_worker.instances.connection_note import updated_notes
+from services.lxd_worker.instances.description import DISPLAY_NAME, LABEL, EditableInstance
+from services.lxd_worker.instances.devices import Devices, replace_forwards
+from services.lxd_worker.instances.limits import PROCESSES, with_limits
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.changes import Changes
-from shared.contracts.notes import note_of, renamed, with_other_password
-
-_USER_NOTE, _USER_PASSWORD = "user.description", "user.root_password"
-
-
-class EditableInstance(InstanceDescription, frozen=True, kw_only=True):
-    """An instance with what is set on it alone, without its profiles."""
-
-    architecture: str
-    config: dict[str, str]
-    devices: Devices
-    ephemeral: bool
+from shared.contracts.notes import rename_note
 
 
 class DesiredConfig(Struct, frozen=True, kw_only=True):
-    """What shall be different; None: leave it as it is. `proxies` are the devices of `forwards`.
+    """What is to change; None: leave it as it is. `proxies` are the devices of `changes.forwards`.
 
-    `old_name` is what the instance was called until just now; empty: as it is called.
+    `old_name` is the instance's name before it was renamed just now; empty: it was not.
     """
 
     changes: Changes = Changes()
@@ -48,59 +31,21 @@ class DesiredConfig(Struct, frozen=True, kw_only=True):
     old_name: str = ""
 
 
-def written(found: EditableInstance, wanted: DesiredConfig) -> dict[str, object]:
-    """Return the instance as it shall be."""
-    described = wanted.changes.description
-    devices = _devices(found, wanted)
+def update_body(instance: EditableInstance, desired: DesiredConfig) -> dict[str, object]:
+    """Return the whole instance with the changes applied."""
+    description = desired.changes.description
+    if description is None:
+        description = rename_note(instance.description, desired.old_name, instance.name)
+    devices = _devices(instance, desired)
+    notes = updated_notes(instance, devices, desired.old_name)
     return {
-        "architecture": found.architecture,
-        "config": _config(found.config, wanted) | _notes(found, wanted, devices),
-        "devices": devices,
-        "ephemeral": found.ephemeral,
-        "profiles": list(found.profiles or ()),
-        "description": (
-            renamed(found.description, wanted.old_name, found.name)
-            if described is None
-            else described
-        ),
+        **instance.whole(_config(instance.config, desired) | notes, devices),
+        "description": description,
     }
 
 
-def with_password(found: EditableInstance, password: str) -> dict[str, object] | None:
-    """Return what LXD's PATCH takes to write a new password where an older one stands.
-
-    That is a key of its own, or a note `name ssh password first last`, where `-` stands for none.
-    None: it stands nowhere.
-    """
-    noted = {
-        key: text
-        for key, text in (
-            (_USER_PASSWORD, password if _USER_PASSWORD in found.config else None),
-            (_USER_NOTE, _noted(found, found.config.get(_USER_NOTE, ""), password)),
-        )
-        if text is not None
-    }
-    description = _noted(found, found.description, password)
-    if not noted and description is None:
-        return None
-    # LXD 5.0 takes away a description that a PATCH does not name.
-    return {"config": noted, "description": description or found.description}
-
-
-def _noted(found: EditableInstance, text: str, password: str) -> str | None:
-    """Return a note with another password; None where the text is no note.
-
-    One that was made by us, or that names a range of ports, may have the name that the instance had
-    then; three words with another name may be anything.
-    """
-    note = note_of(text)
-    if note is None or not (note.name == found.name or note.ports or OPERATION in found.config):
-        return None
-    return with_other_password(text, password)
-
-
-def _config(config: Mapping[str, str], wanted: DesiredConfig) -> dict[str, str]:
-    changes = wanted.changes
+def _config(config: Mapping[str, str], desired: DesiredConfig) -> dict[str, str]:
+    changes = desired.changes
     kept = {
         key: text
         for key, text in config.items()
@@ -115,50 +60,33 @@ def _config(config: Mapping[str, str], wanted: DesiredConfig) -> dict[str, str]:
         "limits.memory": changes.memory,
         "boot.autostart": changes.auto_start,
         PROCESSES: "" if changes.limits.processes == 0 else changes.limits.processes,
-        DISPLAY_NAME: wanted.display_name,
+        DISPLAY_NAME: desired.display_name,
     }
-    set_anew = {key: _text(value) for key, value in settings.items() if value is not None}
-    return {key: text for key, text in (kept | labels | set_anew).items() if text}
+    changed = {key: _text(value) for key, value in settings.items() if value is not None}
+    return {key: text for key, text in (kept | labels | changed).items() if text}
 
 
-def _label(there: str, wanted: str) -> str:
-    """Return the label's value; one that is as it was shown stays, also beyond what is shown."""
-    return there if clip(there, LONGEST_WORD) == wanted else wanted
+def _label(present: str, requested: str) -> str:
+    """Return a label's value; one that was sent back as it was shown, clipped, stays whole."""
+    return present if clip(present, LONGEST_WORD) == requested else requested
 
 
 def _text(value: str | int | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _devices(found: EditableInstance, wanted: DesiredConfig) -> Devices:
-    devices = dict(found.devices)
-    if wanted.changes.disk is not None:
-        # A root disk that comes from a profile must be given as a whole.
-        root = found.expanded_devices.get(found.root_disk, {})
-        devices[found.root_disk] = {**root, "size": str(wanted.changes.disk)}
-    if wanted.changes.forwards is not None:
-        devices = devices_after(devices, wanted.proxies, _inherited(found))
-    return limited(devices, found.expanded_devices, wanted.changes.limits)
+def _devices(instance: EditableInstance, desired: DesiredConfig) -> Devices:
+    devices = dict(instance.devices)
+    if desired.changes.disk is not None:
+        # A root disk that comes from a profile must be overridden as a whole.
+        root = instance.expanded_devices.get(instance.root_disk, {})
+        devices[instance.root_disk] = {**root, "size": str(desired.changes.disk)}
+    if desired.changes.forwards is not None:
+        devices = replace_forwards(devices, desired.proxies, _inherited(instance))
+    return with_limits(devices, instance.expanded_devices, desired.changes.limits)
 
 
-def _inherited(found: EditableInstance) -> Devices:
+def _inherited(instance: EditableInstance) -> Devices:
     """Return the devices that come from the profiles alone."""
-    every = found.expanded_devices.items()
-    return {name: device for name, device in every if name not in found.devices}
-
-
-def _notes(found: EditableInstance, wanted: DesiredConfig, devices: Devices) -> dict[str, str]:
-    """Return what is noted of name, ports and password, as it is now.
-
-    A script's note is its own, but for the name; of ports and password a creation noted, all stays
-    true.
-    """
-    there = found.config.get(_USER_NOTE, "")
-    note = note_of(there)
-    if note is None:
-        return {}
-    if OPERATION not in found.config:
-        return {_USER_NOTE: renamed(there, wanted.old_name, found.name)}
-    text = nat_description(found.name, devices, note.password or "")
-    kept = {_USER_PASSWORD: note.password} if note.password and not text else {}
-    return {_USER_NOTE: text} | kept
+    every = instance.expanded_devices.items()
+    return {name: device for name, device in every if name not in instance.devices}

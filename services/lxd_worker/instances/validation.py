@@ -1,4 +1,4 @@
-"""What a value in an order must look like; who breaks a rule is told it."""
+"""The rules for values in a command; InvalidInput names the rule that was broken."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shared.contracts.operations import Arguments, Kind
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
 _NEW_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-# On a `dir` pool LXD 5.0 takes them for paths: it would delete all snapshots of all instances, or
-# put them into this one.
+# On a `dir` pool LXD 5.0 takes these for paths: it would delete all snapshots of all instances, or
+# restore them into this one.
 _FOLDERS = (".", "..")
-# LXD makes a directory of this name, and LXD 5.0 reads what stands in a path as escaped twice.
+# LXD makes a directory of this name, and LXD 5.0 unescapes the names in a path twice.
 _SNAPSHOT = re.compile(r"[^\s/%?+&.\x00-\x1f\x7f-\x9f][^\s/%?+&\x00-\x1f\x7f-\x9f]{0,62}")
-# Less is a slip of units, and the kernel's shapers cannot keep it.
+# Less is a mistake in the unit, and the kernel's shapers cannot enforce it.
 _LEAST_BITS = 1000
 # One line of `chpasswd`, and one field of `name ssh password first last`.
 _PASSWORD = re.compile(r"[!-9;-~]{8,128}")
@@ -24,19 +24,19 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidInput for what is no instance's name."""
+    """Raise InvalidInput for a name that no instance can have."""
     if not _NAME.fullmatch(name):
         raise InvalidInput("instance", "1-63 letters, digits or '-', starting with a letter")
 
 
 def check_arguments(kind: Kind, arguments: Arguments) -> None:
-    """Raise InvalidInput for arguments that the kind cannot have."""
+    """Raise InvalidInput for arguments that are not valid for this kind of command."""
     if kind in _CHECKS:
         _CHECKS[kind](arguments)
 
 
 def check_labels(labels: dict[str, str]) -> None:
-    """Raise InvalidInput for labels that LXD would not keep as they are."""
+    """Raise InvalidInput for labels that LXD would not store as they are."""
     for key, text in labels.items():
         if not _LABEL.fullmatch(key):
             raise InvalidInput("labels", "names of 1-63 letters, digits, '.', '_', '/' or '-'")
@@ -45,20 +45,20 @@ def check_labels(labels: dict[str, str]) -> None:
 
 
 def check_limits(limits: Limits) -> None:
-    """Raise InvalidInput for limits that the kernel could not keep."""
+    """Raise InvalidInput for limits that the kernel could not enforce."""
     for field in ("ingress", "egress"):
         if 0 < (getattr(limits, field) or 0) < _LEAST_BITS:
             raise InvalidInput(field, "at least 1000 bits a second")
 
 
 def check_password(password: str) -> None:
-    """Raise InvalidInput for what a guest would not take as it is, or a note could not hold."""
+    """Raise InvalidInput for a password that a guest or a note would not hold as it is."""
     if not _PASSWORD.fullmatch(password):
         raise InvalidInput("password", "8-128 printable ASCII characters without spaces and colons")
 
 
 def check_new_name(name: str) -> None:
-    """Raise InvalidInput for a name that LXD gives to no instance."""
+    """Raise InvalidInput for a new name that LXD would refuse."""
     if not _NEW_NAME.fullmatch(name):
         rule = "1-63 letters, digits or '-', starting with a letter and not ending with '-'"
         raise InvalidInput("new_name", rule)

@@ -14,11 +14,11 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_S = 5.0
 
 
-def opened(file: Path) -> Engine:
-    """Return the file as an engine of one connection, which the first use opens.
+def open_database(file: Path) -> Engine:
+    """Return an engine of one connection to a file, which its first use opens.
 
-    The file is its owner's alone: what an instance is described as may hold a password. SQLite
-    gives the files beside it the same mode.
+    Only the owner may read the file: an instance's description may hold a password. SQLite gives
+    the files beside it the same mode.
     """
     file.touch(mode=0o600)
     connecting = {"timeout": _BUSY_S, "isolation_level": None}
@@ -28,8 +28,8 @@ def opened(file: Path) -> Engine:
     return engine
 
 
-def migrated(connection: Connection) -> None:
-    """Bring the tables to the newest shape."""
+def migrate(connection: Connection) -> None:
+    """Bring the tables to the newest schema."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -44,5 +44,5 @@ def _make_durable(connection: DBAPIConnection, _: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # Left to itself, Python's sqlite3 begins too late and leaves changes of tables out.
+    # By itself, Python's sqlite3 begins too late and leaves schema changes out.
     connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,7 +1,8 @@
-"""What the journal's rows hold, and which of them can be read.
+"""The entries in the journal's rows, and which rows can be read.
 
-A row may be of a newer release, or damaged with the disk. It is set aside: it stays as it is and
-holds its instance no more, nobody is told of it, and a release that can read it goes on with it.
+A row may be of a newer release, or damaged with the disk. It is then marked as unreadable: it
+stays as it is, no longer holds its instance, is reported to nobody, and a release that can read it
+goes on with it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.tables import operations
 from shared.contracts.fitting import Unfit, fit, fit_message, parse
 
-# What only tells of an instance or an error. An earlier release may have written more of it than
-# this one takes; any other part of an entry decides what is done next, and is never left out.
-_TELLING = ("operation.after", "operation.failure", "before.shape", "first.shape")
+# The parts that only describe an instance or an error. An earlier release may have written more
+# there than this one accepts; any other part decides what is done next, and is never left out.
+_DESCRIPTIVE = ("operation.after", "operation.failure", "before.shape", "first.shape")
 
 
 class UnreadableRow(Exception):
@@ -28,25 +29,25 @@ class UnreadableRow(Exception):
 
 
 class Rows:
-    """Reads rows within a transaction; `set_aside` grows by those that turn out to be unreadable.
+    """Reads rows within a transaction; those that turn out to be unreadable go to `unreadable`.
 
-    It holds their operations' ids and why, for whoever has made the transaction to tell.
+    It holds the ids of their operations and the reason, for the owner of the transaction to report.
     """
 
     def __init__(self) -> None:
-        # Taken from by one thread while another adds to it.
-        self.set_aside: deque[tuple[str, str]] = deque()
+        # One thread takes from it while another adds to it.
+        self.unreadable: deque[tuple[str, str]] = deque()
 
     def entries(
         self, connection: Connection, *conditions: ColumnElement[bool]
     ) -> list[JournalEntry]:
-        """Return the entries of all rows that fit."""
+        """Return the entries of all rows that meet the conditions."""
         return self.entries_of(connection, select(operations).where(*conditions))
 
     def entries_of(self, connection: Connection, query: Select[Any]) -> list[JournalEntry]:
         """Return the entries of the rows that a query of operations finds, in its order.
 
-        It is asked again without those that cannot be read, so that none takes another's place.
+        It is run again without those that cannot be read, so that a limit counts readable ones.
         """
         while True:
             rows = connection.execute(query.where(operations.c.readable)).all()
@@ -56,37 +57,37 @@ class Rows:
                 return [entry for _, entry in read if entry]
             _mark(connection, unreadable, readable=False)
 
-    def look_through(self, connection: Connection) -> None:
-        """Set aside what this release cannot read, and take back what an earlier one could not."""
+    def check_all(self, connection: Connection) -> None:
+        """Mark what this release cannot read, and unmark what an earlier one could not."""
         self.entries(connection, ~operations.c.final)
         self.entries(connection, ~operations.c.confirmed)
         for row in connection.execute(select(operations).where(~operations.c.readable)).all():
             if self._read(row.operation_id, row.entry):
-                self._take_back(connection, row.operation_id)
+                self._unmark(connection, row.operation_id)
 
-    def _take_back(self, connection: Connection, operation_id: str) -> None:
+    def _unmark(self, connection: Connection, operation_id: str) -> None:
         try:
             with connection.begin_nested():
                 _mark(connection, [operation_id], readable=True)
         except IntegrityError:
-            self.set_aside.append((operation_id, "another operation holds its instance"))
+            self.unreadable.append((operation_id, "another operation holds its instance"))
 
     def _read(self, operation_id: str, body: bytes) -> JournalEntry | None:
         try:
-            return entry_in(body)
+            return decode_entry(body)
         except UnreadableRow as exc:
-            self.set_aside.append((operation_id, str(exc)))
+            self.unreadable.append((operation_id, str(exc)))
             return None
 
 
-def written(entry: JournalEntry) -> JournalEntry:
-    """Return an entry that can be read again and told, whatever an instance or an error says."""
+def normalize(entry: JournalEntry) -> JournalEntry:
+    """Return an entry that can be read again and sent, whatever an instance or an error holds."""
     operation, _ = fit_message(entry.operation)
     return replace(entry, operation=operation)
 
 
-def entry_in(body: bytes) -> JournalEntry:
-    """Return what a row holds; raise UnreadableRow."""
+def decode_entry(body: bytes) -> JournalEntry:
+    """Return the entry in a row; raise UnreadableRow."""
     try:
         return msgspec.json.decode(body, type=JournalEntry)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
@@ -95,7 +96,7 @@ def entry_in(body: bytes) -> JournalEntry:
         entry, left_out = fit(JournalEntry, parse(body))
     except Unfit as exc:
         raise UnreadableRow(reason) from exc
-    if not all(place.startswith(_TELLING) for place in left_out):
+    if not all(place.startswith(_DESCRIPTIVE) for place in left_out):
         raise UnreadableRow(reason)
     return entry
 

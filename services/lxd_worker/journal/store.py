@@ -1,8 +1,8 @@
-"""The journal in SQLite; the only place where SQL's errors exist.
+"""The journal in SQLite; the only place where SQL errors exist.
 
-Every call runs in the one native thread that `InThread` stands for, over a single connection:
-nameko's process has made the locks inside SQLAlchemy green, and two native threads must never wait
-for the same green lock. The thread also keeps a slow disk from holding up heartbeats.
+Every call runs in the one native thread behind `InThread`, over a single connection: eventlet has
+patched the locks inside SQLAlchemy, and two native threads must never wait for the same green lock.
+The thread also keeps a slow disk from delaying heartbeats.
 """
 
 from __future__ import annotations
@@ -17,19 +17,13 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.lxd_worker.journal.database import migrated, opened
-from services.lxd_worker.journal.entry import JournalEntry, behind, refuse_held
-from services.lxd_worker.journal.rows import Rows, written
+from services.lxd_worker.journal.database import migrate, open_database
+from services.lxd_worker.journal.entry import JournalEntry, require_free
+from services.lxd_worker.journal.protocol import MOST_PAGE_BYTES, Acceptance, Change
+from services.lxd_worker.journal.rows import Rows, normalize
 from services.lxd_worker.journal.tables import last_sequence, operations, tombstones
-from services.lxd_worker.ports import MOST_PAGE_BYTES, Acceptance, Change, Omission, Omit
-from shared.contracts.errors import (
-    DatabaseUnavailable,
-    HostBusy,
-    OperationNotFound,
-    OperationRefused,
-    OutcomeUnknown,
-    UnreadableMessage,
-)
+from services.lxd_worker.omissions import Omission, Omit
+from shared.contracts import errors
 from shared.contracts.operations import Operation
 
 T = TypeVar("T")
@@ -39,30 +33,30 @@ _HOLDS = _UNFINISHED & ~operations.c.waiting
 
 
 class InThread(Protocol):
-    """Runs a function in the journal's thread and returns what it returns, or raises."""
+    """Runs a function in the journal's thread."""
 
     def __call__(self, work: Callable[[], T], /) -> T:
-        """Wait for the work to be done."""
+        """Return what it returns, or raise what it raises."""
 
 
 class SqlJournal:
-    """Operations in a SQLite file; what a method has written is on the disk."""
+    """Operations in a SQLite file, see `Journal`; what a method has written is on disk."""
 
     def __init__(self, file: Path, in_thread: InThread, omit: Omit) -> None:
         self._in_thread = in_thread
         self._omit = omit
         self._rows = Rows()
-        self._engine = opened(file)
-        # Of all rows, and of the unfinished ones among them: counting would read every row.
+        self._engine = open_database(file)
+        # The numbers of all rows and of the unfinished ones: counting would read every row.
         self._length = 0
         self._unfinished = 0
-        # No change has a later number; one that was not committed may have had it.
+        # No change has a later sequence number; one that was not committed may have had it.
         self._newest = 0
         self._transaction(self._prepare)
 
     @property
     def length(self) -> int:
-        """How many operations are kept, as of the last that came or was forgotten."""
+        """The number of operations, after the last that was accepted or pruned."""
         return self._length
 
     def find(self, operation_id: str) -> JournalEntry | None:
@@ -85,7 +79,7 @@ class SqlJournal:
         self, sequence: int, limit: int, most_bytes: int = MOST_PAGE_BYTES
     ) -> list[Operation]:
         """See `Journal.since`."""
-        # Gateways ask now and then, and nearly always know all.
+        # Gateways ask regularly, and nearly always know all changes.
         if sequence >= self._newest:
             return []
         number, size = operations.c.sequence, func.length(operations.c.entry).label("size")
@@ -127,30 +121,30 @@ class SqlJournal:
         return self._transaction(lambda connection: self._prune(connection, before))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._in_thread(self._engine.dispose)
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
-        def done() -> T:
-            counted = self._length, self._unfinished
+        def run() -> T:
+            counts = self._length, self._unfinished
             try:
                 with self._engine.begin() as connection:
                     result = work(connection)
-                    if self._rows.set_aside:
+                    if self._rows.unreadable:
                         self._unfinished = _count(connection, _UNFINISHED)
                     return result
             except BaseException:
-                self._length, self._unfinished = counted
+                self._length, self._unfinished = counts
                 raise
 
         try:
-            return self._in_thread(done)
+            return self._in_thread(run)
         except SQLAlchemyError as exc:
-            raise DatabaseUnavailable from exc
+            raise errors.DatabaseUnavailable from exc
         finally:
-            # Not in the journal's thread: a log and a metric have locks of their own.
-            while self._rows.set_aside:
-                operation_id, reason = self._rows.set_aside.popleft()
+            # Not in the journal's thread: logs and metrics have locks of their own.
+            while self._rows.unreadable:
+                operation_id, reason = self._rows.unreadable.popleft()
                 self._omit(Omission.OPERATION, operation_id, reason)
 
     def _operations(self, query: Select[Any]) -> list[Operation]:
@@ -158,9 +152,9 @@ class SqlJournal:
         return [entry.operation for entry in found]
 
     def _prepare(self, connection: Connection) -> None:
-        migrated(connection)
-        self._rows.look_through(connection)
-        self._let_waiting_hold(connection)
+        migrate(connection)
+        self._rows.check_all(connection)
+        self._hand_on_free(connection)
         self._length = _count(connection)
         self._unfinished = _count(connection, _UNFINISHED)
         self._newest = connection.execute(select(last_sequence.c.sequence)).scalar_one()
@@ -171,15 +165,15 @@ class SqlJournal:
         operation_id = entry.operation.operation_id
         if known := self._entry(connection, operation_id):
             return Acceptance(known, fresh=False)
-        if _is_set_aside(connection, operation_id):
-            raise OutcomeUnknown(host)
+        if _is_unreadable(connection, operation_id):
+            raise errors.OutcomeUnknown(host)
         _refuse_buried(connection, operation_id)
         wanted = entry.operation
-        entry = behind(entry, self._holder(connection, wanted.project, wanted.instance))
+        entry = entry.queue_behind(self._holder(connection, wanted.project, wanted.instance))
         if new_name := wanted.arguments.new_name:
-            refuse_held(new_name, self._holder(connection, wanted.project, new_name))
+            require_free(new_name, self._holder(connection, wanted.project, new_name))
         if self._unfinished >= limit:
-            raise HostBusy(host)
+            raise errors.HostBusy(host)
         accepted = self._numbered(connection, entry)
         waiting = bool(entry.operation.waits_for)
         row = {"operation_id": operation_id, "waiting": waiting, **_row(accepted)}
@@ -191,7 +185,7 @@ class SqlJournal:
     def _advance(self, connection: Connection, operation_id: str, change: Change) -> JournalEntry:
         known = self._entry(connection, operation_id)
         if known is None:
-            raise OperationNotFound(operation_id)
+            raise errors.OperationNotFound(operation_id)
         changed = change(known)
         if changed == known:
             return known
@@ -200,7 +194,7 @@ class SqlJournal:
         connection.execute(update(operations).where(mine).values(**_row(advanced)))
         self._unfinished += known.operation.final - advanced.operation.final
         if advanced.operation.final or advanced.operation.instance != known.operation.instance:
-            self._let_next_hold(connection, known.operation.project, known.operation.instance)
+            self._hand_on(connection, known.operation.project, known.operation.instance)
         return advanced
 
     def _numbered(self, connection: Connection, entry: JournalEntry) -> JournalEntry:
@@ -208,7 +202,7 @@ class SqlJournal:
         following = update(last_sequence).values(sequence=last_sequence.c.sequence + 1)
         sequence = connection.execute(following.returning(last_sequence.c.sequence)).scalar_one()
         self._newest = sequence
-        return written(replace(entry, operation=replace(entry.operation, sequence=sequence)))
+        return normalize(replace(entry, operation=replace(entry.operation, sequence=sequence)))
 
     def _prune(self, connection: Connection, before: float) -> int:
         forgotten = 0
@@ -219,20 +213,20 @@ class SqlJournal:
         self._length -= forgotten
         return forgotten
 
-    def _let_waiting_hold(self, connection: Connection) -> None:
-        """Give each instance that is free to what waits for it, as its holder was set aside."""
+    def _hand_on_free(self, connection: Connection) -> None:
+        """Give each instance whose holder became unreadable to the operation that waits for it."""
         waiting = select(operations.c.project, operations.c.instance).where(
             _UNFINISHED & operations.c.waiting
         )
         for project, instance in connection.execute(waiting.distinct()).all():
-            self._let_next_hold(connection, project, instance)
+            self._hand_on(connection, project, instance)
 
-    def _let_next_hold(self, connection: Connection, project: str, instance: str) -> None:
-        """Give the instance to the operation that has waited for it longest, if it is free now."""
+    def _hand_on(self, connection: Connection, project: str, instance: str) -> None:
+        """Give an instance to the operation that has waited for it longest, if it is free now."""
         if self._holder(connection, project, instance):
             return
         unfinished = _of(project, instance) & _UNFINISHED
-        # What waits has not changed since it was accepted, so this is the order of acceptance.
+        # What waits has not changed since its acceptance, so this is the order of acceptance.
         longest = select(func.min(operations.c.sequence)).where(unfinished).scalar_subquery()
         first = update(operations).where(operations.c.sequence == longest)
         connection.execute(first.values(waiting=False))
@@ -240,8 +234,8 @@ class SqlJournal:
     def _resolve(self, connection: Connection, operation_id: str, at: float) -> JournalEntry | None:
         known = self._entry(connection, operation_id)
         if known is None:
-            if _is_set_aside(connection, operation_id):
-                raise UnreadableMessage(f"the journal's row of operation {operation_id}")
+            if _is_unreadable(connection, operation_id):
+                raise errors.UnreadableMessage(f"the journal's row of operation {operation_id}")
             row = {"operation_id": operation_id, "buried_at": at}
             connection.execute(insert(tombstones).prefix_with("OR IGNORE").values(row))
         return known
@@ -255,7 +249,7 @@ class SqlJournal:
         return next(iter(found), None)
 
 
-def _is_set_aside(connection: Connection, operation_id: str) -> bool:
+def _is_unreadable(connection: Connection, operation_id: str) -> bool:
     mine = (operations.c.operation_id == operation_id) & ~operations.c.readable
     return _count(connection, mine) > 0
 
@@ -263,7 +257,7 @@ def _is_set_aside(connection: Connection, operation_id: str) -> bool:
 def _refuse_buried(connection: Connection, operation_id: str) -> None:
     mine = tombstones.c.operation_id == operation_id
     if connection.scalar(select(tombstones.c.operation_id).where(mine)):
-        raise OperationRefused(operation_id)
+        raise errors.OperationRefused(operation_id)
 
 
 def _of(project: str, instance: str) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
-"""The journal's tables; `migrations` brings a database to this shape.
+"""The journal's tables; `migrations` brings a database to this schema.
 
-SQLite takes a partial index only where the query has its condition in the same words, and
-SQLAlchemy writes `column = 0`, not `NOT column`.
+SQLite uses a partial index only if the query has its condition in the same words, and SQLAlchemy
+writes `column = 0`, not `NOT column`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ operations = Table(
         unique=True,
         sqlite_where=text("final = 0 AND waiting = 0 AND readable = 1"),
     ),
-    # Small beside the table, which holds all that has ended.
+    # Small compared with the table, which holds all operations that have ended.
     Index(
         "unfinished_operations",
         "project",
@@ -64,5 +64,5 @@ tombstones = Table(
     Index("tombstones_by_age", "buried_at"),
 )
 
-# One row; a table of its own because a sequence never comes again, even when all is pruned.
+# One row; a table of its own because a number is never reused, even after all rows are pruned.
 last_sequence = Table("last_sequence", metadata, Column("sequence", Integer, nullable=False))

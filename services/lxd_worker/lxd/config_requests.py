@@ -1,19 +1,13 @@
-"""What LXD is asked for to change an instance, its name and its snapshots."""
+"""The requests that change an instance, its name and its snapshots."""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
-from services.lxd_worker.instances.description import abridged, instance_of
-from services.lxd_worker.instances.update_request import (
-    DesiredConfig,
-    EditableInstance,
-    with_password,
-    written,
-)
+from services.lxd_worker.instances.connection_note import password_patch
+from services.lxd_worker.instances.description import EditableInstance, abridge, to_instance
+from services.lxd_worker.instances.update_request import DesiredConfig, update_body
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.lxd.api import Api, NotThere, Stale
-from services.lxd_worker.lxd.models import LxdTask, SnapshotDescription
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import Changes
 from shared.contracts.errors import (
@@ -24,18 +18,21 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound, PreconditionFailed
+from shared.lxd.models import LxdTask, SnapshotDescription
 
 # LXD itself changes an instance's `volatile` settings, for example when a guest restarts.
 _TRIES = 5
-# What is another name once it is unescaped again.
+# Characters that make another name of one when it is unescaped again.
 ESCAPES = frozenset("%+")
 
 
 class ConfigRequests:
-    """The requests of one daemon; `host_memory` as in `LxdDaemon`."""
+    """The requests to one daemon; `host_memory` as in `LxdDaemon`."""
 
-    def __init__(self, api: Api, host_memory: int) -> None:
-        self._api = api
+    def __init__(self, client: LxdClient, host_memory: int) -> None:
+        self._client = client
         self._host_memory = host_memory
         self._requests = {
             Step.UPDATE: self._update,
@@ -49,29 +46,29 @@ class ConfigRequests:
     def __contains__(self, step: Step) -> bool:
         return step in self._requests
 
-    def ask(self, step: Step, entry: JournalEntry) -> str:
+    def request(self, step: Step, entry: JournalEntry) -> str:
         """Hand a step over and return LXD's id of it.
 
-        Raises NotThere where there is no such instance, InstanceChangedSince, SnapshotNotFound and
+        Raises LxdNotFound if there is no such instance, InstanceChangedSince, SnapshotNotFound and
         what a request raises.
         """
         return self._requests[step](entry).id
 
     def note_password(self, project: str, name: str, password: str) -> None:
-        """Write root's password down where an older one stands; see `Lxd.note_password`."""
+        """Write root's password wherever an older one is noted; see `Lxd.note_password`."""
         path, params = ("instances", name), {"project": project}
         for _ in range(_TRIES):
             try:
-                found, version = self._api.get_to_replace(EditableInstance, *path, params=params)
-                noted = with_password(found, password)
+                found, version = self._client.get_to_replace(EditableInstance, *path, params=params)
+                noted = password_patch(found, password)
                 if noted is not None:
-                    self._api.patch(*path, params=params, body=noted, etag=version)
-            except Stale:
+                    self._client.patch(*path, params=params, body=noted, etag=version)
+            except PreconditionFailed:
                 continue
-            except NotThere:
+            except LxdNotFound:
                 raise InstanceNotFound(name) from None
             return
-        raise LxdRefused("the instance does not stop changing")
+        raise LxdRefused("the instance keeps changing")
 
     def _update(self, entry: JournalEntry) -> LxdTask:
         changes = entry.operation.arguments.changes or Changes()
@@ -83,57 +80,54 @@ class ConfigRequests:
             called = entry.operation.arguments.display_name
             old = entry.first.name if entry.first else ""
             return self._write(entry, DesiredConfig(display_name=called, old_name=old))
-        was = entry.first.shape
+        was = entry.first.config
         kept = Changes(description=was.description)
         return self._write(entry, DesiredConfig(changes=kept, display_name=was.display_name))
 
-    def _write(self, entry: JournalEntry, wanted: DesiredConfig) -> LxdTask:
-        for _ in range(_TRIES):
-            found, version = self._api.get_to_replace(
-                EditableInstance, *_path(entry), params=_of(entry)
-            )
+    def _write(self, entry: JournalEntry, desired: DesiredConfig) -> LxdTask:
+        def change(found: EditableInstance) -> dict[str, object]:
             self._check(entry, found)
-            try:
-                return self._put(entry, written(found, wanted), version)
-            except Stale:
-                continue
-        raise LxdRefused("the instance does not stop changing")
+            return update_body(found, desired)
+
+        path, params = _path(entry), _of(entry)
+        return self._client.edit(EditableInstance, LxdTask, *path, params=params, change=change)
 
     def _check(self, entry: JournalEntry, found: EditableInstance) -> None:
         wanted = entry.operation
         if wanted.kind is not Kind.UPDATE or not wanted.arguments.etag:
             return
-        whole, _ = instance_of(found, revision=0, host_memory=self._host_memory)
-        # The caller has seen what the fleet is told.
-        now, _ = abridged(whole)
+        whole, _ = to_instance(found, revision=0, host_memory=self._host_memory)
+        # The caller has seen what was reported to the fleet.
+        now, _ = abridge(whole)
         if wanted.arguments.etag != etag(now):
             raise InstanceChangedSince(wanted.instance)
 
     def _rename(self, entry: JournalEntry) -> LxdTask:
         body = {"name": entry.operation.arguments.new_name}
-        return self._api.post(LxdTask, *_path(entry), params=_of(entry), body=body)
+        return self._client.post(LxdTask, *_path(entry), params=_of(entry), body=body)
 
     def _snapshot(self, entry: JournalEntry) -> LxdTask:
         arguments = entry.operation.arguments
         body = {"name": arguments.snapshot, "stateful": arguments.stateful}
-        return self._api.post(LxdTask, *_path(entry), "snapshots", params=_of(entry), body=body)
+        return self._client.post(LxdTask, *_path(entry), "snapshots", params=_of(entry), body=body)
 
     def _restore(self, entry: JournalEntry) -> LxdTask:
         arguments = entry.operation.arguments
-        return self._put(entry, {"restore": arguments.snapshot, "stateful": arguments.stateful})
+        body = {"restore": arguments.snapshot, "stateful": arguments.stateful}
+        return self._client.put(LxdTask, *_path(entry), params=_of(entry), body=body)
 
     def _delete_snapshot(self, entry: JournalEntry) -> LxdTask:
         operation = entry.operation
         try:
-            return self._api.delete(LxdTask, *self._path_of_snapshot(entry), params=_of(entry))
-        except NotThere:
+            return self._client.delete(LxdTask, *self._path_of_snapshot(entry), params=_of(entry))
+        except LxdNotFound:
             raise SnapshotNotFound(operation.instance, operation.arguments.snapshot) from None
 
     def _path_of_snapshot(self, entry: JournalEntry) -> tuple[str, ...]:
-        """Return the path at which LXD has the snapshot, and no other one.
+        """Return the path of this snapshot, and of no other one; raises LxdRefused.
 
-        LXD 5.0 unescapes a snapshot's name in a path twice: of `x%31` that makes `x1`. Whether this
-        LXD does, is known by which name it answers with. Raises LxdRefused.
+        LXD 5.0 unescapes a snapshot's name in a path twice: `x%31` becomes `x1`. The name that LXD
+        answers with shows whether this one does.
         """
         name, folder = entry.operation.arguments.snapshot, (*_path(entry), "snapshots")
         if not ESCAPES & set(name):
@@ -141,18 +135,15 @@ class ConfigRequests:
         for part in (quote(name, safe=""), name):
             if self._name_at(*folder, part, params=_of(entry)) == name:
                 return (*folder, part)
-        raise LxdRefused(f"no address leads to the snapshot {name!r}")
+        raise LxdRefused(f"no path leads to the snapshot {name!r}")
 
     def _name_at(self, *path: str, params: dict[str, object]) -> str:
-        """Return the name of the snapshot at a path; empty where there is none."""
+        """Return the name of the snapshot at a path; empty if there is none."""
         try:
-            found = self._api.get(SnapshotDescription, *path, params=params)
-        except (NotThere, LxdRefused):
+            found = self._client.get(SnapshotDescription, *path, params=params)
+        except (LxdNotFound, LxdRefused):
             return ""
         return found.name.rpartition("/")[2]
-
-    def _put(self, entry: JournalEntry, body: dict[str, object], version: str = "") -> LxdTask:
-        return self._api.put(LxdTask, *_path(entry), params=_of(entry), body=body, etag=version)
 
 
 def _path(entry: JournalEntry) -> tuple[str, str]:

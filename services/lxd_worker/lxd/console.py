@@ -1,4 +1,4 @@
-"""Shells and consoles of instances, as LXD gives them: two WebSockets of one operation."""
+"""Shells and consoles of instances: two WebSockets of one LXD operation."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 
-from services.lxd_worker.lxd.api import Api, NotThere
-from services.lxd_worker.lxd.models import TerminalTask
+from services.lxd_worker.consoles import Terminal
 from services.lxd_worker.lxd.websocket import LxdSocket
-from services.lxd_worker.ports import Terminal
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.contracts.errors import InstanceNotFound, LxdRefused, LxdUnavailable
 from shared.contracts.streams import Resize
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound
+from shared.lxd.models import ExecTask
 
-# Until the viewer tells its own.
+# Until the client sends its own.
 SIZE: dict[str, object] = {"width": 80, "height": 24}
-# Seconds that LXD may take to tell the exit status of a process that has ended.
+# Seconds that LXD may take to report the exit status of a process that has ended.
 EXIT_S = 5
-# Seconds that LXD may take to notice that nobody sits at a text console any more.
+# Seconds that LXD may take to notice that nobody uses a text console any more.
 FAREWELL_S = (0.5, 1.0)
-# Seconds for which a text console is still read when its viewer has gone.
+# Seconds for which a text console is still read after its client is gone.
 CATCH_UP_S = 0.2
 
 
 class LxdTerminals:
-    """Opens terminals; `command` is what an exec one runs."""
+    """Opens terminals; `command` is what a shell runs."""
 
-    def __init__(self, api: Api, socket: str, host: str, command: Sequence[str]) -> None:
-        self._api = api
-        self._socket = socket
-        self._host = host
+    def __init__(self, client: LxdClient, command: Sequence[str]) -> None:
+        self._client = client
         self._command = list(command)
 
     def open(self, request: OpenConsole) -> Terminal:
@@ -39,13 +38,13 @@ class LxdTerminals:
         params = {"project": request.project}
         path = ("instances", request.name, end)
         try:
-            task = self._api.post(TerminalTask, *path, params=params, body=self._body(request))
-        except NotThere:
+            task = self._client.post(ExecTask, *path, params=params, body=self._body(request))
+        except LxdNotFound:
             raise InstanceNotFound(request.name) from None
         try:
-            return LxdTerminal(self._api, self._socket, task, request.type)
+            return LxdTerminal(self._client, task, request.type)
         except (OSError, KeyError) as exc:
-            raise LxdUnavailable(self._host) from exc
+            raise LxdUnavailable(self._client.host) from exc
 
     def _body(self, request: OpenConsole) -> dict[str, object]:
         if request.type is not ConsoleType.EXEC:
@@ -59,24 +58,24 @@ class LxdTerminals:
 
 
 class LxdTerminal:
-    """One terminal. LXD wants both of its sockets within 5 s, and both dropped at the end.
+    """One terminal. LXD requires both of its sockets within 5 s, and both closed at the end.
 
-    For a text console the order matters. When its control goes, LXD writes a farewell to the socket
-    of data; where it is writing there already, the whole daemon dies: "panic: concurrent write to
-    websocket connection" (canonical/lxd 11174, mended in LXD 6.9). So data goes first, and LXD gets
-    time to notice; it ends by itself unless the guest is silent. And where data goes while control
-    was never there, LXD dies as well: control is connected first.
+    For a text console the order matters. When its control socket is closed, LXD writes a last frame
+    to the data socket; if it is just writing there, the whole daemon dies: "panic: concurrent write
+    to websocket connection" (canonical/lxd 11174, fixed in LXD 6.9). So data is closed first, and
+    LXD gets time to notice; it ends by itself unless the guest is silent. LXD also dies if data is
+    closed before control was ever connected: so control is connected first.
     """
 
-    def __init__(self, api: Api, socket: str, task: TerminalTask, type_: ConsoleType) -> None:
-        self._api = api
+    def __init__(self, client: LxdClient, task: ExecTask, type_: ConsoleType) -> None:
+        self._client = client
         self._task = task
         self._is_text_console = type_ is ConsoleType.CONSOLE
         resource = f"/1.0/operations/{task.id}/websocket"
         data, control = (f"secret={task.facts.fds[end]}" for end in ("0", "control"))
-        # In this order: where the worker is killed, the kernel closes the lower number first.
-        self._data = LxdSocket(socket, resource, data)
-        self._control = LxdSocket(socket, resource, control)
+        # In this order: if the worker is killed, the kernel closes the lower number first.
+        self._data = LxdSocket(client.socket, resource, data)
+        self._control = LxdSocket(client.socket, resource, control)
         try:
             self._control.connect()
             self._data.connect()
@@ -95,7 +94,7 @@ class LxdTerminal:
 
     def resize(self, size: Resize) -> None:
         """See `Terminal.resize`."""
-        # LXD reads numbers here only as texts.
+        # LXD accepts numbers only as strings here.
         args = {"width": str(size.columns), "height": str(size.rows)}
         self._control.send(json.dumps({"command": "window-resize", "args": args}))
 
@@ -104,14 +103,14 @@ class LxdTerminal:
         if not self._data.complete:
             return None
         try:
-            return self._api.wait(TerminalTask, self._task.id, EXIT_S).facts.status
-        except (NotThere, LxdRefused):
+            return self._client.wait(ExecTask, self._task.id, EXIT_S).facts.status
+        except (LxdNotFound, LxdRefused):
             return None
 
     def hang_up(self) -> None:
         """See `Terminal.hang_up`."""
         if self._is_text_console:
-            # What waits to be read holds the guest's monitor up; left like that it never moves on.
+            # Unread output blocks the guest's monitor, which would never recover.
             self._data.skip(CATCH_UP_S)
         else:
             self._control.hang_up()
@@ -121,7 +120,7 @@ class LxdTerminal:
         """See `Terminal.close`."""
         self._data.close()
         if self._is_text_console:
-            # Not to be foreseen by a guest that would write at that very moment.
+            # Random, so that a guest cannot time its output for that very moment.
             self._control.skip(random.uniform(*FAREWELL_S))  # noqa: S311
             self._control.hang_up()
         self._control.close()

@@ -1,66 +1,29 @@
-"""The worker's LXD port on a real LXD or Incus."""
+"""Implements `ports.Lxd` on a real LXD or Incus: hands over requests and follows them."""
 
 from __future__ import annotations
 
 import math
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from itertools import count
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from msgspec.structs import replace
-
-from services.lxd_worker.instances.config import InstanceConfig, shape_of
-from services.lxd_worker.instances.description import (
-    InstanceDescription,
-    abridged,
-    instance_of,
-    utc,
-)
-from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.instances.parked_roots import (
-    ROOT,
-    TRASH,
-    ParkedRoot,
-    aside_name,
-    aside_of,
-    trash_of,
-)
-from services.lxd_worker.instances.start_log import readable
-from services.lxd_worker.instances.update_request import EditableInstance
+from services.lxd_worker.instance_queries import readable_log
+from services.lxd_worker.instances.description import EditableInstance, InstanceDescription
+from services.lxd_worker.instances.parked_roots import TRASH, ParkedRoot, parked_root
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.journal.plan import Devices
-from services.lxd_worker.lxd.api import Api, NotThere, Stale
 from services.lxd_worker.lxd.config_requests import ConfigRequests
-from services.lxd_worker.lxd.init_process import init_of
-from services.lxd_worker.lxd.models import (
-    InstanceDetails,
-    LxdInstanceState,
-    LxdTask,
-    ServerAnswer,
-    SnapshotDescription,
-)
 from services.lxd_worker.lxd.passwords import GuestPasswords
+from services.lxd_worker.lxd.progress import progress_of
+from services.lxd_worker.lxd.reader import LxdReader, refusal_is_unavailability
 from services.lxd_worker.lxd.root_swaps import RootSwapRequests
-from services.lxd_worker.ports import (
-    LxdOperation,
-    LxdServer,
-    ObservedInstance,
-    Omission,
-    Omit,
-    ParkedRoots,
-    RootOwner,
-)
+from services.lxd_worker.omissions import Omit
+from services.lxd_worker.ports import LxdOperation
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.errors import FleetError, InstanceNotFound, LxdRefused, LxdUnavailable
-from shared.contracts.fitting import Unfit, fit_message
-from shared.contracts.instances import Instance
-from shared.contracts.worker_api import MOST_LOG, Snapshot
-from shared.platform.lxd_scope import LxdScope
-
-T = TypeVar("T")
+from shared.contracts.errors import InstanceNotFound, LxdRefused
+from shared.contracts.worker_api import MOST_LOG
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound, PreconditionFailed
+from shared.lxd.models import LxdTask
+from shared.lxd.scope import LxdScope
 
 # The state that each step asks for; `delete` is a request of its own.
 _STATES: dict[Step, dict[str, object]] = {
@@ -75,196 +38,41 @@ _STATES: dict[Step, dict[str, object]] = {
 _ASKS_GUEST = (Step.STOP, Step.RESTART)
 # Of a container, and of a virtual machine.
 _LOGS = ("lxc.log", "qemu.log")
-# More than is told, so that it is seen to be more; a character has four bytes at the most.
+# More than is reported, to see whether there is more; a character has at most four bytes.
 _LOG_BYTES = 4 * MOST_LOG + 4
-_PROBE_S = 5.0
-# For an answer that takes 50 ms while the guest does not prevent it.
-_GUEST_S = 10.0
-# Incus calls an instance running, and cannot tell its state, for half a second after a start of it
-# has failed.
-_TRANSITION_S = 1.5
-_LOOK_AGAIN_S = 0.1
 
 
-class LxdDaemon:
-    """One daemon. `host_memory` is what a memory limit in percent is a share of, in bytes."""
+class LxdDaemon(LxdReader):
+    """One daemon, see `ports.Lxd`."""
 
-    def __init__(self, api: Api, host: str, host_memory: int, scope: LxdScope, omit: Omit) -> None:
-        self._omit = omit
-        self._scope = scope
-        self._api = api
-        self._alterations = ConfigRequests(api, host_memory)
-        self._passwords = GuestPasswords(api, host)
-        self._swaps = RootSwapRequests(api, lambda: scope.member)
-        self._host = host
-        self._host_memory = host_memory
-        self._revisions = count(1)
-        self._pid = 0
-        self._reading = threading.Lock()
-        self._remembered: dict[tuple[str, str], Instance] | None = None
+    def __init__(self, client: LxdClient, host_memory: int, scope: LxdScope, omit: Omit) -> None:
+        super().__init__(client, host_memory, scope, omit)
+        self._config_requests = ConfigRequests(client, host_memory)
+        self._passwords = GuestPasswords(client)
+        self._root_swaps = RootSwapRequests(client, lambda: scope.member)
 
-    def server(self) -> LxdServer:
-        """See `Lxd.server`."""
-        with self._only_reading():
-            about = self._api.get(ServerAnswer, answer_s=_PROBE_S).environment
-        self._scope.learn(about.server_name, clustered=about.server_clustered)
-        self._pid = about.server_pid
-        return LxdServer(
-            fingerprint=about.certificate_fingerprint,
-            version=about.server_version,
-            kind=about.server,
-            name=about.server_name,
-        )
-
-    def instances(self) -> list[Instance]:
-        """See `Lxd.instances`."""
-        self._introduce()
-        params = {"recursion": 1, "all-projects": "true"}
-        with self._one_reading() as revision:
-            found = self._api.get(list[InstanceDescription], "instances", params=params)
-            ours = (self._instance(one, revision) for one in found if self._is_told(one))
-            instances = [one for one in ours if one]
-            self._remembered = {(one.project, one.name): one for one in instances}
-        return instances
-
-    def instance(self, project: str, name: str) -> ObservedInstance:
-        """See `Lxd.instance`."""
-        with self._one_reading() as revision:
-            try:
-                found = self._api.get(
-                    InstanceDescription, "instances", name, params={"project": project}
-                )
-            except NotThere:
-                instance = None
-            else:
-                instance = self._instance(found, revision) if self._is_told(found) else None
-            self._remember(project, name, instance)
-        return ObservedInstance(revision, instance)
-
-    def remembered(self) -> Mapping[tuple[str, str], Instance] | None:
-        """See `Lxd.remembered`."""
-        return self._remembered
-
-    def asides(self) -> ParkedRoots:
-        """See `Lxd.asides`."""
-        self._introduce()
-        params = {"recursion": 1, "all-projects": "true"}
-        with self._only_reading():
-            found = self._api.get(list[InstanceDescription], "instances", params=params)
-        ours = [one for one in found if self._is_ours(one)]
-        kept = {
-            (one.project, one.name, one.uuid): trash_of(one.expanded_config)
-            for one in ours
-            if self._is_told(one)
-        }
-        aside = (aside_of(one.project, one.name, one.expanded_config) for one in ours)
-        return ParkedRoots(
-            aside=tuple(one for one in aside if one),
-            owners=tuple(RootOwner(*place, trash) for place, trash in kept.items()),
-        )
-
-    def discard(self, aside: ParkedRoot) -> None:
-        """See `Lxd.discard`."""
-        params = {"project": aside.project}
-        try:
-            found = self._api.get(InstanceDescription, "instances", aside.name, params=params)
-            if aside_of(found.project, found.name, found.expanded_config) == aside:
-                self._api.delete(LxdTask, "instances", aside.name, params=params)
-        except NotThere:
-            return
-
-    def forget_trash(self, project: str, name: str) -> None:
-        """See `Lxd.forget_trash`."""
-        path, params = ("instances", name), {"project": project}
-        try:
-            found, version = self._api.get_to_replace(EditableInstance, *path, params=params)
-            # LXD 5.0 takes away a description that a PATCH does not name.
-            body = {"config": {TRASH: ""}, "description": found.description}
-            self._api.patch(*path, params=params, body=body, etag=version)
-        except (NotThere, Stale):
-            return
-
-    def look(self, project: str, name: str) -> Observation | None:
-        """See `Lxd.look`."""
-        ends_at = time.monotonic() + _TRANSITION_S
-        while True:
-            seen = self.glance(project, name)
-            if seen is None or seen.stopped:
-                return seen
-            try:
-                state = self._from_guest(
-                    LxdInstanceState, "instances", name, "state", project=project
-                )
-            except NotThere:
-                return None
-            if state or time.monotonic() > ends_at:
-                return replace(seen, init=init_of(state.pid) if state else None)
-            time.sleep(_LOOK_AGAIN_S)
-
-    def glance(self, project: str, name: str) -> Observation | None:
-        """See `Lxd.glance`."""
-        found = self._one(project, name)
-        return None if found is None else self._glimpsed(found)
-
-    def examine(self, project: str, name: str) -> Observation | None:
-        """See `Lxd.examine`."""
-        found = self._full(project, name)
-        if found is None:
-            return None
-        return replace(
-            self._glimpsed(found),
-            init=init_of(found.state.pid) if found.state else None,
-            snapshots=tuple(snapshot.name for snapshot in found.snapshots or ()),
-            root_used=found.root_used,
-        )
-
-    def snapshots(self, project: str, name: str) -> list[Snapshot]:
-        """See `Lxd.snapshots`."""
-        found = self._full(project, name)
-        listed = (found and found.snapshots) or ()
-        return [one for one in (self._snapshot(name, each) for each in listed) if one]
-
-    def log(self, project: str, name: str) -> str | None:
-        """See `Lxd.log`."""
-        path, params = ("instances", name, "logs"), {"project": project}
-        with self._only_reading():
-            try:
-                # Of a file that is not there LXD says that it is broken itself.
-                listed = self._api.get(list[str], *path, params=params)
-            except NotThere:
-                return None
-            there = {each.rpartition("/")[2].partition("?")[0] for each in listed}
-            for file in there.intersection(_LOGS):
-                raw = self._api.end_of_file(*path, file, params=params, most_bytes=_LOG_BYTES)
-                return readable(raw)
-        return None
-
-    def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
-        """See `Lxd.devices_of`."""
-        found = self._full(project, name)
-        listed = (found and found.snapshots) or ()
-        return next((one.devices for one in listed if one.name == snapshot), {})
-
-    def ask(self, step: Step, entry: JournalEntry) -> str:
-        """See `Lxd.ask`."""
+    def request(self, step: Step, entry: JournalEntry) -> str:
+        """See `Lxd.request`."""
         name, params = entry.operation.instance, {"project": entry.operation.project}
         try:
-            if step in self._alterations:
-                return self._alterations.ask(step, entry)
-            if step in self._swaps:
-                return self._swaps.ask(step, entry)
+            if step in self._config_requests:
+                return self._config_requests.request(step, entry)
+            if step in self._root_swaps:
+                return self._root_swaps.request(step, entry)
             if step is Step.DELETE:
-                return self._api.delete(LxdTask, "instances", name, params=params).id
-            body = _STATES[step] | _patience(step, entry.operation.arguments.stop_timeout_s)
-            return self._api.put(LxdTask, "instances", name, "state", params=params, body=body).id
-        except NotThere:
+                return self._client.delete(LxdTask, "instances", name, params=params).id
+            body = _STATES[step] | _timeout(step, entry.operation.arguments.stop_timeout_s)
+            return self._client.put(
+                LxdTask, "instances", name, "state", params=params, body=body
+            ).id
+        except LxdNotFound:
             raise InstanceNotFound(name) from None
 
-    def create(self, project: str, request: Mapping[str, object]) -> str:
+    def create(self, project: str, body: Mapping[str, object]) -> str:
         """See `Lxd.create`."""
         member = {"target": self._scope.member} if self._scope.member else {}
         params = {"project": project} | member
-        return self._api.post(LxdTask, "instances", params=params, body=request).id
+        return self._client.post(LxdTask, "instances", params=params, body=body).id
 
     def set_password(self, project: str, name: str, password: str) -> None:
         """See `Lxd.set_password`."""
@@ -272,183 +80,75 @@ class LxdDaemon:
 
     def note_password(self, project: str, name: str, password: str) -> None:
         """See `Lxd.note_password`."""
-        self._alterations.note_password(project, name, password)
+        self._config_requests.note_password(project, name, password)
+
+    def delete_parked(self, root: ParkedRoot) -> None:
+        """See `Lxd.delete_parked`."""
+        path, params = ("instances", root.name), {"project": root.project}
+        try:
+            found = self._client.get(InstanceDescription, *path, params=params)
+            if parked_root(found.project, found.name, found.expanded_config) == root:
+                self._client.delete(LxdTask, *path, params=params)
+        except LxdNotFound:
+            return
+
+    def forget_trash(self, project: str, name: str) -> None:
+        """See `Lxd.forget_trash`."""
+        path, params = ("instances", name), {"project": project}
+        try:
+            found, version = self._client.get_to_replace(EditableInstance, *path, params=params)
+            # LXD 5.0 removes a description that a PATCH does not name.
+            body = {"config": {TRASH: ""}, "description": found.description}
+            self._client.patch(*path, params=params, body=body, etag=version)
+        except (LxdNotFound, PreconditionFailed):
+            return
+
+    def start_log(self, project: str, name: str) -> str | None:
+        """See `Lxd.start_log`."""
+        path, params = ("instances", name, "logs"), {"project": project}
+        with refusal_is_unavailability(self._client.host):
+            try:
+                # LXD answers a request for a log that does not exist with an internal error.
+                listed = self._client.get(list[str], *path, params=params)
+            except LxdNotFound:
+                return None
+            files = {each.rpartition("/")[2].partition("?")[0] for each in listed}
+            for file in files.intersection(_LOGS):
+                raw = self._client.get_end(*path, file, params=params, most_bytes=_LOG_BYTES)
+                return readable_log(raw)
+        return None
 
     def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:
         """See `Lxd.wait`."""
-        with self._only_reading():
+        with refusal_is_unavailability(self._client.host):
             try:
-                return self._api.wait(LxdTask, lxd_operation, math.ceil(timeout_s)).progress
-            except NotThere:
+                task = self._client.wait(LxdTask, lxd_operation, math.ceil(timeout_s))
+                return progress_of(task)
+            except LxdNotFound:
                 return None
 
     def cancel(self, lxd_operation: str) -> bool:
         """See `Lxd.cancel`."""
         try:
-            self._api.delete(Any, "operations", lxd_operation)
-        except (NotThere, LxdRefused):
+            self._client.delete(Any, "operations", lxd_operation)
+        except (LxdNotFound, LxdRefused):
             return False
         return True
 
-    def under_way(self, project: str, name: str) -> list[str]:
-        """See `Lxd.under_way`; what is seen after it is seen of the LXD that runs now."""
+    def running_operations(self, project: str, name: str) -> list[str]:
+        """See `Lxd.running_operations`; later observations are of the LXD that runs now."""
         self.server()
-        with self._only_reading():
+        with refusal_is_unavailability(self._client.host):
             params = {"project": project, "recursion": 1}
-            tasks = self._api.get(dict[str, list[LxdTask]], "operations", params=params)
+            tasks = self._client.get(dict[str, list[LxdTask]], "operations", params=params)
         return [
             task.id
             for group in tasks.values()
             for task in group
-            if task.concerns(name) and task.progress.running
+            if task.concerns(name) and task.running
         ]
 
-    def _introduce(self) -> None:
-        """Ask who LXD is, unless it has said so already."""
-        if self._pid == 0:
-            self.server()
 
-    def _full(self, project: str, name: str) -> InstanceDetails | None:
-        self._introduce()
-        try:
-            found = self._from_guest(
-                InstanceDetails, "instances", name, project=project, recursion=1
-            )
-            found = found or self._without_state(project, name)
-        except NotThere:
-            return None
-        return found if self._is_ours(found) else None
-
-    def _from_guest(self, kind: type[T], *path: str, **params: object) -> T | None:
-        """Return an answer for which LXD looks into the guest; None where that one prevents it.
-
-        It may have more addresses than LXD can list in time, or an agent that never answers. Nobody
-        shall escape an operation by that. Raises NotThere, and LxdUnavailable when LXD itself does
-        not answer.
-        """
-        try:
-            return self._api.get(kind, *path, params=params, answer_s=_GUEST_S)
-        except LxdRefused:
-            return None
-        except LxdUnavailable:
-            self.server()
-            return None
-
-    def _without_state(self, project: str, name: str) -> InstanceDetails:
-        params = {"project": project}
-        with self._only_reading():
-            found = self._api.get(InstanceDetails, "instances", name, params=params)
-            listed = self._api.get(
-                list[SnapshotDescription],
-                "instances",
-                name,
-                "snapshots",
-                params={**params, "recursion": 1},
-            )
-        own = (replace(one, name=one.name.rpartition("/")[2]) for one in listed)
-        return replace(found, snapshots=tuple(own))
-
-    def _one(self, project: str, name: str) -> InstanceDescription | None:
-        self._introduce()
-        with self._only_reading():
-            try:
-                found = self._api.get(
-                    InstanceDescription, "instances", name, params={"project": project}
-                )
-            except NotThere:
-                return None
-        return found if self._is_ours(found) else None
-
-    def _is_ours(self, found: InstanceDescription) -> bool:
-        return self._scope.covers(found.project, found.location)
-
-    def _is_told(self, found: InstanceDescription) -> bool:
-        """Whether it is an instance of its own, and no root beside another one."""
-        aside = aside_of(found.project, found.name, found.expanded_config)
-        return self._is_ours(found) and aside is None
-
-    def _glimpsed(self, found: InstanceDescription) -> Observation:
-        quota_to_come = f"volatile.{found.root_disk}.apply_quota"
-        return Observation(
-            status=found.status,
-            uuid=found.uuid,
-            created_at=found.created_at,
-            last_used_at=found.last_used_at,
-            complete=found.complete,
-            name=found.name,
-            shape=self._shape(found),
-            postponed=("disk",) if quota_to_come in found.expanded_config else (),
-            lxd=self._pid,
-            root=found.expanded_config.get(ROOT, ""),
-            aside=aside_name(found.expanded_config),
-            ephemeral=found.ephemeral,
-        )
-
-    def _instance(self, described: InstanceDescription, revision: int) -> Instance | None:
-        """Return an instance as it is told; None for one that no message can name."""
-        subject = f"{described.project}/{described.name}"
-        try:
-            whole, left_out = instance_of(
-                described, revision=revision, host_memory=self._host_memory
-            )
-        except Unfit as exc:
-            self._omit(Omission.INSTANCE, subject, str(exc))
-            return None
-        instance, cut = abridged(whole)
-        if left_out or cut:
-            self._omit(Omission.FIELDS, subject, ", ".join((*left_out, *cut)))
-        return instance
-
-    def _shape(self, described: InstanceDescription) -> InstanceConfig:
-        """Return what can be changed of an instance; more of it than is told of a large one."""
-        try:
-            whole, _ = instance_of(described, revision=0, host_memory=self._host_memory)
-        except Unfit as exc:
-            raise LxdUnavailable(self._host) from exc
-        return shape_of(whole)
-
-    def _snapshot(self, instance: str, found: SnapshotDescription) -> Snapshot | None:
-        """Return a snapshot as it is told; None where its name would not be its name any more."""
-        snapshot, left_out = fit_message(
-            Snapshot(
-                name=found.name,
-                created_at=utc(found.created_at),
-                stateful=found.stateful,
-                size=found.size if found.size >= 0 else None,
-                expires_at=utc(found.expires_at),
-            )
-        )
-        if left_out:
-            self._omit(Omission.FIELDS, f"{instance}/{snapshot.name}", ", ".join(left_out))
-        return None if "name" in left_out else snapshot
-
-    def _remember(self, project: str, name: str, instance: Instance | None) -> None:
-        if self._remembered is None:
-            return
-        if instance is None:
-            self._remembered.pop((project, name), None)
-        else:
-            self._remembered[project, name] = instance
-
-    @contextmanager
-    def _only_reading(self) -> Iterator[None]:
-        """An LXD that says no to a question is not well; it may answer later."""
-        try:
-            yield
-        except LxdRefused as exc:
-            raise LxdUnavailable(self._host) from exc
-
-    @contextmanager
-    def _one_reading(self) -> Iterator[int]:
-        """Yield the next revision; one reading at a time, else their order would say nothing."""
-        with self._reading, self._only_reading():
-            try:
-                yield next(self._revisions)
-            except FleetError:
-                self._remembered = None
-                raise
-
-
-def _patience(step: Step, timeout_s: float) -> dict[str, object]:
-    # LXD takes 0 for "by force", and whole seconds only.
+def _timeout(step: Step, timeout_s: float) -> dict[str, object]:
+    # LXD takes 0 for "by force", and accepts whole seconds only.
     return {"timeout": max(1, math.ceil(timeout_s))} if step in _ASKS_GUEST else {}

@@ -1,7 +1,7 @@
-"""A WebSocket that LXD opens for one of its operations, as bytes.
+"""A WebSocket of one of LXD's operations, as bytes.
 
 Not pylxd's client: the library below it reads a frame in four pieces and masks what is sent byte by
-byte in Python. This is the protocol of `websockets` without its input and output.
+byte in Python. This uses the protocol of `websockets`, without its I/O.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from websockets.uri import WebSocketURI
 
 CONNECT_S = 5.0
 READ_BYTES = 65536
-# LXD sends what a process has written in pieces of 128 KiB at the most.
+# LXD sends the output of a process in pieces of at most 128 KiB.
 MOST_MESSAGE_BYTES = 1 << 20
 _WITH_DATA = (Opcode.BINARY, Opcode.TEXT, Opcode.CONT)
 
 
 class LxdSocket:
-    """To be connected before anything else, and closed at the end.
+    """Call `connect` before anything else, and `close` at the end.
 
-    A message of more than `MOST_MESSAGE_BYTES` is not read, and nothing after it. One may read
-    while another sends. `complete`: LXD has said that there is no more to read.
+    A message of more than `MOST_MESSAGE_BYTES` is not read, and nothing after it. One greenthread
+    may read while another sends. `complete`: LXD has announced the end of the output.
     """
 
     def __init__(self, path: str, resource: str, query: str) -> None:
@@ -43,16 +43,16 @@ class LxdSocket:
         self._socket = socket.socket(socket.AF_UNIX)
 
     def connect(self) -> None:
-        """Raise OSError where LXD does not agree to it."""
+        """Connect; raise OSError if LXD refuses."""
         self._socket.settimeout(CONNECT_S)
         self._socket.connect(self._path)
         self._shake_hands()
         self._socket.settimeout(None)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield what comes, until LXD says that it was all, or goes, or we hang up.
+        """Yield the output until LXD announces its end, LXD goes away, or we hang up.
 
-        What has come by the time is one piece, however many frames it was.
+        All that has arrived by then is one piece, however many frames it was.
         """
         while True:
             frames = [each for each in self._protocol.events_received() if isinstance(each, Frame)]
@@ -63,7 +63,7 @@ class LxdSocket:
                 return
 
     def send(self, data: bytes | str) -> None:
-        """Send bytes, or a text; raise OSError when nobody is there."""
+        """Send bytes or a text; raise OSError if nobody is there."""
         try:
             if isinstance(data, str):
                 self._protocol.send_text(data.encode())
@@ -76,15 +76,15 @@ class LxdSocket:
     def hang_up(self) -> None:
         """End the connection for whoever reads or sends.
 
-        Without a farewell: LXD would not answer it, and would let the process live.
+        Without a close frame: LXD would not answer it, and would let the process live.
         """
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def skip(self, at_most_s: float) -> None:
-        """Drop what comes, until LXD hangs up or these seconds are over; from then on nobody reads.
+        """Drop the output until LXD hangs up, for at most so long; from then on nobody reads.
 
-        Returns at once where somebody else is reading: then nothing has to wait in LXD.
+        Returns at once if somebody else is reading: then no output has to wait in LXD.
         """
         if self._is_reading:
             return
@@ -96,10 +96,10 @@ class LxdSocket:
                 return
 
     def close(self) -> None:
-        """Let go of the socket, after `hang_up`; nobody may be using it any more.
+        """Release the socket, after `hang_up`; nobody may be using it any more.
 
-        What came last is read first. A socket that is closed with something unread is an error to
-        LXD and no end, and after an error it lets the process live.
+        The rest of the output is read first: a socket that is closed with something unread is an
+        error to LXD and not an end, and after an error it lets the process live.
         """
         with suppress(OSError):
             while self._socket.recv(READ_BYTES):
@@ -116,7 +116,7 @@ class LxdSocket:
             raise ConnectionError(str(self._protocol.handshake_exc or "LXD hung up"))
 
     def _read(self) -> bool:
-        """Take in what comes next; tell whether there is more to come."""
+        """Read what comes next; return whether there may be more."""
         self._is_reading = True
         try:
             data = self._socket.recv(READ_BYTES)
@@ -129,10 +129,10 @@ class LxdSocket:
         return bool(data)
 
     def _flush(self, *, wait: bool) -> None:
-        """Send what is to be sent; without waiting, leave it to whoever is sending now.
+        """Send what is to be sent; without `wait`, leave it to whoever is sending now.
 
-        A reader must not wait for a sender: that one may wait for a process to read, which waits
-        for its output to be read.
+        A reader must not wait for a sender: the sender may wait for a process to read, and that for
+        its output to be read.
         """
         if not self._sending.acquire(blocking=wait):
             return

@@ -1,20 +1,22 @@
-"""An operation as the journal keeps it, and what carrying it out needs at hand."""
+"""One operation in the journal, and what carrying it out needs at hand."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.lxd_worker.creation.admission import Secrets
+from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.ports import Change, Journal, Lxd, Signal, WorkerClock
+from services.lxd_worker.journal.protocol import Change, Journal
+from services.lxd_worker.operations.secrets import SecretsById
+from services.lxd_worker.ports import Lxd, Signal
 from shared.contracts.operations import Operation
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerContext:
-    """What carrying out needs at hand; `epoch` is that of this worker's readings.
+class OperationContext:
+    """What operations need; `epoch` is that of this run of the worker.
 
-    `secrets` are kept here, by the operation's id, until LXD has them.
+    `changed` signals that an operation is to be reported.
     """
 
     host: str
@@ -23,31 +25,35 @@ class RunnerContext:
     lxd: Lxd
     clock: WorkerClock
     changed: Signal
-    secrets: Secrets
+    secrets: SecretsById
 
 
 class OperationRecord:
-    """One operation; each change is in the journal before anything else goes on."""
+    """An operation whose changes are in the journal before anything else happens."""
 
-    def __init__(self, tools: RunnerContext, entry: JournalEntry) -> None:
-        self._tools = tools
+    def __init__(self, context: OperationContext, entry: JournalEntry) -> None:
+        self._context = context
         self.entry = entry
 
     @property
     def operation(self) -> Operation:
-        """The operation as journalled last."""
+        """The operation as it was journalled last."""
         return self.entry.operation
 
-    def advance(self, change: Change) -> None:
+    def publish(self, change: Change) -> None:
         """Journal a change and have it reported."""
         before = self.entry
-        self.note(change)
+        self.write(change)
         if self.entry != before:
-            self._tools.changed()
+            self._context.changed()
 
-    def note(self, change: Change) -> None:
-        """Journal a change that means nothing to others."""
-        self.entry = self._tools.journal.advance(self.operation.operation_id, change)
+    def write(self, change: Change) -> None:
+        """Journal a change that means nothing to the fleet."""
+        self.entry = self._context.journal.advance(self.operation.operation_id, change)
+
+    def read(self) -> None:
+        """Read it again: the journal may hold more than this object knows."""
+        self.write(lambda entry: entry)
 
     def names(self, **more: object) -> dict[str, object]:
         """Return what a log line says of the operation."""

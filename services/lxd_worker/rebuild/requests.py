@@ -1,8 +1,8 @@
-"""What LXD is given when a root is swapped for another: whole descriptions, as in `writing`.
+"""The bodies of the requests that swap an instance's root for another one.
 
-What an instance is set to belongs to the instance, not to its root: the new root gets it from the
-old one as it is when that has let go. Only what LXD itself knows of a root, and of the image that
-it is from, stays with it.
+Settings belong to the instance, not to its root: the new root gets them from the old one, as they
+are once that has been parked. Only what LXD itself records about a root, and about the image of it,
+stays with the root.
 """
 
 from __future__ import annotations
@@ -13,98 +13,104 @@ import msgspec
 from msgspec import Struct
 
 from services.lxd_worker.instances import parked_roots
-from services.lxd_worker.instances.update_request import EditableInstance
-from services.lxd_worker.journal.plan import AllocationPlan, Devices, RootSwapPlan
+from services.lxd_worker.instances.description import EditableInstance
+from services.lxd_worker.instances.devices import Devices
+from services.lxd_worker.journal.entry import AllocationPlan, RootSwapPlan
 from shared.contracts.errors import LxdRefused
-from shared.contracts.sizes import size_in_bytes
 
-# What must not be in force of a root that is set aside.
+# What must not be in force for a parked root.
 _OFF = {"boot.autostart": "false", "security.protection.delete": "false"}
 _OF_THE_ROOT = ("volatile.", "image.")
 _NO_DEVICE = {"type": "none"}
 
 
 class ParkedConfig(Struct, frozen=True, kw_only=True):
-    """What an instance had of its own before it was set aside."""
+    """What an instance had of its own before it was parked."""
 
     devices: Devices
     config: dict[str, str]
 
 
-def new_root(
-    found: EditableInstance, plan: AllocationPlan, swap: RootSwapPlan
+def new_root_body(
+    instance: EditableInstance, plan: AllocationPlan, swap: RootSwapPlan
 ) -> dict[str, object]:
     """Return the body of LXD's `POST /1.0/instances` for a new root beside an instance."""
-    config = _settings(found.config) | _OFF
+    marks = {
+        "volatile.uuid": instance.uuid,
+        parked_roots.ROOT: swap.incoming,
+        parked_roots.PARKED: parked_roots.parked_mark(swap.beside, swap.until),
+    }
     return {
         "name": swap.beside,
-        "type": found.type,
-        "description": found.description,
-        "profiles": list(found.profiles or ()),
+        "type": instance.type,
+        "description": instance.description,
+        "profiles": list(instance.profiles or ()),
         "source": plan.source,
-        "config": config
-        | {
-            "volatile.uuid": found.uuid,
-            parked_roots.ROOT: swap.incoming,
-            parked_roots.ASIDE: parked_roots.aside_mark(swap.beside, swap.until),
-        },
-        "devices": _root_alone(found),
+        "config": _settings(instance.config) | _OFF | marks,
+        "devices": _root_alone(instance),
     }
 
 
-def set_aside(found: EditableInstance, name: str, until: int) -> dict[str, object]:
-    """Return an instance without what another one shall have; it keeps a note of that."""
-    if parked_roots.KEPT in found.config:
-        raise LxdRefused("it is set aside already")
-    held = ParkedConfig(devices=dict(found.devices), config=_held(found))
-    note = msgspec.json.encode(held).decode()
-    mark = {parked_roots.ASIDE: parked_roots.aside_mark(name, until), parked_roots.KEPT: note}
-    return _whole(found, {**found.config, **_OFF, **mark}, _root_alone(found))
+def park(instance: EditableInstance, name: str, until: int) -> dict[str, object]:
+    """Return a root without what another one is to have; its settings hold a copy of that."""
+    if parked_roots.PARKED_CONFIG in instance.config:
+        raise LxdRefused("it is already set aside")
+    own = ParkedConfig(devices=dict(instance.devices), config=_passed_on(instance))
+    marks = {
+        parked_roots.PARKED: parked_roots.parked_mark(name, until),
+        parked_roots.PARKED_CONFIG: msgspec.json.encode(own).decode(),
+    }
+    return instance.whole({**instance.config, **_OFF, **marks}, _root_alone(instance))
 
 
-def with_devices(found: EditableInstance, old: EditableInstance) -> dict[str, object]:
-    """Return a root with the devices that the old one has let go of, and else as it is.
+def with_devices_of(root: EditableInstance, parked: EditableInstance) -> dict[str, object]:
+    """Return a root with the devices that a parked one has given up, and else as it is.
 
-    LXD forgets what it is told of a NIC's address in the request that adds the NIC.
+    LXD drops a NIC's address that it is sent in the same request that adds the NIC.
     """
-    devices = _whole(found, dict(found.config), _kept(old).devices)
-    return {**devices, "profiles": list(old.profiles or ())}
+    body = root.whole(dict(root.config), _parked_config(parked).devices)
+    return {**body, "profiles": list(parked.profiles or ())}
 
 
-def put_back(found: EditableInstance) -> dict[str, object]:
-    """Return an instance as it was before it was set aside."""
-    kept = _kept(found)
-    without = {*_OFF, parked_roots.ASIDE, parked_roots.KEPT}
-    config = {key: text for key, text in found.config.items() if key not in without}
-    return _whole(found, config | kept.config, kept.devices)
+def unpark(root: EditableInstance) -> dict[str, object]:
+    """Return a root as it was before it was parked."""
+    before = _parked_config(root)
+    without = {*_OFF, parked_roots.PARKED, parked_roots.PARKED_CONFIG}
+    config = {key: text for key, text in root.config.items() if key not in without}
+    return root.whole(config | before.config, before.devices)
 
 
 def put_in_place(
-    found: EditableInstance, old: EditableInstance, swap: RootSwapPlan
+    root: EditableInstance, parked: EditableInstance, swap: RootSwapPlan
 ) -> dict[str, object]:
-    """Return a root with all that the old one has let go of."""
-    kept = _kept(old)
-    own = {key: text for key, text in found.config.items() if _is_of_the_root(key)}
-    root = {parked_roots.ROOT: swap.incoming} if swap.incoming else {}
-    size = size_in_bytes(old.expanded_devices.get(old.root_disk, {}).get("size", ""))
-    trash = {parked_roots.TRASH: parked_roots.trash_mark(old.uuid, swap.trash, swap.until, size)}
-    config = own | _settings(old.config) | kept.config | root | trash
+    """Return a root with all that the parked one has given up."""
+    given_up = _parked_config(parked)
+    trash = parked_roots.trash_mark(parked.uuid, swap.trash, swap.until, parked.root_size)
+    config = (
+        {key: text for key, text in root.config.items() if _is_of_the_root(key)}
+        | _settings(parked.config)
+        | given_up.config
+        | ({parked_roots.ROOT: swap.incoming} if swap.incoming else {})
+        | {parked_roots.TRASH: trash}
+    )
     return {
-        **_whole(found, config, kept.devices),
-        "profiles": list(old.profiles or ()),
-        "description": old.description,
+        **root.whole(config, given_up.devices),
+        "profiles": list(parked.profiles or ()),
+        "description": parked.description,
     }
 
 
-def _kept(found: EditableInstance) -> ParkedConfig:
+def _parked_config(parked: EditableInstance) -> ParkedConfig:
     try:
-        return msgspec.json.decode(found.config.get(parked_roots.KEPT, ""), type=ParkedConfig)
+        return msgspec.json.decode(
+            parked.config.get(parked_roots.PARKED_CONFIG, ""), type=ParkedConfig
+        )
     except msgspec.MsgspecError as exc:
-        raise LxdRefused("nothing tells what it had before it was set aside") from exc
+        raise LxdRefused("its settings from before it was set aside are missing") from exc
 
 
 def _settings(config: Mapping[str, str]) -> dict[str, str]:
-    """Return what is set of an instance, whatever root it has."""
+    """Return the settings of an instance that do not depend on its root."""
     return {
         key: text
         for key, text in config.items()
@@ -116,30 +122,19 @@ def _is_of_the_root(key: str) -> bool:
     return key.startswith(_OF_THE_ROOT)
 
 
-def _held(found: EditableInstance) -> dict[str, str]:
-    """Return what goes from root to root although LXD keeps it with each."""
+def _passed_on(instance: EditableInstance) -> dict[str, str]:
+    """Return the settings that go from root to root although LXD keeps them with each."""
     return {
         key: text
-        for key, text in found.config.items()
+        for key, text in instance.config.items()
         if key in _OFF or (key.startswith("volatile.") and key.endswith(".hwaddr"))
     }
 
 
-def _root_alone(found: EditableInstance) -> Devices:
-    """Return the root disk as it is, and nothing of what the profiles would give."""
+def _root_alone(instance: EditableInstance) -> Devices:
+    """Return the root disk as it is, with every device that profiles would add switched off."""
     devices: Devices = {
-        name: _NO_DEVICE for name in found.expanded_devices if name != found.root_disk
+        name: _NO_DEVICE for name in instance.expanded_devices if name != instance.root_disk
     }
-    own = found.devices.get(found.root_disk)
-    return devices | ({found.root_disk: own} if own else {})
-
-
-def _whole(found: EditableInstance, config: dict[str, str], devices: Devices) -> dict[str, object]:
-    return {
-        "architecture": found.architecture,
-        "config": config,
-        "devices": devices,
-        "ephemeral": found.ephemeral,
-        "profiles": list(found.profiles or ()),
-        "description": found.description,
-    }
+    own = instance.devices.get(instance.root_disk)
+    return devices | ({instance.root_disk: own} if own else {})

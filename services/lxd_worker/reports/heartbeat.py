@@ -1,11 +1,13 @@
-"""The worker's sign of life, and what it knows of its LXD."""
+"""The worker's heartbeat, and what it knows of the health of its LXD."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
 
-from services.lxd_worker.ports import Journal, Lxd, LxdServer, Signal, WorkerClock
+from services.lxd_worker.journal.protocol import Journal
+from services.lxd_worker.ports import Lxd, LxdServer, Signal
+from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.events import Heartbeat
 
@@ -14,10 +16,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class LxdHealth:
-    """Whether LXD answers requests and sends its events, and who it said it was last.
+    """Whether LXD answers requests and sends its events, and who it last said it was.
 
-    `changed` is called at every change of that, because the fleet must not wait to hear of it:
-    a gateway believes nothing of a worker that has not said who its LXD is.
+    `changed` is called at every change of that, because the fleet must hear of it at once: a
+    gateway believes nothing of a worker that has not said who its LXD is.
     """
 
     changed: Signal
@@ -27,7 +29,7 @@ class LxdHealth:
 
     @property
     def connected(self) -> bool:
-        """Whether LXD can be told and tells."""
+        """Whether LXD answers and its events arrive."""
         return self.answers and self.listening
 
     def probe(self, lxd: Lxd) -> None:
@@ -35,41 +37,44 @@ class LxdHealth:
         try:
             server = lxd.server()
         except LxdUnavailable:
-            self._note(self.server, answers=False)
+            self._record(self.server, answers=False)
         else:
-            self._note(server, answers=True)
+            self._record(server, answers=True)
 
-    def listens(self, *, listening: bool) -> None:
-        """Take in whether LXD's events are heard."""
+    def set_listening(self, *, listening: bool) -> None:
+        """Record whether LXD's events arrive."""
         if listening is not self.listening:
             self.listening = listening
             self.changed()
 
-    def _note(self, server: LxdServer | None, *, answers: bool) -> None:
+    def _record(self, server: LxdServer | None, *, answers: bool) -> None:
         if answers is not self.answers:
             level = logging.INFO if answers else logging.WARNING
             log.log(level, "lxd answers" if answers else "lxd does not answer")
-        known, self.server, self.answers = (self.server, self.answers), server, answers
-        if known != (server, answers):
+        before, self.server, self.answers = (self.server, self.answers), server, answers
+        if before != (server, answers):
             self.changed()
 
 
 def heartbeat(
-    epoch: int,
-    sequence: int,
-    watch: LxdHealth,
+    context: ReportContext,
+    health: LxdHealth,
     journal: Journal,
-    clock: WorkerClock,
     interval_s: float,
+    sequence: int,
     calls_queue: str = "",
 ) -> Heartbeat:
-    """Return the sign of life for this moment; waits for nothing."""
-    server = watch.server or LxdServer(fingerprint="", version="", kind="", name="")
+    """Return the heartbeat for this moment, the next of which follows after `interval_s`.
+
+    `sequence` is the number of the last event, `calls_queue` the queue that is missing. Waits for
+    nothing.
+    """
+    server = health.server or LxdServer(fingerprint="", version="", kind="", name="")
     return Heartbeat(
-        epoch=epoch,
+        epoch=context.epoch,
         sequence=sequence,
-        clock=f"{clock.unix():.3f}",
-        lxd_connected=watch.connected,
+        clock=f"{context.clock.unix():.3f}",
+        lxd_connected=health.connected,
         interval_s=interval_s,
         fingerprint=server.fingerprint,
         lxd=server.version,

@@ -1,7 +1,7 @@
-"""Reading files of image servers over HTTP, each in a time and a size that are bounded.
+"""Downloads files of image servers over HTTP, each bounded in time and size.
 
-The certificates of the system's authorities are believed, as LXD does, or of those that
-`REQUESTS_CA_BUNDLE` names; the usual variables name a proxy.
+The system's certificate authorities are trusted, as by LXD, or those that `REQUESTS_CA_BUNDLE`
+names; the usual variables name a proxy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from services.lxd_worker.ports import ImageServerAway
 
 CONNECT_S = 5.0
-# Between two pieces, and in all.
+# Between two pieces, and in total.
 READ_S = 15.0
 WHOLE_S = 120.0
 LARGEST = 32 * 2**20

@@ -1,7 +1,7 @@
-"""Telling the fleet what the image servers have that the operator allows.
+"""Reports which images the operator's image servers have.
 
-LXD fetches images itself when it is told to; this is only for those who choose one. So a server
-that cannot be read changes nothing but the list, which then stays as it was.
+LXD itself fetches an image when it is told to; the report is for choosing one. So a server that
+cannot be read changes nothing but the list, which then stays as it was.
 """
 
 from __future__ import annotations
@@ -10,25 +10,21 @@ import logging
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from msgspec.structs import replace
-
-from services.lxd_worker.creation.images import Remotes
+from services.lxd_worker.creation.request import Remotes
+from services.lxd_worker.omissions import Omission
 from services.lxd_worker.ports import (
+    DaemonCapabilities,
     Fetch,
     HostResources,
     ImageServerAway,
-    Omission,
-    Omit,
-    Publish,
     Signal,
-    WorkerClock,
 )
+from services.lxd_worker.reports.publishing import ChangePublisher, ReportContext
 from services.lxd_worker.reports.simplestreams import (
     INDEX,
-    DaemonCapabilities,
     UnreadableCatalogue,
     product_files,
-    served,
+    usable_images,
 )
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable
@@ -38,66 +34,59 @@ from shared.contracts.hosts import MOST_SERVED, Served, ServedImage
 
 log = logging.getLogger(__name__)
 
-# LXD reads a catalogue as often as that at the most.
+# LXD reads a catalogue at most this often.
 EVERY_S = 3600.0
-# Of all servers' images as they are sent: a server has 40 KB, and readers take 4 MB.
-MOST_BYTES = 3 * 2**20
 AGAIN_S = 300.0
+# Of all servers' images in a message: a server has 40 KB, and readers accept 4 MB.
+MOST_BYTES = 3 * 2**20
 
 
 @dataclass(slots=True)
 class ImageServersReport:
-    """Reads the servers now and then; sends what they have when it is wanted or different."""
+    """Reads the servers now and then; sends what they have if it was requested or has changed."""
 
-    epoch: int
+    context: ReportContext
     remotes: Remotes
-    offer: HostResources
+    resources: HostResources
     fetch: Fetch
-    publish: Publish
-    clock: WorkerClock
-    wanted: Signal
-    omit: Omit
+    signal: Signal
+    _publisher: ChangePublisher[ImageServersRead] = field(init=False)
     _found: dict[str, Served] = field(init=False)
     _due: dict[str, float] = field(init=False)
     _away: set[str] = field(default_factory=set)
-    _anyhow: bool = False
-    _told: ImageServersRead | None = None
 
     def __post_init__(self) -> None:
+        self._publisher = ChangePublisher(self.context, self.signal)
         self._found = dict.fromkeys(self.remotes)
-        self._due = dict.fromkeys(self.remotes, self.clock.monotonic())
+        self._due = dict.fromkeys(self.remotes, self.context.clock.monotonic())
 
-    def want(self) -> None:
-        """Have it sent soon, whether or not it is different."""
-        self._anyhow = True
-        self.wanted()
+    def request(self) -> None:
+        """Have it sent soon, whether or not it has changed."""
+        self._publisher.request()
 
-    def read(self) -> None:
-        """Read the servers that were not read for an hour, or could not be for five minutes.
+    def read_due(self) -> None:
+        """Read each server that was not read for an hour, or not reachable for five minutes.
 
-        Raises LxdUnavailable: what the host can run has to be known for it.
+        Raises LxdUnavailable: which images are of use depends on what the host can run.
         """
-        due = [name for name, at in self._due.items() if at <= self.clock.monotonic()]
+        due = [name for name, at in self._due.items() if at <= self.context.clock.monotonic()]
         if not due:
             return
-        runs = self.offer.runs()
+        capabilities = self.resources.capabilities()
         for name in due:
-            self._read(name, runs)
-        self.wanted()
+            self._read(name, capabilities)
+        self.signal()
 
-    def fulfil(self) -> None:
-        """Send what is known if it is wanted or different; see `HostReport.fulfil`."""
-        found = ImageServersRead(epoch=self.epoch, at="", servers=self._fitting())
-        if not self._anyhow and found == self._told:
-            return
+    def publish_if_changed(self) -> None:
+        """Send what is known if it was requested or has changed; see `HostReport`."""
+        report = ImageServersRead(epoch=self.context.epoch, at="", servers=self._fitting())
         try:
-            self.publish(replace(found, at=self.clock.now()))
-            self._anyhow, self._told = False, found
+            self._publisher.publish_if_changed(report)
         except BrokerUnavailable as exc:
             log.warning("image servers not reported", extra={"error": str(exc)})
 
     def _fitting(self) -> dict[str, Served]:
-        """Return what each server has, as far as it is no more than its share of a message."""
+        """Return what each server has, up to its share of a message."""
         if len(encode(ImageServersRead(epoch=0, at="", servers=self._found))) <= MOST_BYTES:
             return dict(self._found)
         share = MOST_BYTES // len(self._found)
@@ -108,22 +97,22 @@ class ImageServersReport:
             return None
         first: list[ServedImage] = beginning(images, share)
         if left_out := len(images) - len(first):
-            self.omit(Omission.FIELDS, name, f"{left_out} images too many")
+            self.context.omit(Omission.FIELDS, name, f"{left_out} images too many")
         return first
 
-    def _read(self, name: str, runs: DaemonCapabilities) -> None:
+    def _read(self, name: str, capabilities: DaemonCapabilities) -> None:
         try:
-            self._found[name] = self._images(self.remotes[name], runs)
+            self._found[name] = self._images(self.remotes[name], capabilities)
         except (ImageServerAway, UnreadableCatalogue) as exc:
             if name not in self._away:
                 log.warning("image server not read", extra={"server": name, "error": str(exc)})
             self._away.add(name)
-            self._due[name] = self.clock.monotonic() + AGAIN_S
+            self._due[name] = self.context.clock.monotonic() + AGAIN_S
         else:
             self._away.discard(name)
-            self._due[name] = self.clock.monotonic() + EVERY_S
+            self._due[name] = self.context.clock.monotonic() + EVERY_S
 
-    def _images(self, address: str, runs: DaemonCapabilities) -> list[ServedImage]:
+    def _images(self, address: str, capabilities: DaemonCapabilities) -> list[ServedImage]:
         files = product_files(self.fetch(address, INDEX))
-        found = (served(self.fetch(address, file), runs) for file in files)
+        found = (usable_images(self.fetch(address, file), capabilities) for file in files)
         return list(islice(chain.from_iterable(found), MOST_SERVED))

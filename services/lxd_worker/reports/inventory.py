@@ -1,7 +1,7 @@
-"""Telling the fleet what this LXD holds, in one numbered row of events.
+"""Reports the instances of this LXD, as one numbered sequence of events.
 
-Wishes are collected and then fulfilled one by one in a single thread, so that the order on the wire
-is the order of the numbers. Several events of one instance that arrive together become one reading.
+Requests are collected and then served one by one in a single greenthread, so the order on the wire
+is that of the numbers. Several events about one instance that arrive together become one reading.
 """
 
 from __future__ import annotations
@@ -12,70 +12,56 @@ from collections.abc import Callable, Mapping
 from services.lxd_worker.instances.description import UNBOUNDED
 from services.lxd_worker.instances.lifecycle_events import (
     AffectedInstance,
-    LifecycleEvent,
-    touched,
-    touches_many,
+    affected_instances,
+    affects_many,
 )
-from services.lxd_worker.ports import (
-    CallLater,
-    Journal,
-    Lxd,
-    Omission,
-    Omit,
-    Publish,
-    Signal,
-    WorkerClock,
-)
-from services.lxd_worker.reports.retry_timer import RetryTimer
-from services.lxd_worker.transitions.rebuild import KINDS
+from services.lxd_worker.journal.protocol import Journal
+from services.lxd_worker.omissions import Omission
+from services.lxd_worker.ports import Lxd, ObservedInstance, Signal
+from services.lxd_worker.reports.publishing import ReportContext, RetryTimer
+from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
 from shared.contracts.fitting import share_out
 from shared.contracts.instances import Instance
+from shared.lxd.models import LifecycleEvent
 
 log = logging.getLogger(__name__)
 
-# Of an inventory as it is sent: 10,000 ordinary instances have 7 MB, and readers take 16.
+# Of an inventory in a message: 10,000 ordinary instances have 7 MB, and readers accept 16.
 MOST_BYTES = 12 * 2**20
 # How often, and after how long, all is read again while a name passes from root to root.
-_LOOKS, _LOOK_AGAIN_S = 50, 0.1
+_TRIES, _TRY_AGAIN_S = 50, 0.1
 
 
 class InventoryReport:
     """Numbers and sends inventories and changes.
 
     What cannot be sent is dropped; the gap in the numbers, and the inventory that follows every
-    reconnection, make up for it. What LXD does not tell is asked for again.
+    reconnection, make up for it. What LXD does not answer is asked again.
     """
 
     def __init__(
         self,
-        epoch: int,
+        context: ReportContext,
         lxd: Lxd,
-        publish: Publish,
-        clock: WorkerClock,
-        wanted: Signal,
-        listening: Callable[[], bool],
-        omit: Omit,
-        later: CallLater,
         journal: Journal,
+        signal: Signal,
+        listening: Callable[[], bool],
     ) -> None:
-        self._journal = journal
-        self._omit = omit
-        self._epoch = epoch
+        self._context = context
         self._lxd = lxd
-        self._publish = publish
-        self._clock = clock
-        self._wanted = wanted
+        self._journal = journal
+        self._signal = signal
         self._listening = listening
         self._busy = False
-        self._everything = False
-        self._touched: dict[tuple[str, str], AffectedInstance] = {}
-        # What LXD has not told; an instance that it never tells shall hold up no other.
+        self._all_requested = False
+        self._requested: dict[tuple[str, str], AffectedInstance] = {}
+        # What LXD has not answered; an instance that it never answers for must not delay others.
+        self._all_unread = False
         self._unread: dict[tuple[str, str], AffectedInstance] = {}
-        self._everything_unread = False
-        self._retry = RetryTimer(later, self._read_again)
+        self._retry = RetryTimer(context.later, self._request_unread)
         self._sequence = 0
 
     @property
@@ -83,141 +69,142 @@ class InventoryReport:
         """The number of the last event that was sent or lost."""
         return self._sequence
 
-    def known(self) -> Mapping[tuple[str, str], Instance] | None:
-        """See `ports.Known`: what was read last, when every event heard has been followed up."""
-        behind = self._everything or self._touched or self._busy or self._lacks
-        return self._lxd.remembered() if self._listening() and not behind else None
+    def cached_instances(self) -> Mapping[tuple[str, str], Instance] | None:
+        """Return what was read last, if every event so far has been followed up."""
+        behind = self._all_requested or self._requested or self._busy or self._lacks
+        return self._lxd.cached_instances() if self._listening() and not behind else None
 
-    @property
-    def _lacks(self) -> bool:
-        return self._everything_unread or bool(self._unread)
-
-    def want_everything(self) -> None:
+    def request_all(self) -> None:
         """Have the whole inventory sent soon."""
-        self._everything = True
-        self._wanted()
+        self._all_requested = True
+        self._signal()
 
-    def want(self, project: str, name: str) -> None:
-        """Have one instance sent soon, whole also where the inventory had no room for all of it."""
-        self._touched[project, name] = AffectedInstance(project, name, "")
-        self._wanted()
+    def request_instance(self, project: str, name: str) -> None:
+        """Have one instance sent soon, unabridged even if the inventory had no room for that."""
+        self._requested[project, name] = AffectedInstance(project, name, "")
+        self._signal()
 
-    def heard(self, event: LifecycleEvent) -> None:
+    def on_event(self, event: LifecycleEvent) -> None:
         """Have sent soon what an event of LXD's may have changed."""
-        if touches_many(event):
-            self.want_everything()
-        for one in touched(event):
-            self._touched[one.project, one.name] = one
-            self._wanted()
+        if affects_many(event):
+            self.request_all()
+        for one in affected_instances(event):
+            self._requested[one.project, one.name] = one
+            self._signal()
 
-    def fulfil(self) -> None:
-        """Send what was asked for until nothing is left to send, or LXD does not tell it now."""
+    def publish_requested(self) -> None:
+        """Send what was requested until nothing is left, or LXD does not answer."""
         self._busy = True
         try:
-            while self._everything or self._touched:
+            while self._all_requested or self._requested:
                 self._try_next()
         finally:
             self._busy = False
             if self._lacks:
                 self._retry.failed()
             else:
-                self._retry.worked()
+                self._retry.succeeded()
+
+    @property
+    def _lacks(self) -> bool:
+        return self._all_unread or bool(self._unread)
 
     def _try_next(self) -> None:
         try:
-            self._send_next()
+            self._publish_next()
         except (LxdUnavailable, BrokerUnavailable) as exc:
             log.warning("inventory not reported", extra={"error": str(exc)})
 
-    def _send_next(self) -> None:
-        # What is touched after the inventory is read must be looked at again: hence this order.
-        if self._everything:
-            self._everything = False
-            self._touched.clear()
-            self._send_inventory()
+    def _publish_next(self) -> None:
+        # What is affected after the inventory is read must be read again: hence this order.
+        if self._all_requested:
+            self._all_requested = False
+            self._requested.clear()
+            self._publish_inventory()
         else:
-            self._send_change(self._touched.pop(next(iter(self._touched))))
+            self._publish_change(self._requested.pop(next(iter(self._requested))))
 
-    def _read_again(self) -> None:
+    def _request_unread(self) -> None:
         if not self._lacks:
             return
-        self._everything |= self._everything_unread
-        self._touched = self._unread | self._touched
-        self._everything_unread, self._unread = False, {}
-        self._wanted()
+        self._all_requested |= self._all_unread
+        self._requested = self._unread | self._requested
+        self._all_unread, self._unread = False, {}
+        self._signal()
 
-    def _send_inventory(self) -> None:
-        self._everything_unread = True
-        instances = self._fitting(self._whole())
-        self._everything_unread, self._unread = False, {}
+    def _publish_inventory(self) -> None:
+        self._all_unread = True
+        instances = self._fitting(self._read_all())
+        self._all_unread, self._unread = False, {}
         self._send(
             Inventory(
-                epoch=self._epoch,
+                epoch=self._context.epoch,
                 sequence=self._sequence + 1,
-                at=self._clock.now(),
+                at=self._context.clock.now(),
                 instances=instances,
             )
         )
 
-    def _whole(self) -> list[Instance]:
-        """Return all instances; one that loses its name to another root has it again soon."""
-        for _ in range(_LOOKS):
+    def _read_all(self) -> list[Instance]:
+        """Return all instances; one that is losing its name to another root has it again soon."""
+        for _ in range(_TRIES):
             instances = self._lxd.instances()
-            if not self._between() - {(one.project, one.name) for one in instances}:
+            if not self._swapping() - {(one.project, one.name) for one in instances}:
                 break
-            self._clock.sleep(_LOOK_AGAIN_S)
+            self._context.clock.sleep(_TRY_AGAIN_S)
         return instances
 
-    def _between(self) -> set[tuple[str, str]]:
+    def _swapping(self) -> set[tuple[str, str]]:
         """Return the instances whose name passes from one root to another now."""
         operations = [entry.operation for entry in self._journal.unfinished()]
-        return {(one.project, one.instance) for one in operations if one.kind in KINDS}
+        return {(one.project, one.instance) for one in operations if one.kind in SWAP_KINDS}
 
     def _fitting(self, instances: list[Instance]) -> list[Instance]:
-        """Return as many of the instances as one message takes, none larger than its share."""
+        """Return as many of the instances as one message holds, none larger than its share."""
         in_order = sorted(instances, key=lambda one: (one.project, one.name))
         if left_out := in_order[MOST_INSTANCES:]:
-            self._omit(Omission.INSTANCE, "inventory", f"{len(left_out)} instances too many")
+            self._context.omit(
+                Omission.INSTANCE, "inventory", f"{len(left_out)} instances too many"
+            )
         shared = share_out(in_order[:MOST_INSTANCES], MOST_BYTES, UNBOUNDED)
         for instance, cut in shared:
             if cut:
                 subject = f"{instance.project}/{instance.name}"
-                self._omit(Omission.FIELDS, subject, ", ".join(cut))
+                self._context.omit(Omission.FIELDS, subject, ", ".join(cut))
         return [instance for instance, _ in shared]
 
-    def _send_change(self, change: AffectedInstance) -> None:
-        self._unread[change.project, change.name] = change
-        reading = self._lxd.instance(change.project, change.name)
-        self._unread.pop((change.project, change.name), None)
-        if reading.instance is None and (change.project, change.name) in self._between():
-            # What gets the name is told then.
-            return
-        number = self._sequence + 1
-        now = self._clock.now()
-        event: Event
-        if reading.instance is None:
-            event = InstanceRemoved(
-                epoch=self._epoch,
-                sequence=number,
+    def _publish_change(self, affected: AffectedInstance) -> None:
+        place = (affected.project, affected.name)
+        self._unread[place] = affected
+        found = self._lxd.instance(*place)
+        self._unread.pop(place, None)
+        # The root that gets the name is reported then.
+        if found.instance is not None or place not in self._swapping():
+            self._send(self._change(affected, found))
+
+    def _change(self, affected: AffectedInstance, found: ObservedInstance) -> Event:
+        sequence, now = self._sequence + 1, self._context.clock.now()
+        if found.instance is None:
+            return InstanceRemoved(
+                epoch=self._context.epoch,
+                sequence=sequence,
                 at=now,
-                action=change.action,
-                name=change.name,
-                project=change.project,
-                revision=reading.revision,
+                action=affected.action,
+                name=affected.name,
+                project=affected.project,
+                revision=found.revision,
             )
-        else:
-            event = InstanceChanged(
-                epoch=self._epoch,
-                sequence=number,
-                at=now,
-                action=change.action,
-                instance=reading.instance,
-            )
-        self._send(event)
+        return InstanceChanged(
+            epoch=self._context.epoch,
+            sequence=sequence,
+            at=now,
+            action=affected.action,
+            instance=found.instance,
+        )
 
     def _send(self, event: Event) -> None:
         try:
-            self._publish(event)
+            self._context.publish(event)
         finally:
             # Only now: a heartbeat must not name an event that is not on the wire yet.
             self._sequence += 1

@@ -1,7 +1,7 @@
-"""What of an image server's catalogue, in the simplestreams format, a host can use.
+"""The images of an image server's catalogue, in the simplestreams format, that a host can use.
 
 A catalogue has an index, which names files of products; a product is an image for one architecture
-with all its versions. Whatever cannot be read is left out: a catalogue is somebody else's text.
+with all its versions. Whatever cannot be read is skipped: a catalogue is somebody else's text.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, field
 
-from services.lxd_worker.instances.image_os import os_of
+from services.lxd_worker.instances.description import os_of
+from services.lxd_worker.ports import DaemonCapabilities
 from shared.contracts.fitting import Unfit, fit_message, parse
 from shared.contracts.hosts import (
     CONTAINER,
@@ -30,20 +30,20 @@ from shared.contracts.hosts import (
 T = TypeVar("T")
 
 INDEX = "streams/v1/index.json"
-# Of one server; those that are known have one or two.
+# Of one server; the usual ones have one or two.
 MOST_FILES = 8
 
 _ALIAS = re.compile(r"[!-~]{1,128}")
-# LXD takes a version's name for its date.
+# LXD takes the name of a version for its date.
 _DATE = re.compile(r"\d{8}")
 
-# A file that is a whole image, and one that is the metadata of one: LXD takes the first names,
-# Incus (v6.0.4, shared/simplestreams) the second, and neither takes the other's.
+# The name of a file that is a whole image, and of one that is the metadata of one. Neither LXD nor
+# Incus (v6.0.4, shared/simplestreams) accepts the other's.
 _LXDS = ("lxd_combined.tar.gz", "lxd.tar.xz")
 _INCUS = ("incus_combined.tar.gz", "incus.tar.xz")
 
-# Each file with a root file system: what becomes of it, and where in the metadata's entry the
-# digest of both stands, without which the image cannot be had.
+# For each file with a root file system: its type, and the fields of the metadata's entry that may
+# hold the digest of both, without which the image cannot be used.
 _ROOTS: dict[str, tuple[InstanceType, tuple[str, ...]]] = {
     "squashfs": (CONTAINER, ("combined_squashfs_sha256",)),
     "root.tar.xz": (CONTAINER, ("combined_rootxz_sha256", "combined_sha256")),
@@ -52,7 +52,7 @@ _ROOTS: dict[str, tuple[InstanceType, tuple[str, ...]]] = {
     "uefi1.img": (VIRTUAL_MACHINE, ("combined_uefi1-img_sha256",)),
 }
 
-# What Debian calls an architecture, and what the kernel does, as LXD.
+# Architectures by Debian's names, and by those of the kernel, which LXD uses.
 _KERNEL_NAMES = {
     "amd64": "x86_64",
     "arm64": "aarch64",
@@ -63,20 +63,8 @@ _KERNEL_NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonCapabilities:
-    """What the host's daemon can run: its own architecture, in the kernel's name, and these types.
-
-    `incus`: it is Incus, which takes files of other names than LXD.
-    """
-
-    architecture: str
-    types: tuple[InstanceType, ...]
-    incus: bool = False
-
-
 class UnreadableCatalogue(Exception):
-    """A file of an image server's is no index, or holds no products."""
+    """A file of an image server is no index, or holds no products."""
 
 
 def product_files(index: bytes) -> list[str]:
@@ -89,10 +77,10 @@ def product_files(index: bytes) -> list[str]:
     return list(islice(dict.fromkeys(paths), MOST_FILES))
 
 
-def served(products: bytes, runs: DaemonCapabilities) -> list[ServedImage]:
+def usable_images(products: bytes, capabilities: DaemonCapabilities) -> list[ServedImage]:
     """Return the images of one file that the host can use; raise UnreadableCatalogue."""
     readable = _readable(_Product, _entries(_Products, products, "products"))
-    found = (image for product in readable if (image := _image(product, runs)))
+    found = (image for product in readable if (image := _image(product, capabilities)))
     return list(islice(found, MOST_SERVED))
 
 
@@ -119,7 +107,7 @@ class _Version(Struct):
     items: dict[str, dict[str, Any]] = {}
 
     def types(self, incus: bool) -> set[InstanceType]:
-        """Return what can be made of its files."""
+        """Return the types of instances that its files are for."""
         whole, metadata = _INCUS if incus else _LXDS
         by_kind = {str(item.get("ftype")): item for item in self.items.values()}
         head = by_kind.get(metadata, {})
@@ -149,20 +137,20 @@ def _decoded(kind: type[T], text: bytes) -> T:
         raise UnreadableCatalogue(str(exc)) from exc
 
 
-def _entries(kind: type[_Index | _Products], text: bytes, named: str) -> Iterable[bytes]:
-    """Return what a file lists, each for itself, also if one of them is no JSON by the standard."""
+def _entries(kind: type[_Index | _Products], text: bytes, name: str) -> Iterable[bytes]:
+    """Return the entries of a file one by one, even if one of them is not standard JSON."""
     try:
         return map(bytes, _decoded(kind, text).entries.values())
     except UnreadableCatalogue as exc:
-        return map(_json, _listed(text, named, exc).values())
+        return map(_json, _listed(text, name, exc).values())
 
 
-def _listed(text: bytes, named: str, unreadable: UnreadableCatalogue) -> Mapping[str, object]:
+def _listed(text: bytes, name: str, unreadable: UnreadableCatalogue) -> Mapping[str, object]:
     try:
         said = parse(text)
     except Unfit:
         raise unreadable from None
-    listed = said.get(named) if isinstance(said, dict) else None
+    listed = said.get(name) if isinstance(said, dict) else None
     if not isinstance(listed, dict):
         raise unreadable
     return listed
@@ -180,14 +168,14 @@ def _readable(kind: type[T], entries: Iterable[bytes]) -> Iterable[T]:
             continue
 
 
-def _image(product: _Product, runs: DaemonCapabilities) -> ServedImage | None:
+def _image(product: _Product, capabilities: DaemonCapabilities) -> ServedImage | None:
     names = (alias.strip() for alias in product.aliases.split(","))
     aliases = tuple(islice(filter(_ALIAS.fullmatch, dict.fromkeys(names)), MOST_ALIASES))
     dated = [each for name, each in product.versions.items() if _DATE.match(name)]
-    there = {made for each in dated for made in each.types(runs.incus)}
-    types = tuple(made for made in runs.types if made in there)
+    there = {made for each in dated for made in each.types(capabilities.incus)}
+    types = tuple(made for made in capabilities.types if made in there)
     architecture = _KERNEL_NAMES.get(product.arch, product.arch)
-    if architecture != runs.architecture or not aliases or not types:
+    if architecture != capabilities.architecture or not aliases or not types:
         return None
     facts = {
         "image.os": product.os,

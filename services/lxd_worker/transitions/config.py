@@ -1,8 +1,8 @@
-"""The steps of operations that change what an instance is: settings, name, snapshots, password."""
+"""The rules for changing an instance: its settings, name, snapshots and password."""
 
 from __future__ import annotations
 
-from services.lxd_worker.instances.limits import unfulfilled
+from services.lxd_worker.instances.limits import first_unmet
 from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.transitions.steps import (
     Decision,
@@ -11,23 +11,13 @@ from services.lxd_worker.transitions.steps import (
     Rule,
     Situation,
     Step,
-    ended,
+    conclude,
 )
+from shared.contracts import errors
 from shared.contracts.changes import Changes
-from shared.contracts.errors import (
-    FleetError,
-    InstanceNotRunning,
-    InstanceRunning,
-    InvalidInput,
-    LxdRefused,
-    NoEffect,
-    PasswordNotSet,
-    SnapshotExists,
-    SnapshotNotFound,
-)
 from shared.contracts.operations import Kind
 
-# Why a limit that LXD has taken does not count.
+# Why a limit that LXD has accepted has no effect.
 _WITHOUT_EFFECT = {
     "ingress": "for instances with a network interface",
     "egress": "for instances with a network interface",
@@ -41,29 +31,29 @@ def _update(situation: Situation, now: Observation) -> Decision:
     changes = situation.arguments.changes or Changes()
     if error := _too_small(changes, now):
         return Failed(error)
-    return Done(changed=False) if now.shape.fulfil(changes) else Step.UPDATE
+    return Done(changed=False) if now.config.satisfies(changes) else Step.UPDATE
 
 
-def _too_small(changes: Changes, now: Observation) -> FleetError | None:
-    """LXD takes any size; an instance whose disk is smaller than its data cannot write any more."""
+def _too_small(changes: Changes, now: Observation) -> errors.FleetError | None:
+    """LXD accepts any size; an instance whose disk is smaller than its data could not write."""
     if changes.disk is None or now.root_used is None or changes.disk >= now.root_used:
         return None
-    return InvalidInput("disk", f"at least the {now.root_used} bytes that are in use")
+    return errors.InvalidInput("disk", f"at least the {now.root_used} bytes that are in use")
 
 
 def _rename(situation: Situation, now: Observation) -> Decision:
     if now.name == situation.arguments.new_name:
-        shown = now.shape.display_name == situation.arguments.display_name
+        shown = now.config.display_name == situation.arguments.display_name
         return Done(changed=False) if shown else Step.DESCRIBE
-    return Step.RENAME if now.stopped else Failed(InstanceRunning(situation.name))
+    return Step.RENAME if now.stopped else Failed(errors.InstanceRunning(situation.name))
 
 
 def _snapshot(situation: Situation, now: Observation) -> Decision:
     wanted = situation.arguments
     if wanted.snapshot in now.snapshots:
-        return Failed(SnapshotExists(situation.name, wanted.snapshot))
+        return Failed(errors.SnapshotExists(situation.name, wanted.snapshot))
     if wanted.stateful and now.stopped:
-        return Failed(InstanceNotRunning(situation.name))
+        return Failed(errors.InstanceNotRunning(situation.name))
     return Step.SNAPSHOT
 
 
@@ -77,57 +67,57 @@ def _delete_snapshot(situation: Situation, now: Observation) -> Decision:
 
 def _password(situation: Situation, now: Observation) -> Decision:
     if now.frozen:
-        return Failed(PasswordNotSet(situation.name, "it is paused"))
-    return Step.SET_PASSWORD if now.running else Failed(InstanceNotRunning(situation.name))
+        return Failed(errors.PasswordNotSet(situation.name, "it is paused"))
+    return Step.SET_PASSWORD if now.running else Failed(errors.InstanceNotRunning(situation.name))
 
 
 def _after_update(situation: Situation, now: Observation) -> Decision:
     changes = situation.arguments.changes or Changes()
-    done = situation.error is None or isinstance(situation.error, NoEffect)
-    if done and (field := unfulfilled(changes.limits, now.shape.limits)):
-        return Failed(InvalidInput(field, _WITHOUT_EFFECT[field]))
+    done = situation.error is None or isinstance(situation.error, errors.NoEffect)
+    if done and (field := first_unmet(changes.limits, now.config.limits)):
+        return Failed(errors.InvalidInput(field, _WITHOUT_EFFECT[field]))
     if situation.error is None:
         return Done(changed=True, needs_restart=now.postponed)
     if changes.memory is not None and _limit_not_set(situation.error):
-        return Failed(InvalidInput("memory", "more than is in use"))
-    return ended(situation, as_asked=now.shape.fulfil(changes))
+        return Failed(errors.InvalidInput("memory", "more than is in use"))
+    return conclude(situation, as_asked=now.config.satisfies(changes))
 
 
-def _limit_not_set(error: FleetError) -> bool:
-    """Whether the kernel refused a limit: of those that LXD sets at once, only less memory."""
-    return isinstance(error, LxdRefused) and "setting cgroup item" in error.reason
+def _limit_not_set(error: errors.FleetError) -> bool:
+    """Whether the kernel refused a limit; of those that LXD sets at once it refuses only memory."""
+    return isinstance(error, errors.LxdRefused) and "setting cgroup item" in error.reason
 
 
 def _after_rename(situation: Situation, _: Observation) -> Decision:
-    """A note of name and ports is written anew even where the display name stays."""
+    """The note on name and ports is updated even if the display name stays."""
     if situation.last is Step.RENAME and not situation.error:
         return Step.DESCRIBE
-    return ended(situation, as_asked=False)
+    return conclude(situation, as_asked=False)
 
 
 def _after_restore(situation: Situation, now: Observation) -> Decision:
-    """LXD drops the description, and the display name is that of the snapshot's time."""
+    """LXD drops the description, and restores the display name of the snapshot's time."""
     if situation.last is Step.RESTORE and not situation.error and situation.first:
-        was, is_now = situation.first.shape, now.shape
+        was, is_now = situation.first.config, now.config
         kept = (was.description, was.display_name) == (is_now.description, is_now.display_name)
         return Done(changed=True) if kept else Step.DESCRIBE
-    return ended(situation, as_asked=False)
+    return conclude(situation, as_asked=False)
 
 
 def _after_snapshot(situation: Situation, _: Observation) -> Decision:
-    return ended(situation, as_asked=False)
+    return conclude(situation, as_asked=False)
 
 
 def _after_delete_snapshot(situation: Situation, now: Observation) -> Decision:
     if _has_snapshot(situation, now):
-        return Failed(situation.error or NoEffect(Step.DELETE_SNAPSHOT.value))
-    return ended(situation, as_asked=True)
+        return Failed(situation.error or errors.NoEffect(Step.DELETE_SNAPSHOT.value))
+    return conclude(situation, as_asked=True)
 
 
 def _after_password(situation: Situation, _: Observation) -> Decision:
     if situation.last is Step.SET_PASSWORD and not situation.error:
         return Step.NOTE_PASSWORD
-    return ended(situation, as_asked=False)
+    return conclude(situation, as_asked=False)
 
 
 def _has_snapshot(situation: Situation, now: Observation) -> bool:
@@ -135,7 +125,7 @@ def _has_snapshot(situation: Situation, now: Observation) -> bool:
 
 
 def _no_snapshot(situation: Situation) -> Failed:
-    return Failed(SnapshotNotFound(situation.name, situation.arguments.snapshot))
+    return Failed(errors.SnapshotNotFound(situation.name, situation.arguments.snapshot))
 
 
 FIRST: dict[Kind, Rule] = {

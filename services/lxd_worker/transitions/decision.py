@@ -1,44 +1,35 @@
-"""Which request is next.
+"""Which step comes next.
 
-`next_move` looks at where the instance stands now, so a guest that stops by itself, or a colleague
-who was faster, is never asked to do what is done already.
+`decide` goes by the observation of the instance now: LXD is never asked for what a guest has done
+by itself, or a colleague before us.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.transitions import config, power, rebuild
-from services.lxd_worker.transitions.creation import next_creation_move, undone
-from services.lxd_worker.transitions.evidence import Verdict, evidence
-from services.lxd_worker.transitions.steps import Decision, Done, Failed, Situation, Step
-from shared.contracts.errors import (
-    Cancelled,
-    FleetError,
-    InstanceNotFound,
-    InstanceReplaced,
-    LxdBusy,
-    NoEffect,
-    StepInterrupted,
-)
+from services.lxd_worker.transitions.evidence import Verdict, judge
+from services.lxd_worker.transitions.steps import Decision, Done, Failed, Situation, Step, Undo
+from shared.contracts import errors
 from shared.contracts.operations import Kind
 
 _FIRST = {**power.FIRST, **config.FIRST}
 _NEXT = {**power.NEXT, **config.NEXT}
 
 
-def next_move(kind: Kind, situation: Situation) -> Decision:
+def decide(kind: Kind, situation: Situation) -> Decision:
     """Return the step to take now, or how the operation has ended.
 
-    No step is ever returned a second time for one operation, but for those of a swap of roots.
-    LXD's word that it has done a step counts for nothing where all that the step was to change is
-    seen to be as it was.
+    No step is ever returned a second time for one operation, except those of a swap of roots. LXD's
+    word that it has done a step is not believed if the instance is observed to be as it was.
     """
     if kind is Kind.CREATE:
-        return next_creation_move(_checked(situation))
-    if kind in rebuild.KINDS:
-        return rebuild.next_swap_move(kind, situation)
-    if isinstance(situation.error, (Cancelled, StepInterrupted, LxdBusy)):
+        return decide_creation(_checked(situation))
+    if kind in rebuild.SWAP_KINDS:
+        return rebuild.decide_swap(kind, situation)
+    if isinstance(situation.error, (errors.Cancelled, errors.StepInterrupted, errors.LxdBusy)):
         return Failed(situation.error)
     if situation.now is None:
         return _gone(kind, situation)
@@ -47,36 +38,58 @@ def next_move(kind: Kind, situation: Situation) -> Decision:
     return _NEXT[kind](_checked(situation), situation.now)
 
 
-def is_alteration(kind: Kind) -> bool:
-    """Return whether a kind changes what an instance is, not how it runs.
+def changes_config(kind: Kind) -> bool:
+    """Whether a kind changes what an instance is, not how it runs.
 
-    Its rules need to know more of the instance, and may refuse it beforehand.
+    Its rules need a full observation, and may reject a command before it is accepted.
     """
     return kind in config.FIRST
 
 
-def refusal(kind: Kind, situation: Situation) -> FleetError | None:
-    """Return why an operation is not even taken on: it would fail without having begun anything."""
-    if not is_alteration(kind):
+def early_failure(kind: Kind, situation: Situation) -> errors.FleetError | None:
+    """Return why a command is not even accepted: it would fail without having begun anything."""
+    if not changes_config(kind):
         return None
-    move = next_move(kind, situation)
-    return move.error if isinstance(move, Failed) else None
+    decision = decide(kind, situation)
+    return decision.error if isinstance(decision, Failed) else None
 
 
-def given_up(kind: Kind, situation: Situation, error: FleetError) -> Decision:
-    """Return how an operation ends that takes no further step because of an error."""
-    if kind in rebuild.KINDS:
-        return rebuild.taken_back(kind, situation, error)
-    return undone(situation, error) if kind is Kind.CREATE else Failed(error)
+def abort(kind: Kind, situation: Situation, error: errors.FleetError) -> Decision:
+    """Return how an operation goes on that is given up because of an error."""
+    if kind in rebuild.SWAP_KINDS:
+        return rebuild.roll_back(kind, situation, error)
+    return undo_creation(situation, error) if kind is Kind.CREATE else Failed(error)
+
+
+def decide_creation(situation: Situation) -> Decision:
+    """Return the step to take now, or how the creation has ended."""
+    if situation.last is Step.START and situation.now and situation.now.running:
+        return Done(changed=True)
+    if cause := situation.cause or situation.error:
+        return undo_creation(situation, cause)
+    if not situation.taken:
+        is_free = situation.now is None and not situation.replaced
+        return Step.CREATE if is_free else Failed(errors.InstanceExists(situation.name))
+    if situation.now is None:
+        return Failed(errors.InstanceNotFound(situation.name))
+    return _after_creation(situation, situation.now)
+
+
+def undo_creation(situation: Situation, cause: errors.FleetError) -> Decision:
+    """Return the step that removes what was made, or the failure once nothing of it is left."""
+    if situation.now is None:
+        return Failed(errors.InstanceExists(situation.name) if situation.replaced else cause)
+    step = Step.DELETE if situation.now.stopped else Step.FORCE_STOP
+    return Failed(cause) if step in situation.taken else Undo(step, cause)
 
 
 def _checked(situation: Situation) -> Situation:
-    """Return the situation with the failure of a step that LXD says it has done, if it had none."""
+    """Return the situation, with an error if LXD says that it did a step that had no effect."""
     last, before, now = situation.last, situation.before, situation.now
     if situation.error or last in (None, Step.CREATE) or before is None or now is None:
         return situation
-    if evidence(last, situation.arguments, before, now) is Verdict.NOT_DONE:
-        return replace(situation, error=NoEffect(last.value))
+    if judge(last, situation.arguments, before, now) is Verdict.NOT_DONE:
+        return replace(situation, error=errors.NoEffect(last.value))
     return situation
 
 
@@ -86,11 +99,19 @@ def _gone(kind: Kind, situation: Situation) -> Decision:
     if situation.taken and ended:
         return Done(changed=True, gone=True)
     if situation.error:
-        # It says more: LXD also deletes an ephemeral instance that could not be started.
+        # The error says more: LXD also deletes an ephemeral instance that could not be started.
         return Failed(situation.error)
-    gone = InstanceReplaced if situation.replaced else InstanceNotFound
+    gone = errors.InstanceReplaced if situation.replaced else errors.InstanceNotFound
     return Failed(gone(situation.name))
 
 
 def _was_ephemeral(situation: Situation) -> bool:
     return situation.before is not None and situation.before.ephemeral
+
+
+def _after_creation(situation: Situation, now: Observation) -> Decision:
+    wanted = situation.arguments.create
+    starts = wanted is not None and wanted.auto_start
+    if situation.last is Step.CREATE and starts and now.stopped:
+        return Step.START
+    return Done(changed=True)

@@ -1,7 +1,7 @@
-"""What became of a step that was begun and whose end nobody saw.
+"""What became of a step that was begun and whose end nobody observed.
 
 After a crash of the worker or of LXD, LXD's own record of the request may be gone. Then only the
-instance itself can tell, by what LXD and the kernel change with each step.
+instance itself shows it, by what LXD and the kernel change with each step.
 """
 
 from __future__ import annotations
@@ -16,22 +16,30 @@ from shared.contracts.operations import Arguments
 
 
 class Verdict(StrEnum):
-    """`DONE`: the effect shows. `NOT_DONE`: it is as it was before. Else nothing can be said."""
+    """`DONE`: the effect shows. `NOT_DONE`: all is as before. `UNDECIDABLE`: it may be either."""
 
     DONE = "done"
     NOT_DONE = "not done"
     UNDECIDABLE = "undecidable"
 
 
-def evidence(
+def judge(
     step: Step, arguments: Arguments, before: Observation, now: Observation | None
 ) -> Verdict:
-    """Judge a step by two looks at the instance; `now` is None when it is gone or re-created."""
+    """Judge a step by two observations; `now` is None if the instance is gone or re-created."""
     if now is None:
         return _by(done=step in _ENDS_IT, not_done=False)
     if step in _JUDGES:
         return _JUDGES[step](before, now)
     return _JUDGES_OF_CHANGES[step](arguments, before, now)
+
+
+def judge_creation(now: Observation | None) -> Verdict:
+    """Judge whether LXD has created an instance, when it is idle with it.
+
+    If LXD was killed meanwhile, the instance is there but will never be complete.
+    """
+    return Verdict.DONE if now and now.complete else Verdict.NOT_DONE
 
 
 # LXD deletes an ephemeral instance when it stops.
@@ -45,7 +53,7 @@ def _by(*, done: bool, not_done: bool) -> Verdict:
 
 
 def _started(before: Observation, now: Observation) -> Verdict:
-    """A start that ended at once leaves the instance stopped, but LXD has noted the use."""
+    """A guest that ended at once leaves the instance stopped, but LXD has recorded the use."""
     return _by(done=not now.stopped, not_done=now.last_used_at == before.last_used_at)
 
 
@@ -77,40 +85,40 @@ def _renamed(before: Observation, now: Observation) -> Verdict:
 
 
 def _restored(before: Observation, now: Observation) -> Verdict:
-    """LXD stops it first, then its disk is restored, then its settings, and it is started last.
+    """LXD stops it, restores its disk, then its settings, and starts it last.
 
-    So a stopped one that has the settings it had may have been restored or not.
+    So a stopped one with the settings that it had may have been restored or not.
     """
     if not before.stopped:
         return _restarted(before, now)
-    return _by(done=now.shape != before.shape, not_done=False)
+    return _by(done=now.config != before.config, not_done=False)
 
 
 def _described(arguments: Arguments, before: Observation, now: Observation) -> Verdict:
     if arguments.new_name:
-        return _by(done=now.shape.display_name == arguments.display_name, not_done=True)
-    return _by(done=now.shape != before.shape, not_done=True)
+        return _by(done=now.config.display_name == arguments.display_name, not_done=True)
+    return _by(done=now.config != before.config, not_done=True)
 
 
 def _updated(arguments: Arguments, before: Observation, now: Observation) -> Verdict:
-    fulfilled = now.shape.fulfil(arguments.changes or Changes())
-    return _by(done=fulfilled, not_done=now.shape == before.shape)
+    fulfilled = now.config.satisfies(arguments.changes or Changes())
+    return _by(done=fulfilled, not_done=now.config == before.config)
 
 
 def _snapshot_taken(arguments: Arguments, before: Observation, now: Observation) -> Verdict:
-    """LXD lists a snapshot from the beginning on, also one that it was killed at."""
+    """LXD lists a snapshot from the start, even one during which it was killed."""
     there = arguments.snapshot in now.snapshots
     return _by(done=there and now.lxd == before.lxd, not_done=not there)
 
 
 def _snapshot_deleted(arguments: Arguments, before: Observation, now: Observation) -> Verdict:
-    """LXD lists a snapshot to the end, also one that it was killed at."""
+    """LXD lists a snapshot until the end, even if it was killed while deleting it."""
     there = arguments.snapshot in now.snapshots
     return _by(done=not there, not_done=now.lxd == before.lxd)
 
 
 def _without_trace(before: Observation, now: Observation) -> Verdict:
-    """Only the password itself would tell, and that is kept nowhere."""
+    """Only the password itself would show it, and that is stored nowhere."""
     return Verdict.UNDECIDABLE
 
 

@@ -1,4 +1,4 @@
-"""The steps of operations that start, stop, freeze and delete an instance."""
+"""The rules for starting, stopping, restarting, freezing and deleting an instance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.lxd_worker.transitions.steps import (
     Rule,
     Situation,
     Step,
-    ended,
+    conclude,
 )
 from shared.contracts.errors import (
     InstanceNotFrozen,
@@ -61,7 +61,7 @@ _FORCED = {Step.STOP: Step.FORCE_STOP, Step.RESTART: Step.FORCE_RESTART}
 
 
 def _ask_guest(step: Step, situation: Situation, now: Observation) -> Step:
-    """Return the clean step, after `unfreeze` where the guest stands still, or the forced one."""
+    """Return the clean step, after `unfreeze` if the guest is frozen, or the forced one."""
     if situation.arguments.force:
         return _FORCED[step]
     if now.frozen:
@@ -70,7 +70,7 @@ def _ask_guest(step: Step, situation: Situation, now: Observation) -> Step:
 
 
 def _after_start(situation: Situation, now: Observation) -> Decision:
-    return ended(situation, as_asked=now.running)
+    return conclude(situation, as_asked=now.running)
 
 
 def _after_stop(situation: Situation, now: Observation) -> Decision:
@@ -80,7 +80,7 @@ def _after_stop(situation: Situation, now: Observation) -> Decision:
         return _ask_guest(Step.STOP, situation, now)
     if situation.last is Step.STOP and situation.error:
         return Step.FORCE_STOP
-    return ended(situation, as_asked=False)
+    return conclude(situation, as_asked=False)
 
 
 def _after_restart(situation: Situation, now: Observation) -> Decision:
@@ -90,22 +90,22 @@ def _after_restart(situation: Situation, now: Observation) -> Decision:
 
 
 def _after_failed_restart(situation: Situation, now: Observation) -> Decision:
-    """The guest may have stopped, or rebooted, by itself when LXD had given up on it."""
+    """The guest may have stopped, or rebooted, by itself after LXD had given up on it."""
     if now.stopped and Step.START not in situation.taken:
         return Step.START
     if not now.stopped and situation.before and now.init != situation.before.init:
         return Done(changed=True)
     if situation.last is Step.RESTART:
         return Step.FORCE_RESTART
-    return ended(situation, as_asked=False)
+    return conclude(situation, as_asked=False)
 
 
 def _after_freeze(situation: Situation, now: Observation) -> Decision:
-    return ended(situation, as_asked=now.frozen)
+    return conclude(situation, as_asked=now.frozen)
 
 
 def _after_unfreeze(situation: Situation, now: Observation) -> Decision:
-    return ended(situation, as_asked=now.active)
+    return conclude(situation, as_asked=now.active)
 
 
 def _after_delete(situation: Situation, now: Observation) -> Decision:

@@ -1,12 +1,13 @@
-"""The steps of a rebuild and a revert: another root under the same name.
+"""The rules for a rebuild and a revert: another root under the same name.
 
-The new root is made, or lies, beside the old one. When the old one has stopped it lets go of MAC
-and ports and leaves its name, and only then the new one takes them. Whatever fails before the new
-one has started is taken back, step by step, until the old one is as it was.
+The new root is made, or kept, beside the old one. Once the old one has stopped, it gives up its MAC
+address, its ports and its name, and only then the new one takes them. Whatever fails before the new
+one has started is rolled back, step by step, until the old one is as it was.
 
-Unlike those of other kinds these steps may be taken again. Each of them is chosen by where the two
-roots stand, changes one of them, and does nothing where it was done: so wherever a crash has left
-them, there is a way on or back. Both are never given up, and only the one that has the name starts.
+Unlike those of other kinds, these steps may be taken again. Each is chosen by the state of the two
+roots, changes one of them, and has no effect where it was done already: so from wherever a crash
+left them there is a way on or back. At least one of the two is always kept, and only the one that
+has the name is started.
 """
 
 from __future__ import annotations
@@ -25,117 +26,111 @@ from services.lxd_worker.transitions.steps import (
     Stuck,
     Undo,
 )
-from shared.contracts.errors import (
-    Cancelled,
-    FleetError,
-    InstanceNotFound,
-    InvalidInput,
-    LxdBusy,
-    NoEffect,
-    StepInterrupted,
-    StepTimedOut,
-    TrashNotFound,
-)
+from shared.contracts import errors
 from shared.contracts.operations import Kind
 
-KINDS = (Kind.REBUILD, Kind.REVERT)
+SWAP_KINDS = (Kind.REBUILD, Kind.REVERT)
 
-# One step that LXD never does is given up after so many.
+# A step that LXD keeps failing to do is given up after so many tries.
 MOST_TRIES = 5
 
 
-def next_swap_move(kind: Kind, situation: Situation) -> Decision:
+def decide_swap(kind: Kind, situation: Situation) -> Decision:
     """Return the step to take now, or how the swap has ended."""
     swap = situation.swap
     if swap is None:
-        return Failed(InstanceNotFound(situation.name))
+        return Failed(errors.InstanceNotFound(situation.name))
     if situation.cause:
-        return _back(kind, situation, swap, situation.cause)
-    if error := _reason_to_go_back(situation, swap):
-        return _back(kind, situation, swap, error)
-    move = _forward(kind, situation, swap)
-    if isinstance(move, Step) and situation.taken.count(move) >= MOST_TRIES:
-        return _back(kind, situation, swap, situation.error or NoEffect(move.value))
-    return _back(kind, situation, swap, move.error) if isinstance(move, Failed) else move
+        return _roll_back(kind, situation, swap, situation.cause)
+    if error := _reason_to_roll_back(situation, swap):
+        return _roll_back(kind, situation, swap, error)
+    decision = _next(kind, situation, swap)
+    if isinstance(decision, Step) and situation.taken.count(decision) >= MOST_TRIES:
+        return _roll_back(kind, situation, swap, situation.error or errors.NoEffect(decision.value))
+    return (
+        _roll_back(kind, situation, swap, decision.error)
+        if isinstance(decision, Failed)
+        else decision
+    )
 
 
-def taken_back(kind: Kind, situation: Situation, cause: FleetError) -> Decision:
-    """Return the step that leads back to the old root, or the failure when that is in its place."""
+def roll_back(kind: Kind, situation: Situation, cause: errors.FleetError) -> Decision:
+    """Return the step that leads back to the old root, or the failure once that is in place."""
     swap = situation.swap
-    return _back(kind, situation, swap, cause) if swap else Failed(cause)
+    return _roll_back(kind, situation, swap, cause) if swap else Failed(cause)
 
 
-def fulfilled(step: Step, swap: RootSwap) -> Verdict:
-    """Judge a step by where the roots stand.
+def judge_swap(step: Step, swap: RootSwap) -> Verdict:
+    """Judge a step by the state of the roots.
 
-    LXD notes the use of an instance that it fails to start as well: so one that does not run is
+    LXD records the use even of an instance that it fails to start: so one that does not run is
     started again, and its outcome is LXD's word on that.
     """
     return Verdict.DONE if _FULFILLED[step](swap) else Verdict.NOT_DONE
 
 
-def at_its_place(swap: RootSwap) -> Observation | None:
+def root_in_place(swap: RootSwap) -> Observation | None:
     """Return the root that has the instance's name."""
     return next((root for root in (swap.old, swap.new) if root and root.name == swap.name), None)
 
 
-def _reason_to_go_back(situation: Situation, swap: RootSwap) -> FleetError | None:
+def _reason_to_roll_back(situation: Situation, swap: RootSwap) -> errors.FleetError | None:
     error, step = situation.error, situation.last
-    if error is None or step is None or isinstance(error, StepInterrupted):
+    if error is None or step is None or isinstance(error, errors.StepInterrupted):
         return None
-    if isinstance(error, (Cancelled, StepTimedOut)):
+    if isinstance(error, (errors.Cancelled, errors.StepTimedOut)):
         return error
     # A guest that does not stop in time is stopped by force; one that was not asked is not.
-    forced = step is Step.STOP and not isinstance(error, LxdBusy)
-    return None if forced or _shows(step, swap) else error
+    forced = step is Step.STOP and not isinstance(error, errors.LxdBusy)
+    return None if forced or _has_effect(step, swap) else error
 
 
-def _shows(step: Step, swap: RootSwap) -> bool:
-    """Whether what LXD says that it refused is done all the same."""
+def _has_effect(step: Step, swap: RootSwap) -> bool:
+    """Whether a step that LXD says it refused is done all the same."""
     return step is not Step.BUILD and _FULFILLED[step](swap)
 
 
-def _forward(kind: Kind, situation: Situation, swap: RootSwap) -> Decision:
+def _next(kind: Kind, situation: Situation, swap: RootSwap) -> Decision:
     old, new = swap.old, swap.new
     if old is None:
-        return _alone(situation, swap)
+        return _next_without_old(situation, swap)
     if old.ephemeral:
-        return Failed(InvalidInput("instance", "one that is not ephemeral"))
+        return Failed(errors.InvalidInput("instance", "one that is not ephemeral"))
     if new is None or not new.complete:
-        return _made(kind, situation)
+        return _build(kind, situation)
     if old.name == swap.name:
-        return _out(situation, old)
+        return _move_out(situation, old)
     if new.name != swap.name:
         return Step.MOVE_IN
-    if new.aside:
+    if new.parked_as:
         return Step.ATTACH
     if _was_running(situation) and new.stopped and not _has_started(situation):
         return Step.START
     return Done(changed=True)
 
 
-def _alone(situation: Situation, swap: RootSwap) -> Decision:
-    """Somebody has deleted the old root; the new one may be in its place already."""
+def _next_without_old(situation: Situation, swap: RootSwap) -> Decision:
+    """Somebody has deleted the old root; the new one may already be in place."""
     new = swap.new
-    if new is None or new.name != swap.name or new.aside:
-        return Failed(InstanceNotFound(situation.name))
+    if new is None or new.name != swap.name or new.parked_as:
+        return Failed(errors.InstanceNotFound(situation.name))
     starts = _was_running(situation) and new.stopped and not _has_started(situation)
     return Step.START if starts else Done(changed=True)
 
 
-def _made(kind: Kind, situation: Situation) -> Decision:
+def _build(kind: Kind, situation: Situation) -> Decision:
     if kind is Kind.REVERT:
-        return Failed(TrashNotFound(situation.name))
+        return Failed(errors.TrashNotFound(situation.name))
     if Step.BUILD in situation.taken:
-        return Failed(situation.error or NoEffect(Step.BUILD.value))
+        return Failed(situation.error or errors.NoEffect(Step.BUILD.value))
     return Step.BUILD
 
 
-def _out(situation: Situation, old: Observation) -> Step:
+def _move_out(situation: Situation, old: Observation) -> Step:
     if not old.stopped:
         asked = Step.STOP in situation.taken or situation.arguments.force
         return Step.FORCE_STOP if asked or old.frozen else Step.STOP
-    return Step.MOVE_OUT if old.aside else Step.DETACH
+    return Step.MOVE_OUT if old.parked_as else Step.DETACH
 
 
 def _was_running(situation: Situation) -> bool:
@@ -143,11 +138,13 @@ def _was_running(situation: Situation) -> bool:
 
 
 def _has_started(situation: Situation) -> bool:
-    """One that ended by itself was started all the same."""
+    """Even if its guest has ended by itself."""
     return situation.last is Step.START and situation.error is None
 
 
-def _back(kind: Kind, situation: Situation, swap: RootSwap, cause: FleetError) -> Decision:
+def _roll_back(
+    kind: Kind, situation: Situation, swap: RootSwap, cause: errors.FleetError
+) -> Decision:
     for step in _steps_back(kind, situation, swap):
         if situation.taken.count(step) < MOST_TRIES:
             return Undo(step, cause)
@@ -159,7 +156,7 @@ def _back(kind: Kind, situation: Situation, swap: RootSwap, cause: FleetError) -
 def _steps_back(kind: Kind, situation: Situation, swap: RootSwap) -> list[Step]:
     """Return what is left to do, in order, until the old root is as it was.
 
-    Where somebody has deleted that, the new one is all there is: it stays where it is.
+    If somebody has deleted the old one, the new one is all there is, and stays where it is.
     """
     old, new = swap.old, swap.new
     if old is None:
@@ -167,10 +164,10 @@ def _steps_back(kind: Kind, situation: Situation, swap: RootSwap) -> list[Step]:
     steps: list[Step] = []
     if new and new.name == swap.name:
         steps += [] if new.stopped else [Step.FORCE_STOP]
-        steps += [] if new.aside else [Step.RELEASE]
+        steps += [] if new.parked_as else [Step.RELEASE]
         steps.append(Step.MOVE_NEW_BACK)
     steps += [] if old.name == swap.name else [Step.MOVE_OLD_BACK]
-    steps += [Step.REATTACH] if old.aside else []
+    steps += [Step.REATTACH] if old.parked_as else []
     starts = _was_running(situation) and old.stopped and not _has_started_again(situation)
     steps += [Step.START] if starts else []
     if new and kind is Kind.REBUILD:
@@ -182,17 +179,17 @@ def _has_started_again(situation: Situation) -> bool:
     return situation.cause is not None and _has_started(situation)
 
 
-# Without these the old root is in its place all the same.
+# The old root is in place even without these.
 _DISPENSABLE = (Step.START, Step.DISCARD)
 
 
 def _is_stopped(swap: RootSwap) -> bool:
-    now = at_its_place(swap)
+    now = root_in_place(swap)
     return now is None or now.stopped
 
 
 def _is_started(swap: RootSwap) -> bool:
-    now = at_its_place(swap)
+    now = root_in_place(swap)
     return now is not None and now.running
 
 
@@ -201,13 +198,13 @@ _FULFILLED: dict[Step, Callable[[RootSwap], bool]] = {
     Step.STOP: _is_stopped,
     Step.FORCE_STOP: _is_stopped,
     Step.START: _is_started,
-    Step.DETACH: lambda swap: swap.old is not None and bool(swap.old.aside),
+    Step.DETACH: lambda swap: swap.old is not None and bool(swap.old.parked_as),
     Step.MOVE_OUT: lambda swap: swap.old is not None and swap.old.name == swap.trash,
     Step.MOVE_IN: lambda swap: swap.new is not None and swap.new.name == swap.name,
-    Step.ATTACH: lambda swap: swap.new is not None and not swap.new.aside,
-    Step.RELEASE: lambda swap: swap.new is not None and bool(swap.new.aside),
+    Step.ATTACH: lambda swap: swap.new is not None and not swap.new.parked_as,
+    Step.RELEASE: lambda swap: swap.new is not None and bool(swap.new.parked_as),
     Step.MOVE_NEW_BACK: lambda swap: swap.new is not None and swap.new.name == swap.beside,
     Step.MOVE_OLD_BACK: lambda swap: swap.old is not None and swap.old.name == swap.name,
-    Step.REATTACH: lambda swap: swap.old is not None and not swap.old.aside,
+    Step.REATTACH: lambda swap: swap.old is not None and not swap.old.parked_as,
     Step.DISCARD: lambda swap: swap.new is None,
 }

@@ -1,4 +1,4 @@
-"""The requests that operations are made of, and what is known when the next one is chosen."""
+"""The steps of operations, the decision on the next one, and the situation in which it is taken."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Step(StrEnum):
     """One request to LXD.
 
     `STOP` and `RESTART` ask the guest, `FORCE_...` do not. `DESCRIBE` writes the display name and
-    the description. `NOTE_PASSWORD` writes down what `SET_PASSWORD` has set, where one was noted.
-    From `BUILD` on they are of a swap of roots; see `swap`.
+    the description. `NOTE_PASSWORD` writes what `SET_PASSWORD` has set wherever one was noted. From
+    `BUILD` on they belong to a swap of roots; see `rebuild`.
     """
 
     START = "start"
@@ -50,9 +50,9 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The instance is as it was asked to be; `changed` is False when it already was.
+    """The instance is as requested; `changed` is False if it already was.
 
-    `needs_restart` are the fields that count from its next start. `gone`: it is there no more.
+    `needs_restart` are the fields that take effect at its next start. `gone`: it no longer exists.
     """
 
     changed: bool
@@ -69,12 +69,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """What was made cannot be taken away, and nothing else is left to try."""
+    """What was made cannot be removed, and nothing else is left to try."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """The operation has failed because of `cause`; this step takes away what it made."""
+    """The operation has failed because of `cause`; this step undoes a part of it."""
 
     step: Step
     cause: FleetError
@@ -87,8 +87,8 @@ Decision = Step | Done | Failed | Undo | Stuck
 class RootSwap:
     """An instance whose root is swapped for another one, with the names that the plan gives.
 
-    `old` is the root that it had, `new` the one that it gets; None: it is not there. One of them at
-    the most has the instance's `name`; else the old one is the `trash`, the new one is `beside`.
+    `old` is the root that it had, `new` the one that it gets; None: there is none. At most one of
+    them has the instance's `name`; otherwise the old one is the `trash`, the new one is `beside`.
     """
 
     name: str
@@ -100,12 +100,12 @@ class RootSwap:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where an operation stands between two steps.
+    """The situation of an operation between two steps.
 
     `taken` are the steps so far and `error` is why the last of them failed (None: LXD did it).
-    `first` is what was seen before all of them, `before` what was seen before the last, `now` what
-    is seen after it (None: it is gone, or `replaced` by a namesake). `cause` is why what was made
-    is taken away again. `swap` is there for a rebuild and a revert.
+    `first` is the observation before all of them, `before` the one before the last, `now` the one
+    after it (None: the instance is gone, or `replaced` by a namesake). `cause` is the error for
+    which the operation is being undone. `swap` is set for a rebuild and a revert.
     """
 
     name: str
@@ -121,16 +121,16 @@ class Situation:
 
     @property
     def last(self) -> Step | None:
-        """The step taken last."""
+        """The step that was taken last."""
         return self.taken[-1] if self.taken else None
 
 
-# What is next, by where the instance stands now.
+# Decides what comes next, by the observation of the instance now.
 Rule = Callable[[Situation, Observation], Decision]
 
 
-def ended(situation: Situation, *, as_asked: bool) -> Decision:
-    """Return LXD's word on the last step; where it refused what somebody else did, it is done."""
+def conclude(situation: Situation, *, as_asked: bool) -> Decision:
+    """Return LXD's word on the last step; if it refused what somebody else has done, it is done."""
     if situation.error is None:
         return Done(changed=True)
     return Done(changed=False) if as_asked else Failed(situation.error)

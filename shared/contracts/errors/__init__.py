@@ -1,4 +1,4 @@
-"""Every failure that one service may tell another, and whether trying again can help.
+"""Every error that one service may report to another, and whether trying again can help.
 
     FleetError
     +-- TemporaryError: the same request may work later
@@ -17,8 +17,8 @@
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
         +-- LxdRefused, NoEffect, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
 
-An error crosses the bus as its code and its raw values, in the order of the constructor; the text
-is made where it is read. The codes are stable: clients and the HTTP table rely on them.
+An error crosses the bus as its code and raw values, in the order of the constructor; whoever
+receives it formats the text. The codes are stable: clients and the HTTP table rely on them.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ __all__ = [
     "UnreadableMessage",
     "WorkerFailed",
     "WorkerOutdated",
-    "rebuilt",
+    "error_from_code",
 ]
 
 
@@ -140,11 +140,11 @@ def _leaves(root: type[FleetError]) -> list[type[FleetError]]:
 BY_CODE: dict[str, type[FleetError]] = {leaf.code: leaf for leaf in _leaves(FleetError)}
 
 
-def rebuilt(code: str, values: list[str]) -> FleetError:
-    """Return the error that a code and its raw values stand for.
+def error_from_code(code: str, values: list[str]) -> FleetError:
+    """Return the error with this code and these raw values.
 
-    An unknown code, or values that do not fit, come from a newer release: they become an
-    `LxdRefused` that names them, so that nothing is lost and nothing crashes.
+    An unknown code, or values that do not match it, come from a newer release: they become an
+    `LxdRefused` that quotes them, so that nothing is lost and nothing crashes.
     """
     try:
         return BY_CODE[code](*values)

@@ -1,4 +1,4 @@
-"""What all failures have in common."""
+"""The roots of all errors."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from shared.contracts.bounds import MOST_VALUES, clip
 class FleetError(Exception):
     """The root of all errors that a caller may expect.
 
-    An error with values is a dataclass of strings, and `text` says it with their names.
+    An error with values is a dataclass of strings; `text` is a template with their names.
     """
 
     code: ClassVar[str] = "internal_error"
     text: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        # Of its own accord an exception keeps only what was passed by position.
+        # By itself an exception records positional arguments only.
         self.args = tuple(vars(self).values())
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The raw values, in the order in which they cross the bus, cut to what may cross it."""
+        """The raw values as they cross the bus: in order, and cut to its bounds."""
         return tuple(clip(str(value)) for value in self.args[:MOST_VALUES])
 
     def __str__(self) -> str:

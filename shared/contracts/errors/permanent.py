@@ -1,4 +1,4 @@
-"""Failures after which the same request will fail again."""
+"""Errors after which the same request will fail again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.contracts.errors.base import PermanentError
 
 @dataclass(eq=False)
 class InvalidInput(PermanentError):
-    """A value from outside breaks a rule; `rule` says what would be right."""
+    """An external value breaks a rule; `rule` says what is valid."""
 
     code = "invalid_input"
     text = "{field}: {rule}"
@@ -19,7 +19,7 @@ class InvalidInput(PermanentError):
 
 @dataclass(eq=False)
 class UnreadableMessage(PermanentError):
-    """A message this release cannot read: no JSON, a missing field, a newer major version."""
+    """This release cannot read a message: no JSON, a missing field, another major version."""
 
     code = "unreadable_message"
     text = "unreadable message: {reason}"
@@ -28,7 +28,7 @@ class UnreadableMessage(PermanentError):
 
 @dataclass(eq=False)
 class IdempotencyKeyReused(PermanentError):
-    """The same Idempotency-Key came with another request."""
+    """The Idempotency-Key was sent with a different request before."""
 
     code = "idempotency_key_reused"
     text = "Idempotency-Key {key!r} was used for another request"
@@ -37,7 +37,7 @@ class IdempotencyKeyReused(PermanentError):
 
 @dataclass(eq=False)
 class HostNotFound(PermanentError):
-    """No host of this id has ever reported."""
+    """No host with this id has ever reported."""
 
     code = "host_not_found"
     text = "host {host!r} is not known"
@@ -46,7 +46,7 @@ class HostNotFound(PermanentError):
 
 @dataclass(eq=False)
 class HostIdentityMismatch(PermanentError):
-    """A daemon with another certificate reports under a host id that is pinned to a first one."""
+    """A daemon reports with another certificate than the one that its host id is pinned to."""
 
     code = "host_identity_mismatch"
     text = "host {host!r} reports with another certificate than the one it is pinned to"
@@ -55,7 +55,7 @@ class HostIdentityMismatch(PermanentError):
 
 @dataclass(eq=False)
 class HostStillOnline(PermanentError):
-    """A host that reports cannot be forgotten."""
+    """A host cannot be removed while it reports."""
 
     code = "host_still_online"
     text = "host {host!r} is online; stop its worker first"
@@ -64,7 +64,7 @@ class HostStillOnline(PermanentError):
 
 @dataclass(eq=False)
 class InstanceNotFound(PermanentError):
-    """No instance of this name."""
+    """There is no instance of this name."""
 
     code = "instance_not_found"
     text = "instance {name!r} does not exist"
@@ -73,7 +73,7 @@ class InstanceNotFound(PermanentError):
 
 @dataclass(eq=False)
 class AmbiguousName(PermanentError):
-    """The name stands on more than one host; the hosts are listed, separated by commas."""
+    """Several hosts have an instance of this name; `hosts` lists them, separated by commas."""
 
     code = "ambiguous_name"
     text = "instance {name!r} exists on several hosts: {hosts}"
@@ -83,7 +83,7 @@ class AmbiguousName(PermanentError):
 
 @dataclass(eq=False)
 class AmbiguousProject(PermanentError):
-    """The name stands in more than one project of a host; they are separated by commas."""
+    """Several projects of a host have an instance of this name; `projects` lists them."""
 
     code = "ambiguous_project"
     text = "instance {name!r} exists in several projects of host {host!r}: {projects}"
@@ -94,7 +94,7 @@ class AmbiguousProject(PermanentError):
 
 @dataclass(eq=False)
 class InstanceReplaced(PermanentError):
-    """An instance of this name exists, but it is not the one the request meant."""
+    """An instance of this name exists, but not the one that the request meant."""
 
     code = "instance_replaced"
     text = "instance {name!r} was re-created since it was listed"
@@ -130,7 +130,7 @@ class InstanceNotFrozen(PermanentError):
 
 @dataclass(eq=False)
 class InstanceExists(PermanentError):
-    """The name that a new or renamed instance shall have is taken."""
+    """The name for a new or renamed instance is taken."""
 
     code = "instance_exists"
     text = "an instance {name!r} exists already"
@@ -139,7 +139,7 @@ class InstanceExists(PermanentError):
 
 @dataclass(eq=False)
 class InstanceChangedSince(PermanentError):
-    """The instance is not as it was when the caller saw it; see `instances.etag`."""
+    """The instance has changed since the caller read it; see `instances.etag`."""
 
     code = "instance_changed_since"
     text = "instance {name!r} was changed since it was read"
@@ -148,13 +148,13 @@ class InstanceChangedSince(PermanentError):
 
 @dataclass(eq=False)
 class InsufficientResources(PermanentError):
-    """The host cannot promise so much; `resource` is `cpu`, `memory`, `disk` or `ports`.
+    """The host has too little left; `resource` is `cpu`, `memory`, `disk` or `ports`.
 
     `wanted` and `free` are numbers as text, sizes in bytes.
     """
 
     code = "insufficient_resources"
-    text = "host {host!r} has {free} of {resource} left, {wanted} are wanted"
+    text = "host {host!r} has {free} of {resource} left, {wanted} needed"
     host: str
     resource: str
     wanted: str
@@ -163,7 +163,7 @@ class InsufficientResources(PermanentError):
 
 @dataclass(eq=False)
 class PortInUse(PermanentError):
-    """A port of the host is taken, by another instance or a program of the host itself."""
+    """A port of the host is taken by another instance, or by a program on the host itself."""
 
     code = "port_in_use"
     text = "port {port} of host {host!r} is in use"
@@ -173,10 +173,10 @@ class PortInUse(PermanentError):
 
 @dataclass(eq=False)
 class ImageNotFound(PermanentError):
-    """The host has no such image, or its operator does not allow where it would come from."""
+    """The host has no such image, or its operator does not allow the image's server."""
 
     code = "image_not_found"
-    text = "image {image!r} cannot be had"
+    text = "image {image!r} is not available"
     image: str
 
 
@@ -202,7 +202,7 @@ class SnapshotExists(PermanentError):
 
 @dataclass(eq=False)
 class LogNotFound(PermanentError):
-    """LXD keeps no log of the instance, which it writes when it starts it."""
+    """LXD has no log of the instance; it writes one at each start."""
 
     code = "log_not_found"
     text = "instance {name!r} has no log"
@@ -211,7 +211,7 @@ class LogNotFound(PermanentError):
 
 @dataclass(eq=False)
 class PasswordNotSet(PermanentError):
-    """Nobody can set a password inside the guest as it is; `reason` says why."""
+    """The password could not be set inside the guest; `reason` says why."""
 
     code = "password_not_set"
     text = "the password of instance {name!r} was not set: {reason}"
@@ -221,34 +221,34 @@ class PasswordNotSet(PermanentError):
 
 @dataclass(eq=False)
 class TrashNotFound(PermanentError):
-    """The instance was not rebuilt, or so long ago that its earlier root is gone."""
+    """The instance was never rebuilt, or its earlier root has been deleted since."""
 
     code = "trash_not_found"
-    text = "nothing is kept of what instance {name!r} was before a rebuild"
+    text = "instance {name!r} has no earlier root to revert to"
     name: str
 
 
 @dataclass(eq=False)
 class OperationNotFound(PermanentError):
-    """No operation of this id is known."""
+    """There is no operation with this id."""
 
     code = "operation_not_found"
-    text = "operation {operation_id} is not known"
+    text = "operation {operation_id} does not exist"
     operation_id: str
 
 
 @dataclass(eq=False)
 class OperationRefused(PermanentError):
-    """The id carries a tombstone: it was resolved as never started and may never start."""
+    """The id has a tombstone: the operation was resolved as never started and may never start."""
 
     code = "operation_refused"
-    text = "operation {operation_id} was given up before it reached the host"
+    text = "operation {operation_id} was abandoned before it reached the host"
     operation_id: str
 
 
 @dataclass(eq=False)
 class OperationExpired(PermanentError):
-    """The request reached the worker after its `start_by` time and was not started."""
+    """The request reached the worker too late to be started."""
 
     code = "operation_expired"
     text = "operation {operation_id} arrived too late and was not started"
@@ -257,7 +257,7 @@ class OperationExpired(PermanentError):
 
 @dataclass(eq=False)
 class OperationNotCancellable(PermanentError):
-    """The operation has ended, or LXD cannot interrupt its present step."""
+    """The operation has ended, or LXD cannot interrupt its current step."""
 
     code = "operation_not_cancellable"
     text = "operation {operation_id} cannot be cancelled"
@@ -266,7 +266,7 @@ class OperationNotCancellable(PermanentError):
 
 @dataclass(eq=False)
 class LxdRefused(PermanentError):
-    """LXD said no; its own words follow."""
+    """LXD refused the request; `reason` is its own text."""
 
     code = "lxd_refused"
     text = "LXD refused: {reason}"
@@ -275,16 +275,16 @@ class LxdRefused(PermanentError):
 
 @dataclass(eq=False)
 class NoEffect(PermanentError):
-    """LXD says that it has done a step, but what the step was to change is as it was."""
+    """LXD reports that a step succeeded, but the instance has not changed."""
 
     code = "no_effect"
-    text = "LXD says that {step} is done, but it had no effect"
+    text = "LXD reports that {step} succeeded, but it had no effect"
     step: str
 
 
 @dataclass(eq=False)
 class StepTimedOut(PermanentError):
-    """A step ended without effect after its time-out; nothing of it is still running."""
+    """A step ended without effect after its time-out; nothing is still running."""
 
     code = "step_timed_out"
     text = "{step} did not finish in time"
@@ -292,7 +292,7 @@ class StepTimedOut(PermanentError):
 
 
 class Cancelled(PermanentError):
-    """Somebody asked for the operation to be cancelled, and it was."""
+    """The operation was cancelled on request."""
 
     code = "cancelled"
     text = "cancelled"
@@ -300,7 +300,7 @@ class Cancelled(PermanentError):
 
 @dataclass(eq=False)
 class WorkerOutdated(PermanentError):
-    """The host's worker is of an earlier release that cannot do this; nothing was started."""
+    """The host's worker runs an earlier release that cannot do this; nothing was started."""
 
     code = "worker_outdated"
     text = "the worker of host {host!r} is too old for this; update it"
@@ -309,7 +309,7 @@ class WorkerOutdated(PermanentError):
 
 @dataclass(eq=False)
 class WorkerFailed(PermanentError):
-    """The host's worker answered with something that is no answer; it may have begun."""
+    """The host's worker returned an invalid answer; the operation may have begun."""
 
     code = "worker_failed"
     text = "the worker of host {host!r} failed: {reason}"

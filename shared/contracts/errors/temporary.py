@@ -1,4 +1,4 @@
-"""Failures after which the same request may work later."""
+"""Errors after which the same request may work later."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.contracts.errors.base import TemporaryError
 
 @dataclass(eq=False)
 class HostUnreachable(TemporaryError):
-    """No worker of the host took the request; it was certainly not carried out."""
+    """No worker of the host received the request; it was certainly not carried out."""
 
     code = "host_unreachable"
     text = "host {host!r} is not connected"
@@ -18,7 +18,7 @@ class HostUnreachable(TemporaryError):
 
 @dataclass(eq=False)
 class LxdUnavailable(TemporaryError):
-    """The host's worker runs but its LXD does not answer."""
+    """The host's worker runs, but its LXD does not answer."""
 
     code = "lxd_unavailable"
     text = "LXD on host {host!r} does not answer"
@@ -26,21 +26,21 @@ class LxdUnavailable(TemporaryError):
 
 
 class BrokerUnavailable(TemporaryError):
-    """The message broker is away; nothing was sent."""
+    """The message broker is not connected; nothing was sent."""
 
     code = "broker_unavailable"
     text = "the message broker is not connected"
 
 
 class DatabaseUnavailable(TemporaryError):
-    """The service's database cannot be read or written now."""
+    """The service's database does not answer."""
 
     code = "database_unavailable"
     text = "the database does not answer"
 
 
 class FleetViewNotReady(TemporaryError):
-    """The gateway has just started and does not know the fleet yet."""
+    """The gateway has just started and is still reading the fleet."""
 
     code = "fleet_view_not_ready"
     text = "the fleet is still being read"
@@ -58,7 +58,7 @@ class OperationInProgress(TemporaryError):
 
 @dataclass(eq=False)
 class OutcomeUnknown(TemporaryError):
-    """A request was sent and no answer came; ask for the operation by its id, never repeat it."""
+    """A request was sent but not answered; read the operation by its id, never repeat it."""
 
     code = "outcome_unknown"
     text = "no answer from host {host!r}"
@@ -67,7 +67,7 @@ class OutcomeUnknown(TemporaryError):
 
 @dataclass(eq=False)
 class HostBusy(TemporaryError):
-    """The host's worker holds as many unfinished operations as it may."""
+    """The host's worker has as many unfinished operations as it may have."""
 
     code = "host_busy"
     text = "host {host!r} has too many unfinished operations"
@@ -76,7 +76,7 @@ class HostBusy(TemporaryError):
 
 @dataclass(eq=False)
 class LxdBusy(TemporaryError):
-    """LXD does something else with the instance, perhaps by itself; its own words follow."""
+    """LXD is busy with the instance, perhaps on its own account; `reason` is its own text."""
 
     code = "lxd_busy"
     text = "LXD is busy with the instance: {reason}"
@@ -85,7 +85,7 @@ class LxdBusy(TemporaryError):
 
 @dataclass(eq=False)
 class StepInterrupted(TemporaryError):
-    """The worker or LXD was stopped in the middle of a step, which left the instance as it was."""
+    """The worker or LXD stopped in the middle of a step, which left the instance unchanged."""
 
     code = "step_interrupted"
     text = "{step} was interrupted and had no effect"
@@ -94,7 +94,7 @@ class StepInterrupted(TemporaryError):
 
 @dataclass(eq=False)
 class SecretsNotReceived(TemporaryError):
-    """The secrets of a new instance did not follow its order in time; nothing was started."""
+    """The secrets did not follow the operation in time; nothing was started."""
 
     code = "secrets_not_received"
     text = "the secrets of operation {operation_id} did not arrive in time; it was not started"
@@ -113,7 +113,7 @@ class TooManyConsoles(TemporaryError):
 
 @dataclass(eq=False)
 class ConsoleInUse(TemporaryError):
-    """Somebody is at the instance's text console, which has room for one."""
+    """The instance's text console, which allows one user, is in use."""
 
     code = "console_in_use"
     text = "the text console of instance {name!r} is in use"
@@ -122,7 +122,7 @@ class ConsoleInUse(TemporaryError):
 
 @dataclass(eq=False)
 class StreamLost(TemporaryError):
-    """The other end of a stream has gone, or what came over it cannot be right."""
+    """The other end of a stream has gone, or broke the protocol."""
 
     code = "stream_lost"
     text = "the connection was lost: {reason}"

@@ -1,1 +1,1 @@
-"""The bus: its topology, the RPC of a host's services, events, and the rules of streams."""
+"""The message bus: topology, RPC of a host's services, events, and flow control of streams."""

@@ -1,16 +1,16 @@
-"""How much of a stream may be sent, and what has come: the rules that both ends share.
+"""Flow control of a stream, for both ends: how much may be sent, and how much has arrived.
 
-Counts only; who sends and who waits is each end's own affair.
+It only counts; sending and waiting are up to each end.
 """
 
 from __future__ import annotations
 
-from shared.contracts.errors import StreamLost, rebuilt
+from shared.contracts.errors import StreamLost, error_from_code
 from shared.contracts.streams import MOST_DATA, WINDOW, Credit, End
 
 
-class Outgoing:
-    """Our bytes on their way to the other end."""
+class SendWindow:
+    """The bytes that we may send to the other end."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -18,48 +18,48 @@ class Outgoing:
 
     @property
     def room(self) -> int:
-        """How many bytes the next frame may have; 0: the other end has to give credit first."""
+        """How many bytes the next frame may have; 0: the other end must grant credit first."""
         return min(self._limit - self.sent, MOST_DATA)
 
-    def granted(self, credit: Credit) -> None:
-        """Take note of credit; it is never taken back."""
+    def grant(self, credit: Credit) -> None:
+        """Add credit; it is never revoked."""
         self._limit = max(self._limit, credit.limit)
 
 
-class Incoming:
-    """The other end's bytes on their way to us."""
+class ReceiveWindow:
+    """The bytes that the other end may send to us."""
 
     def __init__(self) -> None:
         self.received = 0
-        self._dealt_with = 0
+        self._consumed = 0
         self._limit = WINDOW
 
     @property
     def credit(self) -> Credit:
         """What the other end may send by now."""
-        self._limit = self._dealt_with + WINDOW
+        self._limit = self._consumed + WINDOW
         return Credit(self._limit)
 
-    def arrived(self, size: int) -> None:
-        """Count bytes that came; raise StreamLost where there was no room for them."""
+    def receive(self, size: int) -> None:
+        """Count bytes that arrived; raise StreamLost if they exceed the credit."""
         self.received += size
         if self.received > self._limit:
-            raise StreamLost("more bytes came than there was room for")
+            raise StreamLost("more bytes arrived than the credit allowed")
 
-    def dealt_with(self, size: int) -> bool:
-        """Count bytes that need no room any more; tell whether the other end should know now.
+    def consume(self, size: int) -> bool:
+        """Count bytes that need no room any more; return whether to send credit now.
 
-        It is told of half a window at a time, so that credit costs little beside the bytes.
+        It is sent for half a window at a time, so that it costs little beside the bytes.
         """
-        self._dealt_with += size
-        return self._dealt_with + WINDOW - self._limit >= WINDOW // 2
+        self._consumed += size
+        return self._consumed + WINDOW - self._limit >= WINDOW // 2
 
-    def ended(self, end: End) -> None:
-        """Take note of the end.
+    def finish(self, end: End) -> None:
+        """Check that the other end's bytes are complete.
 
-        Raises the error with which the stream was called off, StreamLost where other bytes came.
+        Raises the error with which it aborted the stream, or StreamLost if bytes are missing.
         """
         if end.code:
-            raise rebuilt(end.code, end.values)
+            raise error_from_code(end.code, end.values)
         if end.sent != self.received:
-            raise StreamLost(f"{self.received} bytes came of {end.sent}")
+            raise StreamLost(f"{self.received} of {end.sent} bytes arrived")

@@ -1,10 +1,9 @@
-"""Publishes a host's events: confirmed by the broker, in the order of the calls, over one
-connection.
+"""Publish a host's events over one connection, in the order of the calls, with confirms.
 
 Runs under eventlet. A publish either returns (the broker has it) or raises BrokerUnavailable (it
-may have it); nothing is buffered here, because after an outage a full inventory and the journal say
-more than a backlog of deltas. A greenthread of its own connects again, within half a second where
-the broker is back at once; the longer it is away the less often that is tried.
+may have it). Nothing is buffered, because after an outage a full inventory and the journal say more
+than a backlog of deltas. A greenthread reconnects: within half a second if the broker is back at
+once, else less and less often.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Event, OperationChanged
 from shared.platform.bus import topology
-from shared.platform.run.backoff import reconnecting
+from shared.platform.run.backoff import reconnect_backoff
 
 _log = logging.getLogger(__name__)
 
@@ -32,14 +31,14 @@ BEAT_S = 0.5
 CONFIRM_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
 PERSISTENT, TRANSIENT = 2, 1
-LACKS_RIGHTS = "the broker user lacks rights of this release: renew it with add_user"
+LACKS_RIGHTS = "the broker user lacks rights that this release needs: renew it with add_user"
 
 
 class EventPublisher:
-    """One host's voice on the bus.
+    """Publishes the events of one host.
 
-    The functions in `on_connected` are called, each in a greenthread of its own, after every
-    connection, the first included.
+    After every connection, including the first, it calls each function in `on_connected` in a
+    greenthread of its own.
     """
 
     def __init__(self, amqp_uri: str, host: str) -> None:
@@ -56,9 +55,9 @@ class EventPublisher:
         self._refused = False
         self._lock = Semaphore()
         self._keeper: GreenThread | None = None
-        self._backoff = reconnecting()
+        self._backoff = reconnect_backoff()
         self._lost_at: float | None = None
-        # How long it was away before the present connection; 0 before the first.
+        # How long the last outage took; 0 before the first.
         self.outage_s = 0.0
         self.on_connected: list[Callable[[], None]] = []
 
@@ -68,20 +67,19 @@ class EventPublisher:
         return self._channel is not None
 
     def start(self) -> None:
-        """Connect, and stay connected, in the background."""
+        """Connect in the background, and reconnect whenever the connection is lost."""
         self._keeper = eventlet.spawn(self._keep_connected)
 
     def stop(self) -> None:
-        """Close the connection; what was not confirmed by now is lost."""
+        """Close the connection; unconfirmed events are lost."""
         if self._keeper is not None:
             self._keeper.kill()
         self._disconnect()
 
     def publish(self, event: Event) -> None:
-        """Publish one event; return when the broker has confirmed it.
+        """Publish one event; return once the broker has confirmed it.
 
-        An operation is persistent, and if it is unroutable or refused it counts as not published.
-        Raises BrokerUnavailable.
+        Operations are persistent, and must reach a queue. Raises BrokerUnavailable.
         """
         with self._lock:
             if self._channel is None:
@@ -101,16 +99,16 @@ class EventPublisher:
                 raise BrokerUnavailable
 
     def _publish_confirmed(self, event: Event) -> None:
-        lasting = isinstance(event, OperationChanged)
+        persistent = isinstance(event, OperationChanged)
         message = self._channel.prepare_message(
             encode(event),
             content_type="application/json",
             content_encoding="utf-8",
-            properties={"delivery_mode": PERSISTENT if lasting else TRANSIENT},
+            properties={"delivery_mode": PERSISTENT if persistent else TRANSIENT},
         )
         self._unroutable = False
         key = topology.event_key(self._host, event)
-        self._channel.basic_publish(message, self._exchange, key, mandatory=lasting)
+        self._channel.basic_publish(message, self._exchange, key, mandatory=persistent)
 
     def _keep_connected(self) -> None:
         while True:
@@ -151,7 +149,7 @@ class EventPublisher:
                 self._disconnect()
 
     def _note_refusal(self, exc: BaseException) -> None:
-        # Said once until something is published again.
+        # Logged once until something is published again.
         if isinstance(exc, AccessRefused) and not self._refused:
             self._refused = True
             _log.error(LACKS_RIGHTS, extra={"reason": str(exc)})
@@ -160,7 +158,7 @@ class EventPublisher:
         self._unroutable = True
 
     def _disconnect(self) -> None:
-        # Not close(): it would wait for a broker that may not be there.
+        # Not close(), which would wait for a broker that may be away.
         if self._channel is not None:
             self._lost_at = time.monotonic()
         self._channel = None

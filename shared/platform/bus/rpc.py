@@ -1,12 +1,12 @@
-"""nameko's RPC, made safe for one worker per host. Measured reasons stand in docs/broker-notes.md.
+"""nameko's RPC, made safe for one worker per host; docs/broker-notes.md has the measurements.
 
-* The queue is a gateway's to make, when the worker says that it is missing, and goes with its
-  consumer: a call for a worker that is away is returned to its caller at once.
-* A delivery is judged before it is decoded: a call is served only if it provably comes from a
-  gateway (see `delivery`), its answer stays within this host's own routing keys, and its
-  body is uncompressed JSON. Any other one is logged and dropped.
-* A lost connection is tried again, the longer the broker is away the less often, and an answer
-  that cannot be sent is given up (its caller asks by the operation's id); stock nameko dies of it.
+* A gateway declares the queue when the worker reports that it is missing; the broker deletes it
+  with its consumer, so that it returns a call for a worker that is away to the caller at once.
+* Deliveries are checked before they are decoded: a call is served only if it provably comes from a
+  gateway (see `delivery`), its answer stays within this host's own routing keys, and its body is
+  uncompressed JSON. All others are logged and dropped.
+* A lost connection is retried, less and less often during a long outage, and an answer that cannot
+  be sent is dropped (its caller asks by the operation's id); stock nameko dies of either.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ from shared.platform.bus import topology
 from shared.platform.bus.delivery import UNDECODABLE, is_direct
 from shared.platform.bus.publisher import LACKS_RIGHTS
 from shared.platform.logs import correlation_id
-from shared.platform.run.backoff import reconnecting
+from shared.platform.run.backoff import reconnect_backoff
 
 _log = logging.getLogger(__name__)
 
-# Between the first two looks whether a gateway has made the queue, and between later ones.
+# Seconds between the first checks whether a gateway has declared the queue, and between later ones.
 LOOK_S = 0.05
 MOST_LOOK_S = 0.5
-_IN_USE = "another worker of this host takes its calls"
-# Bytes; a submission with all that it may carry is a quarter of it.
+_IN_USE = "another worker of this host is consuming its calls"
+# Bytes; the largest possible submission is a quarter of it.
 LARGEST_CALL = 2**20
 MOST_ARGUMENTS = 16
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Call(Struct, frozen=True):
-    """The body of a call, as nameko's callers write it."""
+    """The body of a call, in nameko's format."""
 
     args: Annotated[list[Any], Meta(max_length=MOST_ARGUMENTS)]
     kwargs: Annotated[dict[Word, Any], Meta(max_length=MOST_ARGUMENTS)]
 
 
 class UndecodedMessage(Message):  # type: ignore[misc]
-    """A delivery as it came; stock kombu inflates a compressed body before anybody can look."""
+    """A delivery with its raw body; stock kombu decompresses it before it can be checked."""
 
     def __init__(self, msg: Any, channel: Any = None, **kwargs: Any) -> None:
         headers = msg.properties.get("application_headers") or {}
@@ -67,7 +67,7 @@ class UndecodedMessage(Message):  # type: ignore[misc]
 
 
 class CallsQueue(Queue):  # type: ignore[misc]
-    """A queue from which one worker at a time takes calls."""
+    """A queue from which one worker at a time consumes calls."""
 
     def consume(
         self,
@@ -77,7 +77,7 @@ class CallsQueue(Queue):  # type: ignore[misc]
         nowait: bool = False,
         on_cancel: Callable[[str], object] | None = None,
     ) -> Any:
-        """Start a consumer as kombu does, but an exclusive one."""
+        """Start a consumer as kombu does, but exclusively."""
         return self.channel.basic_consume(
             queue=self.name,
             no_ack=self.no_ack if no_ack is None else no_ack,
@@ -90,14 +90,14 @@ class CallsQueue(Queue):  # type: ignore[misc]
 
 
 class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
-    """Consumes, without decoding anything, and connects again when the connection is lost."""
+    """Consumes without decoding, and reconnects when the connection is lost."""
 
     should_stop: bool
     _pending_remove_providers: dict[Any, Any]
     _refusal = ""
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> Any:
-        """Have deliveries handed over as they come."""
+        """Return consumers that pass on deliveries undecoded."""
         channel.Message = UndecodedMessage
         consumers = super().get_consumers(consumer_cls, channel)
         for provider, consumer in self._consumers.items():
@@ -105,22 +105,22 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
         return consumers
 
     def on_consume_ready(self, *args: Any, **kwargs: Any) -> None:
-        """Take note that the broker lets us consume; a refusal from now on is a new one."""
+        """Forget the last refusal, as the broker lets us consume; log the next one."""
         self._refusal = ""
         super().on_consume_ready(*args, **kwargs)
 
     def consume(self, *args: Any, **kwargs: Any) -> Iterator[None]:
-        """Consume; take a delivery that py-amqp cannot decode for a loss of the connection."""
+        """Consume; treat a delivery that py-amqp cannot decode as a lost connection."""
         try:
             yield from super().consume(*args, **kwargs)
         except UNDECODABLE as exc:
             _log.warning("undecodable delivery", extra={"reason": repr(exc)})
             raise ConnectionResetError("undecodable delivery") from exc
         except NotFound as exc:
-            # It went with the consumer of another worker of this host.
+            # It was deleted with the consumer of another worker of this host.
             raise ConnectionResetError("the queue has gone") from exc
         except AccessRefused as exc:
-            # Kombu tries again in silence, every second or so.
+            # Kombu retries silently, every second or so.
             if str(exc) != self._refusal:
                 problem = _IN_USE if "exclusive" in str(exc) else LACKS_RIGHTS
                 _log.error(problem, extra={"reason": str(exc)})
@@ -129,8 +129,8 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
 
     @contextmanager
     def establish_connection(self) -> Iterator[Any]:
-        """Yield an open connection, however long that takes; fail once the service has to stop."""
-        backoff = reconnecting()
+        """Yield an open connection, however long that takes; raise once the service has to stop."""
+        backoff = reconnect_backoff()
         with self.create_connection() as connection:
             while True:
                 try:
@@ -139,7 +139,7 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
                 except connection.connection_errors as exc:
                     # Not the address, which holds the password.
                     _log.debug("broker not reached", extra={"reason": str(exc)})
-                    self._let_go()
+                    self._remove_providers()
                     if self.should_stop:
                         raise
                 eventlet.sleep(backoff.next_s())
@@ -149,27 +149,27 @@ class HostQueueConsumer(QueueConsumer):  # type: ignore[misc]
     def _await_queue(self, connection: Any) -> None:
         pause_s = LOOK_S
         while not all(provider.find_queue(connection) for provider in self._providers):
-            self._let_go()
+            self._remove_providers()
             if self.should_stop:
                 raise ConnectionAbortedError("stopped before there was a queue")
             eventlet.sleep(pause_s)
             pause_s = min(2 * pause_s, MOST_LOOK_S)
 
-    def _let_go(self) -> None:
-        # Stock nameko answers a provider that wants to leave only while it consumes, so that a
-        # service could not be stopped during an outage.
-        leaving, self._pending_remove_providers = self._pending_remove_providers, {}
-        for provider, left in leaving.items():
+    def _remove_providers(self) -> None:
+        # Stock nameko removes providers only while it consumes, so that a service could not be
+        # stopped during an outage.
+        pending, self._pending_remove_providers = self._pending_remove_providers, {}
+        for provider, removed in pending.items():
             self._consumers.pop(provider, None)
-            left.send()
-        self.should_stop = self.should_stop or bool(leaving and not self._consumers)
+            removed.send()
+        self.should_stop = self.should_stop or bool(pending and not self._consumers)
 
 
 class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
-    """Takes this host's calls from the queue that gateways make for it.
+    """Consumes this host's calls from the queue that gateways declare for it.
 
-    `missing_queue` is its name while it is not there; gateways have to be told then.
-    `queue_missed` is called at each look that finds it so.
+    `missing_queue` is the queue's name while it is missing, for the heartbeat; each check that
+    finds it missing calls `on_queue_missing`.
     """
 
     queue_consumer = HostQueueConsumer()
@@ -178,10 +178,10 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue_missed: Callable[[], object] = lambda: None
+        self.on_queue_missing: Callable[[], object] = lambda: None
 
     def setup(self) -> None:
-        """Name the queue."""
+        """Register for the queue, without declaring it."""
         if self.queue is not None:
             return
         password = topology.password_of(self._amqp_uri)
@@ -190,21 +190,21 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
         self._registered = True
 
     def find_queue(self, connection: Any) -> bool:
-        """Look for the queue; return whether it is there."""
+        """Return whether the queue exists."""
         name = str(self.queue.name) if self.queue else ""
         channel = connection.channel()
         try:
             channel.queue_declare(name, passive=True)
         except NotFound:
             self.missing_queue = name
-            self.queue_missed()
+            self.on_queue_missing()
             return False
         self.missing_queue = ""
         channel.close()
         return True
 
     def handle_message(self, body: None, message: Any) -> None:
-        """Serve an honest call; drop anything else."""
+        """Serve a gateway's call; drop anything else."""
         if not self._is_ours(message):
             _log.warning("call of doubtful origin dropped", extra={"key": _key(message)})
             self.queue_consumer.ack_message(message)
@@ -218,22 +218,22 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
             super().handle_message({"args": call.args, "kwargs": call.kwargs}, message)
 
     def handle_result(self, message: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
-        """Answer the call; give the answer up when it cannot be sent."""
+        """Answer the call; drop the answer if it cannot be sent."""
         own = topology.host_exchange(self._host, topology.password_of(self._amqp_uri))
         responder = Responder(
             self._amqp_uri,
-            # Stock nameko answers through the exchange that calls come from.
+            # Stock nameko answers through the exchange of the calls.
             Exchange(own, type="topic", durable=True, passive=True),
             DEFAULT_SERIALIZER,
             message,
         )
         try:
-            answered: tuple[Any, Any] = responder.send_response(result, exc_info)
+            outcome: tuple[Any, Any] = responder.send_response(result, exc_info)
         except (KombuError, AMQPError, OSError) as exc:
             _log.warning("answer not sent", extra={"key": _key(message), "reason": str(exc)})
-            answered = result, sys.exc_info()
+            outcome = result, sys.exc_info()
         self.queue_consumer.ack_message(message)
-        return answered
+        return outcome
 
     def _is_ours(self, message: Any) -> bool:
         delivery = message.delivery_info
@@ -258,7 +258,7 @@ class HostRpcConsumer(RpcConsumer):  # type: ignore[misc]
 
 
 class HostRpc(Rpc):  # type: ignore[misc]
-    """Makes a method callable by gateways; a FleetError it raises is an answer, not a crash."""
+    """Lets gateways call a method; a FleetError that it raises is an answer, not a crash."""
 
     rpc_consumer = HostRpcConsumer()
 
@@ -271,10 +271,10 @@ host_rpc: Callable[[F], F] = HostRpc.decorator
 
 
 class Correlation(DependencyProvider):  # type: ignore[misc]
-    """Gives the call's correlation id to every log line of the greenthread that serves it."""
+    """Adds the call's correlation id to every log line of the greenthread that serves it."""
 
     def worker_setup(self, worker_ctx: Any) -> None:
-        """Take it from the call's headers."""
+        """Set the id from the call's headers."""
         correlation_id.set(str(worker_ctx.data.get("correlation_id", "")))
 
 

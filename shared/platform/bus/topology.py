@@ -1,8 +1,8 @@
 """Every exchange, queue and routing key of the fleet, and a host's rights on them.
 
-The names put the host first (or, for calls, right after the service), because RabbitMQ's topic
-permissions are regular expressions over the routing key: they hold a host to its own keys. Central
-services declare this topology; a host declares nothing and binds nothing.
+Routing keys begin with the host (or, for calls, the service and the host), because RabbitMQ's topic
+permissions are regular expressions over them, which confine a host to its own keys. Central
+services declare this topology; a host declares and binds nothing.
 
     fleet.calls                  lxd_worker.<host>.<method>  a call, by a gateway
     fleet.streams.in             <host>.in.<stream>          bytes for the host, by a gateway
@@ -10,18 +10,17 @@ services declare this topology; a host declares nothing and binds nothing.
                                  <host>.<producer>.<type>    an event
                                  <host>.out.<stream>         bytes of a stream
     fleet.heartbeats             <host>.worker.heartbeat     by bindings to the hosts' exchanges
-    fleet.dead                   <host or service>.<reason>  a message nobody could read, by a
-                                                             gateway
+    fleet.dead                   <host or service>.<reason>  an unreadable message, by a gateway
 
-A host reads from queues only that gateways make and bind for it, and writes to an exchange of its
-own only. Its messages reach the queues that gateways hold for it, and no other host's: a routing
-key can be evaded (by `CC` headers before RabbitMQ 4, by dead letters, by bindings), an exchange
-without the right to write cannot.
+A host reads only from queues that gateways declare and bind for it, and writes only to an exchange
+of its own. So its messages reach the queues that gateways hold for it, and no other host's: a check
+of routing keys can be evaded (by `CC` headers before RabbitMQ 4, by dead letters, by bindings),
+missing write permission on an exchange cannot.
 
-A passive declare tells everybody whether an exchange or a queue is there, without any right. So
-each name in which a host's id stands ends in a digest of its password, or in what a gateway has
-drawn: who tries an id finds nothing. Gateways, which know no host's password, read the name of its
-exchange from the heartbeats that come through it.
+A passive declare reveals to any user, without permissions, whether an exchange or queue exists. So
+each name with a host's id in it ends in a digest of the host's password, or in a gateway's random
+id: trying out host ids finds nothing. Gateways, which have no host's password, learn the name of
+its exchange from the heartbeats that arrive through it.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ from shared.contracts.events import (
     Heartbeat,
     OperationChanged,
 )
-from shared.contracts.streams import checked_stream
+from shared.contracts.streams import validate_stream
 from shared.contracts.worker_api import SERVICE
 
 CALLS = Exchange("fleet.calls", type="topic", durable=True)
@@ -52,20 +51,20 @@ STREAMS_IN = Exchange("fleet.streams.in", type="topic", durable=True)
 HEARTBEATS = Exchange("fleet.heartbeats", type="topic", durable=True)
 DEAD = Exchange("fleet.dead", type="topic", durable=True)
 
-# What the names of each host's exchange and of its queue of outcomes begin with.
+# Prefixes of each host's exchange and of its queue of outcomes.
 HOST_EXCHANGES = "fleet.hosts."
 OUTCOMES = "fleet.operations."
 
-# Streams of one host that can be open at once.
+# Concurrent streams of one host.
 MOST_STREAMS = 64
-# Of one host's user. A worker needs 14 connections and one for each stream, a sampler two; most of
-# them have one channel.
+# Limits of one host's user. A worker needs 14 connections and one for each stream, a sampler two;
+# most of them have one channel.
 HOST_CONNECTIONS = 96
 HOST_CHANNELS = 128
 
 DAY_MS = 24 * 3600 * 1000
 
-# The queue of all hosts' outcomes of an earlier release, which nobody reads any more.
+# The queue of all hosts' outcomes of an earlier release, which is no longer read.
 OLD_OUTCOMES = "fleet.outcomes"
 DEAD_LETTERS = Queue(
     "fleet.dead-letters",
@@ -80,8 +79,8 @@ _HOST = re.compile(_ID)
 _HOST_EXCHANGE = re.compile(rf"{re.escape(HOST_EXCHANGES)}({_ID})\.[0-9a-f]{{32}}")
 
 
-def checked_host(host: str) -> str:
-    """Return the host id; raise `InvalidInput` where it could not stand in a routing key."""
+def validate_host(host: str) -> str:
+    """Return the host id; raise `InvalidInput` if it cannot be part of a routing key."""
     if not _HOST.fullmatch(host):
         raise InvalidInput(
             "host", "1-63 letters, digits, '-' or '_', starting with a letter or digit"
@@ -90,12 +89,12 @@ def checked_host(host: str) -> str:
 
 
 def declare(amqp_uri: str, exchanges: Iterable[str] = (), *, timeout_s: float = 5.0) -> None:
-    """Declare all that is shared and lasting, and these exchanges of hosts.
+    """Declare the shared durable topology, and these exchanges of hosts.
 
-    What is there already stays as it is, but for what an earlier release left.
+    What exists stays as it is, except leftovers of an earlier release.
     """
     with Connection(amqp_uri, connect_timeout=timeout_s) as connection:
-        # Otherwise it tries again after two seconds.
+        # Without it kombu would retry after two seconds.
         connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         channel = connection.channel()
         for exchange in (CALLS, STREAMS_IN, HEARTBEATS, DEAD):
@@ -109,14 +108,14 @@ def declare(amqp_uri: str, exchanges: Iterable[str] = (), *, timeout_s: float = 
 
 
 def host_exchange(host: str, password: str) -> str:
-    """Return the name of the exchange of all that a host publishes; it is made with its user."""
-    return f"{HOST_EXCHANGES}{checked_host(host)}.{_digest('exchange', host, password)}"
+    """Return the name of the exchange to which a host publishes; it is created with its user."""
+    return f"{HOST_EXCHANGES}{validate_host(host)}.{_digest('exchange', host, password)}"
 
 
 def host_of(exchange: str) -> str:
-    """Return the host whose exchange has this name; empty: it is no host's."""
-    found = _HOST_EXCHANGE.fullmatch(exchange)
-    return found[1] if found else ""
+    """Return the host whose exchange this is; empty: it is no host's."""
+    match = _HOST_EXCHANGE.fullmatch(exchange)
+    return match[1] if match else ""
 
 
 def heartbeat_key(host: str) -> str:
@@ -125,11 +124,11 @@ def heartbeat_key(host: str) -> str:
 
 
 def outcomes_queue(exchange: str) -> Queue:
-    """Return the queue in which outcomes that a host publishes to its exchange wait for a gateway.
+    """Return the queue in which outcomes published to a host's exchange wait for a gateway.
 
-    A full one refuses the next, which the worker's journal then keeps. An outcome that a gateway
-    was killed over as often as the limit says, or that nobody took for a month, is not tried again:
-    it is a dead letter, and gateways ask the worker for what they miss.
+    When it is full, it refuses outcomes, and the worker's journal keeps them. An outcome that has
+    killed a gateway as often as the delivery limit says, or found no consumer for a month, becomes
+    a dead letter; gateways request what they miss from the worker.
     """
     host = host_of(exchange)
     return Queue(
@@ -155,42 +154,42 @@ def call_key(host: str, method: str) -> str:
 
 
 def calls_queue(host: str, password: str) -> str:
-    """Return the name of the queue from which a worker takes its calls."""
+    """Return the name of the queue from which a worker consumes its calls."""
     return f"{SERVICE}.{host}.{_digest('queues', host, password)}.calls"
 
 
 def is_calls_queue(name: str, host: str) -> bool:
-    """Whether a host may say that its worker takes calls from a queue of this name."""
+    """Return whether a host may have its worker consume calls from a queue of this name."""
     return re.fullmatch(rf"{SERVICE}\.{re.escape(host)}\.[0-9a-f]{{32}}\.calls", name) is not None
 
 
 def reply_key(host: str, gateway: str) -> str:
-    """Return the routing key under which a host answers a gateway."""
+    """Return the routing key of a host's answers to a gateway."""
     return f"{host}.reply.{gateway}"
 
 
 def stream_key_to(host: str, stream: str) -> str:
-    """Return the routing key of a stream's frames for the host."""
-    return f"{host}.in.{checked_stream(stream)}"
+    """Return the routing key of a stream's frames to the host."""
+    return f"{host}.in.{validate_stream(stream)}"
 
 
 def stream_key_of(host: str, stream: str) -> str:
-    """Return the routing key of a stream's frames by the host."""
-    return f"{host}.out.{checked_stream(stream)}"
+    """Return the routing key of a stream's frames from the host."""
+    return f"{host}.out.{validate_stream(stream)}"
 
 
 def stream_queue(host: str, stream: str) -> str:
-    """Return the name of the queue from which a host takes a stream's frames."""
-    return f"{SERVICE}.{host}.in.{checked_stream(stream)}"
+    """Return the name of the queue from which a host consumes a stream's frames."""
+    return f"{SERVICE}.{host}.in.{validate_stream(stream)}"
 
 
 def password_of(amqp_uri: str) -> str:
-    """Return the password in a broker's address."""
+    """Return the password in a broker URI."""
     return unquote(urlsplit(amqp_uri).password or "")
 
 
 def _digest(purpose: str, host: str, password: str) -> str:
-    """Return what nobody guesses who does not know the host's password, nor tells it."""
+    """Return a digest that cannot be guessed without the host's password, nor reveals it."""
     text = f"lxdfleet {purpose} of {host}\0{password}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -201,7 +200,7 @@ def event_key(host: str, event: Event) -> str:
 
 
 def read_event_key(routing_key: str) -> tuple[str, type[Event]] | None:
-    """Return the host and type that an event's routing key names; None when it names no event."""
+    """Return the host and type in an event's routing key; None if it is no event's."""
     host, _, rest = routing_key.partition(".")
     producer, _, name = rest.partition(".")
     kind = TYPES.get(name)
@@ -215,9 +214,9 @@ class Permissions:
     """A broker user's rights in RabbitMQ's terms: regular expressions over names and routing keys.
 
     `topics` maps an exchange to its (write, read) expressions; an exchange without an entry would
-    be open to every key, so each one that the user may write to or read from has one. `limits` are
-    those of the user (`max-connections`, `max-channels`); what is not named is not limited.
-    `exchange` is the one that has to be there for a host's user; empty: it is no host's.
+    be open to every key, so each one that the user may use has one. `limits` are the user's
+    (`max-connections`, `max-channels`). `exchange` is the one that a host's user needs; empty: the
+    user is no host's.
     """
 
     configure: str
@@ -232,13 +231,13 @@ NOTHING = "^$"
 
 
 def host_permissions(host: str, password: str) -> Permissions:
-    """Return what a host may do on the broker: what it is called for, as itself, and no more.
+    """Return a host's rights on the broker: those of its role, under its own name only.
 
-    It reads from queues that gateways make for it, and publishes answers, events and its ends of
-    streams to its own exchange. It declares nothing and binds nothing: RabbitMQ limits neither the
-    number of bindings nor what a stream (`x-queue-type`) keeps on the disk.
+    It reads from queues that gateways declare for it, and publishes answers, events and its ends of
+    streams to its own exchange. It declares and binds nothing: RabbitMQ limits neither the number
+    of bindings nor the disk space of a stream queue (`x-queue-type`).
     """
-    name = _escaped(checked_host(host))
+    name = _escaped(validate_host(host))
     exchange = host_exchange(host, password)
     calls = _escaped(calls_queue(host, password))
     return Permissions(

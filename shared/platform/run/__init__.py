@@ -1,1 +1,1 @@
-"""How a service's process runs: from its start through its loops to a clean end."""
+"""The process of a service: its start, its background loops, its clean end."""

@@ -1,6 +1,6 @@
-"""What a service does again and again beside its calls, each in a greenthread of its own.
+"""Background loops of a service, each in a greenthread of its own.
 
-One that answers no HTTP gives a sign of life by it: a file whose time stays fresh.
+A service without an HTTP API shows by one that it is alive: it keeps a file's time fresh.
 """
 
 from __future__ import annotations
@@ -13,34 +13,33 @@ from pathlib import Path
 import eventlet
 
 from shared.contracts.errors import TemporaryError
-from shared.platform.run.backoff import Backoff, after_a_bug
+from shared.platform.run.backoff import Backoff, bug_backoff
 
 log = logging.getLogger(__name__)
 
-
-# After a failure that passes the duty itself waits for what it wants; this only keeps it from
-# spinning where it does not.
+# The longest pause after temporary errors. Tasks wait for what they need themselves; this only
+# keeps them from spinning if they do not.
 SOON_S = 0.5
 
 LIVENESS_FILE = "alive"
 TOUCH_S = 5.0
 
 
-def run_forever(duty: Callable[[], None], pause_s: float) -> None:
-    """Do it again and again, with a pause after each time; no failure ends this.
+def run_forever(task: Callable[[], None], pause_s: float) -> None:
+    """Run a task again and again, with a pause after each time; no error ends this.
 
-    While it fails the pauses grow: up to half a second where that passes, else up to 30.
+    While it fails the pauses grow: up to half a second after temporary errors, else up to 30 s.
     """
-    soon, later = Backoff(first_s=0.02, most_s=SOON_S), after_a_bug(pause_s)
+    soon, later = Backoff(first_s=0.02, most_s=SOON_S), bug_backoff(pause_s)
     while True:
         wait_s = pause_s
         try:
-            duty()
+            task()
         except TemporaryError as exc:
-            log.debug("duty put off", extra={"duty": duty.__name__, "reason": str(exc)})
+            log.debug("task postponed", extra={"task": task.__name__, "reason": str(exc)})
             wait_s = max(pause_s, soon.next_s())
         except Exception:
-            log.exception("duty broke", extra={"duty": duty.__name__})
+            log.exception("task failed", extra={"task": task.__name__})
             wait_s = max(pause_s, later.next_s())
         else:
             soon.reset()
@@ -50,9 +49,9 @@ def run_forever(duty: Callable[[], None], pause_s: float) -> None:
 
 @contextmanager
 def touch_liveness_file(state_dir: Path, every_s: float = TOUCH_S) -> Iterator[None]:
-    """Keep the file `alive` fresh until left; its time stands still as soon as the service hangs.
+    """Keep the time of the file `alive` fresh until left; it stops as soon as the service hangs.
 
-    While the file cannot be written it stays old, and the service goes on.
+    If the file cannot be written its time stays old, and the service goes on.
     """
 
     def touch() -> None:

@@ -1,7 +1,7 @@
-"""How long to wait before something that failed is tried again.
+"""How long to wait before a retry.
 
-Everything that goes on for ever waits by this, so that no failure spins, and many that fail
-together, a thousand hosts whose broker is restarted, do not come back together.
+All endless loops use it, so that none spins when it fails, and those that fail together (a thousand
+hosts whose broker restarts) do not return together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 class Backoff:
     """Waits that grow with each failure, up to a bound, with jitter.
 
-    Of each wait half is kept and the rest is drawn; `draw` returns a number from 0 up to 1.
+    Half of each wait is fixed and half random; `draw` returns a number from 0 up to 1.
     """
 
     first_s: float = 0.1
@@ -25,30 +25,30 @@ class Backoff:
     _bound_s: float = 0.0
 
     def next_s(self) -> float:
-        """Return the seconds until the next try, after one more failure."""
+        """Return the seconds until the next attempt, after another failure."""
         grown_s = self._bound_s * self.growth or self.first_s
         self._bound_s = min(self.most_s, grown_s)
         return self._bound_s * (1 + self.draw()) / 2
 
     def reset(self) -> None:
-        """Take in that it worked."""
+        """Start over after a success."""
         self._bound_s = 0.0
 
 
-def part_of(most_s: float, draw: Callable[[], float] = random.random) -> float:
-    """Return a part of a time, drawn: what many do within it they do one by one."""
+def jitter(most_s: float, draw: Callable[[], float] = random.random) -> float:
+    """Return a random part of a time, so that many who wait within it do not act together."""
     return most_s * draw()
 
 
-def reconnecting() -> Backoff:
+def reconnect_backoff() -> Backoff:
     """Return the waits for a broker that is away.
 
-    They grow to about a sixth of the time for which it is: after a short cut a host is back at
-    once, and after minutes the hosts come back one by one.
+    They grow to about a sixth of the outage: after a short one a host is back at once, after
+    minutes the hosts return one by one.
     """
     return Backoff(first_s=0.5, growth=1.15)
 
 
-def after_a_bug(pause_s: float) -> Backoff:
-    """Return the waits of work that is done again and again, with this pause, and breaks."""
+def bug_backoff(pause_s: float) -> Backoff:
+    """Return the waits of a loop with this pause whose task raises unexpected errors."""
     return Backoff(first_s=max(pause_s, 0.01))

@@ -1,7 +1,7 @@
-"""A producer's epoch: a number that grows at every start, kept in a file to outlive the process.
+"""A producer's epoch: a number that grows with every start, stored in a file.
 
-It is the Unix time of the start, or one more than the last where the clock went back. So it grows
-even when the file was lost with the machine's disk, and readers go on believing the producer.
+It is the Unix time of the start, or the last epoch plus one if the clock went back. So it grows
+even if the file was lost with the machine's disk, and readers still accept the producer's events.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from shared.platform import private_files
 
 log = logging.getLogger(__name__)
 
-# Two digits below the largest number of a message, so that there are always some above it.
+# Two digits fewer than the largest number in a message, so that there are always larger ones.
 _EPOCH = re.compile(rb"[0-9]{1,17}")
 
 
 def next_epoch(file: Path, clock: Callable[[], float] = time.time) -> int:
-    """Return an epoch above the stored one, and store it durably before anyone can see it.
+    """Store an epoch above the last one durably, and return it.
 
-    A file that holds no epoch, after a power failure for one, is as good as a lost one.
+    A file without an epoch, for example after a power failure, counts as missing.
     """
-    epoch = max(_stored(file) + 1, int(clock()))
+    epoch = max(_last_epoch(file) + 1, int(clock()))
     private_files.write(file, str(epoch))
     return epoch
 
 
-def _stored(file: Path) -> int:
-    """Return the last epoch, 0 where there is none that a message can hold."""
+def _last_epoch(file: Path) -> int:
+    """Return the last epoch; 0 if there is none that a message can hold."""
     if not file.exists():
         return 0
-    stored = _EPOCH.fullmatch(file.read_bytes().strip())
-    if stored is None:
+    match = _EPOCH.fullmatch(file.read_bytes().strip())
+    if match is None:
         log.warning("epoch file cannot be read", extra={"file": str(file)})
         return 0
-    return int(stored[0])
+    return int(match[0])

@@ -1,4 +1,4 @@
-"""Makes the process green: must run before anything else is imported that uses sockets or threads.
+"""Patch the standard library for eventlet, before any import that uses sockets or threads.
 
 nameko serves each call in an eventlet greenthread. The gateway never imports this module.
 """
@@ -9,9 +9,9 @@ import warnings
 
 
 def patch() -> None:
-    """Replace blocking calls of the standard library by eventlet's."""
+    """Replace the standard library's blocking calls with eventlet's."""
     with warnings.catch_warnings():
-        # eventlet announces its retirement; docs/weaknesses.md says what that means to us.
+        # eventlet announces its retirement; docs/weaknesses.md has the consequences.
         warnings.simplefilter("ignore")
         import eventlet
 

@@ -1,6 +1,6 @@
-"""The small HTTP server of a service that has none: answers Prometheus, in a greenthread.
+"""Serve metrics to Prometheus in a greenthread, for services without an HTTP API.
 
-It knows no token and tells no secret; it is off unless `FLEET_METRICS_BIND` names an address.
+There is no authentication, as metrics contain no secrets. Off unless `FLEET_METRICS_BIND` is set.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from shared.platform.settings import Bind
 
-# A peer that says nothing for so long is let go.
-PATIENCE_S = 10.0
+# Until a silent connection is closed.
+SOCKET_TIMEOUT_S = 10.0
 
 
 def listener_or_exit(bind: Bind | None) -> Any:
-    """Return a listening socket, None without an address; exit with 1 and a line if it is taken."""
+    """Return a listening socket, None without an address; if it is in use, print so and exit."""
     if bind is None:
         return None
     family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
@@ -35,8 +35,8 @@ def listener_or_exit(bind: Bind | None) -> Any:
 
 
 @contextmanager
-def answering(listener: Any, registry: CollectorRegistry) -> Iterator[None]:
-    """Answer with the registry's metrics, on any path, until left."""
+def serve_metrics(listener: Any, registry: CollectorRegistry) -> Iterator[None]:
+    """Serve the registry's metrics on every path until left."""
     if listener is None:
         yield
         return
@@ -45,7 +45,7 @@ def answering(listener: Any, registry: CollectorRegistry) -> Iterator[None]:
         listener,
         make_wsgi_app(registry),
         log_output=False,
-        socket_timeout=PATIENCE_S,
+        socket_timeout=SOCKET_TIMEOUT_S,
         debug=False,
     )
     try:

@@ -1,17 +1,17 @@
-"""When the kernel started a process."""
+"""Read when a process was started."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# The place of the start time among the fields that follow the command in /proc/PID/stat.
+# Index of the start time among the fields after the command in /proc/PID/stat.
 _START_TIME = 19
 
 
 def start_ticks(pid: int, proc: Path = Path("/proc")) -> int | None:
-    """Return a process's start in ticks since boot; None where it is gone or hidden from us.
+    """Return a process's start in ticks since boot; None if it is gone or hidden from us.
 
-    The command is the process's own choice, and cut anywhere: any bytes may be in it, brackets too.
+    The process chooses its command, which is cut anywhere: it may contain any bytes, also brackets.
     """
     if pid <= 0:
         return None

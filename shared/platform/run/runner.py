@@ -1,7 +1,6 @@
-"""Runs one nameko service as this process, from the first connection to a clean end.
+"""Run one nameko service as this process, from the first connection to a clean end.
 
-`nameko run` is not used: it needs pkg_resources, and its services die when the broker is away at
-their start.
+Not `nameko run`: it needs pkg_resources, and its services die if the broker is away at their start.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from kombu import Connection
 from nameko.constants import AMQP_URI_CONFIG_KEY, HEARTBEAT_CONFIG_KEY, MAX_WORKERS_CONFIG_KEY
 from nameko.runners import ServiceRunner
 
-from shared.platform.run.backoff import reconnecting
+from shared.platform.run.backoff import reconnect_backoff
 
 _log = logging.getLogger(__name__)
 
@@ -26,14 +25,14 @@ GRACE_S = 15.0
 
 
 def serve(service: type, amqp_uri: str, *, max_workers: int = 200) -> None:
-    """Serve until SIGTERM or SIGINT; calls in hand get `GRACE_S` seconds to end.
+    """Serve until SIGTERM or SIGINT; then give running calls `GRACE_S` seconds to end.
 
-    Waits for the broker first. `max_workers` is also the prefetch: calls beyond it wait.
+    Waits for the broker first. `max_workers` is also the prefetch: further calls wait.
     """
-    asked_to_stop = Event()
+    stop_requested = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked_to_stop.ready() or asked_to_stop.send())
-    if not _broker_answers(amqp_uri, asked_to_stop):
+        signal.signal(number, lambda *_: stop_requested.ready() or stop_requested.send())
+    if not _broker_answers(amqp_uri, stop_requested):
         return
     runner = ServiceRunner(
         {
@@ -45,23 +44,23 @@ def serve(service: type, amqp_uri: str, *, max_workers: int = 200) -> None:
     runner.add_service(service)
     starting = eventlet.spawn(runner.start)
     ended = eventlet.spawn(_wait_for_end, runner, starting)
-    ended.link(lambda _: asked_to_stop.ready() or asked_to_stop.send())
-    asked_to_stop.wait()
+    ended.link(lambda _: stop_requested.ready() or stop_requested.send())
+    stop_requested.wait()
     if ended.dead:
         ended.wait()
     _stop(runner, starting)
 
 
-def _broker_answers(amqp_uri: str, asked_to_stop: Event) -> bool:
-    said, backoff = False, reconnecting()
-    while not asked_to_stop.ready():
+def _broker_answers(amqp_uri: str, stop_requested: Event) -> bool:
+    logged, backoff = False, reconnect_backoff()
+    while not stop_requested.ready():
         try:
             with Connection(amqp_uri, connect_timeout=2) as connection:
                 connection.connect()
         except (OSError, AMQPError) as exc:
-            if not said:
+            if not logged:
                 _log.warning("waiting for the broker", extra={"reason": str(exc)})
-            said = True
+            logged = True
             eventlet.sleep(backoff.next_s())
         else:
             return True

@@ -26,7 +26,7 @@ async def host(gateway: Parts, vhost: Vhost) -> AsyncIterator[WireHost]:
     """Host h1 with its own credentials and a running `web`, in the gateway's view."""
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
         await eventually(lambda: gateway.fleet.ready and gateway.fleet.is_reachable("h1"))
-        await eventually(lambda: not gateway.fleet.lacks_inventory("h1"))
+        await eventually(lambda: not gateway.fleet.needs_inventory("h1"))
         yield host
 
 

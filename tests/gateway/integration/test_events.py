@@ -55,7 +55,7 @@ async def test_a_gap_is_closed_by_an_inventory_the_gateway_asks_for(
     await host.beat()
 
     await eventually(lambda: names(gateway) == ["missed", "web"])
-    assert not gateway.fleet.lacks_inventory("h1")
+    assert not gateway.fleet.needs_inventory("h1")
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ async def test_many_hosts_are_connected_within_seconds(
     first = await start(NOWHERE)
     for number in range(HOSTS):
         host = f"host-{number}"
-        first.events.on_found(host, topology.host_exchange(host, "secret"), a_heartbeat())
+        first.events.on_discovered(host, topology.host_exchange(host, "secret"), a_heartbeat())
     await first.hosts.save()
 
     began = time.monotonic()

@@ -27,7 +27,7 @@ RENAMED_S = RENAME_S + 5.0
 
 def has_read(gateway: Parts) -> bool:
     fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable("h1") and not fleet.lacks_inventory("h1")
+    return fleet.ready and fleet.is_reachable("h1") and not fleet.needs_inventory("h1")
 
 
 def described(gateway: Parts) -> str:
@@ -113,14 +113,14 @@ async def test_a_host_that_an_older_release_kept_without_a_name_is_found_by_its_
     await eventually(lambda: first.bus.connected)
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
         await eventually(lambda: has_read(first))
-        first.fleet.note_exchange("h1", "")
+        first.fleet.set_exchange("h1", "")
         first.hosts.mark_unsaved("h1")
         await first.hosts.save()
 
         second = await start(vhost.uri)
         await eventually(lambda: second.bus.connected)
         with pytest.raises(HostUnreachable):
-            async with second.consoles.streams.listen("h1"):
+            async with second.consoles.streams.open("h1"):
                 raise AssertionError
         await host.beat()
 
@@ -181,7 +181,7 @@ def consumers_of_outcomes(vhost: Vhost) -> int:
 async def test_a_host_that_is_the_same_user_of_a_given_broker_as_the_gateway_is_found(
     start: Start, vhost: Vhost
 ) -> None:
-    await asyncio.to_thread(run.declare_on, vhost.uri, ["h1"])
+    await asyncio.to_thread(run.declare_topology, vhost.uri, ["h1"])
     gateway = await start(vhost.uri)
 
     async with beating(WireHost(vhost.uri, "h1", an_instance())):
@@ -189,8 +189,8 @@ async def test_a_host_that_is_the_same_user_of_a_given_broker_as_the_gateway_is_
 
 
 async def test_a_given_broker_that_is_not_there_is_named_without_its_password() -> None:
-    with pytest.raises(run.Refused) as refused:
-        run.declare_on("amqp://central:s3cret@127.0.0.1:1/", ["h1"])
+    with pytest.raises(run.CannotStart) as refused:
+        run.declare_topology("amqp://central:s3cret@127.0.0.1:1/", ["h1"])
 
     assert "refused" in str(refused.value)
     assert "s3cret" not in str(refused.value)
@@ -206,7 +206,7 @@ async def test_what_waits_under_the_old_name_is_read_when_the_gateway_comes_back
         await eventually(lambda: has_read(first))
         await first.hosts.save()
         # As while no gateway runs.
-        await first.consumers._open["h1"].close()
+        await first.consumers._subscriptions["h1"].close()
         await eventually(lambda: consumers_of_outcomes(vhost) == 0)
         await host.publish_operation(an_operation("waiting", host="h1", state=State.DONE))
     vhost.renewed_host_uri("h1")

@@ -40,7 +40,7 @@ async def use_operations(store: Any) -> None:
     await store.move(submitting, "h1", LEASE)
     await store.merge([an_operation("op-1"), an_operation("op-2")])
     await store.merge_page("h1", [an_operation("op-3")], 5)
-    await store.known_up_to("h1")
+    await store.last_sequence("h1")
     await store.reject(submitting, free_key=True)
     await store.get("op-1")
     for size in range(len(FILTERS) + 1):

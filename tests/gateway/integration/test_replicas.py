@@ -42,7 +42,7 @@ async def host(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[Wir
 
 def has_read(gateway: Parts) -> bool:
     fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable("h1") and not fleet.lacks_inventory("h1")
+    return fleet.ready and fleet.is_reachable("h1") and not fleet.needs_inventory("h1")
 
 
 KEY = IdempotencyKey("admin", "k1", "body")
@@ -82,7 +82,7 @@ async def test_a_submission_on_its_way_is_left_alone_by_the_other(
     submitting = asyncio.create_task(submit(asked))
     await eventually(lambda: any("submit" in str(call.routing_key) for call in host.calls))
 
-    await other.reconciler.resolve_all()
+    await other.reconciler.resolve()
     host.journal.hold.set()
 
     assert (await submitting).state is State.ACCEPTED

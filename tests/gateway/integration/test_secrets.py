@@ -87,5 +87,5 @@ def described(gateway: Parts) -> set[str]:
     return {
         known.host
         for known in gateway.fleet.hosts()
-        if known.described and known.lxd_connected and known.trusted
+        if known.resources and known.lxd_connected and known.trusted
     }

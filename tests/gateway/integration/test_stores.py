@@ -320,12 +320,12 @@ async def test_the_place_in_a_hosts_history_is_remembered(stores: Stores) -> Non
     await stores.hosts.save([a_host()])
     page = [an_operation("op-1", sequence=4), an_operation("op-2", sequence=7)]
 
-    unknown = await stores.operations.known_up_to("h1")
+    unknown = await stores.operations.last_sequence("h1")
     await stores.operations.merge_page("h1", page, 7)
     await stores.hosts.save([a_host(epoch=4)])
 
     assert unknown == 0
-    assert await stores.operations.known_up_to("h1") == 7
+    assert await stores.operations.last_sequence("h1") == 7
     assert await stores.operations.get("op-2") == page[1]
 
 
@@ -656,7 +656,7 @@ async def test_an_inventory_of_an_older_release_is_read_from_rows(tmp_path: Path
 
     read = {host.host: host for host in await SqlHostStore(database).load()}
     assert sorted(read["h1"].instances, key=attrgetter("uuid")) == told
-    assert read["h1"].changes == {"u2": 7.5}
+    assert read["h1"].change_times == {"u2": 7.5}
     assert read["h2"] == a_host("h2")
     await database.close()
 

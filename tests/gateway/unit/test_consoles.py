@@ -10,25 +10,25 @@ from services.gateway.consoles import Console, ConsoleService
 from services.gateway.operations.command import Caller
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown, TooManyConsoles
-from shared.contracts.worker_api import LxdWorker
+from shared.contracts.worker_api import WorkerClient
 from tests.support.consoles import FakeByteStream
 from tests.support.core import Core
 
 
 @dataclass
 class FakeStreams:
-    """Gives everybody `stream`; `listening` are the hosts whose streams have not ended."""
+    """Gives everybody `stream`; `hosts` are those whose streams have not ended."""
 
     stream: FakeByteStream = field(default_factory=FakeByteStream)
-    listening: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
 
     @asynccontextmanager
-    async def listen(self, host: str) -> AsyncIterator[FakeByteStream]:
-        self.listening.append(host)
+    async def open(self, host: str) -> AsyncIterator[FakeByteStream]:
+        self.hosts.append(host)
         try:
             yield self.stream
         finally:
-            self.listening.remove(host)
+            self.hosts.remove(host)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def streams() -> FakeStreams:
 
 @pytest.fixture
 def consoles(gateway: Core, streams: FakeStreams) -> ConsoleService:
-    return ConsoleService(gateway.fleet, streams, LxdWorker(gateway.workers))
+    return ConsoleService(gateway.fleet, streams, WorkerClient(gateway.workers))
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ async def test_the_worker_is_told_to_open_the_end_of_a_stream_that_is_listened_t
     gateway: Core, consoles: ConsoleService, streams: FakeStreams, console: Console
 ) -> None:
     async with consoles.open(console) as stream:
-        listening = list(streams.listening)
+        hosts = list(streams.hosts)
 
     assert stream is streams.stream
-    assert stream.begun
-    assert listening == ["h1"]
+    assert stream.started
+    assert hosts == ["h1"]
     assert gateway.workers.consoles == [
         OpenConsole(
             stream=streams.stream.id,
@@ -67,7 +67,7 @@ async def test_the_worker_is_told_to_open_the_end_of_a_stream_that_is_listened_t
             address="192.0.2.7",
         )
     ]
-    assert streams.listening == []
+    assert streams.hosts == []
 
 
 @pytest.mark.parametrize("error", [TooManyConsoles("h1", "32"), OutcomeUnknown("h1")])
@@ -83,8 +83,8 @@ async def test_a_stream_whose_other_end_was_not_opened_is_ended(
     with pytest.raises(type(error)):
         await consoles.open(console).__aenter__()
 
-    assert not streams.stream.begun
-    assert streams.listening == []
+    assert not streams.stream.started
+    assert streams.hosts == []
 
 
 async def test_a_host_that_is_away_is_not_asked(

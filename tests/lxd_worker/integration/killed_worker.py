@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from services.lxd_worker.__main__ import main
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.ports import Acceptance, Change
+from services.lxd_worker.journal.protocol import Acceptance, Change
 from services.lxd_worker.wiring import open_journal
 
 T = TypeVar("T")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.description import InstanceDescription
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
-from services.lxd_worker.instances.update_request import EditableInstance
-from services.lxd_worker.lxd.api import MOST_BYTES_IN_PART, Api
+from services.lxd_worker.instances.description import EditableInstance, InstanceDescription
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.host_resources import LxdHostResources
-from services.lxd_worker.lxd.models import LxdTask
-from services.lxd_worker.ports import Omission
+from services.lxd_worker.omissions import Omission
 from services.lxd_worker.reports.inventory import InventoryReport
+from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import LxdRefused, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, InstanceChanged, Inventory
 from shared.contracts.instances import Instance
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import MOST_BYTES_IN_PART, LxdClient
+from shared.lxd.models import LifecycleEvent, LifecycleMetadata, LxdTask
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.lxd_double.instances import Nic, address
 from tests.support.lxd_worker.clock import FakeClock
@@ -47,25 +47,21 @@ class Host:
         self.web, self.db = DoubledInstance("web"), DoubledInstance("db", config=dict(CONFIG))
         double.add_all([self.web, self.db])
         self.double = double
-        api = Api(str(double.socket), "h1", self.omissions)
-        self.lxd = LxdDaemon(api, "h1", 1 << 40, LxdScope(), self.omissions)
+        api = LxdClient(double.socket, "h1", partial(self.omissions, Omission.ANSWER))
+        self.lxd = LxdDaemon(api, 1 << 40, LxdScope(), self.omissions)
         self.sent: list[Event] = []
         self.report = InventoryReport(
-            1,
+            ReportContext(1, self.sent.append, FakeClock(), self.omissions, lambda *_: None),
             self.lxd,
-            self.sent.append,
-            FakeClock(),
+            FakeJournal(FakeClock()),
             lambda: None,
             lambda: True,
-            self.omissions,
-            lambda _, __: None,
-            FakeJournal(FakeClock()),
         )
 
     def told(self) -> dict[str, Instance]:
         """Return what a reader takes from a new inventory."""
-        self.report.want_everything()
-        self.report.fulfil()
+        self.report.request_all()
+        self.report.publish_requested()
         return {one.name: one for one in decode(Inventory, encode(self.sent[-1])).instances}
 
 
@@ -144,7 +140,7 @@ def test_a_hostile_instance_is_looked_at_and_told_like_any_other(
     host.web.instead = {"expanded_config": CONFIG} | instead
 
     reading = host.lxd.instance(*WEB)
-    seen = [host.lxd.look(*WEB), host.lxd.glance(*WEB), host.lxd.examine(*WEB)]
+    seen = [host.lxd.observe(*WEB), host.lxd.observe_briefly(*WEB), host.lxd.observe_fully(*WEB)]
 
     assert reading.instance is not None
     assert all(one is not None and one.name == "web" for one in seen)
@@ -161,7 +157,7 @@ def test_an_instance_whose_state_lxd_refuses_is_looked_at_without_it(
     host.double.change_state("web", "start")
     host.double.faults.refused[STATE] = status
 
-    look, whole = host.lxd.look(*WEB), host.lxd.examine(*WEB)
+    look, whole = host.lxd.observe(*WEB), host.lxd.observe_fully(*WEB)
 
     assert look is not None
     assert whole is not None
@@ -174,7 +170,7 @@ def test_a_guest_that_holds_its_state_up_does_not_hold_up_who_looks_at_it(host: 
     host.double.change_state("web", "start")
     host.double.faults.slow_s[STATE] = 3600.0
 
-    look = host.lxd.look(*WEB)
+    look = host.lxd.observe(*WEB)
 
     assert look is not None
     assert (look.status, look.init) == ("Running", None)
@@ -186,7 +182,7 @@ def test_what_lxd_calls_running_but_knows_no_state_of_is_looked_at_again(host: H
     soon = threading.Timer(0.3, lambda: host.double.change_state("web", "stop"))
 
     soon.start()
-    look = host.lxd.look(*WEB)
+    look = host.lxd.observe(*WEB)
     soon.join()
 
     assert look is not None
@@ -197,7 +193,7 @@ def test_what_lxd_never_knows_the_state_of_is_looked_at_without(host: Host) -> N
     host.double.change_state("web", "start")
     host.double.faults.refused[STATE] = 500
 
-    look = host.lxd.look(*WEB)
+    look = host.lxd.observe(*WEB)
 
     assert look is not None
     assert (look.status, look.init) == ("Running", None)
@@ -208,21 +204,21 @@ def test_an_lxd_that_went_away_meanwhile_is_no_instance_without_a_process(host: 
     host.double.faults.refused |= {STATE: 503, "/1.0": 503}
 
     with pytest.raises(LxdUnavailable):
-        host.lxd.look(*WEB)
+        host.lxd.observe(*WEB)
 
 
 @pytest.mark.parametrize("uuid", ["u\x00", "u\ud800", "u" * 300])
 def test_an_instance_is_told_by_the_uuid_by_which_it_is_known_again(host: Host, uuid: str) -> None:
     host.web.instead = with_config(**{"volatile.uuid": uuid})
 
-    seen = host.lxd.glance(*WEB)
+    seen = host.lxd.observe_briefly(*WEB)
 
     assert seen is not None
     assert seen.uuid == host.told()["web"].uuid
 
 
 def test_what_cannot_be_read_in_full_is_not_written_back(host: Host) -> None:
-    api = Api(str(host.double.socket), "h1", host.omissions)
+    api = LxdClient(host.double.socket, "h1")
     host.web.instead = {"config": {"a": 5}}
 
     with pytest.raises(LxdRefused):
@@ -288,8 +284,10 @@ def test_whatever_lxd_says_of_one_instance_its_neighbours_are_told_right(
     host.web.instead = instead
 
     told = host.told()
-    host.report.heard(LifecycleEvent(LifecycleMetadata("instance-updated", "/1.0/instances/web")))
-    host.report.fulfil()
+    host.report.on_event(
+        LifecycleEvent(LifecycleMetadata("instance-updated", "/1.0/instances/web"))
+    )
+    host.report.publish_requested()
 
     assert set(told) == {"web", "db"}
     assert replace(told["db"], revision=0) == replace(db, revision=0)
@@ -323,8 +321,8 @@ def test_a_large_instance_that_an_inventory_cut_is_told_whole_when_it_is_wanted(
     host.double.add_all(DoubledInstance(f"z{n}", description="\x01" * 5000) for n in range(500))
     cut = host.told()["z7"]
 
-    host.report.want("default", "z7")
-    host.report.fulfil()
+    host.report.request_instance("default", "z7")
+    host.report.publish_requested()
 
     whole = decode(InstanceChanged, encode(host.sent[-1])).instance
     assert len(cut.description) < len(whole.description)
@@ -332,7 +330,7 @@ def test_a_large_instance_that_an_inventory_cut_is_told_whole_when_it_is_wanted(
 
 
 NESTED = "[" * 100_000
-QUESTIONS: list[Callable[[Api], object]] = [
+QUESTIONS: list[Callable[[LxdClient], object]] = [
     lambda api: api.get(InstanceDescription, "instances", "web"),
     lambda api: api.get_to_replace(EditableInstance, "instances", "web", params={}),
     lambda api: api.put(LxdTask, "instances", "web", params={}, body={}),
@@ -344,9 +342,9 @@ QUESTIONS: list[Callable[[Api], object]] = [
 @pytest.mark.parametrize("ask", QUESTIONS)
 @pytest.mark.parametrize("body", [NESTED, "5", "[]", "#" * (2 << 20)])
 def test_what_is_nested_without_end_too_long_or_no_answer_at_all_is_none(
-    double: LxdDouble, ask: Callable[[Api], object], body: str
+    double: LxdDouble, ask: Callable[[LxdClient], object], body: str
 ) -> None:
-    api = Api(str(double.socket), "h1", Omissions(), most_bytes=1 << 20)
+    api = LxdClient(double.socket, "h1", most_bytes=1 << 20)
     double.faults.answers["/1.0/instances/web"] = body
 
     with pytest.raises(LxdUnavailable):
@@ -357,7 +355,7 @@ def test_what_is_nested_without_end_too_long_or_no_answer_at_all_is_none(
     "body", [NESTED, "5", "[]", '{"error": 5}', '{"error": "\\ud83d"}', "#" * (2 << 20)]
 )
 def test_a_refusal_in_words_that_cannot_be_read_is_one(double: LxdDouble, body: str) -> None:
-    api = Api(str(double.socket), "h1", Omissions())
+    api = LxdClient(double.socket, "h1")
     double.faults.answers["/1.0/projects"] = body
     double.faults.refused["/1.0/projects"] = 400
 
@@ -366,7 +364,7 @@ def test_a_refusal_in_words_that_cannot_be_read_is_one(double: LxdDouble, body: 
 
 
 def test_a_refusal_is_told_in_lxds_words(double: LxdDouble) -> None:
-    api = Api(str(double.socket), "h1", Omissions())
+    api = LxdClient(double.socket, "h1")
     double.faults.refused["/1.0/projects"] = 500
 
     with pytest.raises(LxdRefused, match=r"^LXD refused: refused by the test$"):
@@ -377,12 +375,12 @@ def test_a_guest_with_addresses_without_end_is_looked_at_without_its_state(
     double: LxdDouble,
 ) -> None:
     omissions = Omissions()
-    api = Api(str(double.socket), "h1", omissions, most_bytes=1 << 20)
-    lxd = LxdDaemon(api, "h1", 1 << 40, LxdScope(), omissions)
+    api = LxdClient(double.socket, "h1", most_bytes=1 << 20)
+    lxd = LxdDaemon(api, 1 << 40, LxdScope(), omissions)
     added = Nic(addresses=[address("inet6", "fd42::1")] * 20_000)
     double.add(DoubledInstance("web", status="Running", nics={"eth0": added}))
 
-    looked, examined = lxd.look(*WEB), lxd.examine(*WEB)
+    looked, examined = lxd.observe(*WEB), lxd.observe_fully(*WEB)
 
     assert looked is not None
     assert examined is not None
@@ -401,9 +399,7 @@ def test_a_long_list_of_which_one_value_is_none_is_no_answer(host: Host) -> None
 def test_a_size_that_cannot_be_read_is_unknown_and_not_nothing(
     double: LxdDouble, total: str
 ) -> None:
-    offer = LxdHostResources(
-        Api(str(double.socket), "h1", Omissions()), "h1", listening=lambda: False
-    )
+    offer = LxdHostResources(LxdClient(double.socket, "h1"), listening=lambda: False)
     size = f'{{"total": {total}}}'
     double.faults.answers = {
         "/1.0/resources": f'{{"metadata": {{"cpu": {{"total": 8}}, "memory": {size}}}}}',

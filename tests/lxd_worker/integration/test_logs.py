@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.host_resources import LxdHostResources
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.worker_api import MOST_LOG
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.lxd_worker.omissions import Omissions
 
@@ -26,8 +26,8 @@ def double(tmp_path: Path) -> Iterator[LxdDouble]:
 
 @pytest.fixture
 def daemon(double: LxdDouble) -> LxdDaemon:
-    api = Api(str(double.socket), "h1", Omissions())
-    return LxdDaemon(api, "h1", 1 << 30, LxdScope(), Omissions())
+    api = LxdClient(double.socket, "h1")
+    return LxdDaemon(api, 1 << 30, LxdScope(), Omissions())
 
 
 @pytest.mark.parametrize("kind", ["container", VIRTUAL_MACHINE])
@@ -37,7 +37,7 @@ def test_a_log_is_read_whatever_its_file_is_called(
 ) -> None:
     double.add(DoubledInstance("web", type=kind, log=b"why\n", project=project))
 
-    assert daemon.log(project, "web") == "why\n"
+    assert daemon.start_log(project, "web") == "why\n"
 
 
 def test_an_empty_log_is_one_and_where_there_is_none_there_is_none(
@@ -45,13 +45,17 @@ def test_an_empty_log_is_one_and_where_there_is_none_there_is_none(
 ) -> None:
     double.add_all([DoubledInstance("empty", log=b""), DoubledInstance("none", log=None)])
 
-    assert [daemon.log("default", name) for name in ("empty", "none", "nix")] == ["", None, None]
+    assert [daemon.start_log("default", name) for name in ("empty", "none", "nix")] == [
+        "",
+        None,
+        None,
+    ]
 
 
 def test_of_a_long_log_the_end_is_read(double: LxdDouble, daemon: LxdDaemon) -> None:
     double.add(DoubledInstance("web", log=b"x" * (1 << 20) + b"the end"))
 
-    log = daemon.log("default", "web")
+    log = daemon.start_log("default", "web")
 
     assert log is not None
     assert log.endswith("the end")
@@ -65,11 +69,11 @@ def test_a_log_that_vanishes_meanwhile_may_be_told_later(
     double.faults.refused["/1.0/instances/web/logs/lxc.log"] = 500
 
     with pytest.raises(LxdUnavailable):
-        daemon.log("default", "web")
+        daemon.start_log("default", "web")
 
 
 def test_the_projects_of_a_host_are_told(double: LxdDouble) -> None:
     double.add(DoubledInstance("web", project="shop"))
-    api = Api(str(double.socket), "h1", Omissions())
+    api = LxdClient(double.socket, "h1")
 
-    assert LxdHostResources(api, "h1", lambda: False).projects() == ["default", "shop"]
+    assert LxdHostResources(api, lambda: False).projects() == ["default", "shop"]

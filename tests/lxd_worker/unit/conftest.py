@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.journal.store import SqlJournal
-from services.lxd_worker.ports import Journal
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.journal import FakeJournal
 from tests.support.lxd_worker.omissions import Omissions

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from services.lxd_worker.creation.capacity import Overcommit
 from services.lxd_worker.creation.port_pool import NatPool
-from services.lxd_worker.instances.config import InstanceConfig
+from services.lxd_worker.instances.observation import InstanceConfig
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
@@ -50,7 +50,7 @@ def order(number: int = 1, **changes: Any) -> Submission:
 
 
 def planned(bench: Bench, number: int = 1, **changes: Any) -> dict[str, dict[str, str]]:
-    bench.orders.submit(order(number, **changes))
+    bench.operations.submit(order(number, **changes))
     entry = bench.journal.find(f"op-{number}")
     assert entry is not None
     assert entry.plan is not None
@@ -62,7 +62,7 @@ def listens(devices: dict[str, dict[str, str]]) -> list[str]:
 
 
 def test_an_order_is_journalled_with_what_it_is_given_and_not_begun(bench: Bench) -> None:
-    bench.orders.submit(order())
+    bench.operations.submit(order())
 
     entry = bench.journal.find("op-1")
     assert entry is not None
@@ -89,7 +89,7 @@ def test_a_managed_network_is_joined_by_its_name_and_a_bridge_as_a_parent(bench:
 
 
 def test_a_profile_without_a_root_disk_gets_one_of_the_hosts_pool(bench: Bench) -> None:
-    bench.offer.profile = {}
+    bench.resources.profile = {}
 
     devices = planned(bench, new={"network": "br0"})
 
@@ -98,7 +98,7 @@ def test_a_profile_without_a_root_disk_gets_one_of_the_hosts_pool(bench: Bench) 
 
 
 def test_the_profiles_names_of_disk_and_nic_are_kept(bench: Bench) -> None:
-    bench.offer.profile = {
+    bench.resources.profile = {
         "disk0": {"type": "disk", "path": "/", "pool": "fast"},
         "data": {"type": "disk", "path": "/data", "source": "/srv"},
         "lan": {"type": "nic", "name": "eth0", "network": "lxdbr0"},
@@ -141,7 +141,7 @@ def test_what_cannot_be_is_refused_and_leaves_no_trace(
     bench: Bench, changes: dict[str, Any], error: type[FleetError]
 ) -> None:
     with pytest.raises(error):
-        bench.orders.submit(order(**changes))
+        bench.operations.submit(order(**changes))
 
     assert bench.journal.length == 0
     assert bench.secrets == {}
@@ -150,26 +150,30 @@ def test_what_cannot_be_is_refused_and_leaves_no_trace(
 
 def test_a_wrong_network_is_refused_with_those_that_there_are(bench: Bench) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        bench.orders.submit(order(new={"network": "nothing"}))
+        bench.operations.submit(order(new={"network": "nothing"}))
 
     assert (refusal.value.field, refusal.value.rule) == ("network", "one of: lxdbr0, br0")
 
 
 def test_of_many_networks_a_few_are_named(bench: Bench) -> None:
-    bench.offer.own_networks = [
+    bench.resources.own_networks = [
         Network(name=f"bridge{number}", type="bridge", managed=False) for number in range(1000)
     ]
 
     with pytest.raises(InvalidInput) as refusal:
-        bench.orders.submit(order(new={"network": "nothing"}))
+        bench.operations.submit(order(new={"network": "nothing"}))
 
     assert refusal.value.rule == "one of: bridge0, bridge1, bridge2, bridge3, bridge4, … (+995)"
 
 
 def test_an_image_for_virtual_machines_makes_virtual_machines(bench: Bench) -> None:
-    bench.offer.own_images = [Image(fingerprint="a" * 64, aliases=("vm",), type="virtual-machine")]
+    bench.resources.own_images = [
+        Image(fingerprint="a" * 64, aliases=("vm",), type="virtual-machine")
+    ]
 
-    bench.orders.submit(order(new={"type": "virtual-machine", "image": ImageSource(alias="vm")}))
+    bench.operations.submit(
+        order(new={"type": "virtual-machine", "image": ImageSource(alias="vm")})
+    )
 
     assert bench.operation("op-1").state is State.ACCEPTED
 
@@ -178,7 +182,7 @@ def test_a_virtual_machine_gets_no_ports(bench: Bench) -> None:
     bench.pool = POOL
 
     with pytest.raises(InvalidInput) as refusal:
-        bench.orders.submit(order(new={"type": "virtual-machine", "ssh": True}))
+        bench.operations.submit(order(new={"type": "virtual-machine", "ssh": True}))
 
     assert refusal.value.field == "ports"
 
@@ -186,7 +190,7 @@ def test_a_virtual_machine_gets_no_ports(bench: Bench) -> None:
 def test_an_image_of_a_server_that_the_operator_allows_is_fetched_from_there(bench: Bench) -> None:
     bench.remotes = {"images": "https://images.example.org"}
 
-    bench.orders.submit(order(new={"image": ImageSource(alias="debian/12", remote="images")}))
+    bench.operations.submit(order(new={"image": ImageSource(alias="debian/12", remote="images")}))
 
     entry = bench.journal.find("op-1")
     assert entry is not None
@@ -201,17 +205,17 @@ def test_an_image_of_a_server_that_the_operator_allows_is_fetched_from_there(ben
 
 
 def test_what_is_under_way_is_promised_already(bench: Bench) -> None:
-    bench.orders.submit(order(1, new={"memory": 5 * GIB}))
+    bench.operations.submit(order(1, new={"memory": 5 * GIB}))
 
     with pytest.raises(InsufficientResources) as refusal:
-        bench.orders.submit(order(2, new={"memory": 4 * GIB}))
+        bench.operations.submit(order(2, new={"memory": 4 * GIB}))
 
     assert refusal.value.values == ("h1", "memory", str(4 * GIB), str(3 * GIB))
 
 
 def test_a_creation_that_lxd_lists_already_counts_once(bench: Bench) -> None:
-    bench.orders.submit(order(1, new={"memory": 4 * GIB}))
-    bench.lxd.on_wait = lambda: bench.orders.submit(order(2, new={"memory": 4 * GIB}))
+    bench.operations.submit(order(1, new={"memory": 4 * GIB}))
+    bench.lxd.on_wait = lambda: bench.operations.submit(order(2, new={"memory": 4 * GIB}))
 
     bench.work()
 
@@ -220,34 +224,34 @@ def test_a_creation_that_lxd_lists_already_counts_once(bench: Bench) -> None:
 
 def test_the_limits_of_instances_that_are_there_are_promised(bench: Bench) -> None:
     big = InstanceConfig(cpu_limit="2", memory_limit=8 * GIB)
-    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], shape=big)
+    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], config=big)
 
     with pytest.raises(InsufficientResources):
-        bench.orders.submit(order())
+        bench.operations.submit(order())
 
     bench.overcommit = Overcommit(memory=2.0)
-    assert bench.orders.submit(order()).state is State.ACCEPTED
+    assert bench.operations.submit(order()).state is State.ACCEPTED
 
 
 def test_a_name_is_taken_from_the_acceptance_on(bench: Bench) -> None:
-    bench.orders.submit(order(1))
+    bench.operations.submit(order(1))
 
     with pytest.raises(InstanceExists):
-        bench.orders.submit(order(2, instance="new-1"))
+        bench.operations.submit(order(2, instance="new-1"))
 
 
 def test_the_same_order_again_is_answered_from_the_journal(bench: Bench) -> None:
-    first = bench.orders.submit(order())
+    first = bench.operations.submit(order())
 
-    assert bench.orders.submit(order()) == first
+    assert bench.operations.submit(order()) == first
     assert len(bench.spawned) == 1
 
 
 def test_while_lxd_does_not_tell_nothing_is_taken_on(bench: Bench) -> None:
-    bench.offer.away = True
+    bench.resources.away = True
 
     with pytest.raises(LxdUnavailable):
-        bench.orders.submit(order())
+        bench.operations.submit(order())
 
     assert bench.journal.length == 0
 
@@ -255,7 +259,7 @@ def test_while_lxd_does_not_tell_nothing_is_taken_on(bench: Bench) -> None:
 def test_no_port_is_given_out_twice(bench: Bench) -> None:
     bench.pool, bench.most_unfinished = POOL, 10
     held = Proxy(device="ssh", listen="tcp:0.0.0.0:2201", connect="tcp:127.0.0.1:22")
-    bench.lxd.holds["db"] = replace(bench.lxd.holds["db"], shape=InstanceConfig(proxies=(held,)))
+    bench.lxd.holds["db"] = replace(bench.lxd.holds["db"], config=InstanceConfig(proxies=(held,)))
     bench.in_use = frozenset({("tcp", 3001)})
 
     first = planned(bench, 1, new={"ssh": True, "ports": 2})
@@ -265,7 +269,7 @@ def test_no_port_is_given_out_twice(bench: Bench) -> None:
     assert listens(first) == ["tcp:203.0.113.7:2202", "tcp:203.0.113.7:3002-3003"]
     assert listens(second) == ["tcp:203.0.113.7:2203", "tcp:203.0.113.7:3004-3006"]
     with pytest.raises(InsufficientResources) as refusal:
-        bench.orders.submit(order(3, new={"ssh": True}))
+        bench.operations.submit(order(3, new={"ssh": True}))
     assert refusal.value.resource == "ports"
 
 

@@ -6,14 +6,14 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.creation.capacity import (
-    HostMachine,
     Overcommit,
+    committed,
     cpus,
-    offered,
-    promised,
-    refuse_beyond,
+    require_capacity,
+    total_capacity,
 )
-from services.lxd_worker.instances.config import InstanceConfig
+from services.lxd_worker.instances.observation import InstanceConfig
+from services.lxd_worker.ports import HostMachine
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity
 from tests.support.lxd_worker.looks import described, seen
@@ -28,17 +28,19 @@ def test_lxds_limit_is_so_many_cpus(limit: str, number: int) -> None:
 
 
 def test_what_is_offered_is_what_there_is_times_the_overcommit() -> None:
-    found = offered(HostMachine(cpu=2, memory=1000), 5000, Overcommit(cpu=4, memory=1.5, disk=0.5))
+    found = total_capacity(
+        HostMachine(cpu=2, memory=1000), 5000, Overcommit(cpu=4, memory=1.5, disk=0.5)
+    )
 
     assert found == Capacity(cpu=8, memory=1500, disk=2500)
 
 
 def test_instances_are_promised_their_limits_and_without_limits_nothing() -> None:
     shape = InstanceConfig(cpu_limit="0-1", memory_limit=5, root_size=7)
-    limited = described("web", replace(seen(), shape=shape))
+    limited = described("web", replace(seen(), config=shape))
     unlimited = described("db", seen())
 
-    assert promised([limited, unlimited]) == Capacity(cpu=2, memory=5, disk=7)
+    assert committed([limited, unlimited]) == Capacity(cpu=2, memory=5, disk=7)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_beyond_what_is_offered_nothing_is_promised(
     already: Capacity, wanted: Capacity, resource: str
 ) -> None:
     with pytest.raises(InsufficientResources) as refusal:
-        refuse_beyond("h1", Capacity(cpu=4, memory=100, disk=1000), already, wanted)
+        require_capacity("h1", Capacity(cpu=4, memory=100, disk=1000), already, wanted)
 
     assert refusal.value.resource == resource
 
@@ -74,7 +76,7 @@ def test_what_is_left_can_be_had_and_no_more(already: Capacity, wanted: Capacity
     capacity = Capacity(cpu=4, memory=100, disk=1000)
     beyond = replace(wanted, cpu=wanted.cpu + 1)
 
-    refuse_beyond("h1", capacity, already, wanted)
+    require_capacity("h1", capacity, already, wanted)
 
     with pytest.raises(InsufficientResources):
-        refuse_beyond("h1", capacity, already, beyond)
+        require_capacity("h1", capacity, already, beyond)

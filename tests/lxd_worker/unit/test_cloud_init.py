@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.creation.cloud_init import check, user_data
+from services.lxd_worker.creation.cloud_init import check_user_data, user_data
 from shared.contracts.errors import InvalidInput
 
 KEY = "ssh-ed25519 AAAA me"
@@ -79,10 +79,10 @@ def test_what_could_not_be_set_up_as_it_was_meant_is_refused(
     keys: list[str], secrets: dict[str, str], field: str
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        check(keys, secrets)
+        check_user_data(keys, secrets)
 
     assert refusal.value.field == field
 
 
 def test_the_callers_own_keys_are_its_own_affair() -> None:
-    check([], {"cloud_init": "#cloud-config\nssh_authorized_keys: [x]\nchpasswd: {}\n"})
+    check_user_data([], {"cloud_init": "#cloud-config\nssh_authorized_keys: [x]\nchpasswd: {}\n"})

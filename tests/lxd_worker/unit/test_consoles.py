@@ -20,7 +20,7 @@ from shared.contracts.errors import (
     TooManyConsoles,
 )
 from shared.contracts.streams import Resize
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
 from tests.support.lxd_worker.looks import seen
 from tests.support.lxd_worker.lxd import FakeLxd
@@ -64,7 +64,7 @@ def consoles(seats: Seats) -> ConsoleSessions:
         terminals=seats,
         open_stream=seats.open_stream,
         clock=clock,
-        beside=in_a_thread,
+        spawn=in_a_thread,
         most=2,
         scope=LxdScope(("default",)),
     )
@@ -113,7 +113,7 @@ def test_an_lxd_that_goes_is_told_to_the_viewer(consoles: ConsoleSessions, seats
     consoles.open(order())
     wait_until_left(consoles)
 
-    assert isinstance(seats.stream.called_off, LxdUnavailable)
+    assert isinstance(seats.stream.aborted_with, LxdUnavailable)
     assert seats.terminal.closed
 
 
@@ -136,7 +136,7 @@ def test_only_a_running_instance_that_is_meant_has_a_console(
         consoles.open(order(**fields))
 
     assert seats.opened == []
-    assert consoles.taken == {}
+    assert consoles.reserved == {}
 
 
 def test_no_more_consoles_are_open_than_allowed(consoles: ConsoleSessions, seats: Seats) -> None:
@@ -159,7 +159,7 @@ def test_a_console_that_is_left_makes_room(consoles: ConsoleSessions, seats: Sea
         wait_until_left(consoles)
 
     assert len(seats.opened) == 5
-    assert consoles.taken == {}
+    assert consoles.reserved == {}
 
 
 def test_a_text_console_has_room_for_one(consoles: ConsoleSessions, seats: Seats) -> None:
@@ -185,7 +185,7 @@ def test_a_terminal_is_let_go_when_the_broker_has_no_stream_for_it(
 
     assert seats.terminal.hung_up
     assert seats.terminal.closed
-    assert consoles.taken == {}
+    assert consoles.reserved == {}
 
 
 def test_the_log_says_who_sat_where_for_how_much(

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.lxd_worker.instances.description import InstanceDescription, instance_of, utc
+from services.lxd_worker.instances.description import InstanceDescription, to_instance, to_utc
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.instances import Instance, Proxy
 
@@ -49,7 +49,7 @@ FROM_LXD: dict[str, Any] = {
 
 def described(**changes: Any) -> Instance:
     read = msgspec.convert(FROM_LXD | changes, InstanceDescription)
-    return instance_of(read, revision=7, host_memory=8 * 1024**3)[0]
+    return to_instance(read, revision=7, host_memory=8 * 1024**3)[0]
 
 
 def test_an_instance_has_the_settings_that_its_profiles_and_it_make_together() -> None:
@@ -154,4 +154,4 @@ def test_the_os_is_the_images_distribution_and_version(image: dict[str, str], na
     ],
 )
 def test_a_time_of_lxds_becomes_utc_if_it_can_be_shown(text: str, moment: str) -> None:
-    assert utc(text) == moment
+    assert to_utc(text) == moment

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.observation import Observation, is_meant
-from services.lxd_worker.transitions.evidence import Verdict, evidence
+from services.lxd_worker.instances.observation import Observation, is_same_instance
+from services.lxd_worker.transitions.evidence import Verdict, judge
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Arguments
 from tests.support.lxd_worker.looks import seen
@@ -59,7 +59,7 @@ DONE, NOT_DONE, UNDECIDABLE = Verdict.DONE, Verdict.NOT_DONE, Verdict.UNDECIDABL
 def test_evidence(
     step: Step, before: Observation, now: Observation | None, verdict: Verdict
 ) -> None:
-    assert evidence(step, Arguments(), before, now) is verdict
+    assert judge(step, Arguments(), before, now) is verdict
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_evidence(
 def test_an_instance_is_known_by_its_uuid_or_else_by_its_birth(
     uuid: str, earlier: Observation | None, meant: bool
 ) -> None:
-    assert is_meant(RUNNING, uuid, earlier) is meant
+    assert is_same_instance(RUNNING, uuid, earlier) is meant
 
 
 def test_an_instance_that_never_had_a_uuid_is_meant_by_an_empty_one() -> None:
-    assert is_meant(replace(STOPPED, uuid=""), "", None)
+    assert is_same_instance(replace(STOPPED, uuid=""), "", None)

@@ -7,8 +7,10 @@ import logging
 
 import pytest
 
-from services.lxd_worker.ports import ImageServerAway, Omission
+from services.lxd_worker.omissions import Omission
+from services.lxd_worker.ports import ImageServerAway
 from services.lxd_worker.reports.image_servers import AGAIN_S, EVERY_S, ImageServersReport
+from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, ImageServersRead
@@ -34,14 +36,17 @@ class Host:
             f"{IMAGES}/{PRODUCTS}": json.dumps(catalogue(arch="amd64")).encode(),
         }
         self.report = ImageServersReport(
-            epoch=3,
+            context=ReportContext(
+                epoch=3,
+                publish=self.publish,
+                clock=self.clock,
+                omit=self.omissions,
+                later=lambda *_: None,
+            ),
             remotes={"images": IMAGES, "lab": LAB},
-            offer=self.offer,
+            resources=self.offer,
             fetch=self.fetch,
-            publish=self.publish,
-            clock=self.clock,
-            wanted=self.ring,
-            omit=self.omissions,
+            signal=self.ring,
         )
 
     def fetch(self, address: str, path: str) -> bytes:
@@ -61,7 +66,7 @@ class Host:
 
     def told(self) -> dict[str, list[str] | None]:
         """Return the names that were told of each server at last."""
-        self.report.fulfil()
+        self.report.publish_if_changed()
         last = self.sent[-1]
         assert isinstance(last, ImageServersRead)
         return {
@@ -82,9 +87,9 @@ def test_servers_are_named_before_they_are_read(host: Host) -> None:
 
 def test_a_server_that_is_away_hides_no_other(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        host.report.read()
+        host.report.read_due()
         host.clock.seconds += AGAIN_S
-        host.report.read()
+        host.report.read_due()
 
     assert host.told() == {"images": ["busybox/1", "busybox/latest"], "lab": None}
     assert [record.message for record in caplog.records] == ["image server not read"]
@@ -92,26 +97,26 @@ def test_a_server_that_is_away_hides_no_other(host: Host, caplog: pytest.LogCapt
 
 
 def test_what_was_read_stays_while_a_server_is_away_or_sends_rubbish(host: Host) -> None:
-    host.report.read()
+    host.report.read_due()
     before = host.told()
     for rubbish in (b"", b"<html>", json.dumps(index("missing.json")).encode()):
         host.files[f"{IMAGES}/{INDEX}"] = rubbish
         host.clock.seconds += EVERY_S
-        host.report.read()
+        host.report.read_due()
 
     assert host.told() == before
     assert len(host.sent) == 1
 
 
 def test_a_server_is_read_again_after_an_hour_and_one_that_is_away_sooner(host: Host) -> None:
-    host.report.read()
-    host.report.read()
+    host.report.read_due()
+    host.report.read_due()
     first = len(host.asked)
     host.clock.seconds += AGAIN_S
-    host.report.read()
+    host.report.read_due()
     soon = host.asked[first:]
     host.clock.seconds += EVERY_S - AGAIN_S
-    host.report.read()
+    host.report.read_due()
 
     assert first == 3
     assert soon == [f"{LAB}/{INDEX}"]
@@ -121,9 +126,9 @@ def test_a_server_is_read_again_after_an_hour_and_one_that_is_away_sooner(host: 
 def test_it_is_told_when_it_is_wanted_or_different(host: Host) -> None:
     for _ in range(2):
         host.told()
-    host.report.want()
+    host.report.request()
     host.told()
-    host.report.read()
+    host.report.read_due()
     host.told()
 
     assert len(host.sent) == 3
@@ -131,7 +136,7 @@ def test_it_is_told_when_it_is_wanted_or_different(host: Host) -> None:
 
 def test_what_the_broker_did_not_take_is_told_when_it_does(host: Host) -> None:
     host.cut = True
-    host.report.fulfil()
+    host.report.publish_if_changed()
     host.cut = False
 
     assert host.told()
@@ -142,7 +147,7 @@ def test_without_lxd_nobody_knows_what_the_host_can_run(host: Host) -> None:
     host.offer.away = True
 
     with pytest.raises(LxdUnavailable):
-        host.report.read()
+        host.report.read_due()
 
     assert host.asked == []
 
@@ -153,7 +158,7 @@ def test_a_server_with_too_much_to_say_costs_the_others_nothing(host: Host) -> N
     product = catalogue(arch="amd64")["products"].popitem()[1]
     named = {str(n): product | {"aliases": f"a{n}", "os": "\x01" * 255} for n in range(2000)}
     host.files[f"{LAB}/big.json"] = json.dumps({"products": named}).encode()
-    host.report.read()
+    host.report.read_due()
 
     told = host.told()
 

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.journal import entry as entries
-from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.entry import JournalEntry, Outcome
+from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.journal.store import SqlJournal
-from services.lxd_worker.ports import Journal
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import (
     DatabaseUnavailable,
@@ -47,7 +46,7 @@ def entry(
         principal="admin",
         start_by="1.5",
     )
-    return entries.accepted(order, at)
+    return JournalEntry.accept(order, at)
 
 
 def rename(operation_id: str, instance: str, new_name: str) -> JournalEntry:
@@ -64,23 +63,17 @@ def accept(journal: Journal, one: JournalEntry, limit: int = 10) -> JournalEntry
 
 
 def end(one: JournalEntry) -> JournalEntry:
-    return entries.ended(one, State.DONE, "2026-11-20T10:01:00Z")
+    return one.finish(State.DONE, "2026-11-20T10:01:00Z")
 
 
 def test_an_accepted_operation_is_found_with_everything_in_it(journal: Journal) -> None:
     def rich(one: JournalEntry) -> JournalEntry:
-        begun = entries.begun(one, Step.FORCE_STOP, seen("Frozen"), "2026-11-20T10:01:00Z")
+        begun = one.begin(Step.FORCE_STOP, seen("Frozen"), "2026-11-20T10:01:00Z")
         after = described("web", seen("Stopped"), revision=4)
         refused = LxdRefused("no")
-        handed_over = entries.handed_over(begun, "lxd-1")
-        return entries.ended(
-            handed_over,
-            State.FAILED,
-            "2026-11-20T10:02:00Z",
-            error=refused,
-            after=after,
-            after_epoch=2,
-        )
+        handed_over = begun.hand_over("lxd-1")
+        outcome = Outcome(error=refused, after=after, after_epoch=2)
+        return handed_over.finish(State.FAILED, "2026-11-20T10:02:00Z", outcome)
 
     accept(journal, entry())
     changed = journal.advance("op-1", rich)
@@ -194,7 +187,7 @@ def test_unfinished_operations_come_in_the_order_of_their_acceptance(journal: Jo
     accept(journal, entry("op-2", "db", at="2026-11-20T10:01:00Z"))
     accept(journal, entry("op-3", "mail", at="2026-11-20T10:02:00Z"))
     journal.advance("op-2", end)
-    journal.advance("op-1", lambda one: entries.started(one, "2026-11-20T10:03:00Z"))
+    journal.advance("op-1", lambda one: one.start("2026-11-20T10:03:00Z"))
 
     assert [one.operation.operation_id for one in journal.unfinished()] == ["op-1", "op-3"]
 
@@ -334,8 +327,8 @@ def test_a_rename_holds_both_names(journal: Journal, other: JournalEntry) -> Non
 
 def test_both_names_are_free_when_the_rename_has_ended(journal: Journal) -> None:
     accept(journal, rename("op-1", "web", "shop"))
-    journal.advance("op-1", lambda one: entries.renamed(one, "shop"))
-    journal.advance("op-1", lambda one: entries.ended(one, State.DONE, "then"))
+    journal.advance("op-1", lambda one: one.rename("shop"))
+    journal.advance("op-1", lambda one: one.finish(State.DONE, "then"))
 
     assert accept(journal, entry("op-2", "shop")).operation.state is State.ACCEPTED
     assert accept(journal, entry("op-3", "web")).operation.state is State.ACCEPTED

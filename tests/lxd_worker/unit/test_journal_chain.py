@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.journal import entry as entries
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.ports import Journal
+from services.lxd_worker.journal.protocol import Journal
 from shared.contracts.errors import Cancelled, HostBusy, OperationInProgress
 from shared.contracts.operations import Kind, State, Submission
 
@@ -25,11 +24,11 @@ def accept(
         principal="admin",
         start_by="1.5",
     )
-    return journal.accept(entries.accepted(order, "2026-11-20T10:00:00Z"), "h1", 4).entry
+    return journal.accept(JournalEntry.accept(order, "2026-11-20T10:00:00Z"), "h1", 4).entry
 
 
 def end(journal: Journal, operation_id: str) -> JournalEntry:
-    return journal.advance(operation_id, lambda entry: entries.ended(entry, State.DONE, THEN))
+    return journal.advance(operation_id, lambda entry: entry.finish(State.DONE, THEN))
 
 
 def following(journal: Journal, ended: JournalEntry) -> str | None:
@@ -92,7 +91,7 @@ def test_one_that_waits_and_is_called_off_is_left_out(journal: Journal) -> None:
     accept(journal, "op-1")
     accept(journal, "op-2")
 
-    journal.advance("op-1", lambda entry: entries.withdrawn(entry, THEN, Cancelled()))
+    journal.advance("op-1", lambda entry: entry.withdraw(THEN, Cancelled()))
 
     assert [one.operation.operation_id for one in journal.unfinished()] == ["new"]
     assert following(journal, end(journal, "new")) == "op-2"
@@ -106,7 +105,7 @@ def test_those_behind_a_rename_find_the_instance_free_under_its_old_name(
     accept(journal, "op-2")
     end(journal, "new")
 
-    journal.advance("op-1", lambda entry: entries.renamed(entry, "db"))
+    journal.advance("op-1", lambda entry: entry.rename("db"))
 
     assert following(journal, end(journal, "op-1")) == "op-2"
 
@@ -142,7 +141,7 @@ def test_progress_never_goes_back(journal: Journal) -> None:
     accept(journal, "new", Kind.CREATE)
 
     told = [
-        journal.advance("new", lambda entry, so_far=so_far: entries.progressed(entry, so_far))
+        journal.advance("new", lambda entry, so_far=so_far: entry.advance(so_far))
         for so_far in (10, 40, 30)
     ]
 

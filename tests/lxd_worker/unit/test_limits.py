@@ -8,11 +8,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.config import InstanceConfig
-from services.lxd_worker.instances.limits import limited, limits_of
-from services.lxd_worker.instances.update_request import DesiredConfig, EditableInstance, written
-from services.lxd_worker.journal.plan import Devices
-from services.lxd_worker.transitions.decision import next_move
+from services.lxd_worker.instances.description import EditableInstance
+from services.lxd_worker.instances.devices import Devices
+from services.lxd_worker.instances.limits import limits_of, with_limits
+from services.lxd_worker.instances.observation import InstanceConfig
+from services.lxd_worker.instances.update_request import DesiredConfig, update_body
+from services.lxd_worker.transitions.decision import decide
 from services.lxd_worker.transitions.steps import Failed, Situation, Step
 from shared.contracts.changes import NO_LIMITS, Changes, ImageSource, Limits, NewInstance
 from shared.contracts.errors import FleetError, InvalidInput
@@ -109,7 +110,7 @@ def test_limits_are_read_as_lxd_reads_them(
 def test_a_device_of_a_profile_becomes_the_instances_own_before_it_is_limited(
     own: Devices, profile: Devices, wanted: Limits, devices: Devices
 ) -> None:
-    assert limited(own, profile | own, wanted) == devices
+    assert with_limits(own, profile | own, wanted) == devices
 
 
 def found(config: dict[str, str], **devices: dict[str, str]) -> EditableInstance:
@@ -120,7 +121,7 @@ def found(config: dict[str, str], **devices: dict[str, str]) -> EditableInstance
 
 
 def test_a_size_and_a_limit_of_one_disk_are_written_together() -> None:
-    body = written(found({}), DesiredConfig(changes=Changes(disk=10, limits=Limits(read=7))))
+    body = update_body(found({}), DesiredConfig(changes=Changes(disk=10, limits=Limits(read=7))))
 
     assert body["devices"] == {"root": ROOT | {"size": "10", "limits.read": "7"}}
 
@@ -128,14 +129,14 @@ def test_a_size_and_a_limit_of_one_disk_are_written_together() -> None:
 def test_what_was_limited_can_be_freed() -> None:
     before = found({"limits.processes": "50"}, eth0=NIC | {"limits.ingress": "5000"})
 
-    body = written(before, DesiredConfig(changes=Changes(limits=NONE)))
+    body = update_body(before, DesiredConfig(changes=Changes(limits=NONE)))
 
     assert (body["config"], body["devices"]) == ({}, {"eth0": NIC})
 
 
 def test_what_was_read_of_an_instance_is_what_was_written() -> None:
     body = msgspec.convert(
-        written(found({}), DesiredConfig(changes=Changes(limits=ALL))), dict[str, Any]
+        update_body(found({}), DesiredConfig(changes=Changes(limits=ALL))), dict[str, Any]
     )
 
     assert limits_of(body["config"], body["devices"]) == ALL
@@ -149,8 +150,8 @@ def test_the_tag_of_an_instance_without_limits_is_that_of_an_earlier_release() -
 
 
 def updated(bench: Bench, limits: Limits, present: Limits = NO_LIMITS) -> Operation:
-    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], shape=InstanceConfig(limits=present))
-    bench.orders.submit(
+    bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], config=InstanceConfig(limits=present))
+    bench.operations.submit(
         Submission(
             operation_id="op",
             host="h1",
@@ -170,7 +171,7 @@ def test_limits_of_a_running_instance_are_changed_and_others_left(bench: Bench) 
     operation = updated(bench, Limits(egress=0, read=7000), ALL)
 
     assert (operation.state, operation.changed) == (State.DONE, True)
-    assert bench.lxd.holds["web"].shape.limits == replace(ALL, egress=None, read=7000)
+    assert bench.lxd.holds["web"].config.limits == replace(ALL, egress=None, read=7000)
 
 
 @pytest.mark.parametrize("limits", [ALL, Limits(), Limits(processes=50)])
@@ -184,11 +185,11 @@ def test_limits_that_are_so_already_are_not_written(bench: Bench, limits: Limits
 def test_a_limit_that_stays_because_a_profile_sets_it_is_not_said_to_be_gone(
     known_before: bool,
 ) -> None:
-    still_limited = replace(seen(), shape=InstanceConfig(limits=ALL))
+    still_limited = replace(seen(), config=InstanceConfig(limits=ALL))
     arguments = Arguments(changes=Changes(limits=Limits(processes=0)))
     before = still_limited if known_before else None
 
-    move = next_move(
+    move = decide(
         Kind.UPDATE,
         Situation("web", arguments, still_limited, taken=(Step.UPDATE,), before=before),
     )
@@ -212,7 +213,7 @@ def test_a_virtual_machine_has_no_limit_of_processes(bench: Bench) -> None:
 
 def made(bench: Bench, **new: Any) -> dict[str, Any]:
     fields = {"image": ImageSource(alias="busybox"), "cpu": 1, "memory": GIB, "disk": GIB} | new
-    bench.orders.submit(
+    bench.operations.submit(
         Submission(
             operation_id="op",
             host="h1",
@@ -257,13 +258,13 @@ def test_without_limits_the_profiles_nic_stays_the_profiles(bench: Bench) -> Non
 def test_the_limit_that_a_profile_gives_to_a_nic_already_needs_no_nic_of_its_own(
     bench: Bench,
 ) -> None:
-    bench.offer.profile["eth0"] = NIC | {"limits.ingress": "5000"}
+    bench.resources.profile["eth0"] = NIC | {"limits.ingress": "5000"}
 
     assert list(made(bench, limits=Limits(ingress=5000))["devices"]) == ["root"]
 
 
 def test_where_there_is_no_network_none_can_be_limited(bench: Bench) -> None:
-    del bench.offer.profile["eth0"]
+    del bench.resources.profile["eth0"]
 
     with pytest.raises(FleetError, match="network"):
         made(bench, limits=Limits(ingress=5000))

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.creation.request import nat_description
-from services.lxd_worker.instances.update_request import EditableInstance, with_password
-from services.lxd_worker.operations.carry_out import carry_out
+from services.lxd_worker.instances.connection_note import connection_note, password_patch
+from services.lxd_worker.instances.description import EditableInstance
+from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
@@ -23,7 +23,7 @@ from shared.contracts.errors import (
     PasswordNotSet,
 )
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.looks import seen
 from tests.support.lxd_worker.offer import GIB
 
@@ -44,14 +44,10 @@ def order(instance: str = "web", **fields: Any) -> Submission:
 
 
 def ended(bench: Bench, password: str = NEW) -> Operation:
-    bench.orders.prepare(order())
-    bench.orders.deliver_secrets("op", {"root_password": password})
+    bench.operations.prepare(order())
+    bench.operations.deliver_secrets("op", {"root_password": password})
     bench.work()
     return bench.operation("op")
-
-
-def outcome(operation: Operation) -> tuple[State, str | None]:
-    return operation.state, operation.failure.code if operation.failure else None
 
 
 @pytest.mark.attack
@@ -70,12 +66,12 @@ def test_it_is_set_then_noted_and_kept_nowhere(
 
 
 def test_nothing_is_begun_before_it_has_come_and_without_it_nothing_was(bench: Bench) -> None:
-    bench.orders.prepare(order())
+    bench.operations.prepare(order())
     bench.work()
     assert bench.operation("op").state is State.ACCEPTED
 
     bench.clock.sleep(31)
-    bench.awaited.release_overdue()
+    bench.pending.release_overdue()
     bench.work()
 
     assert outcome(bench.operation("op")) == (State.CANCELLED, "secrets_not_received")
@@ -83,7 +79,7 @@ def test_nothing_is_begun_before_it_has_come_and_without_it_nothing_was(bench: B
 
 
 def test_an_order_that_was_not_prepared_waits_for_it_too(bench: Bench) -> None:
-    bench.orders.submit(order())
+    bench.operations.submit(order())
     bench.work()
 
     assert bench.operation("op").state is State.ACCEPTED
@@ -98,15 +94,15 @@ def test_a_guest_that_does_not_run_is_never_sent_it(
     bench.lxd.holds["web"] = seen(status)
 
     with pytest.raises(error):
-        bench.orders.prepare(order())
+        bench.operations.prepare(order())
 
     assert bench.journal.length == 0
 
 
 def test_one_that_has_stopped_meanwhile_says_so(bench: Bench) -> None:
-    bench.orders.prepare(order())
+    bench.operations.prepare(order())
     bench.lxd.holds["web"] = seen("Stopped")
-    bench.orders.deliver_secrets("op", {"root_password": NEW})
+    bench.operations.deliver_secrets("op", {"root_password": NEW})
     bench.work()
 
     assert outcome(bench.operation("op")) == (State.FAILED, "instance_not_running")
@@ -114,7 +110,7 @@ def test_one_that_has_stopped_meanwhile_says_so(bench: Bench) -> None:
 
 def test_a_namesake_gets_no_password(bench: Bench) -> None:
     with pytest.raises(InstanceReplaced):
-        bench.orders.prepare(order(uuid="another"))
+        bench.operations.prepare(order(uuid="another"))
 
 
 @pytest.mark.parametrize(
@@ -185,8 +181,8 @@ def test_a_guest_that_never_answers_leaves_it_unknown(bench: Bench) -> None:
 
 
 def test_a_worker_that_was_killed_in_the_middle_leaves_it_unknown(bench: Bench) -> None:
-    bench.orders.prepare(order())
-    bench.orders.deliver_secrets("op", {"root_password": NEW})
+    bench.operations.prepare(order())
+    bench.operations.deliver_secrets("op", {"root_password": NEW})
     bench.spawned.clear()
     bench.secrets.clear()
     entry = bench.entry("op")
@@ -198,7 +194,7 @@ def test_a_worker_that_was_killed_in_the_middle_leaves_it_unknown(bench: Bench) 
     )
     bench.journal.advance("op", lambda _: begun)
 
-    operation = carry_out(bench.entry("op"), bench.tools)
+    operation = OperationRunner(bench.context, bench.entry("op")).run()
 
     assert operation.state is State.UNKNOWN
     assert bench.lxd.asked == []
@@ -207,7 +203,7 @@ def test_a_worker_that_was_killed_in_the_middle_leaves_it_unknown(bench: Bench) 
 def test_it_does_not_wait_for_a_creation(bench: Bench) -> None:
     new = NewInstance(image=ImageSource(alias="busybox"), cpu=1, memory=GIB, disk=GIB)
     uuid = "00000000-0000-4000-8000-000000000001"
-    bench.orders.submit(
+    bench.operations.submit(
         order(
             "new",
             operation_id="creation",
@@ -218,12 +214,12 @@ def test_it_does_not_wait_for_a_creation(bench: Bench) -> None:
     )
 
     with pytest.raises(OperationInProgress):
-        bench.orders.prepare(order("new", uuid=uuid))
+        bench.operations.prepare(order("new", uuid=uuid))
 
 
 def noted(**fields: Any) -> dict[str, object] | None:
     plain = {"name": "web", "architecture": "x", "ephemeral": False, "config": {}, "devices": {}}
-    return with_password(msgspec.convert(plain | fields, EditableInstance), NEW)
+    return password_patch(msgspec.convert(plain | fields, EditableInstance), NEW)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +276,7 @@ def test_a_password_with_backslashes_is_noted_as_it_is() -> None:
     plain: dict[str, Any] = {"name": "web", "architecture": "x", "ephemeral": False, "devices": {}}
     found = msgspec.convert(plain | {"config": config}, EditableInstance)
 
-    patch = with_password(found, r"\1\g<0>\\n")
+    patch = password_patch(found, r"\1\g<0>\\n")
 
     assert patch is not None
     assert patch["config"] == {"user.description": r"web 20001 \1\g<0>\\n"}
@@ -288,7 +284,7 @@ def test_a_password_with_backslashes_is_noted_as_it_is() -> None:
 
 def test_the_note_of_a_creation_is_one_in_which_it_can_be_written() -> None:
     ssh = {"ssh": {"type": "proxy", "listen": "tcp:1.2.3.4:20001", "connect": "tcp:127.0.0.1:22"}}
-    text = nat_description("web", ssh, "old-password")
+    text = connection_note("web", ssh, "old-password")
 
     patch = noted(config={"user.description": text})
 

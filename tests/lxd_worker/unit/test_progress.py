@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.lxd.progress import percent
+from services.lxd_worker.lxd.progress import progress_percent
 
 UNPACKING = {
     "create_instance_from_image_unpack_progress": "Unpack: 40% (130.00MB/s)",
@@ -29,4 +29,4 @@ UNPACKING = {
 def test_fetching_and_unpacking_are_half_of_it_each_and_unpacking_alone_all_of_it(
     metadata: dict[str, Any], expected: int | None
 ) -> None:
-    assert percent(metadata) == expected
+    assert progress_percent(metadata) == expected

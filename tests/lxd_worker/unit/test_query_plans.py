@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from services.lxd_worker.journal import entry as entries
 from services.lxd_worker.journal import store as adapter
-from services.lxd_worker.journal.database import opened
+from services.lxd_worker.journal.database import open_database
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.store import SqlJournal
 from services.lxd_worker.journal.tables import metadata
@@ -31,15 +30,15 @@ def here(work: Callable[[], Any]) -> Any:
 
 def an_entry(operation_id: str, kind: Kind, instance: str, **arguments: object) -> JournalEntry:
     order = submission(kind, instance, "u", operation_id=operation_id, arguments=arguments)
-    return entries.accepted(order, "2026-11-20T10:00:00Z")
+    return JournalEntry.accept(order, "2026-11-20T10:00:00Z")
 
 
 def use_all(journal: Any) -> None:
     accepted = journal.accept(an_entry("op-1", Kind.CREATE, "web"), "h1", 10).entry
     journal.accept(an_entry("op-2", Kind.START, "web"), "h1", 10)
     journal.accept(an_entry("op-3", Kind.RENAME, "db", new_name="db2"), "h1", 10)
-    journal.advance("op-1", lambda one: entries.begun(one, Step.CREATE, seen(), "then"))
-    journal.advance("op-1", lambda one: entries.ended(one, State.DONE, "then"))
+    journal.advance("op-1", lambda one: one.begin(Step.CREATE, seen(), "then"))
+    journal.advance("op-1", lambda one: one.finish(State.DONE, "then"))
     journal.find("op-1")
     journal.resolve("op-9", 5.0)
     journal.since(0, 10)
@@ -59,10 +58,10 @@ def test_no_query_of_the_journal_reads_a_whole_table(
     engines: list[Engine] = []
 
     def opened_here(file: Path) -> Engine:
-        engines.append(opened(file))
+        engines.append(open_database(file))
         return engines[-1]
 
-    monkeypatch.setattr(adapter, "opened", opened_here)
+    monkeypatch.setattr(adapter, "open_database", opened_here)
     # Opened twice: what is asked at the start alone may be asked of all.
     SqlJournal(tmp_path / "journal.db", here, Omissions()).close()
     journal = Called(SqlJournal(tmp_path / "journal.db", here, Omissions()))
@@ -75,7 +74,7 @@ def test_no_query_of_the_journal_reads_a_whole_table(
 
 
 def test_a_plan_that_reads_a_whole_table_is_found(tmp_path: Path) -> None:
-    engine = opened(tmp_path / "any.db")
+    engine = open_database(tmp_path / "any.db")
     with engine.begin() as connection:
         metadata.create_all(connection)
     plans = QueryPlans(engine, metadata)

@@ -6,13 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.creation.port_pool import NatPool
-from services.lxd_worker.journal import entry as entries
 from services.lxd_worker.operations.secrets import LONGEST_WAIT_S, PendingSecrets
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import InsufficientResources, InvalidInput, OperationNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.offer import GIB
 
 SECRETS = {"root_password": "correct-horse", "cloud_init": "#cloud-config\n"}
@@ -29,33 +28,29 @@ ORDER = Submission(
 )
 
 
-def outcome(operation: Operation) -> tuple[State, str | None]:
-    return operation.state, operation.failure.code if operation.failure else None
-
-
 def restarted(bench: Bench) -> None:
     """Begin anew with what the journal holds, as a worker does that was killed."""
     bench.spawned.clear()
     bench.secrets.clear()
-    bench.awaited = PendingSecrets(bench.clock, bench.spawned.append, bench.secrets)
+    bench.pending = PendingSecrets(bench.clock, bench.spawned.append, bench.secrets)
     for entry in bench.journal.unfinished():
         if entry.awaits_secrets:
-            bench.awaited.expect(entry)
+            bench.pending.expect(entry)
         else:
             bench.spawned.append(entry)
 
 
 def overdue(bench: Bench, seconds: float) -> Operation:
     bench.clock.sleep(seconds)
-    bench.awaited.release_overdue()
+    bench.pending.release_overdue()
     bench.work()
     return bench.operation("op")
 
 
 @pytest.mark.attack
 def test_nothing_is_begun_before_the_secrets_have_come(bench: Bench) -> None:
-    accepted = bench.orders.prepare(ORDER)
-    bench.awaited.release_overdue()
+    accepted = bench.operations.prepare(ORDER)
+    bench.pending.release_overdue()
     bench.work()
 
     assert accepted.state is bench.operation("op").state is State.ACCEPTED
@@ -63,9 +58,9 @@ def test_nothing_is_begun_before_the_secrets_have_come(bench: Bench) -> None:
 
 
 def test_with_its_secrets_it_is_made(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
+    bench.operations.prepare(ORDER)
 
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.deliver_secrets("op", SECRETS)
     bench.work()
 
     (request,) = bench.lxd.requests
@@ -75,13 +70,13 @@ def test_with_its_secrets_it_is_made(bench: Bench) -> None:
 
 @pytest.mark.attack
 def test_only_the_first_secrets_count_and_an_instance_is_made_once(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.prepare(ORDER)
+    bench.operations.deliver_secrets("op", SECRETS)
 
-    again = bench.orders.deliver_secrets("op", {"root_password": "other-horse"})
+    again = bench.operations.deliver_secrets("op", {"root_password": "other-horse"})
     assert len(bench.spawned) == 1
     bench.work()
-    late = bench.orders.deliver_secrets("op", {"root_password": "other-horse"})
+    late = bench.operations.deliver_secrets("op", {"root_password": "other-horse"})
 
     assert (again.state, late.state) == (State.ACCEPTED, State.DONE)
     assert len(bench.lxd.requests) == 1
@@ -90,24 +85,24 @@ def test_only_the_first_secrets_count_and_an_instance_is_made_once(bench: Bench)
 
 
 def test_prepared_twice_it_is_taken_on_once(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.prepare(ORDER)
+    bench.operations.deliver_secrets("op", SECRETS)
 
-    assert bench.orders.prepare(ORDER).state is State.ACCEPTED
+    assert bench.operations.prepare(ORDER).state is State.ACCEPTED
     assert len(bench.spawned) == 1
 
 
 def test_secrets_for_what_nobody_ordered_are_refused(bench: Bench) -> None:
     with pytest.raises(OperationNotFound):
-        bench.orders.deliver_secrets("op", SECRETS)
+        bench.operations.deliver_secrets("op", SECRETS)
 
     assert bench.secrets == {}
 
 
 def test_secrets_for_what_takes_none_are_not_kept(bench: Bench) -> None:
-    bench.orders.submit(ORDER)
+    bench.operations.submit(ORDER)
 
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.deliver_secrets("op", SECRETS)
 
     assert bench.secrets == {}
     assert len(bench.spawned) == 1
@@ -115,15 +110,15 @@ def test_secrets_for_what_takes_none_are_not_kept(bench: Bench) -> None:
 
 def test_what_takes_no_secrets_cannot_wait_for_them(bench: Bench) -> None:
     with pytest.raises(InvalidInput):
-        bench.orders.prepare(replace(ORDER, kind=Kind.STOP, instance="web", uuid="u-web"))
+        bench.operations.prepare(replace(ORDER, kind=Kind.STOP, instance="web", uuid="u-web"))
 
     assert bench.journal.length == 0
 
 
 def test_how_long_secrets_may_take_is_counted_by_the_workers_clock(bench: Bench) -> None:
-    bench.orders.prepare(replace(ORDER, start_by="1.0", start_within_s=30.0))
+    bench.operations.prepare(replace(ORDER, start_by="1.0", start_within_s=30.0))
 
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.deliver_secrets("op", SECRETS)
     bench.work()
 
     assert bench.operation("op").state is State.DONE
@@ -134,7 +129,7 @@ def test_how_long_secrets_may_take_is_counted_by_the_workers_clock(bench: Bench)
 def test_without_its_secrets_a_creation_ends_as_not_started_in_bounded_time(
     bench: Bench, start_by: str
 ) -> None:
-    bench.orders.prepare(replace(ORDER, start_by=start_by))
+    bench.operations.prepare(replace(ORDER, start_by=start_by))
 
     operation = overdue(bench, LONGEST_WAIT_S)
 
@@ -147,29 +142,29 @@ def test_what_the_host_had_set_aside_for_it_is_free_again(bench: Bench) -> None:
     bench.pool = NatPool("h1", "203.0.113.7", ports=((3000, 3001),))
     wanted = replace(ORDER, arguments=Arguments(create=replace(NEW, ports=2)))
     other = replace(wanted, operation_id="op-2", instance="other", start_by="1090.0")
-    bench.orders.prepare(wanted)
+    bench.operations.prepare(wanted)
     with pytest.raises(InsufficientResources):
-        bench.orders.prepare(other)
+        bench.operations.prepare(other)
 
     overdue(bench, 30.0)
 
-    assert bench.orders.prepare(other).state is State.ACCEPTED
+    assert bench.operations.prepare(other).state is State.ACCEPTED
 
 
 def test_secrets_that_come_too_late_are_not_kept(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
+    bench.operations.prepare(ORDER)
     overdue(bench, 30.0)
 
-    late = bench.orders.deliver_secrets("op", SECRETS)
+    late = bench.operations.deliver_secrets("op", SECRETS)
 
     assert outcome(late) == (State.CANCELLED, "secrets_not_received")
     assert (bench.secrets, bench.spawned) == ({}, [])
 
 
 def test_secrets_that_cannot_be_used_end_it(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
+    bench.operations.prepare(ORDER)
 
-    ended = bench.orders.deliver_secrets("op", {"root_password": "no"})
+    ended = bench.operations.deliver_secrets("op", {"root_password": "no"})
     bench.work()
 
     assert outcome(ended) == outcome(bench.operation("op")) == (State.CANCELLED, "invalid_input")
@@ -178,13 +173,13 @@ def test_secrets_that_cannot_be_used_end_it(bench: Bench) -> None:
 
 
 def test_called_off_while_it_waits_it_ends_at_once_and_so_does_what_follows(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
+    bench.operations.prepare(ORDER)
     start = replace(ORDER, operation_id="op-1", kind=Kind.START, arguments=Arguments())
-    bench.orders.submit(start)
+    bench.operations.submit(start)
 
-    bench.orders.cancel("op")
+    bench.operations.cancel("op")
     bench.work()
-    late = bench.orders.deliver_secrets("op", SECRETS)
+    late = bench.operations.deliver_secrets("op", SECRETS)
 
     assert late.state is State.CANCELLED
     assert outcome(bench.operation("op-1")) == (State.FAILED, "instance_not_found")
@@ -192,11 +187,11 @@ def test_called_off_while_it_waits_it_ends_at_once_and_so_does_what_follows(benc
 
 
 def test_what_comes_behind_it_follows_when_it_was_made(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
+    bench.operations.prepare(ORDER)
     start = replace(ORDER, operation_id="op-1", kind=Kind.START, arguments=Arguments())
-    waiting = bench.orders.submit(start)
+    waiting = bench.operations.submit(start)
 
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.deliver_secrets("op", SECRETS)
     bench.work()
 
     assert waiting.waits_for == "op"
@@ -204,10 +199,10 @@ def test_what_comes_behind_it_follows_when_it_was_made(bench: Bench) -> None:
 
 
 def test_a_restarted_worker_waits_on(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
+    bench.operations.prepare(ORDER)
     restarted(bench)
 
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.deliver_secrets("op", SECRETS)
     bench.work()
 
     assert bench.operation("op").state is State.DONE
@@ -215,7 +210,7 @@ def test_a_restarted_worker_waits_on(bench: Bench) -> None:
 
 
 def test_a_restarted_worker_does_not_wait_for_ever(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
+    bench.operations.prepare(ORDER)
     restarted(bench)
 
     assert outcome(overdue(bench, 30.0)) == (State.CANCELLED, "secrets_not_received")
@@ -224,8 +219,8 @@ def test_a_restarted_worker_does_not_wait_for_ever(bench: Bench) -> None:
 def test_secrets_that_went_with_the_worker_before_lxd_had_them_are_waited_for_anew(
     bench: Bench,
 ) -> None:
-    bench.orders.prepare(ORDER)
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.prepare(ORDER)
+    bench.operations.deliver_secrets("op", SECRETS)
     restarted(bench)
 
     assert outcome(overdue(bench, 30.0)) == (State.CANCELLED, "secrets_not_received")
@@ -235,9 +230,9 @@ def test_secrets_that_went_with_the_worker_before_lxd_had_them_are_waited_for_an
 def test_a_creation_is_not_repeated_without_the_secrets_that_went_with_the_worker(
     bench: Bench,
 ) -> None:
-    bench.orders.prepare(ORDER)
-    bench.orders.deliver_secrets("op", SECRETS)
-    bench.journal.advance("op", lambda entry: entries.begun(entry, Step.CREATE, None, "then"))
+    bench.operations.prepare(ORDER)
+    bench.operations.deliver_secrets("op", SECRETS)
+    bench.journal.advance("op", lambda entry: entry.begin(Step.CREATE, None, "then"))
     restarted(bench)
 
     bench.work()
@@ -248,8 +243,8 @@ def test_a_creation_is_not_repeated_without_the_secrets_that_went_with_the_worke
 
 @pytest.mark.attack
 def test_secrets_are_kept_until_lxd_has_them_and_stand_in_no_journal(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.prepare(ORDER)
+    bench.operations.deliver_secrets("op", SECRETS)
     before = dict(bench.secrets)
 
     bench.work()
@@ -261,10 +256,10 @@ def test_secrets_are_kept_until_lxd_has_them_and_stand_in_no_journal(bench: Benc
 
 
 def test_secrets_of_a_creation_that_was_called_off_are_forgotten(bench: Bench) -> None:
-    bench.orders.prepare(ORDER)
-    bench.orders.deliver_secrets("op", SECRETS)
+    bench.operations.prepare(ORDER)
+    bench.operations.deliver_secrets("op", SECRETS)
 
-    bench.orders.cancel("op")
+    bench.operations.cancel("op")
     bench.work()
 
     assert bench.operation("op").state is State.CANCELLED
@@ -272,7 +267,7 @@ def test_secrets_of_a_creation_that_was_called_off_are_forgotten(bench: Bench) -
 
 
 def test_a_gateway_of_the_release_before_sends_them_with_the_order(bench: Bench) -> None:
-    bench.orders.submit(replace(ORDER, secrets=SECRETS))
+    bench.operations.submit(replace(ORDER, secrets=SECRETS))
 
     bench.work()
 

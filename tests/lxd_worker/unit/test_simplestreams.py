@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from services.lxd_worker.ports import DaemonCapabilities
 from services.lxd_worker.reports.simplestreams import (
     MOST_FILES,
-    DaemonCapabilities,
     UnreadableCatalogue,
     product_files,
-    served,
+    usable_images,
 )
 from shared.contracts.codec import decode, encode
 from shared.contracts.hosts import MOST_ALIASES, MOST_SERVED, ServedImage
@@ -49,12 +49,12 @@ def types(
     *items: dict[str, Any], runs: DaemonCapabilities = BOTH, **changes: Any
 ) -> tuple[str, ...]:
     """Return the types of the only image, none where there is no image."""
-    found = served(products(ALPINE | version(*items) | changes), runs)
+    found = usable_images(products(ALPINE | version(*items) | changes), runs)
     return found[0].types if found else ()
 
 
 def test_an_image_is_told_with_its_names_its_types_and_what_it_is() -> None:
-    assert served(products(ALPINE | version(*FILES)), BOTH) == [
+    assert usable_images(products(ALPINE | version(*FILES)), BOTH) == [
         ServedImage(
             aliases=("alpine/3.22/cloud", "alpine/3.22"),
             types=("container", "virtual-machine"),
@@ -127,7 +127,7 @@ def test_incus_takes_files_of_its_own() -> None:
     ],
 )
 def test_an_odd_entry_is_left_out_and_the_others_are_told(odd: object) -> None:
-    found = served(products(odd, ALPINE | version(*FILES)), BOTH)
+    found = usable_images(products(odd, ALPINE | version(*FILES)), BOTH)
 
     assert len(found) == 1
 
@@ -136,7 +136,7 @@ def test_what_is_told_is_bounded() -> None:
     aliases = ",".join(f"a{number}" for number in range(100))
     long = ALPINE | version(*FILES) | {"aliases": aliases, "os": "o" * 999, "variant": "v" * 999}
 
-    found = served(products(*[long] * (MOST_SERVED + 1)), BOTH)
+    found = usable_images(products(*[long] * (MOST_SERVED + 1)), BOTH)
 
     assert len(found) == MOST_SERVED
     assert (len(found[0].aliases), len(found[0].os)) == (MOST_ALIASES, 255)
@@ -168,7 +168,7 @@ def test_rubbish_is_no_catalogue(text: bytes) -> None:
     with pytest.raises(UnreadableCatalogue):
         product_files(text)
     with pytest.raises(UnreadableCatalogue):
-        served(text, BOTH)
+        usable_images(text, BOTH)
 
 
 @pytest.mark.attack
@@ -188,13 +188,13 @@ def test_a_product_that_cannot_be_read_hides_no_other(bad: str) -> None:
     file = f'{{"products": {{"a": {bad}, "b": {good}}}}}'.encode()
     files = f'{{"index": {{"a": {bad}, "b": {STREAM}}}}}'.encode()
 
-    assert [one.os for one in served(file, BOTH)] == ["alpine3.22"]
+    assert [one.os for one in usable_images(file, BOTH)] == ["alpine3.22"]
     assert product_files(files) == ["a.json"]
 
 
 @pytest.mark.attack
 def test_what_a_catalogue_says_of_an_image_fits_a_message() -> None:
-    (image,) = served(products(ALPINE | version(*FILES) | {"os": "A\x00" + "x" * 300}), BOTH)
+    (image,) = usable_images(products(ALPINE | version(*FILES) | {"os": "A\x00" + "x" * 300}), BOTH)
 
     assert decode(ServedImage, encode(image)) == image
     assert (image.os[:2], len(image.os), len(image.description)) == ("a\ufffd", 255, 255)

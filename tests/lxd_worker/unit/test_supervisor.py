@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.protocol import Change
 from services.lxd_worker.operations.supervisor import OperationSupervisor
-from services.lxd_worker.ports import Change
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Kind, Operation, State
 from tests.support.bus_side import submission
@@ -24,7 +24,7 @@ class Watched:
         self.ended: list[Operation] = []
         self._work: list[tuple[Callable[[JournalEntry], None], JournalEntry]] = []
         self.supervisor = OperationSupervisor(
-            bench.tools, self._spawn, self.ended.append, bench.awaited
+            bench.context, self._spawn, self.ended.append, bench.pending
         )
 
     @property
@@ -54,23 +54,25 @@ class BreakingJournal(FakeJournal):
 
 @pytest.fixture
 def watched(bench: Bench) -> Watched:
-    bench.orders.submit(submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0"))
+    bench.operations.submit(
+        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0")
+    )
     return Watched(bench)
 
 
 def test_an_operation_is_carried_out_by_one_only(watched: Watched) -> None:
     entry = watched.bench.entry("op")
 
-    watched.supervisor.begin(entry)
-    watched.supervisor.begin(entry)
+    watched.supervisor.start(entry)
+    watched.supervisor.start(entry)
 
     assert watched.spawned == ["op"]
 
 
 def test_what_nobody_works_on_is_taken_up_at_the_second_look(watched: Watched) -> None:
-    watched.supervisor.take_up_abandoned()
+    watched.supervisor.resume_abandoned()
     at_first = watched.spawned
-    watched.supervisor.take_up_abandoned()
+    watched.supervisor.resume_abandoned()
     watched.run()
 
     assert at_first == []
@@ -80,10 +82,10 @@ def test_what_nobody_works_on_is_taken_up_at_the_second_look(watched: Watched) -
 
 
 def test_what_somebody_works_on_is_left_to_him(watched: Watched) -> None:
-    watched.supervisor.begin(watched.bench.entry("op"))
+    watched.supervisor.start(watched.bench.entry("op"))
 
     for _ in range(3):
-        watched.supervisor.take_up_abandoned()
+        watched.supervisor.resume_abandoned()
 
     assert watched.spawned == ["op"]
 
@@ -92,15 +94,17 @@ def test_an_operation_whose_thread_dies_is_settled(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.journal = journal = BreakingJournal(bench.clock)
-    bench.orders.submit(submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0"))
+    bench.operations.submit(
+        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0")
+    )
     watched = Watched(bench)
     journal.breaks = 2
 
-    watched.supervisor.begin(bench.entry("op"))
+    watched.supervisor.start(bench.entry("op"))
     watched.run()
     left = bench.operation("op").state
     for _ in range(2):
-        watched.supervisor.take_up_abandoned()
+        watched.supervisor.resume_abandoned()
     watched.run()
 
     assert "operation's thread died" in caplog.text
@@ -111,11 +115,13 @@ def test_those_that_waited_follow_although_counting_the_first_breaks(bench: Benc
     def break_down(_: Operation) -> None:
         raise ValueError("a bug")
 
-    bench.orders.submit(submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0"))
+    bench.operations.submit(
+        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0")
+    )
     watched = Watched(bench)
     watched.supervisor.ended = break_down
 
-    watched.supervisor.begin(bench.entry("op"))
+    watched.supervisor.start(bench.entry("op"))
     watched.run()
 
     assert bench.operation("op").state is State.DONE

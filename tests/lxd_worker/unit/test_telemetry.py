@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from services.lxd_worker.ports import Omission
+from services.lxd_worker.omissions import Omission
 from services.lxd_worker.telemetry import WorkerTelemetry
 from shared.contracts.operations import Kind, State
 from tests.support.reports import an_operation

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.journal import entry as entries
-from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.journal.entry import JournalEntry, Outcome
 from services.lxd_worker.journal.store import SqlJournal
-from services.lxd_worker.ports import Omission
+from services.lxd_worker.omissions import Omission
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import LONGEST_TEXT
 from shared.contracts.errors import LxdRefused, OutcomeUnknown, UnreadableMessage
@@ -74,7 +73,7 @@ def entry(number: int, instance: str = "", kind: Kind = Kind.STOP) -> JournalEnt
         principal="admin",
         start_by="1.5",
     )
-    return entries.accepted(order, NOW)
+    return JournalEntry.accept(order, NOW)
 
 
 def accept(journal: SqlJournal, *numbers: int) -> None:
@@ -220,7 +219,7 @@ def test_what_is_written_can_be_read(disk: Disk) -> None:
     def hostile(one: JournalEntry) -> JournalEntry:
         after = described("i1", seen(uuid="u\ud800" * 300))
         error = LxdRefused("\x00" * 10_000)
-        return entries.ended(one, State.FAILED, NOW, error=error, after=after)
+        return one.finish(State.FAILED, NOW, Outcome(error=error, after=after))
 
     written = journal.advance("op-1", hostile)
 
@@ -228,13 +227,13 @@ def test_what_is_written_can_be_read(disk: Disk) -> None:
 
 
 def ended(one: JournalEntry) -> JournalEntry:
-    return entries.ended(one, State.DONE, NOW)
+    return one.finish(State.DONE, NOW)
 
 
 def rich(one: JournalEntry) -> JournalEntry:
-    begun = entries.begun(one, Step.STOP, seen(), NOW)
+    begun = one.begin(Step.STOP, seen(), NOW)
     after = described("i1", seen("Stopped"))
-    return entries.ended(begun, State.FAILED, NOW, error=LxdRefused("no"), after=after)
+    return begun.finish(State.FAILED, NOW, Outcome(error=LxdRefused("no"), after=after))
 
 
 def test_what_waits_behind_a_row_that_cannot_be_read_goes_on_at_the_next_start(disk: Disk) -> None:
@@ -247,7 +246,7 @@ def test_what_waits_behind_a_row_that_cannot_be_read_goes_on_at_the_next_start(d
     journal = disk.open()
 
     assert ids(journal.unfinished()) == ["op-2"]
-    journal.advance("op-2", lambda known: entries.ended(known, State.DONE, NOW))
+    journal.advance("op-2", lambda known: known.finish(State.DONE, NOW))
     assert ids(journal.unfinished()) == ["op-3"]
 
 
@@ -260,7 +259,7 @@ def test_what_waited_and_can_be_read_again_goes_on_though_its_creation_has_ended
     body = disk.row("op-2")
     disk.damage("op-2", newer(body))
     journal = disk.open()
-    journal.advance("op-1", lambda known: entries.ended(known, State.DONE, NOW))
+    journal.advance("op-1", lambda known: known.finish(State.DONE, NOW))
     disk.damage("op-2", body)
 
     journal = disk.open()

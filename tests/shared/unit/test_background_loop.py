@@ -11,7 +11,7 @@ from shared.platform.run.background_loop import run_forever
 
 
 @pytest.mark.parametrize(
-    ("failure", "logged"), [(BrokerUnavailable(), []), (ValueError("a bug"), ["duty broke"])]
+    ("failure", "logged"), [(BrokerUnavailable(), []), (ValueError("a bug"), ["task failed"])]
 )
 def test_a_duty_is_done_again_whatever_went_wrong(
     failure: Exception, logged: list[str], caplog: pytest.LogCaptureFixture

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.platform.run.backoff import Backoff, reconnecting
+from shared.platform.run.backoff import Backoff, reconnect_backoff
 
 
 @pytest.mark.parametrize("draw", [0.0, 0.5, 0.999])
@@ -12,7 +12,7 @@ from shared.platform.run.backoff import Backoff, reconnecting
 def test_who_connects_again_waits_for_about_a_sixth_of_the_outage(
     outage_s: float, about_s: float, draw: float
 ) -> None:
-    backoff, away_s, wait_s = replace(reconnecting(), draw=lambda: draw), 0.0, 0.0
+    backoff, away_s, wait_s = replace(reconnect_backoff(), draw=lambda: draw), 0.0, 0.0
     while away_s < outage_s:
         wait_s = backoff.next_s()
         away_s += wait_s

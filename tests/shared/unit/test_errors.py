@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 import pytest
 
 from shared.contracts import errors
-from shared.contracts.errors import BY_CODE, FleetError, OperationInProgress, rebuilt
+from shared.contracts.errors import BY_CODE, FleetError, OperationInProgress, error_from_code
 
 
 @pytest.mark.parametrize("kind", BY_CODE.values(), ids=BY_CODE.keys())
@@ -13,7 +13,7 @@ def test_an_error_survives_the_wire(kind: type[FleetError]) -> None:
     count = len(fields(kind)) if is_dataclass(kind) else 0
     original = kind(*[f"value-{number}" for number in range(count)])
 
-    copy = rebuilt(original.code, list(original.values))
+    copy = error_from_code(original.code, list(original.values))
 
     assert type(copy) is kind
     assert str(copy) == str(original)
@@ -39,7 +39,7 @@ def test_codes_are_distinct_and_each_error_is_temporary_or_permanent() -> None:
 def test_an_error_of_a_newer_release_keeps_its_code_and_values(
     code: str, values: list[str]
 ) -> None:
-    error = rebuilt(code, values)
+    error = error_from_code(code, values)
 
     assert str(error) == f"LXD refused: {code}: {values[0]}"
 

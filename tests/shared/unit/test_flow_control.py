@@ -10,11 +10,11 @@ from shared.contracts.streams import (
     End,
     Frame,
     Resize,
-    checked_stream,
     from_message,
     to_message,
+    validate_stream,
 )
-from shared.platform.bus.flow_control import Incoming, Outgoing
+from shared.platform.bus.flow_control import ReceiveWindow, SendWindow
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_what_is_no_frame_is_an_unreadable_message(kind: str, body: bytes) -> No
 @pytest.mark.parametrize("stream", ["", "0" * 31, "0" * 33, "*" * 32, f"{'0' * 31}.", "A" * 32])
 def test_an_id_that_could_reach_other_keys_is_refused(stream: str) -> None:
     with pytest.raises(InvalidInput):
-        checked_stream(stream)
+        validate_stream(stream)
 
 
 def test_nothing_may_be_sent_before_there_is_credit() -> None:
-    assert Outgoing().room == 0
+    assert SendWindow().room == 0
 
 
 @pytest.mark.parametrize(
@@ -64,64 +64,64 @@ def test_nothing_may_be_sent_before_there_is_credit() -> None:
 def test_the_highest_credit_says_how_much_may_be_sent(
     limits: list[int], sent: int, room: int
 ) -> None:
-    outgoing = Outgoing()
+    outgoing = SendWindow()
     outgoing.sent = sent
 
     for limit in limits:
-        outgoing.granted(Credit(limit))
+        outgoing.grant(Credit(limit))
 
     assert outgoing.room == room
 
 
 def test_credit_grows_with_what_was_dealt_with_not_with_what_came() -> None:
-    incoming = Incoming()
+    incoming = ReceiveWindow()
 
-    incoming.arrived(1000)
+    incoming.receive(1000)
     before = incoming.credit
-    incoming.dealt_with(1000)
+    incoming.consume(1000)
 
     assert before == Credit(WINDOW)
     assert incoming.credit == Credit(WINDOW + 1000)
 
 
 def test_the_other_end_is_told_of_half_a_window_at_a_time() -> None:
-    incoming = Incoming()
-    incoming.arrived(WINDOW)
+    incoming = ReceiveWindow()
+    incoming.receive(WINDOW)
 
-    told = [incoming.dealt_with(WINDOW // 4) for _ in range(2)]
+    told = [incoming.consume(WINDOW // 4) for _ in range(2)]
     _ = incoming.credit
-    told_after_that = incoming.dealt_with(WINDOW // 4)
+    told_after_that = incoming.consume(WINDOW // 4)
 
     assert told == [False, True]
     assert told_after_that is False
 
 
 def test_more_bytes_than_there_was_room_for_end_the_stream() -> None:
-    incoming = Incoming()
-    incoming.arrived(WINDOW)
+    incoming = ReceiveWindow()
+    incoming.receive(WINDOW)
 
     with pytest.raises(StreamLost):
-        incoming.arrived(1)
+        incoming.receive(1)
 
 
 def test_an_end_after_all_bytes_is_an_end() -> None:
-    incoming = Incoming()
-    incoming.arrived(3)
+    incoming = ReceiveWindow()
+    incoming.receive(3)
 
-    incoming.ended(End(sent=3))
+    incoming.finish(End(sent=3))
 
     assert incoming.received == 3
 
 
 @pytest.mark.parametrize("sent", [2, 4])
 def test_an_end_with_other_bytes_than_came_is_a_loss(sent: int) -> None:
-    incoming = Incoming()
-    incoming.arrived(3)
+    incoming = ReceiveWindow()
+    incoming.receive(3)
 
     with pytest.raises(StreamLost):
-        incoming.ended(End(sent=sent))
+        incoming.finish(End(sent=sent))
 
 
 def test_a_stream_that_is_called_off_raises_the_reason_however_much_came() -> None:
     with pytest.raises(Cancelled):
-        Incoming().ended(End(sent=99, code="cancelled"))
+        ReceiveWindow().finish(End(sent=99, code="cancelled"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.platform.lxd_scope import LxdScope, lxd_projects
-from shared.platform.settings import Reader
+from shared.lxd.scope import LxdScope, lxd_projects
+from shared.platform.settings import EnvReader
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from shared.platform.settings import Reader
 def test_all_projects_are_the_fleets_unless_some_are_named(
     variable: dict[str, str], projects: tuple[str, ...]
 ) -> None:
-    assert lxd_projects(Reader(variable)) == projects
+    assert lxd_projects(EnvReader(variable)) == projects
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.contracts.notes import Note, masked, note_of, renamed
+from shared.contracts.notes import Note, mask_password, note_of, rename_note
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,11 @@ def test_a_note_says_how_an_instance_is_reached(text: str, note: Note) -> None:
     ],
 )
 def test_any_other_text_is_none(text: str) -> None:
-    assert (note_of(text), masked(text), renamed(text, "web", "shop")) == (None, text, text)
+    assert (note_of(text), mask_password(text), rename_note(text, "web", "shop")) == (
+        None,
+        text,
+        text,
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,9 +49,9 @@ def test_any_other_text_is_none(text: str) -> None:
     ],
 )
 def test_masking_hides_the_password_and_nothing_else(text: str, shown: str) -> None:
-    assert masked(text) == shown
+    assert mask_password(text) == shown
 
 
 def test_a_new_name_takes_the_place_of_the_old_one_alone() -> None:
-    assert renamed(" web  20144 web", "web", "shop") == " shop  20144 web"
-    assert renamed("other 20144 pw", "web", "shop") == "other 20144 pw"
+    assert rename_note(" web  20144 web", "web", "shop") == " shop  20144 web"
+    assert rename_note("other 20144 pw", "web", "shop") == "other 20144 pw"

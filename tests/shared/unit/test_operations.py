@@ -5,7 +5,7 @@ import itertools
 import msgspec
 import pytest
 
-from shared.contracts.operations import Kind, Operation, State, merged
+from shared.contracts.operations import Kind, Operation, State, merge
 
 
 def operation(state: State, sequence: int) -> Operation:
@@ -35,7 +35,7 @@ def operation(state: State, sequence: int) -> Operation:
 def test_of_two_copies_the_later_stands_and_a_final_one_stays(
     known: tuple[State, int], reported: tuple[State, int], stands: State
 ) -> None:
-    assert merged(operation(*known), operation(*reported)).state is stands
+    assert merge(operation(*known), operation(*reported)).state is stands
 
 
 def test_copies_in_any_order_end_in_the_same_state() -> None:
@@ -48,7 +48,7 @@ def test_copies_in_any_order_end_in_the_same_state() -> None:
     for order in itertools.permutations(copies):
         held = order[0]
         for copy in order[1:]:
-            held = merged(held, copy)
+            held = merge(held, copy)
         assert held.state is State.DONE
 
 

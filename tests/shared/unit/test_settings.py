@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.platform.settings import (
-    Reader,
+    EnvReader,
     SettingsError,
     settings_or_exit,
     state_dir_or_exit,
@@ -14,7 +14,7 @@ from shared.platform.settings import (
 
 
 def test_all_problems_are_told_at_once() -> None:
-    read = Reader({"FLEET_N": "many", "FLEET_EMPTY": ""})
+    read = EnvReader({"FLEET_N": "many", "FLEET_EMPTY": ""})
     read.text("FLEET_A")
     read.text("FLEET_EMPTY")
     read.number("FLEET_N", 1.0, least=1, most=5)
@@ -31,7 +31,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 @pytest.mark.parametrize("raw", ["0", "6", "nan", "inf", "x"])
 def test_a_number_out_of_bounds_is_a_problem(raw: str) -> None:
-    read = Reader({"FLEET_N": raw})
+    read = EnvReader({"FLEET_N": raw})
 
     read.number("FLEET_N", 1.0, least=1, most=5)
 
@@ -43,11 +43,11 @@ def test_a_secret_comes_from_a_file_without_its_line_end(tmp_path: Path) -> None
     file = tmp_path / "token"
     file.write_text("s3cret\n")
 
-    assert Reader({"FLEET_T_FILE": str(file)}).secret("FLEET_T") == "s3cret"
+    assert EnvReader({"FLEET_T_FILE": str(file)}).secret("FLEET_T") == "s3cret"
 
 
 def test_a_secret_s_missing_file_is_named_but_never_its_content() -> None:
-    read = Reader({"FLEET_T_FILE": "/nowhere", "FLEET_T": "s3cret"})
+    read = EnvReader({"FLEET_T_FILE": "/nowhere", "FLEET_T": "s3cret"})
     read.secret("FLEET_T")
 
     with pytest.raises(SettingsError, match=r"FLEET_T_FILE cannot be read.*: /nowhere") as caught:
@@ -57,11 +57,11 @@ def test_a_secret_s_missing_file_is_named_but_never_its_content() -> None:
 
 
 def test_a_list_is_split_at_commas_and_trimmed() -> None:
-    assert Reader({"FLEET_L": "a, b ,,c"}).words("FLEET_L") == ("a", "b", "c")
+    assert EnvReader({"FLEET_L": "a, b ,,c"}).words("FLEET_L") == ("a", "b", "c")
 
 
 def test_an_address_to_listen_on_is_told_apart_from_its_port() -> None:
-    read = Reader({"FLEET_V4": "127.0.0.1:9101", "FLEET_V6": "[::1]:9101"})
+    read = EnvReader({"FLEET_V4": "127.0.0.1:9101", "FLEET_V6": "[::1]:9101"})
 
     assert read.bind("FLEET_V4") == ("127.0.0.1", 9101)
     assert read.bind("FLEET_V6") == ("::1", 9101)
@@ -71,7 +71,7 @@ def test_an_address_to_listen_on_is_told_apart_from_its_port() -> None:
 
 @pytest.mark.parametrize("word", ["9101", ":9101", "127.0.0.1:", "127.0.0.1:0", "h:70000"])
 def test_an_address_without_a_port_that_can_be_is_a_problem(word: str) -> None:
-    read = Reader({"FLEET_B": word})
+    read = EnvReader({"FLEET_B": word})
 
     read.bind("FLEET_B")
 
@@ -79,22 +79,22 @@ def test_an_address_without_a_port_that_can_be_is_a_problem(word: str) -> None:
         read.check()
 
 
-def complaints(read: Reader) -> str:
+def complaints(read: EnvReader) -> str:
     with pytest.raises(SettingsError) as caught:
         read.check()
     return str(caught.value)
 
 
 def test_a_log_level_is_one_that_python_knows() -> None:
-    read = Reader({"FLEET_LOG_LEVEL": "loud"})
+    read = EnvReader({"FLEET_LOG_LEVEL": "loud"})
 
     read.log_level()
 
     assert complaints(read) == (
         "FLEET_LOG_LEVEL is 'loud'; it takes debug, info, warning, error, critical"
     )
-    assert Reader({"FLEET_LOG_LEVEL": "DEBUG"}).log_level() == "debug"
-    assert Reader({}).log_level() == "info"
+    assert EnvReader({"FLEET_LOG_LEVEL": "DEBUG"}).log_level() == "debug"
+    assert EnvReader({}).log_level() == "info"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_log_level_is_one_that_python_knows() -> None:
     ],
 )
 def test_an_address_that_is_no_brokers_is_a_problem_and_stays_secret(address: str) -> None:
-    read = Reader({"FLEET_AMQP_URI": address})
+    read = EnvReader({"FLEET_AMQP_URI": address})
 
     read.amqp_uri()
 
@@ -117,7 +117,7 @@ def test_an_address_that_is_no_brokers_is_a_problem_and_stays_secret(address: st
 
 @pytest.mark.parametrize("address", ["amqp://u:p@h:5672/v", "amqps://[::1]/", "amqp://h"])
 def test_an_address_of_a_broker_is_taken(address: str) -> None:
-    assert Reader({"FLEET_AMQP_URI": address}).amqp_uri() == address
+    assert EnvReader({"FLEET_AMQP_URI": address}).amqp_uri() == address
 
 
 def test_wrong_settings_end_the_process_with_their_lines_alone(

@@ -11,13 +11,13 @@ from shared.platform.bus import topology
 
 @pytest.mark.parametrize("host", ["h1", "lab-3", "A_b", "9", "x" * 63])
 def test_a_host_id_that_fits_a_routing_key_is_taken(host: str) -> None:
-    assert topology.checked_host(host) == host
+    assert topology.validate_host(host) == host
 
 
 @pytest.mark.parametrize("host", ["", "a.b", "*", "#", "a b", "-x", "x" * 64, "h1\n", "ü"])
 def test_a_host_id_that_could_reach_other_keys_is_refused(host: str) -> None:
     with pytest.raises(InvalidInput):
-        topology.checked_host(host)
+        topology.validate_host(host)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
 from shared.contracts import errors
-from shared.contracts.errors import rebuilt
+from shared.contracts.errors import error_from_code
 from shared.contracts.operations import State
 from tests.support.golden import givens
 from tests.support.golden.exchanges import Case
@@ -209,7 +209,7 @@ def every_error() -> Iterator[Case]:
     """Yield every error there is, as a refusal and as an operation's end, in both APIs."""
     for code, kind in sorted(errors.BY_CODE.items()):
         values = [f"<{each.name}>" for each in fields(kind)] if is_dataclass(kind) else list[str]()
-        error = rebuilt(code, values)
+        error = error_from_code(code, values)
         refuses, fails = givens.worker_says(error), givens.operation_fails(error)
         start, start_v1 = "POST /api/instances/db/start", "POST /api/v1/vms/db/start"
         yield Case(f"errors/{code}-refusal", "POST /api/operations/op-1/cancel", given=refuses)

@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 from msgspec.structs import astuple, replace
 
-from services.lxd_worker.instances.config import InstanceConfig
-from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.instances.proxies import proxies_in
+from services.lxd_worker.instances.devices import Devices, proxies_in
+from services.lxd_worker.instances.observation import InstanceConfig, Observation
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.journal.plan import Devices
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import Changes, Limits
 from shared.contracts.forwards import forward_of
@@ -32,11 +30,11 @@ def _updated(look: Observation, entry: JournalEntry) -> Observation:
         "description": changes.description,
         "auto_start": changes.auto_start,
         "labels": changes.labels,
-        "limits": _limited(changes.limits, look.shape.limits),
+        "limits": _limited(changes.limits, look.config.limits),
         "proxies": _proxies(look, changes, entry.plan.devices if entry.plan else {}),
     }
     changed = {name: value for name, value in wanted.items() if value is not None}
-    return replace(look, shape=replace(look.shape, **changed))
+    return replace(look, config=replace(look.config, **changed))
 
 
 def _limited(wanted: Limits, present: Limits) -> Limits:
@@ -48,14 +46,14 @@ def _limited(wanted: Limits, present: Limits) -> Limits:
 def _proxies(look: Observation, changes: Changes, devices: Devices) -> tuple[Proxy, ...] | None:
     if changes.forwards is None:
         return None
-    others = [proxy for proxy in look.shape.proxies if forward_of(proxy) is None]
+    others = [proxy for proxy in look.config.proxies if forward_of(proxy) is None]
     return (*others, *proxies_in(devices))
 
 
 def _described(look: Observation, entry: JournalEntry) -> Observation:
     if entry.operation.kind is Kind.RENAME or entry.first is None:
         return _with(look, display_name=entry.operation.arguments.display_name)
-    was = entry.first.shape
+    was = entry.first.config
     return _with(look, display_name=was.display_name, description=was.description)
 
 
@@ -78,8 +76,8 @@ def _snapshot_deleted(look: Observation, entry: JournalEntry) -> Observation:
 
 
 def _with(look: Observation, **changes: str) -> Observation:
-    shape: InstanceConfig = replace(look.shape, **changes)
-    return replace(look, shape=shape)
+    shape: InstanceConfig = replace(look.config, **changes)
+    return replace(look, config=shape)
 
 
 _EFFECTS: dict[Step, Callable[[Observation, JournalEntry], Observation]] = {

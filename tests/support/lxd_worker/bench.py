@@ -1,21 +1,22 @@
-"""A worker's handlers among fakes; what they spawn is run when the test says so."""
+"""A worker among fakes; operations that it starts are carried out when the test says so."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from services.lxd_worker.creation.admission import Admission, Secrets
+from services.lxd_worker.creation.admission import Admission
 from services.lxd_worker.creation.allocations import Allocations
 from services.lxd_worker.creation.capacity import Overcommit
-from services.lxd_worker.creation.images import Remotes
-from services.lxd_worker.creation.port_pool import NatPool, Ports
+from services.lxd_worker.creation.port_pool import HostPorts, NatPool
+from services.lxd_worker.creation.request import Remotes
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.operations.carry_out import carry_out, follower
-from services.lxd_worker.operations.record import RunnerContext
-from services.lxd_worker.operations.secrets import PendingSecrets
+from services.lxd_worker.operations.record import OperationContext
+from services.lxd_worker.operations.runner import OperationRunner
+from services.lxd_worker.operations.secrets import PendingSecrets, SecretsById
 from services.lxd_worker.operations.service import HostOperations
-from shared.contracts.operations import Operation
-from shared.platform.lxd_scope import LxdScope
+from shared.contracts.operations import Kind, Operation, State, Submission
+from shared.lxd.scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
 from tests.support.lxd_worker.journal import FakeJournal
 from tests.support.lxd_worker.looks import seen
@@ -30,24 +31,24 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     rings: list[str] = field(default_factory=list)
     spawned: list[JournalEntry] = field(default_factory=list)
-    told: list[tuple[str, str]] = field(default_factory=list)
-    secrets: Secrets = field(default_factory=dict)
-    offer: FakeOffer = field(default_factory=FakeOffer)
+    reported: list[tuple[str, str]] = field(default_factory=list)
+    secrets: SecretsById = field(default_factory=dict)
+    resources: FakeOffer = field(default_factory=FakeOffer)
     pool: NatPool = field(default_factory=NatPool)
     overcommit: Overcommit = field(default_factory=Overcommit)
     remotes: Remotes = field(default_factory=dict)
-    in_use: Ports = frozenset()
+    in_use: HostPorts = frozenset()
     most_unfinished: int = 3
     scope: LxdScope = field(default_factory=LxdScope)
 
     def __post_init__(self) -> None:
         self.lxd = FakeLxd(self.clock, web=seen(), db=seen("Stopped", uuid="u-db"))
         self.journal = FakeJournal(self.clock)
-        self.awaited = PendingSecrets(self.clock, self.spawned.append, self.secrets)
+        self.pending = PendingSecrets(self.clock, self.spawned.append, self.secrets)
 
     @property
-    def tools(self) -> RunnerContext:
-        return RunnerContext(
+    def context(self) -> OperationContext:
+        return OperationContext(
             host="h1",
             epoch=3,
             journal=self.journal,
@@ -58,39 +59,49 @@ class Bench:
         )
 
     @property
-    def orders(self) -> HostOperations:
+    def operations(self) -> HostOperations:
         return HostOperations(
-            host="h1",
-            journal=self.journal,
-            lxd=self.lxd,
-            clock=self.clock,
-            carry_out=self.spawned.append,
-            changed=lambda: self.rings.append("operations"),
+            context=self.context,
+            start=self.spawned.append,
             most_unfinished=self.most_unfinished,
             admission=self.admission,
-            awaited=self.awaited,
+            pending=self.pending,
             scope=self.scope,
-            known=self.lxd.remembered,
-            tell=lambda project, name: self.told.append((project, name)),
+            cached=self.lxd.cached_instances,
+            report=lambda project, name: self.reported.append((project, name)),
         )
 
     @property
     def admission(self) -> Admission:
         return Admission(
             host="h1",
-            offer=self.offer,
-            ledger=Allocations(self.journal, self.lxd, self.clock, self.lxd.remembered),
+            resources=self.resources,
+            allocations=Allocations(self.journal, self.lxd, self.clock, self.lxd.cached_instances),
             pool=self.pool,
             overcommit=self.overcommit,
             remotes=self.remotes,
-            in_use=lambda: self.in_use,
+            ports_in_use=lambda: self.in_use,
         )
+
+    def submit(self, kind: Kind, instance: str = "web", **changes: Any) -> None:
+        """Submit operation `op` on an instance, and leave it for later."""
+        uuid = self.lxd.holds[instance].uuid
+        fields = {"host": "h1", "principal": "admin", "start_by": "1060.0", "uuid": uuid}
+        self.operations.submit(
+            Submission(operation_id="op", kind=kind, instance=instance, **(fields | changes))
+        )
+
+    def run(self, kind: Kind, instance: str = "web", **changes: Any) -> Operation:
+        """Submit operation `op` on an instance, carry it out and return it."""
+        self.submit(kind, instance, **changes)
+        self.work()
+        return self.operation("op")
 
     def work(self) -> None:
         """Carry out everything that was spawned."""
         while self.spawned:
-            ended = carry_out(self.spawned.pop(0), self.tools)
-            if following := follower(ended, self.tools):
+            ended = OperationRunner(self.context, self.spawned.pop(0)).run()
+            if following := self.journal.follower(ended):
                 self.spawned.insert(0, following)
 
     def operation(self, operation_id: str) -> Operation:
@@ -102,3 +113,13 @@ class Bench:
         entry = self.journal.find(operation_id)
         assert entry is not None
         return entry
+
+
+def failure_of(operation: Operation) -> str | None:
+    """Return the code of an operation's failure."""
+    return operation.failure.code if operation.failure else None
+
+
+def outcome(operation: Operation) -> tuple[State, str | None]:
+    """Return an operation's state and the code of its failure."""
+    return operation.state, failure_of(operation)

@@ -6,8 +6,8 @@ from itertools import accumulate, count
 
 from msgspec.structs import replace
 
-from services.lxd_worker.journal.entry import JournalEntry, behind, refuse_held
-from services.lxd_worker.ports import MOST_PAGE_BYTES, Acceptance, Change
+from services.lxd_worker.journal.entry import JournalEntry, require_free
+from services.lxd_worker.journal.protocol import MOST_PAGE_BYTES, Acceptance, Change
 from shared.contracts.codec import encode
 from shared.contracts.errors import (
     DatabaseUnavailable,
@@ -46,9 +46,9 @@ class FakeJournal:
             return Acceptance(known, fresh=False)
         if operation.operation_id in self._tombstones:
             raise OperationRefused(operation.operation_id)
-        entry = behind(entry, self.holder(operation.project, operation.instance))
+        entry = entry.queue_behind(self.holder(operation.project, operation.instance))
         if new_name := operation.arguments.new_name:
-            refuse_held(new_name, self.holder(operation.project, new_name))
+            require_free(new_name, self.holder(operation.project, new_name))
         if sum(not one.operation.final for one in self._entries.values()) >= limit:
             raise HostBusy(host)
         written = self._write(entry)

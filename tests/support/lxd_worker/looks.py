@@ -32,5 +32,5 @@ def described(name: str, look: Observation, revision: int = 0) -> Instance:
         architecture="x86_64",
         created_at=look.created_at,
         revision=revision,
-        **msgspec.structs.asdict(look.shape),
+        **msgspec.structs.asdict(look.config),
     )

@@ -9,11 +9,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.config import InstanceConfig
-from services.lxd_worker.instances.observation import InitProcess, Observation
+from services.lxd_worker.instances.devices import Devices
+from services.lxd_worker.instances.observation import InitProcess, InstanceConfig, Observation
 from services.lxd_worker.instances.parked_roots import ParkedRoot
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.journal.plan import Devices
 from services.lxd_worker.ports import (
     LxdOperation,
     LxdServer,
@@ -67,7 +66,7 @@ class FakeLxd:
         self.limits: dict[str, dict[str, Any]] = {}
         self.requests: list[Mapping[str, Any]] = []
         self.half_made = False
-        self.snapshot_devices: Devices = {}
+        self.devices_in_snapshot: Devices = {}
         self.progress: int | None = None
         self.passwords: dict[str, str] = {}
         self.noted: dict[str, str] = {}
@@ -95,54 +94,54 @@ class FakeLxd:
         return [
             self._described(name, look, revision)
             for name, look in self.holds.items()
-            if look.aside != name
+            if look.parked_as != name
         ]
 
     def instance(self, project: str, name: str) -> ObservedInstance:
         self._answer()
         found = self.holds.get(name)
-        found = None if found and found.aside == name else found
+        found = None if found and found.parked_as == name else found
         revision = next(self._revisions)
         return ObservedInstance(revision, self._described(name, found, revision) if found else None)
 
-    def remembered(self) -> dict[tuple[str, str], Instance] | None:
+    def cached_instances(self) -> dict[tuple[str, str], Instance] | None:
         return self.memory
 
-    def look(self, project: str, name: str) -> Observation | None:
+    def observe(self, project: str, name: str) -> Observation | None:
         self._answer()
         self.looks += 1
         found = self._look(name)
         return replace(found, snapshots=(), root_used=None) if found else None
 
-    def examine(self, project: str, name: str) -> Observation | None:
+    def observe_fully(self, project: str, name: str) -> Observation | None:
         self._answer()
         self.looks += 1
         return self._look(name)
 
-    def glance(self, project: str, name: str) -> Observation | None:
+    def observe_briefly(self, project: str, name: str) -> Observation | None:
         self._answer()
         found = self._look(name)
         return replace(found, init=None, snapshots=()) if found else None
 
-    def asides(self) -> ParkedRoots:
+    def parked_roots(self) -> ParkedRoots:
         self._answer()
         aside = [
             ParkedRoot(project="default", name=name, uuid=look.uuid, until=self.until.get(name, 0))
             for name, look in self.holds.items()
-            if look.aside == name
+            if look.parked_as == name
         ]
         owners = [
             RootOwner("default", name, look.uuid, self.limits.get(name, {}).get("trash"))
             for name, look in self.holds.items()
-            if look.aside != name
+            if look.parked_as != name
         ]
         return ParkedRoots(tuple(aside), tuple(owners))
 
-    def discard(self, aside: ParkedRoot) -> None:
+    def delete_parked(self, root: ParkedRoot) -> None:
         self._answer()
-        if error := self.refuses_to_discard.get(aside.name):
+        if error := self.refuses_to_discard.get(root.name):
             raise error
-        del self.holds[aside.name]
+        del self.holds[root.name]
 
     def forget_trash(self, project: str, name: str) -> None:
         self._answer()
@@ -155,15 +154,15 @@ class FakeLxd:
         found = self.holds.get(name)
         return [Snapshot(name=one, created_at="") for one in found.snapshots] if found else []
 
-    def log(self, project: str, name: str) -> str | None:
+    def start_log(self, project: str, name: str) -> str | None:
         self._answer()
         return self.logs.get(name)
 
-    def devices_of(self, project: str, name: str, snapshot: str) -> Devices:
+    def snapshot_devices(self, project: str, name: str, snapshot: str) -> Devices:
         self._answer()
-        return self.snapshot_devices
+        return self.devices_in_snapshot
 
-    def ask(self, step: Step, entry: JournalEntry) -> str:
+    def request(self, step: Step, entry: JournalEntry) -> str:
         self._answer()
         name = entry.operation.instance
         if step in self.unheard:
@@ -173,13 +172,13 @@ class FakeLxd:
             raise InstanceNotFound(name)
         return self._begin(_Request(step, name, entry))
 
-    def create(self, project: str, request: Mapping[str, Any]) -> str:
+    def create(self, project: str, body: Mapping[str, Any]) -> str:
         self._answer()
         if Step.CREATE in self.unheard:
             self.unheard.remove(Step.CREATE)
             raise LxdUnavailable("h1")
-        self.requests.append(request)
-        return self._begin(_Request(Step.CREATE, request["name"]))
+        self.requests.append(body)
+        return self._begin(_Request(Step.CREATE, body["name"]))
 
     def _begin(self, request: _Request) -> str:
         step = request.step
@@ -245,7 +244,7 @@ class FakeLxd:
             return True
         return False
 
-    def under_way(self, project: str, name: str) -> list[str]:
+    def running_operations(self, project: str, name: str) -> list[str]:
         self._answer()
         self._settle()
         return [
@@ -290,7 +289,7 @@ class FakeLxd:
             last_used_at="1970-01-01T00:00:00Z",
             complete=not self.half_made,
             name=name,
-            shape=InstanceConfig(
+            config=InstanceConfig(
                 cpu_limit=config["limits.cpu"],
                 memory_limit=int(config["limits.memory"]),
                 root_size=int(devices["root"]["size"]),

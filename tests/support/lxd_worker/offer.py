@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from services.lxd_worker.creation.capacity import HostMachine
-from services.lxd_worker.journal.plan import Devices
-from services.lxd_worker.reports.simplestreams import DaemonCapabilities
+from services.lxd_worker.instances.devices import Devices
+from services.lxd_worker.ports import DaemonCapabilities, HostMachine
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.hosts import CONTAINER, Image, Network
@@ -40,7 +39,7 @@ class FakeOffer:
             raise LxdUnavailable("h1")
         return self.own_machine
 
-    def runs(self) -> DaemonCapabilities:
+    def capabilities(self) -> DaemonCapabilities:
         if self.away:
             raise LxdUnavailable("h1")
         return DaemonCapabilities("x86_64", (CONTAINER,))
@@ -58,11 +57,11 @@ class FakeOffer:
         self._answer("images")
         return self.own_images
 
-    def image(self, project: str, wanted: ImageSource) -> Image | None:
+    def image(self, project: str, source: ImageSource) -> Image | None:
         fitting = (
             one
             for one in self.own_images
-            if wanted.alias in one.aliases or one.fingerprint == wanted.fingerprint
+            if source.alias in one.aliases or one.fingerprint == source.fingerprint
         )
         return next(fitting, None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.lxd_worker.ports import Omission
+from services.lxd_worker.omissions import Omission
 
 
 class Omissions:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.journal.plan import RootSwapPlan
+from services.lxd_worker.journal.entry import JournalEntry, RootSwapPlan
 from services.lxd_worker.transitions.steps import Step
 
 STEPS = (
@@ -51,7 +50,7 @@ def take_effect(
         holds[new_name] = replace(holds.pop(found.name), name=new_name)
     else:
         aside = {Step.DETACH: swap.trash, Step.RELEASE: swap.beside}
-        holds[name] = replace(found, aside=aside.get(step, ""))
+        holds[name] = replace(found, parked_as=aside.get(step, ""))
 
 
 _NAMES = (Step.MOVE_OUT, Step.MOVE_IN, Step.MOVE_NEW_BACK, Step.MOVE_OLD_BACK)
@@ -66,5 +65,5 @@ def _built(found: Observation, swap: RootSwapPlan, *, half: bool) -> Observation
         complete=not half,
         name=swap.beside,
         root=swap.incoming,
-        aside=swap.beside,
+        parked_as=swap.beside,
     )

@@ -92,7 +92,7 @@ class FakeStream:
     ) -> None:
         self.sent: list[bytes] = []
         self.ended_with: int | None = None
-        self.called_off: FleetError | None = None
+        self.aborted_with: FleetError | None = None
         self.lost: Callable[[], None] = lambda: None
         self._came: queue.SimpleQueue[bytes | Resize | None] = queue.SimpleQueue()
         for frame in (*typed, *([None] if typed else [])):
@@ -127,8 +127,8 @@ class FakeStream:
             raise self._failure
         self.ended_with = exit_status
 
-    def call_off(self, error: FleetError) -> None:
-        self.called_off = error
+    def abort(self, error: FleetError) -> None:
+        self.aborted_with = error
 
     def close(self) -> None:
         self._came.put(None)
@@ -164,6 +164,6 @@ class Seats:
 def wait_until_left(consoles: ConsoleSessions) -> None:
     """Return when nobody sits at any console."""
     ends_at = time.monotonic() + PATIENCE_S
-    while consoles.taken:
+    while consoles.reserved:
         assert time.monotonic() < ends_at
         time.sleep(0.005)

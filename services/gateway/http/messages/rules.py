@@ -18,8 +18,8 @@ RULES = {
     "bool_type": Text("须为 true 或 false", "must be true or false"),
     "list_type": Text("须为列表", "must be a list"),
     "dict_type": Text("须为JSON对象", "must be a JSON object"),
-    "too_long": Text("不能超过 {max_length} 项", "must have at most {max_length} entries"),
-    "too_short": Text("不能少于 {min_length} 项", "must have at least {min_length} entries"),
+    "too_long": Text("不能超过 {max_length} 项", "the maximum number of entries is {max_length}"),
+    "too_short": Text("不能少于 {min_length} 项", "the minimum number of entries is {min_length}"),
     "ids_or_selector": Text("须给出 ids 或 selector 之一", "must have either ids or selector"),
     "selects_nothing": Text("须至少给出一个条件", "must have at least one condition"),
     "selects_too_many": Text("选中的虚拟机过多", "selects too many VMs"),
@@ -35,12 +35,8 @@ RULES = {
     "finite_number": Text("须为有限的数字", "must be a finite number"),
     "greater_than_equal": Text("不能小于 {ge:g}", "must not be less than {ge:g}"),
     "less_than_equal": Text("不能大于 {le:g}", "must not be greater than {le:g}"),
-    "string_too_long": Text(
-        "不能超过 {max_length} 个字符", "must have at most {max_length} characters"
-    ),
-    "string_too_short": Text(
-        "不能少于 {min_length} 个字符", "must have at least {min_length} characters"
-    ),
+    "string_too_long": Text("不能超过 {max_length} 个字符", "the maximum length is {max_length}"),
+    "string_too_short": Text("不能少于 {min_length} 个字符", "the minimum length is {min_length}"),
     "string_pattern_mismatch": Text("须符合 {pattern}", "must match {pattern}"),
     "control_characters": Text(
         "不能含有控制字符（制表符和换行符除外）",

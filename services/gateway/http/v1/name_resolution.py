@@ -133,10 +133,10 @@ def _named(fleet: Fleet, text: str) -> Sequence[InstanceView]:
         held = [known for known in same if not known.duplicate]
         if held or _UUID.fullmatch(text, len(ID_PREFIX)):
             return held
-    if same := fleet.named(text):
+    if same := fleet.with_name(text):
         return originals(list(same))
     host, colon, name = text.partition(":")
-    if colon and (same := [known for known in fleet.named(name) if known.host == host]):
+    if colon and (same := [known for known in fleet.with_name(name) if known.host == host]):
         return same
     every = fleet.instances()
     if colon and (

@@ -41,7 +41,7 @@ async def ports(found: Wanted) -> Response:
     返回主机上通向虚拟机的端口；修改后可用 PUT 原样提交。
     """
     instance = found.known.instance
-    shown = vm_ports(instance.proxies, _address(found.host.described))
+    shown = vm_ports(instance.proxies, _address(found.host.resources))
     return success(shown, headers={"etag": f'"{etag(instance)}"'})
 
 
@@ -62,7 +62,7 @@ async def change(mutation: Mutated, body: VmPortsChange, if_match: IfMatch = Non
 def _ports_now(fleet: Fleet, operation: Operation, _: InstanceView | None) -> VmPorts:
     here = [each for each in fleet.with_uuid(operation.uuid) if each.host == operation.host]
     proxies: tuple[Proxy, ...] = here[0].instance.proxies if here else ()
-    return vm_ports(proxies, _address(fleet.host(operation.host).described))
+    return vm_ports(proxies, _address(fleet.host(operation.host).resources))
 
 
 def _address(described: HostDescribed | None) -> str:

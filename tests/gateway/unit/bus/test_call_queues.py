@@ -50,8 +50,8 @@ async def test_who_calls_a_host_waits_until_its_queue_is_there() -> None:
     channel = FakeChannel()
     queues = await connected(channel)
 
-    queues.make("h1", OWN)
-    await queues.made("h1")
+    queues.declare("h1", OWN)
+    await queues.wait("h1")
 
     assert channel.queues == [OWN]
     assert channel.bindings == {(OWN, "fleet.calls", "lxd_worker.h1.*")}
@@ -65,8 +65,8 @@ async def test_no_queue_is_made_that_is_not_of_the_host_that_wishes_it(name: str
     channel = FakeChannel()
     queues = await connected(channel)
 
-    queues.make("h1", name)
-    await queues.made("h1")
+    queues.declare("h1", name)
+    await queues.wait("h1")
 
     assert channel.queues == []
 
@@ -77,8 +77,8 @@ async def test_a_host_that_wishes_for_another_queue_each_time_has_one() -> None:
     queues = await connected(channel)
 
     for name in (OWN, OTHER, OWN):
-        queues.make("h1", name)
-        await queues.made("h1")
+        queues.declare("h1", name)
+        await queues.wait("h1")
 
     assert channel.queues == [OWN]
 
@@ -87,8 +87,8 @@ async def test_a_lost_connection_is_no_error_of_who_calls() -> None:
     channel = FakeChannel(lost=True)
     queues = await connected(channel)
 
-    queues.make("h1", OWN)
-    await queues.made("h1")
+    queues.declare("h1", OWN)
+    await queues.wait("h1")
 
     assert channel.bindings == set()
 
@@ -97,10 +97,10 @@ async def test_before_there_is_a_connection_nothing_is_made() -> None:
     channel = FakeChannel()
     queues = CallQueues()
 
-    queues.make("h1", OWN)
-    await queues.made("h1")
+    queues.declare("h1", OWN)
+    await queues.wait("h1")
     await queues.connect(channel, lambda *_: None)  # type: ignore[arg-type]
-    await queues.made("h1")
+    await queues.wait("h1")
 
     assert channel.queues == []
 
@@ -108,11 +108,11 @@ async def test_before_there_is_a_connection_nothing_is_made() -> None:
 async def test_of_a_forgotten_host_nothing_is_remembered() -> None:
     channel = FakeChannel()
     queues = await connected(channel)
-    queues.make("h1", OWN)
-    await queues.made("h1")
+    queues.declare("h1", OWN)
+    await queues.wait("h1")
 
     queues.forget_all_but({"h2"})
-    queues.make("h1", OTHER)
-    await queues.made("h1")
+    queues.declare("h1", OTHER)
+    await queues.wait("h1")
 
     assert channel.queues == [OWN, OTHER]

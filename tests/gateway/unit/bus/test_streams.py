@@ -48,7 +48,7 @@ async def test_frames_of_nothing_take_up_no_room(stream: BusStream) -> None:
     for _ in range(10_000):
         await stream.receive(a_frame(stream, b""))
 
-    assert stream._came.empty()
+    assert stream._received.empty()
     assert await ended(stream) == []
 
 
@@ -79,7 +79,7 @@ async def test_more_bytes_than_there_is_room_for_end_the_stream_and_are_not_kept
     for _ in range(100):
         await stream.receive(a_frame(stream, b"x" * MOST_DATA))
 
-    assert stream._came.qsize() <= WINDOW // MOST_DATA + 1
+    assert stream._received.qsize() <= WINDOW // MOST_DATA + 1
     with pytest.raises(StreamLost):
         _ = [data async for data in stream.chunks()]
 

@@ -17,7 +17,7 @@ from shared.contracts.errors import (
     WorkerFailed,
     WorkerOutdated,
 )
-from shared.contracts.worker_api import ERRORS, Call, LxdWorker
+from shared.contracts.worker_api import ERRORS, Call, WorkerClient
 
 
 def failed(exc_type: str, *exc_args: object) -> bytes:
@@ -55,7 +55,7 @@ MANY_LISTS = b"[" + b"[]," * 300_000 + b"[]]"
     ids=["result", "error"],
 )
 def test_nothing_is_made_of_the_values_of_an_answer_that_no_method_gives(body: bytes) -> None:
-    worker = LxdWorker(answering(body))
+    worker = WorkerClient(answering(body))
 
     tracemalloc.start()
     try:

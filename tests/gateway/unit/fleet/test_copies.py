@@ -160,7 +160,7 @@ async def test_a_restart_makes_no_copy_the_original(gateway: Core) -> None:
 
     restarted = await restored(gateway)
 
-    assert gateway.host_store.hosts[EVIL].copies == (WEB,)
+    assert gateway.host_store.hosts[EVIL].duplicate_uuids == (WEB,)
     assert holders(restarted) == [("h1", False), (EVIL, True)]
 
 
@@ -378,7 +378,7 @@ async def test_a_creation_that_a_host_invents_displaces_no_other(
 async def test_a_journal_cannot_tell_what_only_gateways_do(creating: Core) -> None:
     creating.workers.journal[WEB] = invented(WEB, State.SUBMITTING)
 
-    await creating.sync.catch_up(EVIL)
+    await creating.sync.sync_host(EVIL)
 
     assert WEB not in creating.store.operations
     assert holders(creating) == [("h1", False)]
@@ -394,7 +394,7 @@ async def test_a_claim_costs_no_host_its_room(creating: Core) -> None:
         each for each in creating.creations._candidates(creating.fleet.hosts()) if each.host == "h1"
     ]
 
-    assert candidate.promised.memory == 100
+    assert candidate.commitment.memory == 100
 
 
 @pytest.mark.attack
@@ -422,4 +422,4 @@ def test_hosts_that_share_thousands_of_claims_are_dropped_in_linear_time() -> No
         index.remove(entry)
 
     assert time.process_time() - began < 5
-    assert not entries[-1].known(FRESH).duplicate
+    assert not entries[-1].view(FRESH).duplicate

@@ -21,7 +21,7 @@ def test_an_event_is_new_if_its_number_is_higher_and_leaves_a_gap_if_one_was_lef
 ) -> None:
     cursor = complete(5)
 
-    assert cursor.take(sequence) is new
+    assert cursor.advance(sequence) is new
 
     assert (cursor.complete, cursor.sequence) == (still_complete, place)
 
@@ -30,7 +30,7 @@ def test_an_event_is_new_if_its_number_is_higher_and_leaves_a_gap_if_one_was_lef
 def test_hearing_of_a_later_event_shows_a_gap(published: int, still_complete: bool) -> None:
     cursor = complete(5)
 
-    cursor.notice(published)
+    cursor.record_published(published)
 
     assert cursor.complete is still_complete
     assert cursor.sequence == 5
@@ -38,9 +38,9 @@ def test_hearing_of_a_later_event_shows_a_gap(published: int, still_complete: bo
 
 def test_an_inventory_closes_every_gap() -> None:
     cursor = complete(5)
-    cursor.take(9)
+    cursor.advance(9)
 
-    assert cursor.take_everything(10)
+    assert cursor.advance_to_inventory(10)
 
     assert cursor.complete
 
@@ -48,13 +48,13 @@ def test_an_inventory_closes_every_gap() -> None:
 def test_an_inventory_older_than_what_was_read_is_not_taken() -> None:
     cursor = complete(5)
 
-    assert not cursor.take_everything(5)
+    assert not cursor.advance_to_inventory(5)
 
 
 def test_a_newer_epoch_begins_with_everything_missing() -> None:
     cursor = complete(5)
 
-    assert cursor.enter(2)
+    assert cursor.start_epoch(2)
 
     assert (cursor.sequence, cursor.complete) == (0, False)
 
@@ -63,6 +63,6 @@ def test_a_newer_epoch_begins_with_everything_missing() -> None:
 def test_the_same_or_an_older_epoch_begins_nothing(epoch: int) -> None:
     cursor = complete(5)
 
-    assert not cursor.enter(epoch)
+    assert not cursor.start_epoch(epoch)
 
     assert cursor.complete

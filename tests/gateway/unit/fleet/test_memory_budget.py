@@ -84,7 +84,7 @@ def test_instances_held_first_stay_whatever_the_next_inventory_begins_with(time:
 
 
 def test_instances_held_stay_over_a_restart(time: FakeClock) -> None:
-    kept = a_fleet(time, *some("c", "b", "a"), instances=2).stored("h1")
+    kept = a_fleet(time, *some("c", "b", "a"), instances=2).stored_host("h1")
 
     restarted = FleetView(time.clock, ready_after_s=0, budget=MemoryBudget(2))
     restarted.restore([kept])
@@ -193,7 +193,7 @@ def test_images_without_room_are_left_out_and_the_capacity_is_told(time: FakeClo
 
     fleet.apply("h1", a_description(images=images, address="10.0.0.1"))
 
-    described = fleet.host("h1").described
+    described = fleet.host("h1").resources
     assert described is not None
     assert (described.images, described.address) == ([], "10.0.0.1")
     assert left_out(fleet) == LeftOut(images=2)
@@ -207,7 +207,7 @@ def test_images_of_servers_without_room_count_as_not_read_yet(time: FakeClock) -
 
     fleet.apply("h1", ImageServersRead(epoch=1, at="", servers={"images": images}))
 
-    assert fleet.host("h1").shelves == {"images": None}
+    assert fleet.host("h1").remote_images == {"images": None}
     assert left_out(fleet) == LeftOut(images=50)
 
 
@@ -243,14 +243,14 @@ def test_a_host_says_how_many_more_instances_it_has_room_for(time: FakeClock) ->
     fleet = a_fleet(time, *some("a", "b"), instances=3)
     crowded = a_fleet(time, *some("a"), size=2**17)
 
-    assert fleet.host("h1").room == 1
-    assert crowded.host("h1").room == 0
+    assert fleet.host("h1").headroom == 1
+    assert crowded.host("h1").headroom == 0
 
 
 def test_a_created_instance_without_room_is_counted(time: FakeClock) -> None:
     fleet = a_fleet(time, *some("a"), instances=1)
 
-    fleet.finish(
+    fleet.apply_outcome(
         an_operation(
             kind=Kind.CREATE,
             instance="b",
@@ -283,10 +283,10 @@ def test_what_is_left_out_is_logged_at_once_and_again_when_it_has_changed(
 
     for sequence in range(2, 100):
         reaction = fleet.apply("h1", a_change(an_instance(f"n{sequence}"), sequence=sequence))
-        budget_log.note("h1", reaction)
+        budget_log.record("h1", reaction)
     time.wait(601)
     for _ in range(2):
-        budget_log.note("h1", fleet.apply("h1", a_heartbeat(sequence=99)))
+        budget_log.record("h1", fleet.apply("h1", a_heartbeat(sequence=99)))
 
     assert [record.left_out["instances"] for record in caplog.records] == [2, 99]  # type: ignore[attr-defined]
 
@@ -308,32 +308,32 @@ EVENTS = st.lists(
 @given(events=EVENTS)
 def test_what_is_held_is_what_is_counted(events: list[tuple[object, ...]]) -> None:
     room = MemoryUse(5000)
-    holdings = HostInventory("h1", InstanceIndex(), lambda: 0.0, MemoryBudget(3), room)
+    inventory = HostInventory("h1", InstanceIndex(), lambda: 0.0, MemoryBudget(3), room)
 
     for number, event in enumerate(events, 1):
-        happen(holdings, number, event)
+        happen(inventory, number, event)
 
-        entries = holdings.entries()
+        entries = inventory.records()
         samples = [entry.sample for entry in entries if entry.sample]
         held = sum(size_of(entry.instance) for entry in entries) + sum(map(size_of_sample, samples))
         # The digits of a revision are not worth counting anew.
-        assert abs(5000 - room.left - held) <= 2 * len(entries)
-        assert room.left >= 0
+        assert abs(5000 - room.available - held) <= 2 * len(entries)
+        assert room.available >= 0
         assert len(entries) <= 3
 
 
-def happen(holdings: HostInventory, number: int, event: tuple[object, ...]) -> None:
+def happen(inventory: HostInventory, number: int, event: tuple[object, ...]) -> None:
     match event:
         case ("change", str(name), int(size), str(uuid)):
             vm = an_instance(name, revision=number, uuid=uuid, description="x" * size)
-            holdings.change(a_change(vm, sequence=number, action="instance-started"))
+            inventory.apply_change(a_change(vm, sequence=number, action="instance-started"))
         case ("remove", str(name)):
-            holdings.remove(a_removal(name, revision=number))
+            inventory.apply_removal(a_removal(name, revision=number))
         case ("inventory", list(listed)):
             told = [
                 an_instance(name, revision=number, uuid="u1", description="x" * size)
                 for name, size in listed
             ]
-            holdings.replace(told, 1)
+            inventory.replace(told, 1)
         case ("sample", list(of)):
-            holdings.measure(a_sample(*[an_instance(name, uuid="u1") for name in of]))
+            inventory.apply_sample(a_sample(*[an_instance(name, uuid="u1") for name in of]))

@@ -32,7 +32,7 @@ def gateway() -> Core:
 
 def facts(gateway: Core, name: str, project: str | None = None) -> Nat:
     known = gateway.fleet.instance(name, "h1", project)
-    return nat(known.instance, note_is_anothers=known.note_is_anothers)
+    return nat(known.instance, foreign_note=known.foreign_note)
 
 
 def test_a_copys_note_is_that_of_the_instance_it_was_copied_from(gateway: Core) -> None:
@@ -67,12 +67,12 @@ def test_thousands_with_one_note_come_and_go_in_linear_time() -> None:
 
     for place, entry in entries.items():
         marks.add(place, entry)
-    assert all(entry.note_is_anothers for entry in entries.values())
+    assert all(entry.foreign_note for entry in entries.values())
     for place, entry in list(entries.items())[1:]:
         marks.remove(place, entry)
 
     assert time.process_time() - began < 5
-    assert not entries["p", "i0"].note_is_anothers
+    assert not entries["p", "i0"].foreign_note
 
 
 def test_a_namesake_that_comes_later_has_the_note(gateway: Core) -> None:

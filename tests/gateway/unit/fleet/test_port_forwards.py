@@ -66,7 +66,7 @@ def test_a_whole_note_is_believed_under_an_older_name_unless_it_is_anothers() ->
     instance = an_instance(description="old 20144 S3cretPw 30100 30125")
 
     assert nat(instance) == Nat(20144, "30100-30125", "S3cretPw")
-    assert nat(instance, note_is_anothers=True) == Nat()
+    assert nat(instance, foreign_note=True) == Nat()
     assert (foreign_note_name(instance), foreign_note_name(an_instance())) == ("old", "")
 
 

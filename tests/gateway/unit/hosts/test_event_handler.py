@@ -48,14 +48,14 @@ def test_the_next_event_is_applied_and_asks_for_nothing(fleet: FleetView) -> Non
     reaction = fleet.apply("h1", a_change(an_instance(revision=2, status="Stopped")))
 
     assert status(fleet) == "Stopped"
-    assert not reaction.inventory
+    assert not reaction.needs_inventory
 
 
 def test_an_event_after_a_gap_is_applied_and_asks_for_an_inventory(fleet: FleetView) -> None:
     reaction = fleet.apply("h1", a_change(an_instance(revision=4, status="Stopped"), sequence=4))
 
     assert status(fleet) == "Stopped"
-    assert reaction.inventory
+    assert reaction.needs_inventory
 
 
 def test_a_gap_is_asked_about_until_an_inventory_comes(fleet: FleetView) -> None:
@@ -65,12 +65,12 @@ def test_a_gap_is_asked_about_until_an_inventory_comes(fleet: FleetView) -> None
     fleet.apply("h1", an_inventory(an_instance(revision=5), sequence=5))
     after = fleet.apply("h1", a_heartbeat(sequence=5))
 
-    assert before.inventory
-    assert not after.inventory
+    assert before.needs_inventory
+    assert not after.needs_inventory
 
 
 def test_a_heartbeat_that_knows_of_a_later_event_asks_for_an_inventory(fleet: FleetView) -> None:
-    assert fleet.apply("h1", a_heartbeat(sequence=2)).inventory
+    assert fleet.apply("h1", a_heartbeat(sequence=2)).needs_inventory
 
 
 def test_an_event_that_comes_twice_is_applied_once(fleet: FleetView) -> None:
@@ -88,8 +88,8 @@ def test_a_new_epoch_counts_only_after_its_heartbeat(fleet: FleetView) -> None:
     fleet.apply("h1", an_inventory(an_instance("other"), epoch=2, sequence=2))
 
     assert early == NOTHING
-    assert introduced.inventory
-    assert introduced.appeared
+    assert introduced.needs_inventory
+    assert introduced.needs_operations
     assert names(fleet) == ["other"]
 
 
@@ -118,7 +118,7 @@ def test_an_inventory_drops_what_it_does_not_list(fleet: FleetView) -> None:
 
 
 def test_an_outcome_that_overtakes_events_is_not_undone_by_them(fleet: FleetView) -> None:
-    fleet.finish(
+    fleet.apply_outcome(
         an_operation(
             kind=Kind.STOP,
             state=State.DONE,
@@ -130,13 +130,13 @@ def test_an_outcome_that_overtakes_events_is_not_undone_by_them(fleet: FleetView
     late = fleet.apply("h1", a_change(an_instance(revision=4), sequence=2))
 
     assert status(fleet) == "Stopped"
-    assert not late.inventory
+    assert not late.needs_inventory
 
 
 def test_an_outcome_older_than_what_is_known_changes_nothing(fleet: FleetView) -> None:
     fleet.apply("h1", a_change(an_instance(revision=7), sequence=2))
 
-    fleet.finish(
+    fleet.apply_outcome(
         an_operation(
             state=State.DONE, after=an_instance(revision=6, status="Stopped"), after_epoch=1
         )
@@ -146,7 +146,7 @@ def test_an_outcome_older_than_what_is_known_changes_nothing(fleet: FleetView) -
 
 
 def test_an_outcome_of_an_instance_that_was_replaced_changes_nothing(fleet: FleetView) -> None:
-    fleet.finish(an_operation(kind=Kind.DELETE, state=State.DONE, uuid="another"))
+    fleet.apply_outcome(an_operation(kind=Kind.DELETE, state=State.DONE, uuid="another"))
 
     assert names(fleet) == ["web"]
 
@@ -154,7 +154,7 @@ def test_an_outcome_of_an_instance_that_was_replaced_changes_nothing(fleet: Flee
 def test_an_outcome_adds_no_instance_that_is_not_known(fleet: FleetView) -> None:
     gone = an_instance("gone", revision=9)
 
-    fleet.finish(an_operation(instance="gone", state=State.DONE, after=gone, after_epoch=1))
+    fleet.apply_outcome(an_operation(instance="gone", state=State.DONE, after=gone, after_epoch=1))
 
     assert names(fleet) == ["web"]
 
@@ -167,7 +167,7 @@ def created(revision: int) -> Operation:
 
 
 def test_a_creation_shows_what_it_made_before_the_event_of_it_comes(fleet: FleetView) -> None:
-    fleet.finish(created(revision=9))
+    fleet.apply_outcome(created(revision=9))
 
     assert names(fleet) == ["new", "web"]
 
@@ -178,14 +178,14 @@ def test_a_creation_adds_nothing_when_something_newer_was_heard_of_the_host(
 ) -> None:
     fleet.apply("h1", newer)
 
-    fleet.finish(created(revision=8))
+    fleet.apply_outcome(created(revision=8))
 
     assert names(fleet) == ["web"]
 
 
 def test_what_the_instances_of_a_host_are_promised_follows_every_change(fleet: FleetView) -> None:
     def promised() -> Amount:
-        return fleet.host("h1").promised
+        return fleet.host("h1").commitment
 
     small = an_instance("shop", revision=2, cpu_limit="1", memory_limit=10, root_size=100)
     large = an_instance("shop", revision=3, cpu_limit="0-3", memory_limit=20, root_size=100)
@@ -201,7 +201,7 @@ def test_what_the_instances_of_a_host_are_promised_follows_every_change(fleet: F
 def test_a_deleted_instance_does_not_come_back_with_events_published_before(
     fleet: FleetView,
 ) -> None:
-    fleet.finish(an_operation(kind=Kind.DELETE, state=State.DONE, sequence=3))
+    fleet.apply_outcome(an_operation(kind=Kind.DELETE, state=State.DONE, sequence=3))
 
     fleet.apply("h1", a_change(an_instance(revision=2, status="Stopped"), sequence=2))
     fleet.apply("h1", an_inventory(an_instance(revision=3, status="Stopped"), sequence=3))
@@ -211,13 +211,13 @@ def test_a_deleted_instance_does_not_come_back_with_events_published_before(
 
 
 def test_a_failed_deletion_removes_nothing(fleet: FleetView) -> None:
-    fleet.finish(an_operation(kind=Kind.DELETE, state=State.FAILED))
+    fleet.apply_outcome(an_operation(kind=Kind.DELETE, state=State.FAILED))
 
     assert names(fleet) == ["web"]
 
 
 def test_a_namesake_made_after_a_deletion_is_shown(fleet: FleetView) -> None:
-    fleet.finish(an_operation(kind=Kind.DELETE, state=State.DONE))
+    fleet.apply_outcome(an_operation(kind=Kind.DELETE, state=State.DONE))
 
     fleet.apply("h1", a_change(an_instance(uuid="fresh"), sequence=2))
 
@@ -298,15 +298,15 @@ def test_nothing_but_a_heartbeat_makes_a_host_known(time: FakeClock) -> None:
 
 
 def test_an_outcome_is_shown_with_all_before_it_and_none_after(fleet: FleetView) -> None:
-    fleet.finish(an_operation(state=State.DONE, sequence=42))
-    fleet.finish(an_operation(state=State.FAILED, sequence=41))
+    fleet.apply_outcome(an_operation(state=State.DONE, sequence=42))
+    fleet.apply_outcome(an_operation(state=State.FAILED, sequence=41))
 
     assert [fleet.has_applied("h1", sequence) for sequence in (41, 42, 43)] == [True, True, False]
     assert not fleet.has_applied("h2", 1)
 
 
 def test_an_unfinished_operation_is_no_outcome(fleet: FleetView) -> None:
-    fleet.finish(an_operation(state=State.RUNNING, sequence=42))
+    fleet.apply_outcome(an_operation(state=State.RUNNING, sequence=42))
 
     assert not fleet.has_applied("h1", 42)
 
@@ -316,13 +316,13 @@ def test_what_a_host_has_for_new_instances_is_shown(fleet: FleetView) -> None:
 
     fleet.apply("h1", described)
 
-    assert fleet.host("h1").described == described
+    assert fleet.host("h1").resources == described
 
 
 def test_what_an_earlier_worker_said_of_its_host_is_ignored(fleet: FleetView) -> None:
     fleet.apply("h1", a_description(epoch=0))
 
-    assert fleet.host("h1").described is None
+    assert fleet.host("h1").resources is None
 
 
 def test_what_a_hosts_image_servers_have_is_shown_by_server_and_alias(fleet: FleetView) -> None:
@@ -331,7 +331,7 @@ def test_what_a_hosts_image_servers_have_is_shown_by_server_and_alias(fleet: Fle
 
     fleet.apply("h1", image_servers(images=[both, machine], lab=None))
 
-    shelves = fleet.host("h1").shelves
+    shelves = fleet.host("h1").remote_images
     assert shelves is not None
     assert shelves["lab"] is None
     assert shelves["images"] is not None
@@ -350,8 +350,8 @@ def test_hosts_that_told_the_same_share_it_and_none_speaks_for_another(fleet: Fl
         fleet.apply(host, image_servers(images=[image]))
     fleet.apply("h3", image_servers(epoch=0, images=[image]))
 
-    assert fleet.host("h1").shelves is fleet.host("h2").shelves
-    assert fleet.host("h3").shelves is None
+    assert fleet.host("h1").remote_images is fleet.host("h2").remote_images
+    assert fleet.host("h3").remote_images is None
 
 
 def image_servers(*, epoch: int = 1, **servers: Served) -> ImageServersRead:
@@ -396,7 +396,7 @@ def test_changes_are_dated_as_before_after_a_restart(fleet: FleetView, time: Fak
     time.wait(60)
     restarted = FleetView(time.clock, ready_after_s=0)
 
-    restarted.restore([fleet.stored("h1")])
+    restarted.restore([fleet.stored_host("h1")])
 
     assert changed_at(restarted) == seen
 
@@ -404,9 +404,9 @@ def test_changes_are_dated_as_before_after_a_restart(fleet: FleetView, time: Fak
 def test_instances_are_found_by_name_and_by_uuid_wherever_they_are(fleet: FleetView) -> None:
     fleet.apply("h1", a_change(an_instance(project="p", uuid="u2", revision=2)))
 
-    assert [known.instance.project for known in fleet.named("web")] == ["default", "p"]
+    assert [known.instance.project for known in fleet.with_name("web")] == ["default", "p"]
     assert [known.instance.project for known in fleet.with_uuid("u2")] == ["p"]
-    assert fleet.named("nix") == fleet.with_uuid("nix") == []
+    assert fleet.with_name("nix") == fleet.with_uuid("nix") == []
 
 
 def renaming(state: State = State.DONE, **more: object) -> Operation:
@@ -416,7 +416,7 @@ def renaming(state: State = State.DONE, **more: object) -> Operation:
 
 
 def test_a_rename_leaves_the_new_name_only_whatever_comes_late(fleet: FleetView) -> None:
-    fleet.finish(renaming())
+    fleet.apply_outcome(renaming())
 
     fleet.apply("h1", a_change(an_instance(revision=2, status="Stopped")))
 
@@ -424,15 +424,15 @@ def test_a_rename_leaves_the_new_name_only_whatever_comes_late(fleet: FleetView)
 
 
 def test_a_name_that_is_given_back_is_shown_at_once(fleet: FleetView) -> None:
-    fleet.finish(renaming())
+    fleet.apply_outcome(renaming())
 
     back = an_instance(revision=4)
-    fleet.finish(renaming(instance="shop", uuid="uuid-of-web", after=back))
+    fleet.apply_outcome(renaming(instance="shop", uuid="uuid-of-web", after=back))
 
     assert names(fleet) == ["web"]
 
 
 def test_a_rename_that_failed_leaves_the_old_name(fleet: FleetView) -> None:
-    fleet.finish(renaming(State.FAILED, after=an_instance(revision=3)))
+    fleet.apply_outcome(renaming(State.FAILED, after=an_instance(revision=3)))
 
     assert names(fleet) == ["web"]

@@ -131,7 +131,7 @@ def test_a_heartbeat_brings_a_silent_host_back_and_says_so(
 
     reaction = fleet.apply("h1", a_heartbeat(sequence=1))
 
-    assert reaction.appeared
+    assert reaction.needs_operations
     assert reaction.changed
     assert fleet.instance("web").host_online
 
@@ -194,14 +194,14 @@ def test_the_pinned_daemon_is_trusted_again_and_asked_for_what_was_ignored(
     reaction = fleet.apply("h1", a_heartbeat(sequence=2))
 
     assert fleet.host("h1").trusted
-    assert reaction.inventory
+    assert reaction.needs_inventory
 
 
 def test_a_restarted_worker_that_has_not_reached_lxd_is_not_verified(fleet: FleetView) -> None:
     fleet.apply("h1", a_heartbeat(epoch=2, fingerprint="", lxd_connected=False))
 
     assert fleet.apply("h1", an_inventory(epoch=2)) == NOTHING
-    assert isinstance(fleet.refusal("h1"), LxdUnavailable)
+    assert isinstance(fleet.access_error("h1"), LxdUnavailable)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_a_change_is_refused_beforehand(
     fleet.apply("h1", a_heartbeat(sequence=1, fingerprint=fingerprint))
     time.wait(silence_s)
 
-    found = fleet.refusal("h1")
+    found = fleet.access_error("h1")
 
     assert found is None if refusal is None else type(found) is refusal
     assert fleet.is_reachable("h1") is (refusal is None)
@@ -328,7 +328,7 @@ def test_lists_are_refused_until_every_kept_host_has_reported_or_is_away(time: F
         fleet.instance("web", "h1")
     fleet.apply("h1", an_inventory(an_instance(), epoch=7))
     after_one = fleet.ready
-    fleet.away("h2")
+    fleet.stop_awaiting("h2")
 
     assert not after_one
     assert fleet.ready
@@ -376,7 +376,7 @@ def test_a_kept_host_that_answers_in_its_verified_epoch_is_online_at_once(
 
     reaction = fleet.apply("h1", an_inventory(an_instance(), epoch=7, sequence=40))
 
-    assert reaction.appeared
+    assert reaction.needs_operations
     assert fleet.is_reachable("h1")
 
 
@@ -385,13 +385,13 @@ def test_what_is_kept_is_what_was_known(time: FakeClock) -> None:
 
     fleet.restore([kept()])
 
-    assert fleet.stored("h1") == kept()
+    assert fleet.stored_host("h1") == kept()
 
 
 def test_an_epoch_that_was_not_verified_is_not_kept(fleet: FleetView) -> None:
     fleet.apply("h1", a_heartbeat(epoch=2, fingerprint="", lxd_connected=False))
 
-    assert fleet.stored("h1").epoch == 0
+    assert fleet.stored_host("h1").epoch == 0
 
 
 def test_a_silent_host_can_be_forgotten_with_its_pin(fleet: FleetView, time: FakeClock) -> None:
@@ -412,16 +412,16 @@ def test_a_host_that_reports_cannot_be_forgotten(fleet: FleetView) -> None:
 
 def test_nothing_is_asked_of_a_host_whose_lxd_is_away(fleet: FleetView) -> None:
     fleet.apply("h1", a_heartbeat(epoch=2, lxd_connected=False))
-    while_away = fleet.lacks_inventory("h1")
+    while_away = fleet.needs_inventory("h1")
 
     back = fleet.apply("h1", a_heartbeat(epoch=2))
 
     assert not while_away
-    assert back.inventory
+    assert back.needs_inventory
 
 
 def test_after_an_interruption_every_host_is_doubted(fleet: FleetView) -> None:
     fleet.mark_stale()
 
-    assert fleet.lacks_inventory("h1")
-    assert fleet.apply("h1", a_heartbeat(sequence=1)).inventory
+    assert fleet.needs_inventory("h1")
+    assert fleet.apply("h1", a_heartbeat(sequence=1)).needs_inventory

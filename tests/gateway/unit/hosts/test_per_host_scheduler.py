@@ -30,7 +30,7 @@ async def test_many_hosts_are_asked_no_faster_than_is_good_for_the_broker() -> N
 
     began = time.monotonic()
     for number in range(AT_ONCE + 20):
-        asker.ask(f"h{number}")
+        asker.schedule(f"h{number}")
     await asyncio.sleep(0.35)
     await asker.close()
 
@@ -57,7 +57,7 @@ async def test_a_host_that_does_not_answer_is_asked_less_and_less_often(
     hosts = Hosts("h1")
     asker = PerHostScheduler(hosts.question, lambda _: True, pause_s=0.01)
 
-    asker.ask("h1")
+    asker.schedule("h1")
     while len(hosts.asked) < 15:
         await sleep(0)
     await asker.close()

@@ -33,7 +33,7 @@ def small(number: int, host: str) -> HostView:
         images=[Image(fingerprint=f"f{number}", aliases=("busybox", f"image{number}"))],
         capacity=Capacity(cpu=1, memory=GIB, disk=GIB),
     )
-    return replace(a_host(host), described=offer)
+    return replace(a_host(host), resources=offer)
 
 
 def namesake(number: int, host: str) -> InstanceView:

@@ -46,7 +46,7 @@ async def test_what_another_gateway_submitted_is_not_ours_to_count(gateway: Core
     ended = replace(other, state=State.DONE, sequence=other.sequence + 1)
     gateway.events.on_event("h1", OperationChanged(operation=ended))
 
-    assert ended in gateway.cache.joined((), OperationFilter())
+    assert ended in gateway.cache.merge_with_stored((), OperationFilter())
     assert counted(gateway) == []
 
 
@@ -55,11 +55,11 @@ async def test_what_ended_before_a_restart_is_not_counted_again(gateway: Core) -
     gateway.workers.finish(begun.operation_id)
     restarted = gateway.restarted()
 
-    await restarted.sync.catch_up("h1")
+    await restarted.sync.sync_host("h1")
 
-    assert [each.operation_id for each in restarted.cache.joined((), OperationFilter())] == [
-        begun.operation_id
-    ]
+    assert [
+        each.operation_id for each in restarted.cache.merge_with_stored((), OperationFilter())
+    ] == [begun.operation_id]
     assert counted(restarted) == []
 
 
@@ -68,8 +68,8 @@ def test_operations_that_never_end_take_no_more_room_than_so_many() -> None:
     tallied = OperationMetrics(lambda operation, _: recorded.append(operation), lambda: 0.0)
 
     for number in range(metrics.MOST_OPEN + 1):
-        tallied.begin(f"op-{number}")
+        tallied.start(f"op-{number}")
     for number in (0, 1):
-        tallied.end(an_operation(f"op-{number}", state=State.DONE))
+        tallied.finish(an_operation(f"op-{number}", state=State.DONE))
 
     assert [operation.operation_id for operation in recorded] == ["op-1"]

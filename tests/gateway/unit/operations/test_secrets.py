@@ -97,8 +97,8 @@ async def test_a_lost_delivery_is_sent_again_to_the_same_host(gateway: Core) -> 
     operation = await create(gateway)
     gateway.workers.lost = set()
 
-    await gateway.reconciler.resolve_all()
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
+    await gateway.reconciler.resolve()
 
     assert operation.state is State.ACCEPTED
     assert calls(gateway)[1:] == [("h2", "deliver_secrets")] * 2
@@ -111,7 +111,7 @@ async def test_a_lost_acceptance_is_resolved_and_then_the_secrets_follow(gateway
     assert operation.state is State.SUBMITTING
     assert gateway.workers.secrets == {}
 
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
 
     assert (await gateway.operations.get(operation.operation_id)).state is State.ACCEPTED
     assert calls(gateway)[1:] == [("h2", "resolve"), ("h2", "deliver_secrets")]
@@ -123,8 +123,8 @@ async def test_what_never_arrived_gets_none(gateway: Core) -> None:
     operation = await create(gateway)
     gateway.workers.unreachable = {}
 
-    await gateway.reconciler.resolve_all()
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
+    await gateway.reconciler.resolve()
 
     assert (await gateway.operations.get(operation.operation_id)).state is State.REJECTED
     assert gateway.workers.secrets == {}
@@ -147,7 +147,7 @@ async def test_once_accepted_a_creation_is_sent_to_no_other_host_whatever_this_o
     gateway.workers.failing["deliver_secrets"] = answer
 
     operation = await create(gateway)
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
 
     assert (operation.host, operation.state) == ("h2", State.ACCEPTED)
     assert told(gateway, "h1") == b""
@@ -162,7 +162,7 @@ async def test_after_a_while_nothing_is_sent_any_more(gateway: Core) -> None:
 
     gateway.time.wait(30.1)
     gateway.fleet.apply("h2", a_heartbeat(sequence=1))
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
 
     assert gateway.workers.secrets == {}
     assert gateway.delivery.undelivered() == []
@@ -175,7 +175,7 @@ async def test_a_silent_host_is_sent_no_secret(gateway: Core) -> None:
     before = len(calls(gateway))
 
     gateway.time.wait(16)
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
 
     assert len(calls(gateway)) == before
 
@@ -188,7 +188,7 @@ async def test_what_ended_meanwhile_gets_none(gateway: Core) -> None:
     ended = structs.replace(operation, state=State.CANCELLED, failure=late)
     await gateway.events.on_outcome(gateway.workers.report(ended))
 
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
 
     assert gateway.workers.secrets == {}
     assert gateway.delivery.undelivered() == []
@@ -199,7 +199,7 @@ async def test_a_submission_on_its_way_is_left_to_whoever_makes_it(gateway: Core
     creating = asyncio.create_task(create(gateway))
     await eventually(lambda: ("h2", "deliver_secrets") in calls(gateway))
 
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
     release.set()
     await creating
 
@@ -214,7 +214,7 @@ async def test_who_hangs_up_in_between_does_not_keep_them_from_the_host(gateway:
     creating.cancel()
     await asyncio.gather(creating, return_exceptions=True)
     gateway.workers.holding = {}
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
 
     [(host, secrets)] = gateway.workers.secrets.values()
     assert (host, secrets) == ("h2", SECRETS)
@@ -238,7 +238,7 @@ async def test_a_gateway_that_died_takes_them_with_it(gateway: Core) -> None:
     add_hosts(successor)
 
     await successor.store.end_leases()
-    await successor.reconciler.resolve_all()
+    await successor.reconciler.resolve()
 
     assert gateway.workers.secrets == {}
     assert gateway.store.operations[operation.operation_id].state is State.ACCEPTED

@@ -176,10 +176,10 @@ async def test_a_repeated_key_tells_the_newest_news(gateway: Core) -> None:
 async def test_a_key_is_recalled_without_its_target(gateway: Core) -> None:
     first = await gateway.submit(key=KEY)
 
-    assert await gateway.operations.recall(KEY) == first
-    assert await gateway.operations.recall(replace(KEY, key="k2")) is None
+    assert await gateway.operations.find_by_key(KEY) == first
+    assert await gateway.operations.find_by_key(replace(KEY, key="k2")) is None
     with pytest.raises(IdempotencyKeyReused):
-        await gateway.operations.recall(replace(KEY, fingerprint="body-2"))
+        await gateway.operations.find_by_key(replace(KEY, fingerprint="body-2"))
 
 
 async def test_a_key_that_comes_twice_at_once_makes_one_operation(gateway: Core) -> None:

@@ -43,7 +43,7 @@ def adding(values: dict[str, object]) -> Work:
 async def test_values_that_cannot_be_kept_are_unreadable(
     database: Database, values: dict[str, object]
 ) -> None:
-    with pytest.raises(UnreadableMessage, match="cannot be kept"):
+    with pytest.raises(UnreadableMessage, match="cannot be stored"):
         await database.run(adding(values))
 
 

@@ -108,7 +108,9 @@ async def test_it_stays_one_operation_of_one_id(gateway: Core) -> None:
     assert gateway.store.operations[operation.uuid].host == "h2"
     assert await gateway.operations.get(operation.uuid) == operation
     assert [known.host for known in gateway.creations.vms.with_uuid(operation.uuid)] == ["h2"]
-    assert [known.host for known in gateway.cache.joined((), OperationFilter())] == ["h2"]
+    assert [known.host for known in gateway.cache.merge_with_stored((), OperationFilter())] == [
+        "h2"
+    ]
 
 
 async def test_the_lease_and_the_time_to_start_begin_anew(gateway: Core) -> None:
@@ -201,7 +203,7 @@ async def test_a_second_host_that_may_have_taken_it_is_not_left_either(gateway: 
 
     operation = await create(gateway)
     del gateway.workers.refusals["h2"]
-    await gateway.reconciler.resolve_all()
+    await gateway.reconciler.resolve()
 
     assert asked(gateway) == ["h3", "h2"]
     assert gateway.workers.called[-1] == ("h2", "resolve")
@@ -249,7 +251,7 @@ async def test_when_all_refuse_the_reason_of_each_is_told(gateway: Core) -> None
     with pytest.raises(NoHostFits) as refused:
         await create(gateway, key="k1")
 
-    assert refused.value.lacks == {
+    assert refused.value.shortfalls == {
         "h1": [Shortfall("memory", 100, 7)],
         "h2": [Shortfall("image")],
         "h3": [Shortfall("memory", 100, 7)],
@@ -271,8 +273,8 @@ async def test_hosts_that_were_not_able_are_told_beside_those_that_refused(gatew
     with pytest.raises(NoHostFits) as refused:
         await create(gateway)
 
-    assert refused.value.lacks["h1"] == [Shortfall("memory", 100, 50)]
-    assert refused.value.lacks["h2"] == [Shortfall("ports")]
+    assert refused.value.shortfalls["h1"] == [Shortfall("memory", 100, 50)]
+    assert refused.value.shortfalls["h2"] == [Shortfall("ports")]
 
 
 async def test_a_reason_that_may_pass_invites_to_come_again(gateway: Core) -> None:
@@ -289,7 +291,7 @@ async def test_a_key_stands_for_what_another_host_took(gateway: Core) -> None:
 
     first = await create(gateway, key="k1")
     gateway.workers.refusals.clear()
-    repeated = await gateway.operations.recall(IdempotencyKey("admin", "k1", "body"))
+    repeated = await gateway.operations.find_by_key(IdempotencyKey("admin", "k1", "body"))
 
     assert repeated == first
     assert len(gateway.workers.submissions) == 1
@@ -301,7 +303,7 @@ async def test_a_key_that_is_repeated_meanwhile_gets_the_same_id(gateway: Core) 
     creating = asyncio.create_task(create(gateway, key="k1"))
     await asyncio.sleep(0)
 
-    repeated = await gateway.operations.recall(IdempotencyKey("admin", "k1", "body"))
+    repeated = await gateway.operations.find_by_key(IdempotencyKey("admin", "k1", "body"))
     gateway.workers.hold.set()
 
     assert repeated is not None
@@ -387,7 +389,7 @@ async def test_who_resolves_it_meanwhile_asks_the_host_that_it_was_moved_to(gate
     for host in ("h1", "h2", "h3"):
         other.fleet.apply(host, a_heartbeat())
 
-    await other.reconciler.resolve_all()
+    await other.reconciler.resolve()
     second.set()
 
     with pytest.raises(OperationRefused):

@@ -26,8 +26,8 @@ EVIL = "a-evil"
 def a_host(*images: Image, host: str = "h1", **servers: ServerImages) -> HostView:
     return replace(
         known.a_host(host),
-        described=known.described(images=list(images)),
-        shelves=servers or None,
+        resources=known.described(images=list(images)),
+        remote_images=servers or None,
     )
 
 
@@ -41,7 +41,7 @@ def placed(
     """Return where a new instance goes when the evil host has refused it already."""
     found = templates.find_template(template, file, hosts)
     assert found is not None
-    needs = NewVm("web", template, Amount(1, 1, 1), type=kind).needs(found)
+    needs = NewVm("web", template, Amount(1, 1, 1), type=kind).requirements(found)
     return place(needs, [Candidate(host, Amount(), 0) for host in hosts if host.host != EVIL])
 
 
@@ -104,7 +104,7 @@ def test_an_image_of_another_type_lacks_the_image() -> None:
     with pytest.raises(NoHostFits) as refused:
         placed([a_host(FOCAL)], kind=VIRTUAL_MACHINE)
 
-    assert [lack.what for lack in refused.value.lacks["h1"]] == ["image"]
+    assert [lack.what for lack in refused.value.shortfalls["h1"]] == ["image"]
 
 
 def test_a_template_is_listed_with_what_each_host_has() -> None:
@@ -139,7 +139,7 @@ def test_a_servers_image_that_a_host_lies_about_is_usable_elsewhere() -> None:
         a_host(images=shared),
         a_host(host="h2", images=shared),
     ]
-    same = replace(hosts[2], shelves=hosts[1].shelves)
+    same = replace(hosts[2], remote_images=hosts[1].remote_images)
 
     found = placed([*hosts[:2], same], "images:alpine")
     [listed] = templates.list_templates([], [*hosts[:2], same])

@@ -29,8 +29,8 @@ def a_host(*images: Image, host: str = "h1", **servers: ServerImages) -> HostVie
     """Return a host that may use these servers; with none it has not told which."""
     return replace(
         known.a_host(host),
-        described=known.described(images=list(images)),
-        shelves=servers or None,
+        resources=known.described(images=list(images)),
+        remote_images=servers or None,
     )
 
 

@@ -28,7 +28,7 @@ MY_VM = {"name": "my-vm", "template": "ubuntu20.04", "cpu": 2, "memory": 2048, "
 def gateway() -> FakeGateway:
     """Host h1 with room, two bridges and the instance `web`, and a template."""
     gateway = FakeGateway(templates=[UBUNTU])
-    host = replace(a_host("h1"), described=described(networks=BRIDGES))
+    host = replace(a_host("h1"), resources=described(networks=BRIDGES))
     gateway.fleet.change(hosts=[host], instances=[known(an_instance("web"))])
     return gateway
 
@@ -145,7 +145,7 @@ async def test_no_host_that_fits_says_what_each_lacks(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     small = described(networks=BRIDGES, capacity=Capacity(cpu=1, memory=GIB, disk=100 * GIB))
-    gateway.fleet.change(hosts=[replace(a_host("h1"), described=small)])
+    gateway.fleet.change(hosts=[replace(a_host("h1"), resources=small)])
 
     answer = await create(client)
 
@@ -197,7 +197,7 @@ async def test_what_the_worker_refuses_is_told(
 
 
 async def test_no_connected_host_is_a_503(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
-    away = replace(a_host("h1"), described=described(), online=False, lxd_connected=False)
+    away = replace(a_host("h1"), resources=described(), online=False, lxd_connected=False)
     gateway.fleet.change(hosts=[away])
 
     assert error(await create(client)) == (503, "LXD_UNAVAILABLE")
@@ -302,7 +302,7 @@ async def test_what_image_servers_have_is_listed_and_can_be_created(
     types = ("container", "virtual-machine")
     image = ServedImage(aliases=("alpine/3.22",), types=types, os="alpine3.22")
     [host] = gateway.fleet.known_hosts
-    gateway.fleet.change(hosts=[replace(host, shelves={"images": {"alpine/3.22": image}})])
+    gateway.fleet.change(hosts=[replace(host, remote_images={"images": {"alpine/3.22": image}})])
 
     listed = await client.get("/api/v1/templates")
     created = await create(client, template="images:alpine/3.22", type="virtual-machine")
@@ -327,7 +327,7 @@ async def test_an_alias_that_a_host_lies_about_makes_no_template_unusable(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     lie = Image(fingerprint="66", aliases=("busybox",), type="virtual-machine", os="evil")
-    evil = replace(a_host("a-evil"), described=described(images=[lie], capacity=None))
+    evil = replace(a_host("a-evil"), resources=described(images=[lie], capacity=None))
     gateway.fleet.change(hosts=[evil, *gateway.fleet.known_hosts])
 
     created = await create(client, template="busybox")
@@ -352,7 +352,7 @@ async def test_one_template_that_cannot_be_shown_costs_no_other_its_place(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     odd = Image(fingerprint="66", aliases=("odd",), description="\ud800")
-    evil = replace(a_host("a-evil"), described=described(images=[odd]))
+    evil = replace(a_host("a-evil"), resources=described(images=[odd]))
     gateway.fleet.change(hosts=[evil, *gateway.fleet.known_hosts])
 
     answer = await client.get("/api/v1/templates")

@@ -118,7 +118,7 @@ async def test_a_new_vm_is_ordered_with_its_limits_and_shown_with_them(
     gateway: FakeGateway, client: httpx.AsyncClient, given: dict[str, Any], ordered: Limits
 ) -> None:
     gateway.templates.append(Template("ubuntu20.04", "", (ImageSource(alias="busybox"),)))
-    gateway.fleet.change(hosts=[dataclasses.replace(a_host("h1"), described=described())])
+    gateway.fleet.change(hosts=[dataclasses.replace(a_host("h1"), resources=described())])
 
     created = await client.post("/api/v1/vms", json=MY_VM | given)
 

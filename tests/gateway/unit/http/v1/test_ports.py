@@ -27,7 +27,7 @@ WEB = an_instance("web", proxies=(SSH, OWN))
 @pytest.fixture
 def gateway() -> FakeGateway:
     gateway = FakeGateway()
-    host = replace(a_host("h1"), described=described(address="203.0.113.5"))
+    host = replace(a_host("h1"), resources=described(address="203.0.113.5"))
     gateway.fleet.change(hosts=[host], instances=[known(WEB)])
     return gateway
 

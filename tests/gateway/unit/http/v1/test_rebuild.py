@@ -23,7 +23,7 @@ def gateway() -> FakeGateway:
     """Host h1 with the image `busybox`, a template of it and one of another, and `web`."""
     other = Template("debian12", "debian12", (ImageSource(alias="debian12"),))
     gateway = FakeGateway(templates=[UBUNTU, other])
-    host = replace(a_host("h1"), described=described())
+    host = replace(a_host("h1"), resources=described())
     web = an_instance("web", uuid="u1", display_name="Web Server")
     gateway.fleet.change(hosts=[host], instances=[known(web)])
     return gateway

@@ -1,0 +1,323 @@
+"""Inventories and changes of instances, as one numbered sequence of events."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from services.lxd_worker.reports.inventory import InventoryReport
+from shared.contracts.changes import ImageSource
+from shared.contracts.events import (
+    InstanceChanged,
+    InstanceRemoved,
+    Inventory,
+)
+from shared.contracts.instances import Instance
+from shared.contracts.operations import Arguments, Kind, Submission
+from shared.lxd.models import LifecycleEvent, LifecycleMetadata
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.wire import Wire
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def report(bench: Bench, wire: Wire) -> InventoryReport:
+    return InventoryReport(
+        wire.context(bench.clock),
+        bench.lxd,
+        bench.journal,
+        lambda: bench.rings.append("inventory"),
+        lambda: "deaf" not in bench.rings,
+    )
+
+
+def lifecycle(action: str, name: str = "web", **context: object) -> LifecycleEvent:
+    return LifecycleEvent(LifecycleMetadata(action, f"/1.0/instances/{name}", context or None))
+
+
+def test_an_inventory_holds_every_instance(report: InventoryReport, wire: Wire) -> None:
+    report.request_all()
+    report.publish_requested()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"web", "db"}
+    assert (inventory.epoch, inventory.sequence, report.sequence) == (3, 1, 1)
+
+
+def test_a_change_is_told_as_the_instance_stands_now(report: InventoryReport, wire: Wire) -> None:
+    report.on_event(lifecycle("instance-started"))
+    report.publish_requested()
+
+    (change,) = wire.sent
+    assert isinstance(change, InstanceChanged)
+    assert (change.action, change.instance.name) == ("instance-started", "web")
+
+
+def swapping(bench: Bench) -> None:
+    """Have a rebuild of `web` under way."""
+    order = Submission(
+        operation_id="op",
+        host="h1",
+        kind=Kind.REBUILD,
+        instance="web",
+        uuid="u-web",
+        principal="admin",
+        start_by="9060.0",
+        arguments=Arguments(image=ImageSource(alias="busybox")),
+    )
+    bench.operations.submit(order)
+
+
+def test_a_name_that_passes_from_root_to_root_is_not_told_as_gone(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    swapping(bench)
+    del bench.lxd.holds["web"]
+
+    report.on_event(lifecycle("instance-renamed", "trash-1-web", old_name="web"))
+    report.publish_requested()
+
+    assert [event.name for event in wire.sent if isinstance(event, InstanceRemoved)] == [
+        "trash-1-web"
+    ]
+
+
+def test_all_is_read_again_until_the_name_has_its_other_root(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    swapping(bench)
+    web = bench.lxd.holds.pop("web")
+    bench.clock.on_sleep = lambda: bench.lxd.holds.update(web=web)
+
+    report.request_all()
+    report.publish_requested()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"web", "db"}
+
+
+def test_a_name_that_stays_nobodys_does_not_hold_the_others_back(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    swapping(bench)
+    del bench.lxd.holds["web"]
+
+    report.request_all()
+    report.publish_requested()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"db"}
+
+
+def test_a_root_that_is_set_aside_is_in_no_inventory(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    trash = replace(seen("Stopped"), name="trash-1-web", parked_as="trash-1-web")
+    bench.lxd.holds["trash-1-web"] = trash
+
+    report.request_all()
+    report.publish_requested()
+
+    (inventory,) = wire.sent
+    assert isinstance(inventory, Inventory)
+    assert {one.name for one in inventory.instances} == {"web", "db"}
+
+
+def test_events_that_come_together_become_one_reading(report: InventoryReport, wire: Wire) -> None:
+    for action in ("instance-stopped", "instance-started", "instance-updated"):
+        report.on_event(lifecycle(action))
+    report.on_event(lifecycle("instance-started", "db"))
+    report.publish_requested()
+
+    told = [(one.instance.name, one.action) for one in wire.sent]  # type: ignore[union-attr]
+    assert told == [("web", "instance-updated"), ("db", "instance-started")]
+
+
+def test_a_deleted_instance_is_told_as_removed_and_newer_than_every_reading_of_it(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    read_before = bench.lxd.instance("default", "web").revision
+    del bench.lxd.holds["web"]
+
+    report.on_event(lifecycle("instance-deleted"))
+    report.publish_requested()
+
+    (removal,) = wire.sent
+    assert isinstance(removal, InstanceRemoved)
+    assert (removal.name, removal.action) == ("web", "instance-deleted")
+    assert removal.revision > read_before
+
+
+def test_an_instance_that_was_created_anew_meanwhile_is_told_as_it_is(
+    report: InventoryReport, wire: Wire
+) -> None:
+    report.on_event(lifecycle("instance-deleted"))
+    report.publish_requested()
+
+    assert [type(one) for one in wire.sent] == [InstanceChanged]
+
+
+def test_a_renamed_instance_goes_and_comes(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.holds["new"] = bench.lxd.holds.pop("web")
+
+    report.on_event(lifecycle("instance-renamed", "new", old_name="web"))
+    report.publish_requested()
+
+    assert [type(one) for one in wire.sent] == [InstanceRemoved, InstanceChanged]
+    assert [one.sequence for one in wire.sent] == [1, 2]  # type: ignore[union-attr]
+
+
+def test_a_change_of_a_profile_is_told_as_a_whole_inventory(
+    report: InventoryReport, wire: Wire
+) -> None:
+    report.on_event(LifecycleEvent(LifecycleMetadata("profile-updated", "/1.0/profiles/default")))
+    report.publish_requested()
+
+    assert [type(one) for one in wire.sent] == [Inventory]
+
+
+def test_an_inventory_makes_single_changes_before_it_needless(
+    report: InventoryReport, wire: Wire
+) -> None:
+    report.on_event(lifecycle("instance-started"))
+    report.request_all()
+    report.publish_requested()
+
+    assert [type(one) for one in wire.sent] == [Inventory]
+
+
+def test_an_event_that_the_broker_did_not_take_leaves_a_gap_in_the_numbers(
+    report: InventoryReport, wire: Wire
+) -> None:
+    wire.cut = 1
+    report.on_event(lifecycle("instance-started", "web"))
+    report.on_event(lifecycle("instance-started", "db"))
+
+    report.publish_requested()
+
+    assert [one.sequence for one in wire.sent] == [2]  # type: ignore[union-attr]
+
+
+def test_nothing_is_told_while_lxd_is_away_and_no_number_is_lost(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 1
+    report.request_all()
+    report.publish_requested()
+
+    report.request_all()
+    report.publish_requested()
+
+    assert [one.sequence for one in wire.sent] == [1]  # type: ignore[union-attr]
+
+
+def test_what_lxd_does_not_tell_after_an_event_is_asked_for_again(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 1
+    report.on_event(lifecycle("instance-started", "web"))
+    report.on_event(lifecycle("instance-started", "db"))
+    report.publish_requested()
+    told_at_once = [one.instance.name for one in wire.sent]  # type: ignore[union-attr]
+    known = report.cached_instances()
+
+    (again,) = wire.later
+    again()
+    report.publish_requested()
+
+    assert (told_at_once, known) == (["db"], None)
+    assert [one.instance.name for one in wire.sent] == ["db", "web"]  # type: ignore[union-attr]
+    assert bench.rings == ["inventory"] * 3
+
+
+def test_an_inventory_that_lxd_does_not_tell_is_asked_for_again(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 2
+    report.on_event(lifecycle("instance-started", "web"))
+    report.request_all()
+    report.publish_requested()
+
+    while wire.later:
+        wire.later.pop()()
+        report.publish_requested()
+
+    assert [type(one) for one in wire.sent] == [Inventory]
+
+
+def test_what_an_inventory_has_told_meanwhile_is_not_asked_for_again(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    bench.lxd.away = 1
+    report.on_event(lifecycle("instance-started", "web"))
+    report.publish_requested()
+    report.request_all()
+    report.publish_requested()
+    bench.rings.clear()
+
+    for again in wire.later:
+        again()
+
+    assert bench.rings == []
+
+
+def test_whoever_wants_something_rings(bench: Bench, report: InventoryReport) -> None:
+    report.on_event(lifecycle("instance-started"))
+    report.on_event(lifecycle("instance-exec"))
+    report.request_all()
+
+    assert bench.rings == ["inventory", "inventory"]
+
+
+def remembered(bench: Bench) -> dict[tuple[str, str], Instance]:
+    bench.lxd.memory = {(one.project, one.name): one for one in bench.lxd.instances()}
+    return bench.lxd.memory
+
+
+def test_what_was_read_last_is_known_to_be_so_now(bench: Bench, report: InventoryReport) -> None:
+    assert report.cached_instances() is None
+
+    memory = remembered(bench)
+
+    assert report.cached_instances() == memory
+
+
+def test_nothing_is_known_until_every_event_was_followed_up(
+    bench: Bench, report: InventoryReport
+) -> None:
+    remembered(bench)
+    report.on_event(lifecycle("instance-started"))
+
+    assert report.cached_instances() is None
+    report.publish_requested()
+    assert report.cached_instances() is not None
+
+
+def test_nothing_is_known_while_a_reading_is_under_way(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    remembered(bench)
+    known: list[object] = []
+    wire.on_publish = lambda: known.append(report.cached_instances())
+    report.request_all()
+
+    report.publish_requested()
+
+    assert known == [None]
+
+
+def test_nothing_is_known_while_nobody_listens(bench: Bench, report: InventoryReport) -> None:
+    remembered(bench)
+    bench.rings.append("deaf")
+
+    assert report.cached_instances() is None
