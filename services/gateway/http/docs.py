@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 from services.gateway.bilingual import Language, in_language
-from services.gateway.http.errors import tongue_of
+from services.gateway.http.errors import language_of
 from services.gateway.http.links import add_links
 from services.gateway.http.openapi import ENUMERATIONS
 from services.gateway.http.prefix import prefix_of
@@ -94,7 +94,7 @@ def _without_null(parameters: list[dict[str, Any]]) -> None:
 
 async def reader_language(request: Request, lang: Language | None = None) -> Language:
     """Return the language that the address names, or else the browser prefers."""
-    return lang or tongue_of(request)
+    return lang or language_of(request)
 
 
 ReaderLanguage = Annotated[Language, Depends(reader_language)]
