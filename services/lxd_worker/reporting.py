@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.greenthreads import AutoResetEvent
-from services.lxd_worker.omissions import Omission, Omit
-from services.lxd_worker.ports import Lxd, Publish
-from services.lxd_worker.reports.heartbeat import HeartbeatReport, LxdHealth
+from services.lxd_worker.journal.protocol import Journal
+from services.lxd_worker.omissions import Omission
+from services.lxd_worker.ports import Lxd
+from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
 from services.lxd_worker.reports.host_report import HostReport
 from services.lxd_worker.reports.image_servers import ImageServersReport
 from services.lxd_worker.reports.inventory import InventoryReport
+from services.lxd_worker.reports.publishing import ReportContext
 from shared.lxd.client import LxdClient
 from shared.lxd.events import listen
 from shared.lxd.models import LifecycleEvent
@@ -49,20 +50,18 @@ class ReportSignals:
 class Reporting:
     """The reports of one host; `heartbeat_s` and `inventory_s` are their intervals."""
 
+    context: ReportContext
     lxd: Lxd
+    journal: Journal
     client: LxdClient
     scope: LxdScope
-    omit: Omit
     health: LxdHealth
-    heartbeat: HeartbeatReport
     inventory: InventoryReport
     host: HostReport
     image_servers: ImageServersReport
-    publish: Publish
     publisher: EventPublisher
     calls: HostRpcConsumer
     signals: ReportSignals
-    clock: WorkerClock
     heartbeat_s: float
     inventory_s: float
     _requests: int = 0
@@ -83,7 +82,7 @@ class Reporting:
         """
         before = self._requests
         spread_s = min(MOST_SPREAD_S, max(0.0, self.publisher.outage_s - SHORT_OUTAGE_S))
-        self.clock.sleep(jitter(spread_s))
+        self.context.clock.sleep(jitter(spread_s))
         if not spread_s or self._requests == before:
             self.request_everything()
 
@@ -100,8 +99,10 @@ class Reporting:
 
     def _send_heartbeat(self) -> None:
         self.signals.heartbeat.wait(self.heartbeat_s)
-        missing = self.calls.missing_queue
-        self.publish(self.heartbeat.read(self.inventory.sequence, missing))
+        sequence, missing = self.inventory.sequence, self.calls.missing_queue
+        self.context.publish(
+            heartbeat(self.context, self.health, self.journal, self.heartbeat_s, sequence, missing)
+        )
 
     def _probe(self) -> None:
         self.health.probe(self.lxd)
@@ -126,7 +127,7 @@ class Reporting:
         self.host.on_event(event)
 
     def _on_unreadable_event(self, reason: str) -> None:
-        self.omit(Omission.EVENT, "lifecycle", reason)
+        self.context.omit(Omission.EVENT, "lifecycle", reason)
         # Anything may have changed.
         self.request_everything()
 

@@ -71,7 +71,7 @@ class HostWorker:
     @host_rpc
     def deliver_secrets(self, operation_id: str, secrets: object) -> object:
         """Begin an operation that waits for its secrets."""
-        given = from_wire(Secrets, secrets).given()
+        given = from_wire(Secrets, secrets).non_empty()
         return to_wire(self.worker.operations.deliver_secrets(operation_id, given))
 
     @host_rpc
@@ -98,12 +98,12 @@ class HostWorker:
     @host_rpc
     def snapshots(self, project: str, name: str, uuid: str) -> object:
         """List the snapshots of an instance."""
-        return to_wire(list_snapshots(self.worker.lxd, project, name, uuid))
+        return to_wire(list_snapshots(self.worker.context.lxd, project, name, uuid))
 
     @host_rpc
     def instance_log(self, project: str, name: str, uuid: str) -> object:
         """Return LXD's log of the last start of an instance."""
-        return to_wire(read_log(self.worker.lxd, project, name, uuid))
+        return to_wire(read_log(self.worker.context.lxd, project, name, uuid))
 
     @host_rpc
     def publish_inventory(self) -> None:

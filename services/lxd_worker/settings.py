@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.lxd_worker.creation.capacity import Overcommit
-from services.lxd_worker.creation.images import Remotes
 from services.lxd_worker.creation.port_pool import NatPool, Span
+from services.lxd_worker.creation.request import Remotes
 from shared.contracts.hosts import MOST_SERVERS
 from shared.lxd.scope import ALL, lxd_projects
 from shared.platform.bus.topology import MOST_STREAMS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from functools import partial
 
 import eventlet
@@ -25,18 +24,19 @@ from services.lxd_worker.lxd.console import LxdTerminals
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.host_resources import LxdHostResources
 from services.lxd_worker.omissions import Omission, Omit
-from services.lxd_worker.operations.record import RunnerContext
+from services.lxd_worker.operations.outbox import Outbox
+from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
 from services.lxd_worker.rebuild.trash import TrashCollector
 from services.lxd_worker.reporting import Reporting, ReportSignals
-from services.lxd_worker.reports.heartbeat import HeartbeatReport, LxdHealth
+from services.lxd_worker.reports.heartbeat import LxdHealth
 from services.lxd_worker.reports.host_report import HostReport
 from services.lxd_worker.reports.image_server_client import fetch
 from services.lxd_worker.reports.image_servers import ImageServersReport
 from services.lxd_worker.reports.inventory import InventoryReport
-from services.lxd_worker.reports.publishing import BoundedPublisher
+from services.lxd_worker.reports.publishing import BoundedPublisher, ReportContext
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
 from services.lxd_worker.worker import Worker
@@ -65,17 +65,16 @@ def build_worker(
         if entry.awaits_secrets:
             pending.expect(entry)
     worker = Worker(
-        lxd=parts.lxd,
-        journal=journal,
-        clock=parts.clock,
+        context=parts.operations,
         reporting=reporting,
         operations=_operations(parts, reporting.inventory, supervisor, pending),
         supervisor=supervisor,
         pending=pending,
+        outbox=Outbox(journal, parts.publish, parts.changed.set, eventlet.spawn_after),
         trash=TrashCollector(parts.lxd, journal, parts.clock),
         consoles=_consoles(parts),
         threads=parts.threads,
-        operations_changed=parts.operations_changed,
+        operations_changed=parts.changed,
         unfinished=unfinished,
         journal_days=settings.journal_days,
     )
@@ -83,30 +82,32 @@ def build_worker(
     return worker
 
 
-@dataclass
 class _Parts:
     """What several parts of the worker share."""
 
-    settings: Settings
-    journal: Journal
-    telemetry: WorkerTelemetry
-    clock: SystemClock = field(default_factory=SystemClock)
-    threads: GreenthreadGroup = field(default_factory=GreenthreadGroup)
-    signals: ReportSignals = field(default_factory=ReportSignals)
-    operations_changed: AutoResetEvent = field(default_factory=AutoResetEvent)
-
-    def __post_init__(self) -> None:
-        settings = self.settings
-        self.omit = self.telemetry.omissions
-        self.epoch = next_epoch(settings.state_dir / "worker.epoch")
-        self.publisher = EventPublisher(settings.amqp_uri, settings.host)
-        self.publish = BoundedPublisher(self.publisher.publish, self.omit)
+    def __init__(self, settings: Settings, journal: Journal, telemetry: WorkerTelemetry) -> None:
+        host, omit = settings.host, telemetry.omissions
+        self.settings, self.journal, self.telemetry = settings, journal, telemetry
+        self.clock, self.threads = SystemClock(), GreenthreadGroup()
+        self.signals, self.changed = ReportSignals(), AutoResetEvent()
+        self.publisher = EventPublisher(settings.amqp_uri, host)
+        self.publish = BoundedPublisher(self.publisher.publish, omit)
         self.scope = LxdScope(settings.lxd_projects)
-        on_unreadable = partial(self.omit, Omission.ANSWER)
-        self.client = LxdClient(settings.lxd_socket, settings.host, on_unreadable)
-        self.lxd = LxdDaemon(self.client, _host_memory(), self.scope, self.omit)
+        self.client = LxdClient(settings.lxd_socket, host, partial(omit, Omission.ANSWER))
+        self.lxd = LxdDaemon(self.client, _host_memory(), self.scope, omit)
         self.health = LxdHealth(self.signals.heartbeat.set)
         self.resources = LxdHostResources(self.client, self.is_connected)
+        epoch = next_epoch(settings.state_dir / "worker.epoch")
+        self.reports = ReportContext(epoch, self.publish, self.clock, omit, eventlet.spawn_after)
+        self.operations = OperationContext(
+            host=host,
+            epoch=epoch,
+            journal=journal,
+            lxd=self.lxd,
+            clock=self.clock,
+            changed=self.changed.set,
+            secrets={},
+        )
 
     def is_connected(self) -> bool:
         """Whether LXD answers and its events arrive."""
@@ -114,88 +115,43 @@ class _Parts:
 
 
 def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
-    settings = parts.settings
+    settings, signals, context = parts.settings, parts.signals, parts.reports
+    inventory = InventoryReport(
+        context, parts.lxd, parts.journal, signals.inventory.set, parts.is_connected
+    )
+    host = HostReport(
+        context=context,
+        host=settings.host,
+        resources=parts.resources,
+        signal=signals.host.set,
+        overcommit=settings.overcommit,
+        address=settings.nat_pool.address,
+        scope=parts.scope,
+    )
+    image_servers = ImageServersReport(
+        context, settings.remotes, parts.resources, fetch, signals.image_servers.set
+    )
     return Reporting(
+        context=context,
         lxd=parts.lxd,
+        journal=parts.journal,
         client=parts.client,
         scope=parts.scope,
-        omit=parts.omit,
         health=parts.health,
-        heartbeat=HeartbeatReport(
-            epoch=parts.epoch,
-            health=parts.health,
-            journal=parts.journal,
-            clock=parts.clock,
-            interval_s=settings.heartbeat_s,
-        ),
-        inventory=_inventory(parts),
-        host=_host_report(parts),
-        image_servers=_image_servers(parts),
-        publish=parts.publish,
+        inventory=inventory,
+        host=host,
+        image_servers=image_servers,
         publisher=parts.publisher,
         calls=calls,
-        signals=parts.signals,
-        clock=parts.clock,
+        signals=signals,
         heartbeat_s=settings.heartbeat_s,
         inventory_s=settings.inventory_s,
     )
 
 
-def _inventory(parts: _Parts) -> InventoryReport:
-    return InventoryReport(
-        epoch=parts.epoch,
-        lxd=parts.lxd,
-        publish=parts.publish,
-        clock=parts.clock,
-        signal=parts.signals.inventory.set,
-        listening=parts.is_connected,
-        omit=parts.omit,
-        later=eventlet.spawn_after,
-        journal=parts.journal,
-    )
-
-
-def _host_report(parts: _Parts) -> HostReport:
-    return HostReport(
-        host=parts.settings.host,
-        epoch=parts.epoch,
-        resources=parts.resources,
-        publish=parts.publish,
-        clock=parts.clock,
-        signal=parts.signals.host.set,
-        overcommit=parts.settings.overcommit,
-        address=parts.settings.nat_pool.address,
-        scope=parts.scope,
-        omit=parts.omit,
-        later=eventlet.spawn_after,
-    )
-
-
-def _image_servers(parts: _Parts) -> ImageServersReport:
-    return ImageServersReport(
-        epoch=parts.epoch,
-        remotes=parts.settings.remotes,
-        resources=parts.resources,
-        fetch=fetch,
-        publish=parts.publish,
-        clock=parts.clock,
-        signal=parts.signals.image_servers.set,
-        omit=parts.omit,
-    )
-
-
 def _supervisor(parts: _Parts) -> tuple[OperationSupervisor, PendingSecrets]:
-    context = RunnerContext(
-        host=parts.settings.host,
-        epoch=parts.epoch,
-        journal=parts.journal,
-        lxd=parts.lxd,
-        clock=parts.clock,
-        changed=parts.operations_changed.set,
-        secrets={},
-    )
+    context, ended = parts.operations, parts.telemetry.operation_ended
     pending = PendingSecrets(parts.clock, lambda entry: supervisor.start(entry), context.secrets)
-    ended = parts.telemetry.operation_ended
     supervisor = OperationSupervisor(context, parts.threads.spawn, ended, held_back=pending)
     return supervisor, pending
 
@@ -206,8 +162,7 @@ def _operations(
     supervisor: OperationSupervisor,
     pending: PendingSecrets,
 ) -> HostOperations:
-    settings = parts.settings
-    cached = inventory.cached_instances
+    settings, cached = parts.settings, inventory.cached_instances
     admission = Admission(
         host=settings.host,
         resources=parts.resources,
@@ -218,12 +173,8 @@ def _operations(
         ports_in_use=ports_in_use,
     )
     return HostOperations(
-        host=settings.host,
-        journal=parts.journal,
-        lxd=parts.lxd,
-        clock=parts.clock,
+        context=parts.operations,
         start=supervisor.start,
-        changed=parts.operations_changed.set,
         most_unfinished=settings.most_unfinished,
         admission=admission,
         pending=pending,
@@ -259,7 +210,7 @@ def _connect(worker: Worker, telemetry: WorkerTelemetry, calls: HostRpcConsumer)
         telemetry.broker.note_connection,
     ]
     telemetry.broker.watch(lambda: reporting.publisher.connected)
-    telemetry.watch(lambda: worker.journal.length, lambda: reporting.health.connected)
+    telemetry.watch(lambda: worker.context.journal.length, lambda: reporting.health.connected)
 
 
 def _host_memory() -> int:

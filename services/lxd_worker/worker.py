@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import eventlet
-
-from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.consoles import ConsoleSessions
 from services.lxd_worker.greenthreads import AutoResetEvent, GreenthreadGroup
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.journal.protocol import Journal
-from services.lxd_worker.operations.outbox import publish_unconfirmed
+from services.lxd_worker.operations.outbox import Outbox
+from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
-from services.lxd_worker.ports import Lxd
 from services.lxd_worker.rebuild.trash import TrashCollector
 from services.lxd_worker.reporting import Loop, Reporting
-from shared.contracts.errors import TemporaryError
 from shared.platform.run.background_loop import run_forever
-from shared.platform.run.backoff import Backoff
 
 # For consoles, when the worker stops, to hang up in order.
 HANG_UP_S = 3.0
@@ -40,20 +34,18 @@ class Worker:
     `unfinished` are the operations that the journal held before any call could come in.
     """
 
-    lxd: Lxd
-    journal: Journal
-    clock: WorkerClock
+    context: OperationContext
     reporting: Reporting
     operations: HostOperations
     supervisor: OperationSupervisor
     pending: PendingSecrets
+    outbox: Outbox
     trash: TrashCollector
     consoles: ConsoleSessions
     threads: GreenthreadGroup
     operations_changed: AutoResetEvent
     unfinished: list[JournalEntry]
     journal_days: float
-    _outbox_backoff: Backoff = field(default_factory=lambda: Backoff(first_s=0.5, most_s=10.0))
 
     def start(self) -> None:
         """Go on with what the journal holds unfinished, and start every loop."""
@@ -79,15 +71,10 @@ class Worker:
 
     def _publish_operations(self) -> None:
         self.operations_changed.wait()
-        try:
-            publish_unconfirmed(self.journal, self.reporting.publish)
-        except TemporaryError:
-            eventlet.spawn_after(self._outbox_backoff.next_s(), self.operations_changed.set)
-            raise
-        self._outbox_backoff.reset()
+        self.outbox.publish_unconfirmed()
 
     def _prune(self) -> None:
-        self.journal.prune(self.clock.unix() - self.journal_days * DAY_S)
+        self.context.journal.prune(self.context.clock.unix() - self.journal_days * DAY_S)
 
 
 def _run(loop: Loop) -> None:

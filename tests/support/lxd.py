@@ -130,8 +130,8 @@ class Instances:
 @pytest.fixture(scope="session")
 def lxd(request: pytest.FixtureRequest) -> Lxd:
     """The machine's daemon; it is started when there is none, and left running."""
-    with processes.only_one(LOCK):
-        socket = _named_socket() or lxd_daemon.found() or lxd_daemon.start_system(_flavour())
+    with processes.file_lock(LOCK):
+        socket = _named_socket() or lxd_daemon.find_socket() or lxd_daemon.start_system(_flavour())
         request.session.stash[IN_USE] = socket
         return _made_ready(socket, "fleetbr")
 
@@ -142,7 +142,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if socket is None or "lxd" not in getattr(item, "fixturenames", ()):
         return
     if not lxd_api.answers(socket):
-        with processes.only_one(LOCK):
+        with processes.file_lock(LOCK):
             lxd_daemon.start_system(_flavour())
         pytest.fail(f"LXD has died during an earlier test; see the log beside {socket.parent}")
 

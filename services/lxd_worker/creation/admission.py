@@ -16,9 +16,8 @@ from services.lxd_worker.creation.capacity import (
     require_capacity,
     total_capacity,
 )
-from services.lxd_worker.creation.images import Remotes, local_source, remote_source
 from services.lxd_worker.creation.port_pool import HostPorts, NatPool, assign_ports
-from services.lxd_worker.creation.request import validate
+from services.lxd_worker.creation.request import Remotes, local_source, remote_source, validate
 from services.lxd_worker.instances.devices import (
     Devices,
     is_joinable,

@@ -1,4 +1,4 @@
-"""The request for a new instance: the command's validation, and the body that LXD is sent.
+"""The request for a new instance: its validation, the source of its image, and its body.
 
 Of the caller's values only texts go in as they are: no `raw.*`, no privileges, no host's disk.
 """
@@ -14,14 +14,17 @@ from services.lxd_worker.instances.description import DISPLAY_NAME, LABEL, OPERA
 from services.lxd_worker.instances.limits import PROCESSES
 from services.lxd_worker.instances.validation import check_labels, check_limits
 from services.lxd_worker.journal.entry import AllocationPlan
-from shared.contracts.changes import NewInstance
-from shared.contracts.errors import InvalidInput
-from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
+from shared.contracts.changes import ImageSource, NewInstance
+from shared.contracts.errors import ImageNotFound, InvalidInput
+from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image
 from shared.contracts.operations import Operation, Submission
 
 PROFILE = "default"
 LEAST_MEMORY = 1 << 20
 LEAST_DISK = 1 << 20
+
+# Name and address of each image server that the operator allows.
+Remotes = Mapping[str, str]
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -41,6 +44,41 @@ def validate(submission: Submission) -> NewInstance:
     check_limits(new.limits)
     check_user_data(new.ssh_keys, submission.secrets)
     return new
+
+
+def remote_source(wanted: ImageSource, remotes: Remotes) -> dict[str, str]:
+    """Return LXD's source for an image of a server; only LXD finds out whether it exists.
+
+    Raises ImageNotFound for a server that the operator does not allow.
+    """
+    if wanted.remote not in remotes:
+        raise ImageNotFound(image_name(wanted))
+    what = {"fingerprint": wanted.fingerprint} if wanted.fingerprint else {"alias": wanted.alias}
+    return {
+        "type": "image",
+        "mode": "pull",
+        "protocol": "simplestreams",
+        "server": remotes[wanted.remote],
+        **what,
+    }
+
+
+def local_source(wanted: ImageSource, kind: str, image: Image | None) -> dict[str, str]:
+    """Return LXD's source for an image of the host's own store.
+
+    Raises ImageNotFound if there is none, InvalidInput if it is for another type of instance.
+    """
+    if image is None:
+        raise ImageNotFound(image_name(wanted))
+    if image.type != kind:
+        raise InvalidInput("type", f"the image is for a {image.type}")
+    return {"type": "image", "fingerprint": image.fingerprint}
+
+
+def image_name(wanted: ImageSource) -> str:
+    """Return the image as people write it: `images:debian/12`, or its name alone."""
+    name = wanted.alias or wanted.fingerprint
+    return f"{wanted.remote}:{name}" if wanted.remote else name
 
 
 def creation_body(

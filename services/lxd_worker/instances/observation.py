@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from services.lxd_worker.instances.devices import forwards_of
 from services.lxd_worker.instances.limits import first_unmet
-from services.lxd_worker.instances.port_forwards import forwards_of
 from shared.contracts.changes import NO_LIMITS, Changes, Limits
 from shared.contracts.errors import InstanceNotFound, InstanceReplaced
 from shared.contracts.instances import Instance, Proxy

@@ -12,9 +12,8 @@ from msgspec import Struct
 
 from services.lxd_worker.instances.connection_note import updated_notes
 from services.lxd_worker.instances.description import DISPLAY_NAME, LABEL, EditableInstance
-from services.lxd_worker.instances.devices import Devices
+from services.lxd_worker.instances.devices import Devices, replace_forwards
 from services.lxd_worker.instances.limits import PROCESSES, with_limits
-from services.lxd_worker.instances.port_forwards import replace_forwards
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.changes import Changes
 from shared.contracts.notes import rename_note

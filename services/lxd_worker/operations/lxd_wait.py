@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from services.lxd_worker.operations.record import OperationRecord, RunnerContext
+from services.lxd_worker.operations.record import OperationContext, OperationRecord
 from services.lxd_worker.ports import LxdOperation
 from services.lxd_worker.transitions.steps import Step
 from shared.platform.run.backoff import Backoff
@@ -23,7 +23,7 @@ _REPORTS_PROGRESS = (Step.CREATE.value, Step.BUILD.value)
 class LxdWait:
     """Waits for the requests of one operation, whose time starts with this object."""
 
-    def __init__(self, context: RunnerContext, record: OperationRecord) -> None:
+    def __init__(self, context: OperationContext, record: OperationRecord) -> None:
         self._lxd = context.lxd
         self._clock = context.clock
         self._record = record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from services.lxd_worker.instances.observation import Observation, is_same_instance
-from services.lxd_worker.operations.record import OperationRecord, RunnerContext
+from services.lxd_worker.operations.record import OperationContext, OperationRecord
 from services.lxd_worker.transitions.decision import changes_config
 from services.lxd_worker.transitions.rebuild import root_in_place
 from services.lxd_worker.transitions.steps import RootSwap, Situation, Step
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class OperationObserver:
     """Observes the instance of one operation."""
 
-    def __init__(self, context: RunnerContext, record: OperationRecord) -> None:
+    def __init__(self, context: OperationContext, record: OperationRecord) -> None:
         self._lxd = context.lxd
         self._record = record
 

@@ -8,20 +8,52 @@ from services.lxd_worker.creation.admission import Admission
 from services.lxd_worker.creation.allocations import Commitments
 from services.lxd_worker.creation.capacity import NOTHING, cpus
 from services.lxd_worker.creation.port_pool import assign_forwards, ports_of
-from services.lxd_worker.instances.devices import is_proxy, proxies_in
-from services.lxd_worker.instances.port_forwards import (
+from services.lxd_worker.instances.devices import (
+    Devices,
     add_devices,
     forwards_in,
+    is_proxy,
+    proxies_in,
     split_existing,
 )
+from services.lxd_worker.instances.observation import is_same_instance
+from services.lxd_worker.instances.parked_roots import names_for
 from services.lxd_worker.instances.validation import check_labels
-from services.lxd_worker.journal.entry import AllocationPlan
-from shared.contracts.changes import Changes, Forward
-from shared.contracts.errors import InvalidInput, PortInUse
+from services.lxd_worker.journal.entry import AllocationPlan, RootSwapPlan
+from services.lxd_worker.ports import Lxd
+from shared.contracts.changes import Changes, Forward, ImageSource
+from shared.contracts.errors import InvalidInput, PortInUse, TrashNotFound
 from shared.contracts.forwards import forward_of
 from shared.contracts.hosts import CONTAINER, Capacity
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Submission
+from shared.contracts.operations import Kind, Submission
+
+# How long a rebuild can be reverted.
+KEEP_S = 24 * 3600
+
+
+def plan_change(
+    admission: Admission, submission: Submission, arrived: float, now: float
+) -> tuple[Submission, AllocationPlan | None]:
+    """Return the command as it is accepted, and what the host gives to the instance.
+
+    The command came at `arrived`, by the monotonic clock; `now` is Unix time. The caller holds the
+    allocations' lock. Errors as those of the other functions, by kind.
+    """
+    lxd = admission.allocations.lxd
+    found = lxd.instance(submission.project, submission.instance).instance
+    if found is None:
+        # What waits for the creation of its instance takes nothing from the host.
+        changes = submission.arguments.changes or Changes()
+        check_labels(changes.labels or {})
+        return submission, None
+    if submission.kind is Kind.RESTORE:
+        return submission, plan_restore(admission, submission, found, arrived)
+    if submission.kind is Kind.REBUILD:
+        return submission, plan_rebuild(admission, submission, found, arrived, now)
+    if submission.kind is Kind.REVERT:
+        return submission, plan_revert(lxd, submission, found, now)
+    return plan_update(admission, submission, found, arrived)
 
 
 def plan_update(
@@ -29,8 +61,7 @@ def plan_update(
 ) -> tuple[Submission, AllocationPlan | None]:
     """Return the command with the ports that the host chose, and what it gives to the instance.
 
-    The command came at `arrived`; the caller holds the allocations' lock. Raises
-    InsufficientResources, PortInUse and InvalidInput.
+    Raises InsufficientResources, PortInUse and InvalidInput.
     """
     changes = submission.arguments.changes or Changes()
     check_labels(dict((changes.labels or {}).items() - instance.labels.items()))
@@ -69,6 +100,49 @@ def plan_restore(
     return AllocationPlan(devices=proxies)
 
 
+def plan_rebuild(
+    admission: Admission, submission: Submission, instance: Instance, arrived: float, now: float
+) -> AllocationPlan:
+    """Return how the instance gets a new root, which the host keeps beside the old one for a day.
+
+    Raises ImageNotFound, InsufficientResources and InvalidInput.
+    """
+    image = submission.arguments.image or ImageSource()
+    _require_uuid(submission)
+    source = admission.image_source(submission.project, image, instance.type)
+    disk = instance.root_size or 0
+    commitments = admission.allocations.commitments(arrived)
+    growth = Capacity(cpu=0, memory=0, disk=disk)
+    admission.require_growth(submission.project, commitments, growth)
+    beside, trash = names_for(submission.operation_id, submission.instance)
+    swap = RootSwapPlan(
+        incoming=submission.operation_id,
+        beside=beside,
+        trash=trash,
+        until=int(now) + KEEP_S,
+        disk=disk,
+    )
+    return AllocationPlan(source=source, devices=_proxies_of(instance), swap=swap)
+
+
+def plan_revert(lxd: Lxd, submission: Submission, instance: Instance, now: float) -> AllocationPlan:
+    """Return how the instance gets its previous root back; raises TrashNotFound.
+
+    Its present root becomes what the next revert brings back.
+    """
+    _require_uuid(submission)
+    kept = instance.trash
+    found = lxd.observe_briefly(submission.project, kept.name) if kept else None
+    is_ours = (
+        found and is_same_instance(found, submission.uuid, None) and found.parked_as == found.name
+    )
+    if kept is None or found is None or not is_ours:
+        raise TrashNotFound(submission.instance)
+    _, trash = names_for(submission.operation_id, submission.instance)
+    swap = RootSwapPlan(incoming=found.root, beside=kept.name, trash=trash, until=int(now) + KEEP_S)
+    return AllocationPlan(devices=_proxies_of(instance), swap=swap)
+
+
 def _growth(changes: Changes, instance: Instance) -> Capacity:
     """Return how much more than now is asked for."""
     return Capacity(
@@ -93,3 +167,21 @@ def _forwards(
     taken = admission.taken_ports(commitments)
     more = assign_forwards(admission.pool, missing, taken=taken, own=ports_of(given_up))
     return AllocationPlan(devices=add_devices(existing, more))
+
+
+def _proxies_of(instance: Instance) -> Devices:
+    """Return the proxies of an instance: nobody else may get their ports while no root has them."""
+    return {
+        proxy.device: {
+            **proxy.options,
+            "type": "proxy",
+            "listen": proxy.listen,
+            "connect": proxy.connect,
+        }
+        for proxy in instance.proxies
+    }
+
+
+def _require_uuid(submission: Submission) -> None:
+    if not submission.uuid:
+        raise InvalidInput("instance", "one that has been started: LXD has given it no uuid yet")

@@ -13,8 +13,8 @@ from shared.contracts.operations import Operation
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerContext:
-    """What carrying out operations needs; `epoch` is that of this run of the worker.
+class OperationContext:
+    """What operations need; `epoch` is that of this run of the worker.
 
     `changed` signals that an operation is to be reported.
     """
@@ -31,7 +31,7 @@ class RunnerContext:
 class OperationRecord:
     """An operation whose changes are in the journal before anything else happens."""
 
-    def __init__(self, context: RunnerContext, entry: JournalEntry) -> None:
+    def __init__(self, context: OperationContext, entry: JournalEntry) -> None:
         self._context = context
         self.entry = entry
 

@@ -14,7 +14,7 @@ from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.journal.entry import JournalEntry, Outcome
 from services.lxd_worker.operations.lxd_wait import LxdWait
 from services.lxd_worker.operations.observer import OperationObserver
-from services.lxd_worker.operations.record import OperationRecord, RunnerContext
+from services.lxd_worker.operations.record import OperationContext, OperationRecord
 from services.lxd_worker.operations.step_runner import SETTLE_S, StepRunner
 from services.lxd_worker.transitions.decision import abort, decide
 from services.lxd_worker.transitions.steps import (
@@ -49,7 +49,7 @@ MOST_RETRY_S = 1.5
 class OperationRunner:
     """Carries out one operation, whose time starts with this object."""
 
-    def __init__(self, context: RunnerContext, entry: JournalEntry) -> None:
+    def __init__(self, context: OperationContext, entry: JournalEntry) -> None:
         self._context = context
         self._record = OperationRecord(context, entry)
         self._observer = OperationObserver(context, self._record)

@@ -6,13 +6,11 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.creation.admission import Admission
 from services.lxd_worker.instances.observation import Observation, require_instance
-from services.lxd_worker.instances.validation import check_labels
 from services.lxd_worker.journal.entry import AllocationPlan, JournalEntry
-from services.lxd_worker.journal.protocol import Journal
-from services.lxd_worker.operations.planning import plan_restore, plan_update
+from services.lxd_worker.operations.planning import plan_change
+from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.validation import (
     TAKES_SECRETS,
@@ -21,12 +19,10 @@ from services.lxd_worker.operations.validation import (
     check_submission,
     start_by,
 )
-from services.lxd_worker.ports import CachedInstances, Lxd, Signal
-from services.lxd_worker.rebuild.planning import plan_rebuild, plan_revert
+from services.lxd_worker.ports import CachedInstances
 from services.lxd_worker.transitions.decision import changes_config, early_failure
 from services.lxd_worker.transitions.rebuild import KINDS as SWAPS
 from services.lxd_worker.transitions.steps import Situation
-from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
@@ -55,12 +51,8 @@ class HostOperations:
     `report` has an instance, by its project and name, reported to the fleet as it is.
     """
 
-    host: str
-    journal: Journal
-    lxd: Lxd
-    clock: WorkerClock
+    context: OperationContext
     start: Callable[[JournalEntry], None]
-    changed: Signal
     most_unfinished: int
     admission: Admission
     pending: PendingSecrets
@@ -87,7 +79,7 @@ class HostOperations:
 
         It is withdrawn if the guest could not use them. Delivering them again changes nothing.
         """
-        entry = self.journal.find(operation_id)
+        entry = self.context.journal.find(operation_id)
         if entry is None:
             raise OperationNotFound(operation_id)
         try:
@@ -99,7 +91,7 @@ class HostOperations:
 
     def resolve(self, operation_id: str) -> Operation | None:
         """Return the operation, or None: it never came, and from now on it never can."""
-        entry = self.journal.resolve(operation_id, self.clock.unix())
+        entry = self.context.journal.resolve(operation_id, self.context.clock.unix())
         return entry.operation if entry else None
 
     def cancel(self, operation_id: str) -> Operation:
@@ -107,14 +99,14 @@ class HostOperations:
         entry = self._withdraw(operation_id, Cancelled())
         if entry.operation.state is not State.CANCELLED:
             entry = self._interrupt(entry)
-            self.changed()
+            self.context.changed()
         return entry.operation
 
     def operations_since(self, sequence: int, limit: int) -> OperationPage:
         """Return what changed after a sequence number of the journal, oldest change first."""
         limit = max(1, min(limit, _MOST_ON_A_PAGE))
-        found = self.journal.since(sequence, limit)
-        more = bool(found and self.journal.since(found[-1].sequence, 1))
+        found = self.context.journal.since(sequence, limit)
+        more = bool(found and self.context.journal.since(found[-1].sequence, 1))
         return OperationPage(operations=found, more=more)
 
     def _accept_once(self, submission: Submission, *, secret: bool) -> Operation:
@@ -122,12 +114,12 @@ class HostOperations:
             return self._accept(submission, secret=secret)
         except FleetError:
             # A command that came before may now be refused for what it has itself brought about.
-            if known := self.journal.find(submission.operation_id):
+            if known := self.context.journal.find(submission.operation_id):
                 return known.operation
             raise
 
     def _accept(self, submission: Submission, *, secret: bool) -> Operation:
-        check_submission(submission, self.host, self.scope, self.clock.unix())
+        check_submission(submission, self.context.host, self.scope, self.context.clock.unix())
         if submission.kind is not Kind.CREATE:
             self._check_target(submission)
         if submission.kind is Kind.PASSWORD:
@@ -138,7 +130,7 @@ class HostOperations:
 
     def _allocate(self, submission: Submission, *, secret: bool) -> Operation:
         """Accept a command that takes something from the host."""
-        arrived, allocations = self.clock.monotonic(), self.admission.allocations
+        arrived, allocations = self.context.clock.monotonic(), self.admission.allocations
         creates = submission.kind is Kind.CREATE
         offer = self.admission.offer(submission) if creates else None
         with allocations.lock:
@@ -146,30 +138,13 @@ class HostOperations:
                 commitments = allocations.commitments(arrived)
                 plan = self.admission.plan(submission, offer, commitments, secret=secret)
                 return self._journal(submission, plan)
-            return self._journal(*self._plan(submission, arrived))
-
-    def _plan(
-        self, submission: Submission, arrived: float
-    ) -> tuple[Submission, AllocationPlan | None]:
-        found = self.lxd.instance(submission.project, submission.instance).instance
-        if found is None:
-            # What waits for the creation of its instance takes nothing from the host.
-            changes = submission.arguments.changes or Changes()
-            check_labels(changes.labels or {})
-            return submission, None
-        now = self.clock.unix()
-        if submission.kind is Kind.RESTORE:
-            return submission, plan_restore(self.admission, submission, found, arrived)
-        if submission.kind is Kind.REBUILD:
-            return submission, plan_rebuild(self.admission, submission, found, arrived, now)
-        if submission.kind is Kind.REVERT:
-            return submission, plan_revert(self.lxd, submission, found, now)
-        return plan_update(self.admission, submission, found, arrived)
+            now = self.context.clock.unix()
+            return self._journal(*plan_change(self.admission, submission, arrived, now))
 
     def _journal(self, submission: Submission, plan: AllocationPlan | None = None) -> Operation:
-        latest = start_by(submission, self.clock.unix())
-        entry = JournalEntry.accept(submission, self.clock.now(), plan, latest)
-        acceptance = self.journal.accept(entry, self.host, self.most_unfinished)
+        latest = start_by(submission, self.context.clock.unix())
+        entry = JournalEntry.accept(submission, self.context.clock.now(), plan, latest)
+        acceptance = self.context.journal.accept(entry, self.context.host, self.most_unfinished)
         if acceptance.fresh:
             self.admission.allocations.add(acceptance.entry)
             self._begin(acceptance.entry, submission.secrets)
@@ -186,26 +161,26 @@ class HostOperations:
 
     def _withdraw(self, operation_id: str, error: FleetError) -> JournalEntry:
         """Journal the end of an operation if nothing of it has begun; return it as it is then."""
-        at = self.clock.now()
-        entry = self.journal.advance(operation_id, lambda entry: entry.withdraw(at, error))
+        at = self.context.clock.now()
+        entry = self.context.journal.advance(operation_id, lambda entry: entry.withdraw(at, error))
         # Its runner starts the operations that wait for its end.
         if entry.operation.final:
             self.pending.release(operation_id)
-        self.changed()
+        self.context.changed()
         return entry
 
     def _check_target(self, submission: Submission) -> None:
         is_change = changes_config(submission.kind)
         if not is_change and self._is_cached(submission):
             return
-        holder = self.journal.holder(submission.project, submission.instance)
+        holder = self.context.journal.holder(submission.project, submission.instance)
         if holder and holder.operation.kind is Kind.CREATE:
             check_chained(submission, holder.operation)
             return
         if holder and holder.operation.kind in SWAPS:
             # At this moment no root may have the name.
             raise OperationInProgress(submission.instance, holder.operation.operation_id)
-        observe = self.lxd.observe_fully if is_change else self.lxd.observe_briefly
+        observe = self.context.lxd.observe_fully if is_change else self.context.lxd.observe_briefly
         observed = observe(submission.project, submission.instance)
         observed = require_instance(observed, submission.instance, submission.uuid)
         if error := self._early_failure(submission, observed):
@@ -221,7 +196,7 @@ class HostOperations:
         """Return why there is nothing to begin; what may change until then is checked again."""
         name, arguments = submission.instance, submission.arguments
         new_name = "" if arguments.new_name == name else arguments.new_name
-        if new_name and self.lxd.observe_briefly(submission.project, new_name):
+        if new_name and self.context.lxd.observe_briefly(submission.project, new_name):
             return InstanceExists(new_name)
         if arguments.etag and arguments.etag != self._etag(submission):
             # In an inventory of many large instances it was abridged: reading it again must help.
@@ -231,13 +206,15 @@ class HostOperations:
         return early_failure(submission.kind, situation)
 
     def _etag(self, submission: Submission) -> str:
-        found = self.lxd.instance(submission.project, submission.instance).instance
+        found = self.context.lxd.instance(submission.project, submission.instance).instance
         return etag(found) if found else ""
 
     def _interrupt(self, entry: JournalEntry) -> JournalEntry:
         operation_id = entry.operation.operation_id
         is_running = entry.operation.state in (State.RUNNING, State.CANCELLING)
-        if not (is_running and entry.lxd_operation and self.lxd.cancel(entry.lxd_operation)):
+        if not (
+            is_running and entry.lxd_operation and self.context.lxd.cancel(entry.lxd_operation)
+        ):
             raise OperationNotCancellable(operation_id)
         log.info("operation is being cancelled", extra={"operation": operation_id})
-        return self.journal.advance(operation_id, lambda entry: entry.cancel())
+        return self.context.journal.advance(operation_id, lambda entry: entry.cancel())

@@ -8,14 +8,13 @@ from services.lxd_worker.instance_queries import last_lines
 from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.operations.lxd_wait import LxdWait
 from services.lxd_worker.operations.observer import OperationObserver
-from services.lxd_worker.operations.record import OperationRecord, RunnerContext
+from services.lxd_worker.operations.record import OperationContext, OperationRecord
 from services.lxd_worker.operations.secrets import (
     PASSWORD_STEPS,
     request_creation,
     take_password_step,
 )
-from services.lxd_worker.transitions.creation import judge_creation
-from services.lxd_worker.transitions.evidence import Verdict, judge
+from services.lxd_worker.transitions.evidence import Verdict, judge, judge_creation
 from services.lxd_worker.transitions.rebuild import judge_swap
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import (
@@ -45,7 +44,7 @@ class StepRunner:
 
     def __init__(
         self,
-        context: RunnerContext,
+        context: OperationContext,
         record: OperationRecord,
         observer: OperationObserver,
         lxd_wait: LxdWait,

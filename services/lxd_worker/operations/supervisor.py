@@ -12,7 +12,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.operations.record import RunnerContext
+from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.runner import MOST_RETRY_S, RETRY_S, OperationRunner
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import Operation
@@ -29,7 +29,7 @@ class OperationSupervisor:
     operation at its end. `held_back` are the ids of operations that somebody else starts later.
     """
 
-    context: RunnerContext
+    context: OperationContext
     spawn: Callable[[Callable[[JournalEntry], None], JournalEntry], object]
     ended: Callable[[Operation], None]
     held_back: Container[str]

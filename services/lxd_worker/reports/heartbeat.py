@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.ports import Lxd, LxdServer, Signal
+from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.events import Heartbeat
 
@@ -56,32 +56,30 @@ class LxdHealth:
             self.changed()
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatReport:
-    """Makes heartbeats. The fleet expects one every `interval_s`."""
+def heartbeat(
+    context: ReportContext,
+    health: LxdHealth,
+    journal: Journal,
+    interval_s: float,
+    sequence: int,
+    calls_queue: str = "",
+) -> Heartbeat:
+    """Return the heartbeat for this moment, the next of which follows after `interval_s`.
 
-    epoch: int
-    health: LxdHealth
-    journal: Journal
-    clock: WorkerClock
-    interval_s: float
-
-    def read(self, sequence: int, calls_queue: str) -> Heartbeat:
-        """Return the heartbeat for this moment; waits for nothing.
-
-        `sequence` is the number of the last event, `calls_queue` the queue that is missing.
-        """
-        server = self.health.server or LxdServer(fingerprint="", version="", kind="", name="")
-        return Heartbeat(
-            epoch=self.epoch,
-            sequence=sequence,
-            clock=f"{self.clock.unix():.3f}",
-            lxd_connected=self.health.connected,
-            interval_s=self.interval_s,
-            fingerprint=server.fingerprint,
-            lxd=server.version,
-            server=server.kind,
-            server_name=server.name,
-            journal_length=self.journal.length,
-            calls_queue=calls_queue,
-        )
+    `sequence` is the number of the last event, `calls_queue` the queue that is missing. Waits for
+    nothing.
+    """
+    server = health.server or LxdServer(fingerprint="", version="", kind="", name="")
+    return Heartbeat(
+        epoch=context.epoch,
+        sequence=sequence,
+        clock=f"{context.clock.unix():.3f}",
+        lxd_connected=health.connected,
+        interval_s=interval_s,
+        fingerprint=server.fingerprint,
+        lxd=server.version,
+        server=server.kind,
+        server_name=server.name,
+        journal_length=journal.length,
+        calls_queue=calls_queue,
+    )

@@ -14,12 +14,11 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.creation.capacity import Overcommit, total_capacity
 from services.lxd_worker.instances.devices import root_disk
-from services.lxd_worker.omissions import Omission, Omit
-from services.lxd_worker.ports import CallLater, HostResources, Publish, Signal
-from services.lxd_worker.reports.publishing import ChangePublisher, RetryTimer
+from services.lxd_worker.omissions import Omission
+from services.lxd_worker.ports import HostResources, Signal
+from services.lxd_worker.reports.publishing import ChangePublisher, ReportContext, RetryTimer
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import HostDescribed
 from shared.contracts.fitting import Unfit, fit_message, share_out
@@ -48,23 +47,19 @@ class HostReport:
     `publish_if_changed`.
     """
 
+    context: ReportContext
     host: str
-    epoch: int
     resources: HostResources
-    publish: Publish
-    clock: WorkerClock
     signal: Signal
     overcommit: Overcommit
     address: str
     scope: LxdScope
-    omit: Omit
-    later: CallLater
     _publisher: ChangePublisher[HostDescribed] = field(init=False)
     _retry: RetryTimer = field(init=False)
 
     def __post_init__(self) -> None:
-        self._publisher = ChangePublisher(self.publish, self.clock, self.signal)
-        self._retry = RetryTimer(self.later, self.signal)
+        self._publisher = ChangePublisher(self.context, self.signal)
+        self._retry = RetryTimer(self.context.later, self.signal)
 
     def request(self) -> None:
         """Have it sent soon, whether or not it has changed."""
@@ -96,7 +91,7 @@ class HostReport:
 
         Raises LxdUnavailable if LXD answers nothing at all.
         """
-        last = self._publisher.last or HostDescribed(epoch=self.epoch, at="")
+        last = self._publisher.last or HostDescribed(epoch=self.context.epoch, at="")
         images = _answer(self.resources.images)
         networks = _answer(self.resources.networks)
         projects = _answer(self.resources.projects)
@@ -105,7 +100,7 @@ class HostReport:
         capacity = _answer(self._capacity)
         self._omit_refused(images=images, networks=networks, projects=projects, capacity=capacity)
         return HostDescribed(
-            epoch=self.epoch,
+            epoch=self.context.epoch,
             at="",
             capacity=capacity,
             images=last.images if images is None else self._images(images),
@@ -117,13 +112,13 @@ class HostReport:
     def _omit_refused(self, **answers: object) -> None:
         for question, answer in answers.items():
             if answer is None:
-                self.omit(Omission.QUESTION, question, "LXD does not tell")
+                self.context.omit(Omission.QUESTION, question, "LXD does not tell")
 
     def _images(self, images: Sequence[Image]) -> list[Image]:
         shared = share_out(self._fitting(images, MOST_IMAGES), IMAGES_BYTES, _UNBOUNDED)
         for image, cut in shared:
             if cut:
-                self.omit(Omission.FIELDS, image.fingerprint, ", ".join(cut))
+                self.context.omit(Omission.FIELDS, image.fingerprint, ", ".join(cut))
         return [image for image, _ in shared]
 
     def _served(self, projects: Iterable[str]) -> list[str]:
@@ -133,7 +128,7 @@ class HostReport:
         """Return as many of these as a message holds, each within its bounds."""
         fitting = [one for one in map(self._fit, found) if one]
         if left_out := len(fitting[most:]):
-            self.omit(Omission.FIELDS, type(found[0]).__name__, f"{left_out} too many")
+            self.context.omit(Omission.FIELDS, type(found[0]).__name__, f"{left_out} too many")
         return fitting[:most]
 
     def _fit(self, one: S) -> S | None:
@@ -141,10 +136,10 @@ class HostReport:
         try:
             fitting, left_out = fit_message(one)
         except Unfit as exc:
-            self.omit(Omission.FIELDS, subject, str(exc))
+            self.context.omit(Omission.FIELDS, subject, str(exc))
             return None
         if left_out:
-            self.omit(Omission.FIELDS, subject, ", ".join(left_out))
+            self.context.omit(Omission.FIELDS, subject, ", ".join(left_out))
         return fitting
 
     def _capacity(self) -> Capacity | None:

@@ -10,18 +10,16 @@ import logging
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from services.lxd_worker.clock import WorkerClock
-from services.lxd_worker.creation.images import Remotes
-from services.lxd_worker.omissions import Omission, Omit
+from services.lxd_worker.creation.request import Remotes
+from services.lxd_worker.omissions import Omission
 from services.lxd_worker.ports import (
     DaemonCapabilities,
     Fetch,
     HostResources,
     ImageServerAway,
-    Publish,
     Signal,
 )
-from services.lxd_worker.reports.publishing import ChangePublisher
+from services.lxd_worker.reports.publishing import ChangePublisher, ReportContext
 from services.lxd_worker.reports.simplestreams import (
     INDEX,
     UnreadableCatalogue,
@@ -47,23 +45,20 @@ MOST_BYTES = 3 * 2**20
 class ImageServersReport:
     """Reads the servers now and then; sends what they have if it was requested or has changed."""
 
-    epoch: int
+    context: ReportContext
     remotes: Remotes
     resources: HostResources
     fetch: Fetch
-    publish: Publish
-    clock: WorkerClock
     signal: Signal
-    omit: Omit
     _publisher: ChangePublisher[ImageServersRead] = field(init=False)
     _found: dict[str, Served] = field(init=False)
     _due: dict[str, float] = field(init=False)
     _away: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._publisher = ChangePublisher(self.publish, self.clock, self.signal)
+        self._publisher = ChangePublisher(self.context, self.signal)
         self._found = dict.fromkeys(self.remotes)
-        self._due = dict.fromkeys(self.remotes, self.clock.monotonic())
+        self._due = dict.fromkeys(self.remotes, self.context.clock.monotonic())
 
     def request(self) -> None:
         """Have it sent soon, whether or not it has changed."""
@@ -74,7 +69,7 @@ class ImageServersReport:
 
         Raises LxdUnavailable: which images are of use depends on what the host can run.
         """
-        due = [name for name, at in self._due.items() if at <= self.clock.monotonic()]
+        due = [name for name, at in self._due.items() if at <= self.context.clock.monotonic()]
         if not due:
             return
         capabilities = self.resources.capabilities()
@@ -84,7 +79,7 @@ class ImageServersReport:
 
     def publish_if_changed(self) -> None:
         """Send what is known if it was requested or has changed; see `HostReport`."""
-        report = ImageServersRead(epoch=self.epoch, at="", servers=self._fitting())
+        report = ImageServersRead(epoch=self.context.epoch, at="", servers=self._fitting())
         try:
             self._publisher.publish_if_changed(report)
         except BrokerUnavailable as exc:
@@ -102,7 +97,7 @@ class ImageServersReport:
             return None
         first: list[ServedImage] = beginning(images, share)
         if left_out := len(images) - len(first):
-            self.omit(Omission.FIELDS, name, f"{left_out} images too many")
+            self.context.omit(Omission.FIELDS, name, f"{left_out} images too many")
         return first
 
     def _read(self, name: str, capabilities: DaemonCapabilities) -> None:
@@ -112,10 +107,10 @@ class ImageServersReport:
             if name not in self._away:
                 log.warning("image server not read", extra={"server": name, "error": str(exc)})
             self._away.add(name)
-            self._due[name] = self.clock.monotonic() + AGAIN_S
+            self._due[name] = self.context.clock.monotonic() + AGAIN_S
         else:
             self._away.discard(name)
-            self._due[name] = self.clock.monotonic() + EVERY_S
+            self._due[name] = self.context.clock.monotonic() + EVERY_S
 
     def _images(self, address: str, capabilities: DaemonCapabilities) -> list[ServedImage]:
         files = product_files(self.fetch(address, INDEX))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.instances.description import UNBOUNDED
 from services.lxd_worker.instances.lifecycle_events import (
     AffectedInstance,
@@ -17,9 +16,9 @@ from services.lxd_worker.instances.lifecycle_events import (
     affects_many,
 )
 from services.lxd_worker.journal.protocol import Journal
-from services.lxd_worker.omissions import Omission, Omit
-from services.lxd_worker.ports import CallLater, Lxd, ObservedInstance, Publish, Signal
-from services.lxd_worker.reports.publishing import RetryTimer
+from services.lxd_worker.omissions import Omission
+from services.lxd_worker.ports import Lxd, ObservedInstance, Signal
+from services.lxd_worker.reports.publishing import ReportContext, RetryTimer
 from services.lxd_worker.transitions.rebuild import KINDS as SWAPS
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
@@ -45,22 +44,15 @@ class InventoryReport:
 
     def __init__(
         self,
-        epoch: int,
+        context: ReportContext,
         lxd: Lxd,
-        publish: Publish,
-        clock: WorkerClock,
+        journal: Journal,
         signal: Signal,
         listening: Callable[[], bool],
-        omit: Omit,
-        later: CallLater,
-        journal: Journal,
     ) -> None:
-        self._journal = journal
-        self._omit = omit
-        self._epoch = epoch
+        self._context = context
         self._lxd = lxd
-        self._publish = publish
-        self._clock = clock
+        self._journal = journal
         self._signal = signal
         self._listening = listening
         self._busy = False
@@ -69,7 +61,7 @@ class InventoryReport:
         # What LXD has not answered; an instance that it never answers for must not delay others.
         self._all_unread = False
         self._unread: dict[tuple[str, str], AffectedInstance] = {}
-        self._retry = RetryTimer(later, self._request_unread)
+        self._retry = RetryTimer(context.later, self._request_unread)
         self._sequence = 0
 
     @property
@@ -146,9 +138,9 @@ class InventoryReport:
         self._all_unread, self._unread = False, {}
         self._send(
             Inventory(
-                epoch=self._epoch,
+                epoch=self._context.epoch,
                 sequence=self._sequence + 1,
-                at=self._clock.now(),
+                at=self._context.clock.now(),
                 instances=instances,
             )
         )
@@ -159,7 +151,7 @@ class InventoryReport:
             instances = self._lxd.instances()
             if not self._swapping() - {(one.project, one.name) for one in instances}:
                 break
-            self._clock.sleep(_TRY_AGAIN_S)
+            self._context.clock.sleep(_TRY_AGAIN_S)
         return instances
 
     def _swapping(self) -> set[tuple[str, str]]:
@@ -171,12 +163,14 @@ class InventoryReport:
         """Return as many of the instances as one message holds, none larger than its share."""
         in_order = sorted(instances, key=lambda one: (one.project, one.name))
         if left_out := in_order[MOST_INSTANCES:]:
-            self._omit(Omission.INSTANCE, "inventory", f"{len(left_out)} instances too many")
+            self._context.omit(
+                Omission.INSTANCE, "inventory", f"{len(left_out)} instances too many"
+            )
         shared = share_out(in_order[:MOST_INSTANCES], MOST_BYTES, UNBOUNDED)
         for instance, cut in shared:
             if cut:
                 subject = f"{instance.project}/{instance.name}"
-                self._omit(Omission.FIELDS, subject, ", ".join(cut))
+                self._context.omit(Omission.FIELDS, subject, ", ".join(cut))
         return [instance for instance, _ in shared]
 
     def _publish_change(self, affected: AffectedInstance) -> None:
@@ -189,10 +183,10 @@ class InventoryReport:
             self._send(self._change(affected, found))
 
     def _change(self, affected: AffectedInstance, found: ObservedInstance) -> Event:
-        sequence, now = self._sequence + 1, self._clock.now()
+        sequence, now = self._sequence + 1, self._context.clock.now()
         if found.instance is None:
             return InstanceRemoved(
-                epoch=self._epoch,
+                epoch=self._context.epoch,
                 sequence=sequence,
                 at=now,
                 action=affected.action,
@@ -201,7 +195,7 @@ class InventoryReport:
                 revision=found.revision,
             )
         return InstanceChanged(
-            epoch=self._epoch,
+            epoch=self._context.epoch,
             sequence=sequence,
             at=now,
             action=affected.action,
@@ -210,7 +204,7 @@ class InventoryReport:
 
     def _send(self, event: Event) -> None:
         try:
-            self._publish(event)
+            self._context.publish(event)
         finally:
             # Only now: a heartbeat must not name an event that is not on the wire yet.
             self._sequence += 1

@@ -19,6 +19,17 @@ R = TypeVar("R", HostDescribed, ImageServersRead)
 
 
 @dataclass(frozen=True, slots=True)
+class ReportContext:
+    """What every report needs; `epoch` is that of this run of the worker."""
+
+    epoch: int
+    publish: Publish
+    clock: WorkerClock
+    omit: Omit
+    later: CallLater
+
+
+@dataclass(frozen=True, slots=True)
 class BoundedPublisher:
     """Sends events within the bounds of their contract, as `Publish`; see `fit_message`.
 
@@ -48,8 +59,7 @@ class ChangePublisher(Generic[R]):
     `signal` wakes whoever calls `publish_if_changed`.
     """
 
-    publish: Publish
-    clock: WorkerClock
+    context: ReportContext
     signal: Signal
     last: R | None = None
     _requested: bool = False
@@ -62,7 +72,7 @@ class ChangePublisher(Generic[R]):
     def publish_if_changed(self, report: R) -> None:
         """Send a report, whose time is set now, if need be; errors as `Publish`."""
         if self._requested or report != self.last:
-            self.publish(replace(report, at=self.clock.now()))
+            self.context.publish(replace(report, at=self.context.clock.now()))
             self._requested, self.last = False, report
 
 

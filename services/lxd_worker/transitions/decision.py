@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.transitions import config, power, rebuild
-from services.lxd_worker.transitions.creation import decide_creation, undo_creation
 from services.lxd_worker.transitions.evidence import Verdict, judge
-from services.lxd_worker.transitions.steps import Decision, Done, Failed, Situation, Step
+from services.lxd_worker.transitions.steps import Decision, Done, Failed, Situation, Step, Undo
 from shared.contracts.errors import (
     Cancelled,
     FleetError,
+    InstanceExists,
     InstanceNotFound,
     InstanceReplaced,
     LxdBusy,
@@ -58,8 +59,8 @@ def early_failure(kind: Kind, situation: Situation) -> FleetError | None:
     """Return why a command is not even accepted: it would fail without having begun anything."""
     if not changes_config(kind):
         return None
-    move = decide(kind, situation)
-    return move.error if isinstance(move, Failed) else None
+    decision = decide(kind, situation)
+    return decision.error if isinstance(decision, Failed) else None
 
 
 def abort(kind: Kind, situation: Situation, error: FleetError) -> Decision:
@@ -67,6 +68,28 @@ def abort(kind: Kind, situation: Situation, error: FleetError) -> Decision:
     if kind in rebuild.KINDS:
         return rebuild.roll_back(kind, situation, error)
     return undo_creation(situation, error) if kind is Kind.CREATE else Failed(error)
+
+
+def decide_creation(situation: Situation) -> Decision:
+    """Return the step to take now, or how the creation has ended."""
+    if situation.last is Step.START and situation.now and situation.now.running:
+        return Done(changed=True)
+    if cause := situation.cause or situation.error:
+        return undo_creation(situation, cause)
+    if not situation.taken:
+        is_free = situation.now is None and not situation.replaced
+        return Step.CREATE if is_free else Failed(InstanceExists(situation.name))
+    if situation.now is None:
+        return Failed(InstanceNotFound(situation.name))
+    return _after_creation(situation, situation.now)
+
+
+def undo_creation(situation: Situation, cause: FleetError) -> Decision:
+    """Return the step that removes what was made, or the failure once nothing of it is left."""
+    if situation.now is None:
+        return Failed(InstanceExists(situation.name) if situation.replaced else cause)
+    step = Step.DELETE if situation.now.stopped else Step.FORCE_STOP
+    return Failed(cause) if step in situation.taken else Undo(step, cause)
 
 
 def _checked(situation: Situation) -> Situation:
@@ -93,3 +116,11 @@ def _gone(kind: Kind, situation: Situation) -> Decision:
 
 def _was_ephemeral(situation: Situation) -> bool:
     return situation.before is not None and situation.before.ephemeral
+
+
+def _after_creation(situation: Situation, now: Observation) -> Decision:
+    wanted = situation.arguments.create
+    starts = wanted is not None and wanted.auto_start
+    if situation.last is Step.CREATE and starts and now.stopped:
+        return Step.START
+    return Done(changed=True)

@@ -34,6 +34,14 @@ def judge(
     return _JUDGES_OF_CHANGES[step](arguments, before, now)
 
 
+def judge_creation(now: Observation | None) -> Verdict:
+    """Judge whether LXD has created an instance, when it is idle with it.
+
+    If LXD was killed meanwhile, the instance is there but will never be complete.
+    """
+    return Verdict.DONE if now and now.complete else Verdict.NOT_DONE
+
+
 # LXD deletes an ephemeral instance when it stops.
 _ENDS_IT = (Step.DELETE, Step.STOP, Step.FORCE_STOP)
 

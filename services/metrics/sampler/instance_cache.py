@@ -1,8 +1,8 @@
-"""The running instances as LXD described them last, and when to ask it again.
+"""Cache the running instances as LXD last described them, and refresh them when due.
 
-LXD is asked by a duty beside the rounds, so that a slow LXD holds up no sample; a round asks itself
-only where nothing but LXD can measure. One question at a time: an older answer never replaces a
-newer one.
+A background loop sends the requests, so that a slow LXD delays no sample; a round sends them itself
+only if nothing but LXD can measure. Only one request at a time, so that an older answer never
+replaces a newer one.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from services.metrics.sampler.usage import InstanceRefused
 from shared.contracts.errors import LxdUnavailable
 from shared.lxd.models import LifecycleEvent
 
-# How old the space of the storage pools may be, which costs a request for each of them.
+# How old the space of the storage pools may be, as each pool costs a request.
 POOLS_S = 30.0
 
 
 class InstanceCache:
     """The running instances as LXD described them.
 
-    Everything is asked for once in `period_s`; events make it ask in between.
+    All of them are requested every `period_s`; events cause requests in between.
     """
 
     def __init__(
@@ -67,17 +67,17 @@ class InstanceCache:
 
     @property
     def running(self) -> Collection[InstanceReading]:
-        """The instances that ran when LXD was last asked."""
+        """The instances that were running at the last request."""
         return list(self._readings.values())
 
     @property
     def pools(self) -> Pools:
-        """The storage pools when LXD was last asked."""
+        """The storage pools at the last request."""
         return self._pools.last
 
     @property
     def lxd_answers(self) -> bool:
-        """Whether LXD answered the last time."""
+        """Whether LXD answered the last request."""
         return self._outages.available
 
     def on_event(self, event: LifecycleEvent) -> None:
@@ -89,15 +89,15 @@ class InstanceCache:
             self._poll_schedule.request(event.identity, now_s + delay_s)
 
     def on_listening(self) -> None:
-        """Request everything: events before this moment were missed."""
+        """Request everything, as earlier events were missed."""
         self._poll_schedule.request_all(self._clock())
 
     def mark_stale(self, identity: Identity) -> None:
-        """Request an instance that is not as cached; the event that says so may be lost."""
+        """Request an instance that differs from the cache, as its event may be lost."""
         self._poll_schedule.request(identity, self._clock() + SOON_S)
 
     def request_details(self, wanted: bool) -> None:
-        """Say whether LXD's metrics are worth a request: whether nobody else measures some."""
+        """Set whether to request LXD's metrics: whether nothing else measures some instances."""
         self._details.wanted = wanted
 
     def refresh_if_due(self) -> None:
@@ -128,7 +128,7 @@ class InstanceCache:
                 try:
                     described = self._lxd.instance(*identity)
                 except InstanceRefused as exc:
-                    # It stays as it was told: the question for all of them may tell more.
+                    # It stays in the cache: the request for all instances may succeed.
                     self.errors.failed(identity, exc)
                 else:
                     self._store(identity, described, self._midpoint(asked_s))

@@ -18,6 +18,7 @@ from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.host_resources import LxdHostResources
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.reports.inventory import InventoryReport
+from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import LxdRefused, LxdUnavailable
@@ -50,15 +51,11 @@ class Host:
         self.lxd = LxdDaemon(api, 1 << 40, LxdScope(), self.omissions)
         self.sent: list[Event] = []
         self.report = InventoryReport(
-            1,
+            ReportContext(1, self.sent.append, FakeClock(), self.omissions, lambda *_: None),
             self.lxd,
-            self.sent.append,
-            FakeClock(),
+            FakeJournal(FakeClock()),
             lambda: None,
             lambda: True,
-            self.omissions,
-            lambda _, __: None,
-            FakeJournal(FakeClock()),
         )
 
     def told(self) -> dict[str, Instance]:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions.creation import judge_creation
 from services.lxd_worker.transitions.decision import abort, decide
-from services.lxd_worker.transitions.evidence import Verdict
+from services.lxd_worker.transitions.evidence import Verdict, judge_creation
 from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step, Undo
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (

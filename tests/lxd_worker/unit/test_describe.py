@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from services.lxd_worker.creation.capacity import Overcommit
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.reports.host_report import HostReport
+from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import MAX_BYTES, Event, HostDescribed
@@ -42,17 +43,19 @@ class Host:
         self.omissions = Omissions()
         self.later: list[Callable[[], None]] = []
         self.report = HostReport(
+            context=ReportContext(
+                epoch=3,
+                publish=self.wire.publish,
+                clock=FakeClock(),
+                omit=self.omissions,
+                later=lambda _, again: self.later.append(again),
+            ),
             host="h1",
-            epoch=3,
             resources=self.offer,
-            publish=self.wire.publish,
-            clock=FakeClock(),
             signal=self.ring,
             overcommit=Overcommit(cpu=2.0, memory=1.5),
             address="203.0.113.7",
             scope=LxdScope(("shop",)),
-            omit=self.omissions,
-            later=lambda _, again: self.later.append(again),
         )
 
     def ring(self) -> None:

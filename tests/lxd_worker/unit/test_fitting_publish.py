@@ -6,8 +6,8 @@ import pytest
 
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.ports import LxdServer
-from services.lxd_worker.reports.heartbeat import HeartbeatReport, LxdHealth
-from services.lxd_worker.reports.publishing import BoundedPublisher
+from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
+from services.lxd_worker.reports.publishing import BoundedPublisher, ReportContext
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import Event, Heartbeat, InstanceRemoved
 from tests.support.lxd_worker.bench import Bench
@@ -33,7 +33,9 @@ def test_a_heartbeat_is_heard_whatever_lxd_says_of_itself(bench: Bench, wire: Wi
     odd = LxdServer(fingerprint="f" * 300, version="5\x00", kind="\ud800", name="x" * 300)
     watch = LxdHealth(lambda: None, server=odd, answers=True, listening=True)
 
-    wire.publish(HeartbeatReport(3, watch, bench.journal, bench.clock, 5.0).read(7, ""))
+    context = ReportContext(3, wire.publish, bench.clock, wire.omissions, lambda *_: None)
+
+    wire.publish(heartbeat(context, watch, bench.journal, 5.0, 7))
 
     (beat,) = wire.sent
     assert isinstance(beat, Heartbeat)

@@ -10,6 +10,7 @@ import pytest
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.ports import ImageServerAway
 from services.lxd_worker.reports.image_servers import AGAIN_S, EVERY_S, ImageServersReport
+from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, ImageServersRead
@@ -35,14 +36,17 @@ class Host:
             f"{IMAGES}/{PRODUCTS}": json.dumps(catalogue(arch="amd64")).encode(),
         }
         self.report = ImageServersReport(
-            epoch=3,
+            context=ReportContext(
+                epoch=3,
+                publish=self.publish,
+                clock=self.clock,
+                omit=self.omissions,
+                later=lambda *_: None,
+            ),
             remotes={"images": IMAGES, "lab": LAB},
             resources=self.offer,
             fetch=self.fetch,
-            publish=self.publish,
-            clock=self.clock,
             signal=self.ring,
-            omit=self.omissions,
         )
 
     def fetch(self, address: str, path: str) -> bytes:

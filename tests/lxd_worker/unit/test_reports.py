@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.operations.outbox import publish_unconfirmed
-from services.lxd_worker.reports.heartbeat import HeartbeatReport, LxdHealth
+from services.lxd_worker.operations.outbox import Outbox
+from services.lxd_worker.ports import Publish
+from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
 from services.lxd_worker.reports.inventory import InventoryReport
+from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import (
@@ -52,16 +54,23 @@ def wire() -> Wire:
 @pytest.fixture
 def report(bench: Bench, wire: Wire) -> InventoryReport:
     return InventoryReport(
-        3,
+        report_context(bench, wire),
         bench.lxd,
-        wire.publish,
-        bench.clock,
+        bench.journal,
         lambda: bench.rings.append("inventory"),
         lambda: "deaf" not in bench.rings,
-        Omissions(),
-        lambda _, again: wire.later.append(again),
-        bench.journal,
     )
+
+
+def report_context(bench: Bench, wire: Wire) -> ReportContext:
+    later = wire.later
+    return ReportContext(
+        3, wire.publish, bench.clock, Omissions(), lambda _, again: later.append(again)
+    )
+
+
+def outbox(bench: Bench, publish: Publish) -> Outbox:
+    return Outbox(bench.journal, publish, lambda: None, lambda *_: None)
 
 
 def lifecycle(action: str, name: str = "web", **context: object) -> LifecycleEvent:
@@ -369,7 +378,7 @@ def test_every_operation_is_reported_in_the_order_of_its_change(bench: Bench, wi
     submitted(bench, "op-2", "db")
     bench.journal.advance("op-1", lambda one: one.start("now"))
 
-    publish_unconfirmed(bench.journal, wire.publish)
+    outbox(bench, wire.publish).publish_unconfirmed()
 
     told = [one.operation for one in wire.sent if isinstance(one, OperationChanged)]
     assert [(one.operation_id, one.state) for one in told] == [
@@ -384,8 +393,8 @@ def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: W
     wire.cut = 1
 
     with pytest.raises(BrokerUnavailable):
-        publish_unconfirmed(bench.journal, wire.publish)
-    publish_unconfirmed(bench.journal, wire.publish)
+        outbox(bench, wire.publish).publish_unconfirmed()
+    outbox(bench, wire.publish).publish_unconfirmed()
 
     assert len(wire.sent) == 1
 
@@ -397,8 +406,8 @@ def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wir
         wire.publish(event)
         bench.journal.advance("op-1", lambda one: one.start("now"))
 
-    publish_unconfirmed(bench.journal, publish)
-    publish_unconfirmed(bench.journal, wire.publish)
+    outbox(bench, publish).publish_unconfirmed()
+    outbox(bench, wire.publish).publish_unconfirmed()
 
     states = [one.operation.state for one in wire.sent]  # type: ignore[union-attr]
     assert states == [State.ACCEPTED, State.RUNNING]
@@ -410,7 +419,7 @@ def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -
         bench.lxd.holds[f"c{number}"] = seen(uuid=f"u{number}")
         submitted(bench, f"op-{number}", f"c{number}")
 
-    publish_unconfirmed(bench.journal, wire.publish)
+    outbox(bench, wire.publish).publish_unconfirmed()
 
     assert len(wire.sent) == 200
 
@@ -419,7 +428,7 @@ def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
     watch = LxdHealth(changed=lambda: None, listening=True)
     watch.probe(bench.lxd)
 
-    beat = HeartbeatReport(3, watch, bench.journal, bench.clock, 2.0).read(17, "")
+    beat = heartbeat(report_context(bench, Wire()), watch, bench.journal, 2.0, 17)
 
     assert (beat.epoch, beat.sequence, beat.clock) == (3, 17, "1000.000")
     assert (beat.lxd_connected, beat.fingerprint, beat.lxd) == (True, "f" * 64, "5.0.2")
@@ -431,7 +440,7 @@ def test_a_heartbeat_goes_on_without_lxd_and_remembers_who_it_was(bench: Bench) 
     bench.lxd.away = 1
     watch.probe(bench.lxd)
 
-    beat = HeartbeatReport(3, watch, bench.journal, bench.clock, 2.0).read(17, "")
+    beat = heartbeat(report_context(bench, Wire()), watch, bench.journal, 2.0, 17)
 
     assert (beat.lxd_connected, beat.lxd) == (False, "5.0.2")
 

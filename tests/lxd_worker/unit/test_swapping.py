@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.operations.planning import KEEP_S
 from services.lxd_worker.operations.runner import OperationRunner
-from services.lxd_worker.rebuild.planning import KEEP_S
 from services.lxd_worker.rebuild.trash import TrashCollector
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource

@@ -9,9 +9,8 @@ import pytest
 
 from services.lxd_worker.creation.port_pool import NatPool, assign_forwards
 from services.lxd_worker.instances.description import EditableInstance, to_instance
-from services.lxd_worker.instances.devices import Devices
+from services.lxd_worker.instances.devices import Devices, forwards_of
 from services.lxd_worker.instances.observation import InstanceConfig
-from services.lxd_worker.instances.port_forwards import forwards_of
 from services.lxd_worker.instances.update_request import DesiredConfig, update_body
 from shared.contracts.changes import Changes, Forward
 from shared.contracts.instances import Proxy

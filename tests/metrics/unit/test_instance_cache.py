@@ -209,5 +209,5 @@ def test_values_left_out_are_logged_once_for_an_instance(
 
     assert bench.dropped == {"out_of_range": 3}
     [record] = caplog.records
-    assert record.getMessage() == "values of an instance are left out"
+    assert record.getMessage() == "values of an instance dropped"
     assert (record.__dict__["instance"], record.__dict__["reason"]) == ("web", "out_of_range")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from services.lxd_worker.creation.admission import Admission
 from services.lxd_worker.creation.allocations import Allocations
 from services.lxd_worker.creation.capacity import Overcommit
-from services.lxd_worker.creation.images import Remotes
 from services.lxd_worker.creation.port_pool import HostPorts, NatPool
+from services.lxd_worker.creation.request import Remotes
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.operations.record import RunnerContext
+from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.operations.secrets import PendingSecrets, SecretsById
 from services.lxd_worker.operations.service import HostOperations
@@ -46,8 +46,8 @@ class Bench:
         self.pending = PendingSecrets(self.clock, self.spawned.append, self.secrets)
 
     @property
-    def context(self) -> RunnerContext:
-        return RunnerContext(
+    def context(self) -> OperationContext:
+        return OperationContext(
             host="h1",
             epoch=3,
             journal=self.journal,
@@ -60,12 +60,8 @@ class Bench:
     @property
     def operations(self) -> HostOperations:
         return HostOperations(
-            host="h1",
-            journal=self.journal,
-            lxd=self.lxd,
-            clock=self.clock,
+            context=self.context,
             start=self.spawned.append,
-            changed=lambda: self.rings.append("operations"),
             most_unfinished=self.most_unfinished,
             admission=self.admission,
             pending=self.pending,

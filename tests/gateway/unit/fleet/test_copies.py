@@ -394,7 +394,7 @@ async def test_a_claim_costs_no_host_its_room(creating: Core) -> None:
         each for each in creating.creations._candidates(creating.fleet.hosts()) if each.host == "h1"
     ]
 
-    assert candidate.promised.memory == 100
+    assert candidate.commitment.memory == 100
 
 
 @pytest.mark.attack
