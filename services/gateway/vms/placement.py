@@ -111,8 +111,8 @@ class Placement:
 class NoHostFits(PermanentError):
     """No host fits, counting those that have refused.
 
-    Its attributes are fields of the API: `lacks` are the shortfalls of the first few hosts, `counts`
-    the number of hosts by shortfall.
+    Its attributes are fields of the API: `lacks` has the shortfalls of the first few hosts,
+    `counts` the number of hosts by shortfall.
     """
 
     code = "no_host_fits"
