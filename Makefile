@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help run demo demo-clean check contract-lock environment constraints daemons browser \
 	console-page golden test test-unit test-contract test-integration test-e2e test-all attack compose-test bench \
-	house
+	house walk
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -75,6 +75,9 @@ bench: daemons  ## every figure that is promised, measured beside its baseline, 
 
 house: environment  ## size and shape of the code: lines, longest modules, imports, names of which there are two
 	@$(BIN)/python tools/house.py
+
+walk: daemons  ## the way of a start through the code: which modules it enters, in order
+	@$(BIN)/python -m tools.walk
 
 console-page: environment  ## fetch xterm.js from npm, for the page /console/{id}
 	@$(BIN)/python -m deploy.local.console_page

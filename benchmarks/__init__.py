@@ -1,1 +1,1 @@
-"""What the fleet costs, measured against a baseline that is named and run beside it."""
+"""Measure what the fleet costs, beside a baseline that runs with it."""

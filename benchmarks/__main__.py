@@ -1,7 +1,7 @@
-"""All benchmarks one after the other, and one table of what they found: `make bench`.
+"""Run all benchmarks one after the other, and print one table: `make bench`.
 
-Sampling comes before the fleet is started, whose own sampler would ask the same LXD; what needs no
-LXD comes last.
+Sampling is measured before the fleet starts, whose own sampler would use the same LXD; benchmarks
+without LXD come last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks import (
 )
 from benchmarks.figures import Figure, show
 from benchmarks.ground import fleet_on, loaded_lxd
-from benchmarks.scale import Scale, asked
+from benchmarks.scale import Scale, from_environment
 
 ON_A_FLEET = (
     footprint,
@@ -41,7 +41,7 @@ BY_THEMSELVES = (stream_viewers, scrape, list_vms, flood)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
-    """Start what is needed, measure everything, remove all of it."""
+    """Set everything up, measure, and clean up."""
     with loaded_lxd(scale) as loaded:
         yield from sampling.figures(loaded)
         with fleet_on(loaded) as ground:
@@ -52,4 +52,4 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    show(figures(asked()))
+    show(figures(from_environment()))

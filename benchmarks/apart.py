@@ -1,4 +1,4 @@
-"""Servers in processes of their own, so that what they cost can be told from what clients cost."""
+"""Run servers in processes of their own, to separate their cost from that of the clients."""
 
 from __future__ import annotations
 
@@ -13,47 +13,46 @@ from typing import Any
 
 import psutil
 
-# Serves until it is cancelled. The first thing that it sends is an answer to whoever started it;
-# what it gets then are orders, and None is the last.
+# Sends a first message to its parent, such as its port, and then receives commands, None last.
 Server = Callable[[Connection], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
-    """A running server: its first word, the line to it, and its process."""
+class RunningServer:
+    """A server: its first message, the pipe for its commands, and its process."""
 
-    said: Any
-    orders: Connection
+    greeting: Any
+    commands: Connection
     process: psutil.Process
 
 
 @asynccontextmanager
-async def apart(server: Server | partial[Awaitable[None]]) -> AsyncIterator[Apart]:
-    """Run a server; end it afterwards."""
+async def run_apart(server: Server | partial[Awaitable[None]]) -> AsyncIterator[RunningServer]:
+    """Run a server in a process of its own; end it afterwards."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(server, theirs))
     process.start()
-    # So that a server that dies before its first word is noticed.
+    # So that `recv` fails if the server dies before its first message.
     theirs.close()
     try:
-        said = await asyncio.to_thread(ours.recv)
-        yield Apart(said, ours, psutil.Process(process.pid))
+        greeting = await asyncio.to_thread(ours.recv)
+        yield RunningServer(greeting, ours, psutil.Process(process.pid))
         ours.send(None)
         await asyncio.to_thread(process.join)
     finally:
         process.kill()
 
 
-async def obey(orders: Connection, obey_one: Callable[[object], object]) -> None:
-    """Carry out each order, until the last."""
-    while (order := await asyncio.to_thread(orders.recv)) is not None:
-        obey_one(order)
+async def handle_commands(commands: Connection, handle: Callable[[object], object]) -> None:
+    """Handle each command, until the last."""
+    while (command := await asyncio.to_thread(commands.recv)) is not None:
+        handle(command)
 
 
-async def told_to_end(orders: Connection) -> None:
-    """Return at the last order, which is the only one."""
-    await asyncio.to_thread(orders.recv)
+async def wait_for_end(commands: Connection) -> None:
+    """Return at the last command, which is the only one."""
+    await asyncio.to_thread(commands.recv)
 
 
-def _serve(server: Server, orders: Connection) -> None:
-    asyncio.run(server(orders))  # type: ignore[arg-type]
+def _serve(server: Server, commands: Connection) -> None:
+    asyncio.run(server(commands))  # type: ignore[arg-type]

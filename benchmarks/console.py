@@ -1,7 +1,7 @@
-"""How quick a shell is through the whole chain: WebSocket, gateway, broker, worker, LXD.
+"""Measure a shell through the whole chain: WebSocket, gateway, broker, worker, LXD.
 
-The baseline is the same shell at LXD's own WebSocket, as `lxc exec` uses it. Both take turns. Every
-byte of the output is counted.
+The baseline is the same shell at LXD's own WebSocket, as `lxc exec` uses it. Both take turns. All
+bytes of the output are counted.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tests.support.lxd_client import Client
 TURNS = 4
 OUTPUT_BYTES = 10_000_000
 LOGIN_SHELL = {"command": ["/bin/sh", "-l"], "interactive": True, "wait-for-websocket": True}
-# Answers each number with as many bytes, then, after a 0, each byte with itself.
-ANSWERS = (
+# Answers each number with as many bytes; after a 0 it echoes each byte.
+SCRIPT = (
     b"""exec sh -c "stty raw -echo; echo rea''dy; """
     b"""while read -r n && [ \\$n != 0 ]; do head -c \\$n /dev/zero; echo do''ne; done; """
     b"""echo rea''dy; exec cat"\n"""
@@ -29,7 +29,7 @@ ANSWERS = (
 
 
 def figures(ground: Ground) -> Iterator[Figure]:
-    """Write and read by turns."""
+    """Measure both by turns."""
     direct, ours = asyncio.run(_both(ground))
     yield Figure(
         "echo of a byte in a console",
@@ -47,8 +47,8 @@ def figures(ground: Ground) -> Iterator[Figure]:
     )
 
 
-class Measured:
-    """What was measured at one kind of shell."""
+class ShellFigures:
+    """Measurements of one kind of shell."""
 
     def __init__(self) -> None:
         self.echoes_ms: list[float] = []
@@ -56,12 +56,12 @@ class Measured:
 
     @property
     def speed(self) -> float:
-        """MB of output in a second, at the median."""
+        """Median output in MB per second."""
         return OUTPUT_BYTES / 1e3 / centile(self._outputs_ms, 50)
 
     async def measure(self, shell: ClientConnection, rounds: int, slow_rounds: int) -> None:
-        """Let the shell write much, then echo little."""
-        await shell.send(ANSWERS)
+        """Let the shell write a lot, then echo single bytes."""
+        await shell.send(SCRIPT)
         await _until(shell, b"ready\n")
         for _ in range(slow_rounds):
             self._outputs_ms.append(await _output_ms(shell))
@@ -71,8 +71,8 @@ class Measured:
             self.echoes_ms.append(await _echo_ms(shell))
 
 
-async def _both(ground: Ground) -> tuple[Measured, Measured]:
-    direct, ours = Measured(), Measured()
+async def _both(ground: Ground) -> tuple[ShellFigures, ShellFigures]:
+    direct, ours = ShellFigures(), ShellFigures()
     rounds, slow_rounds = ground.scale.rounds // TURNS, max(1, ground.scale.slow_rounds // TURNS)
     for _ in range(TURNS):
         async with _at_lxd(ground) as shell:
@@ -104,8 +104,8 @@ async def _at_lxd(ground: Ground) -> AsyncIterator[ClientConnection]:
 async def _output_ms(shell: ClientConnection) -> float:
     began = time.perf_counter()
     await shell.send(b"%d\n" % OUTPUT_BYTES)
-    came = await _until(shell, b"done\n")
-    assert came == OUTPUT_BYTES + len("done\n"), came
+    received = await _until(shell, b"done\n")
+    assert received == OUTPUT_BYTES + len("done\n"), received
     return 1000 * (time.perf_counter() - began)
 
 
@@ -117,14 +117,14 @@ async def _echo_ms(shell: ClientConnection) -> float:
 
 
 async def _until(shell: ClientConnection, text: bytes) -> int:
-    """Return how many bytes came when the text has come."""
-    came, last = 0, b""
+    """Read until this text; return how many bytes that were."""
+    received, last = 0, b""
     while not last.endswith(text):
         data = await shell.recv()
         assert isinstance(data, bytes), data
-        came += len(data)
+        received += len(data)
         last = (last + data)[-len(text) :]
-    return came
+    return received
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What processes cost: CPU time and memory, by the kernel's accounts."""
+"""Measure the CPU time and memory of processes, by the kernel's accounting."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import psutil
 
 
 @dataclass(slots=True)
-class Bill:
-    """CPU time that a process took over a time."""
+class CpuUsage:
+    """CPU time that a process used, and over which time."""
 
     cpu_ms: float = 0.0
     wall_s: float = 0.0
 
     @property
     def percent(self) -> float:
-        """The share of one core."""
+        """Percent of one core."""
         return self.cpu_ms / self.wall_s / 10
 
 
 @contextmanager
-def billed(process: psutil.Process) -> Iterator[Bill]:
-    """Fill a bill with what the process, and what it has started and waited for, take meanwhile."""
-    bill = Bill()
-    began, before = time.monotonic(), _cpu_ms(process)
-    yield bill
-    bill.cpu_ms = _cpu_ms(process) - before
-    bill.wall_s = time.monotonic() - began
+def measure_cpu(process: psutil.Process) -> Iterator[CpuUsage]:
+    """Measure a process and its finished children; the result is complete after the block."""
+    usage = CpuUsage()
+    started_at, before = time.monotonic(), _cpu_ms(process)
+    yield usage
+    usage.cpu_ms = _cpu_ms(process) - before
+    usage.wall_s = time.monotonic() - started_at
 
 
 def resident_mb(process: psutil.Process) -> float:
-    """Return the memory that a process holds, in millions of bytes."""
+    """Return the resident memory of a process, in millions of bytes."""
     return float(process.memory_info().rss) / 1e6
 
 
@@ -46,7 +46,7 @@ def _cpu_ms(process: psutil.Process) -> float:
 
 
 def _threads_ms(pid: int) -> float:
-    """Return the CPU time of a process's threads; the process's own is told in steps of 10 ms."""
+    """Return the CPU time of a process's threads; the process's own has a resolution of 10 ms."""
     nanoseconds = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(FileNotFoundError):

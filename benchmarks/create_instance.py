@@ -1,8 +1,8 @@
-"""How long it takes to have an instance created: until that is accepted, and ten at once.
+"""Measure creations: how long until one is accepted, and until ten at once are complete.
 
-LXD itself is the baseline: its own answer to the request for an instance, and ten `lxc init` at
-once, on the same daemon with the same image and limits. The two sides take turns; before each one
-nothing is left of the last, and the fleet has heard of that.
+The baseline is LXD itself: its answer to a request for an instance, and ten `lxc init` at once, on
+the same daemon with the same image and limits. Both take turns; before each, the previous instances
+are deleted, and the fleet has noticed that.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from benchmarks.ground import Ground, alone
 from deploy.local import lxd_daemon, processes
 from deploy.local.busybox_image import ALIAS
 
-# So many rounds of single ones for a turn of ten at once.
+# Rounds of single creations for each turn of ten at once.
 ROUNDS_OF_A_TURN = 4
 NOTICED_WITHIN_S = 20.0
 
 VM = {"template": ALIAS, "cpu": 1, "memory": 64, "disk": 1}
 LIMITS = {"limits.cpu": "1", "limits.memory": "64MiB"}
 
-# Makes a container of this name; returns the milliseconds until that was accepted.
+# Creates a container of this name; returns the milliseconds until that was accepted.
 Make = Callable[[Ground, str], float]
 
 
 def figures(ground: Ground) -> Iterator[Figure]:
-    """Create one after another, then ten at once."""
+    """Measure single creations, then ten at once."""
     assert processes.wait_until(lambda: _has_image(ground), timeout_s=NOTICED_WITHIN_S)
     rounds = ground.scale.slow_rounds
     by_lxd, by_api = _turns(rounds, lambda make: _one(ground, make), _by_lxd, _by_api)
@@ -59,9 +59,9 @@ def figures(ground: Ground) -> Iterator[Figure]:
 def _turns(
     number: int, measure: Callable[[Make], float], *ways: Make
 ) -> tuple[list[float], list[float]]:
-    """Measure the two ways by turns, after one of each that is not counted."""
-    taken = [[measure(way) for way in ways] for _ in range(number + 1)][1:]
-    return [first for first, _ in taken], [second for _, second in taken]
+    """Measure two ways by turns, after one of each that is not counted."""
+    durations = [[measure(way) for way in ways] for _ in range(number + 1)][1:]
+    return [first for first, _ in durations], [second for _, second in durations]
 
 
 def _one(ground: Ground, make: Make) -> float:
@@ -73,7 +73,7 @@ def _one(ground: Ground, make: Make) -> float:
 
 
 def _at_once(ground: Ground, make: Make) -> float:
-    """Return the milliseconds until all are there that were asked for at once."""
+    """Return the milliseconds until all of several simultaneous creations are complete."""
     names = [_new_name() for _ in range(ground.scale.created)]
     with ThreadPoolExecutor(len(names)) as threads:
         began = time.perf_counter()
@@ -86,7 +86,7 @@ def _at_once(ground: Ground, make: Make) -> float:
 def _by_lxd(ground: Ground, name: str) -> float:
     body = {"name": name, "source": {"type": "image", "alias": ALIAS}, "config": LIMITS}
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(ground.lxd.socket))) as client:
-        # Without it the first request would make the connection.
+        # Without this the measured request would open the connection.
         client.get("http://lxd/1.0").raise_for_status()
         began = time.perf_counter()
         answer = client.post("http://lxd/1.0/instances", json=body).raise_for_status()
@@ -101,8 +101,8 @@ def _by_api(ground: Ground, name: str) -> float:
     answer = http.post("/api/v1/vms", json=VM | {"name": name}).raise_for_status()
     took_ms = 1000 * (time.perf_counter() - began)
     operation = f"/api/operations/{answer.json()['data']['operation']}?wait=60"
-    ended = http.get(operation).raise_for_status().json()
-    assert ended["state"] == "done", ended
+    outcome = http.get(operation).raise_for_status().json()
+    assert outcome["state"] == "done", outcome
     return took_ms
 
 
@@ -119,19 +119,19 @@ def _by_client(ground: Ground, name: str) -> float:
 
 
 def _remove(ground: Ground, names: list[str]) -> None:
-    """Delete containers, and wait until the fleet has heard of it."""
+    """Delete containers, and wait until the fleet has noticed."""
     for name in names:
         lxd_daemon.force_delete(ground.lxd.socket, name)
 
     def noticed() -> bool:
-        listed = ground.fleet.http.get("/api/instances").raise_for_status().json()
-        return len(listed) == ground.scale.instances
+        instances = ground.fleet.http.get("/api/instances").raise_for_status().json()
+        return len(instances) == ground.scale.instances
 
     assert processes.wait_until(noticed, timeout_s=NOTICED_WITHIN_S)
 
 
 def _has_image(ground: Ground) -> bool:
-    """Tell whether the host has said that it has the image."""
+    """Return whether the host has reported the image."""
     answer = ground.fleet.http.get("/api/v1/templates").raise_for_status()
     templates = answer.json()["data"]["templates"]
     return any(template["id"] == ALIAS and template["hosts"] for template in templates)

@@ -1,4 +1,4 @@
-"""Many clients of a WebSocket that take what they are sent."""
+"""Connect many clients to a WebSocket, which receive what they are sent."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ WITHIN_S = 60.0
 
 @dataclass(slots=True)
 class Crowd:
-    """How many have come, and how many messages all of them have got."""
+    """How many clients are connected, and how many messages all of them have received."""
 
-    present: int = 0
+    connected: int = 0
     messages: int = 0
 
 
 @asynccontextmanager
 async def crowd(number: int, port: int, path: str) -> AsyncIterator[Crowd]:
-    """Yield when so many clients are connected; let them go afterwards."""
-    everybody = Crowd()
+    """Connect this many clients, yield, and disconnect them."""
+    clients = Crowd()
     url = f"ws://127.0.0.1:{port}{path}"
-    watching = [asyncio.create_task(_watch(url, everybody)) for _ in range(number)]
+    tasks = [asyncio.create_task(_watch(url, clients)) for _ in range(number)]
     try:
-        await eventually(lambda: everybody.present == number, within_s=WITHIN_S)
-        yield everybody
+        await eventually(lambda: clients.connected == number, within_s=WITHIN_S)
+        yield clients
     finally:
-        for task in watching:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(everybody: Crowd, messages: int) -> None:
-    """Return when all together have got so many messages."""
-    await eventually(lambda: everybody.messages >= messages, within_s=WITHIN_S)
+async def until(clients: Crowd, messages: int) -> None:
+    """Return once all clients together have received this many messages."""
+    await eventually(lambda: clients.messages >= messages, within_s=WITHIN_S)
 
 
-async def _watch(url: str, everybody: Crowd) -> None:
+async def _watch(url: str, clients: Crowd) -> None:
     async with connect(url, compression=None, ping_interval=None, proxy=None) as client:
-        everybody.present += 1
+        clients.connected += 1
         async for _ in client:
-            everybody.messages += 1
+            clients.messages += 1

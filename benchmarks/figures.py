@@ -1,4 +1,4 @@
-"""What benchmarks find out: each figure beside its baseline and what it has to be."""
+"""The results of benchmarks: each figure beside its baseline and its target."""
 
 from __future__ import annotations
 
@@ -10,57 +10,56 @@ from dataclasses import dataclass
 from itertools import chain
 
 HEADER = (
-    "| what | must | measured | baseline | verdict |",
+    "| what | target | measured | baseline | verdict |",
     "|---|---|---|---|---|",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Must:
-    """What a value has to be, in words and as a rule."""
+class Target:
+    """A target for a value, as text and as a predicate."""
 
     text: str
-    holds: Callable[[float], bool]
+    is_met: Callable[[float], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A line of the table.
+    """A row of the table.
 
-    `measured` and `baseline` are what was measured, with its unit; `value` is what of it is held
-    against `must`. Without `must` it is only shown.
+    `measured` and `baseline` are texts with units; `value` is compared with the target, if any.
     """
 
     what: str
     measured: str
     baseline: str = ""
     value: float = 0.0
-    must: Must | None = None
+    target: Target | None = None
 
     def __str__(self) -> str:
-        must = self.must.text if self.must else ""
-        return f"| {self.what} | {must} | {self.measured} | {self.baseline} | {self.verdict} |"
+        target = self.target.text if self.target else ""
+        return f"| {self.what} | {target} | {self.measured} | {self.baseline} | {self.verdict} |"
 
     @property
     def verdict(self) -> str:
-        """`met`, `missed`, or nothing where nothing is demanded."""
-        if self.must is None:
+        """`met`, `missed`, or empty without a target."""
+        if self.target is None:
             return ""
-        return "met" if self.must.holds(self.value) else "missed"
+        return "met" if self.target.is_met(self.value) else "missed"
 
 
-def at_most(limit: float, unit: str) -> Must:
-    """Demand a value that is no larger."""
-    return Must(f"<= {limit:g} {unit}", lambda value: value <= limit)
+def at_most(limit: float, unit: str) -> Target:
+    """Return an upper bound."""
+    return Target(f"<= {limit:g} {unit}", lambda value: value <= limit)
 
 
-def at_least(limit: float, unit: str) -> Must:
-    """Demand a value that is no smaller."""
-    return Must(f">= {limit:g} {unit}", lambda value: value >= limit)
+def at_least(limit: float, unit: str) -> Target:
+    """Return a lower bound."""
+    return Target(f">= {limit:g} {unit}", lambda value: value >= limit)
 
 
 def show(figures: Iterable[Figure]) -> None:
-    """Print the machine and the table, each line as soon as it is measured."""
+    """Print the machine and the table, each row as soon as it is measured."""
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs", end=", ")
     print(f"load {os.getloadavg()[0]:.1f}\n")
     for line in chain(HEADER, figures):
@@ -68,7 +67,7 @@ def show(figures: Iterable[Figure]) -> None:
 
 
 def timed(work: Callable[[], object], rounds: int) -> list[float]:
-    """Return the milliseconds of each round, after one that is not counted."""
+    """Return the milliseconds of each round, after a first one that is not counted."""
     work()
     durations = []
     for _ in range(rounds):
@@ -79,10 +78,10 @@ def timed(work: Callable[[], object], rounds: int) -> list[float]:
 
 
 def centile(durations_ms: Sequence[float], which: int) -> float:
-    """Return the 50th, the 99th or another centile."""
+    """Return the 50th, 99th or another percentile."""
     return sorted(durations_ms)[len(durations_ms) * which // 100]
 
 
 def spread(durations_ms: Sequence[float]) -> str:
-    """Return the median and the 99th centile as text."""
+    """Return the median and the 99th percentile as text."""
     return f"p50 {centile(durations_ms, 50):.1f} ms, p99 {centile(durations_ms, 99):.1f} ms"

@@ -1,13 +1,12 @@
-"""What a host's neighbours notice while it publishes as fast as it can.
+"""Measure how much a host that floods the broker disturbs its neighbours.
 
 A gateway's process and two hosts on a real broker. One host reports a few containers, with a new
-sample ten times a second; a client asks for the list of instances again and again, and looks how
-old the newest sample in it is. The other host is quiet at first, which is the baseline, and then
-floods the broker, from a process that yields to all others, with one kind of message after the
-other.
+sample ten times a second; a client requests the list of instances again and again, and checks the
+age of the newest sample in it. The other host is quiet at first, which is the baseline, and then
+floods the broker, from a process of low priority, with one kind of message after the other.
 
-What it does not show: the broker, which has to take the flood in, has half of the machine's cores,
-and the flood no others.
+Caveat: the broker, which receives the flood, has half of the machine's cores, and the flood shares
+them.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ import aiohttp
 import msgspec
 import psutil
 
-from benchmarks.costs import Bill, billed, resident_mb
+from benchmarks.costs import CpuUsage, measure_cpu, resident_mb
 from benchmarks.figures import Figure, at_most, centile, show, spread
-from benchmarks.scale import Scale, asked
+from benchmarks.scale import Scale, from_environment
 from deploy.local import broker as nodes
 from deploy.local import processes
 from shared.contracts.instances import Address
@@ -43,24 +42,24 @@ from tests.support.reports import a_change, a_sample, an_instance
 FLOODS_S = 10.0
 SAMPLED_EVERY_S = 0.1
 CONTAINERS = 50
-# A sample can be told by the address that it tells of the first container.
+# A sample is identified by the address of its first container.
 FIRST_MARK = int(ipaddress.IPv4Address("10.0.0.0"))
 PATH = f"/api/instances?limit={CONTAINERS}"
-# What a flood may make of the undisturbed median.
+# By how much a flood may raise the undisturbed median.
 SLOWER = at_most(1.2, "times (p50)")
 NONE_LOST = at_most(0, "lost")
 
 
 @dataclass
 class Neighbour:
-    """The host that is not flooding: what it has sent, and when."""
+    """The host that does not flood: what it has sent, and when."""
 
     host: WireHost
     sent_at: list[float] = field(default_factory=list)
     changes: int = 0
 
     async def report(self) -> None:
-        """Send samples that can be told apart, and a change of an instance with each."""
+        """Send samples with different marks, and a change of an instance with each."""
         while True:
             number = len(self.sent_at)
             sample = a_sample(*self.host.instances, sequence=number + 1)
@@ -81,19 +80,19 @@ class Neighbour:
             await asyncio.sleep(SAMPLED_EVERY_S)
 
     @property
-    def asked_for_inventory(self) -> int:
-        """How often the gateway has missed something."""
+    def inventory_requests(self) -> int:
+        """How often the gateway has missed something, and so requested an inventory."""
         return sum(str(call.routing_key).endswith(".publish_inventory") for call in self.host.calls)
 
 
 @dataclass
-class Noticed:
-    """What a client of the gateway noticed over some seconds."""
+class ClientFigures:
+    """What a client of the gateway measured over some seconds."""
 
     took_ms: list[float]
     ages_ms: list[float]
     lost: int
-    bill: Bill
+    cpu: CpuUsage
     flooded: int = 0
 
 
@@ -107,69 +106,69 @@ class Place:
     flooding: WireHost
     flooding_uri: str
 
-    async def watch(self, seconds: float) -> Noticed:
-        """Ask for the list until the time is over."""
+    async def watch(self, seconds: float) -> ClientFigures:
+        """Request the list until the time is over."""
         took, ages = [], []
-        before = self.neighbour.asked_for_inventory
+        before = self.neighbour.inventory_requests
         end = time.perf_counter() + seconds
-        with billed(self.process) as bill:
+        with measure_cpu(self.process) as cpu:
             while (began := time.perf_counter()) < end:
                 async with self.session.get(PATH, raise_for_status=True) as answer:
-                    listed = await answer.json()
+                    instances = await answer.json()
                 ended = time.perf_counter()
                 took.append(1000 * (ended - began))
-                ages.append(1000 * (ended - self.neighbour.sent_at[_mark(listed[0])]))
-                # A client that asks without a pause would only show whose turn it is.
+                ages.append(1000 * (ended - self.neighbour.sent_at[_mark(instances[0])]))
+                # Without a pause the client would only measure the scheduler.
                 await asyncio.sleep(0.01)
-        return Noticed(took, ages, await self._lost(before), bill)
+        return ClientFigures(took, ages, await self._lost(before), cpu)
 
-    async def watch_flood(self, kind: str, seconds: float) -> Noticed:
-        """Do so while the other host floods."""
+    async def watch_flood(self, kind: str, seconds: float) -> ClientFigures:
+        """Request the list while the other host floods."""
         more = [self._reply_to()] if kind == "answers" else []
         command = ["-m", "tests.support.flood", self.flooding_uri, "h1", kind, str(seconds + 1)]
         flood = await asyncio.create_subprocess_exec(
             sys.executable, *command, *more, cwd=ROOT, stdout=asyncio.subprocess.PIPE
         )
-        # It stands for another machine, whose work is not ours.
+        # It simulates another machine, so it must not take our CPUs.
         os.sched_setaffinity(flood.pid, nodes.cpus())
         await asyncio.sleep(1.0)
-        noticed = await self.watch(seconds)
+        figures = await self.watch(seconds)
         sent, _ = await flood.communicate()
-        noticed.flooded = int(sent)
-        return noticed
+        figures.flooded = int(sent)
+        return figures
 
     def _reply_to(self) -> str:
         return str(self.flooding.calls[-1].reply_to)
 
-    async def _lost(self, asked_before: int) -> int:
-        """Return how many of the neighbour's events were missed, once the last one must be here."""
+    async def _lost(self, requests_before: int) -> int:
+        """Return how many of the neighbour's events were lost, after waiting for the last one."""
         change = self.neighbour.changes
         await asyncio.sleep(2.0)
         async with self.session.get(PATH, raise_for_status=True) as answer:
-            shown = int((await answer.json())[0]["description"] or 0)
-        missing = max(0, change - shown)
-        return missing + self.neighbour.asked_for_inventory - asked_before
+            last_change = int((await answer.json())[0]["description"] or 0)
+        missing = max(0, change - last_change)
+        return missing + self.neighbour.inventory_requests - requests_before
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
-    """Measure the quiet fleet, and the same with each kind of flood."""
+    """Measure the quiet fleet, and the fleet under each kind of flood."""
     with shared_broker() as broker:
         yield from asyncio.run(_figures(broker, min(FLOODS_S, scale.watched_s)))
 
 
 async def _figures(broker: Broker, seconds: float) -> list[Figure]:
-    shown = []
+    results = []
     for kind in KINDS:
-        # Anew for each: what one flood left in the queues is taken from them for minutes.
+        # A new virtual host for each, as it takes minutes to consume the rest of a flood.
         with fresh_vhost(broker) as vhost:
             async with _place(vhost) as place:
                 await place.watch(1.0)
                 quiet = await place.watch(seconds)
-                shown += _compared(kind, await place.watch_flood(kind, seconds), quiet, place)
-    return shown
+                results += _compare(kind, await place.watch_flood(kind, seconds), quiet, place)
+    return results
 
 
-def _compared(kind: str, flood: Noticed, quiet: Noticed, place: Place) -> list[Figure]:
+def _compare(kind: str, flood: ClientFigures, quiet: ClientFigures, place: Place) -> list[Figure]:
     times = centile(flood.took_ms, 50) / centile(quiet.took_ms, 50)
     older = centile(flood.ages_ms, 50) / centile(quiet.ages_ms, 50)
     return [
@@ -196,15 +195,15 @@ def _compared(kind: str, flood: Noticed, quiet: Noticed, place: Place) -> list[F
         ),
         Figure(
             "the gateway",
-            f"{flood.bill.percent:.0f} % of a core, {resident_mb(place.process):.0f} MB",
-            f"undisturbed: {quiet.bill.percent:.0f} % of a core",
+            f"{flood.cpu.percent:.0f} % of a core, {resident_mb(place.process):.0f} MB",
+            f"undisturbed: {quiet.cpu.percent:.0f} % of a core",
         ),
     ]
 
 
-def _mark(listed: dict[str, Any]) -> int:
-    """Return the number of the sample that an instance of the list shows."""
-    return int(ipaddress.IPv4Address(listed["ipv4"])) - FIRST_MARK
+def _mark(instance: dict[str, Any]) -> int:
+    """Return the number of the sample in an instance of the list."""
+    return int(ipaddress.IPv4Address(instance["ipv4"])) - FIRST_MARK
 
 
 @asynccontextmanager
@@ -252,4 +251,4 @@ async def _lists(session: aiohttp.ClientSession, number: int) -> bool:
 
 
 if __name__ == "__main__":
-    show(figures(asked()))
+    show(figures(from_environment()))

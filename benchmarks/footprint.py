@@ -1,8 +1,8 @@
-"""What a fleet costs that nobody uses: memory, and CPU while its services only watch.
+"""Measure an idle fleet: the memory and CPU of its services.
 
-CPU is that of the services of one host and the gateway together, by the kernel's accounts; samples
-are taken every 5 s. LXD's and the broker's CPU are shown beside it: LXD also does what its
-containers make it do, and the broker is an Erlang machine that never quite sleeps.
+CPU is that of the gateway and of one host's services together, by the kernel's accounting, with a
+sample every 5 s. LXD's and the broker's CPU are listed beside it: LXD also works for its
+containers, and the broker's Erlang machine is never quite idle.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import psutil
 
-from benchmarks.costs import Bill, billed, resident_mb
+from benchmarks.costs import CpuUsage, measure_cpu, resident_mb
 from benchmarks.figures import Figure, at_most
 from benchmarks.ground import HOST, Ground, alone
 
@@ -23,7 +23,7 @@ MOST_PERCENT = 3
 
 
 def figures(ground: Ground) -> Iterator[Figure]:
-    """Watch the services do nothing, then look how large they are."""
+    """Measure the idle services' CPU, then their memory."""
     node = ground.fleet.vhost.broker.node
     processes = {name: ground.process(name) for name in SERVICES}
     processes |= {"LXD": ground.loaded.process, "RabbitMQ": psutil.Process(node.pid)}
@@ -37,20 +37,20 @@ def figures(ground: Ground) -> Iterator[Figure]:
 
 def _idle(ground: Ground, processes: dict[str, psutil.Process]) -> Figure:
     with ExitStack() as stack:
-        bills = {name: stack.enter_context(billed(each)) for name, each in processes.items()}
+        usages = {name: stack.enter_context(measure_cpu(each)) for name, each in processes.items()}
         time.sleep(ground.scale.watched_s)
-    percent = sum(bills[name].percent for name in SERVICES)
+    percent = sum(usages[name].percent for name in SERVICES)
     return Figure(
         f"idle CPU of all services, {ground.scale.instances} instances, every 5 s",
-        f"{percent:.2f} % of a core ({_listed(bills, SERVICES)})",
-        _listed(bills, ("LXD", "RabbitMQ")),
+        f"{percent:.2f} % of a core ({_join_percents(usages, SERVICES)})",
+        _join_percents(usages, ("LXD", "RabbitMQ")),
         percent,
         at_most(MOST_PERCENT, "% of a core"),
     )
 
 
-def _listed(bills: dict[str, Bill], names: tuple[str, ...]) -> str:
-    return ", ".join(f"{name} {bills[name].percent:.2f}" for name in names)
+def _join_percents(usages: dict[str, CpuUsage], names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {usages[name].percent:.2f}" for name in names)
 
 
 if __name__ == "__main__":

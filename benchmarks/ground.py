@@ -1,7 +1,7 @@
-"""What the benchmarks stand on: an LXD with running containers, and a fleet of real services on it.
+"""Set up benchmarks: an LXD with running containers, and a fleet of real services on it.
 
-All of it is started for the purpose and removed afterwards. Everybody else's instances, daemons and
-brokers are left alone.
+All of it is started for the purpose and removed afterwards; existing instances, daemons and brokers
+are not touched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figures import Figure, show
-from benchmarks.scale import Scale, asked
+from benchmarks.scale import Scale, from_environment
 from deploy.local import processes
 from deploy.local.services import loopback_binds
 from tests.support.broker import fresh_vhost, shared_broker
@@ -25,7 +25,7 @@ from tests.support.lxd import Instances, OwnLxd, daemon_of_its_own
 
 HOST = "h1"
 LISTED_WITHIN_S = 30.0
-# So that small machines take the instances that benchmarks create.
+# So that small machines accept the instances that benchmarks create.
 ROOMY = {"FLEET_OVERCOMMIT_CPU": "100"}
 # How many containers are deleted at once.
 REMOVERS = 4
@@ -33,7 +33,7 @@ REMOVERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An LXD with as many running containers as `scale` says, called `names`."""
+    """An LXD with `scale.instances` running containers, whose names are `names`."""
 
     lxd: OwnLxd
     names: list[str]
@@ -47,7 +47,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A fleet of one host, `h1`, that is all on one machine."""
+    """A fleet of one host, `h1`, all on this machine."""
 
     loaded: Loaded
     fleet: Fleet
@@ -69,7 +69,7 @@ class Ground:
 
 @contextmanager
 def loaded_lxd(scale: Scale) -> Iterator[Loaded]:
-    """Start a daemon and the containers."""
+    """Start a daemon and its containers."""
     with daemon_of_its_own() as lxd:
         containers = Instances(lxd, "bench")
         names = [containers.launch(f"c{number}") for number in range(scale.instances)]
@@ -82,7 +82,7 @@ def loaded_lxd(scale: Scale) -> Iterator[Loaded]:
 
 @contextmanager
 def fleet_on(loaded: Loaded) -> Iterator[Ground]:
-    """Start the services; yield when the gateway lists all containers with what they use."""
+    """Start the services; yield once the gateway lists all containers with measurements."""
     binds = loopback_binds(processes.free_port(), ipv6=False)
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -91,17 +91,17 @@ def fleet_on(loaded: Loaded) -> Iterator[Ground]:
         fleet_of({HOST: loaded.lxd}, vhost, Path(directory), binds, **ROOMY) as fleet,
     ):
         assert processes.wait_until(
-            lambda: _measured(fleet) == loaded.scale.instances, timeout_s=LISTED_WITHIN_S
+            lambda: _count_measured(fleet) == loaded.scale.instances, timeout_s=LISTED_WITHIN_S
         )
         yield Ground(loaded, fleet)
 
 
 def alone(figures: Callable[[Ground], Iterator[Figure]]) -> None:
     """Run one benchmark on a fleet of its own."""
-    with loaded_lxd(asked()) as loaded, fleet_on(loaded) as ground:
+    with loaded_lxd(from_environment()) as loaded, fleet_on(loaded) as ground:
         show(figures(ground))
 
 
-def _measured(fleet: Fleet) -> int:
+def _count_measured(fleet: Fleet) -> int:
     running = fleet.http.get("/api/instances?status=Running").raise_for_status().json()
     return sum(instance["ipv4"] is not None for instance in running)

@@ -1,11 +1,11 @@
-"""How long a list of all instances takes: the fleet's, and pylxd's as the baseline.
+"""Measure a list of all instances: the fleet's, and pylxd's as the baseline.
 
-The baseline is what a panel without a fleet view does for a list: `instances.all()`, then `state()`
-of each instance, which holds its addresses. The fleet is asked over HTTP: one call after another,
-by many callers at once, and when the host's worker was killed, before and after the gateway
-notices. Every answer has to list all instances.
+The baseline is how a panel without a fleet view makes a list: `instances.all()`, then `state()` of
+each instance, for its addresses. The fleet's is requested over HTTP: one call after another, by
+many callers at once, and after the host's worker was killed, before and after the gateway notices.
+Every answer must list all instances.
 
-What it does not show: the callers share the machine's cores with the gateway.
+Caveat: the callers share the machine's cores with the gateway.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ NOTICED_WITHIN_S = 30.0
 
 
 def figures(ground: Ground) -> Iterator[Figure]:
-    """Measure one case after the other; all is well again afterwards."""
-    ask = _asking(ground)
-    slow = timed(_asking_pylxd(ground.lxd), ground.scale.slow_rounds)
+    """Measure one case after the other, and restore the fleet."""
+    ask = _request(ground)
+    slow = timed(_pylxd_request(ground.lxd), ground.scale.slow_rounds)
     quick = timed(ask, ground.scale.rounds)
     times = centile(slow, 50) / centile(quick, 50)
     yield Figure(
@@ -71,10 +71,10 @@ def _absent(ground: Ground, ask: Callable[[], None]) -> Iterator[Figure]:
     fleet.wait_until_ready()
 
 
-def _asking(ground: Ground) -> Callable[[], None]:
+def _request(ground: Ground) -> Callable[[], None]:
     def ask() -> None:
-        listed = ground.fleet.http.get(PATH).raise_for_status().json()
-        assert len(listed) == ground.scale.instances
+        instances = ground.fleet.http.get(PATH).raise_for_status().json()
+        assert len(instances) == ground.scale.instances
 
     return ask
 
@@ -99,7 +99,7 @@ async def _crowd(ground: Ground, calls: int) -> tuple[list[float], float]:
     return took, calls / (time.perf_counter() - began)
 
 
-def _asking_pylxd(lxd: Lxd) -> Callable[[], None]:
+def _pylxd_request(lxd: Lxd) -> Callable[[], None]:
     client: Any = pylxd.Client(endpoint=str(lxd.socket))
 
     def ask() -> None:
@@ -110,12 +110,12 @@ def _asking_pylxd(lxd: Lxd) -> Callable[[], None]:
 
 
 def _pylxd_crowd(lxd: Lxd, callers: int) -> tuple[list[float], float]:
-    """Return the same of pylxd, each caller with a client of its own and asking once."""
+    """Return the same for pylxd; each caller has a client of its own and calls once."""
     began = time.perf_counter()
     with ThreadPoolExecutor(callers) as pool:
-        asked = [pool.submit(timed, _asking_pylxd(lxd), 1) for _ in range(callers)]
-        took = [duration for each in asked for duration in each.result()]
-    # Each asked once before it was timed.
+        futures = [pool.submit(timed, _pylxd_request(lxd), 1) for _ in range(callers)]
+        took = [duration for each in futures for duration in each.result()]
+    # `timed` makes another call first.
     return took, 2 * callers / (time.perf_counter() - began)
 
 

@@ -1,9 +1,8 @@
-"""How long a page of ten VMs out of 10,000 takes.
+"""Measure a page of ten VMs out of 10,000.
 
 A gateway's app over a real fleet view, in a process of its own: 100 simulated hosts, each with 100
-containers, and a new sample of every host every 5 s, so that the fleet is another one 20 times a
-second. The baseline is the same page as a list that is rendered whole and then cut, by the same
-app.
+containers, and a new sample of every host every 5 s, so that the fleet changes 20 times a second.
+The baseline is the same page from the same app, rendering the whole list and then cutting it.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ import msgspec
 import psutil
 from fastapi import FastAPI, Response
 
-from benchmarks.apart import apart, told_to_end
-from benchmarks.costs import Bill, billed
+from benchmarks.apart import run_apart, wait_for_end
+from benchmarks.costs import CpuUsage, measure_cpu
 from benchmarks.figures import Figure, at_least, at_most, centile, show, spread
-from benchmarks.scale import Scale, asked
+from benchmarks.scale import Scale, from_environment
 from benchmarks.simulator import INSTANCES_PER_HOST, Simulator, app_over
 from services.gateway.fleet.view import FleetView
 from services.gateway.responses.vms import vm
@@ -35,30 +34,30 @@ BASELINE = "/baseline"
 VMS = "/api/v1/vms"
 
 
-class Answered(NamedTuple):
-    """How long each of many requests took, and what all of them together cost the gateway."""
+class Durations(NamedTuple):
+    """How long each of many requests took, and the gateway's CPU for all of them."""
 
     durations_ms: list[float]
-    bill: Bill
+    cpu: CpuUsage
 
     @property
     def per_s(self) -> float:
-        """How many were answered in a second."""
-        return len(self.durations_ms) / self.bill.wall_s
+        """Answers per second."""
+        return len(self.durations_ms) / self.cpu.wall_s
 
     def __str__(self) -> str:
-        cpu_ms = self.bill.cpu_ms / len(self.durations_ms)
+        cpu_ms = self.cpu.cpu_ms / len(self.durations_ms)
         return f"{self.per_s:.0f} per second, CPU {cpu_ms:.1f} ms, {spread(self.durations_ms)}"
 
 
 class Caller(NamedTuple):
-    """Asks a gateway whose process is known."""
+    """Calls a gateway, and measures its process."""
 
     session: aiohttp.ClientSession
     process: psutil.Process
 
-    async def ask(self, path: Callable[[], str], at_once: int, requests: int) -> Answered:
-        """Send the requests, so many at a time."""
+    async def ask(self, path: Callable[[], str], at_once: int, requests: int) -> Durations:
+        """Send the requests, `at_once` at a time."""
         durations: list[float] = []
 
         async def ask_again_and_again() -> None:
@@ -68,9 +67,9 @@ class Caller(NamedTuple):
                     await answer.read()
                 durations.append(1000 * (time.perf_counter() - began))
 
-        with billed(self.process) as bill:
+        with measure_cpu(self.process) as cpu:
             await asyncio.gather(*(ask_again_and_again() for _ in range(at_once)))
-        return Answered(durations, bill)
+        return Durations(durations, cpu)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
@@ -80,15 +79,15 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
 async def _figures(scale: Scale) -> list[Figure]:
     async with (
-        apart(partial(_serve, scale.scraped_hosts)) as server,
-        aiohttp.ClientSession(server.said) as session,
+        run_apart(partial(_serve, scale.scraped_hosts)) as server,
+        aiohttp.ClientSession(server.greeting) as session,
     ):
         return await _figures_of(Caller(session, server.process), scale)
 
 
 async def _figures_of(caller: Caller, scale: Scale) -> list[Figure]:
     number = scale.scraped_hosts * INSTANCES_PER_HOST
-    # Any page, because the answer to the same question is kept until the fleet changes.
+    # Random pages, because the gateway caches answers until the fleet changes.
     rng = random.Random(7)  # noqa: S311 - pages, not secrets
 
     def any_page() -> str:
@@ -100,7 +99,7 @@ async def _figures_of(caller: Caller, scale: Scale) -> list[Figure]:
     whole = await caller.ask(lambda: BASELINE, 1, scale.slow_rounds)
     one = await caller.ask(any_page, 1, scale.rounds)
     many = await caller.ask(any_page, scale.callers, 4 * scale.rounds)
-    found = await caller.ask(any_search, scale.callers, scale.rounds)
+    searches = await caller.ask(any_search, scale.callers, scale.rounds)
     rendered = f"rendered whole, then cut: p50 {centile(whole.durations_ms, 50):.0f} ms"
     return [
         Figure(
@@ -117,16 +116,16 @@ async def _figures_of(caller: Caller, scale: Scale) -> list[Figure]:
             many.per_s,
             at_least(500, "per second"),
         ),
-        Figure(f"searches, {scale.callers} callers at once", str(found)),
+        Figure(f"searches, {scale.callers} callers at once", str(searches)),
     ]
 
 
-async def _serve(hosts: int, orders: Connection) -> None:
+async def _serve(hosts: int, commands: Connection) -> None:
     simulator = Simulator(hosts)
     reporting = asyncio.create_task(simulator.report())
     async with listening(_app(simulator.fleet)) as port:
-        orders.send(f"http://127.0.0.1:{port}")
-        await told_to_end(orders)
+        commands.send(f"http://127.0.0.1:{port}")
+        await wait_for_end(commands)
     reporting.cancel()
 
 
@@ -135,12 +134,12 @@ def _app(fleet: FleetView) -> FastAPI:
 
     @app.get(BASELINE)
     async def baseline() -> Response:
-        hosts = {known.host: known for known in fleet.hosts()}
-        shown = [vm(known, hosts[known.host], secrets=True) for known in fleet.instances()]
+        hosts = {view.host: view for view in fleet.hosts()}
+        shown = [vm(view, hosts[view.host], secrets=True) for view in fleet.instances()]
         return Response(msgspec.json.encode(shown[:PAGE]), media_type="application/json")
 
     return app
 
 
 if __name__ == "__main__":
-    show(figures(asked()))
+    show(figures(from_environment()))

@@ -1,9 +1,9 @@
-"""What an update of `/ws/monitor` to a crowd costs the gateway.
+"""Measure what an update of `/ws/monitor` to many clients costs the gateway.
 
-The fleet's real gateway tells the crowd at its own pace, one update every 5 s; what it does anyway
-was measured before without them. The baseline is a bare server that sends as many bytes to as many
-clients at the same pace with `websockets.broadcast`: between two updates a machine forgets, so that
-the same work costs more than in a loop.
+The fleet's real gateway sends an update every 5 s; its idle cost was measured before, without
+clients. The baseline is a bare server that sends as many bytes to as many clients at the same
+interval with `websockets.broadcast`, as caches go cold between two updates, so that the same work
+costs more than in a loop.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import psutil
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from benchmarks.apart import apart, told_to_end
-from benchmarks.costs import billed
+from benchmarks.apart import run_apart, wait_for_end
+from benchmarks.costs import measure_cpu
 from benchmarks.crowd import crowd, until
 from benchmarks.figures import Figure, at_most
 from benchmarks.ground import Ground, alone
@@ -29,18 +29,18 @@ INTERVAL_S = 5.0
 
 def figures(ground: Ground) -> Iterator[Figure]:
     """Measure the gateway, then the baseline."""
-    yield asyncio.run(_measured(ground))
+    yield asyncio.run(_measure(ground))
 
 
-async def _measured(ground: Ground) -> Figure:
+async def _measure(ground: Ground) -> Figure:
     gateway, port = ground.process("gateway"), int(ground.fleet.url.rpartition(":")[2])
-    with billed(gateway) as unwatched:
+    with measure_cpu(gateway) as unwatched:
         await asyncio.sleep(ground.scale.watched_s / 2)
     async with connect(f"{ground.fleet.ws_url}{PATH}", proxy=None) as viewer:
         message = str(await viewer.recv())
     ours_ms = await _update_ms(ground, gateway, port, PATH, unwatched.percent)
-    async with apart(partial(_broadcaster, message)) as bare:
-        bare_ms = await _update_ms(ground, bare.process, int(bare.said), "/", 0.0)
+    async with run_apart(partial(_broadcaster, message)) as bare:
+        bare_ms = await _update_ms(ground, bare.process, int(bare.greeting), "/", 0.0)
     return Figure(
         f"one `{PATH}` update to {ground.scale.viewers} clients, CPU of the gateway",
         f"{ours_ms:.1f} ms: {ours_ms / bare_ms:.2f} times",
@@ -53,18 +53,18 @@ async def _measured(ground: Ground) -> Figure:
 async def _update_ms(
     ground: Ground, server: psutil.Process, port: int, path: str, idle_percent: float
 ) -> float:
-    """Return the milliseconds of CPU that the server took to tell the whole crowd once."""
+    """Return the milliseconds of the server's CPU for one update to all clients."""
     number = ground.scale.viewers
     async with crowd(number, port, path) as viewers:
         await until(viewers, number)
         before = viewers.messages
-        with billed(server) as bill:
+        with measure_cpu(server) as cpu:
             await asyncio.sleep(max(ground.scale.watched_s / 2, 1.5 * INTERVAL_S))
         updates = (viewers.messages - before) / number
-    return (bill.cpu_ms - idle_percent * bill.wall_s * 10) / updates
+    return (cpu.cpu_ms - idle_percent * cpu.wall_s * 10) / updates
 
 
-async def _broadcaster(message: str, orders: Connection) -> None:
+async def _broadcaster(message: str, commands: Connection) -> None:
     clients: set[ServerConnection] = set()
 
     async def keep(client: ServerConnection) -> None:
@@ -78,8 +78,8 @@ async def _broadcaster(message: str, orders: Connection) -> None:
 
     async with serve(keep, "127.0.0.1", 0, compression=None) as server:
         telling = asyncio.create_task(tell())
-        orders.send(next(iter(server.sockets)).getsockname()[1])
-        await told_to_end(orders)
+        commands.send(next(iter(server.sockets)).getsockname()[1])
+        await wait_for_end(commands)
         telling.cancel()
 
 

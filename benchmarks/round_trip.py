@@ -1,9 +1,9 @@
-"""How long a call from a gateway to a worker and back takes.
+"""Measure a call from a gateway to a worker and back.
 
-The gateway's own client calls the fleet's real worker, which looks into its journal for the answer.
-The baseline is what a call over this broker costs at least without nameko: an aio-pika client and
-an aio-pika server in a process of its own, which sends back what it gets. Both confirm and are
-mandatory, and both take turns, because a machine is not equally busy all the time.
+The gateway's own client calls the fleet's real worker, which reads its journal. The baseline is the
+least that a call over this broker costs without nameko: an aio-pika client, and in a process of its
+own an aio-pika server that echoes. Both use confirms and mandatory messages, and take turns,
+because the machine's load varies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
-from benchmarks.apart import apart, told_to_end
+from benchmarks.apart import run_apart, wait_for_end
 from benchmarks.figures import Figure, at_most, centile, spread
 from benchmarks.ground import HOST, Ground, alone
 from services.gateway.bus.calls import Calls
@@ -29,7 +29,7 @@ from shared.platform.bus import topology
 from tests.support.broker import Vhost
 
 TURNS = 4
-# No journal has come that far: the answer is empty.
+# Beyond the end of any journal, so that the answer is empty.
 SEQUENCE = 2**40
 ECHO_KEY = "echo.bench.call"
 REQUEST = b'{"args": [1099511627776, 500], "kwargs": {}}'
@@ -38,7 +38,7 @@ Call = Callable[[], Awaitable[object]]
 
 
 def figures(ground: Ground) -> Iterator[Figure]:
-    """Call by turns."""
+    """Measure both by turns."""
     bare, ours = asyncio.run(_both(ground.fleet.vhost, ground.scale.rounds))
     times = centile(ours, 50) / centile(bare, 50)
     yield Figure(
@@ -53,7 +53,7 @@ def figures(ground: Ground) -> Iterator[Figure]:
 async def _both(vhost: Vhost, rounds: int) -> tuple[list[float], list[float]]:
     uri = vhost.uri
     bare, ours = [], []
-    async with apart(partial(_echo, uri)), await aio_pika.connect(uri) as connection:
+    async with run_apart(partial(_echo, uri)), await aio_pika.connect(uri) as connection:
         call_echo = await _echo_caller(connection)
         call_worker = await _worker_caller(connection, vhost)
         for _ in range(TURNS):
@@ -94,8 +94,8 @@ async def _echo_caller(connection: AbstractConnection) -> Call:
     return call
 
 
-async def _echo(uri: str, orders: Connection) -> None:
-    """Send back what comes, acknowledged when the answer is out as nameko does it."""
+async def _echo(uri: str, commands: Connection) -> None:
+    """Echo messages, and acknowledge them after the answer as nameko does."""
     async with await aio_pika.connect(uri) as connection:
         channel = await connection.channel()
         exchange = await channel.get_exchange(topology.CALLS.name, ensure=False)
@@ -108,12 +108,12 @@ async def _echo(uri: str, orders: Connection) -> None:
             await message.ack()
 
         await queue.consume(answer)
-        orders.send("ready")
-        await told_to_end(orders)
+        commands.send("ready")
+        await wait_for_end(commands)
 
 
 async def _timed(call: Call, rounds: int) -> list[float]:
-    """Return the milliseconds of each call, after one that is not counted."""
+    """Return the milliseconds of each call, after a first one that is not counted."""
     await call()
     durations = []
     for _ in range(rounds):

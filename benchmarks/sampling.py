@@ -1,11 +1,11 @@
-"""What one sampling round costs the sampler and LXD, on real containers.
+"""Measure what one sampling round costs the sampler and LXD, on real containers.
 
-Four ways in one run: by pylxd's objects, by one request for all (`recursion=2`), by the sampler
-where it has LXD only, and by cgroup files that are kept open. The last two are whole rounds of the
-sampler, up to the encoded message; its clock goes on by the interval at each, so that what it reads
-in some rounds only is in the mean. LXD's CPU is that of a daemon of its own, with what it starts.
+Four ways in one run: pylxd's objects, one request for all (`recursion=2`), the sampler with LXD
+only, and the sampler with open cgroup files. The last two are whole rounds of the sampler, up to
+the encoded message; its clock advances by the interval each time, so that the mean includes what it
+does in some rounds only. LXD's CPU is that of a daemon of its own, including its child processes.
 
-Caveats: a container's load makes no difference here, but its number of interfaces and disks does.
+Caveat: a container's load makes no difference here, but its number of interfaces and disks does.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from urllib.parse import quote
 import psutil
 import pylxd
 
-from benchmarks.costs import billed
+from benchmarks.costs import measure_cpu
 from benchmarks.figures import Figure, at_least, show
 from benchmarks.ground import Loaded, loaded_lxd
-from benchmarks.scale import asked
+from benchmarks.scale import from_environment
 from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles, allow_many_files
 from services.metrics.sampler.disks import RealDisks
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
 from services.metrics.sampler.kernel import process_age_s, read_host
-from services.metrics.sampler.lxd_client import LxdClient
+from services.metrics.sampler.lxd_source import LxdSource
 from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.sampling import Sampling, Sources
 from shared.contracts.codec import encode
 from shared.contracts.events import Sampled
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from tests.support.lxd import Lxd
 
 INTERVAL_S, PERIOD_S = 5.0, 60.0
-# Rounds of the cheap way for each round of other benchmarks, of the others for so many of them.
+# Rounds of the cheap way, and of the others, for each slow round of other benchmarks.
 CHEAP_ROUNDS, DEAR_ROUNDS = 25, 0.5
 
 
@@ -69,29 +70,29 @@ def figures(loaded: Loaded) -> Iterator[Figure]:
         by_cgroup = _sampler_round(lxd, "cgroup", count, Path("/proc"))
         dear = max(1, round(DEAR_ROUNDS * loaded.scale.slow_rounds))
         panel = _cost(loaded.process, _pylxd_round(lxd), dear)
-        asked_lxd = _cost(loaded.process, _over_socket(lxd).instances, dear)
+        by_request = _cost(loaded.process, _over_socket(lxd).instances, dear)
         without_cgroups = _cost(loaded.process, by_lxd, dear)
         cheap = _cost(loaded.process, by_cgroup, CHEAP_ROUNDS * loaded.scale.slow_rounds)
-    times = asked_lxd.cpu_ms / cheap.cpu_ms
+    times = by_request.cpu_ms / cheap.cpu_ms
     what = f"a round of sampling {count} instances"
     measured = f"{cheap}: {times:.0f} times less CPU"
-    yield Figure(what, measured, f"`recursion=2`: {asked_lxd}", times, at_least(100, "times less"))
+    yield Figure(what, measured, f"`recursion=2`: {by_request}", times, at_least(100, "times less"))
     yield Figure(what, str(cheap), f"pylxd `all()`, `state()` of each: {panel}")
     yield Figure(
-        f"{what}, where there is LXD only", str(without_cgroups), f"`recursion=2`: {asked_lxd}"
+        f"{what}, where there is LXD only", str(without_cgroups), f"`recursion=2`: {by_request}"
     )
     rounds = PERIOD_S / INTERVAL_S
     yield Figure(
         f"a minute of rounds every {INTERVAL_S:g} s, one question to LXD among them",
-        f"CPU {rounds * cheap.cpu_ms + asked_lxd.cpu_ms:.0f} ms",
-        f"`recursion=2` each time: CPU {rounds * asked_lxd.cpu_ms:.0f} ms",
+        f"CPU {rounds * cheap.cpu_ms + by_request.cpu_ms:.0f} ms",
+        f"`recursion=2` each time: CPU {rounds * by_request.cpu_ms:.0f} ms",
     )
 
 
 def _cost(lxd: psutil.Process, one_round: Callable[[], object], rounds: int) -> Cost:
-    """Do it once before, so that nothing is opened or connected for the first time."""
+    """Measure after a first round, which opens files and connections."""
     one_round()
-    with billed(psutil.Process()) as own, billed(lxd) as lxds:
+    with measure_cpu(psutil.Process()) as own, measure_cpu(lxd) as lxds:
         for _ in range(rounds):
             one_round()
     return Cost(1000 * own.wall_s / rounds, own.cpu_ms / rounds, lxds.cpu_ms / rounds)
@@ -102,12 +103,12 @@ def _pylxd_round(lxd: Lxd) -> Callable[[], object]:
     return lambda: [instance.state() for instance in client.instances.all()]
 
 
-def _over_socket(lxd: Lxd) -> LxdClient:
-    return LxdClient("bench", lxd.socket, timeout_s=60.0, scope=LxdScope())
+def _over_socket(lxd: Lxd) -> LxdSource:
+    return LxdSource(LxdClient(lxd.socket, "bench", read_s=60.0), LxdScope())
 
 
 def _sampler_round(lxd: Lxd, source: str, count: int, proc: Path) -> Callable[[], object]:
-    """Return a round of the sampler that sees processes there; they must be measured so."""
+    """Return a round of the sampler with this `/proc`; its samples must be from `source`."""
     over_socket = _over_socket(lxd)
     now_s = 0.0
 
@@ -139,5 +140,5 @@ def _sampler_round(lxd: Lxd, source: str, count: int, proc: Path) -> Callable[[]
 
 
 if __name__ == "__main__":
-    with loaded_lxd(asked()) as _loaded:
+    with loaded_lxd(from_environment()) as _loaded:
         show(figures(_loaded))

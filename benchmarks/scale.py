@@ -1,4 +1,4 @@
-"""How much a benchmark measures."""
+"""The scale of benchmarks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """So many of everything.
+    """How much benchmarks measure.
 
-    `rounds` are those of what takes milliseconds, `slow_rounds` those of what takes a good part of
-    a second. `created` are the instances created at once. `watched_s` is how long processes are
-    watched that do hardly anything.
+    `rounds` are for what takes milliseconds, `slow_rounds` for what takes a good part of a second.
+    `created` is how many instances are created at once. `watched_s` is how long idle processes are
+    measured.
     """
 
     instances: int = 62
@@ -25,7 +25,7 @@ class Scale:
     scraped_hosts: int = 100
 
 
-def asked() -> Scale:
-    """Return the scale for figures; `BENCH_INSTANCES` makes the fleet smaller or larger."""
+def from_environment() -> Scale:
+    """Return the scale, with the number of instances from `BENCH_INSTANCES`."""
     number = int(os.environ.get("BENCH_INSTANCES", Scale().instances))
     return replace(Scale(), instances=number)

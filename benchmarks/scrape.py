@@ -1,8 +1,8 @@
-"""How long Prometheus waits for 10,000 instances.
+"""Measure a scrape of 10,000 instances by Prometheus.
 
 A gateway's app over a real fleet view, in a process of its own: 100 simulated hosts, each with 100
-containers of which everything was measured, and a new sample of every host every 5 s. Beside it the
-same series through prometheus-client's objects, as the baseline.
+containers with all measurements, and a new sample of every host every 5 s. The baseline is the same
+series through prometheus-client's objects.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from benchmarks.apart import apart, told_to_end
+from benchmarks.apart import run_apart, wait_for_end
 from benchmarks.figures import Figure, at_most, centile, show, spread, timed
-from benchmarks.scale import Scale, asked
+from benchmarks.scale import Scale, from_environment
 from benchmarks.simulator import INSTANCES_PER_HOST, Simulator, app_over
 from services.gateway.fleet.view import FleetView
 from services.gateway.responses.metrics import subjects
@@ -32,14 +32,14 @@ from tests.support.gateway_http import listening
 
 
 class Objects(Collector):
-    """The same series as objects of prometheus-client."""
+    """The same series as prometheus-client's objects."""
 
     def __init__(self, fleet: FleetView) -> None:
-        # Taken once: a slow machine must not find them too old.
+        # Only once, as on a slow machine samples would be too old later.
         self._measured = subjects(fleet.instances(), fleet.hosts())
 
     def collect(self) -> Iterable[Metric]:
-        """Make an object for each series."""
+        """Create an object for each series."""
         for family in FAMILIES:
             kind = CounterMetricFamily if family.kind == COUNTER else GaugeMetricFamily
             made = kind(family.name, family.help, labels=("own", "subject"))
@@ -59,8 +59,8 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
 
 async def _scraped(hosts: int, rounds: int, baseline: list[float]) -> list[Figure]:
-    async with apart(partial(_serve, hosts)) as server:
-        return await asyncio.to_thread(_figures_of, server.said, hosts, rounds, baseline)
+    async with run_apart(partial(_serve, hosts)) as server:
+        return await asyncio.to_thread(_figures_of, server.greeting, hosts, rounds, baseline)
 
 
 def _figures_of(url: str, hosts: int, rounds: int, baseline: list[float]) -> list[Figure]:
@@ -87,7 +87,7 @@ def _figures_of(url: str, hosts: int, rounds: int, baseline: list[float]) -> lis
 
 @contextmanager
 def _waits(url: str) -> Iterator[list[float]]:
-    """Ask for something small again and again; collect how long each answer took."""
+    """Make a cheap request again and again; collect how long each answer took."""
     over, durations = threading.Event(), []
 
     def ask() -> None:
@@ -109,14 +109,14 @@ def _waits(url: str) -> Iterator[list[float]]:
         asking.join()
 
 
-async def _serve(hosts: int, orders: Connection) -> None:
+async def _serve(hosts: int, commands: Connection) -> None:
     simulator = Simulator(hosts)
     reporting = asyncio.create_task(simulator.report())
     async with listening(app_over(simulator.fleet)) as port:
-        orders.send(f"http://127.0.0.1:{port}")
-        await told_to_end(orders)
+        commands.send(f"http://127.0.0.1:{port}")
+        await wait_for_end(commands)
     reporting.cancel()
 
 
 if __name__ == "__main__":
-    show(figures(asked()))
+    show(figures(from_environment()))

@@ -1,4 +1,4 @@
-"""A gateway over a fleet that is simulated: hosts with a hundred containers each."""
+"""A gateway over a simulated fleet, whose hosts have a hundred containers each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Simulator:
             self.fleet.apply(host, self._sample())
 
     async def report(self) -> None:
-        """Send new samples of all hosts, spread over the interval, for ever."""
+        """Report new samples of all hosts for ever, spread over the interval."""
         while True:
             self._round += 1
             for host in self._hosts:
@@ -46,8 +46,8 @@ class Simulator:
                 await asyncio.sleep(INTERVAL_S / len(self._hosts))
 
     def _inventory(self) -> Inventory:
-        listed = [an_instance(name, revision=1) for name in self._names]
-        return Inventory(epoch=1, sequence=1, at=AT, instances=listed)
+        instances = [an_instance(name, revision=1) for name in self._names]
+        return Inventory(epoch=1, sequence=1, at=AT, instances=instances)
 
     def _sample(self) -> Sampled:
         return msgspec.structs.replace(

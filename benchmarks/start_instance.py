@@ -1,8 +1,8 @@
-"""How much longer a start takes through the API than LXD takes for it.
+"""Measure how much longer a start takes through the API than in LXD itself.
 
-One container is stopped behind the fleet's back again and again, and started in turn by a request
-to LXD's own API, which is the baseline, and by one to the gateway. Both are measured until the
-outcome is there. Before each, everybody has noticed what happened last.
+One container is stopped through LXD again and again, and started by turns through LXD's own API,
+which is the baseline, and through the gateway. Both are measured until the outcome. Before each,
+the fleet has noticed the previous change.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from benchmarks.ground import Ground, alone
 from deploy.local import processes
 
 NOTICED_WITHIN_S = 10.0
-# Seconds for the services to come to rest after they have noticed.
+# Seconds until the services are idle after they have noticed.
 REST_S = 0.3
 
 
 def figures(ground: Ground) -> Iterator[Figure]:
-    """Start by turns."""
+    """Measure both by turns."""
     name = ground.loaded.names[0]
     by_lxd, by_api = [], []
     for _ in range(ground.scale.slow_rounds):
@@ -37,7 +37,7 @@ def figures(ground: Ground) -> Iterator[Figure]:
 
 
 def _start(ground: Ground, name: str, start: Callable[[], object]) -> float:
-    """Return the milliseconds of a start of the container, which is stopped for it."""
+    """Stop the container; return the milliseconds of its start."""
     _set_state(ground, name, "stop", force=True)
     _wait_until(ground, name, "Stopped")
     began = time.perf_counter()

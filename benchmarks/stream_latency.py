@@ -1,8 +1,7 @@
-"""How long after LXD's event a change is in the stream.
+"""Measure the time from LXD's event to the stream of changes.
 
-One container is described anew again and again, and both LXD's events and the gateway's stream are
-listened to. LXD's event is the baseline: from there the worker, the broker and the gateway are on
-the way.
+One container's description is changed again and again, while the benchmark listens to LXD's events
+and to the gateway's stream. LXD's event is the baseline; worker, broker and gateway follow.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from benchmarks.figures import Figure, at_most, centile, spread
 from benchmarks.ground import Ground, alone
 
-# Seconds between two changes; a worker reports the events of a burst together.
+# Seconds between two changes, as a worker combines the events of a burst.
 PAUSE_S = 0.1
-# Seconds until something that was sent must have come.
+# Seconds until an event or message must have arrived.
 ARRIVED_WITHIN_S = 10
 
 
@@ -33,7 +32,7 @@ def figures(ground: Ground) -> Iterator[Figure]:
 
 
 async def _latencies(ground: Ground, changes: int) -> list[float]:
-    """Return the milliseconds from each event to the message that tells it."""
+    """Return the milliseconds from each event to its message."""
     name, socket = ground.loaded.names[0], str(ground.lxd.socket)
     events = unix_connect(
         socket, "ws://lxd/1.0/events?type=lifecycle", max_size=None, close_timeout=0.1
@@ -43,35 +42,35 @@ async def _latencies(ground: Ground, changes: int) -> list[float]:
     async with events as lxd, stream as gateway:
         for number in range(1 + changes):
             text = f"change {number}"
-            happened = asyncio.create_task(_event_of(lxd, name))
-            told = asyncio.create_task(_message_with(gateway, text))
+            event = asyncio.create_task(_event_of(lxd, name))
+            message = asyncio.create_task(_message_with(gateway, text))
             body = {"description": text}
             await asyncio.to_thread(ground.lxd.call, "PATCH", f"/1.0/instances/{name}", body)
-            took.append(1000 * (await told - await happened))
+            took.append(1000 * (await message - await event))
             await asyncio.sleep(PAUSE_S)
     # The first change is not counted.
     return took[1:]
 
 
 async def _event_of(lxd: ClientConnection, name: str) -> float:
-    """Return when LXD told that the instance was updated."""
+    """Return when LXD's event of the instance's update arrived."""
     while True:
         event = json.loads(await asyncio.wait_for(lxd.recv(), ARRIVED_WITHIN_S))
-        came = time.perf_counter()
+        arrived_at = time.perf_counter()
         metadata = event.get("metadata") or {}
         source = str(metadata.get("source", "")).partition("?")[0]
         if metadata.get("action") == "instance-updated" and source.endswith(f"/{name}"):
-            return came
+            return arrived_at
 
 
 async def _message_with(gateway: ClientConnection, description: str) -> float:
-    """Return when the stream showed the description."""
+    """Return when the stream's message with the description arrived."""
     while True:
         message = json.loads(await asyncio.wait_for(gateway.recv(), ARRIVED_WITHIN_S))
-        came = time.perf_counter()
+        arrived_at = time.perf_counter()
         entries: dict[str, Any] = message.get("changed", {})
         if any(entry["info"]["description"] == description for entry in entries.values()):
-            return came
+            return arrived_at
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What viewers of `/ws/stream` cost: `python -m benchmarks.stream_viewers`.
+"""Measure what clients of `/ws/stream` cost: `python -m benchmarks.stream_viewers`.
 
-The gateway's app over a fake fleet, in a process of its own, watched by a crowd of clients of this
-one. A change of one instance goes to all of them; the baseline is a bare server that sends a
-message of about that length (900 bytes) with `websockets.broadcast`. Then some clients stop reading
-while the fleet goes on changing: the gateway's memory before and after.
+The gateway's app over a fake fleet, in a process of its own, with many clients in this one. A
+change of one instance is sent to all of them; the baseline is a bare server that sends a message of
+about that length (900 bytes) with `websockets.broadcast`. Then some clients stop reading while the
+fleet keeps changing: the gateway's memory before and after.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from multiprocessing.connection import Connection
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from benchmarks.apart import Server, apart, obey
-from benchmarks.costs import billed, resident_mb
+from benchmarks.apart import Server, handle_commands, run_apart
+from benchmarks.costs import measure_cpu, resident_mb
 from benchmarks.crowd import crowd, until
 from benchmarks.figures import Figure, show
-from benchmarks.scale import Scale, asked
+from benchmarks.scale import Scale, from_environment
 from tests.support.gateway_http import FakeGateway, listening
 from tests.support.known import an_instance, known
 
@@ -31,14 +31,14 @@ PATH = "/ws/stream?topic=instances"
 # For each round of other benchmarks.
 CHANGES_PER_ROUND = 3
 STALLED_CHANGES_PER_ROUND = 100
-# A tenth of the viewers reads nothing.
+# One in ten clients reads nothing.
 STALLED_SHARE = 10
-# Seconds between two changes; the stream makes one of two that are closer.
+# Seconds between two changes, as the stream combines closer ones.
 PAUSE_S = 0.006
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
-    """Measure what a change costs, then what it costs to leave it unread."""
+    """Measure what a change costs, then what unread changes cost."""
     changes = CHANGES_PER_ROUND * scale.slow_rounds
     ours_ms = asyncio.run(_change_ms(partial(_gateway, scale.instances), PATH, scale, changes))
     bare_ms = asyncio.run(_change_ms(_broadcaster, "/", scale, changes))
@@ -58,33 +58,36 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
 
 async def _change_ms(server: Server, path: str, scale: Scale, changes: int) -> float:
-    """Return the milliseconds of the server's CPU that each change took for all clients."""
-    async with apart(server) as running, crowd(scale.viewers, running.said, path) as viewers:
+    """Return the milliseconds of the server's CPU for each change to all clients."""
+    async with (
+        run_apart(server) as running,
+        crowd(scale.viewers, running.greeting, path) as viewers,
+    ):
         await asyncio.sleep(0.5)
-        with billed(running.process) as bill:
+        with measure_cpu(running.process) as cpu:
             for number in range(changes):
-                told = viewers.messages + scale.viewers
-                running.orders.send(number)
-                await until(viewers, told)
-    return bill.cpu_ms / changes
+                expected = viewers.messages + scale.viewers
+                running.commands.send(number)
+                await until(viewers, expected)
+    return cpu.cpu_ms / changes
 
 
 async def _stalled(instances: int, number: int, changes: int) -> tuple[float, float]:
-    """Return the gateway's memory before and after clients that read nothing missed changes."""
-    async with apart(partial(_gateway, instances)) as running:
+    """Return the gateway's memory before and after changes that clients did not read."""
+    async with run_apart(partial(_gateway, instances)) as running:
         with ExitStack() as sockets:
             for _ in range(number):
-                sockets.enter_context(await asyncio.to_thread(_deaf, running.said))
+                sockets.enter_context(await asyncio.to_thread(_deaf, running.greeting))
             await asyncio.sleep(1)
             before = resident_mb(running.process)
             for change in range(changes):
-                running.orders.send(change)
+                running.commands.send(change)
                 await asyncio.sleep(PAUSE_S)
             return before, resident_mb(running.process)
 
 
-async def _gateway(instances: int, orders: Connection) -> None:
-    """Serve the stream, and change an instance whenever told its number."""
+async def _gateway(instances: int, commands: Connection) -> None:
+    """Serve the stream, and change an instance at each command."""
     fake = FakeGateway(monotonic=time.monotonic)
     others = [known(an_instance(f"c{number}")) for number in range(1, instances)]
     fake.fleet.known_instances = [known(an_instance("c0")), *others]
@@ -94,12 +97,12 @@ async def _gateway(instances: int, orders: Connection) -> None:
         fake.fleet.change(instances=[changed, *others])
 
     async with listening(fake.app(), ws_per_message_deflate=False) as port:
-        orders.send(port)
-        await obey(orders, change)
+        commands.send(port)
+        await handle_commands(commands, change)
 
 
-async def _broadcaster(orders: Connection) -> None:
-    """Serve bare WebSockets, and broadcast what a delta would be whenever told."""
+async def _broadcaster(commands: Connection) -> None:
+    """Serve bare WebSockets, and broadcast a message of a delta's size at each command."""
     clients: set[ServerConnection] = set()
     text = json.dumps({"padding": "x" * 900})
 
@@ -108,12 +111,12 @@ async def _broadcaster(orders: Connection) -> None:
         await client.wait_closed()
 
     async with serve(keep, "127.0.0.1", 0, compression=None) as server:
-        orders.send(next(iter(server.sockets)).getsockname()[1])
-        await obey(orders, lambda _: broadcast(clients, text))
+        commands.send(next(iter(server.sockets)).getsockname()[1])
+        await handle_commands(commands, lambda _: broadcast(clients, text))
 
 
 def _deaf(port: int) -> socket.socket:
-    """Return a connection that asks for the stream and never reads it."""
+    """Return a connection that requests the stream and never reads it."""
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect(("127.0.0.1", port))
@@ -126,4 +129,4 @@ def _deaf(port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
-    show(figures(asked()))
+    show(figures(from_environment()))

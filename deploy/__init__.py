@@ -1,1 +1,1 @@
-"""Ways to set the fleet up: on this machine (`local`), and the parts for elsewhere."""
+"""Set up a fleet: on this machine (`local`), in containers, or on hosts of its own."""

@@ -1,6 +1,6 @@
-"""Prints the size and shape of the code: `python tools/house.py [DIRECTORY]`, or `make house`.
+"""Print the size and shape of the code: `python tools/house.py [DIRECTORY]`, or `make house`.
 
-What house rules ask of it: modules of 60 to 300 lines, none above 400, few lines of imports, no two
+House rules: modules of 60 to 300 lines, none above 400, few lines of imports, no two
 public classes of one name.
 """
 
@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-PRODUCT = ("services", "shared/contracts", "shared/platform", "deploy")
+PRODUCT = ("services", "shared/contracts", "shared/lxd", "shared/platform", "deploy")
 TESTS = ("tests", "benchmarks")
 LONGEST = 400
 SHORTEST = 40
-# These are short by nature.
 SHORT_BY_NATURE = {"__init__.py", "__main__.py", "env.py"}
 
 
@@ -33,7 +32,7 @@ class Module:
 
 
 def read(path: Path) -> Module:
-    """Measure a module; raises SyntaxError where it is none."""
+    """Measure a module; raise SyntaxError if it is none."""
     text = path.read_text()
     body = ast.parse(text).body
     imported = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -44,33 +43,33 @@ def read(path: Path) -> Module:
 
 
 def modules(root: Path, folders: Iterable[str]) -> Iterator[Module]:
-    """Measure all modules below some folders, but for migrations, which nobody edits."""
+    """Measure all modules in some folders, except migrations, which are never edited."""
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
             if "versions" not in path.parts:
                 yield read(path)
 
 
-def report(name: str, found: list[Module], root: Path) -> Iterator[str]:
+def report(name: str, module_list: list[Module], root: Path) -> Iterator[str]:
     """Describe the modules in a few lines."""
-    lines = sum(each.lines for each in found)
-    imports = sum(each.imports for each in found)
-    sizes = [each.lines for each in found if each.path.name not in SHORT_BY_NATURE]
-    yield f"{name}: {lines} lines in {len(found)} modules, median {median(sizes):.0f} lines"
+    lines = sum(each.lines for each in module_list)
+    imports = sum(each.imports for each in module_list)
+    sizes = [each.lines for each in module_list if each.path.name not in SHORT_BY_NATURE]
+    yield f"{name}: {lines} lines in {len(module_list)} modules, median {median(sizes):.0f} lines"
     yield f"  imports: {imports / lines:.1%} of all lines"
     yield f"  below {SHORTEST} lines: {sum(size < SHORTEST for size in sizes)}"
-    for each in found:
+    for each in module_list:
         if each.lines > LONGEST:
             yield f"  above {LONGEST} lines: {each.path.relative_to(root)} ({each.lines})"
 
 
-def shared_names(found: Iterable[Module], root: Path) -> Iterator[str]:
-    """Name each public class of which there are several."""
-    places = defaultdict(list)
-    for module in found:
+def shared_names(module_list: Iterable[Module], root: Path) -> Iterator[str]:
+    """List the public classes of the same name."""
+    paths_by_name = defaultdict(list)
+    for module in module_list:
         for name in module.classes:
-            places[name].append(str(module.path.relative_to(root)))
-    for name, paths in sorted(places.items()):
+            paths_by_name[name].append(str(module.path.relative_to(root)))
+    for name, paths in sorted(paths_by_name.items()):
         if len(paths) > 1:
             yield f"  {name}: {', '.join(paths)}"
 

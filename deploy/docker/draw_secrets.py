@@ -1,7 +1,7 @@
-"""Draws the passwords of a fleet in containers: `python -m deploy.docker.draw_secrets DIRECTORY`.
+"""Generate passwords of a fleet in containers: `python -m deploy.docker.draw_secrets DIRECTORY`.
 
-The compose service `secrets` runs it before all others. Each container is shown one folder of the
-directory, and each file belongs to the user who reads it there. What was drawn once stays.
+The compose service `secrets` runs it before all others. Each container mounts one folder of the
+directory; each file is owned by the user that reads it there. Existing passwords are kept.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from shared.platform.settings import EnvReader, SettingsError
 
 VHOST = "fleet"
 
-# Who reads: the user of our image, and those of the official images of Prometheus and Grafana.
+# Users that read secrets: in our image, and in the official ones of Prometheus and Grafana.
 LXDFLEET, PROMETHEUS, GRAFANA = 10001, 65534, 472
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A file in the directory, and the user of the container that reads it."""
+    """A file in the directory, and the id of the user that reads it in a container."""
 
     file: str
     text: str
@@ -36,24 +36,24 @@ class Secret:
 
 
 def main() -> int:
-    """Write the files; complain in a line for each variable that is wrong."""
+    """Write the files; print a line for each invalid variable."""
     directory = Path(sys.argv[1])
     try:
         host, port = _settings(os.environ)
     except SettingsError as exc:
         print(exc, file=sys.stderr)
         return 2
-    # The directory hides from this machine's users what the folders show to containers.
+    # The directory hides from this machine's users what its folders show to containers.
     directory.chmod(0o700)
     users = credentials.users(directory / "passwords", [host])
     write_definitions(directory / "broker" / "definitions.json", users)
     for secret in secrets_of(directory / "passwords", users, port):
-        _hand_over(directory, secret)
+        _write_secret(directory, secret)
     return 0
 
 
 def write_definitions(file: Path, users: list[User]) -> None:
-    """Write what RabbitMQ loads; it holds no password, and a RabbitMQ of any user can read it."""
+    """Write the file that RabbitMQ loads; without passwords, so every user may read it."""
     private_files.write(file, json.dumps(definitions.of(users, vhost=VHOST)))
     file.chmod(0o644)
 
@@ -61,8 +61,8 @@ def write_definitions(file: Path, users: list[User]) -> None:
 def secrets_of(passwords: Path, users: list[User], broker_port: int) -> list[Secret]:
     """Return every secret with its reader.
 
-    The gateway shares a network with the broker; a host's services, on the host's own network, find
-    it where it is published.
+    The gateway shares a network with the broker; a host's services use the host's network, and
+    reach the broker at its published port.
     """
     central, host = users
     token = credentials.password(passwords / "token")
@@ -83,11 +83,11 @@ def _settings(env: Mapping[str, str]) -> tuple[str, int]:
     return host, int(port)
 
 
-def _uri(place: str, user: User) -> str:
-    return address_of(f"amqp://{place}/{VHOST}", user.name, user.password)
+def _uri(address: str, user: User) -> str:
+    return address_of(f"amqp://{address}/{VHOST}", user.name, user.password)
 
 
-def _hand_over(directory: Path, secret: Secret) -> None:
+def _write_secret(directory: Path, secret: Secret) -> None:
     file = directory / secret.file
     private_files.write(file, secret.text)
     os.chown(file, secret.reader, -1)

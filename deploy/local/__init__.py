@@ -1,1 +1,1 @@
-"""The fleet on one machine: what `make run`, `make demo` and the tests on real daemons stand on."""
+"""Run a fleet on one machine, for `make run`, `make demo` and the tests with real daemons."""

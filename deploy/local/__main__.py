@@ -1,4 +1,4 @@
-"""`python -m deploy.local COMMAND`: what the Makefile calls once there is an environment."""
+"""Run a command of the Makefile in the project's environment: `python -m deploy.local COMMAND`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from deploy.local import broker, demo, install_packages, output, requirements, run
-from deploy.local.lxd_api import LxdSaidNo
+from deploy.local.lxd_api import ERRORS
 from deploy.local.processes import DidNotStart
 from deploy.local.supervisor import STOP_SIGNALS, ignore_signals
-from shared.contracts.errors import InvalidInput
 from shared.platform.settings import SettingsError
 
 EXPECTED = (
-    install_packages.Missing,
-    run.Refused,
+    install_packages.RequirementsNotMet,
+    run.CannotStart,
     DidNotStart,
     broker.LoadFailed,
-    LxdSaidNo,
-    InvalidInput,
+    *ERRORS,
     SettingsError,
 )
 
@@ -29,7 +27,7 @@ FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def main() -> int:
-    """Run the command; complain in a line where it cannot be done."""
+    """Run the command; print expected errors in a line."""
     output.install()
     for number in STOP_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # `nohup`
@@ -47,33 +45,33 @@ def main() -> int:
 
 
 def prepare_tests(env: Mapping[str, str]) -> int:
-    """Install what tests on real daemons need."""
+    """Install the requirements of tests with real daemons."""
     return _prepare(requirements.FOR_TESTS, env)
 
 
 def prepare_browser(env: Mapping[str, str]) -> int:
-    """Install what tests in a browser need; it is large, and not every distribution has it."""
+    """Install the requirements of browser tests, which are large and not in every distribution."""
     return _prepare((requirements.BROWSER,), env)
 
 
-def _prepare(wanted: Sequence[install_packages.Need], env: Mapping[str, str]) -> int:
-    """Install what tests need; those that cannot have it are left out, but not in CI."""
+def _prepare(needs: Sequence[install_packages.Requirement], env: Mapping[str, str]) -> int:
+    """Install the requirements of tests; if that is impossible, fail in CI only."""
     try:
-        install_packages.provide(wanted, env)
-    except install_packages.Missing as exc:
-        print(f"{exc}\nTests that need it are left out.", file=sys.stderr)
+        install_packages.install_missing(needs, env)
+    except install_packages.RequirementsNotMet as exc:
+        print(f"{exc}\nTests that need them will be skipped.", file=sys.stderr)
         return 1 if env.get("CI") == "true" else 0
     return 0
 
 
 def prepare_compose_test(env: Mapping[str, str]) -> int:
-    """Install what the test of the containers needs; it cannot do without any of it."""
-    install_packages.provide(requirements.FOR_COMPOSE_TEST, env)
+    """Install the requirements of the container test, all of which it needs."""
+    install_packages.install_missing(requirements.FOR_COMPOSE_TEST, env)
     return 0
 
 
 def _stop(number: int, _frame: object) -> None:
-    """Leave by way of every `finally`, so that what was started is stopped; not to be hurried."""
+    """Exit through every `finally`, which stops what was started; ignore further signals."""
     ignore_signals()
     sys.exit(128 + number)
 

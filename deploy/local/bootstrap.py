@@ -1,7 +1,7 @@
-"""Makes the project's virtual environment: `python3 -m deploy.local.bootstrap .venv`.
+"""Create the project's virtual environment: `python3 -m deploy.local.bootstrap .venv`.
 
-Runs on a Python that has nothing but its standard library. An environment that was made from the
-same `pyproject.toml` and constraints is left as it is, which takes a twentieth of a second.
+It needs nothing but Python's standard library. An environment made from the same `pyproject.toml`
+and constraints is left as it is, which takes 50 ms.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.local.install_packages import Missing, Need, provide
+from deploy.local.install_packages import Requirement, RequirementsNotMet, install_missing
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
@@ -22,32 +22,34 @@ OLDEST = (3, 11)
 
 
 def main() -> int:
-    """Make the environment that the command line names; complain in one line where that fails."""
+    """Create the environment that the command line names; print expected errors in a line."""
     try:
         ensure(Path(sys.argv[1]))
-    except Missing as exc:
+    except RequirementsNotMet as exc:
         print(exc, file=sys.stderr)
         return 1
     return 0
 
 
 def ensure(environment: Path) -> None:
-    """Make the environment, unless it is what it should be. Raises Missing."""
+    """Create the environment, unless it is up to date. Raises RequirementsNotMet."""
     if sys.version_info < OLDEST:
-        raise Missing(f"Python 3.11 or newer is needed; {sys.executable} is {sys.version}")
+        raise RequirementsNotMet(
+            f"Python 3.11 or newer is required; {sys.executable} is {sys.version}"
+        )
     stamp = environment / "made-from"
-    wanted = fingerprint([file.read_bytes() for file in SOURCES], sys.version, environment)
-    if stamp.exists() and stamp.read_text() == wanted:
+    sources = fingerprint([file.read_bytes() for file in SOURCES], sys.version, environment)
+    if stamp.exists() and stamp.read_text() == sources:
         return
-    provide([_venv_need()], os.environ)
+    install_missing([_venv_need()], os.environ)
     print(f"Installing the project and its Python packages into {environment}", flush=True)
     _make(environment)
     _run_in(environment, "deploy.local.console_page")
-    stamp.write_text(wanted)
+    stamp.write_text(sources)
 
 
 def fingerprint(sources: list[bytes], python: str, environment: Path) -> str:
-    """Return what tells environments apart: their sources, their Python and their place."""
+    """Return a digest of an environment's sources, Python and path."""
     digest = hashlib.sha256()
     for part in (*sources, python.encode(), str(environment.absolute()).encode()):
         digest.update(hashlib.sha256(part).digest())
@@ -55,13 +57,13 @@ def fingerprint(sources: list[bytes], python: str, environment: Path) -> str:
 
 
 def _run_in(environment: Path, module: str) -> None:
-    """Run a module of ours on the environment's Python; what it cannot do it says itself."""
+    """Run one of our modules on the environment's Python; it prints its own errors."""
     subprocess.run([str(environment / "bin" / "python"), "-m", module], cwd=ROOT, check=False)
 
 
-def _venv_need() -> Need:
+def _venv_need() -> Requirement:
     package = f"python3.{sys.version_info.minor}-venv"
-    return Need("Python's venv and pip", _has_venv, ((package,), ("python3-venv",)))
+    return Requirement("Python's venv and pip", _has_venv, ((package,), ("python3-venv",)))
 
 
 def _has_venv() -> bool:
@@ -74,7 +76,7 @@ def _make(environment: Path) -> None:
     for command in ([sys.executable, "-m", "venv", "--clear", str(environment)], pip + project):
         done = subprocess.run(command, check=False)
         if done.returncode:
-            raise Missing(f"{' '.join(command)} failed; see above")
+            raise RequirementsNotMet(f"{' '.join(command)} failed; see above")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A RabbitMQ node of our own, beside whatever RabbitMQ the machine may run already.
+"""Run a private RabbitMQ node, beside any RabbitMQ that the machine may run already.
 
-All that it is lies in one directory: ports, cookie, database, logs, and the port mapper that Erlang
-needs. It listens on loopback only, under ports of its own, and knows only the users it is given.
+One directory holds everything: ports, cookie, database, logs. The node has its own Erlang port
+mapper, listens on loopback only, on ports of its own, and has only the users in its definitions.
 
-It outlives who started it. `python -m deploy.local.broker` starts it again when it dies.
+It outlives the process that started it. `python -m deploy.local.broker` restarts it when it dies.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from deploy.local import output, processes
 from deploy.local.definitions import Definitions
 from shared.platform import private_files
 
-# Debian's wrappers in /usr/sbin change to the user and directories of the machine's own node.
+# Not Debian's wrappers in /usr/sbin, which use the machine's own node.
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 
 START_TIMEOUT_S = 90.0
 CHECK_S = 1.0
-# Starting a node costs a core for seconds; a disk does not get room that fast.
+# Until a retry on a full disk: starting a node keeps a core busy for seconds.
 DISK_S = 10.0
-# Beside RabbitMQ's own logs, which it limits itself.
+# Logs besides RabbitMQ's own, which it rotates itself.
 APPENDED_LOGS = ("epmd.log", "start.log")
-# What holds for the fleet's broker wherever it runs.
+# Settings of every broker of a fleet, wherever it runs.
 LIMITS = Path(rabbitmq.__file__).with_name("limits.conf")
 
 
 class LoadFailed(Exception):
-    """The running node did not take the definitions; the text is its own."""
+    """The running node rejected the definitions; the text is its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Where a node listens, on loopback; `epmd` is its port mapper's, `dist` Erlang's own."""
+class NodePorts:
+    """A node's ports on loopback; `epmd` is its port mapper's, `dist` Erlang's distribution's."""
 
     amqp: int
     dist: int
@@ -51,8 +51,8 @@ class Ports:
     management: int
 
     @classmethod
-    def free(cls) -> Ports:
-        """Return ports that nobody listens on."""
+    def free(cls) -> NodePorts:
+        """Return free ports."""
         return cls(*(processes.free_port() for _ in range(4)))
 
 
@@ -61,12 +61,12 @@ class Node:
     """A running node: its directory, its ports and its two processes."""
 
     directory: Path
-    ports: Ports
+    ports: NodePorts
     pid: int
     epmd_pid: int
 
     def uri(self, user: str, password: str, vhost: str = "/") -> str:
-        """Return the address under which a user reaches a virtual host."""
+        """Return a user's URI of a virtual host."""
         return (
             f"amqp://{quote(user, safe='')}:{quote(password, safe='')}"
             f"@127.0.0.1:{self.ports.amqp}/{quote(vhost, safe='')}"
@@ -74,25 +74,25 @@ class Node:
 
 
 def installed() -> bool:
-    """Tell whether the machine has what a node is made of."""
+    """Return whether RabbitMQ and Erlang's port mapper are installed."""
     return (PROGRAMS / "rabbitmq-server").exists() and shutil.which("epmd") is not None
 
 
 def running(directory: Path) -> Node | None:
-    """Return the node of this directory, if it runs."""
-    node = _remembered(directory.absolute())
+    """Return the directory's node, if it runs."""
+    node = _load_state(directory.absolute())
     return node if node and processes.is_ours(node.pid, _mark(node.directory)) else None
 
 
 def start(directory: Path, definitions: Definitions, *, management: bool = False) -> Node:
-    """Return the directory's node with these definitions loaded; start it unless it runs already.
+    """Return the directory's node with these definitions loaded; start it unless it runs.
 
-    A node that is started again listens on the ports it had, unless somebody has taken them.
-    `management` opens RabbitMQ's HTTP interface. Raises DidNotStart, LoadFailed.
+    A restarted node keeps its ports, unless they are in use. `management` enables RabbitMQ's HTTP
+    interface. Raises DidNotStart, LoadFailed.
     """
     directory = directory.absolute()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with processes.only_one(directory / "start.lock"):
+    with processes.file_lock(directory / "start.lock"):
         private_files.write(directory / "definitions.json", json.dumps(definitions))
         if node := running(directory):
             _load(node)
@@ -100,18 +100,18 @@ def start(directory: Path, definitions: Definitions, *, management: bool = False
         return _start(directory, management=management)
 
 
-def start_again(directory: Path) -> Node:
-    """Return the directory's node, started with the definitions that it had. Raises DidNotStart."""
+def restart(directory: Path) -> Node:
+    """Start the directory's node with its last definitions, and return it. Raises DidNotStart."""
     return start(directory, json.loads((directory / "definitions.json").read_text()))
 
 
 def keep_running(directory: Path) -> None:
-    """Start the directory's node again whenever it has died. Raises DidNotStart."""
+    """Restart the directory's node whenever it has died. Raises DidNotStart."""
     while True:
         if running(directory) is None:
-            print("has died, started again", file=sys.stderr, flush=True)
+            print("has died, restarting", file=sys.stderr, flush=True)
             try:
-                start_again(directory)
+                restart(directory)
             except OSError as exc:
                 print(f"not started: {exc}", file=sys.stderr, flush=True)
                 time.sleep(DISK_S)
@@ -119,7 +119,7 @@ def keep_running(directory: Path) -> None:
 
 
 def main() -> int:
-    """Look after the node in `FLEET_STATE_DIR`; return 1 when it does not start any more."""
+    """Keep the node in `FLEET_STATE_DIR` running; return 1 once it does not start."""
     output.install()
     try:
         keep_running(Path(os.environ["FLEET_STATE_DIR"]))
@@ -129,24 +129,24 @@ def main() -> int:
 
 
 def cpus() -> set[int]:
-    """Return the CPUs that a node may use: half of what there is.
+    """Return the CPUs that a node may use: half of those available.
 
-    A host that floods its broker keeps as many CPUs busy as the node has; the others stay free for
-    the gateway beside it.
+    A host that floods the broker keeps all of the node's CPUs busy; the others stay free for the
+    gateway beside it.
     """
     usable = sorted(os.sched_getaffinity(0))
     return set(usable[: max(1, len(usable) // 2)])
 
 
 def stop(node: Node) -> None:
-    """Stop the node, if it runs; what it keeps durably stays in its directory."""
+    """Stop the node, if it runs; its durable data stays in its directory."""
     mark = _mark(node.directory)
     processes.end(node.pid, mark)
     processes.end(node.epmd_pid, mark)
 
 
 def kill(node: Node) -> None:
-    """End the node at once, as a power failure would."""
+    """Kill the node, as a power failure would."""
     mark = _mark(node.directory)
     processes.kill(node.pid, mark)
     processes.kill(node.epmd_pid, mark)
@@ -164,24 +164,24 @@ def control(node: Node, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def _start(directory: Path, *, management: bool) -> Node:
-    left = _remembered(directory)
-    if left:
-        stop(left)
-    ports = left.ports if left and _are_free(left.ports) else Ports.free()
+    previous = _load_state(directory)
+    if previous:
+        stop(previous)
+    ports = previous.ports if previous and _are_free(previous.ports) else NodePorts.free()
     _write_files(directory, ports, management=management)
     env = _environment(directory, ports)
-    with processes.signals_held_back():
+    with processes.defer_signals():
         epmd_pid = _spawn_epmd(directory, ports, env)
         node = Node(directory, ports, _spawn_server(directory, env), epmd_pid)
-        _remember(node)
+        _save_state(node)
     _wait_for(node)
     return node
 
 
-def _spawn_epmd(directory: Path, ports: Ports, env: dict[str, str]) -> int:
+def _spawn_epmd(directory: Path, ports: NodePorts, env: dict[str, str]) -> int:
     command = ["epmd", "-port", str(ports.epmd), "-address", "127.0.0.1"]
     pid = processes.spawn(command, env, directory / "log" / "epmd.log")
-    # A node that finds no port mapper starts one that nobody would ever stop.
+    # Without a port mapper the node would start one that nobody stops.
     processes.wait_until(lambda: processes.listens(ports.epmd), timeout_s=10.0)
     return pid
 
@@ -206,23 +206,23 @@ def _wait_for(node: Node) -> None:
 
 
 def _load(node: Node) -> None:
-    """Give a running node the definitions file; it adds and changes, and removes nothing."""
+    """Import the definitions file into a running node, which removes nothing."""
     done = control(node, "import_definitions", str(node.directory / "definitions.json"))
     if done.returncode:
         raise LoadFailed(done.stdout + done.stderr)
 
 
-def _write_files(directory: Path, ports: Ports, *, management: bool) -> None:
+def _write_files(directory: Path, ports: NodePorts, *, management: bool) -> None:
     plugins = "[rabbitmq_management]." if management else "[]."
     private_files.write(directory / "enabled_plugins", plugins)
-    private_files.write(directory / "env.conf", "")  # keeps the machine's own out
+    private_files.write(directory / "env.conf", "")  # instead of the machine's own
     private_files.write(directory / "rabbitmq.conf", _configuration(directory, ports))
     cookie = directory / ".erlang.cookie"
     if not cookie.exists():
         private_files.write(cookie, secrets.token_hex(32), mode=0o400)
 
 
-def _configuration(directory: Path, ports: Ports) -> str:
+def _configuration(directory: Path, ports: NodePorts) -> str:
     return f"""\
 listeners.tcp.local = 127.0.0.1:{ports.amqp}
 management.tcp.ip = 127.0.0.1
@@ -231,7 +231,7 @@ load_definitions = {directory / "definitions.json"}
 {LIMITS.read_text()}"""
 
 
-def _environment(directory: Path, ports: Ports) -> dict[str, str]:
+def _environment(directory: Path, ports: NodePorts) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
@@ -250,11 +250,11 @@ def _environment(directory: Path, ports: Ports) -> dict[str, str]:
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
             "-kernel inet_dist_use_interface {127,0,0,1} "
             "+sbwt none +sbwtdcpu none +sbwtdio none "  # an idle node leaves the CPU to others
-            # Words (of 8 bytes) at which a process of Erlang's ends. RabbitMQ keeps the methods
-            # that a connection sends faster than it carries them out, without end.
+            # Words (of 8 bytes) at which an Erlang process is killed. RabbitMQ queues, without
+            # limit, the methods that a connection sends faster than it handles them.
             "+hmax 16777216 +hmaxk true"
         ),
-        # Makes the script replace itself by the node instead of waiting beside it: one pid.
+        # Makes the script exec the node instead of waiting for it: one pid.
         "RUNNING_UNDER_SYSTEMD": "true",
     }
 
@@ -263,25 +263,25 @@ def _mark(directory: Path) -> str:
     return f"RABBITMQ_MNESIA_BASE={directory / 'data'}"
 
 
-def _are_free(ports: Ports) -> bool:
+def _are_free(ports: NodePorts) -> bool:
     return all(processes.bindable(port) for port in asdict(ports).values())
 
 
-def _remember(node: Node) -> None:
+def _save_state(node: Node) -> None:
     state = {"ports": asdict(node.ports), "pid": node.pid, "epmd_pid": node.epmd_pid}
     try:
         private_files.write(node.directory / "node.json", json.dumps(state))
     except OSError:
-        stop(node)  # nobody would find it
+        stop(node)  # it could not be found again
         raise
 
 
-def _remembered(directory: Path) -> Node | None:
+def _load_state(directory: Path) -> Node | None:
     file = directory / "node.json"
     if not file.exists():
         return None
     state = json.loads(file.read_text())
-    return Node(directory, Ports(**state["ports"]), state["pid"], state["epmd_pid"])
+    return Node(directory, NodePorts(**state["ports"]), state["pid"], state["epmd_pid"])
 
 
 if __name__ == "__main__":

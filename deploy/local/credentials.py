@@ -1,7 +1,7 @@
-"""Who may log in to the private broker, and the files that tell each service its address.
+"""Generate the private broker's users, and the files with each service's broker URI.
 
-A password is drawn once, lies in a file that only its owner can read, and reaches a service as the
-name of such a file: it stands on no command line, in no environment and in no log.
+A password is generated once, and stored in a file that only its owner can read. Services are given
+the name of such a file, so that passwords are in no command line, environment or log.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ def host_user(host: str) -> str:
 
 
 def users(directory: Path, hosts: Iterable[str]) -> list[User]:
-    """Return the central services' user, and one for each host who may do what a host may.
+    """Return the central services' user, and one with a host's rights for each host.
 
-    Raises InvalidInput where a host's id could not stand in a routing key.
+    Raises InvalidInput if a host's id cannot be part of a routing key.
     """
     central = User(CENTRAL, password(directory / CENTRAL), CENTRAL_PERMISSIONS)
     return [central, *(_host(directory / host_user(host), host) for host in hosts)]
 
 
 def password(file: Path) -> str:
-    """Return the password that the file keeps; the first call draws it."""
+    """Return the password in the file; generate it on the first call."""
     if not file.exists():
         private_files.write(file, secrets.token_urlsafe(24))
     return file.read_text()
 
 
 def _host(file: Path, host: str) -> User:
-    drawn = password(file)
-    return User(host_user(host), drawn, host_permissions(host, drawn))
+    secret = password(file)
+    return User(host_user(host), secret, host_permissions(host, secret))
 
 
 def write_uris(directory: Path, uris: Mapping[str, str]) -> dict[str, Path]:
-    """Write each address to a file of its own; return the files."""
+    """Write each URI to a file of its own; return the files."""
     files = {name: directory / f"{name}.amqp-uri" for name in uris}
     for name, uri in uris.items():
         private_files.write(files[name], uri)

@@ -1,7 +1,7 @@
-"""RabbitMQ's definitions: the users of a broker, what each may do there, and how much of it.
+"""RabbitMQ's definitions: the users of a broker, with their rights and limits.
 
-A definitions file carries salted hashes, never passwords, and RabbitMQ loads it before it listens:
-no moment exists in which a default user could log in.
+They contain salted hashes, never passwords, and RabbitMQ loads them before it listens, so that no
+default user can ever log in.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Definitions = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A broker user; `tags` as RabbitMQ knows them, `administrator` for one."""
+    """A broker user; `tags` are RabbitMQ's, such as `administrator`."""
 
     name: str
     password: str
@@ -30,10 +30,10 @@ class User:
 
 
 def of(users: Sequence[User], *, vhost: str = "/") -> Definitions:
-    """Return the definitions that make these users, and their virtual host, known to a node.
+    """Return the definitions of these users and their virtual host.
 
-    A user who is there already gets these rights and this password instead of the ones before. With
-    a host's user comes the host's exchange, which the host itself may not declare.
+    They replace an existing user's rights and password. Those of a host's user include the host's
+    exchange, which the host itself may not declare.
     """
     exchanges = [user.permissions.exchange for user in users if user.permissions.exchange]
     heartbeats = [HEARTBEATS.name] if exchanges else []
@@ -49,7 +49,7 @@ def of(users: Sequence[User], *, vhost: str = "/") -> Definitions:
 
 
 def password_hash(password: str, salt: bytes | None = None) -> str:
-    """Return the password as RabbitMQ stores it: a salt of 4 bytes, and the salted SHA-256."""
+    """Return a password as RabbitMQ stores it: a salt of 4 bytes, and the salted SHA-256."""
     salt = os.urandom(4) if salt is None else salt
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 

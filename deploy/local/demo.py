@@ -1,8 +1,8 @@
-"""`make demo`: two LXD hosts on this machine, with a few instances to look at.
+"""Run the demo, `make demo`: two LXD hosts on this machine, with a few instances.
 
-All that the demo makes can be told from what was there before, so that `make demo-clean` removes it
-and nothing else: its state and its second daemon have directories of their own, its instances on
-the machine's daemon carry a key in their configuration, its image an alias.
+Everything that the demo creates is marked, so that `make demo-clean` removes it and nothing else:
+its state and its second daemon have directories of their own, its instances on the machine's daemon
+have a key in their configuration, its image an alias.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from deploy.local import (
 )
 from deploy.local.run import (
     VAR,
-    Refused,
+    CannotStart,
+    check_ports_free,
     machine_host,
     machine_lxd,
-    only_run,
-    refuse_taken_ports,
+    run_lock,
     serve,
     stop_broker,
 )
-from deploy.local.services import PORT, Host, binds, has_ipv6_loopback, loopback_binds
+from deploy.local.services import PORT, LocalHost, binds, has_ipv6_loopback, loopback_binds
 from shared.contracts.status import Status, is_alive
 
 DIRECTORY = VAR / "demo"
@@ -42,19 +42,19 @@ SECOND_BRIDGE = "fleetdemo"
 IMAGE = "lxdfleet-demo"
 KEY = "user.lxdfleet.demo"
 TEMPLATES = Path(__file__).with_name("demo_templates.yaml")
-# Where the clients in the VM API's document look for it.
+# The port in the example clients of the VM API's document.
 DOCUMENTED_PORT = 3000
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An instance of the demo; `ports` as NAT-VPS scripts note them: SSH, then first and last."""
+    """An instance of the demo; `ports` as in NAT-VPS notes: SSH, then first and last."""
 
     name: str
     ports: str = ""
 
     def description(self) -> str:
-        """Return a description as such a script leaves it, with a fresh password."""
+        """Return a NAT-VPS note with a new password."""
         if not self.ports:
             return ""
         ssh, *nat = self.ports.split()
@@ -66,35 +66,35 @@ SECOND = (Example("demo-shop", "20003 30026 30051"), Example("demo-mail"))
 
 
 def demo(env: Mapping[str, str]) -> int:
-    """Run a fleet of two hosts until it is told to stop; return the exit code."""
-    env = as_documented(env)
-    refuse_taken_ports(binds(env))
-    install_packages.provide(requirements.for_demo(env), env)
-    with only_run(DIRECTORY), ExitStack() as started:
+    """Run a fleet of two hosts until a signal stops it; return the exit code."""
+    env = documented_environment(env)
+    check_ports_free(binds(env))
+    install_packages.install_missing(requirements.for_demo(env), env)
+    with run_lock(DIRECTORY), ExitStack() as started:
         first = machine_host(DIRECTORY, env, started)
-        second = Host(f"{first.id}-2", _second_lxd(started))
+        second = LocalHost(f"{first.id}-2", _second_lxd(started))
         for host, examples in ((first, FIRST), (second, SECOND)):
             print(f"Starting instances on {host.id}", flush=True)
             _launch(host.socket, examples)
         return serve(DIRECTORY, [first, second], env, started)
 
 
-def as_documented(
+def documented_environment(
     env: Mapping[str, str], is_free: Callable[[int], bool] = processes.bindable
 ) -> dict[str, str]:
-    """Return the environment of a fleet that suits the documents' clients as they stand.
+    """Return an environment in which the documents' example clients work unchanged.
 
-    Their second port is left out where it is taken; what the caller has set stays.
+    Without their second port if it is in use. The caller's own settings take precedence.
     """
     ports = [PORT, DOCUMENTED_PORT] if is_free(DOCUMENTED_PORT) else [PORT]
-    every = (loopback_binds(port, ipv6=has_ipv6_loopback()) for port in ports)
-    suiting = {"FLEET_HTTP_BIND": ",".join(every), "FLEET_TEMPLATES_FILE": str(TEMPLATES)}
-    return suiting | {name: value for name, value in env.items() if value}
+    addresses = (loopback_binds(port, ipv6=has_ipv6_loopback()) for port in ports)
+    defaults = {"FLEET_HTTP_BIND": ",".join(addresses), "FLEET_TEMPLATES_FILE": str(TEMPLATES)}
+    return defaults | {name: value for name, value in env.items() if value}
 
 
 def clean(env: Mapping[str, str]) -> int:
-    """Remove all that the demo made; return the exit code."""
-    with only_run(DIRECTORY), ExitStack() as started:
+    """Remove everything that the demo created; return the exit code."""
+    with run_lock(DIRECTORY), ExitStack() as started:
         if env.get("FLEET_LXD_SOCKET") or requirements.LXD.present():
             _remove_from(machine_lxd(DIRECTORY, env, started))
         flavour = lxd_daemon.installed()
@@ -102,14 +102,14 @@ def clean(env: Mapping[str, str]) -> int:
             lxd_daemon.remove(SECOND_LXD, flavour)
         stop_broker(DIRECTORY)
         shutil.rmtree(DIRECTORY)
-    print("The demo is gone.")
+    print("The demo has been removed.")
     return 0
 
 
 def _second_lxd(started: ExitStack) -> Path:
     flavour = lxd_daemon.installed()
     if flavour is None or os.geteuid() != 0:
-        raise Refused("The demo starts a second LXD daemon, which only root can: sudo make demo")
+        raise CannotStart("The demo starts a second LXD daemon, which needs root: sudo make demo")
     started.callback(lxd_daemon.stop_for, DIRECTORY, SECOND_LXD)
     socket = lxd_daemon.start(SECOND_LXD, flavour, DIRECTORY)
     lxd_daemon.initialise(socket, SECOND_BRIDGE)
@@ -117,9 +117,9 @@ def _second_lxd(started: ExitStack) -> Path:
 
 
 def _launch(socket: Path, examples: tuple[Example, ...]) -> None:
-    """Create the instances that do not exist, and start those that are stopped."""
+    """Create missing instances, and start stopped ones."""
     busybox_image.ensure(socket, IMAGE)
-    statuses = _ours(socket)
+    statuses = _demo_instances(socket)
     for example in examples:
         if example.name not in statuses:
             lxd_api.call(socket, "POST", "/1.0/instances", _request(example))
@@ -137,13 +137,13 @@ def _request(example: Example) -> dict[str, object]:
     }
 
 
-def _ours(socket: Path) -> dict[str, str]:
-    """Return the status of each instance that carries the demo's key."""
-    listed = lxd_api.call(socket, "GET", "/1.0/instances?recursion=1")
-    return {one["name"]: one["status"] for one in listed if one["config"].get(KEY) == "true"}
+def _demo_instances(socket: Path) -> dict[str, str]:
+    """Return the status of each instance with the demo's key."""
+    instances = lxd_api.call(socket, "GET", "/1.0/instances?recursion=1")
+    return {one["name"]: one["status"] for one in instances if one["config"].get(KEY) == "true"}
 
 
 def _remove_from(socket: Path) -> None:
-    for name in _ours(socket):
+    for name in _demo_instances(socket):
         lxd_daemon.force_delete(socket, name)
     busybox_image.remove(socket, IMAGE)

@@ -1,7 +1,6 @@
-"""What the fleet needs from the distribution, and how it comes onto the machine.
+"""Install what the fleet needs from the distribution, after announcing it.
 
-Nothing is installed that was not announced first. Uses the standard library only, because it runs
-before there is an environment.
+Uses the standard library only, because it runs before there is a virtual environment.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from deploy.local import processes
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-class Missing(Exception):
-    """The machine lacks something that may not be installed; the text says how to get it."""
+class RequirementsNotMet(Exception):
+    """A requirement is missing and cannot be installed; the text says how to install it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """Something the machine must have, and the packages that bring it.
+class Requirement:
+    """Something that the machine must have, and the packages that provide it.
 
-    Of several `choices` the first is taken that the distribution has. `idle_service` comes with
-    them and is of no use here: it is kept from starting, now and at boot.
+    The first of the `choices` that the distribution has is installed. `idle_service` comes with it
+    but is not needed, so it is never started, not even at boot.
     """
 
     what: str
@@ -37,71 +36,71 @@ class Need:
     idle_service: str | None = None
 
 
-def provide(needs: Sequence[Need], env: Mapping[str, str]) -> None:
-    """Install what is missing, after saying so. Raises Missing where that is not allowed."""
-    missing = [need for need in needs if not need.present()]
+def install_missing(requirements: Sequence[Requirement], env: Mapping[str, str]) -> None:
+    """Announce and install what is missing. Raises RequirementsNotMet if that is not allowed."""
+    missing = [requirement for requirement in requirements if not requirement.present()]
     if not missing:
         return
-    if reason := _hindrance(env):
-        raise Missing(explanation(missing, _chosen(missing), reason))
+    if reason := _obstacle(env):
+        raise RequirementsNotMet(explanation(missing, _choose(missing), reason))
     _run("update", "-qq")
-    chosen = _chosen(missing)
-    print(announcement(missing, chosen), flush=True)
+    packages = _choose(missing)
+    print(announcement(missing, packages), flush=True)
     with _services_not_started():
-        _run("install", "-qq", "--yes", "--no-install-recommends", *chosen)
-    for need in missing:
-        if need.idle_service and processes.systemd_runs():
-            subprocess.run(["systemctl", "disable", "--quiet", need.idle_service], check=False)
+        _run("install", "-qq", "--yes", "--no-install-recommends", *packages)
+    for each in missing:
+        if each.idle_service and processes.systemd_runs():
+            subprocess.run(["systemctl", "disable", "--quiet", each.idle_service], check=False)
 
 
-def announcement(missing: Sequence[Need], chosen: Sequence[str]) -> str:
-    """Return what is said before an installation."""
-    return f"{_lacking(missing)}\nInstalling with apt-get: {' '.join(chosen)}"
+def announcement(missing: Sequence[Requirement], packages: Sequence[str]) -> str:
+    """Return the text before an installation."""
+    return f"{_missing_text(missing)}\nInstalling with apt-get: {' '.join(packages)}"
 
 
-def explanation(missing: Sequence[Need], chosen: Sequence[str], reason: str) -> str:
-    """Return what is said instead of an installation."""
+def explanation(missing: Sequence[Requirement], packages: Sequence[str], reason: str) -> str:
+    """Return the text instead of an installation."""
     return (
-        f"{_lacking(missing)}\nNot installed, because {reason}. To install it as root:\n"
-        f"  apt-get update && apt-get install --no-install-recommends {' '.join(chosen)}"
+        f"{_missing_text(missing)}\nNot installed, because {reason}. To install it as root:\n"
+        f"  apt-get update && apt-get install --no-install-recommends {' '.join(packages)}"
     )
 
 
-def _lacking(missing: Sequence[Need]) -> str:
-    return "\n".join(["This machine lacks:", *(f"  * {need.what}" for need in missing)])
+def _missing_text(missing: Sequence[Requirement]) -> str:
+    return "\n".join(["This machine lacks:", *(f"  * {each.what}" for each in missing)])
 
 
-def _hindrance(env: Mapping[str, str]) -> str | None:
+def _obstacle(env: Mapping[str, str]) -> str | None:
     if env.get("FLEET_INSTALL") == "no":
         return "FLEET_INSTALL=no"
     if shutil.which("apt-get") is None:
-        return "there is no apt-get here"
+        return "there is no apt-get"
     if os.geteuid() != 0:
-        return "only root can; with sudo this command would"
+        return "that needs root; use sudo"
     return None
 
 
-def _chosen(missing: Sequence[Need]) -> list[str]:
-    """Return the packages of each need's first choice that apt knows, else of its last."""
-    choices = [next(filter(_known, need.choices), need.choices[-1]) for need in missing]
+def _choose(missing: Sequence[Requirement]) -> list[str]:
+    """Return the packages of each requirement's first choice that apt has, else of its last."""
+    choices = [next(filter(_has_all, each.choices), each.choices[-1]) for each in missing]
     return [package for packages in choices for package in packages]
 
 
-def _known(packages: tuple[str, ...]) -> bool:
+def _has_all(packages: tuple[str, ...]) -> bool:
     if shutil.which("apt-cache") is None:
         return False
-    # One at a time: asked for several, apt-cache is content when it knows one.
-    return all(_shown(package) for package in packages)
+    # One at a time: for several, apt-cache succeeds if it has any of them.
+    return all(_has(package) for package in packages)
 
 
-def _shown(package: str) -> bool:
-    shown = subprocess.run(["apt-cache", "show", package], check=False, capture_output=True)
-    return shown.returncode == 0
+def _has(package: str) -> bool:
+    result = subprocess.run(["apt-cache", "show", package], check=False, capture_output=True)
+    return result.returncode == 0
 
 
 def _run(*arguments: str) -> None:
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(
+    result = subprocess.run(
         ["apt-get", *arguments],
         check=False,
         env=env,
@@ -110,13 +109,13 @@ def _run(*arguments: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    if done.returncode:
-        raise Missing(f"apt-get {' '.join(arguments)} failed:\n{done.stdout}")
+    if result.returncode:
+        raise RequirementsNotMet(f"apt-get {' '.join(arguments)} failed:\n{result.stdout}")
 
 
 @contextmanager
 def _services_not_started() -> Iterator[None]:
-    """Keep packages from starting their services: we need their programs, and start our own."""
+    """Keep packages from starting their services, as we start our own."""
     if POLICY.exists():
         yield
         return

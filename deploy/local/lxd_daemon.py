@@ -1,15 +1,15 @@
-"""An LXD daemon for this machine: found, else started, and made ready for its first instance.
+"""Find or start an LXD daemon on this machine, and initialise it.
 
-A daemon that somebody else set up is used as it is. Incus speaks the same API and is taken as well.
+A daemon that is already set up is used as it is. Incus has the same API and works as well.
 """
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import os
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -17,20 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import lxd_api, processes
+from shared.contracts.errors import FleetError, LxdBusy, LxdRefused
+from shared.lxd.errors import LxdNotFound
 from shared.platform import private_files
 from shared.platform.host_settings import LXD_SOCKETS
 
 START_TIMEOUT_S = 60.0
 BRIDGE_TRIES = 3
+DELETE_TRIES = 10
+BUSY_S = 0.5
 MARK = "LXDFLEET_DAEMON"  # in the environment of each daemon that `start` has started
-FLEET_MARK = "LXDFLEET_STARTED_FOR"  # the same: the directory of the fleet that stops it
+FLEET_MARK = "LXDFLEET_STARTED_FOR"  # also there: the directory of the fleet that stops it
 
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """LXD or Incus, as the distribution packages it; `variable` names a daemon's directory to it.
+    """LXD or Incus, as the distribution packages it; `variable` sets a daemon's directory.
 
-    The program is named by its path: Ubuntu has another `lxd`, which installs a snap.
+    The program has its full path, as Ubuntu has another `lxd`, which installs a snap.
     """
 
     program: Path
@@ -44,18 +48,18 @@ INCUS = Flavour(Path("/usr/libexec/incus/incusd"), "INCUS_DIR", Path("/var/lib/i
 FLAVOURS = (LXD, INCUS)
 
 
-def found() -> Path | None:
-    """Return the socket of a daemon that the machine runs, and that we may use."""
+def find_socket() -> Path | None:
+    """Return the socket of a running daemon that we may use."""
     return next((path for path in map(Path, LXD_SOCKETS) if lxd_api.answers(path)), None)
 
 
 def installed() -> Flavour | None:
-    """Return what could be started here."""
+    """Return what is installed, LXD first."""
     return next((flavour for flavour in FLAVOURS if flavour.program.exists()), None)
 
 
 def start_system(flavour: Flavour, fleet: Path | None = None) -> Path:
-    """Start the machine's own daemon, by systemd where that runs; return its socket.
+    """Start the machine's own daemon, with systemd if that runs; return its socket.
 
     Raises DidNotStart.
     """
@@ -71,27 +75,27 @@ def start_system(flavour: Flavour, fleet: Path | None = None) -> Path:
 
 
 def is_ready(socket: Path) -> bool:
-    """Tell whether the daemon has opened its pools and networks; it answers before it has."""
+    """Return whether the daemon has opened its pools and networks; it answers before that."""
     try:
         return lxd_api.exists(socket, "/internal/ready")
-    except OSError:
+    except FleetError:
         return False
 
 
 def start(directory: Path, flavour: Flavour, fleet: Path | None = None) -> Path:
-    """Start a daemon that keeps everything in this directory, unless it runs; return its socket.
+    """Start a daemon with all its state in this directory, unless it runs; return its socket.
 
-    `fleet` is the directory of the fleet that will stop it: see `stop_for`. Raises DidNotStart. The
-    directory's path has to be short: those of unix sockets end at 107 bytes.
+    `fleet` is the directory of the fleet that will stop it: see `stop_for`. The directory's path
+    must be short: that of a Unix socket has at most 107 bytes. Raises DidNotStart.
     """
     socket = directory / "unix.socket"
     log = directory.with_suffix(".log")
-    with processes.only_one(directory.with_suffix(".lock")):
+    with processes.file_lock(directory.with_suffix(".lock")):
         if is_ready(socket):
             return socket
         directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         command = [str(flavour.program), "--group", "root", "--logfile", str(log)]
-        with processes.signals_held_back():
+        with processes.defer_signals():
             pid = processes.spawn(command, _environment(directory, flavour, fleet), log)
             _remember(pid, directory)
         if not _becomes_ready(socket):
@@ -101,37 +105,37 @@ def start(directory: Path, flavour: Flavour, fleet: Path | None = None) -> Path:
 
 
 def stop(directory: Path) -> None:
-    """Stop a daemon that `start` has started; its instances go on running."""
+    """Stop a daemon that `start` has started; its instances keep running."""
     if pid := _pid(directory):
         processes.end(pid, f"{MARK}={directory}", timeout_s=60.0)
 
 
 def stop_for(fleet: Path, directory: Path) -> None:
-    """Stop the directory's daemon if it was started for this fleet; one of somebody else runs on.
+    """Stop the directory's daemon if it was started for this fleet, and no other.
 
-    It may be an earlier run of the fleet that started it and was killed.
+    An earlier run of the fleet may have started it and then been killed.
     """
     if pid := _pid(directory):
         processes.end(pid, _fleet_mark(fleet), timeout_s=60.0)
 
 
 def limit_log(fleet: Path, directory: Path) -> None:
-    """Keep the log of the directory's daemon short, if it was started for this fleet."""
+    """Limit the log of the directory's daemon, if it was started for this fleet."""
     if (pid := _pid(directory)) and processes.is_ours(pid, _fleet_mark(fleet)):
         processes.limit_log(directory.with_suffix(".log"))
 
 
 def kill(directory: Path) -> None:
-    """End a daemon that `start` has started at once, as a crash would."""
+    """Kill a daemon that `start` has started, as a crash would."""
     if pid := _pid(directory):
         processes.kill(pid, f"{MARK}={directory}")
 
 
 def initialise(socket: Path, bridge_prefix: str = "fleetbr") -> None:
-    """Give a daemon without any storage pool a pool, a bridge and a default profile that uses both.
+    """Set up a daemon that has no storage pool: a pool, a bridge, a default profile with both.
 
-    A daemon that has a pool was set up by somebody: it is left as it is. The bridge's name is the
-    prefix and the first number that is free on this machine.
+    A daemon with a pool is left as it is. The bridge's name is the prefix and the first number that
+    is free on this machine.
     """
     if lxd_api.call(socket, "GET", "/1.0/storage-pools"):
         return
@@ -145,9 +149,9 @@ def initialise(socket: Path, bridge_prefix: str = "fleetbr") -> None:
 
 
 def _new_bridge(socket: Path, prefix: str) -> str:
-    """Make a bridge and return its name.
+    """Create a bridge and return its name.
 
-    Incus looks at all interfaces of the machine meanwhile, and fails when one goes just then.
+    Incus inspects all interfaces of the machine meanwhile, and fails if one disappears just then.
     """
     tries_left = BRIDGE_TRIES
     while True:
@@ -155,17 +159,17 @@ def _new_bridge(socket: Path, prefix: str) -> str:
         bridge = free_name(prefix, {path.name for path in Path("/sys/class/net").iterdir()})
         try:
             lxd_api.call(socket, "POST", "/1.0/networks", _bridge(bridge))
-        except lxd_api.LxdSaidNo as no:
-            if no.code < http.client.INTERNAL_SERVER_ERROR or not tries_left:
+        except LxdRefused:
+            if not tries_left:
                 raise
-            with suppress(lxd_api.LxdSaidNo):
+            with suppress(*lxd_api.ERRORS):
                 lxd_api.call(socket, "DELETE", f"/1.0/networks/{bridge}")
         else:
             return bridge
 
 
 def remove(directory: Path, flavour: Flavour) -> None:
-    """Remove a daemon that `start` has started, with all its instances, networks and files."""
+    """Remove a daemon that `start` has started, with its instances, networks and files."""
     socket = start(directory, flavour)
     for name in _names(socket, "instances"):
         force_delete(socket, name)
@@ -182,25 +186,33 @@ def remove(directory: Path, flavour: Flavour) -> None:
 
 def force_delete(socket: Path, name: str) -> None:
     """Delete an instance, running or not; one that is gone already is no error."""
-    stop_now = {"action": "stop", "force": True, "timeout": 30}
-    for method, path, body in (
-        ("PUT", f"/1.0/instances/{name}/state", stop_now),
-        ("DELETE", f"/1.0/instances/{name}", None),
-    ):
+    path, stop_now = f"/1.0/instances/{name}", {"action": "stop", "force": True, "timeout": 30}
+    tries_left = DELETE_TRIES
+    while lxd_api.exists(socket, path):
+        tries_left -= 1
         try:
-            lxd_api.call(socket, method, path, body)
-        except lxd_api.LxdSaidNo as no:
-            if no.code not in {400, 404}:
+            with suppress(LxdRefused):  # it is stopped already
+                lxd_api.call(socket, "PUT", f"{path}/state", stop_now)
+            lxd_api.call(socket, "DELETE", path)
+        except LxdNotFound:
+            return
+        except LxdBusy:
+            # LXD deletes an ephemeral one itself, and tidies up after a failed start.
+            if not tries_left:
+                raise
+            time.sleep(BUSY_S)
+        except LxdRefused:
+            if lxd_api.exists(socket, path):
                 raise
 
 
 def free_name(prefix: str, taken: set[str]) -> str:
-    """Return the prefix with the first number that makes a name nobody has."""
+    """Return the prefix with the first number that makes it unique."""
     return next(name for number in count() if (name := f"{prefix}{number}") not in taken)
 
 
 def free_subnet() -> ipaddress.IPv4Network:
-    """Return a private /24 that no route of this machine touches."""
+    """Return a private /24 network that overlaps no route of this machine."""
     taken = routes(Path("/proc/net/route").read_text())
     while True:
         second, third = os.urandom(2)
@@ -243,7 +255,7 @@ def _remember(pid: int, directory: Path) -> None:
     try:
         private_files.write(directory.with_suffix(".pid"), str(pid), mode=0o644)
     except OSError:
-        processes.end(pid, f"{MARK}={directory}")  # nobody would find it
+        processes.end(pid, f"{MARK}={directory}")  # it could not be found again
         raise
 
 

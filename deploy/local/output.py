@@ -1,7 +1,7 @@
-"""Standard output that can neither fail nor block: what cannot be written is dropped and counted.
+"""Print without ever failing or blocking: lines that cannot be written are dropped and counted.
 
-A full disk, a closed pipe, a terminal that has gone away or is held by Ctrl-S would otherwise end
-or stop whoever prints: here, the program that has to stop a fleet in order.
+A full disk, a closed pipe, or a terminal that is gone or paused by Ctrl-S would otherwise end or
+block whoever prints: here, the program that must stop a fleet in order.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import sys
 import threading
 from collections import deque
 
-# What may wait for a descriptor that takes nothing now, in characters; what comes then is dropped.
+# Characters that may wait for a blocked descriptor; further lines are dropped.
 MAX_WAITING = 1 << 20
-# How long the program's end waits for what has been printed.
+# How long the program waits at its end for the rest to be written.
 DRAIN_S = 1.0
 
 
 class Output(io.TextIOBase):
-    """A text stream whose lines are written by a thread of its own.
+    """A text stream whose lines a thread of its own writes.
 
-    How many lines were dropped is said as soon as one can be written again.
+    As soon as lines can be written again it writes how many were dropped.
     """
 
     def __init__(self, descriptor: int, *, max_waiting: int = MAX_WAITING) -> None:
@@ -32,31 +32,31 @@ class Output(io.TextIOBase):
         self._partial = ""
         self._changed = threading.Condition()
         self._waiting: deque[str] = deque()
-        self._size = 0  # of what waits, and of the line that is being written
+        self._size = 0  # of the waiting lines and the one that is being written
         self._dropped = 0
         threading.Thread(target=self._write_all, name=f"output {descriptor}", daemon=True).start()
 
     def write(self, text: str) -> int:
-        """Take the text; each full line is queued for writing, or dropped where too much waits."""
+        """Queue complete lines, or drop them if too many are waiting; return the text's length."""
         *lines, self._partial = (self._partial + text).split("\n")
         for line in lines:
             self._enqueue(f"{line}\n")
         return len(text)
 
     def flush(self) -> None:
-        """Queue an unfinished line too; this does not wait until it is written."""
+        """Queue an incomplete line too, without waiting until it is written."""
         if self._partial:
             self._enqueue(self._partial)
             self._partial = ""
 
     def drain(self, timeout_s: float) -> None:
-        """Wait until all is written or dropped, or the time is over."""
+        """Wait until everything is written or dropped, at most this long."""
         self.flush()
         with self._changed:
             self._changed.wait_for(lambda: not self._size, timeout_s)
 
     def isatty(self) -> bool:
-        """Tell whether it ends at a terminal."""
+        """Return whether the descriptor is a terminal."""
         return os.isatty(self._descriptor)
 
     def _enqueue(self, line: str) -> None:
@@ -69,7 +69,7 @@ class Output(io.TextIOBase):
             self._changed.notify_all()
 
     def _write_all(self) -> None:
-        # Signals are for the main thread, which may hold them back.
+        # Signals are for the main thread, which may defer them.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while True:
             with self._changed:
@@ -93,7 +93,7 @@ class Output(io.TextIOBase):
 
 
 def install() -> None:
-    """Make all that this program prints go by way of `Output`; a closed stream stays closed."""
+    """Send all that this program prints through `Output`; a closed stream stays closed."""
     if sys.stdout is not None:
         sys.stdout = _at_exit(Output(sys.stdout.fileno()))
     if sys.stderr is not None:
@@ -106,6 +106,6 @@ def _at_exit(stream: Output) -> Output:
 
 
 def _notice(dropped: int) -> str:
-    """Return what is said before the first line that can be written again."""
-    # The last write may have ended in the middle of a line.
+    """Return the notice before the first line after dropped ones."""
+    # The last write may have ended within a line.
     return f"\n({dropped} lines could not be written here)\n" if dropped else ""

@@ -1,8 +1,8 @@
-"""Daemons that outlive a call: started apart from the terminal, ended only if they are ours.
+"""Start daemons apart from the terminal, and end them, but only if they are ours.
 
-A process id in a file may have been given to a stranger since. So each daemon carries a mark in its
-environment (`NAME=value`), and nothing is called ours, or ended, that does not carry it. What may
-not outlive its parent is started by `until_parent_ends`.
+The process id in a file may have been reused since. So each daemon has a mark in its environment
+(`NAME=value`), without which a process is not ours and is not ended. Processes that must not
+outlive their parent are started with `end_with_parent`.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# A log that is longer is begun anew; what it held is kept in one file beside it.
+# A longer log is truncated; its content is kept in one file beside it.
 MAX_LOG_BYTES = 10 << 20
 
-# What starts a program in `/`: Python's `posix_spawn` cannot.
+# Starts a program in `/`, which Python's `posix_spawn` cannot.
 IN_ROOT = ("env", "--chdir=/", "--")
 
-# Of the ports that `free_port` gives out; long before so many more, their daemons listen.
+# How many of its latest ports `free_port` reserves; the daemons of older ones listen by then.
 MOST_RESERVED = 64
 _reserved: list[int] = []
 
 
 class DidNotStart(Exception):
-    """A daemon ended, or did not answer in time; the text names its log."""
+    """A daemon ended or did not answer in time; the text names its log."""
 
 
 def spawn(command: list[str], env: Mapping[str, str], log: Path) -> int:
-    """Start a daemon in a session of its own, so that Ctrl-C does not reach it; return its pid.
+    """Start a daemon in a session of its own, out of reach of Ctrl-C; return its pid.
 
-    Its directory is `/`: this one may be deleted before it ends.
+    It runs in `/`, as the current directory may be deleted before it ends.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     limit_log(log)
@@ -52,33 +52,33 @@ def spawn(command: list[str], env: Mapping[str, str], log: Path) -> int:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
-        setsigmask=(),  # what holds signals back here is no business of the daemon's
+        setsigmask=(),  # do not pass on our blocked signals
     )
-    # The kernel shows the environment, and the mark in it, only moments after the program started.
+    # The environment with the mark is visible only shortly after the program has started.
     wait_until(lambda: _has_started(pid), timeout_s=5.0, interval_s=0.001)
     return pid
 
 
 def _has_started(pid: int) -> bool:
-    """Tell whether the daemon itself runs, or has run."""
+    """Return whether the daemon itself runs, or has ended."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return True
-    begins = [os.fsencode(word) for word in IN_ROOT]
-    # While the kernel replaces one program by the next, both are empty.
-    is_daemon = command != [b""] and command[: len(begins)] != begins
+    launcher = [os.fsencode(word) for word in IN_ROOT]
+    # During exec both command line and environment are empty.
+    is_daemon = command != [b""] and command[: len(launcher)] != launcher
     return (is_daemon and bool(_environment(pid))) or _is_gone(pid)
 
 
-def until_parent_ends(command: Sequence[str]) -> list[str]:
-    """Return the command of a process that gets a SIGTERM when the one that starts it dies."""
+def end_with_parent(command: Sequence[str]) -> list[str]:
+    """Return a command whose process gets a SIGTERM when its parent dies."""
     return ["setpriv", "--pdeathsig", "TERM", "--", *command]
 
 
 @contextmanager
-def signals_held_back() -> Iterator[None]:
-    """Let a signal wait, so that what is started here is written down before we can be stopped."""
+def defer_signals() -> Iterator[None]:
+    """Defer signals, so that we cannot be stopped between starting a daemon and recording it."""
     before = signal.pthread_sigmask(
         signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
     )
@@ -89,9 +89,9 @@ def signals_held_back() -> Iterator[None]:
 
 
 def limit_log(log: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
-    """Begin a log anew that has grown too long, while a daemon appends to it or not.
+    """Truncate a log that is too long, even while a daemon appends to it.
 
-    What it held is kept as `NAME.1` where the disk has room for that.
+    Its content is kept as `NAME.1` if the disk has room.
     """
     with suppress(OSError):
         if log.stat().st_size <= max_bytes:
@@ -102,12 +102,12 @@ def limit_log(log: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
 
 
 def systemd_runs() -> bool:
-    """Tell whether systemd looks after this machine's services."""
+    """Return whether systemd manages this machine's services."""
     return Path("/run/systemd/system").is_dir()
 
 
 def is_ours(pid: int, mark: str) -> bool:
-    """Tell whether the process lives and carries the mark."""
+    """Return whether the process is alive and has the mark."""
     return mark.encode() in _environment(pid).split(b"\0")
 
 
@@ -119,13 +119,13 @@ def _environment(pid: int) -> bytes:
 
 
 def end(pid: int, mark: str, *, timeout_s: float = 30.0) -> None:
-    """Ask the process to end and wait; kill it when it has not ended in time."""
+    """Terminate the process and wait; kill it if it does not end in time."""
     if not _signalled(pid, mark, signal.SIGTERM, timeout_s):
         kill(pid, mark)
 
 
 def kill(pid: int, mark: str) -> None:
-    """End the process at once."""
+    """Kill the process."""
     _signalled(pid, mark, signal.SIGKILL, 5.0)
 
 
@@ -137,7 +137,7 @@ def _signalled(pid: int, mark: str, number: int, timeout_s: float) -> bool:
 
 
 def _is_gone(pid: int) -> bool:
-    """Tell whether the process has ended with its last thread, which may hold its ports."""
+    """Return whether the process has ended with its last thread, which may hold its ports."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
@@ -149,16 +149,16 @@ def _is_gone(pid: int) -> bool:
 
 
 def wait_until(reached: Callable[[], bool], *, timeout_s: float, interval_s: float = 0.05) -> bool:
-    """Wait until it is so; return whether it became so in time."""
+    """Wait until the condition is true; return whether it became true in time."""
     deadline = time.monotonic() + timeout_s
-    while not (so := reached()) and time.monotonic() < deadline:
+    while not (result := reached()) and time.monotonic() < deadline:
         time.sleep(interval_s)
-    return so
+    return result
 
 
 @contextmanager
-def only_one(lock: Path) -> Iterator[None]:
-    """Hold a file's lock, so that several programs do not do the same thing at once."""
+def file_lock(lock: Path) -> Iterator[None]:
+    """Hold a file's lock; wait until no other program holds it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -166,18 +166,17 @@ def only_one(lock: Path) -> Iterator[None]:
 
 
 def unmount_below(directory: Path) -> None:
-    """Unmount all that a daemon that has ended has left mounted below its directory."""
+    """Unmount what a former daemon has left mounted below its directory."""
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for mount in sorted((m for m in mounts if m.startswith(f"{directory}/")), reverse=True):
         subprocess.run(["umount", "--lazy", mount], check=True)
 
 
 def free_port(draw: Callable[[], int] = lambda: 20_000 + secrets.randbelow(12_000)) -> int:
-    """Return a loopback port nobody listens on.
+    """Return a free port on loopback.
 
-    It lies below the range from which the kernel takes ports for outgoing connections, so that none
-    of those can take it before the daemon does. Nor does another call of this return it meanwhile,
-    in whichever program.
+    It is below the kernel's range for outgoing connections, so that none of those can take it
+    before the daemon does. Nor does another call, in any program, return it meanwhile.
     """
     while True:
         port = draw()
@@ -186,7 +185,7 @@ def free_port(draw: Callable[[], int] = lambda: 20_000 + secrets.randbelow(12_00
 
 
 def _reserve(port: int) -> bool:
-    """Take the name that stands for a port, unless it is taken; the kernel gives it back."""
+    """Reserve a port among our programs by an abstract socket, which the kernel frees with us."""
     name = socket.socket(socket.AF_UNIX)
     try:
         name.bind(f"\0lxdfleet-port-{port}")
@@ -200,7 +199,7 @@ def _reserve(port: int) -> bool:
 
 
 def bindable(port: int) -> bool:
-    """Tell whether a loopback port can be listened on."""
+    """Return whether we could listen on a loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -211,6 +210,6 @@ def bindable(port: int) -> bool:
 
 
 def listens(port: int) -> bool:
-    """Tell whether somebody accepts connections on a loopback port."""
+    """Return whether a loopback port accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""The services of a fleet on one machine, as processes: what is started, and what each is told."""
+"""The processes of a fleet on one machine, and their environments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.local.credentials import CENTRAL, host_user
 
 PORT = 8000
 
-# Set by us for each service; what the caller's environment says of them is not meant for it.
+# Variables that we set for each service; the caller's values are not passed on.
 _OURS = {
     "FLEET_AMQP_URI",
     "FLEET_AMQP_URI_FILE",
@@ -25,7 +25,7 @@ _OURS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class LocalHost:
     """An LXD host: its id in the fleet and the socket of its daemon."""
 
     id: str
@@ -34,7 +34,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One process: its name, its Python module, and its whole environment."""
+    """One process: its name, its Python module, and its complete environment."""
 
     name: str
     module: str
@@ -47,13 +47,13 @@ class Service:
 
 
 def services(
-    hosts: Sequence[Host], directory: Path, uris: Mapping[str, Path], env: Mapping[str, str]
+    hosts: Sequence[LocalHost], directory: Path, uris: Mapping[str, Path], env: Mapping[str, str]
 ) -> list[Service]:
     """Return the gateway, and a worker and a sampler for each host.
 
-    Each keeps its state in a directory of its own under `directory`. `uris` holds, by broker user,
-    the file with the address. `env` is passed on, `FLEET_LOG_LEVEL` for one, except what only one
-    of them should be told.
+    Each has its state in a directory of its own under `directory`. `uris` has the file with each
+    broker user's URI. `env` is passed on, for example `FLEET_LOG_LEVEL`, except variables that are
+    specific to one service.
     """
     common = {name: value for name, value in env.items() if name not in _OURS}
 
@@ -61,33 +61,33 @@ def services(
         state = {"FLEET_STATE_DIR": str(directory / name), "FLEET_AMQP_URI_FILE": str(uris[user])}
         return Service(name, module, common | state | own)
 
-    found = [service("gateway", "services.gateway", CENTRAL, FLEET_HTTP_BIND=binds(env))]
+    result = [service("gateway", "services.gateway", CENTRAL, FLEET_HTTP_BIND=binds(env))]
     for host in hosts:
-        told = {"FLEET_HOST": host.id, "FLEET_LXD_SOCKET": str(host.socket)}
+        settings = {"FLEET_HOST": host.id, "FLEET_LXD_SOCKET": str(host.socket)}
         user = host_user(host.id)
-        found.append(service(f"worker-{host.id}", "services.lxd_worker", user, **told))
-        found.append(service(f"sampler-{host.id}", "services.metrics", user, **told))
-    return found
+        result.append(service(f"worker-{host.id}", "services.lxd_worker", user, **settings))
+        result.append(service(f"sampler-{host.id}", "services.metrics", user, **settings))
+    return result
 
 
-def broker_keeper(directory: Path, env: Mapping[str, str]) -> Service:
-    """Return what looks after the private node of a directory."""
+def broker_supervisor(directory: Path, env: Mapping[str, str]) -> Service:
+    """Return the process that restarts a directory's private node when it dies."""
     own = {"FLEET_STATE_DIR": str(directory)}
     return Service("broker", "deploy.local.broker", {**env, **own})
 
 
 def binds(env: Mapping[str, str]) -> str:
-    """Return what the gateway listens on: `FLEET_HTTP_BIND`, else loopback."""
+    """Return where the gateway listens: `FLEET_HTTP_BIND`, else loopback."""
     return env.get("FLEET_HTTP_BIND") or loopback_binds(PORT, ipv6=has_ipv6_loopback())
 
 
 def loopback_binds(port: int, *, ipv6: bool) -> str:
-    """Return loopback's addresses: a client that is told `localhost` may take either first."""
+    """Return the loopback addresses: for `localhost`, a client may try either first."""
     return f"127.0.0.1:{port},[::1]:{port}" if ipv6 else f"127.0.0.1:{port}"
 
 
 def has_ipv6_loopback() -> bool:
-    """Tell whether this machine has `::1`; not every container does."""
+    """Return whether this machine has `::1`; not every container does."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
@@ -97,7 +97,7 @@ def has_ipv6_loopback() -> bool:
 
 
 def url(binds: str) -> str:
-    """Return the address for a browser on this machine, from what the gateway listens on."""
+    """Return the gateway's URL for a browser on this machine."""
     address, _, port = binds.partition(",")[0].strip().rpartition(":")
     anywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
     return f"http://{anywhere.get(address, address)}:{port}"

@@ -1,11 +1,11 @@
-"""Runs a fleet's services in the foreground, each again when it dies, and stops them in order.
+"""Run a fleet's services in the foreground, restart those that die, and stop all in order.
 
-A service that ends on purpose stays ended: its work is done, or its settings are wrong (exit code
-2). One that dies again and again is given up, so that its complaint is read. When one has ended for
-good, or a signal says so, all are told to end (SIGTERM), and those that have not ended in time are
-killed. `run` returns only when none is left, so that its caller may stop what they stand on.
-Nothing but these events ends it; in particular no output that fails. When the supervisor itself is
-killed, the kernel tells the services to end.
+A service that exits on purpose is not restarted: its work is done, or its settings are invalid
+(exit code 2). Nor is one that dies again and again, so that its errors are read. When one has ended
+for good, or on a signal, all services get a SIGTERM, and those that do not end in time are killed.
+`run` returns once none is left, so that its caller can stop what they depend on. Nothing else ends
+it, in particular no output that fails. If the supervisor itself is killed, the kernel sends the
+services a SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from deploy.local import processes
 from deploy.local.services import Service
 
 ROOT = Path(__file__).resolve().parents[2]
-# Longer than a service takes to end in order, with calls in hand: 30 s.
+# Longer than the 30 s that a service may take to finish its running calls.
 STOP_TIMEOUT_S = 40.0
 RESTART_S = 1.0
 WRONG_SETTINGS = 2
-# A service that lived at least this long has worked; its death counts as the first.
+# A service that ran at least this long has worked; its death counts as the first.
 WORKED_S = 30.0
 MOST_DEATHS = 5
-# How long a killed process may take to be gone; one that waits for a dead disk stays.
+# How long a killed process may take to end; one that waits for a dead disk never does.
 KILL_TIMEOUT_S = 5.0
 # Longer lines are cut into several.
 MAX_LINE = 64 * 1024
@@ -46,9 +46,9 @@ STOP_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 @dataclass(slots=True, eq=False)
 class _Child:
-    """A run of a service: all that it starts is in its process group and holds its pipe.
+    """A run of a service, whose process group and pipe include all processes that it starts.
 
-    `deaths` is how often it has died in a row, `again_at` when it is to be started again.
+    `deaths` is how often it has died in a row, `restart_at` when to restart it.
     """
 
     service: Service
@@ -56,8 +56,8 @@ class _Child:
     output: int
     colour: int
     deaths: int = 0
-    began: float = field(default_factory=time.monotonic)
-    again_at: float = inf
+    started_at: float = field(default_factory=time.monotonic)
+    restart_at: float = inf
     line: bytes = b""
     open: bool = True
 
@@ -67,23 +67,23 @@ class _Child:
         return self.service.name
 
     def ended(self) -> int | None:
-        """Return its exit code when it has ended, and keep its number from being given away."""
-        found = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if found is None:
+        """Return its exit code if it has ended; do not reap it, which would free its pid."""
+        result = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if result is None:
             return None
-        killed = found.si_code != os.CLD_EXITED
-        return 128 + found.si_status if killed else found.si_status
+        killed = result.si_code != os.CLD_EXITED
+        return 128 + result.si_status if killed else result.si_status
 
     def kill(self) -> None:
-        """Kill it, and all that it has started."""
+        """Kill it and all processes that it has started."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Supervisor:
-    """Runs services and prints what they print, each line with the time and the service's name.
+    """Runs services and prints their output, each line with the time and the service's name.
 
-    `chores` is called once a minute.
+    It calls `chores` once a minute.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class Supervisor:
         self._interrupts = 0
 
     def run(self, services: Sequence[Service]) -> int:
-        """Run them until one ends for good or a signal says to stop; return what to exit with.
+        """Run them until one ends for good or a signal arrives; return the exit code.
 
-        Signals that arrive afterwards are ignored: what is stopped then has a time limit.
+        Later signals are ignored, as stopping has a time limit.
         """
         self._width = max(len(name) for name in ("system", *(one.name for one in services)))
         with _signals_as_bytes() as signals, self._selector:
@@ -114,14 +114,14 @@ class Supervisor:
             try:
                 for number, service in enumerate(services):
                     self._children.append(self._start(service, 31 + number % 6))
-                return self._wait_for_an_end()
+                return self._wait_for_end()
             finally:
                 self._stop()
 
     def _start(self, service: Service, colour: int, deaths: int = 0) -> _Child:
         output, its_end = os.pipe()
         process = subprocess.Popen(
-            processes.until_parent_ends(service.command),
+            processes.end_with_parent(service.command),
             env=dict(service.env),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -132,61 +132,63 @@ class Supervisor:
         os.close(its_end)
         child = _Child(service, process, output, colour, deaths)
         self._selector.register(output, selectors.EVENT_READ, child)
-        self._say(f"{service.name} started (pid {process.pid})")
+        self._log(f"{service.name} started (pid {process.pid})")
         return child
 
-    def _wait_for_an_end(self) -> int:
+    def _wait_for_end(self) -> int:
         next_chores = time.monotonic()
         while True:
             if time.monotonic() >= next_chores:
                 self._chores()
                 next_chores = time.monotonic() + CHORES_S
-            for number in self._relay(min(next_chores, *(one.again_at for one in self._children))):
+            for number in self._relay(
+                min(next_chores, *(one.restart_at for one in self._children))
+            ):
                 if number in STOP_SIGNALS:
-                    self._say(f"{signal.Signals(number).name} received")
+                    self._log(f"{signal.Signals(number).name} received")
                     return 128 + number
             for child in list(self._children):
-                if time.monotonic() >= child.again_at:
-                    self._start_again(child)
-                elif child.again_at == inf and (code := child.ended()) is not None:
-                    self._say(f"{child.name} ended with {code}")
+                if time.monotonic() >= child.restart_at:
+                    self._restart(child)
+                elif child.restart_at == inf and (code := child.ended()) is not None:
+                    self._log(f"{child.name} ended with {code}")
                     if not self._schedule_restart(child, code):
                         return code
 
     def _schedule_restart(self, child: _Child, code: int) -> bool:
-        """Have a service that has died started again; return False where it is to stay ended."""
+        """Schedule the restart of a service that died; return False if it has ended for good."""
         if code in {0, WRONG_SETTINGS}:
             return False
-        lived_s = time.monotonic() - child.began
+        lived_s = time.monotonic() - child.started_at
         child.deaths = 1 if lived_s > WORKED_S else child.deaths + 1
         if child.deaths == MOST_DEATHS:
-            self._say(f"{child.name} has died {MOST_DEATHS} times in a row, given up")
+            self._log(f"{child.name} has died {MOST_DEATHS} times in a row, giving up")
             return False
         child.kill()
-        child.again_at = time.monotonic() + self._restart_s
+        child.restart_at = time.monotonic() + self._restart_s
         return True
 
-    def _start_again(self, child: _Child) -> None:
-        # Before anything can fail: nothing is to be sent to a number that was given back.
+    def _restart(self, child: _Child) -> None:
+        # First, before anything can fail: a signal must never go to a reused pid.
         self._children.remove(child)
         self._close(child)
         self._children.append(self._start(child.service, child.colour, child.deaths))
 
     def _stop(self) -> None:
-        self._say("stopping the services")
+        self._log("stopping the services")
         for child in self._children:
-            # Not by `Popen`, which would reap what has ended.
+            # Not with `Popen`, which would reap a process that has ended.
             os.kill(child.process.pid, signal.SIGTERM)
-        # A second Ctrl-C ends the waiting.
+        # A second Ctrl-C ends the wait.
         self._relay_until(lambda: self._all_gone() or self._interrupts > 1, self._stop_timeout_s)
         for child in self._children:
             if not _is_gone(child):
-                self._say(f"{child.name} has not ended, killed")
+                self._log(f"{child.name} has not ended, killing it")
             child.kill()
         self._relay_until(self._all_gone, KILL_TIMEOUT_S)
         for child in self._children:
             self._close(child)
-        self._say("all services have ended")
+        self._log("all services have ended")
 
     def _all_gone(self) -> bool:
         return all(_is_gone(child) for child in self._children)
@@ -197,7 +199,7 @@ class Supervisor:
             self._relay(deadline)
 
     def _relay(self, until: float) -> bytes:
-        """Wait for output or a signal; print the one, return the numbers of the others."""
+        """Wait for output or signals; print the output, return the signals' numbers."""
         signals = b""
         for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
             if key.data is None:
@@ -219,7 +221,7 @@ class Supervisor:
             self._end_line(child)
 
     def _close(self, child: _Child) -> None:
-        """Print the rest of its last line, and give its number and its pipe back."""
+        """Print the rest of its last line, reap it and close its pipe."""
         self._end_line(child)
         if child.open:
             self._selector.unregister(child.output)
@@ -231,28 +233,28 @@ class Supervisor:
             self._print(child.name, child.line, child.colour)
             child.line = b""
 
-    def _say(self, text: str) -> None:
+    def _log(self, text: str) -> None:
         self._print("system", text.encode(), 37)
 
     def _print(self, name: str, line: bytes, colour: int) -> None:
         head = f"{datetime.now():%H:%M:%S} {name:{self._width}} | "
         if self._output.isatty():
             head = f"\033[{colour}m{head}\033[0m"
-        # At once, so that no other thread's line comes in between.
+        # In one write, so that no other thread's line comes in between.
         self._output.write(f"{head}{line.decode(errors='replace')}\n")
         self._output.flush()
 
 
 def _is_gone(child: _Child) -> bool:
-    """Tell whether the service has ended, and whatever it started that could still print."""
+    """Return whether the service has ended, with all its processes that could still print."""
     return child.ended() is not None and not child.open
 
 
 @contextmanager
 def _signals_as_bytes() -> Iterator[socket.socket]:
-    """Give a socket from which each signal can be read as a byte, so that none interrupts anything.
+    """Yield a socket from which each signal is read as a byte, so that none interrupts anything.
 
-    A hang-up that our caller has told us to ignore (`nohup`) stays ignored.
+    A hang-up that our caller ignores (`nohup`) stays ignored.
     """
     receiver, sender = socket.socketpair()
     with receiver, sender:
@@ -269,12 +271,12 @@ def _signals_as_bytes() -> Iterator[socket.socket]:
 
 
 def ignore_signals() -> None:
-    """Let none of the signals that ask for an end interrupt this program, and only this one."""
+    """Ignore the signals that request an end, in this process but not in its children."""
     for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _ignore)
 
 
 def _ignore(*_: object) -> None:
-    # Unlike SIG_IGN this is not inherited by what we start.
+    # Unlike SIG_IGN, child processes do not inherit this.
     pass

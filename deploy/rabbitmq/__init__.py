@@ -1,1 +1,1 @@
-"""Preparing a RabbitMQ broker for a fleet."""
+"""Prepare a RabbitMQ broker for a fleet."""

@@ -1,7 +1,7 @@
-"""What a queue of the fleet may hold at the most, whoever declared it and with which arguments.
+"""Limit the fleet's queues, whoever declares them with whatever arguments.
 
-Operator policies are RabbitMQ's means for that: where a queue has a limit of its own, the lower one
-holds. Of several that match a queue only the one with the highest priority counts.
+RabbitMQ has operator policies for this: if a queue has a limit of its own, the lower one applies.
+Of several policies that match a queue only the one with the highest priority applies.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 MIB = 2**20
 MINUTE_MS = 60_000
 
-# Pattern of queue names, what holds for them. Behind each number: what honest use needs.
+# Pattern of queue names, and their limits. The comments say what legitimate use needs.
 _LIMITS: dict[str, tuple[str, dict[str, int]]] = {
-    # 200 calls at once (the worker's prefetch) of a few KB; nobody waits for one longer than 10 s.
+    # 200 calls at once (the worker's prefetch) of a few kB; callers wait at most 10 s.
     "host-calls": (
         r"^lxd_worker\..*\.calls$",
         {"max-length": 1000, "max-length-bytes": 16 * MIB, "expires": MINUTE_MS},
@@ -23,7 +23,7 @@ _LIMITS: dict[str, tuple[str, dict[str, int]]] = {
         r"^lxd_worker\..*\.in\.[0-9a-f]+$",
         {"max-length": 10_000, "max-length-bytes": MIB, "expires": MINUTE_MS},
     ),
-    # Some KB each, for whoever looks into what went wrong within the week.
+    # A few kB each, kept for a week to investigate failures.
     "dead-letters": (
         r"^fleet\.dead-letters$",
         {"max-length": 10_000, "max-length-bytes": 64 * MIB},

@@ -1,4 +1,4 @@
-"""Starts the gateway: settings from the environment, one server on all addresses, until SIGTERM."""
+"""Runs the gateway: settings from the environment, one server on all addresses, until SIGTERM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consoles of instances, and what LXD wrote about their last start."""
+"""Consoles of instances, and the logs of their last start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.contracts.worker_api import InstanceLog, WorkerClient
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """A console that somebody may open; `id` is the instance's, as in the console's address."""
+    """A console that a caller may open; `id` is the instance's, as in the console's URL."""
 
     id: str
     target: Target
@@ -26,40 +26,40 @@ class Console:
 
 
 class ByteStream(Protocol):
-    """Our end of a stream of bytes with a host.
+    """The gateway's end of a byte stream to a host.
 
-    Methods raise StreamLost when the host's end has gone, or the error with which it aborted.
+    Methods raise StreamLost if the host's end is lost, or the error with which it aborted.
     """
 
     @property
     def id(self) -> str:
-        """What the host is told to find its end by."""
+        """The id by which the host opens its end."""
 
     @property
     def exit_status(self) -> int | None:
-        """That of the process whose output the bytes were, after they have ended; None: unknown."""
+        """The exit status of the process, once the stream has ended; None: unknown."""
 
     def start(self) -> None:
-        """Let the bytes flow; the host's end is there now."""
+        """Start the flow of bytes, once the host's end is open."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Yield what comes until the host has sent all.
+        """Yield chunks until the host has sent all.
 
-        It may send more when whoever iterates comes back.
+        The host may send more once the caller asks for the next chunk.
         """
 
     async def send(self, data: bytes) -> None:
-        """Send bytes; return when the host had room for all of them."""
+        """Send bytes; return when the host has granted credit for all of them."""
 
     async def resize(self, size: Resize) -> None:
         """Send the size of the terminal."""
 
 
 class Streams(Protocol):
-    """Streams of bytes with hosts."""
+    """Opens byte streams to hosts."""
 
     def open(self, host: str) -> AbstractAsyncContextManager[ByteStream]:
-        """Hold our end of a new stream, and end the stream afterwards.
+        """Open a new stream, and close it afterwards.
 
         Raises BrokerUnavailable, HostUnreachable.
         """
@@ -67,7 +67,7 @@ class Streams(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleService:
-    """Opens consoles: our end of a stream first, then the host's, then the bytes flow."""
+    """Opens consoles: the gateway's end of the stream first, then the host's."""
 
     fleet: FleetView
     streams: Streams
@@ -75,13 +75,13 @@ class ConsoleService:
 
     @asynccontextmanager
     async def open(self, console: Console) -> AsyncIterator[ByteStream]:
-        """Hold a console open, and leave it afterwards.
+        """Open a console, and close it afterwards.
 
         Raises what `WorkerClient.open_console` raises, HostUnreachable and HostIdentityMismatch.
         """
         host = console.target.host
-        if refusal := self.fleet.access_error(host):
-            raise refusal
+        if error := self.fleet.access_error(host):
+            raise error
         async with self.streams.open(host) as stream:
             await self.worker.open_console(host, _request(console, stream.id))
             stream.start()
@@ -101,8 +101,8 @@ class LogService:
         Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
         WorkerOutdated, OutcomeUnknown, InstanceNotFound, InstanceReplaced, LogNotFound.
         """
-        if refusal := self.fleet.access_error(target.host):
-            raise refusal
+        if error := self.fleet.access_error(target.host):
+            raise error
         return await self.worker.instance_log(*target)
 
 

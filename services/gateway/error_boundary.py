@@ -1,8 +1,8 @@
-"""Renders each entry on its own, so that one which cannot be rendered costs no other its place.
+"""Renders each entry on its own, so that one that fails does not affect the others.
 
-Every value that the contracts allow can be rendered, and tests draw them at random. This is for
-what nobody thought of: whoever watches the fleet must not be blinded by one entry of one host. It
-is the only place outside the outermost loops that catches every exception.
+Every value that the contracts allow can be rendered, which tests check with random values. This is
+for bugs: one entry of one host must not hide the fleet. It is the only place outside the outermost
+loops that catches every exception.
 """
 
 from __future__ import annotations
@@ -18,41 +18,41 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# What the `error` of an entry says that could not be rendered.
+# The `error` of an entry that could not be rendered.
 NOT_RENDERABLE = "not_renderable"
-# Entries whose failure is remembered, so that it is logged once and not at every reading.
+# Failures remembered, so that each is logged once and not at every read.
 MOST_REMEMBERED = 1000
-# Tracebacks of one host, which can change its failures with every message; all are counted.
+# Tracebacks per host, which can change its failures with every message; all are counted.
 MOST_LOGGED = 100
 _LONGEST_REASON = 500
 
 
 class EntrySubject(NamedTuple):
-    """What is rendered: its kind, the host it is of, and what tells it from others of the host."""
+    """What is rendered: its kind, its host, and its name on the host."""
 
     kind: str
     host: str
     name: str = ""
 
 
-def _count_nothing(subject: EntrySubject) -> None:
-    """Count failures nowhere."""
+def _ignore(subject: EntrySubject) -> None:
+    """Ignore a failure."""
 
 
 class ErrorBoundary:
-    """Renders entries; `count` is told of each that cannot be, once until its failure changes."""
+    """Renders entries; `on_failure` is called for each new or changed failure."""
 
-    def __init__(self, count: Callable[[EntrySubject], None] = _count_nothing) -> None:
-        self._count = count
+    def __init__(self, on_failure: Callable[[EntrySubject], None] = _ignore) -> None:
+        self._on_failure = on_failure
         self._failures: LRUCache[EntrySubject, tuple[str, str]] = LRUCache(MOST_REMEMBERED)
         self._logged: Counter[str] = Counter()
 
     def render(
         self, subject: EntrySubject, render: Callable[[], T], fallback: Callable[[], T]
     ) -> T:
-        """Return what `render` returns, or the fallback's value where it raises anything.
+        """Return the result of `render`, or of `fallback` if it raises anything.
 
-        The fallback must not raise: it uses nothing but what every entry has.
+        The fallback must not raise: it uses only what every entry has.
         """
         try:
             return render()
@@ -60,14 +60,14 @@ class ErrorBoundary:
             failure = (type(error).__name__, str(error)[:_LONGEST_REASON])
             if self._is_new(subject, failure) and self._logged[subject.host] < MOST_LOGGED:
                 self._logged[subject.host] += 1
-                # Not the subject's name: logging calls its logger so.
-                told = {"kind": subject.kind, "host": subject.host, "entry": subject.name}
-                log.exception("entry not rendered", extra=told)
+                # Not `name`: that is an attribute of log records.
+                fields = {"kind": subject.kind, "host": subject.host, "entry": subject.name}
+                log.exception("entry not rendered", extra=fields)
             return fallback()
 
     def _is_new(self, subject: EntrySubject, failure: tuple[str, str]) -> bool:
-        known = self._failures.get(subject) == failure
+        logged = self._failures.get(subject) == failure
         self._failures[subject] = failure
-        if not known:
-            self._count(subject)
-        return not known
+        if not logged:
+            self._on_failure(subject)
+        return not logged

@@ -1,7 +1,7 @@
-"""What any text of a request may hold: every character but control characters.
+"""Rejects control characters in the texts of requests, except tab and newline.
 
-LXD cuts a value at a NUL and may then write nothing at all, PostgreSQL takes none, and a terminal
-that shows a list obeys the others. Tab and newline are text.
+LXD cuts a value at a NUL and may then write nothing at all, PostgreSQL rejects it, and a terminal
+that shows a list executes the others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 RULE = "control_characters"
 
-# As patterns that OpenAPI can tell; the second is for what has to stand on one line.
+# As patterns for OpenAPI; the second is for texts of one line.
 PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 

@@ -1,7 +1,7 @@
-"""The gateway's life: what it reads before it serves, and the loops that run while it does.
+"""The gateway's life cycle: what it loads before it serves, and its background loops.
 
-It starts without the broker; reads then answer from what the database kept, and the connection is
-made when there is something to connect to.
+It starts without the broker; reads then return what the database has, and it connects once the
+broker is available.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ PURGE_S = 600.0
 
 @asynccontextmanager
 async def running(parts: Parts, settings: Settings, clock: Clock) -> AsyncIterator[None]:
-    """Run the gateway's parts; on the way out, what is unsaved is saved.
+    """Run the gateway's parts; save unsaved hosts at the end.
 
-    Raises DatabaseUnavailable when the database cannot be opened.
+    Raises DatabaseUnavailable if the database cannot be opened.
     """
     await parts.database.migrate()
     await parts.store.end_leases()
@@ -76,9 +76,9 @@ def _loops(parts: Parts, settings: Settings, clock: Clock) -> list[Coroutine[Non
 
 
 async def every(pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work, pause, and again, whatever happens, until cancelled.
+    """Do the work and pause, again and again, whatever happens, until cancelled.
 
-    While it fails in a way that nobody has foreseen the pauses grow, up to 30 seconds.
+    The pauses grow to 30 s while it fails unexpectedly.
     """
     backoff = bug_backoff(pause_s)
     while True:
@@ -86,7 +86,7 @@ async def every(pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except FleetError as exc:
-            log.warning("put off", extra={"reason": str(exc)})
+            log.warning("work postponed", extra={"reason": str(exc)})
         except Exception:
             log.exception("unexpected failure")
             wait_s = max(pause_s, backoff.next_s())

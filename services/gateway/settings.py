@@ -1,7 +1,7 @@
-"""Everything the gateway can be told from outside, read once.
+"""The gateway's settings, read once from the environment.
 
-The rule that keeps a fresh installation safe stands here: without a token the gateway listens on
-loopback only, unless networks were opened on purpose.
+They keep a fresh installation safe: without a token the gateway listens on loopback only, unless
+networks were opened on purpose.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ MOST_CONNECTIONS = 2000
 MOST_CONNECTIONS_PER_ADDRESS = 256
 MOST_WEBSOCKETS = 1000
 SHORTEST_TOKEN = 32
-# Nothing in it can be taken for a host, a header, or a way up.
+# It cannot be taken for a host or a header, and has no `..`.
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
 LONGEST_PREFIX = 255
-# What our own paths begin with.
+# The first segments of the gateway's own paths.
 OWN_SEGMENTS = frozenset(
     {
         "api",
@@ -50,14 +50,14 @@ SHIPPED_TEMPLATES = Path(__file__).with_name("templates.yaml")
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """What the HTTP and WebSocket side is told.
+    """The settings of the HTTP and WebSocket server.
 
-    `binds` are (address, port). Without `token` only loopback peers and those in `open_networks`
-    (CIDR notation) get in; `trusted_proxies` (likewise) are believed where their clients are.
-    `root_path` is the path under which a proxy has put us, without a slash at its end; empty: none.
-    `sync_wait_s` bounds the wait of the endpoints that answer with an outcome, `stop_timeout_s` a
-    clean stop; `update_interval_s` lies between two live updates. `client_timeout_s` is how long a
-    client may take to send a request or to read an answer. WebSockets are connections too.
+    `binds` are (address, port). Without `token` only loopback clients and those in `open_networks`
+    (CIDR notation) are admitted; the forwarding headers of `trusted_proxies` (likewise) are
+    believed. `root_path` is the path at which a proxy serves the gateway, without a trailing slash;
+    empty: none. `sync_wait_s` bounds the wait for outcomes, `stop_timeout_s` a graceful stop;
+    `update_interval_s` is that of the monitor. `client_timeout_s` is how long a client may take to
+    send a request or to read a response. WebSockets count as connections too.
     """
 
     binds: tuple[Bind, ...]
@@ -79,12 +79,12 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole gateway's settings.
+    """All settings of the gateway.
 
-    `start_by_s` is how long after the request a worker may still start it, `call_timeout_s` how
-    long an answer is awaited, `ready_after_s` how long lists wait for hosts after a start.
-    `templates` are those of the operator's file. `budget` is how much of each host is shown;
-    `operations_per_host` of its operations are kept, where no key stands for them any more.
+    `start_by_s` is how long after the request a worker may still start it, `call_timeout_s` the
+    time-out of calls, `ready_after_s` how long lists wait for hosts after a start. `templates` are
+    those of the operator's file. `budget` limits what is held of each host, `operations_per_host`
+    its stored operations without a key.
     """
 
     amqp_uri: str
@@ -163,7 +163,7 @@ def _http(reader: EnvReader, *, token_asked: bool) -> HttpSettings:
 
 def _token(reader: EnvReader) -> str | None:
     token = reader.secret("FLEET_TOKEN", "")
-    # What a header can hold, and no one can guess.
+    # Valid in a header, and long enough not to be guessed.
     fit = len(token) >= SHORTEST_TOKEN and token.isascii() and token.isprintable()
     if token and (not fit or " " in token):
         reader.complain(
@@ -245,6 +245,6 @@ def _root_path(reader: EnvReader) -> str:
 
 
 def path_prefix(text: str) -> str | None:
-    """Return a path that addresses can begin with, without a slash at its end; None: it is none."""
+    """Return a valid path prefix without a trailing slash; None: it is invalid."""
     path = text.removesuffix("/")
     return path if len(path) <= LONGEST_PREFIX and _PREFIX.fullmatch(path) else None

@@ -1,6 +1,6 @@
-"""What the gateway tells Prometheus of itself and of the fleet's size and health.
+"""Prometheus metrics of the gateway, and of the fleet's size and health.
 
-The series of the instances, which are many, are written by `presentation_metrics` instead.
+The many series of the instances are written by `responses.prometheus_families` instead.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from shared.contracts.worker_api import Call
 from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_registry
 
 ANSWERED = "answered"
-GIVEN_UP = "given_up"
+CANCELLED = "given_up"
 CALL_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class HostTelemetry:
-    """What hosts send that they should not; `host` takes the ids of known hosts, and `_unknown`."""
+    """Counts what hosts should not send; `host` is the id of a known host, or `_unknown`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._dead_letters = Counter(
@@ -46,7 +46,7 @@ class HostTelemetry:
         )
 
     def watch(self, blocked: Callable[[], str]) -> None:
-        """Ask `blocked` for the reason at every scrape."""
+        """Call `blocked` for the reason at every scrape."""
         self._blocked.set_function(lambda: float(bool(blocked())))
 
     def dead_letter(self, host: str) -> None:
@@ -54,12 +54,12 @@ class HostTelemetry:
         self._dead_letters.labels(host).inc()
 
     def throttled(self, host: str) -> None:
-        """Count a message that was taken late."""
+        """Count a message that was acknowledged late."""
         self._throttled.labels(host).inc()
 
 
 class Telemetry:
-    """The gateway's metrics. Implements `ports.Telemetry`."""
+    """The gateway's metrics."""
 
     def __init__(self, fleet: FleetView) -> None:
         self._registry = new_registry()
@@ -69,7 +69,7 @@ class Telemetry:
             ("kind",),
             registry=self._registry,
         )
-        self.boundary = ErrorBoundary(self._note_failure)
+        self.boundary = ErrorBoundary(self._count_failure)
         self._registry.register(FleetCollector(fleet, self.boundary))
         self.broker = BrokerTelemetry(self._registry)
         self.hosts = HostTelemetry(self._registry)
@@ -83,13 +83,13 @@ class Telemetry:
         )
         self._clients = Gauge(
             "lxdfleet_websocket_clients",
-            "Viewers of a live stream.",
+            "Clients of a live stream.",
             ("stream",),
             registry=self._registry,
         )
         self._dropped = Counter(
             "lxdfleet_websocket_clients_dropped",
-            "Viewers that were let go because they did not take their messages in time.",
+            "Clients that were disconnected because they did not read their messages in time.",
             ("stream",),
             registry=self._registry,
         )
@@ -103,35 +103,36 @@ class Telemetry:
             self._refused.labels(limit)
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     @contextmanager
-    def watching(self, stream: str) -> Iterator[None]:
-        """Count a viewer of a stream while it watches."""
+    def track_client(self, stream: str) -> Iterator[None]:
+        """Count a client of a stream while it is connected."""
         self._dropped.labels(stream)
         with self._clients.labels(stream).track_inprogress():
             yield
 
-    def dropped(self, stream: str) -> None:
-        """Count a viewer that was too slow."""
+    def count_dropped_client(self, stream: str) -> None:
+        """Count a client that was too slow."""
         self._dropped.labels(stream).inc()
 
-    def _note_failure(self, subject: EntrySubject) -> None:
+    def _count_failure(self, subject: EntrySubject) -> None:
         self._not_rendered.labels(subject.kind).inc()
 
-    def refused(self, reason: str) -> None:
+    def count_refused(self, reason: str) -> None:
         """Count a connection beyond a limit."""
         self._refused.labels(reason).inc()
 
-    def timed(self, call: Call) -> Call:
-        """Return `call`, timed.
+    def instrument(self, call: Call) -> Call:
+        """Return `call` with its duration measured.
 
-        Its outcome is `answered`, the code of the error it raised, or `given_up` by its caller.
+        The outcome is `answered`, the code of the error it raised, or `given_up` if it was
+        cancelled.
         """
 
-        async def timed_call(host: str, method: str, args: list[object]) -> object:
-            began, outcome = time.perf_counter(), GIVEN_UP
+        async def instrumented(host: str, method: str, args: list[object]) -> object:
+            started, outcome = time.perf_counter(), CANCELLED
             try:
                 answer = await call(host, method, args)
                 outcome = ANSWERED
@@ -141,6 +142,6 @@ class Telemetry:
             else:
                 return answer
             finally:
-                self._calls.labels(method, outcome).observe(time.perf_counter() - began)
+                self._calls.labels(method, outcome).observe(time.perf_counter() - started)
 
-        return timed_call
+        return instrumented

@@ -1,4 +1,4 @@
-"""How much of something may be had per second, and how much at once."""
+"""A token bucket: limits a rate, with bursts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class TokenBucket:
-    """Gives `rate` tokens per second, and up to `burst` that were not taken before."""
+    """Yields `rate` tokens per second, and saves up to `burst` of them."""
 
     def __init__(
         self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
@@ -19,7 +19,7 @@ class TokenBucket:
         self._at = clock()
 
     def take(self, tokens: float) -> float:
-        """Take tokens, on credit where there are too few; return the seconds until it is paid."""
+        """Take tokens, on credit if there are too few; return the seconds until paid off."""
         self._refill()
         self._tokens -= tokens
         return max(0.0, -self._tokens / self._rate)

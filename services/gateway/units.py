@@ -1,7 +1,7 @@
 """The units of the instances API: MiB, GiB, percent, and local times without a zone.
 
-The document says "MB" and means MiB (10240 is 10 GiB). Its times carry no zone; browsers read such
-a time as local, so it is the gateway's local time, and each gets a twin in UTC.
+The document says "MB" and means MiB (10240 is 10 GiB). Its times have no zone; browsers read such a
+time as local, so it is the gateway's local time, with a second field in UTC.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ MIB = 2**20
 MILLION = 10**6
 GIB = 2**30
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Every zone can show what lies between these: none is more than a day from UTC.
+# Every time zone can represent what lies between these: none is a day from UTC.
 LATEST = datetime(9998, 12, 31, tzinfo=UTC)
-# A century in seconds: nothing that is told of a host is older.
+# A century in seconds: no age is greater.
 LONGEST_AGE_S = 100 * 366 * 86_400
 
 
 def mib(size: int | None) -> int:
-    """Return bytes as whole MiB, 0 for what is not known."""
+    """Return bytes as whole MiB; 0 for unknown."""
     return round((size or 0) / MIB)
 
 
@@ -30,13 +30,13 @@ def gib(size: int) -> int:
 
 
 def gib_exactly(size: int) -> int | float:
-    """Return bytes as GiB: a whole number where it is one, else to two decimals."""
+    """Return bytes as GiB: an integer if exact, else with two decimals."""
     rounded = round(size / GIB, 2)
     return int(rounded) if rounded.is_integer() else rounded
 
 
 def millions(number: int | None) -> int | float | None:
-    """Return a number in millions: a whole number where it is one, else to three decimals."""
+    """Return a number in millions: an integer if exact, else with three decimals."""
     if number is None:
         return None
     rounded = round(number / MILLION, 3)
@@ -44,19 +44,19 @@ def millions(number: int | None) -> int | float | None:
 
 
 def share(part: float, whole: float) -> float:
-    """Return what percentage `part` is of `whole`; 0 of nothing is 0."""
+    """Return `part` as a percentage of `whole`; 0 if `whole` is 0."""
     return percent(100 * part / whole) if whole else 0.0
 
 
 def percent(value: float | None) -> float:
-    """Return a percentage within 0-100, to one decimal; 0 for what is not known."""
+    """Return a percentage within 0-100, with one decimal; 0 for unknown."""
     return round(min(100.0, max(0.0, value or 0.0)), 1)
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return the time in UTC that RFC 3339 text names; None where it names none we can show.
+    """Parse an RFC 3339 time to UTC; None: it is invalid or out of range.
 
-    LXD writes year 1 for "never", and takes any year from a backup that is imported.
+    LXD writes year 1 for "never", and accepts any year from an imported backup.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -67,23 +67,23 @@ def parse_time(text: str) -> datetime | None:
 
 
 def parse_time_or_epoch(text: str) -> datetime:
-    """Return the time that RFC 3339 text names; the epoch where it names none that can be shown."""
+    """Parse an RFC 3339 time to UTC; the epoch if it is invalid or out of range."""
     return parse_time(text) or EPOCH
 
 
 def moment(unix_s: float) -> datetime:
-    """Return a Unix time as a time in UTC; the epoch where it is none that can be shown."""
-    shown = EPOCH.timestamp() <= unix_s <= LATEST.timestamp()
-    return datetime.fromtimestamp(unix_s, UTC) if shown else EPOCH
+    """Return a Unix time as a time in UTC; the epoch if it is out of range."""
+    in_range = EPOCH.timestamp() <= unix_s <= LATEST.timestamp()
+    return datetime.fromtimestamp(unix_s, UTC) if in_range else EPOCH
 
 
 def age(seconds: float) -> float:
-    """Return an age as it can be shown and subtracted from a time: never below zero or endless."""
+    """Return an age within 0 and a century, so that it can be subtracted from a time."""
     return 0.0 if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_AGE_S)
 
 
 def local_text(moment: datetime, zone: tzinfo | None = None) -> str:
-    """Return the document's form of a time, in `zone` (None: the gateway's own)."""
+    """Return a time as text without a zone, in `zone` (None: the gateway's own)."""
     return moment.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")
 
 

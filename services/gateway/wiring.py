@@ -1,4 +1,4 @@
-"""Joins the gateway's parts with the broker and the database; the only file that knows both."""
+"""Builds the gateway's parts; the only module that knows both the broker and the database."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import SnapshotService
 from shared.contracts.worker_api import WorkerClient
 
-# How much longer than a call a submission stays its gateway's own business.
+# How much longer than a call a submission stays leased to its gateway.
 LEASE_MARGIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The gateway's parts, joined and not started."""
+    """The gateway's parts, built but not started."""
 
     fleet: FleetView
     operations: OperationService
@@ -63,7 +63,7 @@ class Parts:
 
 
 class _Wiring:
-    """What every part is made of."""
+    """Shared parts, and the builders of the others."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings = settings
@@ -81,7 +81,7 @@ class _Wiring:
             self.fleet.exchange_of,
             timeout_s=settings.call_timeout_s,
         )
-        self.worker = WorkerClient(self.telemetry.timed(self.calls))
+        self.worker = WorkerClient(self.telemetry.instrument(self.calls))
         self.database = Database(settings.database_url)
         retention = Retention(operations=settings.operations_per_host)
         self.store = SqlOperationStore(self.database, retention)
@@ -160,7 +160,7 @@ class _Wiring:
 
 
 def build(settings: Settings, clock: Clock) -> Parts:
-    """Make every part of one gateway; nothing is connected or read yet."""
+    """Build every part of a gateway; nothing is connected or loaded yet."""
     made = _Wiring(settings, clock)
     operations, events, pending = made.operations(), made.events(), PendingCreations()
     consumers = made.consumers(events)

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from services.lxd_worker.greenthreads import AutoResetEvent
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent
 from services.lxd_worker.journal.protocol import Journal
-from services.lxd_worker.lxd.events import LxdEvents
+from services.lxd_worker.omissions import Omission
 from services.lxd_worker.ports import Lxd
 from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
 from services.lxd_worker.reports.host_report import HostReport
 from services.lxd_worker.reports.image_servers import ImageServersReport
 from services.lxd_worker.reports.inventory import InventoryReport
 from services.lxd_worker.reports.publishing import ReportContext
+from shared.lxd.client import LxdClient
+from shared.lxd.events import listen
+from shared.lxd.models import LifecycleEvent
+from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
 from shared.platform.run.backoff import jitter
@@ -50,7 +53,8 @@ class Reporting:
     context: ReportContext
     lxd: Lxd
     journal: Journal
-    events: LxdEvents
+    client: LxdClient
+    scope: LxdScope
     health: LxdHealth
     inventory: InventoryReport
     host: HostReport
@@ -106,7 +110,8 @@ class Reporting:
 
     def _listen(self) -> None:
         try:
-            self.events.listen(self._on_listening, self._on_event, self.request_everything)
+            handlers = (self._on_listening, self._on_event, self._on_unreadable_event)
+            listen(self.client, self.scope, *handlers)
         finally:
             self.health.set_listening(listening=False)
             self.signals.probe.set()
@@ -120,6 +125,11 @@ class Reporting:
     def _on_event(self, event: LifecycleEvent) -> None:
         self.inventory.on_event(event)
         self.host.on_event(event)
+
+    def _on_unreadable_event(self, reason: str) -> None:
+        self.context.omit(Omission.EVENT, "lifecycle", reason)
+        # Anything may have changed.
+        self.request_everything()
 
     def _publish_inventory(self) -> None:
         self.signals.inventory.wait()

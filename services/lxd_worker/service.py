@@ -71,7 +71,7 @@ class HostWorker:
     @host_rpc
     def deliver_secrets(self, operation_id: str, secrets: object) -> object:
         """Begin an operation that waits for its secrets."""
-        given = from_wire(Secrets, secrets).given()
+        given = from_wire(Secrets, secrets).non_empty()
         return to_wire(self.worker.operations.deliver_secrets(operation_id, given))
 
     @host_rpc

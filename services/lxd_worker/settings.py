@@ -12,9 +12,9 @@ from services.lxd_worker.creation.capacity import Overcommit
 from services.lxd_worker.creation.port_pool import NatPool, Span
 from services.lxd_worker.creation.request import Remotes
 from shared.contracts.hosts import MOST_SERVERS
+from shared.lxd.scope import ALL, lxd_projects
 from shared.platform.bus.topology import MOST_STREAMS
 from shared.platform.host_settings import host_id, lxd_socket
-from shared.platform.lxd_scope import ALL, lxd_projects
 from shared.platform.settings import Bind, EnvReader
 
 # bash where the instance has one.

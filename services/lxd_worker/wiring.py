@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import eventlet
 
@@ -19,12 +20,10 @@ from services.lxd_worker.greenthreads import (
 )
 from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.journal.store import SqlJournal
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.console import LxdTerminals
 from services.lxd_worker.lxd.daemon import LxdDaemon
-from services.lxd_worker.lxd.events import LxdEvents
 from services.lxd_worker.lxd.host_resources import LxdHostResources
-from services.lxd_worker.omissions import Omit
+from services.lxd_worker.omissions import Omission, Omit
 from services.lxd_worker.operations.outbox import Outbox
 from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.secrets import PendingSecrets
@@ -41,9 +40,10 @@ from services.lxd_worker.reports.publishing import BoundedPublisher, ReportConte
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
 from services.lxd_worker.worker import Worker
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
-from shared.platform.lxd_scope import LxdScope
 from shared.platform.run.epoch import next_epoch
 
 
@@ -93,11 +93,10 @@ class _Parts:
         self.publisher = EventPublisher(settings.amqp_uri, host)
         self.publish = BoundedPublisher(self.publisher.publish, omit)
         self.scope = LxdScope(settings.lxd_projects)
-        self.api = Api(settings.lxd_socket, host, omit)
-        self.lxd = LxdDaemon(self.api, host, _host_memory(), self.scope, omit)
-        self.events = LxdEvents(self.api, host, self.scope, omit)
+        self.client = LxdClient(settings.lxd_socket, host, partial(omit, Omission.ANSWER))
+        self.lxd = LxdDaemon(self.client, _host_memory(), self.scope, omit)
         self.health = LxdHealth(self.signals.heartbeat.set)
-        self.resources = LxdHostResources(self.api, host, self.is_connected)
+        self.resources = LxdHostResources(self.client, self.is_connected)
         epoch = next_epoch(settings.state_dir / "worker.epoch")
         self.reports = ReportContext(epoch, self.publish, self.clock, omit, eventlet.spawn_after)
         self.operations = OperationContext(
@@ -136,7 +135,8 @@ def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
         context=context,
         lxd=parts.lxd,
         journal=parts.journal,
-        events=parts.events,
+        client=parts.client,
+        scope=parts.scope,
         health=parts.health,
         inventory=inventory,
         host=host,
@@ -189,9 +189,7 @@ def _consoles(parts: _Parts) -> ConsoleSessions:
     return ConsoleSessions(
         host=settings.host,
         lxd=parts.lxd,
-        terminals=LxdTerminals(
-            parts.api, settings.lxd_socket, settings.host, settings.console_command
-        ),
+        terminals=LxdTerminals(parts.client, settings.console_command),
         open_stream=HostStreams(settings.amqp_uri, settings.host),
         clock=parts.clock,
         spawn=eventlet.spawn,

@@ -1,1 +1,1 @@
-"""Measures hosts and instances: the sampler, one per host, publishes a sample every few seconds."""
+"""The sampler, one per host: it measures the host and its instances every few seconds."""

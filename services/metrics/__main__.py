@@ -1,5 +1,5 @@
-"""Runs the sampler of this host: `lxdfleet-sampler`, or `python -m services.metrics`."""
-# ruff: noqa: E402 - what is imported before the patch would keep the blocking calls
+"""Run the sampler of this host: `lxdfleet-sampler`, or `python -m services.metrics`."""
+# ruff: noqa: E402 - modules imported before the patch would keep the blocking calls
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.platform.settings import settings_or_exit, state_dir_or_exit
 
 
 def main() -> None:
-    """Sample until SIGTERM; exit with a line for each problem when the settings are wrong."""
+    """Sample until SIGTERM; if the settings are invalid, print each problem and exit."""
     settings = settings_or_exit(Settings.from_env)
     listener = listener_or_exit(settings.metrics_bind)
     set_up("sampler", settings.log_level)

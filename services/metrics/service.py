@@ -1,4 +1,4 @@
-"""The sampler on the bus: it is called by nobody and publishes by itself."""
+"""The sampler as a nameko service, without RPC: it only publishes."""
 
 from __future__ import annotations
 

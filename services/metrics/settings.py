@@ -1,4 +1,4 @@
-"""Everything the sampler can be told from outside."""
+"""The sampler's settings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.lxd.scope import ALL, lxd_projects
 from shared.platform.host_settings import host_id, lxd_socket
-from shared.platform.lxd_scope import ALL, lxd_projects
 from shared.platform.settings import Bind, EnvReader
 
 
@@ -15,10 +15,9 @@ from shared.platform.settings import Bind, EnvReader
 class Settings:
     """The sampler's variables, checked.
 
-    `state_dir` holds the epoch and belongs to one host id. The interval is that between two
-    samples; one second is the shortest. The LXD interval is that between two questions about what
-    only LXD knows. `metrics_bind` is where Prometheus is answered, None: nowhere. `lxd_projects`
-    are LXD's projects whose instances are measured, `*`: all.
+    `state_dir` holds the epoch and belongs to one host id. `interval_s` is between two samples, at
+    least one second; `lxd_interval_s` between two requests for what only LXD has. Prometheus finds
+    metrics at `metrics_bind`, None: nowhere. Instances in `lxd_projects` are measured, `*`: all.
     """
 
     amqp_uri: str
@@ -34,7 +33,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Read `FLEET_*`; raise `SettingsError` that names everything wrong at once."""
+        """Read `FLEET_*`; raise `SettingsError` that lists all problems at once."""
         reader = EnvReader(env)
         settings = cls(
             amqp_uri=reader.amqp_uri(),

@@ -1,4 +1,4 @@
-"""What the sampler tells Prometheus."""
+"""The sampler's Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class SamplerTelemetry:
         self.broker = BrokerTelemetry(self.registry)
         self.round = Histogram(
             "lxdfleet_sampler_round_seconds",
-            "How long a round took: measuring and publishing.",
+            "Duration of a round: measuring and publishing.",
             buckets=ROUND_BUCKETS_S,
             registry=self.registry,
         )
         self._samples = Counter(
             "lxdfleet_sampler_samples",
-            "Samples taken, by whether the broker has them or they were dropped.",
+            "Samples taken, published or dropped.",
             ("outcome",),
             registry=self.registry,
         )
@@ -46,7 +46,7 @@ class SamplerTelemetry:
 
         self._values = Counter(
             "lxdfleet_sampler_values_dropped",
-            "Values of instances that were left out of samples, by what was wrong with them.",
+            "Values of instances that were dropped from samples, by reason.",
             ("reason",),
             registry=self.registry,
         )
@@ -54,20 +54,20 @@ class SamplerTelemetry:
             self._values.labels(reason)
         self._failures = Counter(
             "lxdfleet_sampler_instance_failures",
-            "Times that an instance could not be read at all.",
+            "Failures to read an instance at all.",
             registry=self.registry,
         )
 
     def count_dropped(self, reason: str, number: int) -> None:
-        """Count values that were left out for one of `REASONS`."""
+        """Count values that were dropped for one of `REASONS`."""
         self._values.labels(reason).inc(number)
 
     def count_failure(self) -> None:
         """Count an instance that could not be read."""
         self._failures.inc()
 
-    def counted(self, publish: Publish) -> Publish:
-        """Return `publish` that counts what became of each sample."""
+    def count_outcomes(self, publish: Publish) -> Publish:
+        """Return `publish` with the outcome of each sample counted."""
 
         def publish_and_count(sample: Sampled) -> None:
             try:

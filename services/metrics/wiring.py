@@ -1,4 +1,4 @@
-"""Joins the sampler's handlers to LXD, the kernel and the broker; nothing else knows both sides."""
+"""Connect sampling to LXD, the kernel and the broker."""
 
 from __future__ import annotations
 
@@ -15,41 +15,47 @@ from services.metrics.sampler.disks import RealDisks
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
 from services.metrics.sampler.kernel import process_age_s, read_host
-from services.metrics.sampler.lxd_client import LxdClient
+from services.metrics.sampler.lxd_source import MOST_ANSWER_BYTES, LxdSource
 from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.settings import Settings
 from services.metrics.telemetry import SamplerTelemetry
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
-from shared.platform.lxd_scope import LxdScope
 from shared.platform.run.background_loop import run_forever
 from shared.platform.run.epoch import next_epoch
 
 EPOCH_FILE = "sampler.epoch"
 
-# How often to look whether it is time to ask LXD, and to try to hear its events.
-ASK_S = 0.1
+# How often to check for due requests to LXD, and to retry listening to its events.
+REQUEST_S = 0.1
 LISTEN_S = 0.5
 
 
 class SamplingProvider(DependencyProvider):  # type: ignore[misc]
-    """Gives the service its `Sampling`, on a connection to the broker that lasts as long as it."""
+    """Provides the service's `Sampling`, with a connection to the broker for its lifetime."""
 
     def __init__(self, settings: Settings, telemetry: SamplerTelemetry) -> None:
         super().__init__()
         self._settings = settings
         self._telemetry = telemetry
-        self._duties: list[GreenThread] = []
+        self._loops: list[GreenThread] = []
 
     def setup(self) -> None:
-        """Take a new epoch: samples of an earlier start must not pass for later ones."""
+        """Begin a new epoch, so that samples of an earlier start are not taken for later ones."""
         settings = self._settings
         allow_many_files()
         self._publisher = EventPublisher(settings.amqp_uri, settings.host)
         self._publisher.on_connected.append(self._telemetry.broker.note_connection)
         self._telemetry.broker.watch(lambda: self._publisher.connected)
-        scope = LxdScope(settings.lxd_projects)
-        self._lxd = LxdClient(settings.host, settings.lxd_socket, settings.lxd_timeout_s, scope)
+        client = LxdClient(
+            settings.lxd_socket,
+            settings.host,
+            read_s=settings.lxd_timeout_s,
+            most_bytes=MOST_ANSWER_BYTES,
+        )
+        self._lxd = LxdSource(client, LxdScope(settings.lxd_projects))
         self._instance_cache = InstanceCache(
             self._lxd,
             read_host,
@@ -60,27 +66,27 @@ class SamplingProvider(DependencyProvider):  # type: ignore[misc]
         self._sampling = Sampling(
             _sources(),
             self._instance_cache,
-            self._telemetry.counted(self._publisher.publish),
+            self._telemetry.count_outcomes(self._publisher.publish),
             epoch=next_epoch(settings.state_dir / EPOCH_FILE),
             interval_s=settings.interval_s,
         )
 
     def start(self) -> None:
-        """Connect to the broker, hear LXD and ask it, all in the background."""
+        """Connect to the broker, listen to LXD and send requests, all in the background."""
         self._publisher.start()
-        self._duties = [
+        self._loops = [
             eventlet.spawn(run_forever, self._listen, LISTEN_S),
-            eventlet.spawn(run_forever, self._instance_cache.refresh_if_due, ASK_S),
+            eventlet.spawn(run_forever, self._instance_cache.refresh_if_due, REQUEST_S),
         ]
 
     def stop(self) -> None:
-        """Leave LXD and the broker; the last round has ended by now."""
-        for duty in self._duties:
-            duty.kill()
+        """Disconnect from LXD and the broker; the last round has ended by now."""
+        for loop in self._loops:
+            loop.kill()
         self._publisher.stop()
 
     def get_dependency(self, _: Any) -> Sampling:
-        """Return the one `Sampling`: each sample needs the reading before it."""
+        """Return the only `Sampling`, as each sample needs the previous reading."""
         return self._sampling
 
     def _listen(self) -> None:

@@ -45,8 +45,8 @@ def fit(kind: type[T], value: object) -> tuple[T, tuple[str, ...]]:
     A path is made of fields, keys and list indices, joined by dots. Raises Unfit.
     """
     fitter = _Fitter()
-    made: T = fitter.fit(_info(cast("Hashable", kind)), value, "", cut=True)
-    return made, tuple(fitter.omitted)
+    result: T = fitter.fit(_info(cast("Hashable", kind)), value, "", cut=True)
+    return result, tuple(fitter.omitted)
 
 
 def parse(body: bytes) -> object:
@@ -136,100 +136,100 @@ class _Fitter:
             inspect.StrType: self._text,
         }
 
-    def fit(self, kind: inspect.Type, value: object, place: str, *, cut: bool) -> Any:
+    def fit(self, kind: inspect.Type, value: object, path: str, *, cut: bool) -> Any:
         """Return the value as this type; with `cut`, a text that is too long is cut, not unfit."""
         if fitter := self._fitters.get(type(kind)):
-            return fitter(kind, value, place, cut=cut)
+            return fitter(kind, value, path, cut=cut)
         if not _is_fit(kind, value):
-            raise Unfit(place)
+            raise Unfit(path)
         return kind.cls(value) if isinstance(kind, inspect.EnumType) else value
 
-    def _unwrap(self, kind: inspect.Metadata, value: object, place: str, *, cut: bool) -> Any:
-        return self.fit(kind.type, value, place, cut=cut)
+    def _unwrap(self, kind: inspect.Metadata, value: object, path: str, *, cut: bool) -> Any:
+        return self.fit(kind.type, value, path, cut=cut)
 
-    def _union(self, kind: inspect.UnionType, value: object, place: str, *, cut: bool) -> Any:
+    def _union(self, kind: inspect.UnionType, value: object, path: str, *, cut: bool) -> Any:
         for one in kind.types:
             so_far = len(self.omitted)
             try:
-                return self.fit(one, value, place, cut=cut)
+                return self.fit(one, value, path, cut=cut)
             except Unfit:
                 del self.omitted[so_far:]
-        raise Unfit(place)
+        raise Unfit(path)
 
-    def _struct(self, kind: inspect.StructType, value: object, place: str, *, cut: bool) -> Any:
+    def _struct(self, kind: inspect.StructType, value: object, path: str, *, cut: bool) -> Any:
         if not isinstance(value, Mapping):
-            raise Unfit(place)
-        made = {}
+            raise Unfit(path)
+        result = {}
         for field in kind.fields:
             if field.encode_name not in value:
                 if field.required:
-                    raise Unfit(_join(place, field.name))
+                    raise Unfit(_join(path, field.name))
                 continue
-            inside = _join(place, field.name)
+            inside = _join(path, field.name)
             try:
-                made[field.name] = self.fit(field.type, value[field.encode_name], inside, cut=cut)
+                result[field.name] = self.fit(field.type, value[field.encode_name], inside, cut=cut)
             except Unfit:
                 if field.required:
                     raise
                 self.omitted.append(inside)
-        return kind.cls(**made)
+        return kind.cls(**result)
 
     def _dict(
-        self, kind: inspect.DictType, value: object, place: str, *, cut: bool
+        self, kind: inspect.DictType, value: object, path: str, *, cut: bool
     ) -> dict[Any, Any]:
         if not isinstance(value, Mapping):
-            raise Unfit(place)
-        made: dict[Any, Any] = {}
+            raise Unfit(path)
+        result: dict[Any, Any] = {}
         for key, one in value.items():
-            inside = _join(place, key)
-            if kind.max_length is not None and len(made) == kind.max_length:
-                self.omitted.append(place)
+            inside = _join(path, key)
+            if kind.max_length is not None and len(result) == kind.max_length:
+                self.omitted.append(path)
                 break
             try:
                 fitting_key = self.fit(kind.key_type, key, inside, cut=False)
-                made[fitting_key] = self.fit(kind.value_type, one, inside, cut=cut)
+                result[fitting_key] = self.fit(kind.value_type, one, inside, cut=cut)
             except Unfit:
                 self.omitted.append(inside)
-        _check_least(kind.min_length, made, place)
-        return made
+        _check_least(kind.min_length, result, path)
+        return result
 
     def _sequence(
         self,
         kind: inspect.ListType | inspect.VarTupleType,
         value: object,
-        place: str,
+        path: str,
         *,
         cut: bool,
     ) -> Any:
         # Items are complete or omitted, even where a text may be cut.
         if not isinstance(value, (list, tuple)):
-            raise Unfit(place)
-        made: list[Any] = []
+            raise Unfit(path)
+        result: list[Any] = []
         for number, one in enumerate(value):
-            if kind.max_length is not None and len(made) == kind.max_length:
-                self.omitted.append(place)
+            if kind.max_length is not None and len(result) == kind.max_length:
+                self.omitted.append(path)
                 break
-            inside = _join(place, number)
+            inside = _join(path, number)
             try:
-                made.append(self.fit(kind.item_type, one, inside, cut=False))
+                result.append(self.fit(kind.item_type, one, inside, cut=False))
             except Unfit:
                 self.omitted.append(inside)
-        _check_least(kind.min_length, made, place)
-        return made if isinstance(kind, inspect.ListType) else tuple(made)
+        _check_least(kind.min_length, result, path)
+        return result if isinstance(kind, inspect.ListType) else tuple(result)
 
-    def _text(self, kind: inspect.StrType, value: object, place: str, *, cut: bool) -> str:
+    def _text(self, kind: inspect.StrType, value: object, path: str, *, cut: bool) -> str:
         if not isinstance(value, str):
-            raise Unfit(place)
+            raise Unfit(path)
         text = writable(value)
         if kind.max_length is not None and len(text) > kind.max_length:
             # Cut, a text with a pattern would mean something else, or nothing.
             if not cut or kind.pattern is not None:
-                raise Unfit(place)
+                raise Unfit(path)
             text = text[: kind.max_length]
         if kind.pattern is not None and not re.search(kind.pattern, text):
-            raise Unfit(place)
+            raise Unfit(path)
         if text != value:
-            self.omitted.append(place)
+            self.omitted.append(path)
         return text
 
 
@@ -258,9 +258,9 @@ def _within(kind: inspect.IntType | inspect.FloatType, value: float) -> bool:
     return least <= value <= most and value not in (math.inf, -math.inf)
 
 
-def _check_least(least: int | None, made: Sized, place: str) -> None:
-    if len(made) < (least or 0):
-        raise Unfit(place)
+def _check_least(least: int | None, result: Sized, path: str) -> None:
+    if len(result) < (least or 0):
+        raise Unfit(path)
 
 
 def _first(value: Any, count: int) -> Any:
@@ -275,8 +275,8 @@ def _size(value: object) -> int:
     return len(msgspec.json.encode(value))
 
 
-def _join(place: str, inside: object) -> str:
-    return f"{place}.{inside}" if place else str(inside)
+def _join(path: str, inside: object) -> str:
+    return f"{path}.{inside}" if path else str(inside)
 
 
 @cache

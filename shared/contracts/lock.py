@@ -41,19 +41,19 @@ def fingerprints() -> dict[str, str]:
 
 def differences(locked: dict[str, str], now: dict[str, str]) -> list[str]:
     """Return a line for each message that differs from the lock, with what to do about it."""
-    found = []
+    lines = []
     for name in sorted(locked.keys() | now.keys()):
         before, after = locked.get(name), now.get(name)
         if before == after:
             continue
         if before and after and before.split()[0] == after.split()[0]:
-            found.append(
+            lines.append(
                 f"{name} changed but its version is still {after.split()[0]}: raise the version,"
                 " give a new field a default, then run make contract-lock"
             )
         else:
-            found.append(f"{name}: {before or 'new'} -> {after or 'gone'}: run make contract-lock")
-    return found
+            lines.append(f"{name}: {before or 'new'} -> {after or 'gone'}: run make contract-lock")
+    return lines
 
 
 def _fingerprint(message: type[msgspec.Struct]) -> str:
@@ -83,9 +83,9 @@ def main(arguments: list[str]) -> int:
     if arguments != ["--check"]:
         FILE.write_text(json.dumps(fingerprints(), indent=2, sort_keys=True) + "\n")
         return 0
-    found = differences(json.loads(FILE.read_text()), fingerprints())
-    sys.stderr.writelines(f"{line}\n" for line in found)
-    return 1 if found else 0
+    lines = differences(json.loads(FILE.read_text()), fingerprints())
+    sys.stderr.writelines(f"{line}\n" for line in lines)
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

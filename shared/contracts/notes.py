@@ -51,7 +51,7 @@ def mask_password(text: str) -> str:
 
 def replace_password(text: str, password: str) -> str:
     """Return a note with its password, or its `-`, replaced."""
-    return _PASSWORD_FIELD.sub(lambda found: found[1] + password, text, count=1)
+    return _PASSWORD_FIELD.sub(lambda match: match[1] + password, text, count=1)
 
 
 def rename_note(text: str, old: str, new: str) -> str:
@@ -59,7 +59,7 @@ def rename_note(text: str, old: str, new: str) -> str:
     note = note_of(text)
     if note is None or note.name != old:
         return text
-    return _NAME_FIELD.sub(lambda found: found[1] + new, text, count=1)
+    return _NAME_FIELD.sub(lambda match: match[1] + new, text, count=1)
 
 
 def span_of(text: str) -> Span | None:

@@ -174,7 +174,7 @@ class Secrets(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return "Secrets(...)"
 
-    def given(self) -> dict[str, str]:
+    def non_empty(self) -> dict[str, str]:
         """Return those that are not empty, by name."""
         secrets = {"cloud_init": self.cloud_init, "root_password": self.root_password}
         return {name: value for name, value in secrets.items() if value}

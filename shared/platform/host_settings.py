@@ -29,7 +29,7 @@ def host_id(reader: EnvReader) -> str:
 
 
 def lxd_socket(reader: EnvReader, env: Mapping[str, str]) -> str:
-    """Return `FLEET_LXD_SOCKET`, else the one in `LXD_DIR`, else the first standard one there is.
+    """Return `FLEET_LXD_SOCKET`, else the one in `LXD_DIR`, else the first that exists.
 
     If none exists yet, return the first: LXD may start later.
     """

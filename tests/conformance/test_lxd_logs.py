@@ -58,14 +58,3 @@ async def test_a_log_that_is_not_there_is_refused(
 
     assert answer.refusal[0] == status
     assert answer.refusal[1].endswith(words)
-
-
-async def test_nobody_has_no_log(client: Client) -> None:
-    logs = await client.ask("GET", "/1.0/instances/nobody/logs")
-    log = await client.ask("GET", "/1.0/instances/nobody/logs/lxc.log")
-
-    assert logs.refusal == (404, "Instance not found")
-    assert log.refusal == (
-        404,
-        'Failed to fetch instance "nobody" in project "default": Instance not found',
-    )

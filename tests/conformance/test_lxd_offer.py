@@ -5,8 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import pytest
-
 from tests.support.lxd_client import IMAGE, Client
 
 UNUSED = "volatile.apply_template"
@@ -46,16 +44,6 @@ async def test_networks_tell_their_type_and_whether_lxd_manages_them(client: Cli
     ]
     alone = await client.get(f"/1.0/networks/{name}")
     assert (alone["name"], alone["type"], alone["managed"]) == (name, "bridge", True)
-
-
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [("networks/nothing", "Network not found"), (f"images/{'0' * 64}", "Image not found")],
-)
-async def test_what_there_is_not_is_not_found(client: Client, path: str, words: str) -> None:
-    answer = await client.ask("GET", f"/1.0/{path}")
-
-    assert answer.refusal == (404, words)
 
 
 async def test_a_new_instance_keeps_what_it_was_ordered_with(client: Client, name: str) -> None:

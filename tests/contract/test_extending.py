@@ -41,15 +41,14 @@ class Reader:
         """Do what one block says."""
         language, _, path = block.language.partition(" ")
         if language == "sh":
-            for command in block.text.splitlines():
-                self.run(command)
+            self.run(block.text)
         elif language == "diff":
             self.change(self.tree / path, block.text)
         else:
             self.write(self.tree / path, block.text)
 
-    def run(self, command: str) -> None:
-        """Run a command; it must succeed."""
+    def run(self, commands: str) -> None:
+        """Run commands; each must succeed."""
         own = {
             "MAKEFLAGS": "",  # those of the `make` that runs the tests are not for theirs
             "VENV": sys.prefix,
@@ -57,14 +56,14 @@ class Reader:
             "MYPY_CACHE_DIR": str(self.types_cache),
         }
         ran = subprocess.run(
-            ["sh", "-c", command],
+            ["sh", "-ec", commands],
             cwd=self.tree,
             env=os.environ | own,
             check=False,
             capture_output=True,
             text=True,
         )
-        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+        assert ran.returncode == 0, f"{commands}\n{ran.stdout}\n{ran.stderr}"
 
     def change(self, file: Path, diff: str) -> None:
         """Apply the hunks from the top to the bottom, each at the one place that it fits."""

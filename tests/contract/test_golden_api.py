@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.golden import files, instances, streams, vms
-from tests.support.golden.exchanges import Case, recorded
+from tests.support.golden.exchanges import Case, described, recorded
 from tests.support.golden.fleet import GoldenGateway
 
-OPENAPI = "openapi"
+OPENAPI, OPENAPI_IN_ENGLISH = "openapi", "openapi-in-english"
 CASES = [*instances.cases(), *vms.cases(), *streams.cases()]
 NAMES = [case.name for case in CASES]
 
@@ -36,13 +36,16 @@ async def test_the_answer_is_the_golden_one(case: Case) -> None:
     files.compare(case.name, await recorded(case))
 
 
-def test_openapi_is_the_golden_one() -> None:
-    files.compare(OPENAPI, GoldenGateway().app().openapi())
+async def test_the_description_is_the_golden_one() -> None:
+    chinese, english = await described()
+
+    files.compare(OPENAPI, chinese)
+    files.compare(OPENAPI_IN_ENGLISH, english)
 
 
 def test_there_is_one_golden_file_for_each_case() -> None:
     assert len(set(NAMES)) == len(NAMES)
-    files.compare_names([OPENAPI, *NAMES])
+    files.compare_names([OPENAPI, OPENAPI_IN_ENGLISH, *NAMES])
 
 
 def test_no_endpoint_is_without_a_golden_answer() -> None:

@@ -34,7 +34,7 @@ def documented_fleet(
 ) -> Iterator[tuple[Fleet, Lxd]]:
     binds = loopback_binds(PORT, ipv6=has_ipv6_loopback())
     directory = tmp_path_factory.mktemp("fleet")
-    with processes.only_one(PORT_LOCK), daemon_of_its_own() as own, fresh_vhost(broker) as vhost:
+    with processes.file_lock(PORT_LOCK), daemon_of_its_own() as own, fresh_vhost(broker) as vhost:
         assert processes.bindable(PORT), f"something else listens on port {PORT}"
         with fleet_of({"h1": own}, vhost, directory, binds) as running:
             yield running, own

@@ -66,7 +66,7 @@ def created_fleet(
         "FLEET_OVERCOMMIT_CPU": "1000",
     }
     binds = loopback_binds(PORT, ipv6=has_ipv6_loopback())
-    with processes.only_one(PORT_LOCK), daemon_of_its_own() as own, fresh_vhost(broker) as vhost:
+    with processes.file_lock(PORT_LOCK), daemon_of_its_own() as own, fresh_vhost(broker) as vhost:
         assert processes.bindable(PORT), f"something else listens on port {PORT}"
         with fleet_of({"h1": own}, vhost, directory, binds, **settings) as running:
             yield running, own

@@ -137,6 +137,7 @@ class Daemon:
             instance.devices = wanted.get("devices", {})
             instance.profiles = wanted.get("profiles", [])
             instance.description = wanted.get("description", "")
+            instance.ephemeral = wanted.get("ephemeral", False)
             self.events.lifecycle("updated", name)
 
         return self.operations.start("update", name, work)

@@ -140,6 +140,7 @@ class DoubledInstance:
     config: dict[str, str] = field(default_factory=dict)
     devices: dict[str, dict[str, str]] = field(default_factory=dict)
     profiles: list[str] = field(default_factory=lambda: ["default"])
+    ephemeral: bool = False
     busy_cpus: float = 0.0
     memory_usage: int = 64 << 20
     processes: int = 2
@@ -209,7 +210,7 @@ class DoubledInstance:
             "architecture": self.architecture,
             "config": dict(self.config),
             "devices": dict(self.devices),
-            "ephemeral": False,
+            "ephemeral": self.ephemeral,
             "profiles": list(self.profiles),
             "stateful": False,
             "description": self.description,

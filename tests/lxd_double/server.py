@@ -30,8 +30,7 @@ class LxdDouble:
 
     With a `member` it is that member of a cluster. `faults` may be changed at any time, `requests`
     tells what was asked for, oldest first. The process that uses it must not be monkey-patched by
-    eventlet: its thread would be none. Such a process talks to `python -m
-    tests.lxd_double` instead.
+    eventlet: its thread would be none.
     """
 
     def __init__(self, socket: Path, *, fingerprint: str = FINGERPRINT, member: str = "") -> None:

@@ -14,12 +14,12 @@ import pytest
 
 from deploy.local import lxd_api, lxd_daemon
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import LxdRefused, SnapshotNotFound
 from shared.contracts.operations import Arguments, Kind, Submission
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import LxdDouble
 from tests.support.lxd_client import IMAGE
 from tests.support.lxd_worker.omissions import Omissions
@@ -46,7 +46,7 @@ def socket(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def delete(socket: Path, snapshot: str) -> Any:
     """Have the worker's adapter delete a snapshot; return what LXD says at the end."""
     omit = Omissions()
-    daemon = LxdDaemon(Api(str(socket), "h1", omit), "h1", 1 << 30, LxdScope(), omit)
+    daemon = LxdDaemon(LxdClient(socket, "h1"), 1 << 30, LxdScope(), omit)
     order = Submission(
         operation_id="op",
         host="h1",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.lxd_worker.omissions import Omissions
 
@@ -38,7 +38,7 @@ def test_an_instance_is_looked_at_whatever_its_first_process_is_called(
     with LxdDouble(tmp_path / "lxd.socket") as double:
         web = double.add(DoubledInstance("web", status=RUNNING))
         web.pid = os.getpid()
-        daemon = LxdDaemon(Api(str(double.socket), "h1", omit), "h1", 1 << 30, LxdScope(), omit)
+        daemon = LxdDaemon(LxdClient(double.socket, "h1"), 1 << 30, LxdScope(), omit)
 
         my_name.write_bytes("abcdefghijklmn\u00e9".encode())
         seen = daemon.observe("default", "web")

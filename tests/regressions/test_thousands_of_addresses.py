@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
-from services.metrics.sampler.lxd_models import Interface, NetworkAddress
 from shared.contracts.codec import encode
+from shared.lxd.models import InterfaceState, NetworkAddress
 from tests.support.sampler import HOST, FakeLxd, described
 
 pytestmark = pytest.mark.attack
@@ -22,7 +22,7 @@ ADDED = tuple(
 def test_a_container_with_4000_addresses_tells_the_first_of_them() -> None:
     web = described()
     assert web.state is not None
-    network = {"eth0": Interface("broadcast", ADDED)}
+    network = {"eth0": InterfaceState("broadcast", ADDED)}
     lxd = FakeLxd(listed=[replace(web, state=replace(web.state, network=network))])
     cache = InstanceCache(lxd, lambda: HOST, lambda: 1000.0, InstanceErrors(), period_s=60.0)
 

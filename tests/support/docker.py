@@ -155,7 +155,7 @@ def _remove(docker: Docker, name: str) -> None:
 
 def base() -> Path:
     """Return Debian with Python as an archive; make it unless it was made before."""
-    with processes.only_one(BASE.with_suffix(".lock")):
+    with processes.file_lock(BASE.with_suffix(".lock")):
         if not BASE.exists():
             with tempfile.TemporaryDirectory(prefix="lxdfleet-base-") as directory:
                 _bootstrap(Path(directory))

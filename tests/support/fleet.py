@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from deploy.local import credentials, lxd_daemon, processes
-from deploy.local.services import Host, Service, loopback_binds, services, url
+from deploy.local.services import LocalHost, Service, loopback_binds, services, url
 from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.daemons import ROOT
@@ -129,7 +129,7 @@ def fleet_of(
     uris = {credentials.host_user(host): vhost.host_uri(host) for host in hosts}
     files = credentials.write_uris(directory, {credentials.CENTRAL: vhost.uri} | uris)
     env = _environment() | settings | {"FLEET_HTTP_BIND": binds}
-    named = [Host(host, lxd.socket) for host, lxd in hosts.items()]
+    named = [LocalHost(host, lxd.socket) for host, lxd in hosts.items()]
     with ExitStack() as stack:
         on = {host: stack.enter_context(instances_on(lxd)) for host, lxd in hosts.items()}
         started = _started(services(named, directory, files, env), directory, stack)

@@ -44,7 +44,7 @@ class ImageServer:
 @contextmanager
 def image_server() -> Iterator[ImageServer]:
     """Serve the image; under `/odd` nothing makes sense, `/moved` leads to other protocols."""
-    files = _files(busybox_image.packed("served"))
+    files = _files(busybox_image.build("served"))
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as listener:
         running = ImageServer(f"http://127.0.0.1:{listener.server_port}", threading.Event())
         running.release()

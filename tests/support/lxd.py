@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from deploy.local import busybox_image, lxd_api, lxd_daemon, processes
+from shared.contracts.errors import LxdRefused
+from shared.lxd.client import LxdClient
 from tests.support.daemons import mark, missing
 
 FIXTURES = {"lxd", "own_lxd"}
@@ -36,14 +37,13 @@ class Lxd:
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Return the metadata of a request, or of the operation that it started.
 
-        Raises LxdSaidNo, and OSError while the daemon is away.
+        See `LxdClient.call` for what it raises.
         """
         return lxd_api.call(self.socket, method, path, body)
 
     def metrics(self) -> str:
         """Return what the daemon itself tells Prometheus; Incus's names are made LXD's."""
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket))) as client:
-            text = client.get("http://lxd/1.0/metrics").raise_for_status().text
+        text = LxdClient(self.socket).get_content("metrics").decode()
         return re.sub(r"\bincus_", "lxd_", text)
 
     def create(self, full_name: str, **fields: Any) -> None:
@@ -99,7 +99,7 @@ class Instances:
         full_name = self.name(name)
         try:
             self.lxd.create(full_name, **fields)
-        except lxd_api.LxdSaidNo:
+        except LxdRefused:
             self.delete(full_name)
             self.lxd.create(full_name, **fields)
         return full_name
@@ -129,8 +129,8 @@ class Instances:
 @pytest.fixture(scope="session")
 def lxd(request: pytest.FixtureRequest) -> Lxd:
     """The machine's daemon; it is started when there is none, and left running."""
-    with processes.only_one(LOCK):
-        socket = _named_socket() or lxd_daemon.found() or lxd_daemon.start_system(_flavour())
+    with processes.file_lock(LOCK):
+        socket = _named_socket() or lxd_daemon.find_socket() or lxd_daemon.start_system(_flavour())
         request.session.stash[IN_USE] = socket
         return _made_ready(socket, "fleetbr")
 
@@ -141,7 +141,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if socket is None or "lxd" not in getattr(item, "fixturenames", ()):
         return
     if not lxd_api.answers(socket):
-        with processes.only_one(LOCK):
+        with processes.file_lock(LOCK):
             lxd_daemon.start_system(_flavour())
         pytest.fail(f"LXD has died during an earlier test; see the log beside {socket.parent}")
 

@@ -7,16 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from services.metrics.sampler.lifecycle_events import LxdEvent, Metadata
-from services.metrics.sampler.lxd_models import (
-    Counters,
-    Cpu,
-    DescribedInstance,
-    InstanceState,
-    Memory,
-    Nic,
-    Space,
-)
+from services.metrics.sampler.lxd_instances import InstanceWithState, Nic
 from services.metrics.sampler.ports import HostNetwork
 from services.metrics.sampler.reading import CGROUP, HostReading, Identity, InstanceReading, Pools
 from services.metrics.sampler.sanitize import Dropped
@@ -25,10 +16,19 @@ from services.metrics.sampler.usage import (
     DiskTraffic,
     InstanceEnded,
     InstanceRefused,
+    Space,
     Traffic,
     Usage,
 )
 from shared.contracts.errors import LxdUnavailable
+from shared.lxd.models import (
+    CpuState,
+    InstanceState,
+    LifecycleEvent,
+    LifecycleMetadata,
+    MemoryState,
+    NetworkCounters,
+)
 
 S = 1_000_000_000
 
@@ -67,25 +67,29 @@ WEB = InstanceReading(
 
 def described(
     name: str = "web", *, cpu_s: float = 1.0, pid: int = 42, kind: str = "container"
-) -> DescribedInstance:
+) -> InstanceWithState:
     """Return what LXD says of a running instance, whose only interface is `veth-NAME` outside."""
-    return DescribedInstance(
+    return InstanceWithState(
         name=name,
         type=kind,
-        state=InstanceState(pid=pid, processes=2, cpu=Cpu(int(cpu_s * S)), memory=Memory(64)),
+        state=InstanceState(
+            pid=pid, processes=2, cpu=CpuState(int(cpu_s * S)), memory=MemoryState(64)
+        ),
         expanded_config={"volatile.eth0.host_name": f"veth-{name}"},
         expanded_devices={"eth0": {"type": "nic"}},
     )
 
 
-def stopped(name: str = "web") -> DescribedInstance:
+def stopped(name: str = "web") -> InstanceWithState:
     """Return what LXD says of an instance that does not run."""
     return replace(described(name), state=InstanceState())
 
 
-def event(action: str, name: str = "web") -> LxdEvent:
+def event(action: str, name: str = "web") -> LifecycleEvent:
     """Return an event about an instance, as LXD sends it."""
-    return LxdEvent(metadata=Metadata(action=action, source=f"/1.0/instances/{name}"))
+    return LifecycleEvent(
+        metadata=LifecycleMetadata(action=action, source=f"/1.0/instances/{name}")
+    )
 
 
 @dataclass
@@ -95,17 +99,17 @@ class FakeLxd:
     It is there, but does not tell of those in `refused`.
     """
 
-    listed: Sequence[DescribedInstance] = ()
+    listed: Sequence[InstanceWithState] = ()
     away: bool = False
     refused: set[str] = field(default_factory=set)
     questions: list[str] = field(default_factory=list)
     metrics: Mapping[Identity, Details] = field(default_factory=dict)
 
-    def instances(self) -> Sequence[DescribedInstance]:
+    def instances(self) -> Sequence[InstanceWithState]:
         self._ask("everything")
         return self.listed
 
-    def instance(self, project: str, name: str) -> DescribedInstance | None:
+    def instance(self, project: str, name: str) -> InstanceWithState | None:
         self._ask(name)
         if name in self.refused:
             raise InstanceRefused
@@ -151,7 +155,9 @@ class FakeCgroups:
 class FakeNetwork:
     """The host's interfaces, and what is counted inside the network of a process."""
 
-    counters: dict[str, Counters] = field(default_factory=lambda: {"eth0": Counters(70, 90)})
+    counters: dict[str, NetworkCounters] = field(
+        default_factory=lambda: {"eth0": NetworkCounters(70, 90)}
+    )
     networks: dict[int, Traffic] = field(default_factory=dict)
 
     def host(self, dropped: Dropped) -> HostNetwork:

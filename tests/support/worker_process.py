@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.daemons import ROOT
+from tests.support.forked import Forked, Forks
+
+
+@functools.cache
+def _forks() -> Forks:
+    forks = Forks("services.lxd_worker", ROOT)
+    atexit.register(forks.close)
+    return forks
 
 
 @dataclass
@@ -24,15 +33,12 @@ class WorkerProcess:
     command: list[str] = field(
         default_factory=lambda: [sys.executable, "-m", "services.lxd_worker"]
     )
-    _process: subprocess.Popen[bytes] | None = None
+    _process: Forked | None = None
 
     def start(self, **more: str) -> None:
         """Run it; `more` are settings for this run only."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **self.environment, **more}
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command, env=environment, cwd=ROOT, stderr=log, stdout=log
-            )
+        self._process = _forks().start(self.command[1:], environment, self.log)
 
     def stop(self) -> int:
         """End it in order and return its exit status."""

@@ -106,7 +106,7 @@ def _websocket_limit(settings: HttpSettings, telemetry: Telemetry) -> Connection
     return ConnectionLimit(
         settings.max_websockets,
         settings.max_connections_per_address,
-        on_refused=lambda _: telemetry.refused("websockets"),
+        on_refused=lambda _: telemetry.count_refused("websockets"),
     )
 
 
@@ -157,6 +157,6 @@ def _words(connection: HTTPConnection) -> TopicLanguage:
     tongue = tongue_of(connection)
     return TopicLanguage(
         tongue,
-        problem=lambda error: problem_text(error, tongue),
-        operation=lambda operation: operation_view(operation, tongue),
+        translate_error=lambda error: problem_text(error, tongue),
+        render_operation=lambda operation: operation_view(operation, tongue),
     )

@@ -23,7 +23,7 @@ from services.gateway.http.errors import HttpError
 from services.gateway.http.exception_handlers import answer
 from services.gateway.http.middleware.security_headers import missing_headers
 from services.gateway.http.prefix import without
-from services.gateway.ws.write_timeout import WriteTimeout
+from services.gateway.ws.timeouts import WriteTimeout
 
 
 @dataclass(frozen=True, slots=True)

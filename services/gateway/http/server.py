@@ -148,7 +148,10 @@ def connection_limit(settings: HttpSettings, telemetry: Telemetry) -> Connection
     """Return the bound on connections: the settings', or fewer where descriptors are short."""
     most = min(settings.max_connections, _descriptors(settings.max_connections + OWN_DESCRIPTORS))
     return ConnectionLimit(
-        most, settings.max_connections_per_address, settings.trusted_proxies, telemetry.refused
+        most,
+        settings.max_connections_per_address,
+        settings.trusted_proxies,
+        telemetry.count_refused,
     )
 
 

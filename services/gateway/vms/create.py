@@ -1,8 +1,8 @@
-"""Creating instances: where each new one goes, under which name.
+"""Creates instances: chooses the host and the LXD name, and submits the operation.
 
-What a creation will take is counted from the moment its host is chosen, so that many requests at
-once do not all choose the same one. Nothing is awaited between looking and choosing. A host that
-was chosen and does not take it is left for another one, unless the caller named it.
+A creation counts against its host from the moment the host is chosen, so that concurrent requests
+do not all choose the same one; nothing is awaited in between. If the chosen host refuses, another
+one is tried, unless the caller named the host.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def _new_uuid() -> str:
 
 
 class CreationService:
-    """Creates instances, and knows what they can be made of.
+    """Creates instances, and lists the templates for them.
 
-    `vms` is the fleet view with those that are being created, in status `CREATING`.
+    `vms` is the fleet view with the pending instances, in status `CREATING`.
     """
 
     def __init__(
@@ -75,25 +75,25 @@ class CreationService:
         self._new_uuid = new_uuid
 
     async def create(self, vm: NewVm, caller: Caller, key: IdempotencyKey | None) -> Operation:
-        """Choose host and name of a new instance, and submit its creation.
+        """Choose the host and the name of a new instance, and submit its creation.
 
-        The operation has the uuid that the instance gets. Where no host is asked for, one that
-        refuses is left for the next; NoHostFits, or NoHostForNow, tells why each would not.
+        The operation's id is the uuid of the instance. Without a requested host, each host that
+        refuses is followed by the next; NoHostFits, or NoHostForNow, says why each refused.
 
-        Raises what `OperationService.submit` does; besides InstanceExists for a name that stands
-        already on the host that is asked for, or on any where none is; HostUnreachable or
-        LxdUnavailable where no host can be reached; ImageNotFound; and from the worker of a host
-        that is asked for, or is the only one, InsufficientResources, PortInUse and InvalidInput.
+        Raises as `OperationService.submit` does; besides InstanceExists if the name exists on the
+        requested host, or on any host without one; HostUnreachable or LxdUnavailable if no host is
+        available; ImageNotFound; and from the worker of a requested or only host,
+        InsufficientResources, PortInUse and InvalidInput.
         """
-        hosts = self._connected(vm.host)
+        hosts = self._available_hosts(vm.host)
         self._require_new_name(vm)
-        command = self._decide(vm, hosts, self._new_uuid(), caller, {})
-        refusals: dict[str, FleetError] = {}
-        with self._pending.decided(command) as decision:
+        command = self._place(vm, hosts, self._new_uuid(), caller, {})
+        errors: dict[str, FleetError] = {}
+        with self._pending.hold(command) as decision:
 
-            def next_host(refusal: FleetError) -> Command:
-                refusals[decision.command.host] = refusal
-                decision.command = self._next_host(vm, decision.command, caller, refusals)
+            def next_host(error: FleetError) -> Command:
+                errors[decision.command.host] = error
+                decision.command = self._next_host(vm, decision.command, caller, errors)
                 return decision.command
 
             return await self._operations.submit(
@@ -106,68 +106,67 @@ class CreationService:
             )
 
     def templates(self) -> list[ListedTemplate]:
-        """Return the file's templates, then the images that hosts have or may fetch."""
+        """Return the templates of the file, then the images that hosts have or may fetch."""
         return templates.list_templates(self._catalogue, self._fleet.hosts())
 
     def image(self, template: str, host: HostView, kind: str) -> ImageSource | None:
-        """Return what a template is on a host, for an instance of a type; None: it has none."""
+        """Return the source of a template's image on a host, for a type; None: it has none."""
         found = templates.find_template(template, self._catalogue, [host])
         return found.source_on(host, kind) if found else None
 
-    def instead_of(self, template: str, host: HostView, kind: str) -> list[str]:
-        """Return the templates that a host has for an instance of a type, the likeliest first."""
-        there = templates.list_templates(self._catalogue, [host])
-        had = [each for each in there if each.template.source_on(host, kind)]
-        return templates.suggest(template, had)
+    def suggest_templates(self, template: str, host: HostView, kind: str) -> list[str]:
+        """Return the templates that a host has for a type, the most similar name first."""
+        all_templates = templates.list_templates(self._catalogue, [host])
+        available = [each for each in all_templates if each.template.source_on(host, kind)]
+        return templates.suggest(template, available)
 
     def missing_references(self, vm: NewVm) -> dict[str, list[str]]:
-        """Return the fields that name what is not there, each with what is there instead."""
+        """Return the fields with unknown names, each with the valid names."""
         return missing_references(vm, self._catalogue, self._fleet.hosts())
 
     def _next_host(
-        self, vm: NewVm, refused: Command, caller: Caller, refusals: Mapping[str, FleetError]
+        self, vm: NewVm, refused: Command, caller: Caller, errors: Mapping[str, FleetError]
     ) -> Command:
         """Return the command for the next host.
 
-        Raises the last refusal where it is the answer: by the host that the caller named, by the
-        only one there is, or for a reason that is not up to the host. Raises NoHostFits or
-        NoHostForNow when no other host is able.
+        Raises the last host's error if that host was requested or is the only one, or if the error
+        does not depend on the host. Raises NoHostFits or NoHostForNow if no other host fits.
         """
-        refusal = refusals[refused.host]
-        lacks = {host: [found] for host, each in refusals.items() if (found := shortfall(each))}
+        error = errors[refused.host]
+        shortfalls = {host: [found] for host, each in errors.items() if (found := shortfall(each))}
         hosts = self._fleet.hosts()
-        if vm.host or refused.host not in lacks or len(hosts) == 1:
-            raise refusal
+        if vm.host or refused.host not in shortfalls or len(hosts) == 1:
+            raise error
         try:
-            command = self._decide(vm, hosts, refused.uuid, caller, lacks)
-        except NoHostFits as error:
-            may_pass = any(isinstance(each, TemporaryError) for each in refusals.values())
-            raise NoHostForNow(error) if may_pass else error from refusal
-        _log_refusal(refused, command, refusal)
+            command = self._place(vm, hosts, refused.uuid, caller, shortfalls)
+        except NoHostFits as no_host:
+            may_pass = any(isinstance(each, TemporaryError) for each in errors.values())
+            raise NoHostForNow(no_host) if may_pass else no_host from error
+        _log_refusal(refused, command, error)
         return command
 
-    def _decide(
+    def _place(
         self, vm: NewVm, hosts: Sequence[HostView], uuid: str, caller: Caller, refused: Shortfalls
     ) -> Command:
-        needs = vm.needs(self._template(vm.template))
+        requirements = vm.requirements(self._template(vm.template))
         rule = None if vm.host else vm.rule or DEFAULT_RULE
-        found = place(needs, self._candidates(hosts), rule, refused)
-        order = vm.order(found.type, found.image)
+        placement = place(requirements, self._candidates(hosts), rule, refused)
+        new_instance = vm.to_new_instance(placement.type, placement.image)
         return Command(
             kind=Kind.CREATE,
-            host=found.host,
+            host=placement.host,
             project=vm.project,
-            instance=unique_name(vm.name, self._names_on(found.host, vm.project)),
+            instance=unique_name(vm.name, self._names_on(placement.host, vm.project)),
             uuid=uuid,
-            arguments=Arguments(create=order, placement=found.reason),
+            arguments=Arguments(create=new_instance, placement=placement.reason),
             principal=caller.principal,
             correlation_id=caller.correlation_id,
         )
 
-    def _connected(self, host: str) -> list[HostView]:
-        """Return the hosts to choose from, of which one at least can be judged and told."""
+    def _available_hosts(self, host: str) -> list[HostView]:
+        """Return the hosts to choose from; raise if none of them is available."""
         hosts = [self._fleet.host(host)] if host else list(self._fleet.hosts())
-        if any(offer_of(known) for known in hosts):
+        if any(offer_of(view) for view in hosts):
             return hosts
         raise HostUnreachable(host) if host else LxdUnavailable("")
 
@@ -178,17 +177,17 @@ class CreationService:
         return found
 
     def _candidates(self, hosts: Sequence[HostView]) -> list[Candidate]:
-        """Return the hosts with what is promised of them, to what is on its way too."""
+        """Return the hosts with their commitments, pending instances included."""
         pending: defaultdict[str, list[NewInstance]] = defaultdict(list)
         for target, new in self._pending.all().items():
-            there = self._fleet.with_uuid(target.uuid)
-            if not any(each.host == target.host for each in there):
+            present = self._fleet.with_uuid(target.uuid)
+            if not any(each.host == target.host for each in present):
                 pending[target.host].append(new)
-        return [_candidate(known, pending[known.host]) for known in hosts]
+        return [_candidate(view, pending[view.host]) for view in hosts]
 
     def _require_new_name(self, vm: NewVm) -> None:
-        """Raise InstanceExists where the name is taken, on the host asked for or on any."""
-        known = (
+        """Raise InstanceExists if the name is in use, on the requested host or on any."""
+        existing = (
             display_name_of(each.instance)
             for each in self._fleet.instances(vm.host or None)
             if each.instance.project == vm.project and (vm.host or not each.duplicate)
@@ -198,33 +197,33 @@ class CreationService:
             for target, new in self._pending.all().items()
             if vm.host in {"", target.host} and target.project == vm.project
         )
-        if vm.name in chain(known, pending):
+        if vm.name in chain(existing, pending):
             raise InstanceExists(vm.name)
 
     def _names_on(self, host: str, project: str) -> set[str]:
-        there = {
+        existing = {
             each.instance.name
             for each in self._fleet.instances(host)
             if each.instance.project == project
         }
         pending = (each for each in self._pending.all() if each.host == host)
-        return there | {each.name for each in pending if each.project == project}
+        return existing | {each.name for each in pending if each.project == project}
 
 
-def _log_refusal(refused: Command, chosen: Command, refusal: FleetError) -> None:
+def _log_refusal(refused: Command, chosen: Command, error: FleetError) -> None:
     log.info(
-        "creation refused and sent to another host",
+        "creation refused, trying another host",
         extra={
             "operation": refused.uuid,
             "host": refused.host,
-            "reason": str(refusal),
+            "reason": str(error),
             "next_host": chosen.host,
         },
     )
 
 
-def _candidate(known: HostView, pending: Sequence[NewInstance]) -> Candidate:
-    promised = known.commitment
+def _candidate(view: HostView, pending: Sequence[NewInstance]) -> Candidate:
+    commitment = view.commitment
     for new in pending:
-        promised = promised.plus(capacity.commitment_for(new))
-    return Candidate(known, promised, known.instances + len(pending))
+        commitment = commitment.plus(capacity.commitment_for(new))
+    return Candidate(view, commitment, view.instances + len(pending))

@@ -1,6 +1,6 @@
-"""Limits of a VM in the API's units: millions of bits and of bytes a second.
+"""Limits of a VM in the API's units: megabits and megabytes per second.
 
-They are decimal, as LXD's own `Mbit` and `MB` are, and whoever sells traffic.
+They are decimal, as LXD's own `Mbit` and `MB` are, and the units in which traffic is sold.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from services.gateway import units
 from shared.contracts.changes import Limits
 
-# What a request may give, by the field of `Limits`: how much one of its unit is.
+# The limits of a request, by the field of `Limits`, and the size of their units.
 UNITS: Mapping[str, int] = {
     "ingress": units.MILLION,
     "egress": units.MILLION,
@@ -22,8 +22,8 @@ UNITS: Mapping[str, int] = {
 Number = int | float | None
 
 
-def to_limits(given: Mapping[str, Number]) -> Limits:
-    """Return what a request asks for, by the fields of `Limits`; None and 0 take a limit away."""
+def to_limits(values: Mapping[str, Number]) -> Limits:
+    """Return the limits of a request, by the fields of `Limits`; None and 0 remove one."""
     return Limits(
-        **{field: math.ceil((number or 0) * UNITS[field]) for field, number in given.items()}
+        **{field: math.ceil((number or 0) * UNITS[field]) for field, number in values.items()}
     )

@@ -1,7 +1,7 @@
-"""From the name that people give an instance to the one that LXD takes.
+"""Derives an instance's LXD name from its display name.
 
-LXD wants letters, digits and hyphens, 63 at most, beginning with a letter; it is the host name of
-the guest. People write what they like.
+LXD requires up to 63 letters, digits and hyphens, starting with a letter, as it is the host name of
+the guest; a display name is any text.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from shared.contracts.errors import InstanceExists
 from shared.contracts.instances import Instance
 
 LONGEST = 63
-# What a name without any letter or digit that LXD would take begins with.
+# The prefix of a name without a letter at its start.
 FALLBACK = "vm"
 
 _NOT_ALLOWED = re.compile(r"[^a-z0-9]+")
 
 
 def display_name_of(instance: Instance) -> str:
-    """Return what people call an instance: the name they gave it, else LXD's."""
+    """Return an instance's display name, else its LXD name."""
     return instance.display_name or instance.name
 
 
 def slug(display_name: str) -> str:
-    """Return an LXD name that resembles a name: `Web Server` becomes `web-server`."""
+    """Return an LXD name for a display name: `Web Server` becomes `web-server`."""
     plain = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode()
     words = _NOT_ALLOWED.sub("-", plain.lower()).strip("-")
     if not words or words[0].isdigit():
@@ -36,24 +36,26 @@ def slug(display_name: str) -> str:
     return words[:LONGEST].strip("-")
 
 
-def unique_name(display_name: str, taken: Container[str]) -> str:
-    """Return the slug of a name, with the first number from 2 on that makes it one of its own."""
-    wanted = slug(display_name)
-    if wanted not in taken:
-        return wanted
+def unique_name(display_name: str, used: Container[str]) -> str:
+    """Return the slug of a display name, with a number from 2 on if it is in use."""
+    name = slug(display_name)
+    if name not in used:
+        return name
     suffixes = (f"-{number}" for number in count(2))
-    names = (wanted[: LONGEST - len(suffix)].rstrip("-") + suffix for suffix in suffixes)
-    return next(name for name in names if name not in taken)
+    names = (name[: LONGEST - len(suffix)].rstrip("-") + suffix for suffix in suffixes)
+    return next(name for name in names if name not in used)
 
 
-def new_name(wanted: str, known: InstanceView, instances_of_host: Iterable[InstanceView]) -> str:
-    """Return the name that LXD gets for a new display name; raise InstanceExists if it is taken."""
+def new_name(
+    display_name: str, instance: InstanceView, instances_of_host: Iterable[InstanceView]
+) -> str:
+    """Return the LXD name for a new display name; raise InstanceExists if it is in use."""
     others = [
         other.instance
         for other in instances_of_host
-        if other.instance.project == known.instance.project
-        and other.instance.name != known.instance.name
+        if other.instance.project == instance.instance.project
+        and other.instance.name != instance.instance.name
     ]
-    if wanted in {display_name_of(other) for other in others}:
-        raise InstanceExists(wanted)
-    return unique_name(wanted, {other.name for other in others})
+    if display_name in {display_name_of(other) for other in others}:
+        raise InstanceExists(display_name)
+    return unique_name(display_name, {other.name for other in others})

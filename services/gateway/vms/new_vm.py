@@ -1,4 +1,4 @@
-"""A request for a new instance: what it names, what it needs, and the order that becomes of it."""
+"""A request for a new instance: its requirements, its order to the worker, its pending view."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from shared.contracts.status import Status
 
 @dataclass(frozen=True, slots=True)
 class NewVm:
-    """What a caller asks for. `name` is what people call it; sizes are bytes.
+    """A request for a new instance. `name` is the display name; sizes are bytes.
 
-    `template` names one that is listed. `type` is empty where that of the host's image will do,
-    `network` where that of the profiles will; `host` is empty where `rule` shall choose.
+    `template` is the id of a listed one. An empty `type` is that of the host's image, an empty
+    `network` that of the profiles, and an empty `host` is chosen by `rule`.
     """
 
     name: str
@@ -42,11 +42,11 @@ class NewVm:
     ssh: bool = False
     ports: int = 0
     limits: Limits = NO_LIMITS
-    # Left out of what a log would print.
+    # Kept out of logs.
     cloud_init: str = field(default="", repr=False)
     root_password: str = field(default="", repr=False)
 
-    def needs(self, template: Template) -> Requirements:
+    def requirements(self, template: Template) -> Requirements:
         """Return what a host must have for it."""
         return Requirements(
             template=template,
@@ -57,8 +57,8 @@ class NewVm:
             ports=self.ssh or self.ports > 0,
         )
 
-    def order(self, kind: str, image: ImageSource) -> NewInstance:
-        """Return what the host's worker is told, beside the secrets."""
+    def to_new_instance(self, kind: str, image: ImageSource) -> NewInstance:
+        """Return the order to the worker, without the secrets."""
         return NewInstance(
             image=image,
             type=kind,
@@ -77,92 +77,92 @@ class NewVm:
         )
 
     def secrets(self) -> Secrets | None:
-        """Return what no database may hold, nor any host that does not run the instance."""
+        """Return the secrets, which are never stored, and sent to the chosen host only."""
         secrets = Secrets(cloud_init=self.cloud_init, root_password=self.root_password)
-        return secrets if secrets.given() else None
+        return secrets if secrets.non_empty() else None
 
 
-# The status of an instance that LXD has not completed yet, and of one that it could not make.
+# The status of an instance under creation, and of one whose creation failed.
 CREATING, NOT_CREATED = "Creating", Status.ERROR
 
 
 class PendingCreation(NamedTuple):
-    """A creation that was submitted, and what it shall make."""
+    """A submitted creation and its new instance."""
 
     operation: Operation
-    ordered: NewInstance
+    new_instance: NewInstance
 
 
-def pending_instance(begun: PendingCreation, *, host_online: bool, os: str = "") -> InstanceView:
-    """Return the instance of a creation that has not ended, or could not, as it was ordered."""
+def pending_instance(creation: PendingCreation, *, host_online: bool, os: str = "") -> InstanceView:
+    """Return the view of an instance whose creation is under way or has failed."""
     return InstanceView(
-        host=begun.operation.host,
+        host=creation.operation.host,
         host_online=host_online,
         age_s=0.0,
-        instance=_ordered_instance(begun, os),
+        instance=_ordered_instance(creation, os),
         sample=None,
         sampled_at=None,
-        creation=begun.operation,
+        creation=creation.operation,
     )
 
 
-def _ordered_instance(begun: PendingCreation, os: str) -> Instance:
-    operation, ordered = begun
+def _ordered_instance(creation: PendingCreation, os: str) -> Instance:
+    operation, new_instance = creation
     return Instance(
         name=operation.instance,
         uuid=operation.uuid,
-        type=ordered.type,
+        type=new_instance.type,
         status=NOT_CREATED if operation.final else CREATING,
         architecture="",
         created_at=operation.created_at,
         project=operation.project,
-        description=ordered.description,
-        cpu_limit=str(ordered.cpu),
-        memory_limit=ordered.memory,
-        root_size=ordered.disk,
-        display_name=ordered.display_name,
-        labels=ordered.labels,
+        description=new_instance.description,
+        cpu_limit=str(new_instance.cpu),
+        memory_limit=new_instance.memory,
+        root_size=new_instance.disk,
+        display_name=new_instance.display_name,
+        labels=new_instance.labels,
         operation_id=operation.operation_id,
-        auto_start=ordered.auto_start,
+        auto_start=new_instance.auto_start,
         os=os,
-        networks=(ordered.network,) if ordered.network else (),
-        limits=_in_force(ordered.limits),
+        networks=(new_instance.network,) if new_instance.network else (),
+        limits=_effective_limits(new_instance.limits),
     )
 
 
-def _in_force(ordered: Limits) -> Limits:
-    return Limits(**{field: limit or None for field, limit in asdict(ordered).items()})
+def _effective_limits(new_instance: Limits) -> Limits:
+    return Limits(**{field: limit or None for field, limit in asdict(new_instance).items()})
 
 
 def missing_references(
     vm: NewVm, catalogue: Sequence[Template], hosts: Sequence[HostView]
 ) -> dict[str, list[str]]:
-    """Return the fields that name what is not there, each with what is there instead.
+    """Return the fields with unknown names, each with the valid names.
 
-    A request that names its host means what that one has. As long as no host that is meant has said
-    what it has, nothing of it can be called missing.
+    If the request names its host, that host's names are valid. Before any host has reported its
+    resources, nothing counts as unknown.
     """
-    wrong = {}
-    ids = [known.host for known in hosts]
+    missing = {}
+    ids = [view.host for view in hosts]
     if vm.host not in {"", *ids}:
-        wrong["host"] = ids
-    told = [known for known in hosts if known.resources]
-    meant = [known for known in told if known.host == vm.host] or told
-    return wrong | _missing(vm, catalogue, meant) if meant else wrong
+        missing["host"] = ids
+    reporting = [view for view in hosts if view.resources]
+    relevant = [view for view in reporting if view.host == vm.host] or reporting
+    return missing | _missing(vm, catalogue, relevant) if relevant else missing
 
 
 def _missing(
-    vm: NewVm, catalogue: Sequence[Template], meant: Sequence[HostView]
+    vm: NewVm, catalogue: Sequence[Template], hosts: Sequence[HostView]
 ) -> dict[str, list[str]]:
-    told = [known.resources for known in meant if known.resources]
-    networks = sorted({network.name for each in told for network in each.networks})
-    projects = sorted({project for each in told for project in each.projects})
+    reporting = [view.resources for view in hosts if view.resources]
+    networks = sorted({network.name for each in reporting for network in each.networks})
+    projects = sorted({project for each in reporting for project in each.projects})
     missing = {}
     if vm.network not in {"", *networks}:
         missing["network"] = networks
     if vm.project not in projects:
         missing["project"] = projects
-    if templates.find_template(vm.template, catalogue, meant) is None:
-        there = templates.list_templates(catalogue, meant)
-        missing["template"] = templates.suggest(vm.template, there)
+    if templates.find_template(vm.template, catalogue, hosts) is None:
+        available = templates.list_templates(catalogue, hosts)
+        missing["template"] = templates.suggest(vm.template, available)
     return missing

@@ -1,4 +1,4 @@
-"""The instances that are being created, as this gateway knows of them."""
+"""The creations under way, as this gateway knows them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from services.gateway.vms.new_vm import PendingCreation
 from shared.contracts.changes import NewInstance
 from shared.contracts.operations import Command, Kind, Operation, State
 
-# More do not fit on one page of a database, and no fleet creates so many at once.
+# The limit of one query; no fleet creates so many at once.
 MOST = 10_000
-# A host tells of as many as it likes; its worker has no more at once than its operator allows.
+# Bounds what a host can report; a worker runs far fewer at once.
 MOST_PER_HOST = 1000
 
 UNFINISHED = (State.SUBMITTING, State.ACCEPTED, State.RUNNING, State.CANCELLING)
@@ -23,74 +23,76 @@ UNFINISHED = (State.SUBMITTING, State.ACCEPTED, State.RUNNING, State.CANCELLING)
 
 @dataclass(slots=True)
 class Decision:
-    """A creation that is being submitted, as it was decided last."""
+    """A creation that is being submitted, with its latest command."""
 
     command: Command
 
 
 class PendingCreations:
-    """Creations that have been decided on and have not ended.
+    """Creations that were placed on a host and have not ended.
 
-    `version` grows with every change of what readers see.
+    `version` grows with every change that readers see.
     """
 
     def __init__(self) -> None:
         self.version = 0
-        # By host, then by uuid: what a host makes up is its own.
+        # By host, then uuid: a host's report counts for that host only.
         self._submitted: dict[str, dict[str, PendingCreation]] = {}
-        self._decided: dict[str, Decision] = {}
+        self._decisions: dict[str, Decision] = {}
 
     async def load(self, operations: OperationService) -> None:
-        """Read the creations that were submitted before this process began, and follow all."""
+        """Load the unfinished creations, and follow all changes."""
         operations.watch(self.record)
         for state in UNFINISHED:
-            wanted = OperationFilter(kind=Kind.CREATE, state=state, limit=MOST)
-            for operation in await operations.list(wanted):
+            filters = OperationFilter(kind=Kind.CREATE, state=state, limit=MOST)
+            for operation in await operations.list(filters):
                 self.record(operation)
 
     def record(self, operation: Operation) -> None:
-        """Remember what was reported of an operation, if it is a creation."""
-        ordered = operation.arguments.create
-        if operation.kind is not Kind.CREATE or ordered is None:
+        """Record an operation, if it is a creation."""
+        new_instance = operation.arguments.create
+        if operation.kind is not Kind.CREATE or new_instance is None:
             return
         if operation.state is State.SUBMITTING:
-            self._leave_others(operation)
+            self._remove_from_other_hosts(operation)
         of_host = self._submitted.setdefault(operation.host, {})
         of_host.pop(operation.uuid, None)
         if not operation.final:
-            of_host[operation.uuid] = PendingCreation(operation, ordered)
+            of_host[operation.uuid] = PendingCreation(operation, new_instance)
         if len(of_host) > MOST_PER_HOST:
             del of_host[next(iter(of_host))]
         self.version += 1
 
     @contextmanager
-    def decided(self, command: Command) -> Iterator[Decision]:
-        """Count a creation as it is decided, until its operation is known."""
-        decision = self._decided[command.uuid] = Decision(command)
+    def hold(self, command: Command) -> Iterator[Decision]:
+        """Count a creation from its placement until its operation is recorded."""
+        decision = self._decisions[command.uuid] = Decision(command)
         try:
             yield decision
         finally:
-            del self._decided[command.uuid]
+            del self._decisions[command.uuid]
 
-    def submitted(self) -> Sequence[PendingCreation]:
-        """Return the creations that were submitted."""
+    def submissions(self) -> Sequence[PendingCreation]:
+        """Return the submitted creations."""
         return [each for of_host in self._submitted.values() for each in of_host.values()]
 
     def all(self) -> dict[Target, NewInstance]:
-        """Return everything that is submitted or about to be, each once: as decided last."""
+        """Return all new instances, submitted or about to be, each once."""
         submitted = [
-            each.operation for each in self.submitted() if each.operation.uuid not in self._decided
+            each.operation
+            for each in self.submissions()
+            if each.operation.uuid not in self._decisions
         ]
-        decided = [each.command for each in self._decided.values()]
+        decided = [each.command for each in self._decisions.values()]
         return {
             Target(each.host, each.project, each.instance, each.uuid): each.arguments.create
             for each in (*submitted, *decided)
             if each.arguments.create
         }
 
-    def _leave_others(self, operation: Operation) -> None:
-        """Forget the hosts that a submission was another's before; only gateways submit."""
+    def _remove_from_other_hosts(self, operation: Operation) -> None:
+        """Drop a submission from the hosts it was moved from; only gateways submit."""
         for host, of_host in self._submitted.items():
-            known = of_host.get(operation.uuid)
-            if known and host != operation.host and known.operation.state is State.SUBMITTING:
+            creation = of_host.get(operation.uuid)
+            if creation and host != operation.host and creation.operation.state is State.SUBMITTING:
                 del of_host[operation.uuid]

@@ -1,9 +1,9 @@
-"""Which host gets a new instance.
+"""Chooses the host of a new instance.
 
-A host is able when its worker is there and trusted, it has the image or may fetch it, it has the
-network, and what it has not promised yet suffices. Of those that are able a rule chooses. Every
-host that is not says what it lacks, so that nobody has to guess why none was found. A host's worker
-knows better: what it has refused already it lacks, whatever is known of it here.
+A host fits if its worker is online and trusted, it has the image or may fetch it, it has the
+network, and its uncommitted capacity suffices. A rule chooses among those that fit. Every other
+host gets a list of shortfalls, so that an error can say why none fits. A worker has the last word:
+what it has refused counts as a shortfall, whatever the fleet view says.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ from shared.contracts.truncation import MOST_NAMES, first_few
 Rule = Literal["most_free_memory", "most_free_cpu", "fewest_instances"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 DEFAULT_RULE: Rule = "most_free_memory"
-# What the reason says where the caller named the host.
+# The rule in the reason if the caller named the host.
 ASKED_FOR = "asked_for"
-# What an error says of one host.
+# Characters of one host in an error.
 LONGEST_OF_HOST = 200
 _IN_BYTES = ("memory", "disk")
 
 
 class Shortfall(Struct, frozen=True, omit_defaults=True):
-    """Something that a host does not have enough of, or not at all.
+    """Something that a host does not have, or not enough of.
 
     `what` is `connection`, `time`, `release` (its worker is too old), `image`, `network`,
-    `project`, `ports`, `room` (for another instance in the fleet's lists, see `budget`), `cpu`,
-    `memory` or `disk`; for the last three, and for ports that the host has counted, `wanted` and
-    `free` say how much, sizes in bytes.
+    `project`, `ports`, `room` (in its memory budget, see `memory_budget`), `cpu`, `memory` or
+    `disk`; the last three, and ports that the host has counted, have `wanted` and `free`, sizes in
+    bytes.
     """
 
     what: str
@@ -65,15 +65,15 @@ class Shortfall(Struct, frozen=True, omit_defaults=True):
     free: int | None = None
 
 
-# What each of some hosts lacks, by their ids.
+# Shortfalls by host.
 Shortfalls = Mapping[str, Sequence[Shortfall]]
 
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What a new instance needs of a host; `network` is empty where any will do.
+    """What a new instance needs of a host; an empty `network` is any.
 
-    An empty `type` is whatever the host's image is for. `ports`: it needs some of the host's pool.
+    An empty `type` is that of the host's image. `ports`: it needs ports of the host's pool.
     """
 
     template: Template
@@ -86,21 +86,21 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A host, and how much is promised of it already; `instances` counts those to come too."""
+    """A host with its commitment and number of instances, pending ones included."""
 
-    known: HostView
-    promised: Amount
+    view: HostView
+    commitment: Amount
     instances: int
 
     @property
     def host(self) -> str:
         """Its id."""
-        return self.known.host
+        return self.view.host
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The chosen host, what it makes and where it takes the image from, and why it was chosen."""
+    """The chosen host, the instance's type, the source of its image, and the reason."""
 
     host: str
     type: str
@@ -109,33 +109,33 @@ class Placement:
 
 
 class NoHostFits(PermanentError):
-    """No host can take the instance, those included that were asked and refused.
+    """No host fits, counting those that have refused.
 
-    `lacks` says of the first few what each lacks, `counts` of how many hosts what is lacking.
+    `shortfalls` are those of the first few hosts, `counts` the number of hosts by shortfall.
     """
 
     code = "no_host_fits"
 
-    def __init__(self, lacks: Shortfalls) -> None:
-        super().__init__(describe(lacks))
-        self.summary = describe(lacks)
-        self.lacks = dict(islice(lacks.items(), MOST_NAMES))
-        self.hosts = len(lacks)
-        self.counts = count_by_kind(lacks)
+    def __init__(self, shortfalls: Shortfalls) -> None:
+        super().__init__(describe(shortfalls))
+        self.summary = describe(shortfalls)
+        self.shortfalls = dict(islice(shortfalls.items(), MOST_NAMES))
+        self.hosts = len(shortfalls)
+        self.counts = count_by_kind(shortfalls)
 
     def __str__(self) -> str:
         return f"no host can take it: {self.summary}"
 
 
 class NoHostForNow(TemporaryError):
-    """No host takes the instance, one of them for a reason that may pass; else as NoHostFits."""
+    """No host fits now, at least one for a temporary reason; else as NoHostFits."""
 
     code = "no_host_for_now"
 
     def __init__(self, error: NoHostFits) -> None:
         super().__init__(error.summary)
         self.summary = error.summary
-        self.lacks = error.lacks
+        self.shortfalls = error.shortfalls
         self.hosts = error.hosts
         self.counts = error.counts
 
@@ -151,72 +151,79 @@ class _Fit(NamedTuple):
 
 
 def place(
-    needs: Requirements,
+    requirements: Requirements,
     candidates: Iterable[Candidate],
     rule: Rule | None = None,
     refused: Shortfalls = MappingProxyType({}),
 ) -> Placement:
-    """Return the place that the rule prefers; of equal ones the first by id.
+    """Return the placement that the rule prefers; among equals the first host by id.
 
-    Without a rule the only candidate is the one that was asked for. `refused` are the hosts that
-    were asked already, and what each lacks by its own word; they are not chosen again, and the
-    reason tells of them. Raises NoHostFits.
+    Without a rule the only candidate is the requested host. `refused` are the shortfalls of the
+    hosts that have refused; these are not chosen again, and the reason names them. Raises
+    NoHostFits.
     """
-    fits, lacks = [], {}
+    fits, shortfalls = [], {}
     for candidate in candidates:
-        found = refused.get(candidate.host) or _judged(needs, candidate)
-        if isinstance(found, _Fit):
-            fits.append(found)
+        result = refused.get(candidate.host) or _evaluate(requirements, candidate)
+        if isinstance(result, _Fit):
+            fits.append(result)
         else:
-            lacks[candidate.host] = found
+            shortfalls[candidate.host] = result
     if not fits:
-        raise NoHostFits(lacks)
+        raise NoHostFits(shortfalls)
     preferred = _PREFERRED[rule or DEFAULT_RULE]
     best = min(fits, key=lambda fit: (*preferred(fit), fit.candidate.host))
     reason = _reason(best, rule or ASKED_FOR, len(fits))
-    after = f"; refused by {describe(refused)}" if refused else ""
-    return Placement(best.candidate.host, best.type, best.image, f"{reason}{after}")
+    refused_by = f"; refused by {describe(refused)}" if refused else ""
+    return Placement(best.candidate.host, best.type, best.image, f"{reason}{refused_by}")
 
 
-def offer_of(known: HostView) -> tuple[HostDescribed, Amount] | None:
-    """Return what a host has for new instances, and how much it may promise in all.
+def offer_of(view: HostView) -> tuple[HostDescribed, Amount] | None:
+    """Return a host's resources and its total capacity for new instances.
 
-    None: it is not there, not trusted, or has not said so yet.
+    None: it is not connected, not trusted, or has not reported them yet.
     """
-    described = known.resources
-    if not (known.lxd_connected and known.trusted and described and described.capacity):
+    resources = view.resources
+    if not (view.lxd_connected and view.trusted and resources and resources.capacity):
         return None
-    return described, capacity.total_of(described.capacity)
+    return resources, capacity.total_of(resources.capacity)
 
 
-def _judged(needs: Requirements, candidate: Candidate) -> _Fit | list[Shortfall]:
-    offer = offer_of(candidate.known)
+def _evaluate(requirements: Requirements, candidate: Candidate) -> _Fit | list[Shortfall]:
+    offer = offer_of(candidate.view)
     if offer is None:
         return [Shortfall("connection")]
-    described, in_all = offer
-    free = in_all.minus(candidate.promised)
-    made = needs.template.made_on(candidate.known, needs.type)
-    image = made[1] if made else None
-    lacks = [*_missing(needs, candidate, described, image), *_too_little(needs.amount, free)]
-    return lacks if lacks or not made else _Fit(candidate, free, *made)
+    resources, total = offer
+    free = total.minus(candidate.commitment)
+    source = requirements.template.resolve_on(candidate.view, requirements.type)
+    image = source[1] if source else None
+    shortfalls = [
+        *_missing(requirements, candidate, resources, image),
+        *_insufficient(requirements.amount, free),
+    ]
+    return shortfalls if shortfalls or not source else _Fit(candidate, free, *source)
 
 
 def _missing(
-    needs: Requirements, candidate: Candidate, described: HostDescribed, image: ImageSource | None
+    requirements: Requirements,
+    candidate: Candidate,
+    resources: HostDescribed,
+    image: ImageSource | None,
 ) -> Iterable[Shortfall]:
     has = {
         "image": image is not None,
-        "network": not needs.network or needs.network in {each.name for each in described.networks},
-        "project": needs.project in described.projects,
-        "ports": not needs.ports or bool(described.address),
-        "room": candidate.instances < candidate.known.instances + candidate.known.headroom,
+        "network": not requirements.network
+        or requirements.network in {each.name for each in resources.networks},
+        "project": requirements.project in resources.projects,
+        "ports": not requirements.ports or bool(resources.address),
+        "room": candidate.instances < candidate.view.instances + candidate.view.headroom,
     }
-    return [Shortfall(what) for what, there in has.items() if not there]
+    return [Shortfall(what) for what, available in has.items() if not available]
 
 
-def _too_little(wanted: Amount, free: Amount) -> Iterable[Shortfall]:
-    amounts = zip(Amount._fields, wanted, free, strict=True)
-    return [Shortfall(what, asked, left) for what, asked, left in amounts if asked > left]
+def _insufficient(required: Amount, free: Amount) -> Iterable[Shortfall]:
+    amounts = zip(Amount._fields, required, free, strict=True)
+    return [Shortfall(what, needed, left) for what, needed, left in amounts if needed > left]
 
 
 # The smaller the better.
@@ -234,28 +241,36 @@ def _reason(fit: _Fit, rule: str, able: int) -> str:
     )
 
 
-def count_by_kind(lacks: Shortfalls) -> dict[str, int]:
-    """Return how many hosts lack each thing, what most of them lack first."""
-    return dict(Counter(lack.what for lacking in lacks.values() for lack in lacking).most_common())
+def count_by_kind(shortfalls: Shortfalls) -> dict[str, int]:
+    """Return the number of hosts by shortfall, the most frequent first."""
+    return dict(
+        Counter(
+            shortfall.what for of_host in shortfalls.values() for shortfall in of_host
+        ).most_common()
+    )
 
 
-def describe(lacks: Shortfalls) -> str:
-    """Return in one line what the first few hosts lack, and how many lack what in all."""
-    few = [f"{host}: {', '.join(map(_named, lacking))}" for host, lacking in lacks.items()]
+def describe(shortfalls: Shortfalls) -> str:
+    """Return one line with the shortfalls of the first few hosts, and the total counts."""
+    few = [
+        f"{host}: {', '.join(map(_describe_shortfall, of_host))}"
+        for host, of_host in shortfalls.items()
+    ]
     if len(few) <= MOST_NAMES:
         return "; ".join(few)
-    counts = ", ".join(f"{what} {count}" for what, count in count_by_kind(lacks).items())
+    counts = ", ".join(f"{what} {count}" for what, count in count_by_kind(shortfalls).items())
     return f"{first_few(few, '; ', LONGEST_OF_HOST)}; {counts}"
 
 
-def _named(lack: Shortfall) -> str:
-    if lack.wanted is None or lack.free is None:
-        return lack.what
-    unit = MIB if lack.what in _IN_BYTES else 1
-    return f"{lack.what} ({lack.wanted // unit} > {lack.free // unit}{' MiB' * (unit == MIB)})"
+def _describe_shortfall(shortfall: Shortfall) -> str:
+    if shortfall.wanted is None or shortfall.free is None:
+        return shortfall.what
+    unit = MIB if shortfall.what in _IN_BYTES else 1
+    wanted, free = shortfall.wanted // unit, shortfall.free // unit
+    return f"{shortfall.what} ({wanted} > {free}{' MiB' * (unit == MIB)})"
 
 
-_LACKING: dict[type[FleetError], str] = {
+_SHORTFALLS: dict[type[FleetError], str] = {
     HostBusy: "time",
     HostIdentityMismatch: "connection",
     HostUnreachable: "connection",
@@ -265,23 +280,23 @@ _LACKING: dict[type[FleetError], str] = {
     PortInUse: "ports",
     WorkerOutdated: "release",
 }
-# What an order names and only some hosts may have.
-_NAMED = ("network", "project")
+# Fields of an order that may be valid on some hosts only.
+_CHECKED_FIELDS = ("network", "project")
 
 
-def shortfall(refusal: FleetError) -> Shortfall | None:
-    """Return what the host lacks that another one may have; None: it is not up to the host.
+def shortfall(error: FleetError) -> Shortfall | None:
+    """Return the shortfall behind a host's error; None: it does not depend on the host.
 
-    Only what proves that the host made nothing says anything of the host: all else ends the search.
+    Only errors that prove that nothing was started count: any other ends the search.
     """
-    if isinstance(refusal, InsufficientResources):
-        return Shortfall(refusal.resource, _number(refusal.wanted), _number(refusal.free))
-    if isinstance(refusal, InvalidInput):
-        return Shortfall(refusal.field) if refusal.field in _NAMED else None
-    what = _LACKING.get(type(refusal))
+    if isinstance(error, InsufficientResources):
+        return Shortfall(error.resource, _number(error.wanted), _number(error.free))
+    if isinstance(error, InvalidInput):
+        return Shortfall(error.field) if error.field in _CHECKED_FIELDS else None
+    what = _SHORTFALLS.get(type(error))
     return Shortfall(what) if what else None
 
 
 def _number(text: str) -> int | None:
-    """Return what a host says as a number; what is none is its own business."""
+    """Return a number that a host reported; None: it is none."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None

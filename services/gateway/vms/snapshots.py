@@ -1,7 +1,7 @@
-"""Descriptions of snapshots, which no LXD 5.0 keeps and no restore should change.
+"""Snapshots with their descriptions, which LXD 5.0 does not support and no restore should change.
 
-A description travels in the operation that makes its snapshot, and is noted in the same transaction
-that notes the operation's success: a gateway that dies in between loses neither.
+A description is part of the operation that takes the snapshot, and is stored in the transaction
+that stores the operation's success: a gateway that dies in between loses neither.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from shared.contracts.worker_api import Snapshot, WorkerClient
 
 
 class SnapshotNote(NamedTuple):
-    """What is noted of a snapshot; `noted_at` (RFC 3339) is when it was complete, by its host."""
+    """The description of a snapshot; `noted_at` (RFC 3339) is by the host's clock."""
 
     description: str
     noted_at: str
 
 
 class SnapshotNotes(Protocol):
-    """What is kept of snapshots; an OperationStore writes it with the outcomes that it merges."""
+    """Reads the notes on snapshots; an OperationStore writes them with the outcomes it merges."""
 
     async def of(self, host: str, uuid: str) -> Mapping[str, SnapshotNote]:
-        """Return the notes on an instance's snapshots, by the snapshots' names.
+        """Return the notes on an instance's snapshots, by snapshot name.
 
         Raises DatabaseUnavailable.
         """
 
 
 class DescribedSnapshot(NamedTuple):
-    """A snapshot with what its maker said of it, empty for one that was not made through us."""
+    """A snapshot with its description, empty for one that was not taken through the gateway."""
 
     snapshot: Snapshot
     description: str
 
 
 class SnapshotService:
-    """The snapshots of instances; they are changed by operations like all else."""
+    """Lists the snapshots of instances; operations change them."""
 
     def __init__(self, fleet: FleetView, worker: WorkerClient, notes: SnapshotNotes) -> None:
         self._fleet = fleet
@@ -49,43 +49,43 @@ class SnapshotService:
         self._notes = notes
 
     async def list(self, target: Target) -> Sequence[DescribedSnapshot]:
-        """Return what the instance's host lists, oldest first, with the descriptions kept here.
+        """Return the snapshots that the host lists, oldest first, with their descriptions.
 
         Raises HostUnreachable, HostIdentityMismatch, LxdUnavailable, BrokerUnavailable,
         OutcomeUnknown, InstanceNotFound, InstanceReplaced, DatabaseUnavailable.
         """
         if refusal := self._fleet.access_error(target.host):
             raise refusal
-        listed = await self._worker.snapshots(*target)
-        return with_descriptions(listed.snapshots, await self._notes.of(target.host, target.uuid))
+        answer = await self._worker.snapshots(*target)
+        return with_descriptions(answer.snapshots, await self._notes.of(target.host, target.uuid))
 
 
 def note_of(operation: Operation) -> SnapshotNote | None:
-    """Return what a finished operation says of its snapshot; None: nothing."""
+    """Return the note of a finished operation; None: it has none."""
     if operation.kind is not Kind.SNAPSHOT or not _is_done(operation):
         return None
     return SnapshotNote(operation.arguments.description, operation.finished_at)
 
 
 def deletes_snapshot(operation: Operation) -> bool:
-    """Whether the operation's snapshot is gone now."""
+    """Whether the operation has deleted its snapshot."""
     return operation.kind is Kind.DELETE_SNAPSHOT and _is_done(operation)
 
 
 def deletes_instance(operation: Operation) -> bool:
-    """Whether the operation's instance is gone now, with its snapshots."""
+    """Whether the operation has deleted its instance, with all snapshots."""
     return operation.kind is Kind.DELETE and _is_done(operation)
 
 
 def with_descriptions(
     snapshots: Iterable[Snapshot], notes: Mapping[str, SnapshotNote]
 ) -> list[DescribedSnapshot]:
-    """Return the snapshots with their descriptions, by the notes on those of the instance."""
+    """Return the snapshots with the descriptions in their notes."""
     return [DescribedSnapshot(each, _description(each, notes.get(each.name))) for each in snapshots]
 
 
 def _description(snapshot: Snapshot, note: SnapshotNote | None) -> str:
-    # A namesake that somebody made since, past us, is not the one that was described.
+    # A later snapshot of the same name, taken elsewhere, is not the described one.
     if note is None or units.parse_time_or_epoch(snapshot.created_at) > units.parse_time_or_epoch(
         note.noted_at
     ):

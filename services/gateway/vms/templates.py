@@ -1,12 +1,12 @@
-"""Templates: what `template` of a new instance may name.
+"""Templates: the values of `template` of a new instance.
 
-Some stand in a file that the operator edits; besides, every image in a host's own store is one,
-under each of its aliases, or under its fingerprint where it has none, and so is every image of the
+Some are defined in a file that the operator edits. Besides, every image in a host's own store is a
+template, by each of its aliases, or by its fingerprint if it has none, and so is every image of the
 image servers that hosts may use, as SERVER:ALIAS. A name in the file hides an image of the same
-name. A request can only choose among them: it never brings an image's address.
+name. A request can only choose among templates: it never contains an image's URL.
 
-Hosts may have different images under one name. Each speaks for itself alone: what one of them says
-of its image neither takes the template from the others nor gives it to them.
+Hosts may have different images under one name. Each host counts for itself only: its report neither
+removes a template from the others nor adds it to them.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ TYPES = (CONTAINER, VIRTUAL_MACHINE)
 
 _FIELDS = frozenset({"os", "type", "description", "alias", "fingerprint", "remote"})
 
-# An image of which nothing is known but its name.
+# An image of which only the name is known.
 _UNREAD = ServedImage(aliases=(), types=TYPES)
 
-# A host, and an image in its store.
+# A host and an image in its store.
 StoreEntry = tuple[str, Image]
 
-# Takes one complaint about the operator's file.
+# Reports a problem of the operator's file.
 Complain = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One template. Of `sources` a host takes the first that it has or may fetch.
+    """A template. A host uses the first of `sources` that it has or may fetch.
 
-    `served` are the types that image servers have it in; empty: it is not one that they list.
-    `stored` are those of the hosts' own images; empty: they are all of `type`.
+    `served` are the types that image servers list; empty: none lists it. `stored` are those of the
+    hosts' own images; empty: they are all of `type`.
     """
 
     id: str
@@ -57,10 +57,10 @@ class Template:
     served: tuple[str, ...] = ()
     stored: tuple[str, ...] = ()
 
-    def made_on(self, host: HostView, kind: str) -> tuple[str, ImageSource] | None:
-        """Return what a host makes of it, and from where; None: it has no image that fits.
+    def resolve_on(self, host: HostView, kind: str) -> tuple[str, ImageSource] | None:
+        """Return the type and the source of its image on a host; None: no image fits.
 
-        An empty `kind` asks for whatever the host's image is, a container where it may be either.
+        An empty `kind` is that of the host's image, a container if it may be either.
         """
         for each in (kind,) if kind else self.types:
             if source := self.source_on(host, each):
@@ -68,33 +68,33 @@ class Template:
         return None
 
     def source_on(self, host: HostView, kind: str) -> ImageSource | None:
-        """Return where a host takes the image of a container or virtual machine from, if at all.
+        """Return the source of its image on a host for a type; None: no image fits.
 
-        What the file says of an image server is not held against the server's list: LXD knows
-        more names than those that are listed.
+        A remote in the file need not be in the server's list: LXD accepts more names than those
+        listed.
         """
-        return next((each for each in self.sources if self._is_had(each, host, kind)), None)
+        return next((each for each in self.sources if self._is_available(each, host, kind)), None)
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types that it can be made into."""
+        """The types that can be created from it."""
         return self.served or self.stored or (self.type,)
 
     @property
     def remote(self) -> str:
-        """The image server that it may come from; empty: it has to be in a host's store."""
+        """The image server that it may come from; empty: it must be in a host's store."""
         return next((each.remote for each in self.sources if each.remote), "")
 
-    def _is_had(self, source: ImageSource, host: HostView, kind: str) -> bool:
+    def _is_available(self, source: ImageSource, host: HostView, kind: str) -> bool:
         if not source.remote:
-            return any(each.type == kind and _is_of(source, each) for each in _stored(host))
+            return any(each.type == kind and _is_of(source, each) for each in _images_of(host))
         if self.served:
             return may_fetch(host.remote_images, source, kind)
         return may_use_server(host.remote_images, source.remote)
 
 
 class StoredImage(NamedTuple):
-    """What some hosts have in their stores under a template's name."""
+    """An image that some hosts have in their stores under a template's name."""
 
     type: str
     os: str
@@ -103,7 +103,7 @@ class StoredImage(NamedTuple):
 
 
 class ListedTemplate(NamedTuple):
-    """A template, and the hosts whose own store has its image; `images` say which one each has."""
+    """A template, the hosts with its image in their own store, and these images."""
 
     template: Template
     hosts: list[str]
@@ -113,23 +113,23 @@ class ListedTemplate(NamedTuple):
 def find_template(
     name: str, templates: Sequence[Template], hosts: Sequence[HostView]
 ) -> Template | None:
-    """Return the template of a name; None: neither the file, nor any host or server has it."""
+    """Return the template of a name; None: neither the file nor any host or server has it."""
     ours = next((each for each in templates if each.id == name), None)
     if ours:
         return ours
-    told = (host.resources.images for host in hosts if host.resources)
-    images = [image for images in told for image in images if _is_called(name, image)]
+    stores = (host.resources.images for host in hosts if host.resources)
+    images = [image for images in stores for image in images if _is_called(name, image)]
     return _of_images(name, images) if images else _find_served(name, hosts)
 
 
 def os_of(source: ImageSource, templates: Sequence[Template], host: HostView) -> str:
-    """Return the system that a host gets from a source; empty: nobody says."""
+    """Return the operating system of an image source on a host; empty: unknown."""
     if ours := next((each.os for each in templates if source in each.sources), ""):
         return ours
     if source.remote:
-        shelf = (host.remote_images or {}).get(source.remote) or {}
-        return shelf[source.alias].os if source.alias in shelf else ""
-    return next((each.os for each in _stored(host) if _is_of(source, each)), "")
+        on_server = (host.remote_images or {}).get(source.remote) or {}
+        return on_server[source.alias].os if source.alias in on_server else ""
+    return next((each.os for each in _images_of(host) if _is_of(source, each)), "")
 
 
 def list_templates(
@@ -137,13 +137,13 @@ def list_templates(
 ) -> list[ListedTemplate]:
     """Return all templates: those of the file in its order, the hosts' images, the servers'.
 
-    A server's are listed while a host is connected that may fetch them.
+    A server's images are listed while a connected host may fetch them.
     """
     found = {template.id: template for template in templates}
     stores: defaultdict[str, list[StoreEntry]] = defaultdict(list)
     named: defaultdict[str, list[Image]] = defaultdict(list)
     for host in hosts:
-        for image in _stored(host):
+        for image in _images_of(host):
             for name in (*image.aliases, image.fingerprint):
                 stores[name].append((host.host, image))
             for name in _names(image):
@@ -153,35 +153,35 @@ def list_templates(
         found.setdefault(name, _of_images(name, images))
     for template in _served([host for host in hosts if host.lxd_connected]):
         found.setdefault(template.id, template)
-    return [_listed(template, _held(template, stores)) for template in found.values()]
+    return [_listed(template, _stored_images(template, stores)) for template in found.values()]
 
 
-def suggest(name: str, there: Sequence[ListedTemplate]) -> list[str]:
-    """Return the templates to name in place of one that is not there, the likeliest first.
+def suggest(name: str, available: Sequence[ListedTemplate]) -> list[str]:
+    """Return alternatives to an unknown template, the most similar name first.
 
-    Those of image servers are hundreds, which come last but for those that begin alike.
+    The many images of image servers come last unless they start alike.
     """
 
-    def alike(other: str) -> int:
+    def common_prefix(other: str) -> int:
         pairs = zip(name, other, strict=False)
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
-    def rank(listed: ListedTemplate) -> tuple[int, bool]:
-        return -alike(listed.template.id), bool(listed.template.served)
+    def rank(template: ListedTemplate) -> tuple[int, bool]:
+        return -common_prefix(template.template.id), bool(template.template.served)
 
-    return [each.template.id for each in sorted(there, key=rank)]
+    return [each.template.id for each in sorted(available, key=rank)]
 
 
 def parse(document: object, complain: Complain) -> tuple[Template, ...]:
     """Return the templates of a parsed file: a mapping of ids to their fields.
 
-    What is wrong with a template is complained of, and the template is left out.
+    Invalid templates are reported and left out.
     """
     if not isinstance(document, dict) or not document:
         complain("it holds no templates: it takes `id: {alias: ..., os: ...}`")
         return ()
-    read_ones = (_template(str(name), fields, complain) for name, fields in document.items())
-    return tuple(template for template in read_ones if template)
+    parsed = (_template(str(name), fields, complain) for name, fields in document.items())
+    return tuple(template for template in parsed if template)
 
 
 def _template(name: str, fields: object, complain: Complain) -> Template | None:
@@ -226,7 +226,7 @@ def _sources(fields: Mapping[str, str]) -> Iterable[ImageSource]:
 
 
 def _names(image: Image) -> tuple[str, ...]:
-    """Return the templates that an image in a store stands for."""
+    """Return the names of the templates of a stored image."""
     return image.aliases or (image.fingerprint,)
 
 
@@ -235,45 +235,45 @@ def _is_called(name: str, image: Image) -> bool:
     return named and bool(name) and image.type in TYPES
 
 
-def _stored(host: HostView) -> Sequence[Image]:
-    """Return the images in a host's store that something can be made of."""
+def _images_of(host: HostView) -> Sequence[Image]:
+    """Return the usable images in a host's store."""
     images = host.resources.images if host.resources else ()
     return [image for image in images if image.type in TYPES]
 
 
 def _find_served(name: str, hosts: Sequence[HostView]) -> Template | None:
-    """Return an image server's image; what a server has that was not read only LXD can tell."""
+    """Return the template of an image server's image; any alias of a server not read yet."""
     server, _, alias = name.partition(":")
-    shelves = [
+    catalogues = [
         host.remote_images[server]
         for host in hosts
         if host.remote_images and server in host.remote_images
     ]
     image: ServedImage | None = None
-    for shelf in shelves:
-        image = merge_types(image, shelf[alias]) if shelf and alias in shelf else image
-    if image is None and alias and None in shelves:
+    for on_server in catalogues:
+        image = merge_types(image, on_server[alias]) if on_server and alias in on_server else image
+    if image is None and alias and None in catalogues:
         image = _UNREAD
     return _of_server(server, alias, image) if image else None
 
 
 def _served(hosts: Sequence[HostView]) -> list[Template]:
-    """Return the images of the servers that these hosts may use; many share the same shelves.
+    """Return the images of the servers that these hosts may use; many hosts share one object.
 
-    An image is described as most of them do.
+    The description of an image is that of most hosts.
     """
     distinct = {id(host.remote_images): host.remote_images for host in hosts if host.remote_images}
     shared = Counter(id(host.remote_images) for host in hosts if host.remote_images)
     found: dict[tuple[str, str], ServedImage] = {}
-    for server, alias, image in _on(distinct[each] for each, _ in shared.most_common()):
+    for server, alias, image in _each_image(distinct[each] for each, _ in shared.most_common()):
         found[server, alias] = merge_types(found.get((server, alias)), image)
     return [_of_server(*name, image) for name, image in found.items()]
 
 
-def _on(all_shelves: Iterable[RemoteImages]) -> Iterator[tuple[str, str, ServedImage]]:
-    for shelves in all_shelves:
-        for server, shelf in shelves.items():
-            for alias, image in (shelf or {}).items():
+def _each_image(all_catalogues: Iterable[RemoteImages]) -> Iterator[tuple[str, str, ServedImage]]:
+    for catalogues in all_catalogues:
+        for server, on_server in catalogues.items():
+            for alias, image in (on_server or {}).items():
                 yield server, alias, image
 
 
@@ -285,7 +285,7 @@ def _of_server(server: str, alias: str, image: ServedImage) -> Template:
 
 
 def _of_images(name: str, images: Sequence[Image]) -> Template:
-    """Return the template of all images of a name, described as most of them are."""
+    """Return the template of all images of a name, with the description of most of them."""
     described = Counter((image.type, image.os, image.description) for image in images)
     [((kind, system, description), _)] = described.most_common(1)
     own = {ImageSource(alias=name) for image in images if image.aliases}
@@ -303,8 +303,10 @@ def _is_of(source: ImageSource, image: Image) -> bool:
     return source.alias in image.aliases
 
 
-def _held(template: Template, stores: Mapping[str, Sequence[StoreEntry]]) -> list[StoreEntry]:
-    """Return the images that a template can be made of, by the images' names on hosts."""
+def _stored_images(
+    template: Template, stores: Mapping[str, Sequence[StoreEntry]]
+) -> list[StoreEntry]:
+    """Return the stored images of a template, by the names of images on hosts."""
     own = [source for source in template.sources if not source.remote]
     names = {source.alias for source in own} | {
         name
@@ -312,13 +314,13 @@ def _held(template: Template, stores: Mapping[str, Sequence[StoreEntry]]) -> lis
         for name in stores
         if source.fingerprint and name.startswith(source.fingerprint)
     }
-    held = (each for name in sorted(names) for each in stores.get(name, ()))
-    return [each for each in held if each[1].type in template.types]
+    entries = (each for name in sorted(names) for each in stores.get(name, ()))
+    return [each for each in entries if each[1].type in template.types]
 
 
-def _listed(template: Template, held: Sequence[StoreEntry]) -> ListedTemplate:
+def _listed(template: Template, entries: Sequence[StoreEntry]) -> ListedTemplate:
     alike: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for host, image in held:
+    for host, image in entries:
         alike[image.type, image.os, image.architecture].add(host)
     images = (StoredImage(*what, sorted(hosts)) for what, hosts in sorted(alike.items()))
-    return ListedTemplate(template, sorted({host for host, _ in held}), tuple(images))
+    return ListedTemplate(template, sorted({host for host, _ in entries}), tuple(images))

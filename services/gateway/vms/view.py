@@ -1,7 +1,7 @@
-"""The fleet view with the instances that are being created.
+"""The fleet view with the pending instances.
 
-LXD lists an instance long before it is complete, or not at all for a while; either way it is shown
-as one that is being created for as long as its operation goes on.
+LXD lists an instance long before it is complete, or for a while not at all; either way it is shown
+as pending until its operation has ended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from services.gateway.vms.templates import Template, os_of
 
 
 class FleetWithPending:
-    """Reads as the fleet view does; the templates say which system is being installed."""
+    """The fleet view with pending instances; `templates` say which system they get."""
 
     def __init__(
         self, fleet: FleetView, pending: PendingCreations, templates: Sequence[Template]
@@ -30,12 +30,12 @@ class FleetWithPending:
 
     @property
     def version(self) -> int:
-        """Grows with every change of the fleet view and of the creations."""
+        """A number that grows with every change of the fleet view or the creations."""
         return self._fleet.version + self._pending.version
 
     @property
     def ready(self) -> bool:
-        """Whether the fleet view is."""
+        """Whether the fleet view is ready."""
         return self._fleet.ready
 
     def hosts(self) -> Sequence[HostView]:
@@ -47,10 +47,10 @@ class FleetWithPending:
         return self._fleet.host(host)
 
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
-        """Return all instances, by name then host; those of one host if named (HostNotFound)."""
-        known = self._fleet.instances(host)
+        """Return all instances, or one host's, by name then host; raise HostNotFound."""
+        views = self._fleet.instances(host)
         pending = [each for each in self._creations() if host in {None, each.operation.host}]
-        return sorted(self._joined(known, pending), key=sort_key) if pending else known
+        return sorted(self._merge(views, pending), key=sort_key) if pending else views
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None
@@ -61,42 +61,42 @@ class FleetWithPending:
         return require_unique(name, self.with_name(name), host, project)
 
     def with_name(self, name: str) -> Sequence[InstanceView]:
-        """Return all instances of one name, whichever host and project they are in."""
+        """Return all instances of one name, of any host and project."""
         pending = [each for each in self._creations() if each.operation.instance == name]
-        return self._joined(self._fleet.with_name(name), pending)
+        return self._merge(self._fleet.with_name(name), pending)
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
-        """Return the instance of a uuid, and its copies, which wrongly share it."""
+        """Return the instance of a uuid, and the duplicates that wrongly share it."""
         pending = [each for each in self._creations() if each.operation.uuid == uuid]
-        return self._joined(self._fleet.with_uuid(uuid), pending)
+        return self._merge(self._fleet.with_uuid(uuid), pending)
 
     def _creations(self) -> list[PendingCreation]:
-        """Return the creations on hosts that are not forgotten."""
-        submitted = self._pending.submitted()
-        hosts = {known.host for known in self._fleet.hosts()} if submitted else set()
+        """Return the creations on known hosts."""
+        submitted = self._pending.submissions()
+        hosts = {views.host for views in self._fleet.hosts()} if submitted else set()
         return [each for each in submitted if each.operation.host in hosts]
 
-    def _joined(
-        self, known: Iterable[InstanceView], creations: Iterable[PendingCreation]
+    def _merge(
+        self, views: Iterable[InstanceView], creations: Iterable[PendingCreation]
     ) -> list[InstanceView]:
-        """Return what is known, but of what is being created only what was ordered.
+        """Return the views, with those of instances under creation replaced by pending ones.
 
-        What another host says of the same uuid stays as it is: the other host's.
+        An instance of another host with the same uuid stays as it is.
         """
         pending = {(each.operation.host, each.operation.uuid): each for each in creations}
-        complete = [each for each in known if (each.host, each.instance.uuid) not in pending]
+        complete = [each for each in views if (each.host, each.instance.uuid) not in pending]
         return [*complete, *map(self._pending_view, pending.values())]
 
     def _pending_view(self, creation: PendingCreation) -> InstanceView:
         host = self._fleet.host(creation.operation.host)
-        system = os_of(creation.ordered.image, self._templates, host)
-        shown = pending_instance(creation, host_online=host.online, os=system)
+        system = os_of(creation.new_instance.image, self._templates, host)
+        view = pending_instance(creation, host_online=host.online, os=system)
         # A host can say that it creates what is another's, but that does not make it its own.
-        uuid = shown.instance.uuid
-        held = {each.host for each in self._fleet.with_uuid(uuid) if not each.duplicate}
-        owner = self._fleet.reserved_for(uuid) or next(iter(held), shown.host)
-        return replace(shown, duplicate=owner != shown.host)
+        uuid = view.instance.uuid
+        holders = {each.host for each in self._fleet.with_uuid(uuid) if not each.duplicate}
+        owner = self._fleet.reserved_for(uuid) or next(iter(holders), view.host)
+        return replace(view, duplicate=owner != view.host)
 
 
-# What requests are resolved against: the second API's shows what is being created too.
+# What names are resolved against; the second API includes pending instances.
 Fleet = FleetView | FleetWithPending

@@ -1,1 +1,1 @@
-"""The live stream: one message at once, then one at every interval."""
+"""The WebSocket endpoints: monitor, change stream, console."""

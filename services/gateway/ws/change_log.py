@@ -1,8 +1,8 @@
-"""One topic's present state and its newest changes, numbered.
+"""The current state of a topic and its newest changes, numbered.
 
-The changes are kept once, for everybody: a viewer holds its position among them and nothing else,
-so how slow it is costs no memory. The oldest changes go when there are too many; a viewer that is
-still before them has to begin anew.
+The changes are stored once for all clients: a client holds only its position among them, so a slow
+one costs no memory. The oldest changes are dropped beyond a limit; a client that has not read them
+gets the whole state again.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import NamedTuple, Protocol
 from weakref import WeakSet
 
 MOST_BYTES = 16 * 2**20
-# What one entry of a change costs beside its text.
+# The overhead of an entry beside its text.
 ENTRY_BYTES = 200
 
 
 class LogEntry(NamedTuple):
-    """One thing, encoded; `text` is None when it is gone. Filters ask for the rest but the key."""
+    """One encoded entry; `text` is None if it was removed. Filters match all but the key."""
 
     key: str
     host: str
@@ -30,68 +30,68 @@ class LogEntry(NamedTuple):
 
 
 class LogChange(NamedTuple):
-    """What changed at one time."""
+    """The entries that changed at once."""
 
     sequence: int
     entries: tuple[LogEntry, ...]
 
     @property
     def size(self) -> int:
-        """About how many bytes it holds."""
+        """The approximate size in bytes."""
         return sum(ENTRY_BYTES + len(entry.text or b"") for entry in self.entries)
 
 
-class ChangeReader(Protocol):
-    """Who is told of changes."""
+class ChangeListener(Protocol):
+    """Receives the changes of a log."""
 
-    def notice(self, change: LogChange) -> None:
-        """Take a change; must not fail."""
+    def on_change(self, change: LogChange) -> None:
+        """Handle a change; must not raise."""
 
 
 class ChangeLog:
-    """The log of one topic. `id` is like no other log's, of this gateway or of any."""
+    """The log of one topic. `id` is unique among the logs of all gateways."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self.id = secrets.token_hex(8)
         self.sequence = 0
-        self.present: dict[str, LogEntry] = {}
+        self.current: dict[str, LogEntry] = {}
         self._changes: deque[LogChange] = deque()
         self._bytes = 0
         self._most_bytes = most_bytes
-        # Told of every change, for as long as somebody else keeps them.
-        self.readers: WeakSet[ChangeReader] = WeakSet()
+        # Weak, so that an unused listener is dropped.
+        self.listeners: WeakSet[ChangeListener] = WeakSet()
 
-    def take(self, candidates: Iterable[LogEntry]) -> None:
-        """Note what differs from the present state; what does not is nothing new."""
+    def update(self, candidates: Iterable[LogEntry]) -> None:
+        """Add the entries that differ from the current state as one change."""
         entries = tuple(entry for entry in candidates if self._differs(entry))
         if not entries:
             return
         self.sequence += 1
         for entry in entries:
             self._put(entry)
-        self._keep(LogChange(self.sequence, entries))
+        self._append(LogChange(self.sequence, entries))
 
     def since(self, position: int) -> dict[str, LogEntry] | None:
-        """Return the newest entry of all that changed after a position; None: it is too old."""
+        """Return the newest entry of each key changed after a position; None: it is too old."""
         if position < self.sequence - len(self._changes):
             return None
         missed = list(takewhile(lambda c: c.sequence > position, reversed(self._changes)))
         return {entry.key: entry for change in reversed(missed) for entry in change.entries}
 
     def _differs(self, entry: LogEntry) -> bool:
-        present = self.present.get(entry.key)
-        return entry.text != (present.text if present else None)
+        current = self.current.get(entry.key)
+        return entry.text != (current.text if current else None)
 
     def _put(self, entry: LogEntry) -> None:
         if entry.text is None:
-            del self.present[entry.key]
+            del self.current[entry.key]
         else:
-            self.present[entry.key] = entry
+            self.current[entry.key] = entry
 
-    def _keep(self, change: LogChange) -> None:
+    def _append(self, change: LogChange) -> None:
         self._changes.append(change)
         self._bytes += change.size
         while self._bytes > self._most_bytes:
             self._bytes -= self._changes.popleft().size
-        for reader in list(self.readers):
-            reader.notice(change)
+        for listener in list(self.listeners):
+            listener.on_change(change)

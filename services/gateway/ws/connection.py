@@ -1,4 +1,4 @@
-"""What the WebSockets have in common: how their tasks end, and how a viewer is let go."""
+"""Shared by all WebSocket endpoints: ending their tasks, and closing a connection."""
 
 from __future__ import annotations
 
@@ -8,44 +8,42 @@ from collections.abc import Coroutine
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-# RFC 6455's registry: all is said.
+# Close codes of RFC 6455's registry.
 NORMAL = 1000
-# What the viewer did is not allowed.
 POLICY_VIOLATION = 1008
-# And: the server ran into something that another attempt will not help.
+# A retry will not help.
 INTERNAL_ERROR = 1011
-# And: the server cannot go on now, the viewer may come back later.
 TRY_AGAIN_LATER = 1013
-# Seconds for the close frame to leave; such a peer has often shown already that it reads nothing.
+# For sending the close frame; such a client often reads nothing any more.
 CLOSE_S = 1.0
 
 
 async def until_one_ends(*work: Coroutine[None, None, None]) -> None:
-    """Run all until one ends, then end the others; raise what it raised.
+    """Run all until one ends, then cancel the others; raise what it raised.
 
-    That the viewer has gone is a normal end.
+    A disconnect of the client is a normal end.
     """
     tasks = [asyncio.create_task(each) for each in work]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await _ended(tasks)
+        await _cancel_all(tasks)
 
 
 async def close(websocket: WebSocket, code: int, reason: str) -> None:
-    """Tell the viewer to go; one that does not listen is left."""
+    """Close the connection; give up on a client that does not read."""
     with contextlib.suppress(TimeoutError, RuntimeError):
         await asyncio.wait_for(websocket.close(code, reason), CLOSE_S)
 
 
 def address(websocket: WebSocket) -> str:
-    """Return where the viewer is."""
+    """Return the address of the client."""
     return websocket.client.host if websocket.client else ""
 
 
-async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+async def _cancel_all(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    for ending in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(ending, Exception) and not isinstance(ending, WebSocketDisconnect):
-            raise ending
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
+            raise result

@@ -1,8 +1,7 @@
-"""`/console/{id}`: a terminal of an instance, as binary messages both ways.
+"""`/console/{id}`: a terminal of an instance, as binary messages in both directions.
 
-A viewer that reads slowly holds up the process whose output it is, and nothing else: what the host
-may send follows what the viewer has taken. Texts tell what is not the terminal's: from the viewer
-its size, to the viewer how it ended.
+A client that reads slowly delays only the process whose output it reads: the host may send what the
+client has read. Text messages are for control: from the client its size, to the client the end.
 """
 
 from __future__ import annotations
@@ -32,24 +31,23 @@ from shared.contracts.errors import FleetError, InvalidInput, StreamLost, Tempor
 from shared.contracts.streams import Cells, Resize
 
 CONSOLE = "console"  # its name in the metrics
-# Seconds that a process may leave unread what was typed. Meanwhile nobody would notice that the
-# viewer has gone.
+# How long a process may leave input unread; meanwhile a disconnect would go unnoticed.
 INPUT_TIMEOUT_S = 30.0
 
 
 class Size(msgspec.Struct, frozen=True, tag="resize"):
-    """The viewer's terminal has this size now."""
+    """The size of the client's terminal."""
 
     columns: Cells
     rows: Cells
 
 
 class Pause(msgspec.Struct, frozen=True, tag="pause"):
-    """The viewer has as much as it can show; a browser would take more for ever."""
+    """Stop sending; a browser would buffer without limit."""
 
 
 class Resume(msgspec.Struct, frozen=True, tag="resume"):
-    """The viewer takes more."""
+    """Send again."""
 
 
 ClientMessage = Size | Pause | Resume
@@ -57,13 +55,13 @@ _decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessa
 
 
 class ProcessExit(msgspec.Struct, frozen=True, tag="end"):
-    """The process has ended; null where there was none or nobody knows."""
+    """The process has ended; null if there was none, or its status is unknown."""
 
     exit_status: int | None
 
 
 class ConsoleError(msgspec.Struct, frozen=True, tag="error"):
-    """Why the console could not be opened, or was lost."""
+    """Why the console failed to open, or was lost."""
 
     code: str
     detail: str
@@ -71,79 +69,79 @@ class ConsoleError(msgspec.Struct, frozen=True, tag="error"):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleSocket:
-    """Serves consoles; `words` speaks the language of whoever is connected."""
+    """Serves consoles; `language` returns the language of a connection."""
 
     consoles: ConsoleService
-    words: Callable[[HTTPConnection], TopicLanguage]
+    language: Callable[[HTTPConnection], TopicLanguage]
     telemetry: Telemetry
 
     async def serve(self, websocket: WebSocket) -> None:
-        """Serve the viewer whom the gate let in until it or the process ends."""
+        """Serve an authenticated client until it disconnects or the process ends."""
         console: Console = websocket.state.console
         await websocket.accept()
-        with self.telemetry.watching(CONSOLE):
+        with self.telemetry.track_client(CONSOLE):
             try:
                 async with self.consoles.open(console) as stream:
-                    seat = _Session(websocket, stream)
-                    await until_one_ends(seat.listen(), seat.show())
+                    session = _Session(websocket, stream)
+                    await until_one_ends(session.receive_input(), session.send_output())
             except FleetError as error:
-                problem = ConsoleError(error.code, self.words(websocket).problem(error))
-                await _tell(websocket, problem)
+                problem = ConsoleError(error.code, self.language(websocket).translate_error(error))
+                await _send(websocket, problem)
                 await close(websocket, _close_code(error), error.code)
 
 
 class _Session:
-    """A viewer at a console that is open."""
+    """A client of an open console."""
 
     def __init__(self, websocket: WebSocket, stream: ByteStream) -> None:
         self._websocket = websocket
         self._stream = stream
-        self._taking = asyncio.Event()
-        self._taking.set()
+        self._resumed = asyncio.Event()
+        self._resumed.set()
 
-    async def listen(self) -> None:
-        """Hand over what is typed, until the viewer has gone."""
-        while (came := await self._websocket.receive())["type"] != "websocket.disconnect":
+    async def receive_input(self) -> None:
+        """Forward input until the client disconnects."""
+        while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
             try:
                 async with asyncio.timeout(INPUT_TIMEOUT_S):
-                    await self._hand_over(came.get("bytes"), came.get("text"))
+                    await self._forward(message.get("bytes"), message.get("text"))
             except TimeoutError:
-                raise StreamLost("what was typed is not read") from None
+                raise StreamLost("the process does not read its input") from None
 
-    async def show(self) -> None:
-        """Show what comes, and how it ended."""
+    async def send_output(self) -> None:
+        """Forward output, then the exit status."""
         async for data in self._stream.chunks():
-            await self._taking.wait()
+            await self._resumed.wait()
             await self._websocket.send_bytes(data)
         status = self._stream.exit_status
-        await _tell(self._websocket, ProcessExit(status))
+        await _send(self._websocket, ProcessExit(status))
         await close(self._websocket, NORMAL, "ended" if status is None else f"exit {status}")
 
-    async def _hand_over(self, data: bytes | None, text: str | None) -> None:
+    async def _forward(self, data: bytes | None, text: str | None) -> None:
         if data is not None:
             await self._stream.send(data)
         else:
-            await self._obey(_said(text or ""))
+            await self._execute(_decode(text or ""))
 
-    async def _obey(self, said: ClientMessage) -> None:
-        match said:
+    async def _execute(self, message: ClientMessage) -> None:
+        match message:
             case Size(columns, rows):
                 await self._stream.resize(Resize(columns, rows))
             case Pause():
-                self._taking.clear()
+                self._resumed.clear()
             case Resume():
-                self._taking.set()
+                self._resumed.set()
 
 
-def _said(text: str | bytes) -> ClientMessage:
+def _decode(text: str | bytes) -> ClientMessage:
     try:
         return _decoder.decode(text)
     except UNREADABLE as exc:
         raise InvalidInput("message", str(exc)) from exc
 
 
-async def _tell(websocket: WebSocket, message: ProcessExit | ConsoleError) -> None:
-    """Tell the viewer; one that has gone is left."""
+async def _send(websocket: WebSocket, message: ProcessExit | ConsoleError) -> None:
+    """Send a message, unless the client has disconnected."""
     with suppress(WebSocketDisconnect, RuntimeError):
         await websocket.send_text(msgspec.json.encode(message).decode())
 

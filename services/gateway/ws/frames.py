@@ -1,8 +1,8 @@
-"""One message as the bytes of its frame: made once, and written as it is to every viewer.
+"""WebSocket messages as encoded frames: encoded once, and written unchanged to every client.
 
-A server makes a frame of each message for each viewer, behind a chain of awaits and copies. For a
-crowd that costs more than the network does. Our server lets a frame be written at once to a
-viewer that takes its messages; any other viewer, and any other server, gets the text as usual.
+A server encodes a frame per message and client, behind a chain of awaits and copies; with many
+clients that costs more than the network. Our server can write an encoded frame directly to a client
+whose buffer is not full; otherwise, and with any other server, the text is sent as usual.
 """
 
 from __future__ import annotations
@@ -19,56 +19,55 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from services.gateway.ws.send_timeout import SendTimeout
-from services.gateway.ws.write_timeout import WriteTimeout
+from services.gateway.ws.timeouts import SendTimeout, WriteTimeout
 
-# Under this name a connection's scope offers its `write`; other servers offer none.
+# The ASGI extension that offers `write`; other servers have none.
 EXTENSION = "lxdfleet.frames"
-# Of one message.
+# Per message.
 MOST_FRAGMENTS = 1024
 
 
 class FramedMessage(NamedTuple):
-    """A message's text, and its frame as every viewer may get it: not compressed."""
+    """A message's text, and its encoded frame, uncompressed."""
 
     text: str
     frame: bytes
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's end of a WebSocket, which also takes frames."""
+    """uvicorn's WebSocket protocol, with `write` for encoded frames."""
 
-    # Of the answer to a hand-shake that cannot be read; the app answers all others.
+    # For the response to a malformed handshake; the app responds to all others.
     refusal_headers: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, *args: Any, send_s: float, **uvicorns: Any) -> None:
-        super().__init__(*args, **uvicorns)
+    def __init__(self, *args: Any, send_s: float, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.conn = _Protocol(self.refusal_headers, self.config.ws_max_size)
-        # Beyond what the streams allow for a message: this is for what they have given up.
-        self._writing = WriteTimeout(send_s)
+        # The streams bound their own sends; this bounds what they leave in the buffer.
+        self._write_timeout = WriteTimeout(send_s)
 
     def check(self, now: float) -> None:
-        """End a connection whose peer reads nothing; to be called once a second."""
-        if self._writing.expired(self.transport, now, paused=not self.writable.is_set()):
+        """Abort a connection whose client reads nothing; called once a second."""
+        if self._write_timeout.expired(self.transport, now, paused=not self.writable.is_set()):
             self.transport.abort()
 
     def handle_ping(self) -> None:
-        """Answer, but not a peer that reads no answers: they would pile up."""
+        """Answer, unless the client reads nothing: answers would pile up."""
         pongs = b"".join(self.conn.data_to_send())
         if self.writable.is_set():
             self.transport.write(pongs)
 
     def handle_cont(self, event: Frame) -> None:
-        """Take a fragment. Empty ones have no size that would bound them."""
+        """Handle a fragment; their number is bounded, as empty ones have no size."""
         if len(self.frames) < MOST_FRAGMENTS:
             super().handle_cont(event)
         else:
             self._fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
 
     def send_receive_event_to_app(self) -> None:
-        """Hand over a message; uvicorn would log each one that is no UTF-8 with a traceback."""
+        """Pass on a message; uvicorn would log invalid UTF-8 with a traceback."""
         if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
-            self._fail(CloseCode.INVALID_DATA, "no UTF-8")
+            self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
         else:
             super().send_receive_event_to_app()
 
@@ -78,12 +77,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     async def run_asgi(self) -> None:
-        """Serve the connection; its scope offers `write`."""
+        """Serve the connection, with `write` in its scope."""
         self.scope["extensions"][EXTENSION] = {"write": self.write}
         await super().run_asgi()
 
     def write(self, frame: bytes) -> bool:
-        """Write a frame and return True; False: what was written before is still on its way."""
+        """Write a frame and return True; return False if the buffer is full."""
         ready = self.writable.is_set() and not self.disconnected and self.conn.state is State.OPEN
         if ready:
             self.transport.write(frame)
@@ -91,14 +90,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
 
 class _Protocol(ServerProtocol):
-    """websockets' own, whose refusals carry our headers. Nothing is compressed."""
+    """websockets' own protocol, with our headers on refusals, without compression."""
 
     def __init__(self, refusal_headers: Mapping[str, str], max_size: int) -> None:
         super().__init__(max_size=max_size, logger=logging.getLogger("uvicorn.error"))
         self._refusal_headers = refusal_headers
 
     def send_response(self, response: Response) -> None:
-        """Send the answer to a hand-shake."""
+        """Send the response to a handshake."""
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             for name in self._refusal_headers.keys() - {key.lower() for key in response.headers}:
                 response.headers[name] = self._refusal_headers[name]
@@ -114,12 +113,12 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def frame_message(encoded: bytes) -> FramedMessage:
-    """Return the message of a JSON text."""
+    """Return a JSON text as a message."""
     return FramedMessage(encoded.decode(), Frame(Opcode.TEXT, encoded).serialize(mask=False))
 
 
-async def send(websocket: WebSocket, message: FramedMessage, patience: SendTimeout) -> None:
-    """Send a message to an accepted viewer; raise TimeoutError for one that is too slow."""
+async def send(websocket: WebSocket, message: FramedMessage, timeout: SendTimeout) -> None:
+    """Send a message; raise TimeoutError if the client is too slow."""
     offered = websocket.scope.get("extensions", {}).get(EXTENSION)
     if offered is None or not offered["write"](message.frame):
-        await patience.bound(websocket.send_text(message.text))
+        await timeout.bound(websocket.send_text(message.text))

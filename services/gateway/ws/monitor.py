@@ -1,7 +1,7 @@
-"""`/ws/monitor`: an update at once, then one at every interval.
+"""`/ws/monitor`: an update at once, then one per interval.
 
-Each viewer is served by a task of its own that holds one message at most. A viewer that does not
-take its messages in time is let go; nobody else notices, and nothing piles up.
+Each client is served by its own task, which holds one message at most. A client that does not read
+its messages in time is disconnected, without an effect on the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from services.gateway.ws.connection import TRY_AGAIN_LATER, address, close, unti
 from services.gateway.ws.frames import FramedMessage, send
 from services.gateway.ws.monitor_messages import MonitorMessages
 from services.gateway.ws.protocol import refuse_control_characters
-from services.gateway.ws.send_timeout import SendTimeout
+from services.gateway.ws.timeouts import SendTimeout
 from shared.contracts.errors import FleetError
 
 log = logging.getLogger(__name__)
@@ -35,72 +35,76 @@ Part = tuple[str | None, str | None]
 
 @dataclass
 class Monitor:
-    """Serves the stream's viewers; `patience_s` is how long one may take for a message."""
+    """Serves the monitor; `send_timeout_s` is how long a client may take for a message."""
 
     fleet: FleetView
     interval_s: float
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     telemetry: Telemetry
-    patience_s: float = 10.0
-    # A feed lives as long as somebody watches it.
-    _feeds: WeakValueDictionary[Part, MonitorMessages] = field(default_factory=WeakValueDictionary)
-    # Slots to come that somebody waits for: one timer for all of its viewers.
+    send_timeout_s: float = 10.0
+    # Dropped once no client uses it.
+    _streams: WeakValueDictionary[Part, MonitorMessages] = field(
+        default_factory=WeakValueDictionary
+    )
+    # Future slots with waiting clients: one timer for all of them.
     _slots: dict[int, asyncio.Event] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._patience = SendTimeout(self.patience_s)
+        self._send_timeout = SendTimeout(self.send_timeout_s)
 
     async def serve(self, websocket: WebSocket) -> None:
-        """Serve one viewer until it leaves; `?host=` and `?project=` choose one each.
+        """Serve one client until it disconnects; `?host=` and `?project=` filter.
 
-        Raises HostNotFound, InvalidInput and FleetViewNotReady before the hand-shake, so that the
-        viewer gets an answer with a status.
+        Raises HostNotFound, InvalidInput and FleetViewNotReady before the handshake, so that the
+        client gets a status code.
         """
-        asked = websocket.query_params
-        host, project = asked.get("host"), asked.get("project")
+        query = websocket.query_params
+        host, project = query.get("host"), query.get("project")
         refuse_control_characters(host=host, project=project)
-        feed = self._feed((host, project))
-        first = feed.present(self._slot())
+        messages = self._messages((host, project))
+        first = messages.latest(self._slot())
         await websocket.accept()
-        with self.telemetry.watching(STREAM):
-            await until_one_ends(self._stream(websocket, feed, first), _left(websocket))
+        with self.telemetry.track_client(STREAM):
+            await until_one_ends(
+                self._stream(websocket, messages, first), _wait_for_disconnect(websocket)
+            )
 
-    def _feed(self, part: Part) -> MonitorMessages:
+    def _messages(self, part: Part) -> MonitorMessages:
         host, project = part
-        feed = self._feeds.get(part)
-        if feed is None:
-            feed = self._feeds[part] = MonitorMessages(
+        messages = self._streams.get(part)
+        if messages is None:
+            messages = self._streams[part] = MonitorMessages(
                 self.fleet, host, self.now, project, self.telemetry.boundary
             )
-        return feed
+        return messages
 
     async def _stream(
-        self, websocket: WebSocket, feed: MonitorMessages, message: FramedMessage
+        self, websocket: WebSocket, messages: MonitorMessages, message: FramedMessage
     ) -> None:
         slot = round(self.monotonic() / self._slot_s)
         try:
             while True:
-                await send(websocket, message, self._patience)
+                await send(websocket, message, self._send_timeout)
                 slot = max(slot + SLOTS_PER_INTERVAL, self._slot())
-                await self._beginning_of(slot)
-                message = feed.at(slot)
+                await self._start_of(slot)
+                message = messages.at(slot)
         except TimeoutError:
-            self.telemetry.dropped(STREAM)
-            log.warning("viewer too slow", extra={"address": address(websocket)})
+            self.telemetry.count_dropped_client(STREAM)
+            log.warning("client too slow", extra={"address": address(websocket)})
             await close(websocket, TRY_AGAIN_LATER, "too slow")
         except FleetError as error:
             await close(websocket, TRY_AGAIN_LATER, error.code)
 
-    async def _beginning_of(self, slot: int) -> None:
-        begun = self._slots.get(slot)
-        if begun is None:
-            begun = self._slots[slot] = asyncio.Event()
+    async def _start_of(self, slot: int) -> None:
+        started = self._slots.get(slot)
+        if started is None:
+            started = self._slots[slot] = asyncio.Event()
             left_s = slot * self._slot_s - self.monotonic()
-            asyncio.get_running_loop().call_later(left_s, self._begin, slot)
-        await begun.wait()
+            asyncio.get_running_loop().call_later(left_s, self._start, slot)
+        await started.wait()
 
-    def _begin(self, slot: int) -> None:
+    def _start(self, slot: int) -> None:
         self._slots.pop(slot).set()
 
     @property
@@ -111,7 +115,7 @@ class Monitor:
         return int(self.monotonic() / self._slot_s)
 
 
-async def _left(websocket: WebSocket) -> None:
-    """Return when the viewer has gone; what it says until then is not for us."""
+async def _wait_for_disconnect(websocket: WebSocket) -> None:
+    """Wait until the client disconnects, ignoring its messages."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass

@@ -1,8 +1,8 @@
-"""The live stream's messages, encoded once for all who watch the same.
+"""The monitor's messages, encoded once for all clients with the same filters.
 
-Viewers come at any moment, and each gets its updates an interval apart. Time is cut into slots, a
-fifth of the interval long: all viewers whose update falls into one slot share one message, so a
-thousand viewers cost no more than five.
+Clients connect at any moment, and each gets its updates an interval apart. Time is divided into
+slots of a fifth of the interval: all clients whose update falls into one slot share one message, so
+a thousand clients cost no more than five.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from services.gateway import units
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.responses import instances as shown
+from services.gateway.responses import instances as responses
 from services.gateway.responses.entries import Entries, encoded
 from services.gateway.responses.hosts import HostInfo, fleet_information
 from services.gateway.ws.frames import FramedMessage, frame_message
 
 
 class MonitorData(msgspec.Struct, frozen=True):
-    """What an update tells; the entries are encoded already."""
+    """The data of an update, with encoded entries."""
 
     instances: list[msgspec.Raw]
     host: HostInfo
 
 
 class Update(msgspec.Struct, frozen=True):
-    """A message of the stream."""
+    """A message of the monitor."""
 
     type: str
     timestamp: str
@@ -39,7 +39,7 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class MonitorMessages:
-    """The messages about one host, or about the whole fleet; of one project, or of all."""
+    """The messages about one host or the whole fleet, of one project or all."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class MonitorMessages:
         self._host = host
         self._project = project
         self._now = now
-        self._entries = Entries(encoded(self._boundary, shown.live))
+        self._entries = Entries(encoded(self._boundary, responses.live))
         self._message = frame_message(b"")
         self._version: int | None = None
         self._slot = -1
 
-    def present(self, slot: int) -> FramedMessage:
-        """Return a message for who has just come: of the fleet's newest state, not of the slot's.
+    def latest(self, slot: int) -> FramedMessage:
+        """Return a message for a new client: of the fleet's newest state, not of the slot's.
 
         Raises HostNotFound and FleetViewNotReady.
         """
@@ -69,7 +69,7 @@ class MonitorMessages:
         return self.at(slot)
 
     def at(self, slot: int) -> FramedMessage:
-        """Return the slot's message, or a later one if it has been made already."""
+        """Return the slot's message, or a later one if there is one already."""
         if slot > self._slot:
             self._message = frame_message(self._encoded())
             self._version = self._fleet.version
@@ -78,7 +78,7 @@ class MonitorMessages:
 
     def _encoded(self) -> bytes:
         instances = self._instances()
-        hosts = {known.host: known for known in self._watched()}
+        hosts = {view.host: view for view in self._hosts()}
         entries = self._entries.refreshed(instances, hosts)
         now = self._now()
         update = Update(
@@ -96,9 +96,9 @@ class MonitorMessages:
         on_host = self._fleet.instances(self._host)
         if self._project is None:
             return on_host
-        return [known for known in on_host if known.instance.project == self._project]
+        return [view for view in on_host if view.instance.project == self._project]
 
-    def _watched(self) -> list[HostView]:
+    def _hosts(self) -> list[HostView]:
         if self._host is not None:
             return [self._fleet.host(self._host)]
         return list(self._fleet.hosts())

@@ -1,4 +1,4 @@
-"""What a viewer of the stream may ask for, in its messages and in its address."""
+"""The requests of the change stream, in messages and in the query string."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Topic = Literal["instances", "hosts", "operations"]
 
 
 class TopicFilter(msgspec.Struct, frozen=True):
-    """Which part of which topic; None: any. Hosts are told apart by `host` only."""
+    """A part of a topic; None: any. The topic `hosts` is filtered by `host` only."""
 
     topic: Topic
     host: str | None = None
@@ -23,7 +23,7 @@ class TopicFilter(msgspec.Struct, frozen=True):
     project: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no text may hold, and what could never show anything."""
+        """Refuse control characters, and filters that could never match."""
         refuse_control_characters(host=self.host, name=self.name, project=self.project)
         if self.topic != "hosts":
             return
@@ -32,35 +32,35 @@ class TopicFilter(msgspec.Struct, frozen=True):
                 raise InvalidInput(field, "stream_hosts_have_no_name")
 
     @property
-    def wanted(self) -> TopicFilter:
-        """What is wanted, and nothing else of the request."""
+    def topic_filter(self) -> TopicFilter:
+        """The filter alone, without the rest of the request."""
         return TopicFilter(self.topic, self.host, self.name, self.project)
 
 
 class Subscribe(TopicFilter, frozen=True, tag="subscribe", forbid_unknown_fields=True):
-    """Watch something; `after` is the token up to which it was watched before."""
+    """Subscribe to a filter; `after` is the token of the position to resume from."""
 
     after: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a token that is none, and what else could never show anything."""
+        """Refuse invalid tokens and filters."""
         super().__post_init__()
         refuse_control_characters(after=self.after)
 
 
 class Unsubscribe(TopicFilter, frozen=True, tag="unsubscribe", forbid_unknown_fields=True):
-    """Watch it no more."""
+    """Unsubscribe from a filter."""
 
 
 def refuse_control_characters(**texts: str | None) -> None:
-    """Raise InvalidInput for the first text that holds one; None is no text."""
+    """Raise InvalidInput for the first text with control characters; None is no text."""
     for field, text in texts.items():
         if text is not None and has_control_characters(text):
             raise InvalidInput(field, RULE)
 
 
 def decode_message(text: str | bytes) -> Subscribe | Unsubscribe:
-    """Return the request of a message; raise InvalidInput."""
+    """Decode the request of a message; raise InvalidInput."""
     try:
         return msgspec.json.decode(text, type=Subscribe | Unsubscribe)
     except UNREADABLE:
@@ -68,7 +68,7 @@ def decode_message(text: str | bytes) -> Subscribe | Unsubscribe:
 
 
 def parse_query(query: Mapping[str, str]) -> Subscribe | None:
-    """Return the request of an address, if it has one; raise InvalidInput."""
+    """Parse the request of a query string, None if there is none; raise InvalidInput."""
     if "topic" not in query:
         return None
     try:

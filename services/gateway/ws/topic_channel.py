@@ -1,4 +1,4 @@
-"""What all who watch the same are told, each message encoded once."""
+"""The messages of all clients with the same filter, each encoded once."""
 
 from __future__ import annotations
 
@@ -22,131 +22,133 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Position(TopicFilter, frozen=True, kw_only=True):
-    """A position in a view; `token` is what to resume from."""
+    """A position in a channel; `token` is what to resume from."""
 
     sequence: int
     token: str
 
 
 class StateMessage(Position, frozen=True, kw_only=True, tag="state"):
-    """Everything there is; what a viewer has of before is to be forgotten."""
+    """The whole state, which replaces what a client had before."""
 
     entries: Entries
 
 
 class DeltaMessage(Position, frozen=True, kw_only=True, tag="delta"):
-    """What came or changed, whole, and what went."""
+    """The added or changed entries, whole, and the removed ones."""
 
     changed: Entries
     removed: list[str]
 
 
 class Resync(TopicFilter, frozen=True, kw_only=True, tag="resync"):
-    """The viewer's position is lost; the whole state follows."""
+    """The client's position is lost; the whole state follows."""
 
     reason: Reason
 
 
 class EncodedMessage(NamedTuple):
-    """A message that leads to a position; `idle`: it tells of no change."""
+    """A message, and the position after it; `idle`: it has no changes."""
 
-    said: FramedMessage
+    message: FramedMessage
     sequence: int
     idle: bool = False
 
 
 class TopicChannel:
-    """A part of a log. It lives as long as somebody watches it."""
+    """The filtered part of a log that clients with the same filter share."""
 
-    def __init__(self, wanted: TopicFilter, log: ChangeLog) -> None:
-        self.wanted = wanted
+    def __init__(self, topic_filter: TopicFilter, log: ChangeLog) -> None:
+        self.topic_filter = topic_filter
         self._log = log
-        self._source = f"{log.id}{zlib.crc32(msgspec.json.encode(wanted)):08x}"
-        self._watchers: set[asyncio.Event] = set()
-        # Messages to the log's newest position, by the position they lead from.
-        self._made: dict[int | None, EncodedMessage] = {}
-        self._made_at = log.sequence
-        log.readers.add(self)
+        self._source = f"{log.id}{zlib.crc32(msgspec.json.encode(topic_filter)):08x}"
+        self._wakeups: set[asyncio.Event] = set()
+        # Messages up to the log's newest position, by their start.
+        self._cache: dict[int | None, EncodedMessage] = {}
+        self._cached_at = log.sequence
+        log.listeners.add(self)
 
-    def watch(self, news: asyncio.Event) -> None:
-        """Set `news` after every change of this part."""
-        self._watchers.add(news)
+    def subscribe(self, wakeup: asyncio.Event) -> None:
+        """Set `wakeup` after every change that matches."""
+        self._wakeups.add(wakeup)
 
-    def leave(self, news: asyncio.Event) -> None:
-        """Set `news` no more."""
-        self._watchers.discard(news)
+    def unsubscribe(self, wakeup: asyncio.Event) -> None:
+        """Stop setting `wakeup`."""
+        self._wakeups.discard(wakeup)
 
-    def notice(self, change: LogChange) -> None:
-        """Wake the watchers if the change is of this part."""
-        if any(self._shows(entry) for entry in change.entries):
-            for news in self._watchers:
-                news.set()
+    def on_change(self, change: LogChange) -> None:
+        """Wake the subscribers if the change matches."""
+        if any(self._matches(entry) for entry in change.entries):
+            for wakeup in self._wakeups:
+                wakeup.set()
 
     def state(self) -> EncodedMessage:
         """Return the whole state."""
-        return self._kept(None) or self._keep(None, self._state())
+        return self._cached(None) or self._add_to_cache(None, self._state())
 
     def after(self, position: int) -> EncodedMessage | None:
-        """Return what changed since a position in one message; None: that is too long ago."""
-        if kept := self._kept(position):
-            return kept
+        """Return the changes since a position as one message; None: it is too old."""
+        if cached := self._cached(position):
+            return cached
         missed = self._log.since(position)
-        return None if missed is None else self._keep(position, self._delta(missed.values()))
+        return (
+            None if missed is None else self._add_to_cache(position, self._delta(missed.values()))
+        )
 
     def resync(self, reason: Reason) -> FramedMessage:
-        """Return the word that the state comes anew."""
-        return _framed(Resync(**asdict(self.wanted), reason=reason))
+        """Return the message that the whole state follows."""
+        return _frame(Resync(**asdict(self.topic_filter), reason=reason))
 
-    def at(self, sequence: int) -> Position:
-        """Return a position; its token is of this view, and of no other anywhere."""
+    def position_at(self, sequence: int) -> Position:
+        """Return a position; its token is valid for this channel only."""
         token = f"{self._source}-{sequence}"
-        return Position(**asdict(self.wanted), sequence=sequence, token=token)
+        return Position(**asdict(self.topic_filter), sequence=sequence, token=token)
 
-    def position(self, token: str) -> int | None:
-        """Return the position that a token names; None if it is not of this view."""
+    def sequence_of(self, token: str) -> int | None:
+        """Return the sequence of a token; None: it is not one of this channel."""
         source, _, number = token.partition("-")
         if source != self._source or not _NUMBER.fullmatch(number):
             return None
         return int(number) if int(number) <= self._log.sequence else None
 
-    def _shows(self, entry: LogEntry) -> bool:
+    def _matches(self, entry: LogEntry) -> bool:
         return (
-            self.wanted.host in {None, entry.host}
-            and self.wanted.name in {None, entry.name}
-            and self.wanted.project in {None, entry.project}
+            self.topic_filter.host in {None, entry.host}
+            and self.topic_filter.name in {None, entry.name}
+            and self.topic_filter.project in {None, entry.project}
         )
 
-    def _kept(self, position: int | None) -> EncodedMessage | None:
-        if self._made_at != self._log.sequence:
-            self._made.clear()
-            self._made_at = self._log.sequence
-        return self._made.get(position)
+    def _cached(self, position: int | None) -> EncodedMessage | None:
+        if self._cached_at != self._log.sequence:
+            self._cache.clear()
+            self._cached_at = self._log.sequence
+        return self._cache.get(position)
 
-    def _keep(self, position: int | None, message: EncodedMessage) -> EncodedMessage:
-        self._made[position] = message
+    def _add_to_cache(self, position: int | None, message: EncodedMessage) -> EncodedMessage:
+        self._cache[position] = message
         return message
 
     def _state(self) -> EncodedMessage:
-        newest = self.at(self._log.sequence)
-        entries = self._encoded(self._log.present.values())
+        newest = self.position_at(self._log.sequence)
+        entries = self._encoded(self._log.current.values())
         return EncodedMessage(
-            _framed(StateMessage(**asdict(newest), entries=entries)), newest.sequence
+            _frame(StateMessage(**asdict(newest), entries=entries)), newest.sequence
         )
 
     def _delta(self, missed: Iterable[LogEntry]) -> EncodedMessage:
-        newest = self.at(self._log.sequence)
-        shown = [entry for entry in missed if self._shows(entry)]
-        removed = [entry.key for entry in shown if entry.text is None]
-        delta = DeltaMessage(**asdict(newest), changed=self._encoded(shown), removed=removed)
-        return EncodedMessage(_framed(delta), newest.sequence, idle=not shown)
+        newest = self.position_at(self._log.sequence)
+        matching = [entry for entry in missed if self._matches(entry)]
+        removed = [entry.key for entry in matching if entry.text is None]
+        delta = DeltaMessage(**asdict(newest), changed=self._encoded(matching), removed=removed)
+        return EncodedMessage(_frame(delta), newest.sequence, idle=not matching)
 
     def _encoded(self, entries: Iterable[LogEntry]) -> Entries:
         return {
             entry.key: msgspec.Raw(entry.text)
             for entry in entries
-            if entry.text is not None and self._shows(entry)
+            if entry.text is not None and self._matches(entry)
         }
 
 
-def _framed(message: StateMessage | DeltaMessage | Resync) -> FramedMessage:
+def _frame(message: StateMessage | DeltaMessage | Resync) -> FramedMessage:
     return frame_message(msgspec.json.encode(message))

@@ -1,8 +1,8 @@
-"""The topics' logs: begun with the first viewer, kept for a while after the last.
+"""The logs of the topics: started for the first client, stopped some time after the last.
 
-Callers with other rights or another language read another log of a topic, so an entry is encoded
-once for all who see the same. A log that nobody watches goes on for a while: its only viewer may
-have lost its connection and come back.
+Clients with other permissions or another language use another log of a topic, so that an entry is
+encoded once for all that see the same. An unused log runs on for a while: its only client may have
+lost its connection and come back.
 """
 
 from __future__ import annotations
@@ -29,43 +29,43 @@ LINGER_S = 120.0
 
 
 class TopicLanguage(NamedTuple):
-    """How things are said in one language."""
+    """A language, and the functions that render in it."""
 
-    language: str
-    problem: Callable[[FleetError], str]
-    operation: Callable[[Operation], Any]
+    code: str
+    translate_error: Callable[[FleetError], str]
+    render_operation: Callable[[Operation], Any]
 
 
 class ClientProfile(NamedTuple):
-    """For whom a log is: what callers may see, and how it is said to them."""
+    """What the entries of a log depend on: permission to see secrets, and language."""
 
     secrets: bool
-    words: TopicLanguage
+    language: TopicLanguage
 
 
 @dataclass
 class RunningTopic:
-    """A log that follows its source until `end` is called."""
+    """A log that follows its source until `stop` is called."""
 
     log: ChangeLog
-    end: Callable[[], None]
-    viewers: int = 0
-    farewell: asyncio.TimerHandle | None = None
-    # A view lives as long as somebody watches it.
-    views: WeakValueDictionary[TopicFilter, TopicChannel] = field(
+    stop: Callable[[], None]
+    subscribers: int = 0
+    stop_timer: asyncio.TimerHandle | None = None
+    # Dropped once no client uses it.
+    channels: WeakValueDictionary[TopicFilter, TopicChannel] = field(
         default_factory=WeakValueDictionary
     )
 
-    def view(self, wanted: TopicFilter) -> TopicChannel:
-        """Return the view that all who want the same share."""
-        view = self.views.get(wanted)
-        if view is None:
-            view = self.views[wanted] = TopicChannel(wanted, self.log)
-        return view
+    def channel(self, topic_filter: TopicFilter) -> TopicChannel:
+        """Return the channel that all clients with the same filter share."""
+        channel = self.channels.get(topic_filter)
+        if channel is None:
+            channel = self.channels[topic_filter] = TopicChannel(topic_filter, self.log)
+        return channel
 
 
 class TopicRegistry:
-    """All logs of a gateway."""
+    """The running topics of a gateway."""
 
     def __init__(
         self,
@@ -81,64 +81,62 @@ class TopicRegistry:
         self._now = now
         self._linger_s = linger_s
         self._running: dict[object, RunningTopic] = {}
-        self._beginning = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    async def enter(
-        self, wanted: TopicFilter, audience: ClientProfile
+    async def acquire(
+        self, topic_filter: TopicFilter, profile: ClientProfile
     ) -> tuple[TopicChannel, Callable[[], None]]:
-        """Return what to watch, and what to call when done with it.
+        """Return a channel, and the function that releases it.
 
-        The fleet view must be ready. Raises DatabaseUnavailable where operations are wanted.
+        The fleet view must be ready. Raises DatabaseUnavailable for the topic `operations`.
         """
-        key = (wanted.topic, _variant(wanted.topic, audience))
-        async with self._beginning:
+        key = (topic_filter.topic, _variant(topic_filter.topic, profile))
+        async with self._lock:
             if key not in self._running:
-                self._running[key] = await _start(self._source(wanted.topic, audience))
+                self._running[key] = await _start(self._source(topic_filter.topic, profile))
         running = self._running[key]
-        running.viewers += 1
-        if running.farewell:
-            running.farewell.cancel()
-        return running.view(wanted), lambda: self._leave(key, running)
+        running.subscribers += 1
+        if running.stop_timer:
+            running.stop_timer.cancel()
+        return running.channel(topic_filter), lambda: self._release(key, running)
 
-    def _leave(self, key: object, running: RunningTopic) -> None:
-        running.viewers -= 1
-        if not running.viewers:
+    def _release(self, key: object, running: RunningTopic) -> None:
+        running.subscribers -= 1
+        if not running.subscribers:
             loop = asyncio.get_running_loop()
-            running.farewell = loop.call_later(self._linger_s, self._end, key)
+            running.stop_timer = loop.call_later(self._linger_s, self._stop, key)
 
-    def _end(self, key: object) -> None:
-        self._running.pop(key).end()
+    def _stop(self, key: object) -> None:
+        self._running.pop(key).stop()
 
-    def _source(self, topic: Topic, audience: ClientProfile) -> Source:
+    def _source(self, topic: Topic, profile: ClientProfile) -> Source:
         match topic:
             case "instances":
-                return InstanceSource(
-                    self._fleet, secrets=audience.secrets, boundary=self._boundary
-                )
+                return InstanceSource(self._fleet, secrets=profile.secrets, boundary=self._boundary)
             case "hosts":
                 return HostSource(self._fleet, self._now, self._boundary)
             case "operations":
-                view = audience.words.operation
+                view = profile.language.render_operation
                 return OperationSource(self._operations, view, boundary=self._boundary)
 
 
-def _variant(topic: Topic, audience: ClientProfile) -> object:
+def _variant(topic: Topic, profile: ClientProfile) -> object:
     variants: dict[Topic, object] = {
-        "instances": audience.secrets,
+        "instances": profile.secrets,
         "hosts": None,
-        "operations": audience.words.language,
+        "operations": profile.language.code,
     }
     return variants[topic]
 
 
 async def _start(source: Source) -> RunningTopic:
     log = ChangeLog()
-    pump = Debouncer(lambda: log.take(source.candidates()))
-    unwatch = await source.begin(pump.ask)
+    debouncer = Debouncer(lambda: log.update(source.candidates()))
+    unsubscribe = await source.start(debouncer.trigger)
 
-    def end() -> None:
-        unwatch()
-        pump.stop()
+    def stop() -> None:
+        unsubscribe()
+        debouncer.stop()
 
-    log.take(source.candidates())
-    return RunningTopic(log, end)
+    log.update(source.candidates())
+    return RunningTopic(log, stop)

@@ -1,6 +1,6 @@
-"""Where the stream's topics come from: the fleet view, and the news of operations.
+"""The sources of the topics: the fleet view, and the reports of operations.
 
-A source tells what may have changed since it was last asked. It need not be sure: the log compares.
+A source returns what may have changed since the last call. It need not be exact: the log compares.
 """
 
 from __future__ import annotations
@@ -31,59 +31,61 @@ from services.gateway.ws.change_log import LogEntry
 from shared.contracts.bounds import clip
 from shared.contracts.operations import Operation, State
 
-# The newest operations are the topic; GET /api/operations knows the others.
+# The topic holds the newest operations; GET /api/operations lists the others.
 NEWEST = 500
 
 
 class Source(Protocol):
-    """A topic's origin."""
+    """The source of a topic."""
 
-    async def begin(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call `changed` whenever there may be news; return what ends it.
+    async def start(self, on_change: Callable[[], None]) -> Callable[[], None]:
+        """Call `on_change` whenever something may have changed; return the function that stops it.
 
-        Raises DatabaseUnavailable when what is there cannot be read.
+        Raises DatabaseUnavailable if the current entries cannot be read.
         """
 
     def candidates(self) -> Iterable[LogEntry]:
-        """Return what may have changed since the last call; the first time, all there is."""
+        """Return what may have changed since the last call; the first time, everything."""
 
 
 class InstanceSource:
-    """The instances. The fleet view returns the same object until something of it changes."""
+    """The instances. The fleet view returns the same object until it changes."""
 
     def __init__(
         self, fleet: FleetView, *, secrets: bool, boundary: ErrorBoundary | None = None
     ) -> None:
-        def present(known: InstanceView, host: HostView) -> dict[str, Any]:
-            return instance_entry(known, host, secrets=secrets)
+        def render(view: InstanceView, host: HostView) -> dict[str, Any]:
+            return instance_entry(view, host, secrets=secrets)
 
         self._fleet = fleet
-        self._render = encoded(boundary or ErrorBoundary(), present)
-        self._seen: dict[int, InstanceView] = {}
-        self._machines: dict[str, tuple[object, ...]] = {}
+        self._render = encoded(boundary or ErrorBoundary(), render)
+        self._previous: dict[int, InstanceView] = {}
+        self._host_capacities: dict[str, tuple[object, ...]] = {}
 
-    async def begin(self, changed: Callable[[], None]) -> Callable[[], None]:
+    async def start(self, on_change: Callable[[], None]) -> Callable[[], None]:
         """Watch the fleet view."""
-        return self._fleet.watch(changed)
+        return self._fleet.watch(on_change)
 
     def candidates(self) -> Iterable[LogEntry]:
-        """Return the instances that are other objects than before, and those that are gone."""
-        hosts = {known.host: known for known in self._fleet.hosts()}
-        machines = {host: _machine(known) for host, known in hosts.items()}
-        other = {host for host in hosts if machines[host] != self._machines.get(host)}
-        present = {id(known): known for known in self._fleet.instances()}
-        changed = [present[each] for each in present.keys() - self._seen.keys()]
-        if other:
-            changed += [known for known in present.values() if known.host in other]
-        before = [self._seen[each] for each in self._seen.keys() - present.keys()]
-        gone = {_key(known): _entry(known, None) for known in before}
-        shown = {_key(known): self._shown(known, hosts) for known in changed}
-        # To hold the objects keeps their ids from being given to others.
-        self._seen, self._machines = present, machines
-        return (gone | shown).values()
+        """Return the instances that are other objects than before, and the removed ones."""
+        hosts = {view.host: view for view in self._fleet.hosts()}
+        capacities = {host: _capacity(view) for host, view in hosts.items()}
+        changed_hosts = {
+            host for host in hosts if capacities[host] != self._host_capacities.get(host)
+        }
+        present = {id(view): view for view in self._fleet.instances()}
+        changed = [present[each] for each in present.keys() - self._previous.keys()]
+        if changed_hosts:
+            changed += [view for view in present.values() if view.host in changed_hosts]
+        before = [self._previous[each] for each in self._previous.keys() - present.keys()]
+        gone = {_key(view): _entry(view, None) for view in before}
+        entries = {_key(view): self._log_entry(view, hosts) for view in changed}
+        # Holding the objects keeps their ids from being reused.
+        self._previous, self._host_capacities = present, capacities
+        return (gone | entries).values()
 
-    def _shown(self, known: InstanceView, hosts: dict[str, HostView]) -> LogEntry:
-        return _entry(known, self._render(known, hosts[known.host]))
+    def _log_entry(self, view: InstanceView, hosts: dict[str, HostView]) -> LogEntry:
+        return _entry(view, self._render(view, hosts[view.host]))
 
 
 class HostSource:
@@ -95,99 +97,98 @@ class HostSource:
         self._boundary = boundary or ErrorBoundary()
         self._fleet = fleet
         self._now = now
-        self._seen: dict[str, HostView] = {}
+        self._previous: dict[str, HostView] = {}
 
-    async def begin(self, changed: Callable[[], None]) -> Callable[[], None]:
+    async def start(self, on_change: Callable[[], None]) -> Callable[[], None]:
         """Watch the fleet view."""
-        return self._fleet.watch(changed)
+        return self._fleet.watch(on_change)
 
     def candidates(self) -> Iterable[LogEntry]:
-        """Return the hosts of which more than the age changed, and those that are gone."""
-        before, self._seen = self._seen, {known.host: known for known in self._fleet.hosts()}
-        gone = [LogEntry(host, host, "", None) for host in before.keys() - self._seen.keys()]
+        """Return the hosts with a change of more than their age, and the removed ones."""
+        before, self._previous = self._previous, {view.host: view for view in self._fleet.hosts()}
+        gone = [LogEntry(host, host, "", None) for host in before.keys() - self._previous.keys()]
         changed = [
-            known
-            for host, known in self._seen.items()
-            if host not in before or _ageless(before[host]) != _ageless(known)
+            view
+            for host, view in self._previous.items()
+            if host not in before or _ageless(before[host]) != _ageless(view)
         ]
-        return gone + [self._shown(known) for known in changed]
+        return gone + [self._log_entry(view) for view in changed]
 
-    def _shown(self, known: HostView) -> LogEntry:
+    def _log_entry(self, view: HostView) -> LogEntry:
         text = self._boundary.render(
-            EntrySubject("host", known.host),
-            lambda: msgspec.json.encode(host_entry(known, self._now())),
-            lambda: msgspec.json.encode(host_entry(host_without_details(known), self._now())),
+            EntrySubject("host", view.host),
+            lambda: msgspec.json.encode(host_entry(view, self._now())),
+            lambda: msgspec.json.encode(host_entry(host_without_details(view), self._now())),
         )
-        return LogEntry(known.host, known.host, "", text)
+        return LogEntry(view.host, view.host, "", text)
 
 
 class OperationSource:
-    """The newest operations, of each host a fair share of them, rendered by `view`."""
+    """The newest operations, with a fair share of each host, rendered by `render`."""
 
     def __init__(
         self,
         operations: OperationService,
-        view: Callable[[Operation], Any],
+        render: Callable[[Operation], Any],
         newest: int = NEWEST,
         boundary: ErrorBoundary | None = None,
     ) -> None:
         self._boundary = boundary or ErrorBoundary()
         self._operations = operations
-        self._view = view
+        self._render = render
         self._newest = newest
-        self._present: dict[str, Operation] = {}
-        self._news: dict[tuple[str, str], Operation] = {}
-        # The hosts of new submissions, by their ids: a gateway may hand one to another host.
+        self._current: dict[str, Operation] = {}
+        self._reports: dict[tuple[str, str], Operation] = {}
+        # The hosts of new submissions, by operation: a gateway may move one to another host.
         self._submitted_to: dict[str, str] = {}
 
-    async def begin(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Watch the operations, and read those there are."""
+    async def start(self, on_change: Callable[[], None]) -> Callable[[], None]:
+        """Watch the operations, and read the stored ones."""
 
-        def learn(operation: Operation) -> None:
+        def record(operation: Operation) -> None:
             if _is_submitted(operation):
                 self._submitted_to[operation.operation_id] = operation.host
-            self._news[_place(operation)] = operation
-            changed()
+            self._reports[_report_key(operation)] = operation
+            on_change()
 
-        end = self._operations.watch(learn)
+        unsubscribe = self._operations.watch(record)
         with ExitStack() as undo:
-            undo.callback(end)
+            undo.callback(unsubscribe)
             stored = await self._operations.list(OperationFilter(limit=self._newest))
             undo.pop_all()
-        self._news = {_place(operation): operation for operation in stored} | self._news
-        return end
+        self._reports = {_report_key(operation): operation for operation in stored} | self._reports
+        return unsubscribe
 
     def candidates(self) -> Iterable[LogEntry]:
-        """Return the operations with news, and those that newer ones displaced."""
-        news, self._news = self._news, {}
+        """Return the operations with reports, and those that newer ones displaced."""
+        reports, self._reports = self._reports, {}
         submitted_to, self._submitted_to = self._submitted_to, {}
-        for reported in news.values():
-            known = self._present.get(reported.operation_id, reported)
-            moved = _is_submitted(known) and submitted_to.get(known.operation_id) == reported.host
-            self._present[reported.operation_id] = (
-                reported if moved else merge_report(known, reported)
-            )
-        displaced = _displaced(self._present.values(), self._newest)
+        for report in reports.values():
+            view = self._current.get(report.operation_id, report)
+            moved = _is_submitted(view) and submitted_to.get(view.operation_id) == report.host
+            self._current[report.operation_id] = report if moved else merge_report(view, report)
+        displaced = _displaced(self._current.values(), self._newest)
         for each in displaced:
-            del self._present[each.operation_id]
-        named = {each.operation_id for each in news.values()} & self._present.keys()
-        changed = [self._present[each] for each in named]
+            del self._current[each.operation_id]
+        named = {each.operation_id for each in reports.values()} & self._current.keys()
+        changed = [self._current[each] for each in named]
         gone = [_operation_entry(each, None) for each in displaced]
         return gone + [_operation_entry(each, self._text(each)) for each in changed]
 
     def _text(self, operation: Operation) -> bytes:
-        return encoded_operation(operation, self._view, self._boundary)
+        return encoded_operation(operation, self._render, self._boundary)
 
 
 def _displaced(present: Collection[Operation], newest: int) -> list[Operation]:
-    """Return those that are more than `newest`: the oldest of whichever host has the most.
+    """Return the operations beyond `newest`: the oldest ones of whichever host has the most.
 
-    So a host that has many, or dates its own ahead, displaces those of no other.
+    So a host with many, or with dates in the future, displaces only its own.
     """
     by_host: defaultdict[str, list[Operation]] = defaultdict(list)
     for each in sorted(present, key=lambda each: each.created_at, reverse=True):
         by_host[each.host].append(each)
-    # The heap's first is the host with the most operations; of equal ones that with the oldest.
+    # The first of the heap is the host with the most operations; among equals the one with the
+    # oldest.
     most = [(-len(own), own[-1].created_at, host) for host, own in by_host.items()]
     heapify(most)
     displaced = []
@@ -198,23 +199,23 @@ def _displaced(present: Collection[Operation], newest: int) -> list[Operation]:
     return displaced
 
 
-def _place(operation: Operation) -> tuple[str, str]:
-    # What another host says under the same id must not displace the operation's own news.
+def _report_key(operation: Operation) -> tuple[str, str]:
+    # Another host's report of the same id must not displace the operation's own.
     return operation.host, operation.operation_id
 
 
 def _is_submitted(operation: Operation) -> bool:
-    """Whether no host has taken it yet."""
+    """Whether no host has accepted it yet."""
     return operation.state is State.SUBMITTING and not operation.sequence
 
 
-def _key(known: InstanceView) -> str:
-    return clip(f"{known.host}/{known.instance.project}/{known.instance.name}")
+def _key(view: InstanceView) -> str:
+    return clip(f"{view.host}/{view.instance.project}/{view.instance.name}")
 
 
-def _entry(known: InstanceView, text: bytes | None) -> LogEntry:
-    instance = known.instance
-    return LogEntry(_key(known), known.host, instance.name, text, instance.project)
+def _entry(view: InstanceView, text: bytes | None) -> LogEntry:
+    instance = view.instance
+    return LogEntry(_key(view), view.host, instance.name, text, instance.project)
 
 
 def _operation_entry(operation: Operation, text: bytes | None) -> LogEntry:
@@ -223,11 +224,11 @@ def _operation_entry(operation: Operation, text: bytes | None) -> LogEntry:
     return LogEntry(key, operation.host, instance, text, project)
 
 
-def _machine(host: HostView) -> tuple[object, ...]:
-    """Return all of a host that its instances' entries show."""
+def _capacity(host: HostView) -> tuple[object, ...]:
+    """Return what the entries of instances show of their host."""
     sample = host.sample.host if host.sample else None
     return (host.lxd_connected, sample and (sample.memory_total, sample.disk_total))
 
 
-def _ageless(known: HostView) -> HostView:
-    return replace(known, age_s=None, inventory_age_s=None, clock_skew_s=None, sample_age_s=None)
+def _ageless(view: HostView) -> HostView:
+    return replace(view, age_s=None, inventory_age_s=None, clock_skew_s=None, sample_age_s=None)

@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from msgspec import Struct
-
-from services.lxd_worker.instances.devices import Devices, is_nic, is_root, proxies_in
+from services.lxd_worker.instances.devices import Devices, is_nic, proxies_in
 from services.lxd_worker.instances.limits import limits_of
 from services.lxd_worker.instances.parked_roots import trash_of
 from shared.contracts.bounds import LONGEST_WORD, clip
 from shared.contracts.fitting import fit_message, shorten
-from shared.contracts.instances import DEFAULT_PROJECT, USER_KEYS, Instance
+from shared.contracts.instances import USER_KEYS, Instance
 from shared.contracts.sizes import memory_limit, size_in_bytes
 from shared.contracts.status import is_alive
+from shared.lxd.models import LxdInstance
 
 # What we store with an instance, in the settings that LXD leaves to its users.
 DISPLAY_NAME = "user.lxdfleet.name"
@@ -49,34 +48,22 @@ _VERSIONS = {
 }
 
 
-class InstanceDescription(Struct, frozen=True):
-    """An instance in LXD's answer; fields that we do not read are ignored."""
+class InstanceDescription(LxdInstance, frozen=True):
+    """An instance in LXD's answer, as the worker reads it."""
 
-    name: str
     status: str = ""
-    type: str = ""
     architecture: str = ""
     created_at: str = ""
     last_used_at: str = ""
     description: str = ""
-    project: str = DEFAULT_PROJECT
-    location: str = ""
     ephemeral: bool = False
     profiles: tuple[str, ...] | None = ()
-    expanded_config: dict[str, str] = {}
-    expanded_devices: dict[str, dict[str, str]] = {}
 
     @property
     def uuid(self) -> str:
         """What tells the instance from a namesake; empty until LXD gives it one."""
         # Clipped as in messages, or a command would name another instance.
-        return clip(self.expanded_config.get("volatile.uuid", ""), LONGEST_WORD)
-
-    @property
-    def root_disk(self) -> str:
-        """The name of the device that holds the root file system; empty if there is none."""
-        roots = (name for name, device in self.expanded_devices.items() if is_root(device))
-        return next(roots, "")
+        return clip(super().uuid, LONGEST_WORD)
 
     @property
     def root_size(self) -> int | None:

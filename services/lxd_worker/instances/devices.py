@@ -10,6 +10,7 @@ from shared.contracts.changes import Forward
 from shared.contracts.forwards import SSH_DEVICE, forward_of
 from shared.contracts.hosts import Network
 from shared.contracts.instances import Proxy
+from shared.lxd.models import is_root_disk
 
 Device = Mapping[str, str]
 Devices = dict[str, dict[str, str]]
@@ -17,11 +18,6 @@ Devices = dict[str, dict[str, str]]
 # The managed networks that a NIC can be attached to.
 _MANAGED = ("bridge", "ovn", "macvlan", "sriov")
 _NO_OPTIONS = ("type", "listen", "connect")
-
-
-def is_root(device: Device) -> bool:
-    """Whether a device holds the root file system."""
-    return device.get("type") == "disk" and device.get("path") == "/"
 
 
 def is_nic(device: Device) -> bool:
@@ -46,7 +42,7 @@ def proxies_in(devices: Mapping[str, Device]) -> tuple[Proxy, ...]:
 
 def root_disk(profile: Devices) -> tuple[str, dict[str, str]]:
     """Return the name and the settings of a profile's root disk, or a bare one if it has none."""
-    found = [(name, device) for name, device in profile.items() if is_root(device)]
+    found = [(name, device) for name, device in profile.items() if is_root_disk(device)]
     return found[0] if found else ("root", {"type": "disk", "path": "/"})
 
 

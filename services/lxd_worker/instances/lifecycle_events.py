@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from shared.contracts.bounds import Name
-from shared.contracts.instances import DEFAULT_PROJECT
+from shared.lxd.models import LifecycleEvent
 
 # These leave the instance as it is; `lxc exec` by a monitoring system alone would flood the fleet.
 _HARMLESS = ("exec", "console", "log-", "file-", "backup-", "snapshot-", "metadata")
-
-
-class LifecycleMetadata(Struct, frozen=True):
-    """The part of an event that says what happened to what."""
-
-    action: str = ""
-    source: str = ""
-    context: dict[str, object] | None = None
-
-
-class LifecycleEvent(Struct, frozen=True):
-    """An event as LXD sends it; fields that we do not read are ignored."""
-
-    metadata: LifecycleMetadata = field(default_factory=LifecycleMetadata)
-    project: str = DEFAULT_PROJECT
-    location: str = ""
 
 
 class AffectedInstance(Struct, frozen=True):
@@ -44,10 +26,10 @@ def affected_instances(event: LifecycleEvent) -> list[AffectedInstance]:
     kind, _, what = action.partition("-")
     if kind != "instance" or what.startswith(_HARMLESS):
         return []
-    names = [_name(event.metadata.source)]
+    project, name = event.identity
+    names = [name]
     if old := (event.metadata.context or {}).get("old_name"):
         names.insert(0, str(old))
-    project = event.project or DEFAULT_PROJECT
     return [AffectedInstance(project, name, action) for name in names if _is_reportable(name)]
 
 
@@ -63,8 +45,3 @@ def _is_reportable(name: str) -> bool:
     except msgspec.ValidationError:
         return False
     return True
-
-
-def _name(source: str) -> str:
-    """Return the last part of `/1.0/instances/NAME`, with or without a query."""
-    return unquote(source.partition("?")[0].rpartition("/")[2])

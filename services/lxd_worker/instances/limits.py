@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from services.lxd_worker.instances.devices import Device, Devices, is_nic, is_root
+from services.lxd_worker.instances.devices import Device, Devices, is_nic
 from shared.contracts.changes import Limits
 from shared.contracts.sizes import bits, process_count, size_in_bytes
+from shared.lxd.models import is_root_disk
 
 PROCESSES = "limits.processes"
 NETWORK, DISK = ("ingress", "egress"), ("read", "write")
@@ -23,7 +24,7 @@ def limits_of(config: Mapping[str, str], devices: Mapping[str, Device]) -> Limit
     A disk limit in operations per second is not a limit in bytes, and is ignored.
     """
     nics = [device for device in devices.values() if is_nic(device)]
-    disk = next((device for device in devices.values() if is_root(device)), {})
+    disk = next((device for device in devices.values() if is_root_disk(device)), {})
     return Limits(
         ingress=_loosest(bits(_limit(nic, "ingress")) for nic in nics),
         egress=_loosest(bits(_limit(nic, "egress")) for nic in nics),
@@ -68,7 +69,7 @@ def _loosest(limits: Iterable[int | None]) -> int | None:
 
 
 def _of(device: Device, limits: Limits) -> dict[str, int]:
-    directions = NETWORK if is_nic(device) else DISK if is_root(device) else ()
+    directions = NETWORK if is_nic(device) else DISK if is_root_disk(device) else ()
     each = {direction: getattr(limits, direction) for direction in directions}
     return {direction: limit for direction, limit in each.items() if limit is not None}
 

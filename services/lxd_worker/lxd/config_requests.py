@@ -8,8 +8,6 @@ from services.lxd_worker.instances.connection_note import password_patch
 from services.lxd_worker.instances.description import EditableInstance, abridge, to_instance
 from services.lxd_worker.instances.update_request import DesiredConfig, update_body
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.lxd.api import Api, NotThere, Stale
-from services.lxd_worker.lxd.models import LxdTask, SnapshotDescription
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import Changes
 from shared.contracts.errors import (
@@ -20,6 +18,9 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound, PreconditionFailed
+from shared.lxd.models import LxdTask, SnapshotDescription
 
 # LXD itself changes an instance's `volatile` settings, for example when a guest restarts.
 _TRIES = 5
@@ -30,8 +31,8 @@ ESCAPES = frozenset("%+")
 class ConfigRequests:
     """The requests to one daemon; `host_memory` as in `LxdDaemon`."""
 
-    def __init__(self, api: Api, host_memory: int) -> None:
-        self._api = api
+    def __init__(self, client: LxdClient, host_memory: int) -> None:
+        self._client = client
         self._host_memory = host_memory
         self._requests = {
             Step.UPDATE: self._update,
@@ -48,7 +49,7 @@ class ConfigRequests:
     def request(self, step: Step, entry: JournalEntry) -> str:
         """Hand a step over and return LXD's id of it.
 
-        Raises NotThere if there is no such instance, InstanceChangedSince, SnapshotNotFound and
+        Raises LxdNotFound if there is no such instance, InstanceChangedSince, SnapshotNotFound and
         what a request raises.
         """
         return self._requests[step](entry).id
@@ -58,13 +59,13 @@ class ConfigRequests:
         path, params = ("instances", name), {"project": project}
         for _ in range(_TRIES):
             try:
-                found, version = self._api.get_to_replace(EditableInstance, *path, params=params)
+                found, version = self._client.get_to_replace(EditableInstance, *path, params=params)
                 noted = password_patch(found, password)
                 if noted is not None:
-                    self._api.patch(*path, params=params, body=noted, etag=version)
-            except Stale:
+                    self._client.patch(*path, params=params, body=noted, etag=version)
+            except PreconditionFailed:
                 continue
-            except NotThere:
+            except LxdNotFound:
                 raise InstanceNotFound(name) from None
             return
         raise LxdRefused("the instance keeps changing")
@@ -89,7 +90,7 @@ class ConfigRequests:
             return update_body(found, desired)
 
         path, params = _path(entry), _of(entry)
-        return self._api.edit(EditableInstance, LxdTask, *path, params=params, change=change)
+        return self._client.edit(EditableInstance, LxdTask, *path, params=params, change=change)
 
     def _check(self, entry: JournalEntry, found: EditableInstance) -> None:
         wanted = entry.operation
@@ -103,23 +104,23 @@ class ConfigRequests:
 
     def _rename(self, entry: JournalEntry) -> LxdTask:
         body = {"name": entry.operation.arguments.new_name}
-        return self._api.post(LxdTask, *_path(entry), params=_of(entry), body=body)
+        return self._client.post(LxdTask, *_path(entry), params=_of(entry), body=body)
 
     def _snapshot(self, entry: JournalEntry) -> LxdTask:
         arguments = entry.operation.arguments
         body = {"name": arguments.snapshot, "stateful": arguments.stateful}
-        return self._api.post(LxdTask, *_path(entry), "snapshots", params=_of(entry), body=body)
+        return self._client.post(LxdTask, *_path(entry), "snapshots", params=_of(entry), body=body)
 
     def _restore(self, entry: JournalEntry) -> LxdTask:
         arguments = entry.operation.arguments
         body = {"restore": arguments.snapshot, "stateful": arguments.stateful}
-        return self._api.put(LxdTask, *_path(entry), params=_of(entry), body=body)
+        return self._client.put(LxdTask, *_path(entry), params=_of(entry), body=body)
 
     def _delete_snapshot(self, entry: JournalEntry) -> LxdTask:
         operation = entry.operation
         try:
-            return self._api.delete(LxdTask, *self._path_of_snapshot(entry), params=_of(entry))
-        except NotThere:
+            return self._client.delete(LxdTask, *self._path_of_snapshot(entry), params=_of(entry))
+        except LxdNotFound:
             raise SnapshotNotFound(operation.instance, operation.arguments.snapshot) from None
 
     def _path_of_snapshot(self, entry: JournalEntry) -> tuple[str, ...]:
@@ -139,8 +140,8 @@ class ConfigRequests:
     def _name_at(self, *path: str, params: dict[str, object]) -> str:
         """Return the name of the snapshot at a path; empty if there is none."""
         try:
-            found = self._api.get(SnapshotDescription, *path, params=params)
-        except (NotThere, LxdRefused):
+            found = self._client.get(SnapshotDescription, *path, params=params)
+        except (LxdNotFound, LxdRefused):
             return ""
         return found.name.rpartition("/")[2]
 

@@ -7,12 +7,13 @@ import random
 from collections.abc import Iterator, Sequence
 
 from services.lxd_worker.consoles import Terminal
-from services.lxd_worker.lxd.api import Api, NotThere
-from services.lxd_worker.lxd.models import TerminalTask
 from services.lxd_worker.lxd.websocket import LxdSocket
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.contracts.errors import InstanceNotFound, LxdRefused, LxdUnavailable
 from shared.contracts.streams import Resize
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound
+from shared.lxd.models import ExecTask
 
 # Until the client sends its own.
 SIZE: dict[str, object] = {"width": 80, "height": 24}
@@ -27,10 +28,8 @@ CATCH_UP_S = 0.2
 class LxdTerminals:
     """Opens terminals; `command` is what a shell runs."""
 
-    def __init__(self, api: Api, socket: str, host: str, command: Sequence[str]) -> None:
-        self._api = api
-        self._socket = socket
-        self._host = host
+    def __init__(self, client: LxdClient, command: Sequence[str]) -> None:
+        self._client = client
         self._command = list(command)
 
     def open(self, request: OpenConsole) -> Terminal:
@@ -39,13 +38,13 @@ class LxdTerminals:
         params = {"project": request.project}
         path = ("instances", request.name, end)
         try:
-            task = self._api.post(TerminalTask, *path, params=params, body=self._body(request))
-        except NotThere:
+            task = self._client.post(ExecTask, *path, params=params, body=self._body(request))
+        except LxdNotFound:
             raise InstanceNotFound(request.name) from None
         try:
-            return LxdTerminal(self._api, self._socket, task, request.type)
+            return LxdTerminal(self._client, task, request.type)
         except (OSError, KeyError) as exc:
-            raise LxdUnavailable(self._host) from exc
+            raise LxdUnavailable(self._client.host) from exc
 
     def _body(self, request: OpenConsole) -> dict[str, object]:
         if request.type is not ConsoleType.EXEC:
@@ -68,15 +67,15 @@ class LxdTerminal:
     closed before control was ever connected: so control is connected first.
     """
 
-    def __init__(self, api: Api, socket: str, task: TerminalTask, type_: ConsoleType) -> None:
-        self._api = api
+    def __init__(self, client: LxdClient, task: ExecTask, type_: ConsoleType) -> None:
+        self._client = client
         self._task = task
         self._is_text_console = type_ is ConsoleType.CONSOLE
         resource = f"/1.0/operations/{task.id}/websocket"
         data, control = (f"secret={task.facts.fds[end]}" for end in ("0", "control"))
         # In this order: if the worker is killed, the kernel closes the lower number first.
-        self._data = LxdSocket(socket, resource, data)
-        self._control = LxdSocket(socket, resource, control)
+        self._data = LxdSocket(client.socket, resource, data)
+        self._control = LxdSocket(client.socket, resource, control)
         try:
             self._control.connect()
             self._data.connect()
@@ -104,8 +103,8 @@ class LxdTerminal:
         if not self._data.complete:
             return None
         try:
-            return self._api.wait(TerminalTask, self._task.id, EXIT_S).facts.status
-        except (NotThere, LxdRefused):
+            return self._client.wait(ExecTask, self._task.id, EXIT_S).facts.status
+        except (LxdNotFound, LxdRefused):
             return None
 
     def hang_up(self) -> None:

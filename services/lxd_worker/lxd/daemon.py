@@ -10,10 +10,9 @@ from services.lxd_worker.instance_queries import readable_log
 from services.lxd_worker.instances.description import EditableInstance, InstanceDescription
 from services.lxd_worker.instances.parked_roots import TRASH, ParkedRoot, parked_root
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.lxd.api import Api, NotThere, Stale
 from services.lxd_worker.lxd.config_requests import ConfigRequests
-from services.lxd_worker.lxd.models import LxdTask
 from services.lxd_worker.lxd.passwords import GuestPasswords
+from services.lxd_worker.lxd.progress import progress_of
 from services.lxd_worker.lxd.reader import LxdReader, refusal_is_unavailability
 from services.lxd_worker.lxd.root_swaps import RootSwapRequests
 from services.lxd_worker.omissions import Omit
@@ -21,7 +20,10 @@ from services.lxd_worker.ports import LxdOperation
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound, LxdRefused
 from shared.contracts.worker_api import MOST_LOG
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound, PreconditionFailed
+from shared.lxd.models import LxdTask
+from shared.lxd.scope import LxdScope
 
 # The state that each step asks for; `delete` is a request of its own.
 _STATES: dict[Step, dict[str, object]] = {
@@ -43,11 +45,11 @@ _LOG_BYTES = 4 * MOST_LOG + 4
 class LxdDaemon(LxdReader):
     """One daemon, see `ports.Lxd`."""
 
-    def __init__(self, api: Api, host: str, host_memory: int, scope: LxdScope, omit: Omit) -> None:
-        super().__init__(api, host, host_memory, scope, omit)
-        self._config_requests = ConfigRequests(api, host_memory)
-        self._passwords = GuestPasswords(api, host)
-        self._root_swaps = RootSwapRequests(api, lambda: scope.member)
+    def __init__(self, client: LxdClient, host_memory: int, scope: LxdScope, omit: Omit) -> None:
+        super().__init__(client, host_memory, scope, omit)
+        self._config_requests = ConfigRequests(client, host_memory)
+        self._passwords = GuestPasswords(client)
+        self._root_swaps = RootSwapRequests(client, lambda: scope.member)
 
     def request(self, step: Step, entry: JournalEntry) -> str:
         """See `Lxd.request`."""
@@ -58,17 +60,19 @@ class LxdDaemon(LxdReader):
             if step in self._root_swaps:
                 return self._root_swaps.request(step, entry)
             if step is Step.DELETE:
-                return self._api.delete(LxdTask, "instances", name, params=params).id
+                return self._client.delete(LxdTask, "instances", name, params=params).id
             body = _STATES[step] | _timeout(step, entry.operation.arguments.stop_timeout_s)
-            return self._api.put(LxdTask, "instances", name, "state", params=params, body=body).id
-        except NotThere:
+            return self._client.put(
+                LxdTask, "instances", name, "state", params=params, body=body
+            ).id
+        except LxdNotFound:
             raise InstanceNotFound(name) from None
 
     def create(self, project: str, body: Mapping[str, object]) -> str:
         """See `Lxd.create`."""
         member = {"target": self._scope.member} if self._scope.member else {}
         params = {"project": project} | member
-        return self._api.post(LxdTask, "instances", params=params, body=body).id
+        return self._client.post(LxdTask, "instances", params=params, body=body).id
 
     def set_password(self, project: str, name: str, password: str) -> None:
         """See `Lxd.set_password`."""
@@ -82,65 +86,66 @@ class LxdDaemon(LxdReader):
         """See `Lxd.delete_parked`."""
         path, params = ("instances", root.name), {"project": root.project}
         try:
-            found = self._api.get(InstanceDescription, *path, params=params)
+            found = self._client.get(InstanceDescription, *path, params=params)
             if parked_root(found.project, found.name, found.expanded_config) == root:
-                self._api.delete(LxdTask, *path, params=params)
-        except NotThere:
+                self._client.delete(LxdTask, *path, params=params)
+        except LxdNotFound:
             return
 
     def forget_trash(self, project: str, name: str) -> None:
         """See `Lxd.forget_trash`."""
         path, params = ("instances", name), {"project": project}
         try:
-            found, version = self._api.get_to_replace(EditableInstance, *path, params=params)
+            found, version = self._client.get_to_replace(EditableInstance, *path, params=params)
             # LXD 5.0 removes a description that a PATCH does not name.
             body = {"config": {TRASH: ""}, "description": found.description}
-            self._api.patch(*path, params=params, body=body, etag=version)
-        except (NotThere, Stale):
+            self._client.patch(*path, params=params, body=body, etag=version)
+        except (LxdNotFound, PreconditionFailed):
             return
 
     def start_log(self, project: str, name: str) -> str | None:
         """See `Lxd.start_log`."""
         path, params = ("instances", name, "logs"), {"project": project}
-        with refusal_is_unavailability(self._host):
+        with refusal_is_unavailability(self._client.host):
             try:
                 # LXD answers a request for a log that does not exist with an internal error.
-                listed = self._api.get(list[str], *path, params=params)
-            except NotThere:
+                listed = self._client.get(list[str], *path, params=params)
+            except LxdNotFound:
                 return None
             files = {each.rpartition("/")[2].partition("?")[0] for each in listed}
             for file in files.intersection(_LOGS):
-                raw = self._api.end_of_file(*path, file, params=params, most_bytes=_LOG_BYTES)
+                raw = self._client.get_end(*path, file, params=params, most_bytes=_LOG_BYTES)
                 return readable_log(raw)
         return None
 
     def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:
         """See `Lxd.wait`."""
-        with refusal_is_unavailability(self._host):
+        with refusal_is_unavailability(self._client.host):
             try:
-                return self._api.wait(LxdTask, lxd_operation, math.ceil(timeout_s)).progress
-            except NotThere:
+                task = self._client.wait(LxdTask, lxd_operation, math.ceil(timeout_s))
+                return progress_of(task)
+            except LxdNotFound:
                 return None
 
     def cancel(self, lxd_operation: str) -> bool:
         """See `Lxd.cancel`."""
         try:
-            self._api.delete(Any, "operations", lxd_operation)
-        except (NotThere, LxdRefused):
+            self._client.delete(Any, "operations", lxd_operation)
+        except (LxdNotFound, LxdRefused):
             return False
         return True
 
     def running_operations(self, project: str, name: str) -> list[str]:
         """See `Lxd.running_operations`; later observations are of the LXD that runs now."""
         self.server()
-        with refusal_is_unavailability(self._host):
+        with refusal_is_unavailability(self._client.host):
             params = {"project": project, "recursion": 1}
-            tasks = self._api.get(dict[str, list[LxdTask]], "operations", params=params)
+            tasks = self._client.get(dict[str, list[LxdTask]], "operations", params=params)
         return [
             task.id
             for group in tasks.values()
             for task in group
-            if task.concerns(name) and task.progress.running
+            if task.concerns(name) and task.running
         ]
 
 

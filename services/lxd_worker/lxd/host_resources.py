@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from services.lxd_worker.instances.description import os_of
 from services.lxd_worker.instances.devices import Devices, is_joinable
-from services.lxd_worker.lxd.api import Api, NotThere
-from services.lxd_worker.lxd.models import ServerAnswer
 from services.lxd_worker.ports import DaemonCapabilities, HostMachine
-from shared.contracts.bounds import Count
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import LxdRefused, LxdUnavailable
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, Network
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound
+from shared.lxd.models import (
+    ImageAlias,
+    LxdImage,
+    MachineResources,
+    Named,
+    PoolResources,
+    Profile,
+    ServerInfo,
+)
 
 T = TypeVar("T")
 
@@ -29,9 +37,8 @@ class LxdHostResources:
     Whoever listens to its events calls `forget` when one of them may have changed something.
     """
 
-    def __init__(self, api: Api, host: str, listening: Callable[[], bool]) -> None:
-        self._api = api
-        self._host = host
+    def __init__(self, client: LxdClient, listening: Callable[[], bool]) -> None:
+        self._client = client
         self._listening = listening
         self._machine: HostMachine | None = None
         self._cache: dict[object, Any] = {}
@@ -44,20 +51,20 @@ class LxdHostResources:
     def machine(self) -> HostMachine:
         """See `HostResources.machine`; asked once, since neither changes while the machine runs."""
         if self._machine is None:
-            found = self._require(_Resources, "resources")
+            found = self._require(MachineResources, "resources")
             self._machine = HostMachine(cpu=found.cpu.total, memory=found.memory.total)
         return self._machine
 
     def capabilities(self) -> DaemonCapabilities:
         """See `HostResources.capabilities`."""
-        found = self._require(ServerAnswer).environment
+        found = self._require(ServerInfo).environment
         types = (CONTAINER, VIRTUAL_MACHINE) if "qemu" in found.driver else (CONTAINER,)
         own = next(iter(found.architectures), "")
         return DaemonCapabilities(architecture=own, types=types, incus=found.server == "incus")
 
     def default_devices(self, project: str) -> Devices:
         """See `HostResources.default_devices`."""
-        return self._require(_Profile, "profiles", "default", project=project).devices
+        return self._require(Profile, "profiles", "default", project=project).devices
 
     def default_pool(self) -> str:
         """See `HostResources.default_pool`."""
@@ -65,26 +72,26 @@ class LxdHostResources:
 
     def pool_size(self, pool: str) -> int:
         """See `HostResources.pool_size`."""
-        return self._require(_Space, "storage-pools", pool, "resources").space.total
+        return self._require(PoolResources, "storage-pools", pool, "resources").space.total
 
     def images(self) -> list[Image]:
         """See `HostResources.images`."""
-        return [one.image() for one in self._require(list[_Image], "images", recursion=1)]
+        return [_image(one) for one in self._require(list[LxdImage], "images", recursion=1)]
 
     def image(self, project: str, source: ImageSource) -> Image | None:
         """See `HostResources.image`."""
         if source.alias:
-            alias = self._find(_Alias, "images", "aliases", source.alias, project=project)
+            alias = self._find(ImageAlias, "images", "aliases", source.alias, project=project)
             if alias is None or alias.name != source.alias:
                 return None
             return Image(fingerprint=alias.target, type=alias.type)
-        found = self._find(_Image, "images", source.fingerprint, project=project)
-        return found.image() if found else None
+        found = self._find(LxdImage, "images", source.fingerprint, project=project)
+        return _image(found) if found else None
 
     def projects(self) -> list[str]:
         """See `HostResources.projects`."""
         # By their names: LXD 5.0 escapes them twice in their addresses.
-        return [project.name for project in self._require(list[_Project], "projects", recursion=1)]
+        return [project.name for project in self._require(list[Named], "projects", recursion=1)]
 
     def networks(self) -> list[Network]:
         """See `HostResources.networks`."""
@@ -98,7 +105,7 @@ class LxdHostResources:
     def _require(self, kind: type[T], *path: str, **params: object) -> T:
         found = self._find(kind, *path, **params)
         if found is None:
-            raise LxdUnavailable(self._host)
+            raise LxdUnavailable(self._client.host)
         return found
 
     def _find(self, kind: type[T], *path: str, **params: object) -> T | None:
@@ -110,63 +117,26 @@ class LxdHostResources:
             found: T = cached[question]
             return found
         try:
-            found = cached[question] = self._api.get(kind, *path, params=params)
-        except NotThere:
+            found = cached[question] = self._client.get(kind, *path, params=params)
+        except LxdNotFound:
             return None
         except LxdRefused as exc:
-            raise LxdUnavailable(self._host) from exc
+            raise LxdUnavailable(self._client.host) from exc
         return found
-
-
-# Without a default: what cannot be read is unknown, not zero.
-class _Total(Struct, frozen=True):
-    total: Count
-
-
-class _Resources(Struct, frozen=True):
-    cpu: _Total
-    memory: _Total
-
-
-class _Space(Struct, frozen=True):
-    space: _Total
-
-
-class _Profile(Struct, frozen=True):
-    devices: Devices = {}
 
 
 # An LXD without a storage pool has no instances.
 _Names = Annotated[list[str], Meta(min_length=1)]
 
 
-class _Project(Struct, frozen=True):
-    name: str
-
-
-class _Alias(Struct, frozen=True):
-    """A name of an image; `target`, the image's fingerprint, is set in LXD's answer for a name."""
-
-    name: str
-    target: str = ""
-    type: str = CONTAINER
-
-
-class _Image(Struct, frozen=True):
-    fingerprint: str
-    aliases: tuple[_Alias, ...] = ()
-    type: str = CONTAINER
-    architecture: str = ""
-    size: int = 0
-    properties: dict[str, str] = {}
-
-    def image(self) -> Image:
-        return Image(
-            fingerprint=self.fingerprint,
-            aliases=tuple(one.name for one in self.aliases),
-            type=self.type,
-            architecture=self.architecture,
-            os=os_of({f"image.{key}": text for key, text in self.properties.items()})[:_LONGEST],
-            description=self.properties.get("description", "")[:_LONGEST],
-            size=self.size,
-        )
+def _image(found: LxdImage) -> Image:
+    properties = found.properties
+    return Image(
+        fingerprint=found.fingerprint,
+        aliases=tuple(one.name for one in found.aliases),
+        type=found.type,
+        architecture=found.architecture,
+        os=os_of({f"image.{key}": text for key, text in properties.items()})[:_LONGEST],
+        description=properties.get("description", "")[:_LONGEST],
+        size=found.size,
+    )

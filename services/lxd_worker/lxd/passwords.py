@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from services.lxd_worker.lxd.api import Api, NotThere
-from services.lxd_worker.lxd.models import TerminalTask
 from services.lxd_worker.lxd.websocket import LxdSocket
 from shared.contracts.bounds import clip
 from shared.contracts.errors import (
@@ -19,6 +17,9 @@ from shared.contracts.errors import (
     OutcomeUnknown,
     PasswordNotSet,
 )
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound
+from shared.lxd.models import ExecTask
 
 COMMAND = ("chpasswd",)
 # The exit statuses by which LXD reports that there is no such program.
@@ -32,9 +33,8 @@ TIMEOUT_S = 30
 class GuestPasswords:
     """Sets passwords in the guests of one daemon."""
 
-    def __init__(self, api: Api, host: str, timeout_s: int = TIMEOUT_S) -> None:
-        self._api = api
-        self._host = host
+    def __init__(self, client: LxdClient, timeout_s: int = TIMEOUT_S) -> None:
+        self._client = client
         self._timeout_s = timeout_s
 
     def set(self, project: str, name: str, password: str) -> None:
@@ -47,8 +47,8 @@ class GuestPasswords:
         }
         path, params = ("instances", name, "exec"), {"project": project}
         try:
-            task = self._api.post(TerminalTask, *path, params=params, body=body)
-        except NotThere:
+            task = self._client.post(ExecTask, *path, params=params, body=body)
+        except LxdNotFound:
             raise InstanceNotFound(name) from None
         try:
             with self._sockets(task) as stdin:
@@ -58,10 +58,10 @@ class GuestPasswords:
                 self._judge(name, self._ended(task))
         except OSError as exc:
             self._explain(name, task)
-            raise LxdUnavailable(self._host) from exc
+            raise LxdUnavailable(self._client.host) from exc
 
     @contextmanager
-    def _sockets(self, task: TerminalTask) -> Iterator[LxdSocket]:
+    def _sockets(self, task: ExecTask) -> Iterator[LxdSocket]:
         """Connect all of a process's sockets, as LXD requires, and yield that of its input."""
         resource, secrets = f"/1.0/operations/{task.id}/websocket", task.facts.fds
         with ExitStack() as opened:
@@ -69,28 +69,28 @@ class GuestPasswords:
             for end in ("0", "1", "2", "control"):
                 if end not in secrets:
                     raise ConnectionError(f"LXD gave no socket {end}")
-                sockets[end] = LxdSocket(self._api.socket, resource, f"secret={secrets[end]}")
+                sockets[end] = LxdSocket(self._client.socket, resource, f"secret={secrets[end]}")
                 opened.callback(sockets[end].close)
                 opened.callback(sockets[end].hang_up)
                 sockets[end].connect()
             yield sockets["0"]
 
-    def _ended(self, task: TerminalTask) -> TerminalTask:
+    def _ended(self, task: ExecTask) -> ExecTask:
         try:
-            return self._api.wait(TerminalTask, task.id, self._timeout_s)
-        except (NotThere, LxdRefused) as exc:
-            raise OutcomeUnknown(self._host) from exc
+            return self._client.wait(ExecTask, task.id, self._timeout_s)
+        except (LxdNotFound, LxdRefused) as exc:
+            raise OutcomeUnknown(self._client.host) from exc
 
-    def _explain(self, name: str, task: TerminalTask) -> None:
+    def _explain(self, name: str, task: ExecTask) -> None:
         """Raise PasswordNotSet if LXD has closed the sockets because nothing could run."""
         try:
-            ended = self._api.wait(TerminalTask, task.id, 1)
-        except (NotThere, LxdRefused):
+            ended = self._client.wait(ExecTask, task.id, 1)
+        except (LxdNotFound, LxdRefused):
             return
         if ended.err:
             self._judge(name, ended)
 
-    def _judge(self, name: str, ended: TerminalTask) -> None:
+    def _judge(self, name: str, ended: ExecTask) -> None:
         """Return if the password is set, else raise; what the guest itself prints is not repeated.
 
         It may print anything, including the password.
@@ -103,6 +103,6 @@ class GuestPasswords:
         if ended.err:
             raise LxdRefused(clip(ended.err))
         if status is None:
-            raise OutcomeUnknown(self._host)
+            raise OutcomeUnknown(self._client.host)
         if status != 0:
             raise PasswordNotSet(name, f"its chpasswd ended with status {status}")

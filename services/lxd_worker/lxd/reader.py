@@ -21,20 +21,21 @@ from services.lxd_worker.instances.description import (
 from services.lxd_worker.instances.devices import Devices
 from services.lxd_worker.instances.observation import InitProcess, InstanceConfig, Observation
 from services.lxd_worker.instances.parked_roots import ROOT, parked_name, parked_root, trash_of
-from services.lxd_worker.lxd.api import Api, NotThere
-from services.lxd_worker.lxd.models import (
-    InstanceDetails,
-    LxdInstanceState,
-    ServerAnswer,
-    SnapshotDescription,
-)
 from services.lxd_worker.omissions import Omission, Omit
 from services.lxd_worker.ports import LxdServer, ObservedInstance, ParkedRoots, RootOwner
 from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
 from shared.contracts.fitting import Unfit, fit_message
 from shared.contracts.instances import Instance
 from shared.contracts.worker_api import Snapshot
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound
+from shared.lxd.models import (
+    BriefInstanceState,
+    DiskState,
+    ServerInfo,
+    SnapshotDescription,
+)
+from shared.lxd.scope import LxdScope
 from shared.platform.run.process_start import start_ticks
 
 T = TypeVar("T")
@@ -48,15 +49,28 @@ _TRY_AGAIN_S = 0.1
 _ALL: dict[str, object] = {"recursion": 1, "all-projects": "true"}
 
 
+class InstanceDetails(InstanceDescription, frozen=True):
+    """An instance with its state and snapshots, as `recursion=1` gives it for one instance."""
+
+    state: BriefInstanceState | None = None
+    snapshots: tuple[SnapshotDescription, ...] | None = None
+
+    @property
+    def root_used(self) -> int | None:
+        """The bytes on its root disk, None if LXD does not report them."""
+        disks = (self.state.disk if self.state else None) or {}
+        used = disks.get(self.root_disk, DiskState()).usage
+        return used if used > 0 else None
+
+
 class LxdReader:
     """The part of `ports.Lxd` that changes nothing.
 
     `host_memory` is what a memory limit in percent is a share of, in bytes.
     """
 
-    def __init__(self, api: Api, host: str, host_memory: int, scope: LxdScope, omit: Omit) -> None:
-        self._api = api
-        self._host = host
+    def __init__(self, client: LxdClient, host_memory: int, scope: LxdScope, omit: Omit) -> None:
+        self._client = client
         self._host_memory = host_memory
         self._scope = scope
         self._omit = omit
@@ -67,8 +81,8 @@ class LxdReader:
 
     def server(self) -> LxdServer:
         """See `Lxd.server`."""
-        with refusal_is_unavailability(self._host):
-            environment = self._api.get(ServerAnswer, answer_s=_PROBE_S).environment
+        with refusal_is_unavailability(self._client.host):
+            environment = self._client.get(ServerInfo, answer_s=_PROBE_S).environment
         self._scope.learn(environment.server_name, clustered=environment.server_clustered)
         self._pid = environment.server_pid
         return LxdServer(
@@ -82,7 +96,7 @@ class LxdReader:
         """See `Lxd.instances`."""
         self._introduce()
         with self._one_reading() as revision:
-            found = self._api.get(list[InstanceDescription], "instances", params=_ALL)
+            found = self._client.get(list[InstanceDescription], "instances", params=_ALL)
             ours = (self._instance(one, revision) for one in found if self._is_reported(one))
             instances = [one for one in ours if one]
             self._cached = {(one.project, one.name): one for one in instances}
@@ -104,8 +118,8 @@ class LxdReader:
     def parked_roots(self) -> ParkedRoots:
         """See `Lxd.parked_roots`."""
         self._introduce()
-        with refusal_is_unavailability(self._host):
-            found = self._api.get(list[InstanceDescription], "instances", params=_ALL)
+        with refusal_is_unavailability(self._client.host):
+            found = self._client.get(list[InstanceDescription], "instances", params=_ALL)
         ours = [one for one in found if self._is_ours(one)]
         owners = {
             (one.project, one.name, one.uuid): trash_of(one.expanded_config)
@@ -127,8 +141,8 @@ class LxdReader:
                 return observed
             path = ("instances", name, "state")
             try:
-                state = self._from_guest(LxdInstanceState, *path, project=project)
-            except NotThere:
+                state = self._from_guest(BriefInstanceState, *path, project=project)
+            except LxdNotFound:
                 return None
             if state or time.monotonic() > ends_at:
                 return replace(observed, init=init_process(state.pid) if state else None)
@@ -137,7 +151,7 @@ class LxdReader:
     def observe_briefly(self, project: str, name: str) -> Observation | None:
         """See `Lxd.observe_briefly`."""
         self._introduce()
-        with refusal_is_unavailability(self._host):
+        with refusal_is_unavailability(self._client.host):
             found = self._get(project, name)
         return self._observation(found) if found and self._is_ours(found) else None
 
@@ -173,8 +187,8 @@ class LxdReader:
     def _get(self, project: str, name: str) -> InstanceDescription | None:
         try:
             params = {"project": project}
-            return self._api.get(InstanceDescription, "instances", name, params=params)
-        except NotThere:
+            return self._client.get(InstanceDescription, "instances", name, params=params)
+        except LxdNotFound:
             return None
 
     def _details(self, project: str, name: str) -> InstanceDetails | None:
@@ -183,7 +197,7 @@ class LxdReader:
         try:
             found = self._from_guest(InstanceDetails, *path, project=project, recursion=1)
             found = found or self._without_state(project, name)
-        except NotThere:
+        except LxdNotFound:
             return None
         return found if self._is_ours(found) else None
 
@@ -191,11 +205,11 @@ class LxdReader:
         """Return an answer for which LXD looks into the guest; None if the guest prevents that.
 
         It may have more addresses than LXD can list in time, or an agent that never answers. Nobody
-        is to escape an operation by that. Raises NotThere, and LxdUnavailable if LXD itself does
+        is to escape an operation by that. Raises LxdNotFound, and LxdUnavailable if LXD itself does
         not answer.
         """
         try:
-            return self._api.get(kind, *path, params=params, answer_s=_GUEST_S)
+            return self._client.get(kind, *path, params=params, answer_s=_GUEST_S)
         except LxdRefused:
             return None
         except LxdUnavailable:
@@ -204,9 +218,9 @@ class LxdReader:
 
     def _without_state(self, project: str, name: str) -> InstanceDetails:
         path, params = ("instances", name), {"project": project}
-        with refusal_is_unavailability(self._host):
-            found = self._api.get(InstanceDetails, *path, params=params)
-            listed = self._api.get(
+        with refusal_is_unavailability(self._client.host):
+            found = self._client.get(InstanceDetails, *path, params=params)
+            listed = self._client.get(
                 list[SnapshotDescription], *path, "snapshots", params={**params, "recursion": 1}
             )
         own = (replace(one, name=one.name.rpartition("/")[2]) for one in listed)
@@ -257,7 +271,7 @@ class LxdReader:
         try:
             whole, _ = to_instance(described, revision=0, host_memory=self._host_memory)
         except Unfit as exc:
-            raise LxdUnavailable(self._host) from exc
+            raise LxdUnavailable(self._client.host) from exc
         return InstanceConfig.of(whole)
 
     def _snapshot(self, instance: str, found: SnapshotDescription) -> Snapshot | None:
@@ -286,7 +300,7 @@ class LxdReader:
     @contextmanager
     def _one_reading(self) -> Iterator[int]:
         """Yield the next revision; one reading at a time, or their order would mean nothing."""
-        with self._reading, refusal_is_unavailability(self._host):
+        with self._reading, refusal_is_unavailability(self._client.host):
             try:
                 yield next(self._revisions)
             except FleetError:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from services.lxd_worker.instances.description import EditableInstance
 from services.lxd_worker.instances.parked_roots import ROOT, parked_root
 from services.lxd_worker.journal.entry import AllocationPlan, JournalEntry, RootSwapPlan
-from services.lxd_worker.lxd.api import Api
-from services.lxd_worker.lxd.models import LxdTask
 from services.lxd_worker.rebuild import requests
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceReplaced, StepInterrupted
+from shared.lxd.client import LxdClient
+from shared.lxd.models import LxdTask
 
 _WAIT_S = 30
 
@@ -25,8 +25,8 @@ class RootSwapRequests:
     `member` returns the cluster member that the host is, None if there is no cluster.
     """
 
-    def __init__(self, api: Api, member: Callable[[], str | None]) -> None:
-        self._api = api
+    def __init__(self, client: LxdClient, member: Callable[[], str | None]) -> None:
+        self._client = client
         self._member = member
         self._requests: dict[Step, Callable[[_SwapStep], LxdTask]] = {
             Step.BUILD: self._build,
@@ -47,8 +47,8 @@ class RootSwapRequests:
     def request(self, step: Step, entry: JournalEntry) -> str:
         """Hand a step over and return LXD's id of it.
 
-        Raises NotThere if there is no such root, InstanceReplaced if another instance has its name,
-        and what a request raises.
+        Raises LxdNotFound if there is no such root, InstanceReplaced if another instance has its
+        name, and what a request raises.
         """
         if entry.plan is None or entry.plan.swap is None:
             raise StepInterrupted(step.value)
@@ -58,7 +58,7 @@ class RootSwapRequests:
         found = self._read(step, step.name)
         body = requests.new_root_body(found, step.plan, step.swap)
         member = {"target": self._member()} if self._member() else {}
-        return self._api.post(LxdTask, "instances", params=step.params | member, body=body)
+        return self._client.post(LxdTask, "instances", params=step.params | member, body=body)
 
     def _detach(self, step: _SwapStep) -> LxdTask:
         swap = step.swap
@@ -86,7 +86,7 @@ class RootSwapRequests:
     def _rename(self, step: _SwapStep, name: str, new_name: str) -> LxdTask:
         self._read(step, name)
         path, body = ("instances", name), {"name": new_name}
-        return self._api.post(LxdTask, *path, params=step.params, body=body)
+        return self._client.post(LxdTask, *path, params=step.params, body=body)
 
     def _discard(self, step: _SwapStep) -> LxdTask:
         """Delete the new root of a rebuild, and nothing else."""
@@ -94,14 +94,14 @@ class RootSwapRequests:
         is_parked = parked_root(found.project, found.name, found.config) is not None
         if not is_parked or found.config.get(ROOT, "") != step.swap.incoming:
             raise InstanceReplaced(step.swap.beside)
-        return self._api.delete(LxdTask, "instances", step.swap.beside, params=step.params)
+        return self._client.delete(LxdTask, "instances", step.swap.beside, params=step.params)
 
     def _do(self, task: LxdTask) -> None:
         """Wait for the first half of a step; after a crash the root is still found parked."""
-        while (state := self._api.wait(LxdTask, task.id, _WAIT_S).progress).running:
+        while (task := self._client.wait(LxdTask, task.id, _WAIT_S)).running:
             pass
-        if state.error:
-            raise state.error
+        if task.error:
+            raise task.error
 
     def _write(self, step: _SwapStep, name: str, edit: Edit) -> LxdTask:
         def change(found: EditableInstance) -> dict[str, object]:
@@ -109,11 +109,13 @@ class RootSwapRequests:
             return edit(found)
 
         path = ("instances", name)
-        return self._api.edit(EditableInstance, LxdTask, *path, params=step.params, change=change)
+        return self._client.edit(
+            EditableInstance, LxdTask, *path, params=step.params, change=change
+        )
 
     def _read(self, step: _SwapStep, name: str) -> EditableInstance:
         path = ("instances", name)
-        found, _ = self._api.get_to_replace(EditableInstance, *path, params=step.params)
+        found, _ = self._client.get_to_replace(EditableInstance, *path, params=step.params)
         step.require_same(found, name)
         return found
 

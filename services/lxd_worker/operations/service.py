@@ -27,7 +27,7 @@ from shared.contracts import errors
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.contracts.worker_api import OperationPage
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.scope import LxdScope
 
 log = logging.getLogger(__name__)
 

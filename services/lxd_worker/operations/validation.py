@@ -16,7 +16,7 @@ from shared.contracts.errors import (
     OperationInProgress,
 )
 from shared.contracts.operations import Kind, Operation, Submission
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.scope import LxdScope
 
 TAKES_SECRETS = (Kind.CREATE, Kind.PASSWORD)
 _LONGEST_S = 24 * 3600

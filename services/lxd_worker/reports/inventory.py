@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from services.lxd_worker.instances.description import UNBOUNDED
 from services.lxd_worker.instances.lifecycle_events import (
     AffectedInstance,
-    LifecycleEvent,
     affected_instances,
     affects_many,
 )
@@ -26,6 +25,7 @@ from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
 from shared.contracts.fitting import share_out
 from shared.contracts.instances import Instance
+from shared.lxd.models import LifecycleEvent
 
 log = logging.getLogger(__name__)
 

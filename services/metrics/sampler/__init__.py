@@ -1,5 +1,5 @@
-"""Samples of a host and its instances: read from the kernel and LXD, rated, published.
+"""Read a host and its instances from the kernel and LXD, compute samples, and publish them.
 
-Pure rules know nothing of the outside world; what they need of it comes through `ports`. Which
-modules those are, and which may import which, stands in `pyproject.toml`.
+Pure rules do no I/O; what they need arrives through `ports`. `pyproject.toml` lists them, and which
+module may import which.
 """

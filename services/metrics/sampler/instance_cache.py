@@ -1,8 +1,8 @@
-"""The running instances as LXD described them last, and when to ask it again.
+"""Cache the running instances as LXD last described them, and refresh them when due.
 
-LXD is asked by a duty beside the rounds, so that a slow LXD holds up no sample; a round asks itself
-only where nothing but LXD can measure. One question at a time: an older answer never replaces a
-newer one.
+A background loop sends the requests, so that a slow LXD delays no sample; a round sends them itself
+only if nothing but LXD can measure. Only one request at a time, so that an older answer never
+replaces a newer one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from services.metrics.sampler.instance_errors import FAILURES, InstanceErrors
-from services.metrics.sampler.lifecycle_events import SOON_S, LxdEvent
-from services.metrics.sampler.lxd_models import DescribedInstance
+from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.outage_log import OutageLog
-from services.metrics.sampler.poll_schedule import PollSchedule
-from services.metrics.sampler.ports import Lxd, Monotonic, ReadHost
+from services.metrics.sampler.poll_schedule import (
+    SOON_S,
+    PollSchedule,
+    concerns_many,
+    poll_delays_s,
+)
+from services.metrics.sampler.ports import LxdQueries, Monotonic, ReadHost
 from services.metrics.sampler.reading import (
     HostReading,
     Identity,
@@ -29,20 +33,21 @@ from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.ttl_cache import TtlCache
 from services.metrics.sampler.usage import InstanceRefused
 from shared.contracts.errors import LxdUnavailable
+from shared.lxd.models import LifecycleEvent
 
-# How old the space of the storage pools may be, which costs a request for each of them.
+# How old the space of the storage pools may be, as each pool costs a request.
 POOLS_S = 30.0
 
 
 class InstanceCache:
     """The running instances as LXD described them.
 
-    Everything is asked for once in `period_s`; events make it ask in between.
+    All of them are requested every `period_s`; events cause requests in between.
     """
 
     def __init__(
         self,
-        lxd: Lxd,
+        lxd: LxdQueries,
         host: ReadHost,
         clock: Monotonic,
         errors: InstanceErrors,
@@ -62,37 +67,37 @@ class InstanceCache:
 
     @property
     def running(self) -> Collection[InstanceReading]:
-        """The instances that ran when LXD was last asked."""
+        """The instances that were running at the last request."""
         return list(self._readings.values())
 
     @property
     def pools(self) -> Pools:
-        """The storage pools when LXD was last asked."""
+        """The storage pools at the last request."""
         return self._pools.last
 
     @property
     def lxd_answers(self) -> bool:
-        """Whether LXD answered the last time."""
+        """Whether LXD answered the last request."""
         return self._outages.available
 
-    def on_event(self, event: LxdEvent) -> None:
+    def on_event(self, event: LifecycleEvent) -> None:
         """Schedule what an event of LXD says to ask about."""
         now_s = self._clock()
-        if event.concerns_many:
+        if concerns_many(event):
             self._poll_schedule.request_all(now_s + SOON_S)
-        for look_s in event.looks_s:
-            self._poll_schedule.request(event.identity, now_s + look_s)
+        for delay_s in poll_delays_s(event):
+            self._poll_schedule.request(event.identity, now_s + delay_s)
 
     def on_listening(self) -> None:
-        """Request everything: events before this moment were missed."""
+        """Request everything, as earlier events were missed."""
         self._poll_schedule.request_all(self._clock())
 
     def mark_stale(self, identity: Identity) -> None:
-        """Request an instance that is not as cached; the event that says so may be lost."""
+        """Request an instance that differs from the cache, as its event may be lost."""
         self._poll_schedule.request(identity, self._clock() + SOON_S)
 
     def request_details(self, wanted: bool) -> None:
-        """Say whether LXD's metrics are worth a request: whether nobody else measures some."""
+        """Set whether to request LXD's metrics: whether nothing else measures some instances."""
         self._details.wanted = wanted
 
     def refresh_if_due(self) -> None:
@@ -123,13 +128,13 @@ class InstanceCache:
                 try:
                     described = self._lxd.instance(*identity)
                 except InstanceRefused as exc:
-                    # It stays as it was told: the question for all of them may tell more.
+                    # It stays in the cache: the request for all instances may succeed.
                     self.errors.failed(identity, exc)
                 else:
                     self._store(identity, described, self._midpoint(asked_s))
                 self._poll_schedule.done(identity, asked_s)
 
-    def _store(self, identity: Identity, described: DescribedInstance | None, at_s: float) -> None:
+    def _store(self, identity: Identity, described: InstanceWithState | None, at_s: float) -> None:
         told = described and self._decode(at_s, described, self._host(), self._pools.read())
         if told:
             self._readings[identity] = self._details.added_to(told)
@@ -137,7 +142,7 @@ class InstanceCache:
             self._readings.pop(identity, None)
 
     def _decode(
-        self, at_s: float, described: DescribedInstance, host: HostReading, pools: Pools
+        self, at_s: float, described: InstanceWithState, host: HostReading, pools: Pools
     ) -> InstanceReading | None:
         identity, dropped = (described.project, described.name), Dropped()
         try:

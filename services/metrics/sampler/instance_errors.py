@@ -1,7 +1,7 @@
-"""Errors in what is read of an instance: counted each time, logged once for each instance.
+"""Errors while reading instances: counted each time, logged once per instance.
 
-The log names the instance by its project and name, which are not the guest's to choose; what the
-guest wrote stands in neither the log nor a metric.
+The log has the instance's project and name, which the guest does not choose; nothing that the guest
+wrote is in a log or metric.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from services.metrics.sampler.sanitize import Dropped
 
 _log = logging.getLogger(__name__)
 
-# What reading the words of one instance, however odd, can end with.
+# Errors that reading the values of one instance, however odd, may raise.
 FAILURES = (ArithmeticError, LookupError, OSError, RecursionError, TypeError, ValueError)
 
-# Stand for what is no instance: the host's own network, and LXD's metrics of all.
+# Pseudo-instances: the host's own network, and LXD's metrics.
 HOST: Identity = ("", "")
 LXD_METRICS: Identity = ("", "metrics")
 
 
 class InstanceErrors:
-    """`count_dropped` takes a reason and how many values, `count_failure` an instance."""
+    """Counts and logs errors by instance; `count_dropped` takes a reason and a number of values."""
 
     def __init__(
         self,
@@ -35,15 +35,15 @@ class InstanceErrors:
         self._logged: set[Identity] = set()
 
     def left_out(self, identity: Identity, dropped: Dropped) -> None:
-        """Take in that values of an instance were left out, if any were."""
+        """Record values of an instance that were dropped, if any."""
         if not dropped:
             return
         for reason, number in dropped.items():
             self._count_dropped(reason, number)
-        self._log_once(identity, "values of an instance are left out", ", ".join(dropped))
+        self._log_once(identity, "values of an instance dropped", ", ".join(dropped))
 
     def failed(self, identity: Identity, error: Exception) -> None:
-        """Take in that an instance could not be read at all."""
+        """Record an instance that could not be read at all."""
         self._count_failure()
         self._log_once(identity, "an instance cannot be read", type(error).__name__)
 

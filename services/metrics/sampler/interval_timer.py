@@ -1,7 +1,7 @@
 """The entrypoint that calls the sampler: at once, then at multiples of the interval.
 
-nameko's own timer follows the wall clock and makes up for rounds that were missed; after a minute
-with a slow LXD it would ask it without a pause.
+nameko's own timer uses the wall clock and catches up on missed rounds; after a minute with a slow
+LXD it would send requests without a pause.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from services.metrics.sampler.schedule import next_round_s
 
 
 class IntervalTimer(Timer):  # type: ignore[misc]
-    """Never calls while a call is going on; a round that is missed is left out."""
+    """Calls at fixed intervals, never during a call; skips missed rounds."""
 
     def _run(self) -> None:
         first_s = due_s = time.monotonic()
-        while not self._asked_to_stop_before(due_s):
+        while not self._stops_before(due_s):
             self.handle_timer_tick()
             self.worker_complete.wait()
             self.worker_complete.reset()
             due_s = next_round_s(first_s, self.interval, time.monotonic())
 
-    def _asked_to_stop_before(self, due_s: float) -> bool:
+    def _stops_before(self, due_s: float) -> bool:
         with Timeout(max(due_s - time.monotonic(), 0), exception=False):
             self.should_stop.wait()
         return bool(self.should_stop.ready())

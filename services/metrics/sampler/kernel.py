@@ -1,4 +1,4 @@
-"""What the kernel tells of this machine and its processes."""
+"""Read this machine and its processes from the kernel."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 
 import psutil
 
-from services.metrics.sampler.lxd_models import Space
 from services.metrics.sampler.reading import HostReading
+from services.metrics.sampler.usage import Space
 from shared.platform.run.process_start import start_ticks
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def read_host() -> HostReading:
-    """Read CPU times, memory, load and the root file system's space."""
+    """Read CPU times, memory, load and the space of the root file system."""
     memory = psutil.virtual_memory()
     busy_s, total_s = _cpu_seconds()
     disk = psutil.disk_usage("/")
@@ -31,7 +31,7 @@ def read_host() -> HostReading:
 
 
 def process_age_s(pid: int) -> float | None:
-    """Return the seconds since a process was started; None when it is gone or hidden from us."""
+    """Return the seconds since a process started; None if it is gone or hidden from us."""
     ticks = start_ticks(pid)
     if ticks is None:
         return None
@@ -40,6 +40,6 @@ def process_age_s(pid: int) -> float | None:
 
 def _cpu_seconds() -> tuple[float, float]:
     times = psutil.cpu_times()
-    # The kernel counts what guests use in `user` and `nice` too.
+    # The kernel includes guests in `user` and `nice` as well.
     total_s = sum(times) - times.guest - times.guest_nice
     return total_s - times.idle - times.iowait, total_s

@@ -1,4 +1,4 @@
-"""How much CPU and memory LXD's settings let an instance use."""
+"""Return how much CPU and memory LXD's settings allow an instance."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Mapping
 from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.sizes import cpu_count, memory_limit
 
-# What LXD gives a virtual machine that has no limit; a container without one has all of the host.
+# LXD's defaults for a virtual machine without limits; a container without any has the whole host.
 VM_CPUS = "1"
 VM_MEMORY = "1GiB"
 
-# No longer number is a time that a kernel takes, and a float holds each of these.
+# The kernel accepts no longer times, and floats can represent these.
 _QUOTA = re.compile(r"(\d{1,18})ms/(\d{1,18})ms")
 
 
 def allowed_cpus(kind: str, config: Mapping[str, str], host_cpus: int) -> float | None:
-    """Return how many CPUs an instance may keep busy, or None where the setting is not understood.
+    """Return how many CPUs an instance may keep busy, or None if the setting is not understood.
 
-    More than the host has is the host's. An allowance in percent counts for nothing: LXD applies it
-    only while others want the CPU too.
+    At most the host's. An allowance in percent is ignored, as LXD applies it only while others need
+    the CPU too.
     """
     unlimited = VM_CPUS if kind == VIRTUAL_MACHINE else ""
-    cpus = _named_cpus(config.get("limits.cpu") or unlimited, host_cpus)
+    cpus = _cpu_limit(config.get("limits.cpu") or unlimited, host_cpus)
     quota = _QUOTA.fullmatch(config.get("limits.cpu.allowance", ""))
     if cpus is None or quota is None or kind == VIRTUAL_MACHINE:
         return cpus
@@ -31,13 +31,13 @@ def allowed_cpus(kind: str, config: Mapping[str, str], host_cpus: int) -> float 
 
 
 def allowed_memory(kind: str, config: Mapping[str, str], host_memory: int) -> int:
-    """Return how many bytes an instance may use: its limit, else what LXD gives without one."""
+    """Return how many bytes an instance may use: its limit, else LXD's default."""
     unlimited = VM_MEMORY if kind == VIRTUAL_MACHINE else ""
     limit = memory_limit(config.get("limits.memory") or unlimited, host_memory)
     return host_memory if limit is None else limit
 
 
-def _named_cpus(text: str, host_cpus: int) -> float | None:
-    """Return the CPUs of `limits.cpu`, at most the host's; all of them where it is empty."""
+def _cpu_limit(text: str, host_cpus: int) -> float | None:
+    """Return the CPUs in `limits.cpu`, at most the host's; all of them if it is empty."""
     count = cpu_count(text) if text else host_cpus
     return None if count is None else min(count, host_cpus) or None

@@ -1,11 +1,11 @@
-"""Whose traffic the counters of network interfaces are.
+"""Compute instances' traffic from the counters of network interfaces.
 
-A container's interface is one end of a pair. The host's end counts the same bytes and packets the
-other way round: what the host sends there is what the container receives. Errors and losses are
-counted only where they happen, so that of those inside the host's end knows nothing.
+A container's interface is one end of a pair. The host's end counts the same bytes and packets in
+the other direction: the host sends what the container receives. Errors and drops are counted only
+where they occur, so the host's end does not have those inside.
 
-Whoever is root inside names the interfaces, with any bytes but `/`, `:` and blanks, and makes as
-many as he likes.
+Root inside names the interfaces, with any bytes except `/`, `:` and blanks, and can create any
+number of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 
-from services.metrics.sampler.lxd_models import Counters, Nic
+from services.metrics.sampler.lxd_instances import Nic
 from services.metrics.sampler.sanitize import (
     MOST_DEVICE_CHARACTERS,
     MOST_INTERFACES,
@@ -29,22 +29,23 @@ from services.metrics.sampler.sanitize import (
 from services.metrics.sampler.usage import Traffic
 from shared.contracts.bounds import MOST
 from shared.contracts.instances import Interface
+from shared.lxd.models import NetworkCounters
 
 LOOPBACK = "lo"
 
-# The lines of /proc/net/dev before the first interface, and where the counts stand in the others:
-# bytes, packets, errors and losses, each of receiving and of sending.
+# Header lines of /proc/net/dev, and the columns of bytes, packets, errors and drops, each received
+# and sent.
 _HEADER_LINES = 2
 _counts = itemgetter(0, 8, 1, 9, 2, 10, 3, 11)
 
 
-def parse_net_dev(text: bytes, dropped: Dropped) -> dict[str, Counters]:
+def parse_net_dev(text: bytes, dropped: Dropped) -> dict[str, NetworkCounters]:
     """Return the counters of each interface in the text of a `/proc/net/dev`.
 
-    Bytes of a name that are no UTF-8 are lone surrogates in it.
+    Invalid UTF-8 in a name becomes lone surrogates.
     """
     counters = {}
-    # Not splitlines(): of a text it would split at characters that a name may hold.
+    # Not splitlines(), which also splits at characters that a name may contain.
     for line in text.split(b"\n")[_HEADER_LINES:]:
         name, colon, rest = line.partition(b":")
         if not colon:
@@ -57,17 +58,17 @@ def parse_net_dev(text: bytes, dropped: Dropped) -> dict[str, Counters]:
         if min(numbers) < 0 or max(numbers) > MOST:
             dropped[OUT_OF_RANGE] += 1
             continue
-        counters[name.strip(b" ").decode(errors="surrogateescape")] = Counters(*numbers)
+        counters[name.strip(b" ").decode(errors="surrogateescape")] = NetworkCounters(*numbers)
     return counters
 
 
 def traffic_from_outside(
-    nics: Iterable[Nic], host: Mapping[str, Counters], told: Traffic | None, dropped: Dropped
+    nics: Iterable[Nic], host: Mapping[str, NetworkCounters], told: Traffic | None, dropped: Dropped
 ) -> Traffic | None:
-    """Return an instance's traffic by its interfaces' ends on the host; None if one is not there.
+    """Return an instance's traffic from its interfaces' ends on the host; None if one is missing.
 
-    It is not there when it has been replaced meanwhile, or when the device has no end on the host.
-    Errors and losses are as they were told last.
+    One is missing if it was replaced meanwhile, or if the device has no end on the host. Errors and
+    drops are those of the last description by LXD.
     """
     devices = {nic.host_end: nic.device for nic in nics}
     if not devices.keys() <= host.keys():
@@ -85,11 +86,11 @@ def traffic_from_outside(
 
 
 def traffic_of(
-    counters: Mapping[str, Counters], dropped: Dropped, first: Collection[str] = ()
+    counters: Mapping[str, NetworkCounters], dropped: Dropped, first: Collection[str] = ()
 ) -> Traffic:
-    """Return the traffic of all these interfaces but loopback, as they count it.
+    """Return the traffic of these interfaces without loopback, as they count it.
 
-    Where there are too many to tell of each, those named in `first` are told first.
+    If there are too many to list, those in `first` take precedence.
     """
     counted = {name: each for name, each in counters.items() if name != LOOPBACK}
     names = list(counted)
@@ -108,9 +109,9 @@ def traffic_of(
 
 
 def _sum(numbers: Sequence[int | None], dropped: Dropped) -> int | None:
-    """Return the sum; None where a part of it is unknown: it would be that of something else."""
-    known = [number for number in numbers if number is not None and number >= 0]
-    return count(sum(known), dropped) if len(known) == len(numbers) else None
+    """Return the sum; None if any part is unknown."""
+    valid = [number for number in numbers if number is not None and number >= 0]
+    return count(sum(valid), dropped) if len(valid) == len(numbers) else None
 
 
 def _told(
@@ -125,7 +126,9 @@ def _told(
     )
 
 
-def _seen_from_outside(device: str, end: Counters, inside: Interface | None) -> Interface | None:
+def _seen_from_outside(
+    device: str, end: NetworkCounters, inside: Interface | None
+) -> Interface | None:
     if end.bytes_sent is None or end.bytes_received is None:
         return None
     return Interface(
@@ -141,7 +144,7 @@ def _seen_from_outside(device: str, end: Counters, inside: Interface | None) -> 
     )
 
 
-def _seen_from_inside(name: str, counters: Counters, dropped: Dropped) -> Interface | None:
+def _seen_from_inside(name: str, counters: NetworkCounters, dropped: Dropped) -> Interface | None:
     device = word(name, MOST_DEVICE_CHARACTERS, dropped)
     received = count(counters.bytes_received, dropped)
     sent = count(counters.bytes_sent, dropped)

@@ -1,4 +1,4 @@
-"""Logging once that something is away, and once that it is back."""
+"""Log once when something goes away, and once when it is back."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _log = logging.getLogger(__name__)
 
 
 class OutageLog:
-    """Logs when something goes away and when it is back, once each."""
+    """Logs each outage once when it begins and once when it ends."""
 
     def __init__(self, what: str) -> None:
         self._what = what
         self.available = True
 
     def note(self, failure: Exception | None) -> None:
-        """Take in how the last use of it went."""
+        """Record the result of the latest use; `failure` is None if it worked."""
         if failure is None and not self.available:
             _log.info("%s is back", self._what)
         elif failure is not None and self.available:

@@ -1,20 +1,42 @@
-"""When to ask LXD, and about what: everything now and then, one instance when an event says so."""
+"""Schedule requests to LXD: regular ones for everything, and for instances after their events."""
 
 from __future__ import annotations
 
 from services.metrics.sampler.reading import Identity
+from shared.lxd.models import LifecycleEvent
 
-# More instances than these are asked about together, in the one request for all.
+# More instances than this are requested together, in the one request for all.
 MOST_SINGLE = 8
 
 RETRY_S = 2.0
 _NEVER = float("inf")
 
+# Seconds after an event until LXD is asked: soon, but for a burst of events only once; after a
+# start again, for the address that the instance gets by DHCP only some time later.
+SOON_S = 0.1
+AFTER_START_S = (SOON_S, 3.0, 10.0)
+
+_STARTS = {"instance-started", "instance-restarted", "instance-restored"}
+_CHANGES = {"instance-updated", "instance-stopped", "instance-shutdown", "instance-deleted"}
+_CHANGES_OF_MANY = {"profile-updated", "project-updated"}
+
+
+def concerns_many(event: LifecycleEvent) -> bool:
+    """Whether any instance may have other limits and devices now."""
+    return event.metadata.action in _CHANGES_OF_MANY
+
+
+def poll_delays_s(event: LifecycleEvent) -> tuple[float, ...]:
+    """Return in how many seconds, each time, to ask about the instance; empty: nothing changes."""
+    if event.metadata.action in _STARTS:
+        return AFTER_START_S
+    return (SOON_S,) if event.metadata.action in _CHANGES else ()
+
 
 class PollSchedule:
-    """Which requests to LXD are due at which time, in monotonic seconds.
+    """The requests to LXD and when they are due, in monotonic seconds.
 
-    A request is done when LXD has answered a question that was asked at its time or later.
+    A request is done once LXD has answered one that was sent at its time or later.
     """
 
     def __init__(self, *, period_s: float, now_s: float) -> None:
@@ -24,11 +46,11 @@ class PollSchedule:
         self._requests: dict[Identity, list[float]] = {}
 
     def request_all(self, at_s: float) -> None:
-        """Request everything at this time, besides the regular one."""
+        """Request everything at this time, in addition to the regular requests."""
         self._extra_s = min(self._extra_s, at_s)
 
     def request(self, identity: Identity, at_s: float) -> None:
-        """Request one instance at this time, besides its other times."""
+        """Request one instance at this time, in addition to its other times."""
         self._requests.setdefault(identity, []).append(at_s)
 
     def all_due(self, now_s: float) -> bool:
@@ -41,13 +63,13 @@ class PollSchedule:
         return [identity for identity, times in self._requests.items() if min(times) <= now_s]
 
     def done(self, identity: Identity, asked_s: float) -> None:
-        """Record that LXD has answered about one instance."""
+        """Record an answer about one instance."""
         later = [at_s for at_s in self._requests.pop(identity, []) if at_s > asked_s]
         if later:
             self._requests[identity] = later
 
     def all_done(self, asked_s: float) -> None:
-        """Record that LXD has answered about everything."""
+        """Record an answer about everything."""
         self._regular_s = asked_s + self._period_s
         if self._extra_s <= asked_s:
             self._extra_s = _NEVER
@@ -55,6 +77,6 @@ class PollSchedule:
             self.done(identity, asked_s)
 
     def failed(self, now_s: float) -> None:
-        """Record that LXD did not answer; everything is due a little later."""
+        """Record that LXD did not answer; request everything a little later."""
         self._regular_s = self._extra_s = now_s + RETRY_S
         self._requests.clear()

@@ -1,4 +1,4 @@
-"""The kernel's counters of network interfaces."""
+"""Read the kernel's counters of network interfaces."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from services.metrics.sampler.ports import HostNetwork
 from services.metrics.sampler.sanitize import TOO_MANY, Dropped
 from services.metrics.sampler.usage import Traffic
 
-# Of an instance's network no more is read: root inside can make interfaces without end, and each
-# costs us some microseconds at every round. These are some 500.
+# The most that is read of an instance's network, some 500 interfaces: root inside can create any
+# number of them, and each costs some microseconds per round.
 MOST_BYTES_INSIDE = 64 << 10
-# Of the host's, which has an interface for each instance: some 60,000.
+# The same for the host, which has an interface for each instance: some 60,000.
 MOST_BYTES = 8 << 20
 
 
 class ProcNetDev:
-    """The counters in `/proc/net/dev`: the file tells of the network of whoever reads it."""
+    """The counters in `/proc/net/dev`, which shows the network namespace of its reader."""
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
 
     def host(self, dropped: Dropped) -> HostNetwork:
-        """Return the counters of the network that we are in."""
+        """Return the counters in our own network namespace."""
         with (self._proc / "net" / "dev").open("rb") as file:
             text = file.read(MOST_BYTES)
         counters = parse_net_dev(text[: text.rfind(b"\n") + 1], dropped)
         return HostNetwork(counters, frozenset(filter(_is_hardware, counters)))
 
     def inside(self, pid: int, first: Collection[str], dropped: Dropped) -> Traffic | None:
-        """Return the traffic of the network that a process is in; None if that is too long to read.
+        """Return the traffic in a process's network namespace; None if that is too long to read.
 
-        The file is not kept open: that would keep the network and its interfaces alive.
+        The file is not kept open, which would keep the namespace and its interfaces alive.
         """
         try:
             with (self._proc / str(pid) / "net" / "dev").open("rb") as file:

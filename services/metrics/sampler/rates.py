@@ -1,4 +1,4 @@
-"""Bytes per second between two readings of the same counters; of others they are unknown."""
+"""Compute bytes per second between two readings of the same counters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ UNKNOWN: Rates = (None, None)
 
 
 def network_rates(before: Traffic | None, now: Traffic | None, elapsed_s: float) -> Rates:
-    """Return the rates of receiving and sending.
-
-    An interface more or less, or the other end of the same, counts something else.
-    """
+    """Return the rates of receiving and sending; unknown if the interfaces or ends differ."""
     if before is None or now is None or before.ends != now.ends:
         return UNKNOWN
     return (

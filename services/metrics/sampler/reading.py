@@ -1,6 +1,6 @@
-"""One reading of everything on a host at one time, in one form whoever it was read from.
+"""A reading of a host and its instances at one time, in the same form from every source.
 
-None stands for what nobody says; a zero that cannot be true counts as not said.
+None means unknown, and so does a zero that cannot be right.
 """
 
 from __future__ import annotations
@@ -12,14 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.metrics.sampler.limits import allowed_cpus, allowed_memory
-from services.metrics.sampler.lxd_models import (
-    DescribedInstance,
-    InstanceState,
-    Interface,
-    NetworkAddress,
-    Nic,
-    Space,
-)
+from services.metrics.sampler.lxd_instances import InstanceWithState, Nic
 from services.metrics.sampler.network import traffic_of
 from services.metrics.sampler.sanitize import (
     MOST_ADDRESS_CHARACTERS,
@@ -36,27 +29,28 @@ from services.metrics.sampler.sanitize import (
     fits,
     word,
 )
-from services.metrics.sampler.usage import NO_DETAILS, Details, DiskTraffic, Traffic, Usage
+from services.metrics.sampler.usage import NO_DETAILS, Details, DiskTraffic, Space, Traffic, Usage
 from shared.contracts.bounds import MOST, Name, Word
 from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.instances import Address
 from shared.contracts.sizes import size_in_bytes
+from shared.lxd.models import InstanceState, InterfaceState, NetworkAddress
 
 LOOPBACK = "loopback"
 GLOBAL = "global"
 
-# Who an instance was read from. A sample of both is mixed.
+# The source of an instance's reading. A sample with both is mixed.
 CGROUP, LXD, MIXED = "cgroup", "lxd", "mixed"
 
-# What no two instances of a host share at one time: project and name.
+# Project and name: unique on a host at one time.
 Identity = tuple[str, str]
-# What no two runs on a host share, of one instance or of namesakes: with uuid and process number.
+# With uuid and process id: unique for each run of an instance or a namesake.
 Run = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class HostReading:
-    """The host itself. `cpu_busy_s` and `cpu_total_s` are CPU seconds of all cores since boot."""
+    """A reading of the host itself. CPU times are seconds of all cores since boot."""
 
     cpus: int
     cpu_busy_s: float
@@ -69,17 +63,17 @@ class HostReading:
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """The space of each storage pool; `default` is the one that instances get, empty: none."""
+    """The space of each storage pool; `default` is the one for new instances, empty: none."""
 
     spaces: Mapping[str, Space]
     default: str = ""
 
 
 class InstanceReading(Struct, frozen=True, kw_only=True):
-    """One running instance as it was at `at_s`, which is monotonic.
+    """A reading of a running instance at `at_s`, which is monotonic.
 
-    `cpu_ns` is CPU time; a virtual machine's counts from its guest's boot, which is later than the
-    start of process `pid`, or long after. `cpus` is how many CPUs it may keep busy.
+    `cpu_ns` is CPU time; a virtual machine's counts from its guest's boot, after the start of
+    process `pid`. `cpus` is how many CPUs it may keep busy.
     """
 
     at_s: float
@@ -104,12 +98,12 @@ class InstanceReading(Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> Identity:
-        """What no two instances of a host share at one time."""
+        """Project and name, which are unique on a host at one time."""
         return self.project, self.name
 
     @property
     def run(self) -> Run:
-        """What no two runs on a host share, of one instance or of namesakes."""
+        """What is unique for each run of an instance or a namesake."""
         return self.project, self.name, self.uuid, self.pid
 
     @property
@@ -120,9 +114,9 @@ class InstanceReading(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A whole reading; `at_s` is monotonic. Stopped instances are not in it.
+    """A complete reading at `at_s`, which is monotonic, without stopped instances.
 
-    `network` is the traffic of the host's network hardware.
+    `network` is the traffic of the host's physical network interfaces.
     """
 
     at_s: float
@@ -134,14 +128,14 @@ class Reading:
 
 def told_by_lxd(
     at_s: float,
-    described: DescribedInstance,
+    described: InstanceWithState,
     host: HostReading,
     pools: Pools,
     dropped: Dropped,
 ) -> InstanceReading | None:
-    """Return what LXD says of one instance; None if it does not run, or has no possible name.
+    """Return LXD's reading of an instance; None if it does not run or its name is invalid.
 
-    What root inside, or the agent of a virtual machine, tells LXD is as they like it.
+    Root inside, or a virtual machine's agent, may have chosen the values in LXD's state.
     """
     state, config = described.state, described.expanded_config
     if described.unreadable > 0:
@@ -179,7 +173,7 @@ def told_by_lxd(
 def counted_by_cgroups(
     at_s: float, told: InstanceReading, usage: Usage, network: Traffic | None
 ) -> InstanceReading:
-    """Return what the kernel counts now, with what only LXD could tell."""
+    """Return the kernel's current counters together with the values that only LXD has."""
     return replace(
         told,
         at_s=at_s,
@@ -194,7 +188,7 @@ def counted_by_cgroups(
 
 
 def _if_measured(number: int, dropped: Dropped) -> int | None:
-    # What runs has used CPU and memory and is a process; LXD's 0 and -1 stand for no answer.
+    # What runs uses CPU, memory and a process; LXD's 0 and -1 mean no answer.
     return None if number in (0, -1) else count(number, dropped)
 
 
@@ -203,10 +197,10 @@ def _fitting(nic: Nic, dropped: Dropped) -> Nic:
     return Nic(device, nic.host_end, nic.hwaddr)
 
 
-def _own(nics: Sequence[Nic], network: Mapping[str, Interface]) -> Mapping[str, int]:
+def _own(nics: Sequence[Nic], network: Mapping[str, InterfaceState]) -> Mapping[str, int]:
     """Return the interfaces that are configured NICs, each with the place of its NIC among them.
 
-    A guest may have named them anew, or have given their MAC address to a bridge over them.
+    A guest may have renamed them, or given their MAC address to a bridge on top of them.
     """
     places: dict[str, int] = {}
     for place, nic in enumerate(nics):
@@ -221,9 +215,10 @@ def _own(nics: Sequence[Nic], network: Mapping[str, Interface]) -> Mapping[str, 
 
 
 def _disk(
-    described: DescribedInstance, state: InstanceState, pools: Pools, dropped: Dropped
+    described: InstanceWithState, state: InstanceState, pools: Pools, dropped: Dropped
 ) -> tuple[int | None, int | None]:
-    name, device = described.root_disk
+    name = described.root_disk
+    device = described.expanded_devices.get(name, {})
     disk = (state.disk or {}).get(name)
     pool = pools.spaces.get(device.get("pool", ""))
     quota = (disk.total if disk else 0) or size_in_bytes(device.get("size", ""))
@@ -243,9 +238,9 @@ def _traffic(state: InstanceState, own: Collection[str], dropped: Dropped) -> Tr
 def _addresses(
     state: InstanceState, own: Mapping[str, int], dropped: Dropped
 ) -> tuple[Address, ...]:
-    """Return the addresses, those of the configured NICs, and global ones, first.
+    """Return the addresses, those of configured NICs, and global ones, first.
 
-    Of thousands only as many as a sample holds are looked at more closely.
+    Of thousands, only as many as fit a sample are examined.
     """
     told = [
         (name, each)

@@ -1,4 +1,4 @@
-"""From two readings to a sample: the later one's values, and shares over the time between them."""
+"""Compute a sample from two readings: the later values, and rates over the time between them."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from services.metrics.sampler.lxd_models import Space
 from services.metrics.sampler.rates import disk_rates, network_rates
 from services.metrics.sampler.reading import MIXED, HostReading, Identity, InstanceReading, Reading
 from services.metrics.sampler.sanitize import MOST_INSTANCE_BYTES, TOO_MANY, Dropped
+from services.metrics.sampler.usage import Space
 from shared.contracts.bounds import MOST, MOST_CORES, MOST_INSTANCES, MOST_LOAD
 from shared.contracts.events import MAX_BYTES, Sampled
 from shared.contracts.instances import HostSample, InstanceSample
 
-# What the instances may take of a message; the host and the rest are some hundred bytes.
+# The most bytes of all instances in a message; the rest is some hundred bytes.
 MOST_MESSAGE_BYTES = MAX_BYTES[Sampled] - (1 << 20)
 
 _encoder = msgspec.json.Encoder()
 
 NS_PER_S = 1_000_000_000
 
-# Age in seconds of the run of an instance; absent where it cannot be known.
+# Age in seconds of an instance's run; absent if unknown.
 Ages = Mapping[Identity, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A reading with the samples that were made of it."""
+class SampledReading:
+    """A reading with the samples that were computed from it."""
 
     reading: Reading
     samples: Mapping[Identity, InstanceSample]
 
 
-def new_runs(earlier: Taken | None, now: Reading) -> list[InstanceReading]:
-    """Return the instances that have started since the earlier reading: all, if there is none."""
+def new_runs(earlier: SampledReading | None, now: Reading) -> list[InstanceReading]:
+    """Return the instances that have started since the earlier reading; all, if there is none."""
     before = earlier.reading.instances if earlier else {}
     return [
         each
@@ -46,19 +46,19 @@ def new_runs(earlier: Taken | None, now: Reading) -> list[InstanceReading]:
 
 
 def source_of(now: Reading) -> str | None:
-    """Return who the instances were read from; None where none runs."""
+    """Return the source of the instances' readings; None if none runs."""
     sources = {each.source for each in now.instances.values()}
     return MIXED if len(sources) > 1 else next(iter(sources), None)
 
 
 def instance_samples(
-    earlier: Taken | None, now: Reading, ages: Ages
+    earlier: SampledReading | None, now: Reading, ages: Ages
 ) -> dict[Identity, InstanceSample]:
     """Return a sample of each running instance.
 
-    Shares and rates are means since the instance's earlier reading. For a run that had not begun
-    then CPU is the mean since the run's start, and unknown if its age is; rates are unknown. What
-    was not read anew keeps the sample it had.
+    Shares and rates are means since the instance's earlier reading. For a run that began later, CPU
+    is the mean since its start, unknown if its age is, and rates are unknown. An instance that was
+    not read again keeps its sample.
     """
     samples = {}
     for identity, each in now.instances.items():
@@ -72,9 +72,9 @@ def instance_samples(
 
 
 def within_message(samples: list[InstanceSample], dropped: Dropped) -> list[InstanceSample]:
-    """Return so many samples, with so much of the largest, as one message can hold.
+    """Shorten and drop samples, largest first, until they fit one message.
 
-    Of fewer than nine hundred instances all fit as they are.
+    Fewer than nine hundred instances always fit.
     """
     if len(samples) * MOST_INSTANCE_BYTES <= MOST_MESSAGE_BYTES:
         return samples
@@ -95,7 +95,7 @@ def within_message(samples: list[InstanceSample], dropped: Dropped) -> list[Inst
     return samples
 
 
-def host_sample(earlier: Taken | None, now: Reading) -> HostSample:
+def host_sample(earlier: SampledReading | None, now: Reading) -> HostSample:
     """Return the sample of the host; without an earlier one its CPU is the mean since boot."""
     host, before = now.host, earlier.reading if earlier else None
     space, network = _default_space(now), now.network if now.network.ends else None
@@ -128,18 +128,18 @@ def _default_space(now: Reading) -> Space:
 
 
 def _is_same_run(before: InstanceReading | None, now: InstanceReading) -> bool:
-    """Whether two readings of one identity are of one run; comparing their `run`s costs more."""
+    """Return whether two readings of one identity are of one run, faster than by their `run`s."""
     return before is not None and before.pid == now.pid and before.uuid == now.uuid
 
 
 def _used_cpus(before: InstanceReading | None, now: InstanceReading, ages: Ages) -> float | None:
-    """Return how many CPUs it kept busy, in the mean."""
+    """Return the mean number of CPUs that it kept busy."""
     if now.cpu_ns is None:
         return None
     if before is None:
         used_ns, elapsed_s = now.cpu_ns, _age_s(now, ages)
     elif before.cpu_ns is None or now.cpu_ns < before.cpu_ns:
-        return None  # the guest has just begun to count, or to count anew: since when is unknown
+        return None  # the guest has begun to count, or started over, at an unknown time
     else:
         used_ns, elapsed_s = now.cpu_ns - before.cpu_ns, now.at_s - before.at_s
     return used_ns / NS_PER_S / elapsed_s if elapsed_s > 0 else None
@@ -158,7 +158,7 @@ def _without_lists(sample: InstanceSample) -> InstanceSample:
 
 
 def _percent(used: float, available: float) -> float:
-    """Return the share, which the inexact times of measuring must not drive out of 0-100."""
+    """Return the share in percent, limited to 0-100, as the times of readings are inexact."""
     share = used / available if available > 0 else 0.0
     return round(min(max(0.0, share * 100), 100.0), 2)
 
@@ -168,7 +168,7 @@ def _up_to(most: float, number: float | None) -> float | None:
 
 
 def _within(number: int) -> int:
-    """Return what cannot be left out of a host's sample."""
+    """Return a required number of a host's sample, limited to its bounds."""
     return min(max(number, 0), MOST)
 
 

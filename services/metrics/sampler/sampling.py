@@ -1,12 +1,11 @@
-"""Taking samples, one after another, whatever LXD and the broker do meanwhile.
+"""Take samples, one after another, whatever LXD and the broker do meanwhile.
 
-Containers are measured by their cgroups, LXD's help being needed only to know them. What cannot be
-measured so is as LXD last told. While LXD is away that is left out, and if nothing else remains
-nothing is published: readers then see the age of the last sample, which says more than one without
-instances. While the broker is away samples are dropped: a new one replaces them all.
+Containers are measured through their cgroups; LXD is needed only to list them. Other instances are
+as LXD last described them. While LXD is away they are omitted, and if none remain nothing is
+published: the age of the last sample then says more than a sample without instances. While the
+broker is away samples are dropped, as a new one replaces them all.
 
-What one instance is, or says, costs the sample of no other: it is read on its own, and what does
-not fit is left out.
+No instance affects the sample of another: each is read separately, and invalid values are omitted.
 """
 
 from __future__ import annotations
@@ -17,13 +16,12 @@ from dataclasses import dataclass
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import FAILURES, HOST
-from services.metrics.sampler.lxd_models import Counters
 from services.metrics.sampler.network import traffic_from_outside, traffic_of
 from services.metrics.sampler.outage_log import OutageLog
 from services.metrics.sampler.ports import (
     Cgroups,
     Monotonic,
-    Network,
+    NetworkSource,
     Now,
     ProcessAge,
     Publish,
@@ -39,7 +37,7 @@ from services.metrics.sampler.reading import (
 )
 from services.metrics.sampler.sample import (
     Ages,
-    Taken,
+    SampledReading,
     host_sample,
     instance_samples,
     new_runs,
@@ -51,16 +49,17 @@ from services.metrics.sampler.usage import InstanceEnded
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample
+from shared.lxd.models import NetworkCounters
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the numbers come from."""
+    """The sources of all readings."""
 
     cgroups: Cgroups
-    network: Network
+    network: NetworkSource
     host: ReadHost
     process_age: ProcessAge
     clock: Monotonic
@@ -68,7 +67,7 @@ class Sources:
 
 
 class Sampling:
-    """The samples of one host; each needs the reading before it."""
+    """Takes the samples of one host; each needs the previous reading."""
 
     def __init__(
         self,
@@ -85,14 +84,14 @@ class Sampling:
         self._epoch = epoch
         self._interval_s = interval_s
         self._sequence = 0
-        self._earlier: Taken | None = None
+        self._earlier: SampledReading | None = None
         self._source: str | None = None
         self._broker = OutageLog("the broker")
-        # Empty but while an instance is measured: making one for each would cost as much as a read.
+        # Reused, and empty between instances: a new one for each would cost as much as a read.
         self._dropped = Dropped()
 
     def take(self) -> None:
-        """Take one sample and publish it; drop it when the broker is away."""
+        """Take one sample and publish it; drop it if the broker is away."""
         sample = self._sample()
         if sample is None:
             return
@@ -104,14 +103,15 @@ class Sampling:
             self._broker.note(None)
 
     def _sample(self) -> Sampled | None:
-        # Until LXD has told of instances nobody else can measure them.
+        # Until LXD has listed the instances nothing else can measure them.
         if self._source in (None, LXD):
             self._instance_cache.refresh()
         at, now, earlier = self._sources.now(), self._read(), self._earlier
         if not self._instance_cache.lxd_answers and source_of(now) is None:
             return None
         self._instance_cache.request_details(source_of(now) in (LXD, MIXED))
-        self._earlier = Taken(now, instance_samples(earlier, now, self._ages(earlier, now)))
+        samples = instance_samples(earlier, now, self._ages(earlier, now))
+        self._earlier = SampledReading(now, samples)
         self._sequence += 1
         return Sampled(
             epoch=self._epoch,
@@ -146,9 +146,9 @@ class Sampling:
         )
 
     def _measure_safely(
-        self, told: InstanceReading, at_s: float, host: Mapping[str, Counters]
+        self, told: InstanceReading, at_s: float, host: Mapping[str, NetworkCounters]
     ) -> InstanceReading | None:
-        """Return a reading, whatever the instance is; one that cannot be read is left out."""
+        """Return a reading, or None if the instance cannot be read, for whatever reason."""
         dropped = self._dropped
         try:
             return self._measure(told, at_s, host, dropped)
@@ -161,7 +161,11 @@ class Sampling:
                 dropped.clear()
 
     def _measure(
-        self, told: InstanceReading, at_s: float, host: Mapping[str, Counters], dropped: Dropped
+        self,
+        told: InstanceReading,
+        at_s: float,
+        host: Mapping[str, NetworkCounters],
+        dropped: Dropped,
     ) -> InstanceReading | None:
         try:
             usage = self._sources.cgroups.read(told, dropped)
@@ -176,7 +180,7 @@ class Sampling:
             network = self._sources.network.inside(told.pid, own, dropped)
         return counted_by_cgroups(at_s, told, usage, network)
 
-    def _ages(self, earlier: Taken | None, now: Reading) -> Ages:
+    def _ages(self, earlier: SampledReading | None, now: Reading) -> Ages:
         ages = {
             each.identity: self._sources.process_age(each.pid) for each in new_runs(earlier, now)
         }

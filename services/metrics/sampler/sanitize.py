@@ -1,8 +1,8 @@
-"""Makes what a guest says fit a sample: what is out of bounds is unknown, and counted by its kind.
+"""Fit a guest's values to a sample: drop those out of bounds, and count them by reason.
 
-Names, addresses and counters inside an instance are its root's to choose, or its agent's. The
-contract's bounds are those of a reader, who refuses a whole message for one value beyond them: so
-nothing may get into a sample unlooked at. What fits, as nearly everything does, costs a comparison.
+Root inside an instance, or its agent, chooses its names, addresses and counters. Readers refuse a
+whole message for one value beyond the contract's bounds, so every value must be checked. One that
+fits, as nearly all do, costs a comparison.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.contracts.instances import BlockDevice, MemoryParts
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-# How many values were left out, by reason.
+# How many values were dropped, by reason.
 Dropped = Counter[str]
 
 OUT_OF_RANGE = "out_of_range"
@@ -28,30 +28,30 @@ TOO_MANY = "too_many"
 UNREADABLE = "unreadable"
 REASONS = (OUT_OF_RANGE, TOO_LONG, TOO_MANY, UNREADABLE)
 
-# Linux has 15 bytes for the name of an interface, 31 for that of a disk; other guests' are longer.
+# Linux allows 15 bytes for the name of an interface, 31 for a disk's; other guests allow more.
 MOST_DEVICE_CHARACTERS = 64
-# An IPv6 address with a zone is the longest: 39 characters, `%` and the name of an interface.
+# The longest is an IPv6 address with a zone: 39 characters, `%` and the name of an interface.
 MOST_ADDRESS_CHARACTERS = 64
 MOST_WORD_CHARACTERS = 16
 MOST_UUID_CHARACTERS = 64
 
-# What an instance's sample may be in all, encoded: so much of each list, and 3 kB for all else.
-# Then a hundred hostile guests make a sample of less than 2 MB, and it takes a thousand to make one
-# that the broker would refuse. 5 kB are some 30 interfaces, 4 kB 40 disks or 40 long addresses.
+# The most bytes of an encoded sample of an instance: these for the lists, and 3 kB for the rest. So
+# a hundred hostile guests make a sample of less than 2 MB, and only a thousand one that the broker
+# refuses. 5 kB are some 30 interfaces, 4 kB some 40 disks or long addresses.
 MOST_INSTANCE_BYTES = 16 << 10
 MOST_ADDRESSES = 64
 MOST_ADDRESSES_BYTES = 4 << 10
 MOST_INTERFACES = 64
 MOST_INTERFACES_BYTES = 5 << 10
 MOST_BLOCK_DEVICES_BYTES = 4 << 10
-# So many are within any of these, however long their names and numbers are.
+# This many always fit, however long their names and numbers are.
 FEW = 5
 
 _encoder = msgspec.json.Encoder()
 
 
 def count(number: int | None, dropped: Dropped) -> int | None:
-    """Return a count that a sample can hold; None of any other."""
+    """Return a count if a sample can hold it, else None."""
     if number is None or 0 <= number <= MOST:
         return number
     dropped[OUT_OF_RANGE] += 1
@@ -59,7 +59,7 @@ def count(number: int | None, dropped: Dropped) -> int | None:
 
 
 def seconds(number: float | None, dropped: Dropped) -> float | None:
-    """Return a time that a sample can hold; None of any other, which NaN and infinity are."""
+    """Return a time if a sample can hold it, else None, as for NaN and infinity."""
     if number is None or 0 <= number <= MOST:
         return number
     dropped[OUT_OF_RANGE] += 1
@@ -69,19 +69,19 @@ def seconds(number: float | None, dropped: Dropped) -> float | None:
 def memory(parts: MemoryParts, dropped: Dropped) -> MemoryParts:
     """Return the parts that a sample can hold.
 
-    Kernels have told a part that fell below zero as a number of nearly 2^64.
+    Kernels have reported a part that fell below zero as nearly 2^64.
     """
-    told = asdict(parts)
-    return MemoryParts(**{part: count(number, dropped) for part, number in told.items()})
+    numbers = asdict(parts)
+    return MemoryParts(**{part: count(number, dropped) for part, number in numbers.items()})
 
 
 def block_devices(devices: Sequence[BlockDevice], dropped: Dropped) -> tuple[BlockDevice, ...]:
-    """Return as many as a sample can hold; their names and counts must fit already."""
+    """Return as many devices as a sample can hold; their names and counts must fit already."""
     return first_of(devices, MOST_DEVICES, MOST_BLOCK_DEVICES_BYTES, dropped, lambda _: ())
 
 
 def fits(value: object, kind: object) -> bool:
-    """Whether a sample can hold the value where the contract wants this kind."""
+    """Return whether a value fits the contract's type."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError:
@@ -90,10 +90,10 @@ def fits(value: object, kind: object) -> bool:
 
 
 def word(text: str, most: int, dropped: Dropped) -> str | None:
-    """Return a text with everything that is not printable written as an escape; None if too long.
+    """Return a text with unprintable characters escaped; None if it is too long.
 
-    Cut off it would be another name or address, which may be somebody's; for the same reason a
-    backslash is escaped too. A byte that is no UTF-8 (a lone surrogate) is not printable.
+    It is not cut, as the result could be another's name or address; for the same reason backslashes
+    are escaped too. Invalid UTF-8 (a lone surrogate) is not printable.
     """
     if not text.isprintable() or "\\" in text:
         text = "".join([_escape(each) for each in text[: most + 1]])
@@ -110,17 +110,17 @@ def first_of(
     dropped: Dropped,
     rank: Callable[[T], tuple[bool, ...]],
 ) -> tuple[T, ...]:
-    """Return the items; where they are too many, as many as fit of those of the lowest rank."""
+    """Return the items; if they are too many, as many as fit, in order of rank."""
     if len(items) <= FEW or (len(items) <= most and sum(map(_size, items)) <= most_bytes):
         return tuple(items)
-    kept: list[T] = []
+    result: list[T] = []
     for item in sorted(items, key=rank)[:most]:
         most_bytes -= _size(item)
         if most_bytes < 0:
             break
-        kept.append(item)
-    dropped[TOO_MANY] += len(items) - len(kept)
-    return tuple(kept)
+        result.append(item)
+    dropped[TOO_MANY] += len(items) - len(result)
+    return tuple(result)
 
 
 def _size(item: msgspec.Struct) -> int:

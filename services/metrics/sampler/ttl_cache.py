@@ -1,4 +1,4 @@
-"""An answer that is kept for some seconds, because asking LXD costs it much."""
+"""Cache an answer of LXD's for some seconds, because the request is expensive."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class TtlCache(Generic[T]):
-    """Remembers an answer for some seconds.
+    """Caches an answer for some seconds.
 
-    `last` is the latest one, at first `nothing`; `read_at_s` is when it was asked for.
+    `last` is the latest one, at first `nothing`; `read_at_s` is when it was requested.
     """
 
     def __init__(self, ask: Callable[[], T], clock: Monotonic, for_s: float, nothing: T) -> None:
@@ -24,7 +24,7 @@ class TtlCache(Generic[T]):
         self.last = nothing
 
     def read(self) -> T:
-        """Return an answer that is at most so old; raise LxdUnavailable."""
+        """Return an answer that is at most `for_s` old; raise LxdUnavailable."""
         now_s = self._clock()
         if now_s >= self.read_at_s + self._for_s:
             self.last = self._ask()

@@ -1,4 +1,4 @@
-"""What the kernel counts of an instance, whoever reads it."""
+"""The kernel's counters of an instance, from whichever source."""
 
 from __future__ import annotations
 
@@ -8,25 +8,32 @@ from shared.contracts.instances import BlockDevice, Interface, MemoryParts
 
 
 class InstanceEnded(Exception):
-    """The instance ran here and does not any more; LXD may not have said so yet."""
+    """The instance has stopped running here; LXD may not have reported that yet."""
 
 
 class InstanceRefused(Exception):
-    """LXD is there, but tells nothing that can be read of this instance."""
+    """LXD answers, but nothing readable about this instance."""
+
+
+class Space(Struct, frozen=True):
+    """How much a storage pool or a file system holds, in bytes."""
+
+    used: int
+    total: int
 
 
 class DiskTraffic(Struct, frozen=True):
-    """Bytes from and to real disks since the start; None: the sum is not known."""
+    """Bytes from and to physical disks since the start; None: the sum is unknown."""
 
     read: int | None
     written: int | None
 
 
 class Traffic(Struct, frozen=True):
-    """Bytes since some interfaces were made, seen from the side that `received` them.
+    """Bytes since some interfaces were created, from the side that `received` them.
 
-    `ends` are where they were counted: a namesake that is made anew has another. `interfaces` are
-    the parts of the sums; where they are too many, some of them. None: the sum is not known.
+    `ends` are the interfaces that counted them, so that a re-created namesake is noticed.
+    `interfaces` are the parts of the sums, or some of them if there are too many. None: unknown.
     """
 
     received: int | None
@@ -36,7 +43,7 @@ class Traffic(Struct, frozen=True):
 
 
 class Details(Struct, frozen=True):
-    """What the CPU time, memory and disk traffic of an instance consist of; None: nobody tells."""
+    """The parts of an instance's CPU time, memory and disk traffic; None: unknown."""
 
     cpu_user_s: float | None = None
     cpu_system_s: float | None = None
@@ -48,7 +55,7 @@ NO_DETAILS = Details()
 
 
 class Usage(Struct, frozen=True):
-    """What the cgroups of one instance count; None where this kernel does not count it."""
+    """The counters in an instance's cgroups; None if this kernel does not have them."""
 
     cpu_ns: int | None
     memory: int | None

@@ -1,4 +1,4 @@
-"""Patch the standard library for eventlet, before anything that uses sockets or threads is loaded.
+"""Patch the standard library for eventlet, before any import that uses sockets or threads.
 
 nameko serves each call in an eventlet greenthread. The gateway never imports this module.
 """

@@ -54,6 +54,6 @@ def measured(lxd: Lxd, broker: Broker) -> list[Figure]:
 
 
 def test_every_promise_is_measured_in_one_run(measured: list[Figure]) -> None:
-    held = [figure for figure in measured if figure.must]
+    held = [figure for figure in measured if figure.target]
 
-    assert [figure.must.text for figure in held if figure.must] == PROMISED
+    assert [figure.target.text for figure in held if figure.target] == PROMISED

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.figures import Figure, Must, at_least, at_most, centile
+from benchmarks.figures import Figure, Target, at_least, at_most, centile
 
 
 @pytest.mark.parametrize(
-    ("must", "value", "verdict"),
+    ("target", "value", "verdict"),
     [
         (at_most(15, "ms"), 15.0, "met"),
         (at_most(15, "ms"), 15.1, "missed"),
@@ -15,10 +15,10 @@ from benchmarks.figures import Figure, Must, at_least, at_most, centile
         (None, 1.0, ""),
     ],
 )
-def test_a_value_is_held_against_what_it_must_be(
-    must: Must | None, value: float, verdict: str
+def test_a_value_is_compared_with_its_target(
+    target: Target | None, value: float, verdict: str
 ) -> None:
-    assert Figure("a list", "1 ms", value=value, must=must).verdict == verdict
+    assert Figure("a list", "1 ms", value=value, target=target).verdict == verdict
 
 
 def test_a_line_of_the_table_has_all_there_is_to_know() -> None:

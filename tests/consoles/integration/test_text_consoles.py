@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 
 from deploy.local import lxd_api
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.console import LxdTerminals
 from shared.contracts.consoles import ConsoleType, OpenConsole
+from shared.lxd.client import LxdClient
 from tests.support.broker import Vhost
 from tests.support.host import eventually
 from tests.support.lxd import Instances, OwnLxd, daemon_of_its_own, instances_on
-from tests.support.lxd_worker.omissions import Omissions
 
 from .conftest import HOST, console_on, gateway_of, worker_on
 
@@ -65,9 +64,7 @@ def printing_on(mine: Instances, waits: str) -> str:
 async def test_lxd_survives_whoever_leaves_without_having_read(
     fragile: OwnLxd, printing: str
 ) -> None:
-    terminals = LxdTerminals(
-        Api(str(fragile.socket), HOST, Omissions()), str(fragile.socket), HOST, ["sh"]
-    )
+    terminals = LxdTerminals(LxdClient(fragile.socket, HOST), ["sh"])
     request = OpenConsole(
         stream="s", project="default", name=printing, uuid="", type=ConsoleType.CONSOLE
     )

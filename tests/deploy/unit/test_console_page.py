@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import console_page
-from deploy.local.install_packages import Missing
+from deploy.local.install_packages import RequirementsNotMet
 
 NPM = """\
 #!/bin/sh
@@ -60,9 +60,9 @@ def test_where_it_cannot_be_fetched_the_set_up_says_so_and_goes_on(
 ) -> None:
     assert console_page.main() == 1
 
-    assert console_page.WITHOUT in capsys.readouterr().err
+    assert console_page.CONSEQUENCE in capsys.readouterr().err
     assert not place.exists()
-    with pytest.raises(Missing):
+    with pytest.raises(RequirementsNotMet):
         console_page.fetch(console_page.NPM)
 
 

@@ -25,13 +25,13 @@ def test_no_two_passwords_are_alike() -> None:
 
 
 def test_the_demo_serves_the_ports_of_both_documents() -> None:
-    binds = demo.as_documented({}, is_free=lambda port: True)["FLEET_HTTP_BIND"]
+    binds = demo.documented_environment({}, is_free=lambda port: True)["FLEET_HTTP_BIND"]
 
     assert {"127.0.0.1:8000", "127.0.0.1:3000"} <= set(binds.split(","))
 
 
 def test_a_second_port_that_is_taken_is_left_out() -> None:
-    binds = demo.as_documented({}, is_free=lambda port: port != 3000)["FLEET_HTTP_BIND"]
+    binds = demo.documented_environment({}, is_free=lambda port: port != 3000)["FLEET_HTTP_BIND"]
 
     assert "3000" not in binds
 
@@ -39,7 +39,7 @@ def test_a_second_port_that_is_taken_is_left_out() -> None:
 def test_what_the_caller_has_set_stays() -> None:
     own = {"FLEET_HTTP_BIND": "127.0.0.1:80", "FLEET_TEMPLATES_FILE": "/own.yaml"}
 
-    assert demo.as_documented(own) == own
+    assert demo.documented_environment(own) == own
 
 
 def test_the_demo_offers_the_documents_template_made_of_its_own_image() -> None:

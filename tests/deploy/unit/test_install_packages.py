@@ -1,11 +1,13 @@
 import pytest
 
 from deploy.local import install_packages
-from deploy.local.install_packages import Need
+from deploy.local.install_packages import Requirement
 
-BROKER = Need("a broker", lambda: False, (("rabbitmq-server",),))
-DAEMON = Need("LXD or Incus", lambda: False, (("incus-base", "nftables"), ("lxd", "nftables")))
-THERE = Need("what is there", lambda: True, (("there",),))
+BROKER = Requirement("a broker", lambda: False, (("rabbitmq-server",),))
+DAEMON = Requirement(
+    "LXD or Incus", lambda: False, (("incus-base", "nftables"), ("lxd", "nftables"))
+)
+THERE = Requirement("what is there", lambda: True, (("there",),))
 
 
 def test_an_explanation_names_what_is_missing_and_how_to_get_it() -> None:
@@ -26,11 +28,11 @@ def test_an_announcement_names_every_package() -> None:
 
 
 def test_nothing_is_installed_against_the_callers_will() -> None:
-    with pytest.raises(install_packages.Missing, match="rabbitmq-server"):
-        install_packages.provide([BROKER, THERE], {"FLEET_INSTALL": "no"})
+    with pytest.raises(install_packages.RequirementsNotMet, match="rabbitmq-server"):
+        install_packages.install_missing([BROKER, THERE], {"FLEET_INSTALL": "no"})
 
 
 def test_what_is_there_needs_no_permission(capsys: pytest.CaptureFixture[str]) -> None:
-    install_packages.provide([THERE], {"FLEET_INSTALL": "no"})
+    install_packages.install_missing([THERE], {"FLEET_INSTALL": "no"})
 
     assert capsys.readouterr() == ("", "")

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from deploy.local import lxd_api, lxd_daemon, processes
+from shared.contracts.errors import LxdBusy, LxdRefused
+from shared.lxd.errors import LxdNotFound
 
 TABLE = """\
 Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
@@ -83,21 +86,44 @@ def test_only_a_daemon_of_the_fleet_has_its_log_limited(tmp_path: Path) -> None:
     processes.kill(pid, f"{lxd_daemon.FLEET_MARK}=/another/var")
 
 
-@pytest.mark.parametrize(("code", "tries"), [(500, 3), (400, 1)])
 def test_a_bridge_that_lxd_stumbles_over_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, code: int, tries: int
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[str] = []
 
     def call(_: Path, method: str, path: str, body: object = None) -> object:
         asked.append(method)
         if method == "POST":
-            raise lxd_api.LxdSaidNo(code, "an interface has gone")
+            raise LxdRefused("an interface has gone")
         return [] if path == "/1.0/storage-pools" else None
 
     monkeypatch.setattr(lxd_api, "call", call)
 
-    with pytest.raises(lxd_api.LxdSaidNo):
+    with pytest.raises(LxdRefused):
         lxd_daemon.initialise(Path("/nowhere"))
 
-    assert asked.count("POST") == tries
+    assert asked.count("POST") == lxd_daemon.BRIDGE_TRIES
+
+
+@pytest.mark.parametrize("busy", [1, lxd_daemon.DELETE_TRIES])
+def test_an_instance_that_lxd_is_busy_with_is_deleted_when_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    asked: list[str] = []
+
+    def call(_: Path, method: str, path: str, body: object = None) -> None:
+        asked.append(method)
+        if method == "GET" and asked.count("DELETE") > busy:
+            raise LxdNotFound
+        if method == "PUT":
+            raise LxdRefused("The instance is already stopped")
+        if method == "DELETE" and asked.count("DELETE") <= busy:
+            raise LxdBusy("stop")
+
+    monkeypatch.setattr(lxd_api, "call", call)
+    monkeypatch.setattr(lxd_daemon, "BUSY_S", 0.0)
+
+    with suppress(LxdBusy):
+        lxd_daemon.force_delete(Path("/nowhere"), "web")
+
+    assert asked.count("DELETE") == min(busy + 1, lxd_daemon.DELETE_TRIES)

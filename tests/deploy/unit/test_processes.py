@@ -104,7 +104,7 @@ def test_a_signal_waits_until_what_was_started_is_written_down() -> None:
     arrived: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: arrived.append(number))
     try:
-        with processes.signals_held_back():
+        with processes.defer_signals():
             # To this thread: other tests leave some that hold nothing back.
             signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
             arrived_inside = list(arrived)
@@ -115,7 +115,7 @@ def test_a_signal_waits_until_what_was_started_is_written_down() -> None:
 
 
 def test_a_daemon_that_is_started_meanwhile_can_be_told_to_end(tmp_path: Path) -> None:
-    with processes.signals_held_back():
+    with processes.defer_signals():
         pid = processes.spawn(["sleep", "60"], os.environ | {"MARK": "mine"}, tmp_path / "log")
 
     processes.end(pid, "MARK=mine", timeout_s=5)

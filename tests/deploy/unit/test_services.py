@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local import services
-from deploy.local.services import Host, Service
+from deploy.local.services import LocalHost, Service
 
-HOSTS = [Host("h1", Path("/one/unix.socket")), Host("h2", Path("/two/unix.socket"))]
+HOSTS = [LocalHost("h1", Path("/one/unix.socket")), LocalHost("h2", Path("/two/unix.socket"))]
 URIS = {"central": Path("/c"), "host-h1": Path("/h1"), "host-h2": Path("/h2")}
 
 

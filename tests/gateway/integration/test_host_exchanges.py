@@ -181,7 +181,7 @@ def consumers_of_outcomes(vhost: Vhost) -> int:
 async def test_a_host_that_is_the_same_user_of_a_given_broker_as_the_gateway_is_found(
     start: Start, vhost: Vhost
 ) -> None:
-    await asyncio.to_thread(run.declare_on, vhost.uri, ["h1"])
+    await asyncio.to_thread(run.declare_topology, vhost.uri, ["h1"])
     gateway = await start(vhost.uri)
 
     async with beating(WireHost(vhost.uri, "h1", an_instance())):
@@ -189,8 +189,8 @@ async def test_a_host_that_is_the_same_user_of_a_given_broker_as_the_gateway_is_
 
 
 async def test_a_given_broker_that_is_not_there_is_named_without_its_password() -> None:
-    with pytest.raises(run.Refused) as refused:
-        run.declare_on("amqp://central:s3cret@127.0.0.1:1/", ["h1"])
+    with pytest.raises(run.CannotStart) as refused:
+        run.declare_topology("amqp://central:s3cret@127.0.0.1:1/", ["h1"])
 
     assert "refused" in str(refused.value)
     assert "s3cret" not in str(refused.value)

@@ -202,7 +202,7 @@ async def main(amqp_uri, database_url):
     settings = Settings(amqp_uri, database_url, HttpSettings((), None, (), ()), call_timeout_s=60)
     parts = wiring.build(settings, clock)
     async with running(parts, settings, clock):
-        while not parts.fleet.is_reachable("h1") or parts.fleet.lacks_inventory("h1"):
+        while not parts.fleet.is_reachable("h1") or parts.fleet.needs_inventory("h1"):
             await asyncio.sleep(0.02)
         while not parts.fleet.ready:
             await asyncio.sleep(0.02)

@@ -99,7 +99,7 @@ async def test_calls_are_timed_by_method_and_outcome() -> None:
             raise HostUnreachable(host)
         return args
 
-    timed = telemetry.timed(call)
+    timed = telemetry.instrument(call)
     answer = await timed("h1", "resolve", ["op-1"])
     with pytest.raises(HostUnreachable):
         await timed("away", "submit", [])
@@ -118,7 +118,7 @@ async def test_a_call_that_its_caller_gives_up_is_no_answer() -> None:
         return await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(telemetry.timed(call)("h1", "submit", []), 0.01)
+        await asyncio.wait_for(telemetry.instrument(call)("h1", "submit", []), 0.01)
 
     assert told(telemetry)["lxdfleet_rpc_seconds_count submit given_up"] == 1
 
@@ -126,9 +126,9 @@ async def test_a_call_that_its_caller_gives_up_is_no_answer() -> None:
 def test_viewers_are_counted_while_they_watch() -> None:
     telemetry = Telemetry(FakeFleet())
 
-    with telemetry.watching("monitor"), telemetry.watching("monitor"):
+    with telemetry.track_client("monitor"), telemetry.track_client("monitor"):
         during = told(telemetry)
-    telemetry.dropped("monitor")
+    telemetry.count_dropped_client("monitor")
 
     assert during["lxdfleet_websocket_clients monitor"] == 2
     assert during["lxdfleet_websocket_clients_dropped_total monitor"] == 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.host_resources import LxdHostResources
-from services.lxd_worker.lxd.models import LxdTask
 from shared.contracts.errors import LxdUnavailable
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.models import LxdTask
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.lxd_worker.omissions import Omissions
 
@@ -24,9 +24,7 @@ def double(double: LxdDouble) -> LxdDouble:
 
 @pytest.fixture
 def daemon(double: LxdDouble) -> LxdDaemon:
-    return LxdDaemon(
-        Api(str(double.socket), "h1", Omissions()), "h1", 1 << 30, LxdScope(), Omissions()
-    )
+    return LxdDaemon(LxdClient(double.socket, "h1"), 1 << 30, LxdScope(), Omissions())
 
 
 def test_nothing_is_remembered_before_all_was_read(daemon: LxdDaemon) -> None:
@@ -54,7 +52,7 @@ def test_each_reading_is_remembered(double: LxdDouble, daemon: LxdDaemon) -> Non
 
 def test_what_is_gone_is_not_remembered(double: LxdDouble, daemon: LxdDaemon) -> None:
     daemon.instances()
-    deletion = Api(str(double.socket), "h1", Omissions()).delete(LxdTask, "instances", "web")
+    deletion = LxdClient(double.socket, "h1").delete(LxdTask, "instances", "web")
     daemon.wait(deletion.id, 5.0)
 
     daemon.instance(*WEB)
@@ -78,7 +76,7 @@ def test_after_a_reading_that_failed_nothing_is_remembered(
 def test_what_there_is_for_new_instances_is_asked_anew_when_it_may_have_changed(
     double: LxdDouble, listening: bool, asked: int
 ) -> None:
-    offer = LxdHostResources(Api(str(double.socket), "h1", Omissions()), "h1", lambda: listening)
+    offer = LxdHostResources(LxdClient(double.socket, "h1"), lambda: listening)
     told = [offer.networks(), offer.networks()]
 
     offer.forget()

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, affected_instances
-from services.lxd_worker.lxd.api import Api
+from services.lxd_worker.instances.lifecycle_events import affected_instances
 from services.lxd_worker.lxd.daemon import LxdDaemon
-from services.lxd_worker.lxd.events import LxdEvents
 from shared.contracts.errors import LxdUnavailable
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.events import listen
+from shared.lxd.models import LifecycleEvent
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.lxd_worker.omissions import Omissions
 
@@ -36,7 +37,7 @@ def scope() -> LxdScope:
 
 @pytest.fixture
 def daemon(double: LxdDouble, scope: LxdScope) -> LxdDaemon:
-    return LxdDaemon(Api(str(double.socket), "h1", Omissions()), "h1", 1 << 30, scope, Omissions())
+    return LxdDaemon(LxdClient(double.socket, "h1"), 1 << 30, scope, Omissions())
 
 
 def test_the_neighbours_instances_are_not_told(daemon: LxdDaemon) -> None:
@@ -68,14 +69,13 @@ def test_what_happens_on_the_neighbour_is_not_heard(
     double: LxdDouble, daemon: LxdDaemon, scope: LxdScope
 ) -> None:
     daemon.server()
-    events = LxdEvents(Api(str(double.socket), "h1", Omissions()), "h1", scope, Omissions())
     opened, heard = threading.Event(), queue.Queue[LifecycleEvent]()
 
-    def listen() -> None:
+    def hear() -> None:
         with suppress(LxdUnavailable):
-            events.listen(opened.set, heard.put, lambda: None)
+            listen(LxdClient(double.socket, "h1"), scope, opened.set, heard.put)
 
-    listening = threading.Thread(target=listen)
+    listening = threading.Thread(target=hear)
     listening.start()
     assert opened.wait(timeout=5)
     double.change_state("theirs", "start")

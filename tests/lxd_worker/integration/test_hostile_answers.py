@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.description import EditableInstance, InstanceDescription
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
-from services.lxd_worker.lxd.api import MOST_BYTES_IN_PART, Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.host_resources import LxdHostResources
-from services.lxd_worker.lxd.models import LxdTask
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.reports.inventory import InventoryReport
 from services.lxd_worker.reports.publishing import ReportContext
@@ -26,7 +24,9 @@ from shared.contracts.codec import decode, encode
 from shared.contracts.errors import LxdRefused, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, InstanceChanged, Inventory
 from shared.contracts.instances import Instance
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import MOST_BYTES_IN_PART, LxdClient
+from shared.lxd.models import LifecycleEvent, LifecycleMetadata, LxdTask
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.lxd_double.instances import Nic, address
 from tests.support.lxd_worker.clock import FakeClock
@@ -47,8 +47,8 @@ class Host:
         self.web, self.db = DoubledInstance("web"), DoubledInstance("db", config=dict(CONFIG))
         double.add_all([self.web, self.db])
         self.double = double
-        api = Api(str(double.socket), "h1", self.omissions)
-        self.lxd = LxdDaemon(api, "h1", 1 << 40, LxdScope(), self.omissions)
+        api = LxdClient(double.socket, "h1", partial(self.omissions, Omission.ANSWER))
+        self.lxd = LxdDaemon(api, 1 << 40, LxdScope(), self.omissions)
         self.sent: list[Event] = []
         self.report = InventoryReport(
             ReportContext(1, self.sent.append, FakeClock(), self.omissions, lambda *_: None),
@@ -218,7 +218,7 @@ def test_an_instance_is_told_by_the_uuid_by_which_it_is_known_again(host: Host, 
 
 
 def test_what_cannot_be_read_in_full_is_not_written_back(host: Host) -> None:
-    api = Api(str(host.double.socket), "h1", host.omissions)
+    api = LxdClient(host.double.socket, "h1")
     host.web.instead = {"config": {"a": 5}}
 
     with pytest.raises(LxdRefused):
@@ -330,7 +330,7 @@ def test_a_large_instance_that_an_inventory_cut_is_told_whole_when_it_is_wanted(
 
 
 NESTED = "[" * 100_000
-QUESTIONS: list[Callable[[Api], object]] = [
+QUESTIONS: list[Callable[[LxdClient], object]] = [
     lambda api: api.get(InstanceDescription, "instances", "web"),
     lambda api: api.get_to_replace(EditableInstance, "instances", "web", params={}),
     lambda api: api.put(LxdTask, "instances", "web", params={}, body={}),
@@ -342,9 +342,9 @@ QUESTIONS: list[Callable[[Api], object]] = [
 @pytest.mark.parametrize("ask", QUESTIONS)
 @pytest.mark.parametrize("body", [NESTED, "5", "[]", "#" * (2 << 20)])
 def test_what_is_nested_without_end_too_long_or_no_answer_at_all_is_none(
-    double: LxdDouble, ask: Callable[[Api], object], body: str
+    double: LxdDouble, ask: Callable[[LxdClient], object], body: str
 ) -> None:
-    api = Api(str(double.socket), "h1", Omissions(), most_bytes=1 << 20)
+    api = LxdClient(double.socket, "h1", most_bytes=1 << 20)
     double.faults.answers["/1.0/instances/web"] = body
 
     with pytest.raises(LxdUnavailable):
@@ -355,7 +355,7 @@ def test_what_is_nested_without_end_too_long_or_no_answer_at_all_is_none(
     "body", [NESTED, "5", "[]", '{"error": 5}', '{"error": "\\ud83d"}', "#" * (2 << 20)]
 )
 def test_a_refusal_in_words_that_cannot_be_read_is_one(double: LxdDouble, body: str) -> None:
-    api = Api(str(double.socket), "h1", Omissions())
+    api = LxdClient(double.socket, "h1")
     double.faults.answers["/1.0/projects"] = body
     double.faults.refused["/1.0/projects"] = 400
 
@@ -364,7 +364,7 @@ def test_a_refusal_in_words_that_cannot_be_read_is_one(double: LxdDouble, body: 
 
 
 def test_a_refusal_is_told_in_lxds_words(double: LxdDouble) -> None:
-    api = Api(str(double.socket), "h1", Omissions())
+    api = LxdClient(double.socket, "h1")
     double.faults.refused["/1.0/projects"] = 500
 
     with pytest.raises(LxdRefused, match=r"^LXD refused: refused by the test$"):
@@ -375,8 +375,8 @@ def test_a_guest_with_addresses_without_end_is_looked_at_without_its_state(
     double: LxdDouble,
 ) -> None:
     omissions = Omissions()
-    api = Api(str(double.socket), "h1", omissions, most_bytes=1 << 20)
-    lxd = LxdDaemon(api, "h1", 1 << 40, LxdScope(), omissions)
+    api = LxdClient(double.socket, "h1", most_bytes=1 << 20)
+    lxd = LxdDaemon(api, 1 << 40, LxdScope(), omissions)
     added = Nic(addresses=[address("inet6", "fd42::1")] * 20_000)
     double.add(DoubledInstance("web", status="Running", nics={"eth0": added}))
 
@@ -399,9 +399,7 @@ def test_a_long_list_of_which_one_value_is_none_is_no_answer(host: Host) -> None
 def test_a_size_that_cannot_be_read_is_unknown_and_not_nothing(
     double: LxdDouble, total: str
 ) -> None:
-    offer = LxdHostResources(
-        Api(str(double.socket), "h1", Omissions()), "h1", listening=lambda: False
-    )
+    offer = LxdHostResources(LxdClient(double.socket, "h1"), listening=lambda: False)
     size = f'{{"total": {total}}}'
     double.faults.answers = {
         "/1.0/resources": f'{{"metadata": {{"cpu": {{"total": 8}}, "memory": {size}}}}}',

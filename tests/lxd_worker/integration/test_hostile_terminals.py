@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.console import LxdTerminals
 from services.lxd_worker.lxd.websocket import MOST_MESSAGE_BYTES
 from shared.contracts.consoles import ConsoleType, OpenConsole
+from shared.lxd.client import LxdClient
 from tests.lxd_double import DoubledInstance, LxdDouble
-from tests.support.lxd_worker.omissions import Omissions
 
 pytestmark = pytest.mark.attack
 
@@ -25,8 +24,8 @@ def double(tmp_path: Path) -> Iterator[LxdDouble]:
 
 
 def test_a_message_without_end_ends_the_terminal(double: LxdDouble) -> None:
-    api = Api(str(double.socket), "h1", Omissions())
-    terminals = LxdTerminals(api, str(double.socket), "h1", ["sh"])
+    api = LxdClient(double.socket, "h1")
+    terminals = LxdTerminals(api, ["sh"])
     request = OpenConsole(
         stream="s", project="default", name="web", uuid="", type=ConsoleType.EXEC, principal="p"
     )

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from deploy.local import processes
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.host_resources import LxdHostResources
 from services.lxd_worker.ports import DaemonCapabilities, ImageServerAway
 from services.lxd_worker.reports.image_server_client import fetch
 from services.lxd_worker.reports.simplestreams import INDEX, product_files
+from shared.lxd.client import LxdClient
 from tests.lxd_double import LxdDouble
 from tests.support.image_server import IMAGE, PRODUCTS, ImageServer, image_server
 from tests.support.lxd import Lxd
-from tests.support.lxd_worker.omissions import Omissions
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def test_a_server_that_is_not_there_is_away() -> None:
 
 
 def offer(socket: Path) -> LxdHostResources:
-    return LxdHostResources(Api(str(socket), "h1", Omissions()), "h1", listening=lambda: False)
+    return LxdHostResources(LxdClient(socket, "h1"), listening=lambda: False)
 
 
 def test_lxd_tells_what_it_can_run(lxd: Lxd, tmp_path: Path) -> None:

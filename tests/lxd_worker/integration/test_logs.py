@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.host_resources import LxdHostResources
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.worker_api import MOST_LOG
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.lxd_worker.omissions import Omissions
 
@@ -26,8 +26,8 @@ def double(tmp_path: Path) -> Iterator[LxdDouble]:
 
 @pytest.fixture
 def daemon(double: LxdDouble) -> LxdDaemon:
-    api = Api(str(double.socket), "h1", Omissions())
-    return LxdDaemon(api, "h1", 1 << 30, LxdScope(), Omissions())
+    api = LxdClient(double.socket, "h1")
+    return LxdDaemon(api, 1 << 30, LxdScope(), Omissions())
 
 
 @pytest.mark.parametrize("kind", ["container", VIRTUAL_MACHINE])
@@ -74,6 +74,6 @@ def test_a_log_that_vanishes_meanwhile_may_be_told_later(
 
 def test_the_projects_of_a_host_are_told(double: LxdDouble) -> None:
     double.add(DoubledInstance("web", project="shop"))
-    api = Api(str(double.socket), "h1", Omissions())
+    api = LxdClient(double.socket, "h1")
 
-    assert LxdHostResources(api, "h1", lambda: False).projects() == ["default", "shop"]
+    assert LxdHostResources(api, lambda: False).projects() == ["default", "shop"]

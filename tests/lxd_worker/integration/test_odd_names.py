@@ -10,21 +10,21 @@ from urllib.parse import quote
 import pytest
 
 from deploy.local import busybox_image
-from services.lxd_worker.lxd.api import Api, NotThere
 from services.lxd_worker.lxd.host_resources import LxdHostResources
-from services.metrics.sampler.lxd_client import LxdClient
+from services.metrics.sampler.lxd_source import LxdSource
 from shared.contracts.changes import ImageSource
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.errors import LxdNotFound
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import LxdDouble
 from tests.support.lxd import Lxd
-from tests.support.lxd_worker.omissions import Omissions
 
 PREFIX = f"o{secrets.token_hex(3)}"
 NAMES = ["%31", "1", "%2531", "a+b", "a&b", "a?b", "50%", "é"]
 
 
 def offer(socket: Path) -> LxdHostResources:
-    return LxdHostResources(Api(str(socket), "h1", Omissions()), "h1", lambda: False)
+    return LxdHostResources(LxdClient(socket, "h1"), lambda: False)
 
 
 @pytest.fixture(params=NAMES)
@@ -70,7 +70,7 @@ def test_an_image_is_found_by_its_alias_and_by_no_other(lxd: Lxd, alias: str) ->
 
 
 def test_the_space_of_a_pool_is_its_own(lxd: Lxd, pool: str) -> None:
-    sampled = LxdClient("h1", lxd.socket, 10, LxdScope())
+    sampled = LxdSource(LxdClient(lxd.socket, "h1"), LxdScope())
 
     assert pool in sampled.pools().spaces
     assert offer(lxd.socket).pool_size(pool) > 0
@@ -79,9 +79,9 @@ def test_the_space_of_a_pool_is_its_own(lxd: Lxd, pool: str) -> None:
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_what_is_a_path_is_no_name(tmp_path: Path, name: str) -> None:
     with LxdDouble(tmp_path / "lxd.socket") as double:
-        api = Api(str(double.socket), "h1", Omissions())
+        api = LxdClient(double.socket, "h1")
         for path in (("images", "aliases", name), ("networks", name)):
-            with pytest.raises(NotThere):
+            with pytest.raises(LxdNotFound):
                 api.get(dict, *path)
 
         assert [one for one in double.requests if not one.endswith("/1.0")] == []

@@ -11,16 +11,15 @@ from typing import Any
 import pytest
 
 from deploy.local import processes
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.passwords import GuestPasswords
 from shared.contracts.codec import encode
 from shared.contracts.errors import InstanceNotRunning, OutcomeUnknown, PasswordNotSet
 from shared.contracts.operations import Kind, Operation, State, Submission
+from shared.lxd.client import LxdClient
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.bus_side import BusSide, submission
 from tests.support.lxd import Instances, Lxd
-from tests.support.lxd_worker.omissions import Omissions
 from tests.support.worker_process import WorkerProcess
 
 from .conftest import running_worker
@@ -206,7 +205,7 @@ def test_a_chpasswd_that_does_not_end_is_killed_and_nobody_says_that_it_has_fail
     name = with_chpasswd(instances)
     assert run(instances, name, "printf '#!/bin/sh\\nexec sleep 77\\n' >/usr/sbin/chpasswd") == 0
     socket = str(instances.lxd.socket)
-    impatient = GuestPasswords(Api(socket, "h1", Omissions()), "h1", timeout_s=1)
+    impatient = GuestPasswords(LxdClient(socket, "h1"), timeout_s=1)
 
     with pytest.raises(OutcomeUnknown):
         impatient.set("default", name, NEW)

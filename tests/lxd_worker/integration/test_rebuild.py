@@ -18,14 +18,14 @@ from uuid import uuid4
 import pytest
 
 from deploy.local import lxd_api, lxd_daemon
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from shared.contracts.changes import ImageSource
 from shared.contracts.codec import to_wire
 from shared.contracts.errors import ImageNotFound, TrashNotFound
 from shared.contracts.events import InstanceRemoved, Inventory
 from shared.contracts.operations import Kind, Operation, State, Submission
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from tests.support.bus_side import BusSide, creation, submission
 from tests.support.lifecycle import Lifecycle
 from tests.support.lxd import Instances, Lxd
@@ -76,7 +76,7 @@ def is_old(lxd: Lxd, name: str) -> bool:
     """Whether a root is the one that was marked."""
     try:
         lxd.call("GET", f"/1.0/instances/{name}/files?path={OLD}")
-    except lxd_api.LxdSaidNo:
+    except lxd_api.ERRORS:
         return False
     return True
 
@@ -243,7 +243,7 @@ def test_of_trash_that_is_gone_the_note_is_taken_away_and_nothing_else(
     name = instances.launch("web", config={"user.lxdfleet.trash": "u trash-web 1 0", "user.x": "y"})
     path, omit = f"/1.0/instances/{name}", Omissions()
     lxd.call("PATCH", path, {"description": "for the shop"})
-    daemon = LxdDaemon(Api(str(lxd.socket), "h1", omit), "h1", 1 << 30, LxdScope(), omit)
+    daemon = LxdDaemon(LxdClient(lxd.socket, "h1"), 1 << 30, LxdScope(), omit)
 
     daemon.forget_trash("default", name)
 
@@ -417,7 +417,7 @@ def watched(lxd: Lxd, uuid: str) -> Iterator[list[int]]:
 
     def look() -> None:
         while not over.wait(0.05):
-            with suppress(OSError, lxd_api.LxdSaidNo):
+            with suppress(*lxd_api.ERRORS):
                 there = sharing(lxd, uuid).values()
                 looks.append(sum(one["status"] != "Stopped" for one in there))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from deploy.local import lxd_api
-from services.lxd_worker.lxd.api import Api
 from services.lxd_worker.lxd.daemon import LxdDaemon
-from services.lxd_worker.lxd.models import LxdTask
 from services.lxd_worker.ports import LxdOperation
-from shared.contracts.errors import LxdRefused
-from shared.platform.lxd_scope import LxdScope
+from shared.contracts.errors import LxdBusy, LxdRefused
+from shared.lxd.client import LxdClient
+from shared.lxd.models import LxdTask
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.lxd_worker.omissions import Omissions
 
@@ -23,21 +23,23 @@ def double(request: pytest.FixtureRequest, double: LxdDouble) -> LxdDouble:
 
 
 @pytest.fixture
-def api(double: LxdDouble) -> Api:
-    return Api(str(double.socket), "h1", Omissions())
+def api(double: LxdDouble) -> LxdClient:
+    return LxdClient(double.socket, "h1")
 
 
 @pytest.fixture
-def daemon(api: Api) -> LxdDaemon:
-    return LxdDaemon(api, "h1", 1 << 30, LxdScope(), Omissions())
+def daemon(api: LxdClient) -> LxdDaemon:
+    return LxdDaemon(api, 1 << 30, LxdScope(), Omissions())
 
 
-def begin(api: Api, action: str) -> str:
+def begin(api: LxdClient, action: str) -> str:
     path = ("instances", "web", "state")
     return api.put(LxdTask, *path, params={}, body={"action": action}).id
 
 
-def test_why_an_operation_failed_is_told(double: LxdDouble, api: Api, daemon: LxdDaemon) -> None:
+def test_why_an_operation_failed_is_told(
+    double: LxdDouble, api: LxdClient, daemon: LxdDaemon
+) -> None:
     double.faults.failures["start"] = "disk quota exceeded"
 
     told = daemon.wait(begin(api, "start"), 5.0)
@@ -48,13 +50,17 @@ def test_why_an_operation_failed_is_told(double: LxdDouble, api: Api, daemon: Lx
     assert "disk quota exceeded" in str(told.error)
 
 
-def test_one_that_takes_longer_runs_on(double: LxdDouble, api: Api, daemon: LxdDaemon) -> None:
+def test_one_that_takes_longer_runs_on(
+    double: LxdDouble, api: LxdClient, daemon: LxdDaemon
+) -> None:
     double.faults.duration_s["start"] = 60
 
     assert daemon.wait(begin(api, "start"), 0.0) == LxdOperation(running=True)
 
 
-def test_one_that_was_forgotten_is_not_told(double: LxdDouble, api: Api, daemon: LxdDaemon) -> None:
+def test_one_that_was_forgotten_is_not_told(
+    double: LxdDouble, api: LxdClient, daemon: LxdDaemon
+) -> None:
     begun = begin(api, "start")
     double.go_away()
     double.come_back()
@@ -65,7 +71,14 @@ def test_one_that_was_forgotten_is_not_told(double: LxdDouble, api: Api, daemon:
 def test_set_up_is_told_why_an_operation_failed(double: LxdDouble) -> None:
     double.faults.failures["start"] = "disk quota exceeded"
 
-    with pytest.raises(lxd_api.LxdSaidNo) as caught:
+    with pytest.raises(LxdRefused) as caught:
         lxd_api.call(double.socket, "PUT", "/1.0/instances/web/state", {"action": "start"})
 
-    assert (caught.value.code, caught.value.reason) == (400, "disk quota exceeded")
+    assert caught.value.reason == "disk quota exceeded"
+
+
+def test_set_up_waits_no_longer_than_it_wants(double: LxdDouble, api: LxdClient) -> None:
+    double.faults.duration_s["start"] = 60
+
+    with pytest.raises(LxdBusy, match="not over after 1 s"):
+        api.call("PUT", "/1.0/instances/web/state", {"action": "start"}, timeout_s=1)

@@ -20,7 +20,7 @@ from shared.contracts.errors import (
     TooManyConsoles,
 )
 from shared.contracts.streams import Resize
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
 from tests.support.lxd_worker.lxd import FakeLxd
 from tests.support.lxd_worker.observations import observation

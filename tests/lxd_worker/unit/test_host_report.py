@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.creation.capacity import Overcommit
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.reports.host_report import HostReport
 from services.lxd_worker.reports.publishing import ReportContext
@@ -16,7 +15,8 @@ from shared.contracts.codec import decode, encode
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import MAX_BYTES, Event, HostDescribed
 from shared.contracts.hosts import MOST_IMAGES, Capacity, Image, Network
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.models import LifecycleEvent, LifecycleMetadata
+from shared.lxd.scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
 from tests.support.lxd_worker.omissions import Omissions
 from tests.support.lxd_worker.resources import BUSYBOX, GIB, FakeResources

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.lifecycle_events import LifecycleEvent, LifecycleMetadata
 from services.lxd_worker.reports.inventory import InventoryReport
 from shared.contracts.changes import ImageSource
 from shared.contracts.events import (
@@ -15,6 +14,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Submission
+from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.wire import Wire

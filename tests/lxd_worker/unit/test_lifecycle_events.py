@@ -9,10 +9,10 @@ import pytest
 
 from services.lxd_worker.instances.lifecycle_events import (
     AffectedInstance,
-    LifecycleEvent,
     affected_instances,
     affects_many,
 )
+from shared.lxd.models import LifecycleEvent
 
 
 def event(action: str, source: str = "/1.0/instances/web", **more: Any) -> LifecycleEvent:

@@ -1,4 +1,4 @@
-"""How LXD's answers are read: tasks and their progress, refusals, processes."""
+"""How LXD's answers are read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from services.lxd_worker.instances.observation import InitProcess
-from services.lxd_worker.lxd.models import LxdTask, progress_percent, to_refusal
+from services.lxd_worker.lxd.progress import progress_of
 from services.lxd_worker.lxd.reader import init_process
 from services.lxd_worker.ports import LxdOperation
-from shared.contracts.errors import Cancelled, FleetError, LxdBusy, LxdRefused
+from shared.contracts.errors import Cancelled, LxdRefused
+from shared.lxd.models import LxdTask
 
 
 def task(**changes: Any) -> LxdTask:
@@ -29,22 +30,22 @@ def task(**changes: Any) -> LxdTask:
 
 @pytest.mark.parametrize("code", [100, 103, 104, 105])
 def test_below_200_lxd_is_not_done_yet(code: int) -> None:
-    assert task(status_code=code).progress == LxdOperation(running=True)
+    assert progress_of(task(status_code=code)) == LxdOperation(running=True)
 
 
 def test_success_has_no_error() -> None:
-    assert task(status_code=200).progress == LxdOperation(running=False, error=None)
+    assert progress_of(task(status_code=200)) == LxdOperation(running=False, error=None)
 
 
 def test_a_failure_inside_an_operation_carries_lxds_reason() -> None:
-    error = task(status_code=400, err="The instance is already stopped").progress.error
+    error = task(status_code=400, err="The instance is already stopped").error
 
     assert isinstance(error, LxdRefused)
     assert error.reason == "The instance is already stopped"
 
 
 def test_a_cancelled_operation_is_no_refusal() -> None:
-    assert isinstance(task(status_code=401, err="cancelled").progress.error, Cancelled)
+    assert isinstance(task(status_code=401, err="cancelled").error, Cancelled)
 
 
 @pytest.mark.parametrize(
@@ -100,45 +101,3 @@ def test_a_process_whose_line_cannot_be_read_is_unknown(tmp_path: Path, text: by
     (tmp_path / "7" / "stat").write_bytes(text)
 
     assert init_process(7, tmp_path) is None
-
-
-UNPACKING = {
-    "create_instance_from_image_unpack_progress": "Unpack: 40% (130.00MB/s)",
-    "progress": {"percent": "40", "speed": "1", "stage": "create_instance_from_image_unpack"},
-}
-
-
-@pytest.mark.parametrize(
-    ("metadata", "expected"),
-    [
-        ({}, None),
-        ({"container_progress": "Remapping container filesystem"}, None),
-        (UNPACKING, 40),
-        ({"download_progress": "rootfs: 30% (3.50MB/s)"}, 15),
-        ({"download_progress": "metadata: 100% (1.00GB/s)"}, 50),
-        ({"download_progress": "rootfs: 100% (3.50MB/s)"} | UNPACKING, 70),
-        ({"progress": {"processed": "1000", "stage": "migrate"}}, None),
-    ],
-)
-def test_fetching_and_unpacking_are_half_of_it_each_and_unpacking_alone_all_of_it(
-    metadata: dict[str, Any], expected: int | None
-) -> None:
-    assert progress_percent(metadata) == expected
-
-
-@pytest.mark.parametrize(
-    ("reason", "kind"),
-    [
-        ('Instance is busy running a "stop" operation', LxdBusy),
-        ("Instance is busy running a stop operation", LxdBusy),
-        ('Failed to start: Instance is busy running an "update" operation', LxdBusy),
-        ("The instance is already running", LxdRefused),
-        ("Instance is busy", LxdRefused),
-        ("", LxdRefused),
-    ],
-)
-def test_only_an_instance_that_lxd_works_on_is_busy(reason: str, kind: type[FleetError]) -> None:
-    found = to_refusal(reason)
-
-    assert type(found) is kind
-    assert found.values == (reason,)

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
-from services.metrics.sampler.lxd_decoding import entries, instance_in
+from services.metrics.sampler.lxd_instances import InstanceWithState, instance_in
 from services.metrics.sampler.lxd_metrics import details_in
-from services.metrics.sampler.lxd_models import DescribedInstance
 from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.reading import Identity, Pools
 from services.metrics.sampler.sampling import Sampling, Sources
@@ -30,6 +29,7 @@ from services.metrics.sampler.usage import Details
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample
+from shared.lxd.decoding import entries
 from tests.support.sampler import HOST, POOLS
 
 pytestmark = pytest.mark.attack
@@ -92,10 +92,10 @@ class TextLxd:
         self.answer = b"[%s,%s,%s]" % (well[0], evil, well[1])
         self.metrics = metrics
 
-    def instances(self) -> Sequence[DescribedInstance]:
+    def instances(self) -> Sequence[InstanceWithState]:
         return [instance_in(entry) for entry in entries(self.answer)]
 
-    def instance(self, project: str, name: str) -> DescribedInstance | None:
+    def instance(self, project: str, name: str) -> InstanceWithState | None:
         raise AssertionError((project, name))
 
     def details(self, dropped: Dropped) -> Mapping[Identity, Details]:

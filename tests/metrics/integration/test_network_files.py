@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.metrics.sampler.lxd_models import Counters
 from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.sanitize import Dropped
+from shared.lxd.models import NetworkCounters
 
 HEADER = b"Inter-|   Receive\n face |bytes\n"
 
@@ -64,5 +64,5 @@ def test_every_interface_of_the_host_is_read(tree: Tree, tmp_path: Path) -> None
     network = ProcNetDev(tmp_path).host(Dropped())
 
     assert len(network.counters) == 20_000
-    assert network.counters["veth00000000"] == Counters(1, 3, 2, 4, 0, 0, 0, 0)
+    assert network.counters["veth00000000"] == NetworkCounters(1, 3, 2, 4, 0, 0, 0, 0)
     assert network.hardware == set()

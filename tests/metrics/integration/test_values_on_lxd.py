@@ -20,12 +20,13 @@ from services.metrics.sampler.disks import RealDisks
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
 from services.metrics.sampler.kernel import process_age_s, read_host
-from services.metrics.sampler.lxd_client import LxdClient
+from services.metrics.sampler.lxd_source import LxdSource
 from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.sampling import Sampling, Sources
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample, MemoryParts
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from tests.support.lxd import Instances, Lxd, OwnLxd
 
 MIB = 1 << 20
@@ -67,7 +68,7 @@ class Probe:
             clock=time.monotonic,
             now=lambda: "",
         )
-        over_socket = LxdClient("h1", lxd.socket, timeout_s=30.0, scope=LxdScope())
+        over_socket = LxdSource(LxdClient(lxd.socket, "h1", read_s=30.0), LxdScope())
         self.cache = InstanceCache(
             over_socket, read_host, time.monotonic, InstanceErrors(), period_s=60.0
         )

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
-from services.metrics.sampler.lxd_models import DescribedInstance, Memory
+from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.usage import Details
+from shared.lxd.models import MemoryState
 from tests.support.sampler import HOST, FakeLxd, described, event, stopped
 
 
@@ -32,7 +33,7 @@ class Bench:
             self.lxd, lambda: HOST, lambda: self.now_s, problems, period_s=60.0
         )
 
-    def ask(self, *listed: DescribedInstance, after_s: float = 0.0) -> Sequence[str]:
+    def ask(self, *listed: InstanceWithState, after_s: float = 0.0) -> Sequence[str]:
         """Let the duty do its work; return what LXD was asked, pools left out."""
         self.now_s += after_s
         self.lxd.listed = listed
@@ -201,12 +202,12 @@ def test_values_left_out_are_logged_once_for_an_instance(
 ) -> None:
     web = described("web")
     assert web.state is not None
-    odd = replace(web, state=replace(web.state, memory=Memory(10**19)))
+    odd = replace(web, state=replace(web.state, memory=MemoryState(10**19)))
 
     for _ in range(3):
         bench.ask(odd, described("db"), after_s=60.0)
 
     assert bench.dropped == {"out_of_range": 3}
     [record] = caplog.records
-    assert record.getMessage() == "values of an instance are left out"
+    assert record.getMessage() == "values of an instance dropped"
     assert (record.__dict__["instance"], record.__dict__["reason"]) == ("web", "out_of_range")

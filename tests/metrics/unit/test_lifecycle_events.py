@@ -5,13 +5,19 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from services.metrics.sampler.lifecycle_events import AFTER_START_S, SOON_S, LxdEvent, Metadata
+from services.metrics.sampler.poll_schedule import (
+    AFTER_START_S,
+    SOON_S,
+    concerns_many,
+    poll_delays_s,
+)
+from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from tests.support.sampler import event
 
 
 @pytest.mark.parametrize("action", ["instance-started", "instance-restarted", "instance-restored"])
 def test_after_a_start_the_instance_is_asked_about_again_for_its_address(action: str) -> None:
-    assert event(action).looks_s == AFTER_START_S
+    assert poll_delays_s(event(action)) == AFTER_START_S
     assert event(action).identity == ("default", "web")
 
 
@@ -20,7 +26,7 @@ def test_after_a_start_the_instance_is_asked_about_again_for_its_address(action:
     ["instance-stopped", "instance-shutdown", "instance-updated", "instance-deleted"],
 )
 def test_a_change_is_asked_about_once(action: str) -> None:
-    assert event(action).looks_s == (SOON_S,)
+    assert poll_delays_s(event(action)) == (SOON_S,)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,9 @@ def test_a_change_is_asked_about_once(action: str) -> None:
     ],
 )
 def test_whatever_an_event_is_about_has_a_name(source: str, name: str) -> None:
-    odd = LxdEvent(metadata=Metadata(action="instance-started", source=source), project="shop")
+    odd = LifecycleEvent(
+        metadata=LifecycleMetadata(action="instance-started", source=source), project="shop"
+    )
 
     assert odd.identity == ("shop", name)
 
@@ -44,12 +52,12 @@ def test_whatever_an_event_is_about_has_a_name(source: str, name: str) -> None:
     ["instance-exec", "instance-paused", "instance-created", "instance-snapshot-created", ""],
 )
 def test_what_changes_nothing_that_is_measured_asks_nothing(action: str) -> None:
-    assert event(action).looks_s == ()
-    assert not event(action).concerns_many
+    assert poll_delays_s(event(action)) == ()
+    assert not concerns_many(event(action))
 
 
 def test_a_changed_profile_may_concern_many() -> None:
-    assert event("profile-updated").concerns_many
+    assert concerns_many(event("profile-updated"))
 
 
 def test_an_event_is_read_as_lxd_sends_it() -> None:
@@ -59,7 +67,7 @@ def test_an_event_is_read_as_lxd_sends_it() -> None:
         b'"requestor":{"username":"root"},"context":null}}'
     )
 
-    heard = msgspec.json.decode(sent, type=LxdEvent)
+    heard = msgspec.json.decode(sent, type=LifecycleEvent)
 
     assert heard.identity == ("lab", "a b")
-    assert heard.looks_s == AFTER_START_S
+    assert poll_delays_s(heard) == AFTER_START_S

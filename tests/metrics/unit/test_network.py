@@ -6,11 +6,12 @@ import os
 
 import pytest
 
-from services.metrics.sampler.lxd_models import Counters, Nic
+from services.metrics.sampler.lxd_instances import Nic
 from services.metrics.sampler.network import parse_net_dev, traffic_from_outside, traffic_of
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.usage import Traffic
 from shared.contracts.instances import Interface
+from shared.lxd.models import NetworkCounters
 
 NET_DEV = """\
 Inter-|   Receive                                                |  Transmit
@@ -20,7 +21,7 @@ Inter-|   Receive                                                |  Transmit
 veth1:99999999999      15    0    0    0     0          0         0     2362      17    0    0
 """
 ETH0, ETH1 = Nic("eth0", "veth1"), Nic("eth1", "veth2")
-LOSSY = Counters(
+LOSSY = NetworkCounters(
     bytes_received=1000,
     bytes_sent=2000,
     packets_received=10,
@@ -34,8 +35,8 @@ LOSSY = Counters(
 
 def test_the_kernel_s_table_is_read() -> None:
     assert parse_net_dev(NET_DEV.encode(), Dropped()) == {
-        "lo": Counters(925912922, 925912922, 483490, 483490, 0, 0, 0, 0),
-        "eth0": Counters(
+        "lo": NetworkCounters(925912922, 925912922, 483490, 483490, 0, 0, 0, 0),
+        "eth0": NetworkCounters(
             bytes_received=2312035234,
             bytes_sent=4734973,
             packets_received=69015,
@@ -45,12 +46,12 @@ def test_the_kernel_s_table_is_read() -> None:
             packets_dropped_inbound=2,
             packets_dropped_outbound=4,
         ),
-        "veth1": Counters(99999999999, 2362, 15, 17, 0, 0, 0, 0),
+        "veth1": NetworkCounters(99999999999, 2362, 15, 17, 0, 0, 0, 0),
     }
 
 
 def test_what_the_host_s_end_sends_is_what_the_instance_receives() -> None:
-    host = {"veth1": LOSSY, "eth0": Counters(7, 7)}
+    host = {"veth1": LOSSY, "eth0": NetworkCounters(7, 7)}
 
     traffic = traffic_from_outside([ETH0], host, None, Dropped())
 
@@ -65,8 +66,11 @@ def test_what_the_host_s_end_sends_is_what_the_instance_receives() -> None:
 
 
 def test_errors_and_losses_of_a_pair_are_those_that_were_told_of_the_inside() -> None:
-    told = traffic_of({"eth0": LOSSY, "docker0": Counters(1, 1)}, Dropped())
-    host = {"veth1": Counters(5000, 6000, 50, 60, 9, 9, 9, 9), "veth2": Counters(0, 0)}
+    told = traffic_of({"eth0": LOSSY, "docker0": NetworkCounters(1, 1)}, Dropped())
+    host = {
+        "veth1": NetworkCounters(5000, 6000, 50, 60, 9, 9, 9, 9),
+        "veth2": NetworkCounters(0, 0),
+    }
 
     traffic = traffic_from_outside([ETH0, ETH1], host, told, Dropped())
 
@@ -78,7 +82,7 @@ def test_errors_and_losses_of_a_pair_are_those_that_were_told_of_the_inside() ->
 
 
 def test_several_interfaces_are_summed() -> None:
-    host = {"veth1": Counters(1, 10), "veth2": Counters(2, 20)}
+    host = {"veth1": NetworkCounters(1, 10), "veth2": NetworkCounters(2, 20)}
 
     traffic = traffic_from_outside([ETH0, ETH1], host, None, Dropped())
 
@@ -88,20 +92,20 @@ def test_several_interfaces_are_summed() -> None:
 
 
 def test_an_end_that_is_not_on_the_host_makes_the_traffic_unknown() -> None:
-    host = {"veth1": Counters(1, 10)}
+    host = {"veth1": NetworkCounters(1, 10)}
 
     assert traffic_from_outside([ETH0, ETH1], host, None, Dropped()) is None
     assert traffic_from_outside([ETH0, Nic("eth1", "")], host, None, Dropped()) is None
 
 
 def test_an_instance_without_a_network_device_has_no_traffic() -> None:
-    traffic = traffic_from_outside([], {"eth0": Counters(7, 7)}, None, Dropped())
+    traffic = traffic_from_outside([], {"eth0": NetworkCounters(7, 7)}, None, Dropped())
 
     assert traffic == Traffic(0, 0, frozenset())
 
 
 def test_traffic_inside_is_that_of_all_but_loopback() -> None:
-    inside = {"lo": Counters(9, 9), "eth0": LOSSY, "eth1": Counters(20, 2)}
+    inside = {"lo": NetworkCounters(9, 9), "eth0": LOSSY, "eth1": NetworkCounters(20, 2)}
 
     traffic = traffic_of(inside, Dropped())
 
@@ -130,7 +134,7 @@ def test_an_interface_of_an_odd_name_is_one_line_among_others(odd: bytes) -> Non
 
     counters = parse_net_dev(text, Dropped())
 
-    assert counters[os.fsdecode(odd)] == Counters(1, 3, 2, 4, 0, 0, 0, 0)
+    assert counters[os.fsdecode(odd)] == NetworkCounters(1, 3, 2, 4, 0, 0, 0, 0)
     assert len(counters) == len(parse_net_dev(NET_DEV.encode(), Dropped())) + 1
 
 
@@ -148,7 +152,9 @@ def test_a_line_of_no_counters_is_left_out_and_counted(line: bytes) -> None:
 
 @pytest.mark.attack
 def test_of_too_many_interfaces_the_configured_ones_are_told_and_all_are_summed() -> None:
-    inside = {f"dummy{number}": Counters(1, 2) for number in range(500)} | {"eth0": Counters(3, 4)}
+    inside = {f"dummy{number}": NetworkCounters(1, 2) for number in range(500)} | {
+        "eth0": NetworkCounters(3, 4)
+    }
     dropped = Dropped()
 
     traffic = traffic_of(inside, dropped, first=["eth0"])
@@ -160,7 +166,7 @@ def test_of_too_many_interfaces_the_configured_ones_are_told_and_all_are_summed(
 
 
 def test_a_sum_of_which_a_part_is_unknown_is_unknown() -> None:
-    inside = {"eth0": Counters(1, 2), "eth1": Counters(-1, 2)}
+    inside = {"eth0": NetworkCounters(1, 2), "eth1": NetworkCounters(-1, 2)}
 
     traffic = traffic_of(inside, Dropped())
 
@@ -170,7 +176,7 @@ def test_a_sum_of_which_a_part_is_unknown_is_unknown() -> None:
 
 @pytest.mark.attack
 def test_a_sum_beyond_all_bounds_is_unknown() -> None:
-    inside = {"eth0": Counters(2**62, 2), "eth1": Counters(2**62, 2)}
+    inside = {"eth0": NetworkCounters(2**62, 2), "eth1": NetworkCounters(2**62, 2)}
 
     traffic = traffic_of(inside, Dropped())
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.metrics.sampler.lxd_models import DescribedInstance, Nic, Space
+from services.metrics.sampler.lxd_instances import InstanceWithState, Nic
 from services.metrics.sampler.reading import (
     HostReading,
     InstanceReading,
@@ -16,7 +16,7 @@ from services.metrics.sampler.reading import (
     told_by_lxd,
 )
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import Details, DiskTraffic, Traffic, Usage
+from services.metrics.sampler.usage import Details, DiskTraffic, Space, Traffic, Usage
 from shared.contracts.instances import Address, Interface, MemoryParts
 
 HOST = HostReading(
@@ -33,7 +33,7 @@ FEW = Details(cpu_user_s=1.0, memory=MemoryParts(rss=5))
 ROOT = {"type": "disk", "path": "/", "pool": "default"}
 
 
-def described(state: dict[str, Any] | None = None, **fields: Any) -> DescribedInstance:
+def described(state: dict[str, Any] | None = None, **fields: Any) -> InstanceWithState:
     plain = {
         "name": "web",
         "type": "container",
@@ -43,7 +43,7 @@ def described(state: dict[str, Any] | None = None, **fields: Any) -> DescribedIn
         "expanded_devices": {"root": ROOT},
         "state": {"pid": 42, "status": "Running", **(state or {})},
     }
-    return msgspec.convert(plain | fields, DescribedInstance)
+    return msgspec.convert(plain | fields, InstanceWithState)
 
 
 def reading(state: dict[str, Any] | None = None, **fields: Any) -> InstanceReading:

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.metrics.sampler.lxd_models import Space
 from services.metrics.sampler.reading import LXD, HostReading, InstanceReading, Pools, Reading
 from services.metrics.sampler.sample import (
-    Taken,
+    SampledReading,
     host_sample,
     instance_samples,
     new_runs,
@@ -21,7 +20,7 @@ from services.metrics.sampler.sample import (
     within_message,
 )
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import Details, DiskTraffic, Traffic
+from services.metrics.sampler.usage import Details, DiskTraffic, Space, Traffic
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import MAX_BYTES, Sampled
 from shared.contracts.instances import (
@@ -43,8 +42,8 @@ def reading(at_s: float, *instances: InstanceReading, host: HostReading = HOST) 
     return Reading(at_s, host, POOLS, network, {each.identity: each for each in timed})
 
 
-def taken(at_s: float, *instances: InstanceReading, host: HostReading = HOST) -> Taken:
-    return Taken(reading(at_s, *instances, host=host), {})
+def taken(at_s: float, *instances: InstanceReading, host: HostReading = HOST) -> SampledReading:
+    return SampledReading(reading(at_s, *instances, host=host), {})
 
 
 def sample_of(
@@ -178,7 +177,9 @@ def test_rates_are_bytes_per_second_since_the_earlier_reading() -> None:
 
 def test_what_was_not_read_anew_keeps_its_sample() -> None:
     now = reading(105.0, replace(WEB, source=LXD))
-    before = Taken(now, instance_samples(taken(100.0, replace(WEB, cpu_ns=5 * S)), now, ages={}))
+    before = SampledReading(
+        now, instance_samples(taken(100.0, replace(WEB, cpu_ns=5 * S)), now, ages={})
+    )
 
     samples = instance_samples(before, dataclasses.replace(now, at_s=110.0), ages={})
 

@@ -9,12 +9,13 @@ import pytest
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
-from services.metrics.sampler.lxd_models import Counters, DescribedInstance
+from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.sampler.usage import Details, Traffic
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample, MemoryParts
+from shared.lxd.models import NetworkCounters
 from tests.support.sampler import HOST, FakeCgroups, FakeLxd, FakeNetwork, described
 
 
@@ -55,12 +56,12 @@ class Bench:
         )
         self.sampling = Sampling(sources, self.cache, self.broker.publish, epoch=7, interval_s=5.0)
 
-    def take(self, *listed: DescribedInstance, after_s: float = 5.0) -> None:
+    def take(self, *listed: InstanceWithState, after_s: float = 5.0) -> None:
         self.now_s += after_s
         self.lxd.listed = listed
         self.sampling.take()
 
-    def count(self, cpu_s: float, *listed: DescribedInstance) -> None:
+    def count(self, cpu_s: float, *listed: InstanceWithState) -> None:
         """Take a sample when the cgroup of process 42 has counted so much."""
         self.cgroups.count(cpu_s)
         self.take(*listed or (described(),))
@@ -204,9 +205,15 @@ def test_the_source_is_logged_once_for_each_change(caplog: pytest.LogCaptureFixt
 def test_traffic_is_read_at_the_host_s_end_the_other_way_round() -> None:
     bench = Bench()
 
-    bench.network.counters = {"eth0": Counters(70, 90), "veth-web": Counters(10, 1000)}
+    bench.network.counters = {
+        "eth0": NetworkCounters(70, 90),
+        "veth-web": NetworkCounters(10, 1000),
+    }
     bench.count(1)
-    bench.network.counters = {"eth0": Counters(120, 90), "veth-web": Counters(15, 2000)}
+    bench.network.counters = {
+        "eth0": NetworkCounters(120, 90),
+        "veth-web": NetworkCounters(15, 2000),
+    }
     bench.count(2)
 
     web, host = bench.latest["web"], bench.broker.published[-1].host
@@ -226,10 +233,10 @@ def test_traffic_without_an_end_on_the_host_is_read_inside() -> None:
 
 def test_a_replaced_interface_has_no_rate_at_first() -> None:
     bench = Bench()
-    bench.network.counters = {"eth0": Counters(), "veth-web": Counters(10, 1000)}
+    bench.network.counters = {"eth0": NetworkCounters(), "veth-web": NetworkCounters(10, 1000)}
     bench.count(1)
 
-    bench.network.counters = {"eth0": Counters()}
+    bench.network.counters = {"eth0": NetworkCounters()}
     bench.network.networks[42] = Traffic(9999, 9999, frozenset({"eth0"}))
     bench.count(2)
 

@@ -30,7 +30,7 @@ def test_samples_are_counted_by_what_became_of_them() -> None:
             raise BrokerUnavailable
         published.append(sample)
 
-    counted = telemetry.counted(publish)
+    counted = telemetry.count_outcomes(publish)
     counted(SAMPLE)
     away = True
     with pytest.raises(BrokerUnavailable):

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local import credentials, processes
-from deploy.local.services import Host, services
+from deploy.local.services import LocalHost, services
 from shared.platform.bus import topology
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.broker import Vhost
@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             users = {credentials.CENTRAL: uri, credentials.host_user("h1"): uri}
             files = credentials.write_uris(tmp_path, users)
             paths = {"PYTHONPATH": str(ROOT)}
-            listed = services([Host("h1", double.socket)], tmp_path, files, paths)
+            listed = services([LocalHost("h1", double.socket)], tmp_path, files, paths)
             (service,) = (each for each in listed if each.name == name)
             own = {"FLEET_METRICS_BIND": f"127.0.0.1:{port}"} | env
             process = Process(replace(service, env=service.env | own), tmp_path / f"{name}.log")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.platform.lxd_scope import LxdScope, lxd_projects
+from shared.lxd.scope import LxdScope, lxd_projects
 from shared.platform.settings import EnvReader
 
 

@@ -15,7 +15,8 @@ import pytest
 import requests
 from pylxd.exceptions import ClientConnectionFailed
 
-from shared.platform.lxd_session import MOST_ERROR_BYTES, AnswerTooLong, lxd_client, lxd_session
+from shared.lxd.errors import AnswerTooLong
+from shared.lxd.session import MOST_ERROR_BYTES, lxd_client, lxd_session
 
 MOST_BYTES = 1 << 20
 

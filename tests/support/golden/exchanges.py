@@ -26,6 +26,7 @@ from fastapi import FastAPI
 from tests.support.golden.fleet import TOKEN, GoldenGateway
 
 ADDRESSES = {"admin": "192.0.2.1", "guest": "10.1.2.3", "stranger": "192.0.2.1"}
+URL = "http://127.0.0.1:8000"
 REQUEST_ID = "golden"
 LONGEST_SHOWN = 1000
 
@@ -93,8 +94,22 @@ async def recorded(case: Case) -> dict[str, Any]:
     return record | ({"in English": differing} if differing else {})
 
 
+async def described() -> tuple[Any, Any]:
+    """Return `/openapi.json`, and what of it is not so in English."""
+    app = GoldenGateway().app()
+    chinese, english = [await _description(app, language) for language in ("zh", "en")]
+    return chinese, _differing(english, chinese)
+
+
+async def _description(app: FastAPI, language: str) -> Any:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as client:
+        return (await client.get("/openapi.json", headers={"accept-language": language})).json()
+
+
 def _differing(one: Any, other: Any) -> Any:
-    """Return what of one is not so in the other; of tables only that part."""
+    """Return what of one is not so in the other; of tables and lists only that part."""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return _differing(dict(enumerate(one)), dict(enumerate(other)))
     if not (isinstance(one, dict) and isinstance(other, dict)):
         return one
     keys = [key for key in one if key not in other or one[key] != other[key]]
@@ -136,7 +151,7 @@ async def _exchanged(case: Case, gateway: GoldenGateway, language: str) -> dict[
         headers["authorization"] = f"Bearer {TOKEN}"
     peer = (ADDRESSES[case.caller], 40000)
     transport = httpx.ASGITransport(app, client=peer)
-    options: dict[str, Any] = {"base_url": "http://127.0.0.1:8000", "headers": headers}
+    options: dict[str, Any] = {"base_url": URL, "headers": headers}
     async with httpx.AsyncClient(transport=transport, **options) as client:
         for request in case.first:
             await client.request(*request.split(" ", 1), headers=case.headers)

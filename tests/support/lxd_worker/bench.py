@@ -16,7 +16,7 @@ from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.operations.secrets import PendingSecrets, SecretsById
 from services.lxd_worker.operations.service import HostOperations
 from shared.contracts.operations import Kind, Operation, State, Submission
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
 from tests.support.lxd_worker.journal import FakeJournal
 from tests.support.lxd_worker.lxd import FakeLxd

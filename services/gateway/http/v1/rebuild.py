@@ -53,7 +53,7 @@ async def rebuild(mutation: Mutated, body: VmRebuild) -> Response:
         kind = seen.known.instance.type
         image = creations.image(body.template, seen.host, kind)
         if image is None:
-            there = creations.instead_of(body.template, seen.host, kind)
+            there = creations.suggest_templates(body.template, seen.host, kind)
             raise RequestValidationError([not_there("template", there)])
         return Arguments(image=image, stop_timeout_s=mutation.request.stop_timeout_s)
 

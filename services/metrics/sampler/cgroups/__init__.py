@@ -1,1 +1,1 @@
-"""The cgroup files of containers: where they are, what stands in them, and keeping them open."""
+"""Cgroup files of containers: find them, keep them open, parse them."""

@@ -1,7 +1,7 @@
-"""Which file of a cgroup holds which figure, and how to read it.
+"""Which cgroup file holds which figure, and how to parse it.
 
-LXD itself takes CPU time, memory and its parts, processes and disk traffic from such files. A file
-that is none of what it should be raises ValueError, LookupError or ArithmeticError.
+LXD itself reads CPU time, memory and its parts, processes and disk traffic from these files. An
+invalid file raises ValueError, LookupError or ArithmeticError.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from shared.contracts.instances import MemoryParts
 
 T = TypeVar("T")
 
-# The controller that stands for cgroup v2, which has one hierarchy for all.
+# Stands for cgroup v2, which has one hierarchy for all controllers.
 UNIFIED = ""
 
 NS_PER_US = 1000
 US_PER_S = 1_000_000
-# In `cpuacct.stat` the kernel tells time in hundredths of a second, whatever its own clock.
+# `cpuacct.stat` counts hundredths of a second, whatever the kernel's own clock.
 TICKS_PER_S = 100
 
 # Seconds of CPU in user and in kernel mode.
 Modes = tuple[float, float]
-# What was read and what was written.
+# Reads and writes, in bytes or operations.
 ReadWritten = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class CountFile(Generic[T]):
-    """A file in the directory that an instance has in the hierarchy of a controller."""
+    """A file of an instance's cgroup in a controller's hierarchy."""
 
     controller: str
     name: str
@@ -41,14 +41,14 @@ class CountFile(Generic[T]):
 
 
 class CpuTime(Struct, frozen=True):
-    """CPU time since the start, None if unknown; `modes` is None where another file tells them."""
+    """CPU time since the start, None if unknown; `modes` is None if another file has them."""
 
     ns: int | None
     modes: Modes | None = None
 
 
 class DiskCounts(Struct, frozen=True):
-    """What one device counts; `operations` is None where another file tells them."""
+    """The counters of one device; `operations` is None if another file has them."""
 
     bytes: ReadWritten
     operations: ReadWritten | None = None
@@ -60,30 +60,30 @@ def cpuacct_usage(text: bytes) -> CpuTime:
 
 
 def cpuacct_stat(text: bytes) -> Modes:
-    """Return what a `cpuacct.stat` tells.
+    """Return the CPU time by mode in a `cpuacct.stat`.
 
-    Both only ever grow, unlike those of `cpuacct.usage_all`, whose sum is not the CPU time.
+    Both only ever grow, unlike those in `cpuacct.usage_all`, whose sum is not the CPU time.
     """
     _, user, _, system = text.split()
     return int(user) / TICKS_PER_S, int(system) / TICKS_PER_S
 
 
 def cpu_stat(text: bytes) -> CpuTime:
-    """Return the CPU time in a `cpu.stat` of v2."""
+    """Return the CPU time in a v2 `cpu.stat`."""
     counts = _counts(text)
     user, system = int(counts[b"user_usec"]), int(counts[b"system_usec"])
     return CpuTime(int(counts[b"usage_usec"]) * NS_PER_US, (user / US_PER_S, system / US_PER_S))
 
 
 def throttled(text: bytes) -> dict[str, ReadWritten] | None:
-    """Return what one of `blkio.throttle.*` counts of each block device (`MAJOR:MINOR`).
+    """Return the counters of each block device (`MAJOR:MINOR`) in one of `blkio.throttle.*`.
 
-    None without any device: kernels of today count only where some cgroup has a limit on the
-    device, so that this need not mean that there was no traffic.
+    None without any device, which need not mean that there was no traffic: current kernels count
+    only devices on which some cgroup has a limit.
     """
     if text.startswith(b"Total"):
         return None
-    # `DEVICE OPERATION NUMBER` in every line but the last, which is the total of all.
+    # Every line is `DEVICE OPERATION NUMBER`, except the last, which is the total.
     words = text.split()
     read, written = {}, {}
     for device, operation, number in zip(words[::3], words[1::3], words[2::3], strict=False):
@@ -98,18 +98,18 @@ def throttled(text: bytes) -> dict[str, ReadWritten] | None:
 
 
 def throttled_disks(text: bytes) -> dict[str, DiskCounts] | None:
-    """Return what `blkio.throttle.io_service_bytes_recursive` counts; None as of `throttled`."""
+    """Return the counters in `blkio.throttle.io_service_bytes_recursive`; see `throttled`."""
     disks = throttled(text) or {}
-    return {device: DiskCounts(counted) for device, counted in disks.items()} or None
+    return {device: DiskCounts(counts) for device, counts in disks.items()} or None
 
 
 def io_stat_disks(text: bytes) -> dict[str, DiskCounts]:
-    """Return what an `io.stat` counts of each block device; v2 counts all there is."""
+    """Return the counters of each block device in an `io.stat`; v2 counts all traffic."""
     disks = {}
     for line in text.decode("ascii").split("\n"):
         names, values = _names_and_values(line)
         if names and "rbytes" in values:
-            # Some kernels begin a line with devices that have no numbers.
+            # Some kernels begin a line with devices without counters.
             disks[names[-1]] = DiskCounts(
                 (int(values["rbytes"]), int(values["wbytes"])),
                 (int(values["rios"]), int(values["wios"])),
@@ -118,7 +118,7 @@ def io_stat_disks(text: bytes) -> dict[str, DiskCounts]:
 
 
 def memory_parts(names: Mapping[str, bytes], text: bytes) -> MemoryParts:
-    """Return the parts of the memory in a `memory.stat`, by the names that they have there."""
+    """Return the parts of the memory in a `memory.stat`, given their names there."""
     counts = _counts(text)
     return MemoryParts(
         **{part: int(counts[name]) for part, name in names.items() if name in counts}
@@ -136,7 +136,7 @@ def _names_and_values(line: str) -> tuple[list[str], Mapping[str, str]]:
     return [word for word in words if "=" not in word], values
 
 
-# In v1 those that begin with `total` count what is below as well; in v2 all do.
+# In v1 only names with `total` include the cgroups below; in v2 all do.
 V1_MEMORY_PARTS = {
     "cached": b"total_cache",
     "rss": b"total_rss",
@@ -165,7 +165,7 @@ V2_MEMORY_PARTS = {
     "inactive_file": b"inactive_file",
 }
 
-# For each figure the files that may hold it; the first that is there does.
+# The files that may hold a figure; the first that exists does.
 CPU = (
     CountFile("cpuacct", "cpuacct.usage", cpuacct_usage),
     CountFile(UNIFIED, "cpu.stat", cpu_stat),

@@ -1,8 +1,8 @@
-"""The cgroup files of one run of a container, opened once and read again and again.
+"""Read the cgroup files of one run of a container, opened once.
 
-A read costs a microsecond or two, that of `memory.stat` as much as all others together: its parts
-are told as they were up to half a minute ago. When the run has ended its cgroup is gone, and
-reading a file that was kept open fails. Of a file that holds something else, nothing is known.
+A read costs a microsecond or two; `memory.stat` costs as much as all others together, so its parts
+may be half a minute old. When the run ends its cgroup is deleted, and reading the open files fails.
+The value of an unreadable file is unknown.
 """
 
 from __future__ import annotations
@@ -32,36 +32,35 @@ T = TypeVar("T")
 
 Directories = Mapping[str, Sequence[str]]
 
-# Tells the name of a block device (`MAJOR:MINOR`); None where its traffic is not to be counted.
+# Returns the name of a block device (`MAJOR:MINOR`); None if its traffic is not to be counted.
 DiskName = Callable[[str], str | None]
 
 _UNKNOWN = CpuTime(None)
 
-# How old the parts of memory may be: they are for graphs, and no rate is made of them.
+# How old the parts of memory may be: they are for graphs, and have no rates.
 PARTS_S = 30.0
 
-# More than any of the files holds: one with a line for each disk is the longest, and of some 150
-# disks it has all.
+# More than any of the files has: the longest has a line for each disk, and this is enough for 150.
 _MOST_BYTES = 1 << 14
 
 
 def open_cgroup(directories: Directories) -> OpenCgroup | None:
-    """Open what is there of these directories' files; None if CPU time is not."""
+    """Open the files in these directories that exist; return None without that of the CPU time."""
     cpu = _open_first(cgroup_files.CPU, directories)
     return OpenCgroup(cpu, directories) if cpu else None
 
 
 class OpenFile(Generic[T]):
-    """A file that is kept open."""
+    """An open cgroup file."""
 
     def __init__(self, descriptor: int, parse: Callable[[bytes], T]) -> None:
         self._descriptor = descriptor
         self._parse = parse
 
     def read(self) -> T:
-        """Return what the file holds now; raise OSError when its cgroup is gone.
+        """Return the current value; raise OSError if the cgroup is gone.
 
-        Raises ValueError, LookupError or ArithmeticError where it holds something else.
+        Raises ValueError, LookupError or ArithmeticError if the content is invalid.
         """
         content = os.pread(self._descriptor, _MOST_BYTES, 0)
         if len(content) == _MOST_BYTES:
@@ -69,12 +68,12 @@ class OpenFile(Generic[T]):
         return self._parse(content)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         os.close(self._descriptor)
 
 
 class OpenCgroup:
-    """The files of one run; `read` raises OSError when it has ended."""
+    """The cgroup files of one run; `read` raises OSError once it has ended."""
 
     def __init__(self, cpu: OpenFile[CpuTime], directories: Directories) -> None:
         self._cpu = cpu
@@ -89,10 +88,10 @@ class OpenCgroup:
         self._parts_due_s = float("-inf")
 
     def read(self, now_s: float, disk_name: DiskName, dropped: Dropped) -> Usage:
-        """Return what is counted now."""
+        """Return the current counters."""
         processes = count(_read(self._processes, dropped), dropped)
         if processes == 0:
-            raise ProcessLookupError("nothing runs in the cgroup any more")
+            raise ProcessLookupError("the cgroup has no processes")
         devices = self._block_devices(disk_name, dropped)
         cpu = _read(self._cpu, dropped) or _UNKNOWN
         user_s, system_s = _read(self._modes, dropped) or cpu.modes or (None, None)

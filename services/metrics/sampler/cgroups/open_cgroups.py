@@ -1,7 +1,6 @@
-"""The cgroups of containers, found once for a run and kept open.
+"""Find the cgroups of containers once per run, and keep them open.
 
-That a file which was kept open cannot be read any more is how a stop is seen before LXD tells of
-it.
+An open file that can no longer be read reveals a stop before LXD reports it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _MOST_FILES = 1 << 16
 
 
 def allow_many_files() -> None:
-    """Let this process hold seven open files for each of thousands of containers."""
+    """Raise this process's limit of open files: each of thousands of containers needs seven."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MOST_FILES if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY:
@@ -36,58 +35,58 @@ def allow_many_files() -> None:
 
 
 class CgroupFiles:
-    """The cgroups of this machine's containers, LXD's process numbers being ours too.
+    """The cgroups of this machine's containers, if LXD's process ids are valid here.
 
-    If they are not (a daemon elsewhere, another pid namespace), nothing can be read.
+    If not (a remote daemon, another pid namespace), nothing can be read.
     """
 
     def __init__(self, disk_name: DiskName, clock: Monotonic, proc: Path = Path("/proc")) -> None:
         self._disk_name = disk_name
         self._clock = clock
         self._proc = proc
-        self._open: dict[object, OpenCgroup] = {}
-        self._are_here = False
+        self._cgroups: dict[object, OpenCgroup] = {}
+        self._has_found_any = False
 
-    def read(self, told: InstanceReading, dropped: Dropped) -> Usage | None:
-        """Return what is counted of this run; None if it cannot be read; raise InstanceEnded."""
-        cgroup = self._open.get(told.run) or self._opened(told)
+    def read(self, instance: InstanceReading, dropped: Dropped) -> Usage | None:
+        """Return the counters of a run; None if they cannot be read; raise InstanceEnded."""
+        cgroup = self._cgroups.get(instance.run) or self._open(instance)
         if cgroup is None:
             return None
         try:
             return cgroup.read(self._clock(), self._disk_name, dropped)
         except OSError as exc:
-            self._close(told.run)
+            self._close(instance.run)
             raise InstanceEnded from exc
 
     def forget_others(self, running: Collection[InstanceReading]) -> None:
         """Close the files of all runs but these."""
-        for run in self._open.keys() - {each.run for each in running}:
+        for run in self._cgroups.keys() - {each.run for each in running}:
             self._close(run)
 
-    def _opened(self, told: InstanceReading) -> OpenCgroup | None:
-        if told.kind == VIRTUAL_MACHINE:
+    def _open(self, instance: InstanceReading) -> OpenCgroup | None:
+        if instance.kind == VIRTUAL_MACHINE:
             return None
-        cgroup = open_cgroup(self._directories(told))
+        cgroup = open_cgroup(self._directories(instance))
         if cgroup is not None:
-            self._open[told.run] = cgroup
-            self._are_here = True
+            self._cgroups[instance.run] = cgroup
+            self._has_found_any = True
         return cgroup
 
-    def _directories(self, told: InstanceReading) -> Directories:
+    def _directories(self, instance: InstanceReading) -> Directories:
         try:
-            cgroup = self._text(str(told.pid), "cgroup")
+            cgroup = self._text(str(instance.pid), "cgroup")
             mounts = parse_mounts(self._text("self", "mountinfo"))
         except (FileNotFoundError, ProcessLookupError) as exc:
-            if self._are_here:
+            if self._has_found_any:
                 raise InstanceEnded from exc
             return {}
         except OSError:
             return {}
-        return directories(cgroup, mounts, told.project, told.name)
+        return directories(cgroup, mounts, instance.project, instance.name)
 
     def _text(self, *path: str) -> str:
-        # As the kernel's own paths are: the names in it are bytes, and may be a guest's.
+        # Decoded like paths, as a guest may have chosen names in it of any bytes.
         return os.fsdecode(self._proc.joinpath(*path).read_bytes())
 
     def _close(self, run: object) -> None:
-        self._open.pop(run).close()
+        self._cgroups.pop(run).close()

@@ -1,9 +1,9 @@
-"""Where the cgroups of an instance are, by what the kernel says of its first process.
+"""Find the cgroups of an instance from the kernel's files about its first process.
 
-The path is the kernel's, never made of the name: a second daemon's instance of the same name has
-another. The name only proves that the process is the instance's; in another pid namespace its
-number may be anybody's. Whoever is root inside makes cgroups below, whose names are any bytes but
-`/` and a newline: so lines end at a newline only, and bytes that are no UTF-8 are lone surrogates.
+The path is the kernel's, never built from the name, as a second daemon may have an instance of the
+same name. The name only proves that the process is the instance's: in another pid namespace its id
+may be any process's. Root inside can create cgroups below, with names of any bytes except `/` and a
+newline: so only newlines end lines, and invalid UTF-8 becomes lone surrogates.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _FIELDS_BEFORE_ROOT, _FIELDS_TO_POINT = 3, 5
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A place where a cgroup hierarchy can be read, from `root` in it on."""
+    """A mount point of a cgroup hierarchy, of the part below `root`."""
 
     controllers: frozenset[str]
     root: str
     point: str
 
     def directory(self, path: str) -> str | None:
-        """Return where this path of the hierarchy is; None when it is not below the root."""
+        """Return the directory of a path in the hierarchy; None if it is not below the root."""
         root = self.root.rstrip("/")
         below = path == root or path.startswith(f"{root}/")
         return self.point + path[len(root) :] if below else None
@@ -37,12 +37,12 @@ def parse_mounts(mountinfo: str) -> list[Mount]:
     """Return the cgroup mounts in the text of a `/proc/PID/mountinfo`."""
     mounts = []
     for line in mountinfo.split("\n"):
-        place, _, what = line.partition(" - ")
-        kind, _, source_and_options = what.partition(" ")
+        mount, _, filesystem = line.partition(" - ")
+        kind, _, source_and_options = filesystem.partition(" ")
         if kind in ("cgroup", "cgroup2"):
             options = source_and_options.partition(" ")[2]
             names = frozenset({UNIFIED}) if kind == "cgroup2" else frozenset(options.split(","))
-            fields = place.split(" ")
+            fields = mount.split(" ")
             if len(fields) >= _FIELDS_TO_POINT:
                 mounts.append(Mount(names, *fields[_FIELDS_BEFORE_ROOT:_FIELDS_TO_POINT]))
     return mounts
@@ -51,27 +51,27 @@ def parse_mounts(mountinfo: str) -> list[Mount]:
 def directories(
     cgroup: str, mounts: Iterable[Mount], project: str, name: str
 ) -> Mapping[str, list[str]]:
-    """Return for each controller the directories of the instance's cgroup.
+    """Return the directories of the instance's cgroup by controller.
 
-    `cgroup` is the text of its first process' `/proc/PID/cgroup`. Nothing is returned if that is
-    not the process of such an instance.
+    `cgroup` is the text of its first process's `/proc/PID/cgroup`. Empty if the process is not that
+    of such an instance.
     """
     mounts, own = list(mounts), _own_cgroup(project, name)
-    found: dict[str, list[str]] = {}
+    by_controller: dict[str, list[str]] = {}
     for line in cgroup.split("\n"):
         _, _, controllers_and_path = line.partition(":")
         controllers, _, path = controllers_and_path.partition(":")
         if match := own.match(path):
             for controller in controllers.split(","):
-                places = [m.directory(match[0]) for m in mounts if controller in m.controllers]
-                found[controller] = [place for place in places if place is not None]
-    return found
+                paths = [m.directory(match[0]) for m in mounts if controller in m.controllers]
+                by_controller[controller] = [path for path in paths if path is not None]
+    return by_controller
 
 
 def _own_cgroup(project: str, name: str) -> re.Pattern[str]:
-    """Match a path up to the instance's own cgroup; its init may have moved further down.
+    """Return a pattern for a path up to the instance's own cgroup; its init may be further down.
 
-    systemd does (`.../init.scope`), and there is counted only what it uses itself.
+    systemd moves itself to `.../init.scope`, which counts only its own usage.
     """
     full_name = name if project == DEFAULT_PROJECT else f"{project}_{name}"
     return re.compile(rf".*?/lxc\.payload\.{re.escape(full_name)}(-\d+)?(?=/|\Z)", re.DOTALL)

@@ -308,12 +308,12 @@ EVENTS = st.lists(
 @given(events=EVENTS)
 def test_what_is_held_is_what_is_counted(events: list[tuple[object, ...]]) -> None:
     room = MemoryUse(5000)
-    holdings = HostInventory("h1", InstanceIndex(), lambda: 0.0, MemoryBudget(3), room)
+    inventory = HostInventory("h1", InstanceIndex(), lambda: 0.0, MemoryBudget(3), room)
 
     for number, event in enumerate(events, 1):
-        happen(holdings, number, event)
+        happen(inventory, number, event)
 
-        entries = holdings.records()
+        entries = inventory.records()
         samples = [entry.sample for entry in entries if entry.sample]
         held = sum(size_of(entry.instance) for entry in entries) + sum(map(size_of_sample, samples))
         # The digits of a revision are not worth counting anew.
@@ -322,18 +322,18 @@ def test_what_is_held_is_what_is_counted(events: list[tuple[object, ...]]) -> No
         assert len(entries) <= 3
 
 
-def happen(holdings: HostInventory, number: int, event: tuple[object, ...]) -> None:
+def happen(inventory: HostInventory, number: int, event: tuple[object, ...]) -> None:
     match event:
         case ("change", str(name), int(size), str(uuid)):
             vm = an_instance(name, revision=number, uuid=uuid, description="x" * size)
-            holdings.apply_change(a_change(vm, sequence=number, action="instance-started"))
+            inventory.apply_change(a_change(vm, sequence=number, action="instance-started"))
         case ("remove", str(name)):
-            holdings.apply_removal(a_removal(name, revision=number))
+            inventory.apply_removal(a_removal(name, revision=number))
         case ("inventory", list(listed)):
             told = [
                 an_instance(name, revision=number, uuid="u1", description="x" * size)
                 for name, size in listed
             ]
-            holdings.replace(told, 1)
+            inventory.replace(told, 1)
         case ("sample", list(of)):
-            holdings.apply_sample(a_sample(*[an_instance(name, uuid="u1") for name in of]))
+            inventory.apply_sample(a_sample(*[an_instance(name, uuid="u1") for name in of]))

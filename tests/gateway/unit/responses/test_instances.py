@@ -65,7 +65,13 @@ def test_what_was_not_measured_is_zero_and_named() -> None:
     use = shown.resources(known(sample=BARE), a_host())
 
     assert (use.cpu_percent, use.memory_used, use.memory_total) == (0.0, 0, 512)
-    assert use.unknown == ["cpu_percent", "memory_used", "disk_used", "network_rx", "network_tx"]
+    assert use.unknown == [
+        "cpu_percent",
+        "memory_used",
+        "disk_used",
+        "network_rx",
+        "network_tx",
+    ]
 
 
 def test_nothing_is_null_when_neither_instance_nor_host_was_measured() -> None:

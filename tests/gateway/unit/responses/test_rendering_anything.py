@@ -125,11 +125,11 @@ def test_any_instance_is_in_the_streams(host: HostView, instance: InstanceView) 
 
     update = parsed(MonitorMessages(fleet, None, lambda: NOW, boundary=STRICT).at(1).text.encode())
     log = ChangeLog()
-    log.take(InstanceSource(fleet, secrets=True, boundary=STRICT).candidates())
-    instances = parsed(TopicChannel(TopicFilter("instances"), log).state().said.text.encode())
+    log.update(InstanceSource(fleet, secrets=True, boundary=STRICT).candidates())
+    instances = parsed(TopicChannel(TopicFilter("instances"), log).state().message.text.encode())
     machines = ChangeLog()
-    machines.take(HostSource(fleet, lambda: NOW, STRICT).candidates())
-    hosts = parsed(TopicChannel(TopicFilter("hosts"), machines).state().said.text.encode())
+    machines.update(HostSource(fleet, lambda: NOW, STRICT).candidates())
+    hosts = parsed(TopicChannel(TopicFilter("hosts"), machines).state().message.text.encode())
 
     assert len(update["data"]["instances"]) == 2
     assert len(instances["entries"]) == 2
@@ -192,7 +192,7 @@ def test_any_heartbeat_gives_a_host_that_can_be_shown(beat: Heartbeat) -> None:
     fleet.apply("h1", an_inventory(an_instance(), epoch=beat.epoch, sequence=beat.sequence))
     log = ChangeLog()
 
-    log.take(HostSource(fleet, lambda: NOW, STRICT).candidates())
+    log.update(HostSource(fleet, lambda: NOW, STRICT).candidates())
 
-    [entry] = log.present.values()
+    [entry] = log.current.values()
     assert parsed(entry.text or b"")["host"] == "h1"

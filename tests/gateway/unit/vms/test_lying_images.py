@@ -41,7 +41,7 @@ def placed(
     """Return where a new instance goes when the evil host has refused it already."""
     found = templates.find_template(template, file, hosts)
     assert found is not None
-    needs = NewVm("web", template, Amount(1, 1, 1), type=kind).needs(found)
+    needs = NewVm("web", template, Amount(1, 1, 1), type=kind).requirements(found)
     return place(needs, [Candidate(host, Amount(), 0) for host in hosts if host.host != EVIL])
 
 
@@ -104,7 +104,7 @@ def test_an_image_of_another_type_lacks_the_image() -> None:
     with pytest.raises(NoHostFits) as refused:
         placed([a_host(FOCAL)], kind=VIRTUAL_MACHINE)
 
-    assert [lack.what for lack in refused.value.lacks["h1"]] == ["image"]
+    assert [lack.what for lack in refused.value.shortfalls["h1"]] == ["image"]
 
 
 def test_a_template_is_listed_with_what_each_host_has() -> None:

@@ -42,7 +42,7 @@ def a_candidate(
 def lacks(needs: Requirements, *candidates: Candidate) -> dict[str, list[Shortfall]]:
     with pytest.raises(NoHostFits) as refused:
         place(needs, candidates, "most_free_memory")
-    return {host: list(missing) for host, missing in refused.value.lacks.items()}
+    return {host: list(missing) for host, missing in refused.value.shortfalls.items()}
 
 
 def test_the_only_able_host_is_taken_and_the_reason_told() -> None:
@@ -98,7 +98,7 @@ def test_when_all_have_refused_each_lacks_what_it_said() -> None:
     with pytest.raises(NoHostFits) as none:
         place(NEEDS, [a_candidate("h1"), a_candidate("h2")], None, refused)
 
-    assert none.value.lacks == refused
+    assert none.value.shortfalls == refused
     assert none.value.summary == "h1: ports (2 > 1); h2: connection"
 
 
@@ -133,8 +133,8 @@ def test_a_full_host_says_how_much_is_left_of_what() -> None:
 
 @pytest.mark.parametrize("coming", [0, 1])
 def test_a_host_without_room_in_the_fleet_s_lists_says_so(coming: int) -> None:
-    known = replace(a_candidate().known, instances=7, headroom=coming)
-    crowded = replace(a_candidate(), known=known, instances=7 + coming)
+    known = replace(a_candidate().view, instances=7, headroom=coming)
+    crowded = replace(a_candidate(), view=known, instances=7 + coming)
 
     assert lacks(NEEDS, crowded) == {"h1": [Shortfall("room")]}
 
@@ -158,8 +158,8 @@ def test_what_a_host_does_not_have_is_named(change: dict[str, object], what: str
 def test_a_host_that_may_not_use_an_image_server_lacks_its_images() -> None:
     needs = replace(NEEDS, template=Template("x", "", (ImageSource(remote="lab", alias="x"),)))
     allowed, other, older = (a_candidate(host) for host in ("allowed", "other", "older"))
-    allowed = replace(allowed, known=replace(allowed.known, remote_images={"lab": None}))
-    other = replace(other, known=replace(other.known, remote_images={"images": {}}))
+    allowed = replace(allowed, view=replace(allowed.view, remote_images={"lab": None}))
+    other = replace(other, view=replace(other.view, remote_images={"images": {}}))
 
     assert lacks(needs, other) == {"other": [Shortfall("image")]}
     assert place(needs, [allowed, other]).host == "allowed"
@@ -171,7 +171,7 @@ def test_a_host_that_may_not_use_an_image_server_lacks_its_images() -> None:
 )
 def test_a_host_that_cannot_be_told_anything_lacks_its_connection(change: dict[str, bool]) -> None:
     candidate = a_candidate()
-    away = replace(candidate, known=replace(candidate.known, **change))
+    away = replace(candidate, view=replace(candidate.view, **change))
 
     assert lacks(NEEDS, away) == {"h1": [Shortfall("connection")]}
 

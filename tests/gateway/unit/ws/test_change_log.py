@@ -13,25 +13,25 @@ class Reader:
     def __init__(self) -> None:
         self.sequences: list[int] = []
 
-    def notice(self, change: LogChange) -> None:
+    def on_change(self, change: LogChange) -> None:
         self.sequences.append(change.sequence)
 
 
 def test_every_change_has_the_next_number() -> None:
     log = ChangeLog()
 
-    log.take([entry("a"), entry("b")])
-    log.take([entry("a", "2")])
+    log.update([entry("a"), entry("b")])
+    log.update([entry("a", "2")])
 
     assert log.sequence == 2
-    assert {key: each.text for key, each in log.present.items()} == {"a": b"2", "b": b"1"}
+    assert {key: each.text for key, each in log.current.items()} == {"a": b"2", "b": b"1"}
 
 
 def test_what_is_as_before_is_no_change() -> None:
     log = ChangeLog()
-    log.take([entry("a")])
+    log.update([entry("a")])
 
-    log.take([entry("a"), entry("never-there", None)])
+    log.update([entry("a"), entry("never-there", None)])
 
     assert log.sequence == 1
 
@@ -39,7 +39,7 @@ def test_what_is_as_before_is_no_change() -> None:
 def test_who_missed_several_changes_gets_the_last_of_each_thing() -> None:
     log = ChangeLog()
     for change in (entry("a"), entry("a", "2"), entry("b"), entry("b", None), entry("a", "3")):
-        log.take([change])
+        log.update([change])
 
     missed = log.since(1)
 
@@ -51,7 +51,7 @@ def test_the_newest_changes_fit_into_the_bytes_there_are() -> None:
     log = ChangeLog(most_bytes=3 * (ENTRY_BYTES + 1))
 
     for number in range(10):
-        log.take([entry("a", str(number))])
+        log.update([entry("a", str(number))])
 
     assert log.since(7) == {"a": entry("a", "9")}
     assert log.since(6) is None
@@ -60,21 +60,21 @@ def test_the_newest_changes_fit_into_the_bytes_there_are() -> None:
 def test_a_change_that_fits_into_no_log_is_still_the_present_state() -> None:
     log = ChangeLog(most_bytes=10)
 
-    log.take([entry("a")])
+    log.update([entry("a")])
 
     assert log.since(0) is None
     assert log.since(1) == {}
-    assert log.present == {"a": entry("a")}
+    assert log.current == {"a": entry("a")}
 
 
 def test_readers_are_told_of_changes_for_as_long_as_they_are_there() -> None:
     log, reader = ChangeLog(), Reader()
-    log.readers.add(reader)
-    log.take([entry("a")])
+    log.listeners.add(reader)
+    log.update([entry("a")])
     told = reader.sequences
 
     del reader
     gc.collect()
-    log.take([entry("b")])
+    log.update([entry("b")])
 
     assert told == [1]

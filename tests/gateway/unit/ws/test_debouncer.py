@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from services.gateway.ws.debouncer import PAUSE_S, REST, Debouncer
+from services.gateway.ws.debouncer import PAUSE_S, REST_FACTOR, Debouncer
 
 
 async def test_after_a_rest_the_job_is_done_at_once() -> None:
@@ -11,7 +11,7 @@ async def test_after_a_rest_the_job_is_done_at_once() -> None:
     pump = Debouncer(lambda: runs.append(time.monotonic()))
 
     asked = time.monotonic()
-    pump.ask()
+    pump.trigger()
     await asyncio.sleep(0.001)
 
     assert len(runs) == 1
@@ -21,11 +21,11 @@ async def test_after_a_rest_the_job_is_done_at_once() -> None:
 async def test_what_comes_while_it_rests_is_done_in_one() -> None:
     runs: list[float] = []
     pump = Debouncer(lambda: runs.append(time.monotonic()))
-    pump.ask()
+    pump.trigger()
     await asyncio.sleep(0.001)
 
     for _ in range(100):
-        pump.ask()
+        pump.trigger()
     await asyncio.sleep(10 * PAUSE_S)
 
     assert len(runs) == 2
@@ -41,11 +41,11 @@ async def test_a_long_job_leaves_most_of_the_time_to_others() -> None:
 
     pump = Debouncer(long_job)
     for _ in range(40):
-        pump.ask()
+        pump.trigger()
         await asyncio.sleep(0.01)
     pump.stop()
 
-    assert begun[1] - begun[0] >= 0.02 * (1 + REST) * 0.95
+    assert begun[1] - begun[0] >= 0.02 * (1 + REST_FACTOR) * 0.95
 
 
 async def test_a_job_that_failed_is_done_when_asked_again() -> None:
@@ -60,9 +60,9 @@ async def test_a_job_that_failed_is_done_when_asked_again() -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _, what: failures.append(what))
     pump = Debouncer(fails_once)
 
-    pump.ask()
+    pump.trigger()
     await asyncio.sleep(0.001)
-    pump.ask()
+    pump.trigger()
     await asyncio.sleep(10 * PAUSE_S)
 
     assert (len(runs), len(failures)) == (2, 1)
@@ -72,7 +72,7 @@ async def test_a_stopped_pump_does_nothing() -> None:
     runs: list[int] = []
     pump = Debouncer(lambda: runs.append(1))
 
-    pump.ask()
+    pump.trigger()
     pump.stop()
     await asyncio.sleep(2 * PAUSE_S)
 

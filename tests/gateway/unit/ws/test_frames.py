@@ -5,7 +5,7 @@ from starlette.websockets import WebSocket
 from websockets.frames import Frame, Opcode
 
 from services.gateway.ws.frames import EXTENSION, frame_message, send
-from services.gateway.ws.send_timeout import SendTimeout
+from services.gateway.ws.timeouts import SendTimeout
 from tests.support.peer import Peer
 
 MESSAGE = frame_message('{"type":"实例"}'.encode())

@@ -66,12 +66,12 @@ async def test_a_feed_lives_no_longer_than_its_viewers() -> None:
     watched, peer = monitor(), Peer()
     serving = asyncio.create_task(watched.serve(peer.websocket()))
     await until(lambda: len(peer.taken) == 2)
-    during = len(watched._feeds)
+    during = len(watched._streams)
 
     peer.go()
     await serving
 
-    assert (during, len(watched._feeds)) == (1, 0)
+    assert (during, len(watched._streams)) == (1, 0)
 
 
 async def test_a_stopped_server_leaves_no_task_behind() -> None:

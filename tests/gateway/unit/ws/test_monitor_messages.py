@@ -62,14 +62,14 @@ def test_who_comes_gets_the_present_state_within_a_slot_too() -> None:
     stream.at(10)
     fleet.change(instances=[known(an_instance("new"))])
 
-    assert names(stream.present(10)) == ["new"]
+    assert names(stream.latest(10)) == ["new"]
     assert names(stream.at(10)) == ["new"]
 
 
 def test_who_comes_while_nothing_changed_shares_the_message() -> None:
     stream = feed(FakeFleet())
 
-    assert stream.present(10) is stream.present(10)
+    assert stream.latest(10) is stream.latest(10)
 
 
 def test_a_message_says_when_it_was_made() -> None:
@@ -82,6 +82,6 @@ def test_what_is_not_known_yet_or_not_at_all_cannot_be_watched() -> None:
     unread = FakeFleet(ready=False)
 
     with pytest.raises(HostNotFound):
-        feed(FakeFleet(), "nix").present(0)
+        feed(FakeFleet(), "nix").latest(0)
     with pytest.raises(FleetViewNotReady):
-        feed(unread, "nix").present(0)
+        feed(unread, "nix").latest(0)

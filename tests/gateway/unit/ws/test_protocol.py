@@ -25,4 +25,4 @@ def test_a_message_that_cannot_be_read_is_refused(message: str | bytes) -> None:
     with pytest.raises(InvalidInput):
         decode_message(message)
     with pytest.raises(InvalidInput):
-        console._said(message)
+        console._decode(message)

@@ -20,13 +20,13 @@ def entry(name: str, value: int | None = 1, host: str = "h1", project: str = "de
 def told(view: TopicChannel, position: int) -> tuple[dict[str, int], list[str]]:
     message = view.after(position)
     assert message is not None
-    delta = json.loads(message.said.text)
+    delta = json.loads(message.message.text)
     return delta["changed"], delta["removed"]
 
 
 def test_all_who_come_to_the_same_state_get_the_same_message() -> None:
     log = ChangeLog()
-    log.take([entry("web")])
+    log.update([entry("web")])
     view = TopicChannel(ALL, log)
 
     assert view.state() is view.state()
@@ -35,7 +35,7 @@ def test_all_who_come_to_the_same_state_get_the_same_message() -> None:
 def test_all_who_are_as_far_get_the_same_message() -> None:
     log = ChangeLog()
     view = TopicChannel(ALL, log)
-    log.take([entry("web")])
+    log.update([entry("web")])
 
     assert view.after(0) is view.after(0)
 
@@ -43,12 +43,12 @@ def test_all_who_are_as_far_get_the_same_message() -> None:
 def test_messages_are_made_anew_after_a_change() -> None:
     log = ChangeLog()
     view = TopicChannel(ALL, log)
-    log.take([entry("web")])
+    log.update([entry("web")])
     before = (view.state(), view.after(0))
 
-    log.take([entry("web", 2)])
+    log.update([entry("web", 2)])
 
-    assert json.loads(view.state().said.text)["entries"] == {"h1/default/web": 2}
+    assert json.loads(view.state().message.text)["entries"] == {"h1/default/web": 2}
     assert told(view, 0) == ({"h1/default/web": 2}, [])
     assert before[0].sequence == 1
 
@@ -70,9 +70,9 @@ def test_a_view_shows_what_is_wanted_and_nothing_else(
 ) -> None:
     log = ChangeLog()
     view = TopicChannel(wanted, log)
-    log.take([entry("db"), entry("web"), entry("web", host="h2", project="shop")])
+    log.update([entry("db"), entry("web"), entry("web", host="h2", project="shop")])
 
-    state = json.loads(view.state().said.text)
+    state = json.loads(view.state().message.text)
 
     assert sorted(state["entries"]) == names
     assert sorted(told(view, 0)[0]) == names
@@ -83,25 +83,25 @@ def test_a_view_shows_what_is_wanted_and_nothing_else(
 def test_a_state_and_all_later_changes_are_the_later_state() -> None:
     log = ChangeLog()
     view = TopicChannel(ALL, log)
-    log.take([entry("a"), entry("b")])
-    have = json.loads(view.state().said.text)["entries"]
+    log.update([entry("a"), entry("b")])
+    have = json.loads(view.state().message.text)["entries"]
 
-    log.take([entry("a", 2), entry("c")])
-    log.take([entry("b", None)])
+    log.update([entry("a", 2), entry("c")])
+    log.update([entry("b", None)])
     changed, removed = told(view, 1)
 
     patched = {key: value for key, value in {**have, **changed}.items() if key not in removed}
-    assert patched == json.loads(view.state().said.text)["entries"]
+    assert patched == json.loads(view.state().message.text)["entries"]
 
 
 def test_only_changes_of_its_part_wake_a_watcher() -> None:
     log, news = ChangeLog(), asyncio.Event()
     view = TopicChannel(TopicFilter("instances", host="h1"), log)
-    view.watch(news)
+    view.subscribe(news)
 
-    log.take([entry("web", host="h2")])
+    log.update([entry("web", host="h2")])
     woken_by_another = news.is_set()
-    log.take([entry("web")])
+    log.update([entry("web")])
 
     assert (woken_by_another, news.is_set()) == (False, True)
 
@@ -109,37 +109,37 @@ def test_only_changes_of_its_part_wake_a_watcher() -> None:
 def test_a_watcher_that_left_is_not_woken() -> None:
     log, news = ChangeLog(), asyncio.Event()
     view = TopicChannel(ALL, log)
-    view.watch(news)
+    view.subscribe(news)
 
-    view.leave(news)
-    log.take([entry("web")])
+    view.unsubscribe(news)
+    log.update([entry("web")])
 
     assert not news.is_set()
 
 
 def test_a_token_names_a_position() -> None:
     log = ChangeLog()
-    log.take([entry("web")])
+    log.update([entry("web")])
     view = TopicChannel(ALL, log)
 
-    assert view.position(view.at(1).token) == 1
+    assert view.sequence_of(view.position_at(1).token) == 1
 
 
 @pytest.mark.parametrize("token", ["", "1", "-1", "x-1", "{}-2", "{}--1", "{}-x", "{}-" + "9" * 99])
 def test_no_other_text_names_a_position(token: str) -> None:
     log = ChangeLog()
-    log.take([entry("web")])
+    log.update([entry("web")])
     view = TopicChannel(ALL, log)
-    source = view.at(1).token.partition("-")[0]
+    source = view.position_at(1).token.partition("-")[0]
 
-    assert view.position(token.format(source)) is None
+    assert view.sequence_of(token.format(source)) is None
 
 
 def test_a_token_is_good_for_its_own_view_of_its_own_log_only() -> None:
     log, later = ChangeLog(), ChangeLog()
     for each in (log, later):
-        each.take([entry("web")])
-    token = TopicChannel(ALL, log).at(1).token
+        each.update([entry("web")])
+    token = TopicChannel(ALL, log).position_at(1).token
 
-    assert TopicChannel(TopicFilter("instances", host="h1"), log).position(token) is None
-    assert TopicChannel(ALL, later).position(token) is None
+    assert TopicChannel(TopicFilter("instances", host="h1"), log).sequence_of(token) is None
+    assert TopicChannel(ALL, later).sequence_of(token) is None

@@ -20,7 +20,7 @@ def topics(fleet: FakeFleet, linger_s: float = 60.0) -> TopicRegistry:
 
 
 async def entered(all_topics: TopicRegistry, topic: Topic, who: ClientProfile) -> TopicChannel:
-    view, _ = await all_topics.enter(TopicFilter(topic), who)
+    view, _ = await all_topics.acquire(TopicFilter(topic), who)
     return view
 
 
@@ -39,8 +39,8 @@ async def test_who_may_not_see_passwords_reads_another_log() -> None:
     clear = await entered(shared, "instances", audience())
     masked = await entered(shared, "instances", audience(secrets=False))
 
-    assert "password123" in clear.state().said.text
-    assert "password123" not in masked.state().said.text
+    assert "password123" in clear.state().message.text
+    assert "password123" not in masked.state().message.text
 
 
 async def test_operations_are_told_in_the_callers_language() -> None:
@@ -68,7 +68,7 @@ async def test_many_who_come_at_once_begin_one_log() -> None:
 async def test_nobody_who_watches_costs_nothing() -> None:
     fleet = FakeFleet()
     shared = topics(fleet, linger_s=0.02)
-    view, leave = await shared.enter(TopicFilter("instances"), audience())
+    view, leave = await shared.acquire(TopicFilter("instances"), audience())
     watched = fleet.watched
 
     del view
@@ -81,8 +81,8 @@ async def test_nobody_who_watches_costs_nothing() -> None:
 async def test_a_log_outlives_its_only_viewers_absence() -> None:
     fleet = FakeFleet()
     shared = topics(fleet)
-    view, leave = await shared.enter(TopicFilter("instances"), audience())
-    token = view.at(1).token
+    view, leave = await shared.acquire(TopicFilter("instances"), audience())
+    token = view.position_at(1).token
     del view
     leave()
 
@@ -90,14 +90,14 @@ async def test_a_log_outlives_its_only_viewers_absence() -> None:
     await asyncio.sleep(0.02)
     back = await entered(shared, "instances", audience())
 
-    assert back.position(token) == 1
+    assert back.sequence_of(token) == 1
     assert '"h1/default/new"' in str(back.after(1))
 
 
 async def test_who_comes_back_in_time_keeps_the_log() -> None:
     fleet = FakeFleet()
     shared = topics(fleet, linger_s=0.02)
-    _, leave = await shared.enter(TopicFilter("instances"), audience())
+    _, leave = await shared.acquire(TopicFilter("instances"), audience())
     leave()
 
     await entered(shared, "instances", audience())

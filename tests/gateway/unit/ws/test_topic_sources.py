@@ -127,7 +127,7 @@ async def test_operations_are_those_there_are_and_then_their_news() -> None:
     old = fake.record(an_operation(state=State.RUNNING))
     source, told = operations(fake), []
 
-    end = await source.begin(lambda: told.append(1))
+    end = await source.start(lambda: told.append(1))
     first = candidates(source)
     fake.end(old.operation_id, state=State.DONE)
 
@@ -142,7 +142,7 @@ async def test_a_host_cannot_change_another_hosts_operation() -> None:
     fake = FakeOperations()
     fake.record(an_operation())
     source = operations(fake)
-    await source.begin(lambda: None)
+    await source.start(lambda: None)
 
     fake.record(an_operation(host="h2", state=State.FAILED, sequence=9))
     told = [each for each in source.candidates() if each.text]
@@ -154,7 +154,7 @@ async def test_a_host_cannot_change_another_hosts_operation() -> None:
 async def test_a_submission_that_another_host_takes_is_followed_there(seen_before: bool) -> None:
     fake = FakeOperations()
     source = operations(fake)
-    await source.begin(lambda: None)
+    await source.start(lambda: None)
     first = an_operation(state=State.SUBMITTING, sequence=0)
     fake.record(first)
     if seen_before:
@@ -169,7 +169,7 @@ async def test_a_submission_that_another_host_takes_is_followed_there(seen_befor
 async def test_newer_operations_displace_the_oldest() -> None:
     fake = FakeOperations()
     source = operations(fake, newest=2)
-    await source.begin(lambda: None)
+    await source.start(lambda: None)
     for number in range(3):
         fake.record(
             an_operation(operation_id=f"op-{number}", created_at=f"2026-11-20T10:00:0{number}Z")
@@ -184,7 +184,7 @@ async def test_newer_operations_displace_the_oldest() -> None:
 async def test_a_host_with_many_operations_displaces_those_of_no_other(year: int) -> None:
     fake = FakeOperations()
     source = operations(fake, newest=4)
-    await source.begin(lambda: None)
+    await source.start(lambda: None)
     for number in range(2):
         fake.record(an_operation(f"mine-{number}", created_at="2020-01-01T00:00:00Z"))
     shown = set(candidates(source))
@@ -205,6 +205,6 @@ async def test_operations_that_cannot_be_read_are_not_watched() -> None:
     fake = FakeOperations(list_refusal=DatabaseUnavailable())
 
     with pytest.raises(DatabaseUnavailable):
-        await operations(fake).begin(lambda: None)
+        await operations(fake).start(lambda: None)
 
     assert not fake.watched

@@ -13,17 +13,18 @@ import pytest
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
-from services.metrics.sampler.lifecycle_events import LxdEvent
-from services.metrics.sampler.lxd_client import LxdClient
-from services.metrics.sampler.lxd_models import Space
+from services.metrics.sampler.lxd_source import MOST_ANSWER_BYTES, LxdSource
+from services.metrics.sampler.poll_schedule import poll_delays_s
 from services.metrics.sampler.reading import Pools
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import InstanceRefused
+from services.metrics.sampler.usage import InstanceRefused, Space
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.events import Sampled
-from shared.platform.lxd_scope import LxdScope
+from shared.lxd.client import LxdClient
+from shared.lxd.models import LifecycleEvent
+from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.lxd_double.instances import Nic, address
 from tests.support.sampler import HOST, FakeCgroups, FakeNetwork
@@ -35,12 +36,20 @@ def double(tmp_path: Path) -> Iterator[LxdDouble]:
         yield double
 
 
+def source(
+    double: LxdDouble, *, most_bytes: int = MOST_ANSWER_BYTES, read_s: float = 1.0
+) -> LxdSource:
+    client = LxdClient(double.socket, "h1", read_s=read_s, most_bytes=most_bytes)
+    return LxdSource(client, LxdScope())
+
+
 @pytest.fixture
-def lxd(double: LxdDouble) -> LxdClient:
-    return LxdClient("h1", double.socket, timeout_s=1.0, scope=LxdScope())
+def lxd(double: LxdDouble) -> LxdSource:
+    return source(double)
 
 
-def test_all_instances_are_read_in_one_request(double: LxdDouble, lxd: LxdClient) -> None:
+def test_all_instances_are_read_in_one_request(double: LxdDouble) -> None:
+    lxd = source(double, read_s=30.0)
     double.add_all(
         DoubledInstance(f"c{number}", status="Running", memory_usage=number + 1)
         for number in range(1000)
@@ -56,7 +65,7 @@ def test_all_instances_are_read_in_one_request(double: LxdDouble, lxd: LxdClient
     }
 
 
-def test_one_instance_is_read_in_one_request(double: LxdDouble, lxd: LxdClient) -> None:
+def test_one_instance_is_read_in_one_request(double: LxdDouble, lxd: LxdSource) -> None:
     double.add(DoubledInstance("web", status="Running", memory_usage=7))
     lxd.instances()
     asked_before = len(double.requests)
@@ -69,16 +78,16 @@ def test_one_instance_is_read_in_one_request(double: LxdDouble, lxd: LxdClient) 
     assert web.state.memory.usage == 7
 
 
-def test_an_instance_that_is_not_there_is_none(lxd: LxdClient) -> None:
+def test_an_instance_that_is_not_there_is_none(lxd: LxdSource) -> None:
     assert lxd.instance("default", "web") is None
 
 
-def test_an_lxd_that_has_no_metrics_tells_no_details(lxd: LxdClient) -> None:
+def test_an_lxd_that_has_no_metrics_tells_no_details(lxd: LxdSource) -> None:
     assert lxd.details(Dropped()) == {}
 
 
 def test_the_details_of_an_lxd_that_is_away_are_unavailable(
-    double: LxdDouble, lxd: LxdClient
+    double: LxdDouble, lxd: LxdSource
 ) -> None:
     lxd.instances()
     double.go_away()
@@ -88,10 +97,10 @@ def test_the_details_of_an_lxd_that_is_away_are_unavailable(
 
 
 def test_events_are_heard_from_the_opening_until_lxd_goes_away(
-    double: LxdDouble, lxd: LxdClient
+    double: LxdDouble, lxd: LxdSource
 ) -> None:
     double.add(DoubledInstance("web"))
-    opened, heard = threading.Event(), queue.Queue[LxdEvent]()
+    opened, heard = threading.Event(), queue.Queue[LifecycleEvent]()
 
     def listen() -> None:
         with suppress(LxdUnavailable):
@@ -107,11 +116,11 @@ def test_events_are_heard_from_the_opening_until_lxd_goes_away(
     listening.join(timeout=5)
 
     assert started.identity == ("default", "web")
-    assert started.looks_s
+    assert poll_delays_s(started)
     assert not listening.is_alive()
 
 
-def test_an_lxd_that_is_away_cannot_be_heard(double: LxdDouble, lxd: LxdClient) -> None:
+def test_an_lxd_that_is_away_cannot_be_heard(double: LxdDouble, lxd: LxdSource) -> None:
     lxd.instances()
     double.go_away()
     opened = threading.Event()
@@ -122,21 +131,21 @@ def test_an_lxd_that_is_away_cannot_be_heard(double: LxdDouble, lxd: LxdClient) 
     assert not opened.is_set()
 
 
-def test_pools_tell_their_space_and_which_is_the_default(lxd: LxdClient) -> None:
+def test_pools_tell_their_space_and_which_is_the_default(lxd: LxdSource) -> None:
     pools = lxd.pools()
 
     assert pools.spaces == {"default": Space(used=10 << 30, total=100 << 30)}
     assert pools.default == "default"
 
 
-def test_a_pool_that_does_not_tell_its_space_is_left_out(double: LxdDouble, lxd: LxdClient) -> None:
+def test_a_pool_that_does_not_tell_its_space_is_left_out(double: LxdDouble, lxd: LxdSource) -> None:
     double.faults.pools_broken = True
 
     assert lxd.pools().spaces == {}
 
 
 def test_an_lxd_that_is_away_is_unavailable_until_it_is_back(
-    double: LxdDouble, lxd: LxdClient
+    double: LxdDouble, lxd: LxdSource
 ) -> None:
     double.add(DoubledInstance("web"))
     double.go_away()
@@ -154,7 +163,7 @@ def test_an_lxd_that_is_away_is_unavailable_until_it_is_back(
     assert lxd.instances() == before
 
 
-def test_an_answer_that_is_no_json_is_no_answer(double: LxdDouble, lxd: LxdClient) -> None:
+def test_an_answer_that_is_no_json_is_no_answer(double: LxdDouble, lxd: LxdSource) -> None:
     lxd.instances()
     double.faults.no_json = True
 
@@ -164,7 +173,7 @@ def test_an_answer_that_is_no_json_is_no_answer(double: LxdDouble, lxd: LxdClien
         lxd.pools()
 
 
-def test_a_first_answer_that_is_no_json_is_no_answer(double: LxdDouble, lxd: LxdClient) -> None:
+def test_a_first_answer_that_is_no_json_is_no_answer(double: LxdDouble, lxd: LxdSource) -> None:
     double.faults.no_json = True
 
     with pytest.raises(LxdUnavailable):
@@ -173,7 +182,7 @@ def test_a_first_answer_that_is_no_json_is_no_answer(double: LxdDouble, lxd: Lxd
 
 @pytest.mark.parametrize("connected", [True, False])
 def test_an_lxd_that_does_not_answer_in_time_is_unavailable(
-    double: LxdDouble, lxd: LxdClient, connected: bool
+    double: LxdDouble, lxd: LxdSource, connected: bool
 ) -> None:
     if connected:
         lxd.instances()
@@ -183,7 +192,7 @@ def test_an_lxd_that_does_not_answer_in_time_is_unavailable(
         lxd.instances()
 
 
-def test_instances_of_other_projects_are_read_too(double: LxdDouble, lxd: LxdClient) -> None:
+def test_instances_of_other_projects_are_read_too(double: LxdDouble, lxd: LxdSource) -> None:
     double.add(DoubledInstance("web"))
     double.add(DoubledInstance("web", project="shop"))
 
@@ -194,14 +203,14 @@ def test_a_member_of_a_cluster_measures_its_own_instances_only(tmp_path: Path) -
     with LxdDouble(tmp_path / "member.socket", member="node-1") as member:
         member.add(DoubledInstance("mine", location="node-1"))
         member.add(DoubledInstance("theirs", location="node-2"))
-        lxd = LxdClient("h1", member.socket, timeout_s=1.0, scope=LxdScope())
+        lxd = source(member)
 
         assert [one.name for one in lxd.instances()] == ["mine"]
 
 
 @pytest.mark.attack
 def test_an_instance_that_cannot_be_read_leaves_the_others_as_they_are(
-    double: LxdDouble, lxd: LxdClient
+    double: LxdDouble, lxd: LxdSource
 ) -> None:
     double.add(DoubledInstance("web", status="Running", memory_usage=7))
     double.add(DoubledInstance("odd", status="Running", memory_usage="much", processes=10**30))
@@ -218,7 +227,7 @@ def test_an_instance_that_cannot_be_read_leaves_the_others_as_they_are(
 
 @pytest.mark.attack
 def test_an_instance_that_lxd_tells_nothing_of_is_refused_and_lxd_is_there(
-    double: LxdDouble, lxd: LxdClient
+    double: LxdDouble, lxd: LxdSource
 ) -> None:
     double.add(DoubledInstance("web"))
     double.faults.refused["/1.0/instances/web/state"] = 500
@@ -235,7 +244,7 @@ def test_an_instance_that_lxd_tells_nothing_of_is_refused_and_lxd_is_there(
     "answer", [None, '{"metadata": 5}', '{"metadata": [{"name": 5}, {"space": {"used": -1}}]}']
 )
 def test_a_question_that_is_refused_or_not_answered_leaves_the_others_as_they_are(
-    double: LxdDouble, lxd: LxdClient, path: str, answer: str | None
+    double: LxdDouble, lxd: LxdSource, path: str, answer: str | None
 ) -> None:
     double.add(DoubledInstance("web"))
     if answer is None:
@@ -252,7 +261,7 @@ def test_a_question_that_is_refused_or_not_answered_leaves_the_others_as_they_ar
 
 @pytest.mark.parametrize("space", ['{"used": -1, "total": 5}', f'{{"used": 1, "total": {2**64}}}'])
 def test_a_pool_of_an_impossible_size_is_left_out(
-    double: LxdDouble, lxd: LxdClient, space: str
+    double: LxdDouble, lxd: LxdSource, space: str
 ) -> None:
     path = "/1.0/storage-pools/default/resources"
     double.faults.answers[path] = f'{{"metadata": {{"space": {space}}}}}'
@@ -261,7 +270,7 @@ def test_a_pool_of_an_impossible_size_is_left_out(
 
 
 def test_an_lxd_that_refuses_its_metrics_tells_no_details(
-    double: LxdDouble, lxd: LxdClient
+    double: LxdDouble, lxd: LxdSource
 ) -> None:
     double.faults.refused["/1.0/metrics"] = 403
 
@@ -270,7 +279,7 @@ def test_an_lxd_that_refuses_its_metrics_tells_no_details(
 
 @pytest.mark.attack
 def test_what_the_agent_of_a_virtual_machine_says_costs_its_own_values_only(
-    double: LxdDouble, lxd: LxdClient
+    double: LxdDouble, lxd: LxdSource
 ) -> None:
     added = [address("inet", f"10.1.{number // 250}.{number % 250}") for number in range(4000)]
     nics = {
@@ -308,9 +317,9 @@ def test_what_the_agent_of_a_virtual_machine_says_costs_its_own_values_only(
 
 
 @pytest.mark.attack
-def test_an_event_that_cannot_be_read_ends_nothing(double: LxdDouble, lxd: LxdClient) -> None:
+def test_an_event_that_cannot_be_read_ends_nothing(double: LxdDouble, lxd: LxdSource) -> None:
     double.add(DoubledInstance("web"))
-    opened, heard = threading.Event(), queue.Queue[LxdEvent]()
+    opened, heard = threading.Event(), queue.Queue[LifecycleEvent]()
 
     def listen() -> None:
         with suppress(LxdUnavailable):
@@ -335,7 +344,7 @@ def test_an_event_that_cannot_be_read_ends_nothing(double: LxdDouble, lxd: LxdCl
 def test_an_instance_that_lxd_tells_of_without_end_is_left_out_and_the_others_are_read(
     double: LxdDouble,
 ) -> None:
-    lxd = LxdClient("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    lxd = source(double, most_bytes=1 << 20, read_s=5.0)
     added = Nic(addresses=[address("inet6", "fd42::1")] * 20_000)
     double.add(DoubledInstance("web", status="Running", memory_usage=7))
     double.add(DoubledInstance("evil", status="Running", nics={"eth0": added}))
@@ -350,7 +359,7 @@ def test_an_instance_that_lxd_tells_of_without_end_is_left_out_and_the_others_ar
 
 
 def test_instances_that_are_too_much_for_one_answer_are_read_one_by_one(double: LxdDouble) -> None:
-    lxd = LxdClient("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    lxd = source(double, most_bytes=1 << 20, read_s=5.0)
     many = [address("inet6", "fd42::1")] * 2000
     double.add_all(
         DoubledInstance(f"c{number}", status="Running", nics={"eth0": Nic(addresses=many)})
@@ -362,7 +371,7 @@ def test_instances_that_are_too_much_for_one_answer_are_read_one_by_one(double: 
 
 @pytest.mark.attack
 def test_metrics_without_end_are_none(double: LxdDouble) -> None:
-    lxd = LxdClient("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    lxd = source(double, most_bytes=1 << 20, read_s=5.0)
     double.faults.answers["/1.0/metrics"] = "#" * (2 << 20)
     dropped = Dropped()
 
@@ -373,7 +382,7 @@ def test_metrics_without_end_are_none(double: LxdDouble) -> None:
 @pytest.mark.attack
 @pytest.mark.parametrize("body", ["#" * (2 << 20), "[" * 100_000, "5", '{"metadata": 5}'])
 def test_what_lxd_does_not_tell_of_a_pool_is_unknown(double: LxdDouble, body: str) -> None:
-    lxd = LxdClient("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    lxd = source(double, most_bytes=1 << 20, read_s=5.0)
     whole = lxd.pools()
 
     double.faults.answers["/1.0/storage-pools/default/resources"] = body
@@ -388,7 +397,7 @@ def test_what_lxd_does_not_tell_of_a_pool_is_unknown(double: LxdDouble, body: st
 @pytest.mark.attack
 @pytest.mark.parametrize("body", ["#" * (2 << 20), "[" * 100_000])
 def test_a_list_of_pools_without_end_is_no_answer(double: LxdDouble, body: str) -> None:
-    lxd = LxdClient("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 20)
+    lxd = source(double, most_bytes=1 << 20, read_s=5.0)
     double.faults.answers["/1.0/storage-pools"] = body
 
     with pytest.raises(LxdUnavailable):
@@ -399,7 +408,7 @@ def test_a_list_of_pools_without_end_is_no_answer(double: LxdDouble, body: str) 
 def test_a_list_that_is_too_long_is_read_by_names_and_one_without_end_is_none(
     double: LxdDouble,
 ) -> None:
-    lxd = LxdClient("h1", double.socket, 5.0, LxdScope(), most_bytes=1 << 16)
+    lxd = source(double, most_bytes=1 << 16, read_s=5.0)
     double.add_all(DoubledInstance(f"c{n}", description="x" * 1000) for n in range(100))
     double.add(DoubledInstance("c0", project="other"))
 
@@ -414,7 +423,7 @@ def test_a_list_that_is_too_long_is_read_by_names_and_one_without_end_is_none(
 
 @pytest.mark.attack
 def test_a_first_answer_that_cannot_be_read_is_asked_for_again(double: LxdDouble) -> None:
-    lxd = LxdClient("h1", double.socket, 5.0, LxdScope())
+    lxd = source(double, read_s=5.0)
     for body in ("[" * 100_000, '{"type": "sync", "metadata": {"environment": 5}}'):
         double.faults.answers["/1.0"] = body
         with pytest.raises(LxdUnavailable):
@@ -426,7 +435,7 @@ def test_a_first_answer_that_cannot_be_read_is_asked_for_again(double: LxdDouble
 
 
 def test_answers_that_are_read_or_refused_leave_no_connection_behind(
-    double: LxdDouble, lxd: LxdClient
+    double: LxdDouble, lxd: LxdSource
 ) -> None:
     double.add(DoubledInstance("web"))
     before = sockets()

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
 
-from services.gateway.ws.write_timeout import LEAST_BYTES_PER_S, WriteTimeout
+from services.gateway.ws.timeouts import LEAST_BYTES_PER_S, SendTimeout, WriteTimeout
 
 LIMIT_S = 20.0
 ENOUGH = int(LEAST_BYTES_PER_S * LIMIT_S)
@@ -62,3 +63,42 @@ def test_the_time_begins_anew_with_each_pause() -> None:
     ]
 
     assert not any(asked)
+
+
+async def test_work_that_does_not_end_is_given_up() -> None:
+    timeout = SendTimeout(0.01)
+
+    with pytest.raises(TimeoutError):
+        await timeout.bound(asyncio.Event().wait())
+
+
+async def test_work_that_one_look_found_goes_on() -> None:
+    timeout, done = SendTimeout(60), asyncio.Event()
+    working = asyncio.create_task(timeout.bound(done.wait()))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+
+    timeout._expire_old()
+    await asyncio.sleep(0.01)
+
+    assert not working.done()
+    done.set()
+    await working
+
+
+async def test_one_that_takes_too_long_harms_no_other() -> None:
+    timeout = SendTimeout(0.01)
+    waiting = asyncio.create_task(timeout.bound(asyncio.Event().wait()))
+    while not waiting.done():
+        await timeout.bound(asyncio.sleep(0))
+
+    assert isinstance(waiting.exception(), TimeoutError)
+
+
+async def test_work_that_is_cancelled_is_cancelled() -> None:
+    working = asyncio.create_task(SendTimeout(10).bound(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+
+    working.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await working

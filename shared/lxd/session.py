@@ -1,8 +1,8 @@
 """HTTP over LXD's unix socket, for pylxd: all requests share connections, whatever they are for.
 
-pylxd's own session keeps one connection for each address with its query, so that most requests make
-one anew, and warns of each that it cannot keep. It also reads answers of any length, and what LXD
-tells of an instance is as long as its guest likes.
+pylxd's own session keeps a connection for each URL with its query, so that most requests open a new
+one, and warns of each that it cannot keep. It also reads answers of any length, and a guest can
+make LXD's answer about it as long as it likes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,12 @@ from pylxd.exceptions import ClientConnectionFailed
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
+from shared.lxd.errors import AnswerTooLong
+
 # More at once make connections that are not kept.
 _KEPT = 32
 # LXD says in it why it refuses, sometimes in the words of a program that it has run.
 MOST_ERROR_BYTES = 1 << 16
-
-
-class AnswerTooLong(requests.RequestException):
-    """LXD answers with more than is read of one answer."""
 
 
 def lxd_client(path: str, timeout: float | tuple[float, float], most_bytes: int) -> pylxd.Client:
@@ -39,7 +37,7 @@ def lxd_client(path: str, timeout: float | tuple[float, float], most_bytes: int)
     session = lxd_session(path, most_bytes)
     try:
         return pylxd.Client(endpoint=endpoint, session=session, timeout=timeout)
-    except (ValueError, LookupError, TypeError, RecursionError) as exc:
+    except (ValueError, LookupError, TypeError, RecursionError, AnswerTooLong) as exc:
         # pylxd takes it for granted that the answer is LXD's.
         raise ClientConnectionFailed("what answers is no LXD") from exc
 
