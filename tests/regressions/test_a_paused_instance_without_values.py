@@ -15,7 +15,7 @@ from services.lxd_worker.instances.description import InstanceDescription
 from shared.contracts.status import Status, is_alive
 from tests.support import known
 from tests.support.clock import FakeClock
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 from tests.support.reports import a_change, a_heartbeat, a_sample, an_instance, an_inventory
 
 ALIVE = [status for status in Status if is_alive(status)]
@@ -78,5 +78,5 @@ def test_both_apis_and_prometheus_show_it(status: str) -> None:
 
 @pytest.mark.parametrize("status", ALIVE)
 def test_the_worker_takes_none_of_them_for_stopped(status: str) -> None:
-    assert not seen(status).stopped
+    assert not observation(status).stopped
     assert InstanceDescription(name="web", status=status).complete

@@ -18,7 +18,7 @@ from tests.support.clock import FakeClock
 from tests.support.gateway_http import FakeGateway
 from tests.support.known import an_instance, known
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 from tests.support.reports import a_heartbeat, an_inventory, an_operation
 from tests.support.reports import an_instance as a_reported_instance
 
@@ -77,7 +77,7 @@ def test_the_outcome_of_a_stop_of_another_one_says_that_it_is_stopped() -> None:
 
 def test_one_that_is_stopped_already_is_not_gone() -> None:
     bench = Bench()
-    bench.lxd.holds["web"] = seen("Stopped")
+    bench.lxd.holds["web"] = observation("Stopped")
 
     operation = stopped(bench)
 
@@ -91,7 +91,7 @@ def test_a_stop_whose_answer_was_lost_is_settled_by_its_being_gone() -> None:
     operation = stopped(bench)
 
     assert (operation.state, operation.gone) == (State.DONE, True)
-    assert judge(Step.STOP, Arguments(), seen(), None) is Verdict.DONE
+    assert judge(Step.STOP, Arguments(), observation(), None) is Verdict.DONE
 
 
 def test_the_view_holds_it_no_more_once_the_stop_has_ended() -> None:

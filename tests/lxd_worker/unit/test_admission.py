@@ -23,7 +23,7 @@ from shared.contracts.hosts import Image, Network
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, State, Submission
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.offer import GIB
+from tests.support.lxd_worker.resources import GIB
 
 BUSYBOX = ImageSource(alias="busybox")
 POOL = NatPool("h1", "203.0.113.7", ssh=((2201, 2203),), ports=((3000, 3009),))

@@ -9,7 +9,7 @@ from services.lxd_worker.journal.entry import AllocationPlan, JournalEntry
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.operations import Kind, Submission
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 
 
 @pytest.fixture
@@ -43,14 +43,14 @@ def test_an_order_that_came_before_the_reading_began_is_told_the_same(
     bench: Bench, ledger: Allocations
 ) -> None:
     ledger.commitments(990.0)
-    bench.lxd.holds["late"] = seen()
+    bench.lxd.holds["late"] = observation()
 
     assert names(ledger, 999.0) == ["web", "db"]
 
 
 def test_for_an_order_that_came_later_it_is_read_anew(bench: Bench, ledger: Allocations) -> None:
     ledger.commitments(990.0)
-    bench.lxd.holds["late"] = seen()
+    bench.lxd.holds["late"] = observation()
 
     assert names(ledger, 1000.0) == ["web", "db", "late"]
 
@@ -81,7 +81,7 @@ def test_after_a_reading_that_failed_the_next_order_reads(
     ledger.commitments(990.0)
     bench.clock.sleep(10.0)
     bench.lxd.away = 1
-    bench.lxd.holds["late"] = seen()
+    bench.lxd.holds["late"] = observation()
 
     with pytest.raises(LxdUnavailable):
         ledger.commitments(1005.0)

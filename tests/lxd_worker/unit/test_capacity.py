@@ -16,7 +16,7 @@ from services.lxd_worker.instances.observation import InstanceConfig
 from services.lxd_worker.ports import HostMachine
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity
-from tests.support.lxd_worker.looks import described, seen
+from tests.support.lxd_worker.observations import described, observation
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_what_is_offered_is_what_there_is_times_the_overcommit() -> None:
 
 def test_instances_are_promised_their_limits_and_without_limits_nothing() -> None:
     shape = InstanceConfig(cpu_limit="0-1", memory_limit=5, root_size=7)
-    limited = described("web", replace(seen(), config=shape))
-    unlimited = described("db", seen())
+    limited = described("web", replace(observation(), config=shape))
+    unlimited = described("db", observation())
 
     assert committed([limited, unlimited]) == Capacity(cpu=2, memory=5, disk=7)
 

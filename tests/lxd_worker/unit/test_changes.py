@@ -35,7 +35,7 @@ from shared.contracts.operations import (
     failure_of,
 )
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.looks import described
+from tests.support.lxd_worker.observations import described
 
 TO_SHOP = Arguments(new_name="shop", display_name="Shop")
 S1 = Arguments(snapshot="s1")

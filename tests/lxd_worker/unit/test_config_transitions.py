@@ -22,7 +22,7 @@ from shared.contracts.errors import (
     SnapshotNotFound,
 )
 from shared.contracts.operations import Arguments, Kind
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 
 REFUSED = LxdRefused("no")
 LIMIT_NOT_SET = LxdRefused("setting cgroup item for the container failed")
@@ -32,10 +32,12 @@ TO_SHOP = Arguments(new_name="shop", display_name="Shop")
 S1, S2 = Arguments(snapshot="s1"), Arguments(snapshot="s2")
 
 WEB = replace(
-    seen("Stopped"), name="web", snapshots=("s1",), config=InstanceConfig(description="d")
+    observation("Stopped"), name="web", snapshots=("s1",), config=InstanceConfig(description="d")
 )
-RUNNING = replace(seen(), name="web", snapshots=("s1",), config=InstanceConfig(description="d"))
-RUNS_ANEW = replace(RUNNING, init=seen(pid=999).init)
+RUNNING = replace(
+    observation(), name="web", snapshots=("s1",), config=InstanceConfig(description="d")
+)
+RUNS_ANEW = replace(RUNNING, init=observation(pid=999).init)
 SHOP = replace(WEB, name="shop")
 SHOWN = replace(SHOP, config=InstanceConfig(description="d", display_name="Shop"))
 FAST = replace(WEB, config=InstanceConfig(description="d", cpu_limit="2"))

@@ -22,8 +22,8 @@ from shared.contracts.errors import (
 from shared.contracts.streams import Resize
 from shared.lxd.scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
-from tests.support.lxd_worker.looks import seen
 from tests.support.lxd_worker.lxd import FakeLxd
+from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.terminals import (
     PATIENCE_S,
     FakeStream,
@@ -56,7 +56,10 @@ def seats() -> Seats:
 def consoles(seats: Seats) -> ConsoleSessions:
     clock = FakeClock()
     lxd = FakeLxd(
-        clock, web=seen(), db=seen("Stopped", uuid="u-db"), ice=seen("Frozen", uuid="u-ice")
+        clock,
+        web=observation(),
+        db=observation("Stopped", uuid="u-db"),
+        ice=observation("Frozen", uuid="u-ice"),
     )
     return ConsoleSessions(
         host="h1",

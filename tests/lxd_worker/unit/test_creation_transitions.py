@@ -20,12 +20,12 @@ from shared.contracts.errors import (
     StepTimedOut,
 )
 from shared.contracts.operations import Arguments, Kind
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 
 NEW = NewInstance(image=ImageSource(alias="busybox"), cpu=1, memory=1, disk=1)
 REFUSED = LxdRefused("no")
 CREATED, STARTED = (Step.CREATE,), (Step.CREATE, Step.START)
-STOPPED, RUNNING = seen("Stopped"), seen("Running")
+STOPPED, RUNNING = observation("Stopped"), observation("Running")
 
 
 def situation(now: Observation | None, *, auto_start: bool = True, **more: Any) -> Situation:
@@ -66,7 +66,11 @@ def test_an_instance_is_made_and_then_started_if_it_shall_be(
         (None, {"taken": CREATED, "error": REFUSED, "replaced": True}, InstanceExists),
         (STOPPED, {"taken": CREATED, "error": REFUSED}, Undo(Step.DELETE, REFUSED)),
         (STOPPED, {"taken": STARTED, "error": REFUSED}, Undo(Step.DELETE, REFUSED)),
-        (seen("Frozen"), {"taken": CREATED, "error": REFUSED}, Undo(Step.FORCE_STOP, REFUSED)),
+        (
+            observation("Frozen"),
+            {"taken": CREATED, "error": REFUSED},
+            Undo(Step.FORCE_STOP, REFUSED),
+        ),
         (
             STOPPED,
             {"taken": (*STARTED, Step.FORCE_STOP), "cause": REFUSED},
@@ -102,9 +106,9 @@ def test_out_of_time_it_is_taken_away_too() -> None:
     ("now", "expected"),
     [
         (None, Verdict.NOT_DONE),
-        (seen("Stopped"), Verdict.DONE),
-        (seen("Running"), Verdict.DONE),
-        (seen("Stopped", complete=False), Verdict.NOT_DONE),
+        (observation("Stopped"), Verdict.DONE),
+        (observation("Running"), Verdict.DONE),
+        (observation("Stopped", complete=False), Verdict.NOT_DONE),
     ],
 )
 def test_an_instance_counts_as_made_when_it_is_complete(
@@ -114,7 +118,7 @@ def test_an_instance_counts_as_made_when_it_is_complete(
 
 
 def test_no_step_of_a_creation_is_taken_twice() -> None:
-    looks = [None, *map(seen, ("Running", "Stopped", "Frozen", "Error"))]
+    looks = [None, *map(observation, ("Running", "Stopped", "Frozen", "Error"))]
     open_ones: list[tuple[Step, ...]] = [()]
     reached = set(open_ones)
 

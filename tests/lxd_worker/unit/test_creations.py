@@ -14,8 +14,8 @@ from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench, outcome
-from tests.support.lxd_worker.looks import seen
-from tests.support.lxd_worker.offer import GIB
+from tests.support.lxd_worker.observations import observation
+from tests.support.lxd_worker.resources import GIB
 
 UUID = "00000000-0000-4000-8000-000000000001"
 FILLED: dict[str, Any] = {
@@ -200,7 +200,7 @@ def test_what_cannot_be_taken_away_shows_in_the_outcome(bench: Bench) -> None:
 
 def test_a_namesake_that_came_meanwhile_is_left_alone(bench: Bench) -> None:
     submitted(bench)
-    bench.lxd.holds["new"] = seen("Stopped", uuid="u-other")
+    bench.lxd.holds["new"] = observation("Stopped", uuid="u-other")
 
     bench.work()
 

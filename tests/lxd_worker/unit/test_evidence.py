@@ -9,10 +9,10 @@ from services.lxd_worker.instances.observation import Observation, is_same_insta
 from services.lxd_worker.transitions.evidence import Verdict, judge
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Arguments
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 
-RUNNING, FROZEN, STOPPED = seen(), seen("Frozen"), seen("Stopped")
-RUNS_ANEW, FROZEN_ANEW = seen(pid=999), seen("Frozen", pid=999)
+RUNNING, FROZEN, STOPPED = observation(), observation("Frozen"), observation("Stopped")
+RUNS_ANEW, FROZEN_ANEW = observation(pid=999), observation("Frozen", pid=999)
 USED_AND_STOPPED = replace(STOPPED, last_used_at="2026-11-20T00:00:00Z")
 UNREADABLE = replace(RUNNING, init=None)
 GONE = None

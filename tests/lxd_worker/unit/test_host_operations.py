@@ -23,7 +23,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.operations import Arguments, Kind, State, Submission
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 
 
 def order(operation_id: str = "op-1", **changes: Any) -> Submission:
@@ -181,7 +181,7 @@ def test_another_instance_is_free_meanwhile(bench: Bench) -> None:
 
 def test_a_host_with_too_many_unfinished_operations_takes_no_more(bench: Bench) -> None:
     for number in range(4):
-        bench.lxd.holds[f"c{number}"] = seen(uuid=f"u{number}")
+        bench.lxd.holds[f"c{number}"] = observation(uuid=f"u{number}")
     for number in range(3):
         bench.operations.submit(order(f"op-{number}", instance=f"c{number}", uuid=f"u{number}"))
 

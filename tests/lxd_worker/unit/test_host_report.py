@@ -18,8 +18,8 @@ from shared.contracts.hosts import MOST_IMAGES, Capacity, Image, Network
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from shared.lxd.scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
-from tests.support.lxd_worker.offer import BUSYBOX, GIB, FakeOffer
 from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.resources import BUSYBOX, GIB, FakeResources
 
 
 class Wire:
@@ -39,7 +39,7 @@ class Host:
     """A report among fakes."""
 
     def __init__(self) -> None:
-        self.offer, self.wire, self.rings = FakeOffer(), Wire(), 0
+        self.offer, self.wire, self.rings = FakeResources(), Wire(), 0
         self.omissions = Omissions()
         self.later: list[Callable[[], None]] = []
         self.report = HostReport(

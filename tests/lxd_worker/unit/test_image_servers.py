@@ -16,8 +16,8 @@ from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, ImageServersRead
 from tests.support.image_server import INDEX, PRODUCTS, catalogue, index
 from tests.support.lxd_worker.clock import FakeClock
-from tests.support.lxd_worker.offer import FakeOffer
 from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.resources import FakeResources
 
 IMAGES, LAB = "https://images", "https://lab"
 
@@ -26,7 +26,7 @@ class Host:
     """A report of two servers; of `files` all that are missing cannot be had."""
 
     def __init__(self) -> None:
-        self.offer, self.clock = FakeOffer(), FakeClock()
+        self.offer, self.clock = FakeResources(), FakeClock()
         self.sent: list[Event] = []
         self.asked: list[str] = []
         self.rings, self.cut = 0, False

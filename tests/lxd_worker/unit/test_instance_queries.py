@@ -19,7 +19,7 @@ from shared.contracts.errors import (
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from shared.contracts.worker_api import MOST_LOG
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.offer import GIB
+from tests.support.lxd_worker.resources import GIB
 
 WHY = 'lxc db 20261128215059.123 ERROR start - start.c:start:2197 - Failed to exec "/sbin/init"'
 FORKSTART = LxdRefused("Failed to run: forkstart db: exit status 1")

@@ -16,7 +16,7 @@ from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Submission
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.wire import Wire
 
 
@@ -120,7 +120,7 @@ def test_a_name_that_stays_nobodys_does_not_hold_the_others_back(
 def test_a_root_that_is_set_aside_is_in_no_inventory(
     bench: Bench, report: InventoryReport, wire: Wire
 ) -> None:
-    trash = replace(seen("Stopped"), name="trash-1-web", parked_as="trash-1-web")
+    trash = replace(observation("Stopped"), name="trash-1-web", parked_as="trash-1-web")
     bench.lxd.holds["trash-1-web"] = trash
 
     report.request_all()

@@ -23,7 +23,7 @@ from shared.contracts.errors import (
     OperationRefused,
 )
 from shared.contracts.operations import Arguments, Kind, State, Submission
-from tests.support.lxd_worker.looks import described, seen
+from tests.support.lxd_worker.observations import described, observation
 from tests.support.lxd_worker.omissions import Omissions
 
 FAR_FUTURE = 9e9
@@ -68,8 +68,8 @@ def end(one: JournalEntry) -> JournalEntry:
 
 def test_an_accepted_operation_is_found_with_everything_in_it(journal: Journal) -> None:
     def rich(one: JournalEntry) -> JournalEntry:
-        begun = one.begin(Step.FORCE_STOP, seen("Frozen"), "2026-11-20T10:01:00Z")
-        after = described("web", seen("Stopped"), revision=4)
+        begun = one.begin(Step.FORCE_STOP, observation("Frozen"), "2026-11-20T10:01:00Z")
+        after = described("web", observation("Stopped"), revision=4)
         refused = LxdRefused("no")
         handed_over = begun.hand_over("lxd-1")
         outcome = Outcome(error=refused, after=after, after_epoch=2)

@@ -20,8 +20,8 @@ from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.instances import etag
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.looks import seen
-from tests.support.lxd_worker.offer import GIB
+from tests.support.lxd_worker.observations import observation
+from tests.support.lxd_worker.resources import GIB
 from tests.support.reports import an_instance
 
 NIC = {"type": "nic", "name": "eth0", "network": "lxdbr0"}
@@ -185,7 +185,7 @@ def test_limits_that_are_so_already_are_not_written(bench: Bench, limits: Limits
 def test_a_limit_that_stays_because_a_profile_sets_it_is_not_said_to_be_gone(
     known_before: bool,
 ) -> None:
-    still_limited = replace(seen(), config=InstanceConfig(limits=ALL))
+    still_limited = replace(observation(), config=InstanceConfig(limits=ALL))
     arguments = Arguments(changes=Changes(limits=Limits(processes=0)))
     before = still_limited if known_before else None
 

@@ -13,7 +13,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.operations import Kind, State, Submission
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.wire import Wire
 
 
@@ -82,7 +82,7 @@ def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wir
 def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -> None:
     bench.most_unfinished = 200
     for number in range(200):
-        bench.lxd.holds[f"c{number}"] = seen(uuid=f"u{number}")
+        bench.lxd.holds[f"c{number}"] = observation(uuid=f"u{number}")
         submitted(bench, f"op-{number}", f"c{number}")
 
     outbox(bench, wire.publish).publish_unconfirmed()

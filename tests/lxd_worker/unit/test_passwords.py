@@ -24,8 +24,8 @@ from shared.contracts.errors import (
 )
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench, outcome
-from tests.support.lxd_worker.looks import seen
-from tests.support.lxd_worker.offer import GIB
+from tests.support.lxd_worker.observations import observation
+from tests.support.lxd_worker.resources import GIB
 
 NEW = "n3w-Passw0rd"
 
@@ -91,7 +91,7 @@ def test_an_order_that_was_not_prepared_waits_for_it_too(bench: Bench) -> None:
 def test_a_guest_that_does_not_run_is_never_sent_it(
     bench: Bench, status: str, error: type[Exception]
 ) -> None:
-    bench.lxd.holds["web"] = seen(status)
+    bench.lxd.holds["web"] = observation(status)
 
     with pytest.raises(error):
         bench.operations.prepare(order())
@@ -101,7 +101,7 @@ def test_a_guest_that_does_not_run_is_never_sent_it(
 
 def test_one_that_has_stopped_meanwhile_says_so(bench: Bench) -> None:
     bench.operations.prepare(order())
-    bench.lxd.holds["web"] = seen("Stopped")
+    bench.lxd.holds["web"] = observation("Stopped")
     bench.operations.deliver_secrets("op", {"root_password": NEW})
     bench.work()
 
@@ -189,7 +189,7 @@ def test_a_worker_that_was_killed_in_the_middle_leaves_it_unknown(bench: Bench) 
     begun = replace(
         entry,
         taken=(Step.SET_PASSWORD,),
-        before=seen(),
+        before=observation(),
         operation=replace(entry.operation, state=State.RUNNING),
     )
     bench.journal.advance("op", lambda _: begun)

@@ -23,7 +23,7 @@ from shared.contracts.errors import (
     StepInterrupted,
 )
 from shared.contracts.operations import Arguments, Kind
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 
 REFUSED = LxdRefused("no")
 GENTLE, FORCE = Arguments(), Arguments(force=True)
@@ -69,7 +69,7 @@ def move(kind: Kind, now: Observation | None, arguments: Arguments = GENTLE, **m
 def test_the_first_step_depends_on_how_the_instance_stands(
     kind: Kind, status: str, arguments: Arguments, expected: object
 ) -> None:
-    assert move(kind, seen(status), arguments) == expected
+    assert move(kind, observation(status), arguments) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_first_step_depends_on_how_the_instance_stands(
 def test_after_a_step_that_lxd_carried_out_comes_the_next_or_the_end(
     kind: Kind, taken: list[Step], status: str, expected: object
 ) -> None:
-    assert move(kind, seen(status), taken=tuple(taken), before=seen()) == expected
+    assert move(kind, observation(status), taken=tuple(taken), before=observation()) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,25 +129,29 @@ def test_after_a_step_that_lxd_carried_out_comes_the_next_or_the_end(
 def test_after_a_refused_step_it_counts_how_the_instance_stands_now(
     kind: Kind, taken: list[Step], status: str, expected: object
 ) -> None:
-    found = move(kind, seen(status), taken=tuple(taken), error=REFUSED, before=seen())
+    found = move(kind, observation(status), taken=tuple(taken), error=REFUSED, before=observation())
 
     assert found == expected
 
 
 def test_an_instance_that_has_another_first_process_was_restarted() -> None:
-    found = move(Kind.RESTART, seen(pid=999), taken=(Step.RESTART,), before=seen(pid=100))
+    found = move(
+        Kind.RESTART, observation(pid=999), taken=(Step.RESTART,), before=observation(pid=100)
+    )
 
     assert found == Done(changed=True)
 
 
 def test_an_instance_that_ended_as_soon_as_it_had_begun_was_started() -> None:
-    now = replace(seen("Stopped"), last_used_at="2026-11-20T10:00:00Z")
+    now = replace(observation("Stopped"), last_used_at="2026-11-20T10:00:00Z")
 
-    assert move(Kind.START, now, taken=(Step.START,), before=seen("Stopped")) == Done(changed=True)
+    assert move(Kind.START, now, taken=(Step.START,), before=observation("Stopped")) == Done(
+        changed=True
+    )
 
 
 def test_an_ephemeral_instance_that_ended_as_soon_as_it_had_begun_was_started_and_is_gone() -> None:
-    before = replace(seen("Stopped"), ephemeral=True)
+    before = replace(observation("Stopped"), ephemeral=True)
 
     found = move(Kind.START, None, taken=(Step.START,), before=before)
 
@@ -155,15 +159,17 @@ def test_an_ephemeral_instance_that_ended_as_soon_as_it_had_begun_was_started_an
 
 
 def test_an_instance_that_somebody_started_again_was_stopped() -> None:
-    found = move(Kind.STOP, seen(pid=999), taken=(Step.STOP,), before=seen(pid=100))
+    found = move(Kind.STOP, observation(pid=999), taken=(Step.STOP,), before=observation(pid=100))
 
     assert found == Done(changed=True)
 
 
 def test_a_guest_that_rebooted_when_lxd_had_given_up_on_it_has_restarted() -> None:
-    rebooted = seen(pid=999)
+    rebooted = observation(pid=999)
 
-    found = move(Kind.RESTART, rebooted, taken=(Step.RESTART,), error=REFUSED, before=seen(pid=100))
+    found = move(
+        Kind.RESTART, rebooted, taken=(Step.RESTART,), error=REFUSED, before=observation(pid=100)
+    )
 
     assert found == Done(changed=True)
 
@@ -195,7 +201,7 @@ def test_a_namesake_is_not_taken_for_the_instance() -> None:
 
 @pytest.mark.parametrize("error", [StepInterrupted("stop"), Cancelled()])
 def test_after_an_interruption_nothing_more_is_begun(error: Exception) -> None:
-    found = move(Kind.STOP, seen(), taken=(Step.STOP,), error=error, before=seen())
+    found = move(Kind.STOP, observation(), taken=(Step.STOP,), error=error, before=observation())
 
     assert found is type(error)
 
@@ -203,7 +209,11 @@ def test_after_an_interruption_nothing_more_is_begun(error: Exception) -> None:
 @pytest.mark.parametrize("arguments", [GENTLE, FORCE])
 @pytest.mark.parametrize("kind", Kind)
 def test_no_step_is_ever_taken_twice(kind: Kind, arguments: Arguments) -> None:
-    looks = [None, *map(seen, ("Running", "Stopped", "Frozen", "Error")), seen(pid=999)]
+    looks = [
+        None,
+        *map(observation, ("Running", "Stopped", "Frozen", "Error")),
+        observation(pid=999),
+    ]
     open_ones: list[tuple[Step, ...]] = [()]
     reached = set(open_ones)
 

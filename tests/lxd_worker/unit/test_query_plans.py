@@ -17,7 +17,7 @@ from services.lxd_worker.journal.tables import metadata
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Kind, State
 from tests.support.bus_side import submission
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.omissions import Omissions
 from tests.support.query_plans import Called, QueryPlans
 
@@ -37,7 +37,7 @@ def use_all(journal: Any) -> None:
     accepted = journal.accept(an_entry("op-1", Kind.CREATE, "web"), "h1", 10).entry
     journal.accept(an_entry("op-2", Kind.START, "web"), "h1", 10)
     journal.accept(an_entry("op-3", Kind.RENAME, "db", new_name="db2"), "h1", 10)
-    journal.advance("op-1", lambda one: one.begin(Step.CREATE, seen(), "then"))
+    journal.advance("op-1", lambda one: one.begin(Step.CREATE, observation(), "then"))
     journal.advance("op-1", lambda one: one.finish(State.DONE, "then"))
     journal.find("op-1")
     journal.resolve("op-9", 5.0)

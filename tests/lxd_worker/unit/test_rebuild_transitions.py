@@ -32,7 +32,7 @@ from shared.contracts.errors import (
     TrashNotFound,
 )
 from shared.contracts.operations import Arguments, Kind
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 
 NAME, BESIDE, TRASH = "web", "new-1-web", "trash-1-web"
 NO = LxdRefused("no")
@@ -40,7 +40,7 @@ BUILT = (Step.BUILD,)
 
 
 def root(name: str, status: str = "Stopped", parked_as: str = "", **more: Any) -> Observation:
-    return replace(seen(status), name=name, parked_as=parked_as, **more)
+    return replace(observation(status), name=name, parked_as=parked_as, **more)
 
 
 OLD = root(NAME, "Running")

@@ -22,7 +22,6 @@ from shared.contracts.errors import (
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, State
 from tests.support.lxd_worker.bench import Bench, outcome
-from tests.support.lxd_worker.offer import GIB
 from tests.support.lxd_worker.rebuilds import (
     PowerFailure,
     an_order,
@@ -32,6 +31,7 @@ from tests.support.lxd_worker.rebuilds import (
     kept,
     roots,
 )
+from tests.support.lxd_worker.resources import GIB
 
 FORWARD = (Step.BUILD, Step.STOP, Step.DETACH, Step.MOVE_OUT, Step.MOVE_IN, Step.ATTACH, Step.START)
 NAMES = [step.value for step in FORWARD]

@@ -9,7 +9,7 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, State
 from tests.support.lxd_worker.bench import Bench, failure_of
-from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.observations import observation
 
 FORCE = Arguments(force=True)
 
@@ -136,7 +136,7 @@ def test_every_step_is_in_the_journal_before_lxd_hears_of_it(bench: Bench) -> No
 
 def test_a_namesake_that_took_the_instances_place_is_left_alone(bench: Bench) -> None:
     bench.submit(Kind.STOP)
-    bench.lxd.holds["web"] = seen(uuid="u-new")
+    bench.lxd.holds["web"] = observation(uuid="u-new")
 
     bench.work()
 
@@ -211,7 +211,7 @@ def test_a_request_that_shows_late_is_waited_for(bench: Bench) -> None:
 def test_where_nothing_tells_what_became_of_a_step_the_outcome_is_unknown(bench: Bench) -> None:
     bench.lxd.unanswered = {Step.RESTART}
     bench.submit(Kind.RESTART)
-    bench.clock.on_sleep = lambda: bench.lxd.holds.update(web=seen("Stopped"))
+    bench.clock.on_sleep = lambda: bench.lxd.holds.update(web=observation("Stopped"))
 
     bench.work()
 

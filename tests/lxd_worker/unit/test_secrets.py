@@ -12,7 +12,7 @@ from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import InsufficientResources, InvalidInput, OperationNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench, outcome
-from tests.support.lxd_worker.offer import GIB
+from tests.support.lxd_worker.resources import GIB
 
 SECRETS = {"root_password": "correct-horse", "cloud_init": "#cloud-config\n"}
 NEW = NewInstance(image=ImageSource(alias="busybox"), cpu=1, memory=GIB, disk=GIB)

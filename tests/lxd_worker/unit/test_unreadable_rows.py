@@ -19,7 +19,7 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import LONGEST_TEXT
 from shared.contracts.errors import LxdRefused, OutcomeUnknown, UnreadableMessage
 from shared.contracts.operations import LONGEST_MESSAGE, Kind, State, Submission
-from tests.support.lxd_worker.looks import described, seen
+from tests.support.lxd_worker.observations import described, observation
 from tests.support.lxd_worker.omissions import Omissions
 
 NOW = "2026-11-20T10:00:00Z"
@@ -217,7 +217,7 @@ def test_what_is_written_can_be_read(disk: Disk) -> None:
     accept(journal, 1)
 
     def hostile(one: JournalEntry) -> JournalEntry:
-        after = described("i1", seen(uuid="u\ud800" * 300))
+        after = described("i1", observation(uuid="u\ud800" * 300))
         error = LxdRefused("\x00" * 10_000)
         return one.finish(State.FAILED, NOW, Outcome(error=error, after=after))
 
@@ -231,8 +231,8 @@ def ended(one: JournalEntry) -> JournalEntry:
 
 
 def rich(one: JournalEntry) -> JournalEntry:
-    begun = one.begin(Step.STOP, seen(), NOW)
-    after = described("i1", seen("Stopped"))
+    begun = one.begin(Step.STOP, observation(), NOW)
+    after = described("i1", observation("Stopped"))
     return begun.finish(State.FAILED, NOW, Outcome(error=LxdRefused("no"), after=after))
 
 

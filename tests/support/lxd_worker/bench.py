@@ -19,9 +19,9 @@ from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.lxd.scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
 from tests.support.lxd_worker.journal import FakeJournal
-from tests.support.lxd_worker.looks import seen
 from tests.support.lxd_worker.lxd import FakeLxd
-from tests.support.lxd_worker.offer import FakeOffer
+from tests.support.lxd_worker.observations import observation
+from tests.support.lxd_worker.resources import FakeResources
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Bench:
     spawned: list[JournalEntry] = field(default_factory=list)
     reported: list[tuple[str, str]] = field(default_factory=list)
     secrets: SecretsById = field(default_factory=dict)
-    resources: FakeOffer = field(default_factory=FakeOffer)
+    resources: FakeResources = field(default_factory=FakeResources)
     pool: NatPool = field(default_factory=NatPool)
     overcommit: Overcommit = field(default_factory=Overcommit)
     remotes: Remotes = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Bench:
     scope: LxdScope = field(default_factory=LxdScope)
 
     def __post_init__(self) -> None:
-        self.lxd = FakeLxd(self.clock, web=seen(), db=seen("Stopped", uuid="u-db"))
+        self.lxd = FakeLxd(self.clock, web=observation(), db=observation("Stopped", uuid="u-db"))
         self.journal = FakeJournal(self.clock)
         self.pending = PendingSecrets(self.clock, self.spawned.append, self.secrets)
 

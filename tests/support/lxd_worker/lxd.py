@@ -30,10 +30,10 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instances import Instance, Proxy
 from shared.contracts.worker_api import Snapshot
-from tests.support.lxd_worker import swaps
-from tests.support.lxd_worker.alterations import altered
+from tests.support.lxd_worker import swap_effects
 from tests.support.lxd_worker.clock import FakeClock
-from tests.support.lxd_worker.looks import described
+from tests.support.lxd_worker.config_effects import effect_on
+from tests.support.lxd_worker.observations import described
 
 
 class FakeLxd:
@@ -168,7 +168,7 @@ class FakeLxd:
         if step in self.unheard:
             self.unheard.remove(step)
             raise LxdUnavailable("h1")
-        if swaps.target(step, entry) not in self.holds:
+        if swap_effects.target(step, entry) not in self.holds:
             raise InstanceNotFound(name)
         return self._begin(_Request(step, name, entry))
 
@@ -304,11 +304,11 @@ class FakeLxd:
         if request.step is Step.CREATE:
             self._make(request.name)
             return
-        if request.entry and request.step in swaps.STEPS:
-            swaps.take_effect(self.holds, request.step, request.entry, half=self.half_made)
+        if request.entry and request.step in swap_effects.STEPS:
+            swap_effects.take_effect(self.holds, request.step, request.entry, half=self.half_made)
             return
         if request.entry and request.step not in _AFTER:
-            now = altered(self.holds.pop(request.name), request.step, request.entry)
+            now = effect_on(self.holds.pop(request.name), request.step, request.entry)
             if request.step is Step.RESTORE and not now.stopped:
                 now = replace(now, init=InitProcess(next(self._pids), 2))
             self.holds[now.name] = now

@@ -12,7 +12,7 @@ from shared.contracts.changes import ImageSource
 from shared.contracts.instances import Trash
 from shared.contracts.operations import Arguments, Kind, Operation, Submission
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.offer import GIB
+from tests.support.lxd_worker.resources import GIB
 
 
 class PowerFailure(BaseException):

@@ -8,7 +8,7 @@ from services.lxd_worker.instances.observation import InitProcess, Observation
 from shared.contracts.instances import Instance
 
 
-def seen(
+def observation(
     status: str = "Running", *, uuid: str = "u-web", pid: int = 100, complete: bool = True
 ) -> Observation:
     """Return a look at an instance; a stopped one has no process."""

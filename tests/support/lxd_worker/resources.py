@@ -12,7 +12,7 @@ GIB = 1 << 30
 BUSYBOX = Image(fingerprint="f" * 64, aliases=("busybox",))
 
 
-class FakeOffer:
+class FakeResources:
     """A machine of 4 CPUs, 8 GiB and a pool of 100 GiB; the image `busybox`; two networks.
 
     While `away` nothing is told of the machine, and never anything of what is `refused`: `images`,

@@ -16,7 +16,7 @@ from shared.contracts.instances import Proxy
 from shared.contracts.operations import Kind
 
 
-def altered(look: Observation, step: Step, entry: JournalEntry) -> Observation:
+def effect_on(look: Observation, step: Step, entry: JournalEntry) -> Observation:
     """Return the instance as it looks when the step has taken effect."""
     return _EFFECTS[step](look, entry)
 
