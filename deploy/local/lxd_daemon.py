@@ -185,7 +185,7 @@ def remove(directory: Path, flavour: Flavour) -> None:
 
 
 def force_delete(socket: Path, name: str) -> None:
-    """Delete an instance, running or not; one that is gone already is no error."""
+    """Delete an instance, running or not, if it exists."""
     path, stop_now = f"/1.0/instances/{name}", {"action": "stop", "force": True, "timeout": 30}
     tries_left = DELETE_TRIES
     while lxd_api.exists(socket, path):

@@ -73,8 +73,8 @@ def parse_time_or_epoch(text: str) -> datetime:
 
 def moment(unix_s: float) -> datetime:
     """Return a Unix time as a time in UTC; the epoch if it is out of range."""
-    shown = EPOCH.timestamp() <= unix_s <= LATEST.timestamp()
-    return datetime.fromtimestamp(unix_s, UTC) if shown else EPOCH
+    in_range = EPOCH.timestamp() <= unix_s <= LATEST.timestamp()
+    return datetime.fromtimestamp(unix_s, UTC) if in_range else EPOCH
 
 
 def age(seconds: float) -> float:

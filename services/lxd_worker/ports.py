@@ -50,7 +50,7 @@ class LxdServer:
 
 @dataclass(frozen=True, slots=True)
 class ObservedInstance:
-    """An instance as the fleet is told it, None if there is none.
+    """An instance as it is reported to the fleet, None if there is none.
 
     `revision` orders the observations of this run of the worker.
     """
@@ -99,7 +99,7 @@ class Lxd(Protocol):
         """Return all instances that belong to this host, in one request."""
 
     def instance(self, project: str, name: str) -> ObservedInstance:
-        """Return one instance as the fleet is told it."""
+        """Return one instance as it is reported to the fleet."""
 
     def cached_instances(self) -> Mapping[tuple[str, str], Instance] | None:
         """Return all instances, by project and name, as they were read last, without asking LXD.

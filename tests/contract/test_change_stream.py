@@ -152,7 +152,7 @@ async def test_errors_and_operations_are_told_in_the_callers_language() -> None:
         error = await message(viewer)
 
     texts = [each["entries"]["op-2"]["failure"]["message"] for each in told]
-    assert texts == ["LXD refused: full", "LXD拒绝了请求：full"]
+    assert texts == ["LXD refused the request: full", "LXD拒绝了请求：full"]
     assert error["detail"] == "message: must be a request described in docs/api/stream.md"
 
 

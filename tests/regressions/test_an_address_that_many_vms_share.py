@@ -14,7 +14,7 @@ import pytest
 from services.gateway.responses import instances as shown
 from services.gateway.responses.vms import vm
 from services.metrics.sampler.lxd_instances import InstanceWithState
-from services.metrics.sampler.reading import told_by_lxd
+from services.metrics.sampler.reading import reading_from_lxd
 from services.metrics.sampler.sanitize import Dropped
 from shared.contracts.instances import Address
 from tests.support.known import a_host, a_sample, known
@@ -57,7 +57,9 @@ def told(
         },
         "expanded_devices": nics or {"eth0": {"type": "nic"}},
     }
-    one = told_by_lxd(1.0, msgspec.convert(described, InstanceWithState), HOST, POOLS, Dropped())
+    one = reading_from_lxd(
+        1.0, msgspec.convert(described, InstanceWithState), HOST, POOLS, Dropped()
+    )
     assert one is not None
     return one.addresses
 

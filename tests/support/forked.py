@@ -74,9 +74,10 @@ class Forks:
         self._folder = tempfile.TemporaryDirectory()
 
     def start(self, arguments: Sequence[str], env: Mapping[str, str], log: Path) -> Forked:
-        """Run a program."""
+        """Run a program; its log is there at once."""
         end = Path(tempfile.mktemp(dir=self._folder.name))  # noqa: S306, the folder is ours alone
         os.mkfifo(end)
+        log.touch()
         order = json.dumps(Program(arguments, env, str(log), str(end)))
         assert self._process.stdin is not None
         self._process.stdin.write(f"{order}\n".encode())

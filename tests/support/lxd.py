@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from deploy.local import busybox_image, lxd_api, lxd_daemon, processes
 from shared.contracts.errors import LxdRefused
+from shared.lxd.client import LxdClient
 from tests.support.daemons import mark, missing
 
 FIXTURES = {"lxd", "own_lxd"}
@@ -43,8 +43,7 @@ class Lxd:
 
     def metrics(self) -> str:
         """Return what the daemon itself tells Prometheus; Incus's names are made LXD's."""
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket))) as client:
-            text = client.get("http://lxd/1.0/metrics").raise_for_status().text
+        text = LxdClient(self.socket).get_content("metrics").decode()
         return re.sub(r"\bincus_", "lxd_", text)
 
     def create(self, full_name: str, **fields: Any) -> None:

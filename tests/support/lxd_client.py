@@ -1,4 +1,7 @@
-"""A client that hides nothing of LXD's answers, for tests of what LXD and its double really say."""
+"""A client that hides nothing of LXD's answers, for tests of what LXD and its double really say.
+
+It is not that of `shared.lxd`, which translates statuses and headers.
+"""
 
 from __future__ import annotations
 

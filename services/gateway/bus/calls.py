@@ -150,10 +150,10 @@ class Calls:
         except CONNECTION_EXCEPTIONS as exc:
             raise OutcomeUnknown(host) from exc
 
-    async def close_forgotten(self, known: Collection[str]) -> None:
-        """Stop consuming replies from exchanges that are no longer known."""
-        self.queues.forget_all_but({topology.host_of(exchange) for exchange in known})
-        for exchange in [exchange for exchange in self._consumers if exchange not in known]:
+    async def close_forgotten(self, exchanges: Collection[str]) -> None:
+        """Stop consuming replies from all exchanges but these."""
+        self.queues.forget_all_but({topology.host_of(exchange) for exchange in exchanges})
+        for exchange in [exchange for exchange in self._consumers if exchange not in exchanges]:
             task = self._consumers.pop(exchange)
             if task.done() and not task.exception():
                 await task.result().stop()

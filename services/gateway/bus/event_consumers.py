@@ -148,8 +148,8 @@ class EventConsumers:
 
     async def close_forgotten(self) -> None:
         """Stop consuming what hosts publish that are no longer known."""
-        known = self._subscribing.union(self._exchanges())
-        for host in [host for host in self._subscriptions if host not in known]:
+        hosts = self._subscribing.union(self._exchanges())
+        for host in [host for host in self._subscriptions if host not in hosts]:
             await self._subscriptions.pop(host).close()
             self._dead_letters.forget(host)
 

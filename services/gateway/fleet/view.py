@@ -290,7 +290,7 @@ class FleetView:
         """Return one object for all hosts with the same images: hosts are many, servers few."""
         # Compare each object once: a host could send a list that differs only at its very end.
         distinct = {id(state.remote_images): state.remote_images for state in self._hosts.values()}
-        return next((known for known in distinct.values() if known == images), images)
+        return next((each for each in distinct.values() if each == images), images)
 
     def _views(self, records: Sequence[InstanceRecord]) -> list[InstanceView]:
         freshness = {host: state.freshness for host, state in self._hosts.items()}

@@ -56,7 +56,7 @@ class HostEventHandler:
         self._inventories = PerHostScheduler(
             self._request_inventory, self._is_worth_a_retry, pause_s=pause_s
         )
-        self._journals = PerHostScheduler(sync.sync, self._is_worth_a_retry, pause_s=pause_s)
+        self._journals = PerHostScheduler(sync.sync_host, self._is_worth_a_retry, pause_s=pause_s)
 
     def on_event(self, host: str, event: Event) -> None:
         """Apply an event, and request what it shows to be missing."""

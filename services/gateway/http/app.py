@@ -21,7 +21,7 @@ from services.gateway.http.api import ROUTERS, system
 from services.gateway.http.api.operations import view as operation_view
 from services.gateway.http.dependencies import Dependencies
 from services.gateway.http.docs import DescribedApp
-from services.gateway.http.errors import HttpError, problem_text, tongue_of
+from services.gateway.http.errors import HttpError, language_of, problem_text
 from services.gateway.http.instance_list import InstanceList
 from services.gateway.http.listener import ConnectionLimit
 from services.gateway.http.middleware.authentication import (
@@ -154,9 +154,9 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _words(connection: HTTPConnection) -> TopicLanguage:
-    tongue = tongue_of(connection)
+    language = language_of(connection)
     return TopicLanguage(
-        tongue,
-        translate_error=lambda error: problem_text(error, tongue),
-        render_operation=lambda operation: operation_view(operation, tongue),
+        language,
+        translate_error=lambda error: problem_text(error, language),
+        render_operation=lambda operation: operation_view(operation, language),
     )

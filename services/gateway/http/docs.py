@@ -6,6 +6,7 @@ Both are in the caller's language, by `Accept-Language` or, for links, by `?lang
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, get_args
 
 import fastapi_offline
@@ -17,7 +18,7 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 from services.gateway.bilingual import Language, in_language
-from services.gateway.http.errors import tongue_of
+from services.gateway.http.errors import language_of
 from services.gateway.http.links import add_links
 from services.gateway.http.openapi import ENUMERATIONS
 from services.gateway.http.prefix import prefix_of
@@ -36,17 +37,19 @@ class DescribedApp(FastAPI):
     def __init__(self, **options: Any) -> None:
         super().__init__(openapi_url=None, **options)
         self._descriptions: dict[Language, bytes] = {}
+        self._making = Lock()
         self.router.routes.extend(router.routes)
         self.mount(FILES, StaticFiles(directory=Path(fastapi_offline.__file__).with_name("static")))
 
     def encoded_openapi(self, language: Language) -> bytes:
         """Return the description as JSON; it is made once, in all languages."""
-        if not self._descriptions:
-            document = self._bilingual()
-            self._descriptions = {
-                each: msgspec.json.encode(in_language(document, each))
-                for each in get_args(Language)
-            }
+        with self._making:
+            if not self._descriptions:
+                document = self._bilingual()
+                self._descriptions = {
+                    each: msgspec.json.encode(in_language(document, each))
+                    for each in get_args(Language)
+                }
         return self._descriptions[language]
 
     def openapi(self, language: Language = "zh") -> dict[str, Any]:
@@ -94,15 +97,18 @@ def _without_null(parameters: list[dict[str, Any]]) -> None:
 
 async def reader_language(request: Request, lang: Language | None = None) -> Language:
     """Return the language that the address names, or else the browser prefers."""
-    return lang or tongue_of(request)
+    return lang or language_of(request)
 
 
 ReaderLanguage = Annotated[Language, Depends(reader_language)]
 
 
 @router.get("/openapi.json")
-async def description(request: Request, language: ReaderLanguage) -> Response:
-    """Return the description, with the path under which its reader found it."""
+def description(request: Request, language: ReaderLanguage) -> Response:
+    """Return the description, with the path under which its reader found it.
+
+    It runs in a thread: to make the description takes half a second.
+    """
     document: bytes = request.app.encoded_openapi(language)
     if prefix := prefix_of(request):
         servers = msgspec.json.encode({"servers": [{"url": prefix}]})

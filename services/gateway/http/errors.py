@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from services.gateway.bilingual import Language
 from services.gateway.http import messages
-from services.gateway.http.language import language
+from services.gateway.http.language import preferred_language
 from services.gateway.responses.errors import FieldError
 from shared.contracts.bounds import clip
 from shared.contracts.errors import (
@@ -130,62 +130,62 @@ class LocalizedError:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
-def told(error: FleetError | HttpError, tongue: Language) -> LocalizedError:
+def told(error: FleetError | HttpError, language: Language) -> LocalizedError:
     """Return what there is to tell of an error."""
     return LocalizedError(
         code=error.code,
-        text=problem_text(error, tongue),
-        headers={"content-language": tongue, **_headers(error)},
-        fields=_fields(error, tongue),
-        values={} if isinstance(error, InvalidInput) else _values(error, tongue),
+        text=problem_text(error, language),
+        headers={"content-language": language, **_headers(error)},
+        fields=_fields(error, language),
+        values={} if isinstance(error, InvalidInput) else _values(error, language),
     )
 
 
-def told_of_input(error: RequestValidationError, tongue: Language) -> LocalizedError:
+def told_of_input(error: RequestValidationError, language: Language) -> LocalizedError:
     """Return what there is to tell of a request whose values break rules."""
     # Each entry of a long list may break the same rule.
-    fields = list(dict.fromkeys(_field(entry, tongue) for entry in error.errors()))
+    fields = list(dict.fromkeys(_field(entry, language) for entry in error.errors()))
     texts = [
-        messages.translate("invalid_input", tongue, field=each.field, rule=each.message)
+        messages.translate("invalid_input", language, field=each.field, rule=each.message)
         for each in fields
     ]
-    headers = {"content-language": tongue}
+    headers = {"content-language": language}
     text = first_few(texts, "; ", LONGEST_OF_FIELD)
     return LocalizedError("invalid_input", text, headers, fields[:MOST_FIELDS])
 
 
-def problem_text(error: FleetError | HttpError, tongue: Language) -> str:
+def problem_text(error: FleetError | HttpError, language: Language) -> str:
     """Return what an error says."""
-    return messages.translate(error.code, tongue, **_values(error, tongue))
+    return messages.translate(error.code, language, **_values(error, language))
 
 
-def tongue_of(connection: HTTPConnection) -> Language:
+def language_of(connection: HTTPConnection) -> Language:
     """Return the language of whoever is connected."""
-    return language(connection.headers.get("accept-language", ""))
+    return preferred_language(connection.headers.get("accept-language", ""))
 
 
-def _values(error: FleetError | HttpError, tongue: Language) -> dict[str, Any]:
+def _values(error: FleetError | HttpError, language: Language) -> dict[str, Any]:
     if isinstance(error, InvalidInput):
-        return {"field": error.field, "rule": _rule(error.rule, tongue)}
+        return {"field": error.field, "rule": _rule(error.rule, language)}
     if isinstance(error, HttpError):
         return error.values
     if isinstance(error, PasswordNotSet):
-        return {"name": error.name, "reason": _rule(error.reason, tongue)}
+        return {"name": error.name, "reason": _rule(error.reason, language)}
     return vars(error)
 
 
-def _rule(rule: str, tongue: Language) -> str:
+def _rule(rule: str, language: Language) -> str:
     """Return a rule's text; what has no code here is text already.
 
     A host may have written it: then it must not name a text that takes values.
     """
-    return messages.translate(rule, tongue) if rule in messages.RULES else rule
+    return messages.translate(rule, language) if rule in messages.RULES else rule
 
 
-def _fields(error: FleetError | HttpError, tongue: Language) -> list[FieldError]:
+def _fields(error: FleetError | HttpError, language: Language) -> list[FieldError]:
     if not isinstance(error, InvalidInput):
         return []
-    return [FieldError(error.field, _rule(error.rule, tongue))]
+    return [FieldError(error.field, _rule(error.rule, language))]
 
 
 def _headers(error: FleetError | HttpError) -> dict[str, str]:
@@ -199,10 +199,10 @@ def _headers(error: FleetError | HttpError) -> dict[str, str]:
     return {"retry-after": RETRY_AFTER_S} if again else {}
 
 
-def _field(entry: Mapping[str, Any], tongue: Language) -> FieldError:
+def _field(entry: Mapping[str, Any], language: Language) -> FieldError:
     code = entry["type"] if entry["type"] in messages.TEXTS else "not_valid"
     return FieldError(
-        _place(entry["loc"]), messages.translate(code, tongue, **entry.get("ctx", {}))
+        _place(entry["loc"]), messages.translate(code, language, **entry.get("ctx", {}))
     )
 
 

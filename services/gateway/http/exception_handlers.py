@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from services.gateway.http.dependencies import now_of
-from services.gateway.http.errors import HttpError, LocalizedError, told, told_of_input, tongue_of
+from services.gateway.http.errors import HttpError, LocalizedError, language_of, told, told_of_input
 from services.gateway.http.middleware.methods import allowed
 from services.gateway.http.problem_details import problem
 from services.gateway.http.v1 import envelope
@@ -30,12 +30,12 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return the answer for an error; `headers` are told beside its own."""
-    return _formed(connection, told(error, tongue_of(connection)), headers)
+    return _formed(connection, told(error, language_of(connection)), headers)
 
 
 async def _answer(connection: HTTPConnection, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
-        return _formed(connection, told_of_input(error, tongue_of(connection)))
+        return _formed(connection, told_of_input(error, language_of(connection)))
     if isinstance(error, HTTPException):
         error = _of_http(error, connection)
     if isinstance(error, FleetError | HttpError):

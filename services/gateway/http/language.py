@@ -1,4 +1,4 @@
-"""Which of our two languages a caller reads."""
+"""The language that a caller prefers, of the two that there are."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from services.gateway.bilingual import Language
 DEFAULT: Language = "zh"
 
 
-def language(accepted: str) -> Language:
-    """Return the language that an `Accept-Language` header likes best; Chinese if it says nothing.
+def preferred_language(header: str) -> Language:
+    """Return the language that an `Accept-Language` header prefers; Chinese if it names neither.
 
-    Of two liked equally the first named wins.
+    Of two with the same weight the first one wins.
     """
-    wishes = [_wish(part) for part in accepted.split(",")]
-    ours = [(weight, tongue) for weight, tongue in wishes if tongue and weight > 0]
-    return max(ours, key=lambda wish: wish[0])[1] if ours else DEFAULT
+    weighted = [_weighted(part) for part in header.split(",")]
+    known = [(weight, language) for weight, language in weighted if language and weight > 0]
+    return max(known, key=lambda each: each[0])[1] if known else DEFAULT
 
 
-def _wish(part: str) -> tuple[float, Language | None]:
+def _weighted(part: str) -> tuple[float, Language | None]:
     tag, _, parameter = part.partition(";")
-    return _weight(parameter), _tongue(tag.strip().lower())
+    return _weight(parameter), _language(tag.strip().lower())
 
 
-def _tongue(tag: str) -> Language | None:
+def _language(tag: str) -> Language | None:
     if tag == "*":
         return DEFAULT
     primary = tag.partition("-")[0]

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from services.gateway.bilingual import Language, both
 from services.gateway.http.dependencies import Dependencies, Gateway, Who
-from services.gateway.http.errors import tongue_of
+from services.gateway.http.errors import language_of
 from services.gateway.http.free_text import HeaderWithoutControls
 from services.gateway.operations.command import Caller
 from services.gateway.operations.store import IdempotencyKey
@@ -75,7 +75,7 @@ async def mutation_of(
     if key is not None:
         fingerprint = await _fingerprint(request, gateway.settings.token or "")
         found = IdempotencyKey(who.principal, key, fingerprint)
-    return Mutation(gateway, who, found, tongue_of(request))
+    return Mutation(gateway, who, found, language_of(request))
 
 
 Mutating = Annotated[Mutation, Depends(mutation_of)]

@@ -28,14 +28,14 @@ from shared.contracts.worker_api import OUTCOMES
 LONGEST_VALUE = 500
 
 
-def answer(operation: Operation, tongue: Language) -> Response:
+def answer(operation: Operation, language: Language) -> Response:
     """Return success, that it goes on (202), or the error that it ended with."""
     headers = told_beside(operation)
     if operation.state == State.DONE:
-        return _result(operation, _outcome(operation), tongue, headers)
+        return _result(operation, _outcome(operation), language, headers)
     if not operation.final:
-        return _result(operation, "unfinished", tongue, headers)
-    return problem(told(error_of(operation), tongue), headers)
+        return _result(operation, "unfinished", language, headers)
+    return problem(told(error_of(operation), language), headers)
 
 
 def told_beside(operation: Operation) -> dict[str, str]:
@@ -85,11 +85,11 @@ def _outcome(operation: Operation) -> str:
 
 
 def _result(
-    operation: Operation, outcome: str, tongue: Language, headers: dict[str, str]
+    operation: Operation, outcome: str, language: Language, headers: dict[str, str]
 ) -> Response:
     message = messages.translate(
         f"{operation.kind.value}.{outcome}",
-        tongue,
+        language,
         name=operation.instance,
         operation_id=operation.operation_id,
     )
@@ -97,6 +97,6 @@ def _result(
     return Response(
         msgspec.json.encode(Result(success=finished, message=message)),
         status_code=200 if finished else 202,
-        headers={"content-language": tongue, **headers},
+        headers={"content-language": language, **headers},
         media_type="application/json",
     )

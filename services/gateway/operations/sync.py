@@ -35,7 +35,7 @@ class OperationSync:
         self._worker = worker
         self._wall = wall
 
-    async def sync(self, host: str) -> None:
+    async def sync_host(self, host: str) -> None:
         """Read a host's journal from where the last run ended; skip a host that is not trusted."""
         if not self._fleet.is_reachable(host):
             return

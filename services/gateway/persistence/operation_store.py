@@ -62,12 +62,12 @@ class SqlOperationStore:
 
     async def merge_page(self, host: str, reported: Sequence[Operation], sequence: int) -> None:
         """Merge a page of the host's journal that ends at `sequence`."""
-        known = sa.update(hosts).where(hosts.c.host == host)
+        update = sa.update(hosts).where(hosts.c.host == host)
         shrunk = self._shrink(reported)
 
         def work(connection: sa.Connection) -> None:
             self._merge(connection, shrunk)
-            connection.execute(known.values(operation_sequence=sequence))
+            connection.execute(update.values(operation_sequence=sequence))
 
         await self._database.run(work)
         await self._prune(shrunk)

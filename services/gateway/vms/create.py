@@ -116,8 +116,8 @@ class CreationService:
 
     def suggest_templates(self, template: str, host: HostView, kind: str) -> list[str]:
         """Return the templates that a host has for a type, the most similar name first."""
-        listed = templates.list_templates(self._catalogue, [host])
-        available = [each for each in listed if each.template.source_on(host, kind)]
+        all_templates = templates.list_templates(self._catalogue, [host])
+        available = [each for each in all_templates if each.template.source_on(host, kind)]
         return templates.suggest(template, available)
 
     def missing_references(self, vm: NewVm) -> dict[str, list[str]]:

@@ -111,7 +111,8 @@ class Placement:
 class NoHostFits(PermanentError):
     """No host fits, counting those that have refused.
 
-    `shortfalls` are those of the first few hosts, `counts` the number of hosts by shortfall.
+    Its attributes are fields of the API: `lacks` has the shortfalls of the first few hosts,
+    `counts` the number of hosts by shortfall.
     """
 
     code = "no_host_fits"
@@ -119,7 +120,7 @@ class NoHostFits(PermanentError):
     def __init__(self, shortfalls: Shortfalls) -> None:
         super().__init__(describe(shortfalls))
         self.summary = describe(shortfalls)
-        self.shortfalls = dict(islice(shortfalls.items(), MOST_NAMES))
+        self.lacks = dict(islice(shortfalls.items(), MOST_NAMES))
         self.hosts = len(shortfalls)
         self.counts = count_by_kind(shortfalls)
 
@@ -135,7 +136,7 @@ class NoHostForNow(TemporaryError):
     def __init__(self, error: NoHostFits) -> None:
         super().__init__(error.summary)
         self.summary = error.summary
-        self.shortfalls = error.shortfalls
+        self.lacks = error.lacks
         self.hosts = error.hosts
         self.counts = error.counts
 
@@ -221,8 +222,8 @@ def _missing(
     return [Shortfall(what) for what, available in has.items() if not available]
 
 
-def _insufficient(wanted: Amount, free: Amount) -> Iterable[Shortfall]:
-    amounts = zip(Amount._fields, wanted, free, strict=True)
+def _insufficient(required: Amount, free: Amount) -> Iterable[Shortfall]:
+    amounts = zip(Amount._fields, required, free, strict=True)
     return [Shortfall(what, needed, left) for what, needed, left in amounts if needed > left]
 
 

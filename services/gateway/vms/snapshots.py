@@ -56,8 +56,8 @@ class SnapshotService:
         """
         if refusal := self._fleet.access_error(target.host):
             raise refusal
-        listed = await self._worker.snapshots(*target)
-        return with_descriptions(listed.snapshots, await self._notes.of(target.host, target.uuid))
+        answer = await self._worker.snapshots(*target)
+        return with_descriptions(answer.snapshots, await self._notes.of(target.host, target.uuid))
 
 
 def note_of(operation: Operation) -> SnapshotNote | None:

@@ -117,8 +117,8 @@ def find_template(
     ours = next((each for each in templates if each.id == name), None)
     if ours:
         return ours
-    told = (host.resources.images for host in hosts if host.resources)
-    images = [image for images in told for image in images if _is_called(name, image)]
+    stores = (host.resources.images for host in hosts if host.resources)
+    images = [image for images in stores for image in images if _is_called(name, image)]
     return _of_images(name, images) if images else _find_served(name, hosts)
 
 
@@ -166,8 +166,8 @@ def suggest(name: str, available: Sequence[ListedTemplate]) -> list[str]:
         pairs = zip(name, other, strict=False)
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
-    def rank(listed: ListedTemplate) -> tuple[int, bool]:
-        return -common_prefix(listed.template.id), bool(listed.template.served)
+    def rank(template: ListedTemplate) -> tuple[int, bool]:
+        return -common_prefix(template.template.id), bool(template.template.served)
 
     return [each.template.id for each in sorted(available, key=rank)]
 

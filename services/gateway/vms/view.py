@@ -90,12 +90,12 @@ class FleetWithPending:
     def _pending_view(self, creation: PendingCreation) -> InstanceView:
         host = self._fleet.host(creation.operation.host)
         system = os_of(creation.new_instance.image, self._templates, host)
-        shown = pending_instance(creation, host_online=host.online, os=system)
+        view = pending_instance(creation, host_online=host.online, os=system)
         # A host can say that it creates what is another's, but that does not make it its own.
-        uuid = shown.instance.uuid
-        held = {each.host for each in self._fleet.with_uuid(uuid) if not each.duplicate}
-        owner = self._fleet.reserved_for(uuid) or next(iter(held), shown.host)
-        return replace(shown, duplicate=owner != shown.host)
+        uuid = view.instance.uuid
+        holders = {each.host for each in self._fleet.with_uuid(uuid) if not each.duplicate}
+        owner = self._fleet.reserved_for(uuid) or next(iter(holders), view.host)
+        return replace(view, duplicate=owner != view.host)
 
 
 # What names are resolved against; the second API includes pending instances.

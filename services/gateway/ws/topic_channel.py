@@ -61,7 +61,7 @@ class TopicChannel:
     def __init__(self, topic_filter: TopicFilter, log: ChangeLog) -> None:
         self.topic_filter = topic_filter
         self._log = log
-        self._source = f"{log.id}{zlib.crc32(msgspec.json.encode(filter)):08x}"
+        self._source = f"{log.id}{zlib.crc32(msgspec.json.encode(topic_filter)):08x}"
         self._wakeups: set[asyncio.Event] = set()
         # Messages up to the log's newest position, by their start.
         self._cache: dict[int | None, EncodedMessage] = {}

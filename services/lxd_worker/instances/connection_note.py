@@ -1,7 +1,7 @@
 """The note on how to log in, `name ssh password first last`, which scripts read from an instance.
 
-It stands in a user key or in the description, where an operator's script may have written one
-before us. `shared.contracts.notes` reads it.
+It is in a user key or in the description, where an operator's script may have written one before
+us. `shared.contracts.notes` reads it.
 """
 
 from __future__ import annotations

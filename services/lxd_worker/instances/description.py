@@ -1,4 +1,4 @@
-"""LXD's description of an instance, and what the fleet is told of it.
+"""LXD's description of an instance, and what is reported of it to the fleet.
 
 `expanded_*` is what counts: the instance's own settings over those of its profiles.
 """

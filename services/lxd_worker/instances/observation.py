@@ -1,4 +1,4 @@
-"""What was observed of an instance at one moment: enough to tell later what has happened to it."""
+"""An observation of an instance: enough to find out later what has happened to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the worker asks of its journal, whatever database that stands in."""
+"""What the worker needs of its journal, in whatever database it is."""
 
 from __future__ import annotations
 

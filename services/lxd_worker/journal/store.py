@@ -23,14 +23,7 @@ from services.lxd_worker.journal.protocol import MOST_PAGE_BYTES, Acceptance, Ch
 from services.lxd_worker.journal.rows import Rows, normalize
 from services.lxd_worker.journal.tables import last_sequence, operations, tombstones
 from services.lxd_worker.omissions import Omission, Omit
-from shared.contracts.errors import (
-    DatabaseUnavailable,
-    HostBusy,
-    OperationNotFound,
-    OperationRefused,
-    OutcomeUnknown,
-    UnreadableMessage,
-)
+from shared.contracts import errors
 from shared.contracts.operations import Operation
 
 T = TypeVar("T")
@@ -147,7 +140,7 @@ class SqlJournal:
         try:
             return self._in_thread(run)
         except SQLAlchemyError as exc:
-            raise DatabaseUnavailable from exc
+            raise errors.DatabaseUnavailable from exc
         finally:
             # Not in the journal's thread: logs and metrics have locks of their own.
             while self._rows.unreadable:
@@ -173,14 +166,14 @@ class SqlJournal:
         if known := self._entry(connection, operation_id):
             return Acceptance(known, fresh=False)
         if _is_unreadable(connection, operation_id):
-            raise OutcomeUnknown(host)
+            raise errors.OutcomeUnknown(host)
         _refuse_buried(connection, operation_id)
         wanted = entry.operation
         entry = entry.queue_behind(self._holder(connection, wanted.project, wanted.instance))
         if new_name := wanted.arguments.new_name:
             require_free(new_name, self._holder(connection, wanted.project, new_name))
         if self._unfinished >= limit:
-            raise HostBusy(host)
+            raise errors.HostBusy(host)
         accepted = self._numbered(connection, entry)
         waiting = bool(entry.operation.waits_for)
         row = {"operation_id": operation_id, "waiting": waiting, **_row(accepted)}
@@ -192,7 +185,7 @@ class SqlJournal:
     def _advance(self, connection: Connection, operation_id: str, change: Change) -> JournalEntry:
         known = self._entry(connection, operation_id)
         if known is None:
-            raise OperationNotFound(operation_id)
+            raise errors.OperationNotFound(operation_id)
         changed = change(known)
         if changed == known:
             return known
@@ -242,7 +235,7 @@ class SqlJournal:
         known = self._entry(connection, operation_id)
         if known is None:
             if _is_unreadable(connection, operation_id):
-                raise UnreadableMessage(f"the journal's row of operation {operation_id}")
+                raise errors.UnreadableMessage(f"the journal's row of operation {operation_id}")
             row = {"operation_id": operation_id, "buried_at": at}
             connection.execute(insert(tombstones).prefix_with("OR IGNORE").values(row))
         return known
@@ -264,7 +257,7 @@ def _is_unreadable(connection: Connection, operation_id: str) -> bool:
 def _refuse_buried(connection: Connection, operation_id: str) -> None:
     mine = tombstones.c.operation_id == operation_id
     if connection.scalar(select(tombstones.c.operation_id).where(mine)):
-        raise OperationRefused(operation_id)
+        raise errors.OperationRefused(operation_id)
 
 
 def _of(project: str, instance: str) -> ColumnElement[bool]:

@@ -68,7 +68,7 @@ class ConfigRequests:
             except LxdNotFound:
                 raise InstanceNotFound(name) from None
             return
-        raise LxdRefused("the instance does not stop changing")
+        raise LxdRefused("the instance keeps changing")
 
     def _update(self, entry: JournalEntry) -> LxdTask:
         changes = entry.operation.arguments.changes or Changes()
@@ -97,7 +97,7 @@ class ConfigRequests:
         if wanted.kind is not Kind.UPDATE or not wanted.arguments.etag:
             return
         whole, _ = to_instance(found, revision=0, host_memory=self._host_memory)
-        # The caller has seen what the fleet was told.
+        # The caller has seen what was reported to the fleet.
         now, _ = abridge(whole)
         if wanted.arguments.etag != etag(now):
             raise InstanceChangedSince(wanted.instance)
@@ -135,7 +135,7 @@ class ConfigRequests:
         for part in (quote(name, safe=""), name):
             if self._name_at(*folder, part, params=_of(entry)) == name:
                 return (*folder, part)
-        raise LxdRefused(f"no address leads to the snapshot {name!r}")
+        raise LxdRefused(f"no path leads to the snapshot {name!r}")
 
     def _name_at(self, *path: str, params: dict[str, object]) -> str:
         """Return the name of the snapshot at a path; empty if there is none."""

@@ -252,7 +252,7 @@ class LxdReader:
         )
 
     def _instance(self, described: InstanceDescription, revision: int) -> Instance | None:
-        """Return an instance as the fleet is told it; None if no message can name it."""
+        """Return an instance as it is reported to the fleet; None if no message can name it."""
         subject = f"{described.project}/{described.name}"
         try:
             whole, left_out = to_instance(
@@ -267,7 +267,7 @@ class LxdReader:
         return instance
 
     def _config(self, described: InstanceDescription) -> InstanceConfig:
-        """Return an instance's configuration; of a large one more than the fleet is told."""
+        """Return an instance's configuration; of a large one more than is reported to the fleet."""
         try:
             whole, _ = to_instance(described, revision=0, host_memory=self._host_memory)
         except Unfit as exc:
@@ -275,7 +275,7 @@ class LxdReader:
         return InstanceConfig.of(whole)
 
     def _snapshot(self, instance: str, found: SnapshotDescription) -> Snapshot | None:
-        """Return a snapshot as the fleet is told it; None if no message can hold its name."""
+        """Return a snapshot as it is reported; None if no message can hold its name."""
         snapshot, left_out = fit_message(
             Snapshot(
                 name=found.name,

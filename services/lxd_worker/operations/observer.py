@@ -23,7 +23,7 @@ class OperationObserver:
         self._record = record
 
     def situation(self, error: FleetError | None) -> Situation:
-        """Return where the operation stands; `error` is why the last step failed."""
+        """Return the situation of the operation; `error` is why the last step failed."""
         entry, operation = self._record.entry, self._record.operation
         swap = self._roots()
         found = root_in_place(swap) if swap else self._find()
@@ -48,7 +48,7 @@ class OperationObserver:
         return (self._record.operation.instance, *roots)
 
     def instance(self) -> Instance | None:
-        """Return the instance as the fleet is told it, None if it cannot be read.
+        """Return the instance as it is reported to the fleet, None if it cannot be read.
 
         Whatever is wrong with that must neither delay the operation's end nor change it.
         """

@@ -26,16 +26,7 @@ from services.lxd_worker.transitions.steps import (
     Stuck,
     Undo,
 )
-from shared.contracts.errors import (
-    Cancelled,
-    FleetError,
-    LxdRefused,
-    OperationExpired,
-    OutcomeUnknown,
-    SecretsNotReceived,
-    StepTimedOut,
-    TemporaryError,
-)
+from shared.contracts import errors
 from shared.contracts.operations import Operation, State
 from shared.platform.logs import correlation_id
 from shared.platform.run.backoff import Backoff
@@ -77,7 +68,7 @@ class OperationRunner:
         while True:
             try:
                 work()
-            except TemporaryError as exc:
+            except errors.TemporaryError as exc:
                 operation_id = self._record.operation.operation_id
                 waits = {"operation": operation_id, "error": str(exc)}
                 log.warning("operation waits", extra=waits)
@@ -98,7 +89,7 @@ class OperationRunner:
             return
         try:
             self._take_steps()
-        except OutcomeUnknown as exc:
+        except errors.OutcomeUnknown as exc:
             self._finish(State.UNKNOWN, error=exc)
 
     def _take_steps(self) -> None:
@@ -119,7 +110,7 @@ class OperationRunner:
         kind = self._record.operation.kind
         decision = decide(kind, situation)
         if isinstance(decision, Step) and situation.last and self._wait.is_overdue():
-            return abort(kind, situation, StepTimedOut(situation.last.value))
+            return abort(kind, situation, errors.StepTimedOut(situation.last.value))
         return decision
 
     def _step_of(self, decision: Step | Undo) -> Step:
@@ -149,17 +140,17 @@ class OperationRunner:
             self._record.publish(lambda entry: entry.withdraw(at, error))
         return self._record.operation.final
 
-    def _lateness(self) -> FleetError | None:
+    def _lateness(self) -> errors.FleetError | None:
         entry, operation_id = self._record.entry, self._record.operation.operation_id
         if entry.awaits_secrets and operation_id not in self._context.secrets:
-            return SecretsNotReceived(operation_id)
+            return errors.SecretsNotReceived(operation_id)
         if self._context.clock.unix() > entry.start_by:
-            return OperationExpired(operation_id)
+            return errors.OperationExpired(operation_id)
         return None
 
     def _conclude(self, decision: Done | Failed | Stuck) -> None:
         if isinstance(decision, Stuck):
-            self._finish(State.UNKNOWN, error=OutcomeUnknown(self._context.host))
+            self._finish(State.UNKNOWN, error=errors.OutcomeUnknown(self._context.host))
         elif isinstance(decision, Done):
             self._finish(
                 State.DONE,
@@ -167,7 +158,7 @@ class OperationRunner:
                 needs_restart=decision.needs_restart,
                 gone=decision.gone,
             )
-        elif isinstance(decision.error, Cancelled):
+        elif isinstance(decision.error, errors.Cancelled):
             self._finish(State.CANCELLED, error=decision.error)
         else:
             changed = bool(self._record.entry.taken)
@@ -178,7 +169,7 @@ class OperationRunner:
         state: State,
         *,
         changed: bool = True,
-        error: FleetError | None = None,
+        error: errors.FleetError | None = None,
         needs_restart: tuple[str, ...] = (),
         gone: bool = False,
     ) -> None:
@@ -190,13 +181,13 @@ class OperationRunner:
             after_epoch=self._context.epoch,
             needs_restart=needs_restart,
             gone=gone,
-            log=self._steps.start_log if isinstance(error, LxdRefused) else "",
+            log=self._steps.start_log if isinstance(error, errors.LxdRefused) else "",
         )
         self._end(state, outcome)
 
     def _give_up(self) -> None:
         """Journal that the outcome is unknown, without asking LXD; an end stays as it is."""
-        self._end(State.UNKNOWN, Outcome(error=OutcomeUnknown(self._context.host)))
+        self._end(State.UNKNOWN, Outcome(error=errors.OutcomeUnknown(self._context.host)))
 
     def _end(self, state: State, outcome: Outcome) -> None:
         at = self._context.clock.now()

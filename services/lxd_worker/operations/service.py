@@ -21,18 +21,9 @@ from services.lxd_worker.operations.validation import (
 )
 from services.lxd_worker.ports import CachedInstances
 from services.lxd_worker.transitions.decision import changes_config, early_failure
-from services.lxd_worker.transitions.rebuild import KINDS as SWAPS
+from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from services.lxd_worker.transitions.steps import Situation
-from shared.contracts.errors import (
-    Cancelled,
-    FleetError,
-    InstanceChangedSince,
-    InstanceExists,
-    InvalidInput,
-    OperationInProgress,
-    OperationNotCancellable,
-    OperationNotFound,
-)
+from shared.contracts import errors
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.contracts.worker_api import OperationPage
@@ -41,7 +32,7 @@ from shared.lxd.scope import LxdScope
 log = logging.getLogger(__name__)
 
 _MOST_ON_A_PAGE = 1000
-_TAKES_ALLOCATIONS = (Kind.CREATE, Kind.UPDATE, Kind.RESTORE, *SWAPS)
+_TAKES_ALLOCATIONS = (Kind.CREATE, Kind.UPDATE, Kind.RESTORE, *SWAP_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,7 @@ class HostOperations:
     def prepare(self, submission: Submission) -> Operation:
         """Accept a command that begins when its secrets come; else as `submit`."""
         if submission.kind not in TAKES_SECRETS:
-            raise InvalidInput("kind", " or ".join(TAKES_SECRETS))
+            raise errors.InvalidInput("kind", " or ".join(TAKES_SECRETS))
         return self._accept_once(submission, secret=True)
 
     def deliver_secrets(self, operation_id: str, secrets: Mapping[str, str]) -> Operation:
@@ -81,10 +72,10 @@ class HostOperations:
         """
         entry = self.context.journal.find(operation_id)
         if entry is None:
-            raise OperationNotFound(operation_id)
+            raise errors.OperationNotFound(operation_id)
         try:
             check_secrets(entry, secrets)
-        except InvalidInput as error:
+        except errors.InvalidInput as error:
             return self._withdraw(operation_id, error).operation
         self.pending.deliver(operation_id, secrets)
         return entry.operation
@@ -96,7 +87,7 @@ class HostOperations:
 
     def cancel(self, operation_id: str) -> Operation:
         """Cancel an operation: at once if it has not begun, else if LXD can cancel its step."""
-        entry = self._withdraw(operation_id, Cancelled())
+        entry = self._withdraw(operation_id, errors.Cancelled())
         if entry.operation.state is not State.CANCELLED:
             entry = self._interrupt(entry)
             self.context.changed()
@@ -112,7 +103,7 @@ class HostOperations:
     def _accept_once(self, submission: Submission, *, secret: bool) -> Operation:
         try:
             return self._accept(submission, secret=secret)
-        except FleetError:
+        except errors.FleetError:
             # A command that came before may now be refused for what it has itself brought about.
             if known := self.context.journal.find(submission.operation_id):
                 return known.operation
@@ -159,7 +150,7 @@ class HostOperations:
         elif not entry.operation.waits_for:
             self.start(entry)
 
-    def _withdraw(self, operation_id: str, error: FleetError) -> JournalEntry:
+    def _withdraw(self, operation_id: str, error: errors.FleetError) -> JournalEntry:
         """Journal the end of an operation if nothing of it has begun; return it as it is then."""
         at = self.context.clock.now()
         entry = self.context.journal.advance(operation_id, lambda entry: entry.withdraw(at, error))
@@ -177,9 +168,9 @@ class HostOperations:
         if holder and holder.operation.kind is Kind.CREATE:
             check_chained(submission, holder.operation)
             return
-        if holder and holder.operation.kind in SWAPS:
+        if holder and holder.operation.kind in SWAP_KINDS:
             # At this moment no root may have the name.
-            raise OperationInProgress(submission.instance, holder.operation.operation_id)
+            raise errors.OperationInProgress(submission.instance, holder.operation.operation_id)
         observe = self.context.lxd.observe_fully if is_change else self.context.lxd.observe_briefly
         observed = observe(submission.project, submission.instance)
         observed = require_instance(observed, submission.instance, submission.uuid)
@@ -192,16 +183,18 @@ class HostOperations:
         instance = cached.get((submission.project, submission.instance))
         return bool(instance and submission.uuid and instance.uuid == submission.uuid)
 
-    def _early_failure(self, submission: Submission, observed: Observation) -> FleetError | None:
+    def _early_failure(
+        self, submission: Submission, observed: Observation
+    ) -> errors.FleetError | None:
         """Return why there is nothing to begin; what may change until then is checked again."""
         name, arguments = submission.instance, submission.arguments
         new_name = "" if arguments.new_name == name else arguments.new_name
         if new_name and self.context.lxd.observe_briefly(submission.project, new_name):
-            return InstanceExists(new_name)
+            return errors.InstanceExists(new_name)
         if arguments.etag and arguments.etag != self._etag(submission):
             # In an inventory of many large instances it was abridged: reading it again must help.
             self.report(submission.project, name)
-            return InstanceChangedSince(name)
+            return errors.InstanceChangedSince(name)
         situation = Situation(name=name, arguments=arguments, now=observed)
         return early_failure(submission.kind, situation)
 
@@ -215,6 +208,6 @@ class HostOperations:
         if not (
             is_running and entry.lxd_operation and self.context.lxd.cancel(entry.lxd_operation)
         ):
-            raise OperationNotCancellable(operation_id)
+            raise errors.OperationNotCancellable(operation_id)
         log.info("operation is being cancelled", extra={"operation": operation_id})
         return self.context.journal.advance(operation_id, lambda entry: entry.cancel())

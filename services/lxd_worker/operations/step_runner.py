@@ -17,17 +17,7 @@ from services.lxd_worker.operations.secrets import (
 from services.lxd_worker.transitions.evidence import Verdict, judge, judge_creation
 from services.lxd_worker.transitions.rebuild import judge_swap
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.errors import (
-    Cancelled,
-    FleetError,
-    LxdBusy,
-    LxdRefused,
-    LxdUnavailable,
-    OutcomeUnknown,
-    PermanentError,
-    StepInterrupted,
-    StepTimedOut,
-)
+from shared.contracts import errors
 
 log = logging.getLogger(__name__)
 
@@ -56,35 +46,37 @@ class StepRunner:
         self._wait = lxd_wait
         self.start_log = ""
 
-    def take(self, step: Step, now: Observation | None) -> FleetError | None:
+    def take(self, step: Step, now: Observation | None) -> errors.FleetError | None:
         """Take a step and return why it failed; None: LXD has done it. Raises OutcomeUnknown."""
         taken = (*self._record.entry.taken, step)
         at = self._context.clock.now()
         self._record.publish(lambda entry: entry.begin(step, now, at))
         if self._record.entry.taken != taken:
-            return Cancelled()
+            return errors.Cancelled()
         log.info("step begun", extra=self._record.names(step=step.value))
         error = self._hand_over(step)
-        while isinstance(error, LxdBusy) and step is not Step.CREATE and self._may_try_again():
+        while (
+            isinstance(error, errors.LxdBusy) and step is not Step.CREATE and self._may_try_again()
+        ):
             # Nothing was begun; and LXD may still report that refusal once it has accepted.
             self._record.write(lambda entry: entry.hand_over(""))
             error = self._hand_over(step)
         return error
 
-    def outcome(self) -> FleetError | None:
+    def outcome(self) -> errors.FleetError | None:
         """Return why the step begun last failed; None: it is done. Raises OutcomeUnknown."""
         error = self._end_of_step()
-        if isinstance(error, LxdRefused) and self._record.entry.taken[-1] in _STARTS:
+        if isinstance(error, errors.LxdRefused) and self._record.entry.taken[-1] in _STARTS:
             self.start_log = self._last_lines()
         return error
 
-    def _hand_over(self, step: Step) -> FleetError | None:
+    def _hand_over(self, step: Step) -> errors.FleetError | None:
         try:
             if step in PASSWORD_STEPS:
                 take_password_step(step, self._record.entry, self._lxd, self._context.secrets)
                 return None
             lxd_operation = self._request(step)
-        except (PermanentError, StepInterrupted, LxdBusy) as exc:
+        except (errors.PermanentError, errors.StepInterrupted, errors.LxdBusy) as exc:
             return exc
         self._record.write(lambda entry: entry.hand_over(lxd_operation))
         return self.outcome()
@@ -104,11 +96,11 @@ class StepRunner:
         operation = self._record.operation
         try:
             log = self._lxd.start_log(operation.project, operation.instance)
-        except LxdUnavailable:
+        except errors.LxdUnavailable:
             return ""
         return last_lines(log or "")
 
-    def _end_of_step(self) -> FleetError | None:
+    def _end_of_step(self) -> errors.FleetError | None:
         """Return the step's error by LXD's word, or by evidence if LXD has forgotten it."""
         if lxd_operation := self._record.entry.lxd_operation:
             state = self._wait.until_ended(lxd_operation)
@@ -120,14 +112,16 @@ class StepRunner:
             verdict = self._verdict()
         log.info("step judged by evidence", extra=self._record.names(verdict=verdict.value))
         if verdict is Verdict.UNDECIDABLE:
-            raise OutcomeUnknown(self._context.host)
-        return None if verdict is Verdict.DONE else StepInterrupted(self._record.operation.step)
+            raise errors.OutcomeUnknown(self._context.host)
+        return (
+            None if verdict is Verdict.DONE else errors.StepInterrupted(self._record.operation.step)
+        )
 
-    def _explain(self, error: FleetError | None) -> FleetError | None:
+    def _explain(self, error: errors.FleetError | None) -> errors.FleetError | None:
         """A step that LXD cancelled because its time was over has timed out."""
         operation = self._record.operation
-        if isinstance(error, Cancelled) and operation.overdue:
-            return StepTimedOut(operation.step)
+        if isinstance(error, errors.Cancelled) and operation.overdue:
+            return errors.StepTimedOut(operation.step)
         return error
 
     def _verdict(self) -> Verdict:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from services.lxd_worker.creation.cloud_init import ROOT_PASSWORD, check_user_data
 from services.lxd_worker.instances.validation import check_arguments, check_name, check_password
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.transitions.rebuild import KINDS as SWAPS
+from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from shared.contracts.errors import (
     InstanceReplaced,
     InvalidInput,
@@ -50,7 +50,7 @@ def check_chained(submission: Submission, creation: Operation) -> None:
     if submission.uuid != creation.uuid:
         raise InstanceReplaced(submission.instance)
     changes = submission.arguments.changes
-    if submission.kind in SWAPS or (changes and changes.forwards is not None):
+    if submission.kind in SWAP_KINDS or (changes and changes.forwards is not None):
         raise OperationInProgress(submission.instance, creation.operation_id)
 
 

@@ -54,7 +54,7 @@ def new_root_body(
 def park(instance: EditableInstance, name: str, until: int) -> dict[str, object]:
     """Return a root without what another one is to have; its settings hold a copy of that."""
     if parked_roots.PARKED_CONFIG in instance.config:
-        raise LxdRefused("it is set aside already")
+        raise LxdRefused("it is already set aside")
     own = ParkedConfig(devices=dict(instance.devices), config=_passed_on(instance))
     marks = {
         parked_roots.PARKED: parked_roots.parked_mark(name, until),
@@ -106,7 +106,7 @@ def _parked_config(parked: EditableInstance) -> ParkedConfig:
             parked.config.get(parked_roots.PARKED_CONFIG, ""), type=ParkedConfig
         )
     except msgspec.MsgspecError as exc:
-        raise LxdRefused("nothing tells what it had before it was set aside") from exc
+        raise LxdRefused("its settings from before it was set aside are missing") from exc
 
 
 def _settings(config: Mapping[str, str]) -> dict[str, str]:

@@ -112,7 +112,7 @@ class HostReport:
     def _omit_refused(self, **answers: object) -> None:
         for question, answer in answers.items():
             if answer is None:
-                self.context.omit(Omission.QUESTION, question, "LXD does not tell")
+                self.context.omit(Omission.QUESTION, question, "LXD refuses to answer")
 
     def _images(self, images: Sequence[Image]) -> list[Image]:
         shared = share_out(self._fitting(images, MOST_IMAGES), IMAGES_BYTES, _UNBOUNDED)

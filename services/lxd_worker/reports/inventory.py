@@ -19,7 +19,7 @@ from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.ports import Lxd, ObservedInstance, Signal
 from services.lxd_worker.reports.publishing import ReportContext, RetryTimer
-from services.lxd_worker.transitions.rebuild import KINDS as SWAPS
+from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
@@ -157,7 +157,7 @@ class InventoryReport:
     def _swapping(self) -> set[tuple[str, str]]:
         """Return the instances whose name passes from one root to another now."""
         operations = [entry.operation for entry in self._journal.unfinished()]
-        return {(one.project, one.instance) for one in operations if one.kind in SWAPS}
+        return {(one.project, one.instance) for one in operations if one.kind in SWAP_KINDS}
 
     def _fitting(self, instances: list[Instance]) -> list[Instance]:
         """Return as many of the instances as one message holds, none larger than its share."""

@@ -13,18 +13,8 @@ from services.lxd_worker.transitions.steps import (
     Step,
     conclude,
 )
+from shared.contracts import errors
 from shared.contracts.changes import Changes
-from shared.contracts.errors import (
-    FleetError,
-    InstanceNotRunning,
-    InstanceRunning,
-    InvalidInput,
-    LxdRefused,
-    NoEffect,
-    PasswordNotSet,
-    SnapshotExists,
-    SnapshotNotFound,
-)
 from shared.contracts.operations import Kind
 
 # Why a limit that LXD has accepted has no effect.
@@ -44,26 +34,26 @@ def _update(situation: Situation, now: Observation) -> Decision:
     return Done(changed=False) if now.config.satisfies(changes) else Step.UPDATE
 
 
-def _too_small(changes: Changes, now: Observation) -> FleetError | None:
+def _too_small(changes: Changes, now: Observation) -> errors.FleetError | None:
     """LXD accepts any size; an instance whose disk is smaller than its data could not write."""
     if changes.disk is None or now.root_used is None or changes.disk >= now.root_used:
         return None
-    return InvalidInput("disk", f"at least the {now.root_used} bytes that are in use")
+    return errors.InvalidInput("disk", f"at least the {now.root_used} bytes that are in use")
 
 
 def _rename(situation: Situation, now: Observation) -> Decision:
     if now.name == situation.arguments.new_name:
         shown = now.config.display_name == situation.arguments.display_name
         return Done(changed=False) if shown else Step.DESCRIBE
-    return Step.RENAME if now.stopped else Failed(InstanceRunning(situation.name))
+    return Step.RENAME if now.stopped else Failed(errors.InstanceRunning(situation.name))
 
 
 def _snapshot(situation: Situation, now: Observation) -> Decision:
     wanted = situation.arguments
     if wanted.snapshot in now.snapshots:
-        return Failed(SnapshotExists(situation.name, wanted.snapshot))
+        return Failed(errors.SnapshotExists(situation.name, wanted.snapshot))
     if wanted.stateful and now.stopped:
-        return Failed(InstanceNotRunning(situation.name))
+        return Failed(errors.InstanceNotRunning(situation.name))
     return Step.SNAPSHOT
 
 
@@ -77,25 +67,25 @@ def _delete_snapshot(situation: Situation, now: Observation) -> Decision:
 
 def _password(situation: Situation, now: Observation) -> Decision:
     if now.frozen:
-        return Failed(PasswordNotSet(situation.name, "it is paused"))
-    return Step.SET_PASSWORD if now.running else Failed(InstanceNotRunning(situation.name))
+        return Failed(errors.PasswordNotSet(situation.name, "it is paused"))
+    return Step.SET_PASSWORD if now.running else Failed(errors.InstanceNotRunning(situation.name))
 
 
 def _after_update(situation: Situation, now: Observation) -> Decision:
     changes = situation.arguments.changes or Changes()
-    done = situation.error is None or isinstance(situation.error, NoEffect)
+    done = situation.error is None or isinstance(situation.error, errors.NoEffect)
     if done and (field := first_unmet(changes.limits, now.config.limits)):
-        return Failed(InvalidInput(field, _WITHOUT_EFFECT[field]))
+        return Failed(errors.InvalidInput(field, _WITHOUT_EFFECT[field]))
     if situation.error is None:
         return Done(changed=True, needs_restart=now.postponed)
     if changes.memory is not None and _limit_not_set(situation.error):
-        return Failed(InvalidInput("memory", "more than is in use"))
+        return Failed(errors.InvalidInput("memory", "more than is in use"))
     return conclude(situation, as_asked=now.config.satisfies(changes))
 
 
-def _limit_not_set(error: FleetError) -> bool:
+def _limit_not_set(error: errors.FleetError) -> bool:
     """Whether the kernel refused a limit; of those that LXD sets at once it refuses only memory."""
-    return isinstance(error, LxdRefused) and "setting cgroup item" in error.reason
+    return isinstance(error, errors.LxdRefused) and "setting cgroup item" in error.reason
 
 
 def _after_rename(situation: Situation, _: Observation) -> Decision:
@@ -120,7 +110,7 @@ def _after_snapshot(situation: Situation, _: Observation) -> Decision:
 
 def _after_delete_snapshot(situation: Situation, now: Observation) -> Decision:
     if _has_snapshot(situation, now):
-        return Failed(situation.error or NoEffect(Step.DELETE_SNAPSHOT.value))
+        return Failed(situation.error or errors.NoEffect(Step.DELETE_SNAPSHOT.value))
     return conclude(situation, as_asked=True)
 
 
@@ -135,7 +125,7 @@ def _has_snapshot(situation: Situation, now: Observation) -> bool:
 
 
 def _no_snapshot(situation: Situation) -> Failed:
-    return Failed(SnapshotNotFound(situation.name, situation.arguments.snapshot))
+    return Failed(errors.SnapshotNotFound(situation.name, situation.arguments.snapshot))
 
 
 FIRST: dict[Kind, Rule] = {

@@ -12,16 +12,7 @@ from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.transitions import config, power, rebuild
 from services.lxd_worker.transitions.evidence import Verdict, judge
 from services.lxd_worker.transitions.steps import Decision, Done, Failed, Situation, Step, Undo
-from shared.contracts.errors import (
-    Cancelled,
-    FleetError,
-    InstanceExists,
-    InstanceNotFound,
-    InstanceReplaced,
-    LxdBusy,
-    NoEffect,
-    StepInterrupted,
-)
+from shared.contracts import errors
 from shared.contracts.operations import Kind
 
 _FIRST = {**power.FIRST, **config.FIRST}
@@ -36,9 +27,9 @@ def decide(kind: Kind, situation: Situation) -> Decision:
     """
     if kind is Kind.CREATE:
         return decide_creation(_checked(situation))
-    if kind in rebuild.KINDS:
+    if kind in rebuild.SWAP_KINDS:
         return rebuild.decide_swap(kind, situation)
-    if isinstance(situation.error, (Cancelled, StepInterrupted, LxdBusy)):
+    if isinstance(situation.error, (errors.Cancelled, errors.StepInterrupted, errors.LxdBusy)):
         return Failed(situation.error)
     if situation.now is None:
         return _gone(kind, situation)
@@ -55,7 +46,7 @@ def changes_config(kind: Kind) -> bool:
     return kind in config.FIRST
 
 
-def early_failure(kind: Kind, situation: Situation) -> FleetError | None:
+def early_failure(kind: Kind, situation: Situation) -> errors.FleetError | None:
     """Return why a command is not even accepted: it would fail without having begun anything."""
     if not changes_config(kind):
         return None
@@ -63,9 +54,9 @@ def early_failure(kind: Kind, situation: Situation) -> FleetError | None:
     return decision.error if isinstance(decision, Failed) else None
 
 
-def abort(kind: Kind, situation: Situation, error: FleetError) -> Decision:
+def abort(kind: Kind, situation: Situation, error: errors.FleetError) -> Decision:
     """Return how an operation goes on that is given up because of an error."""
-    if kind in rebuild.KINDS:
+    if kind in rebuild.SWAP_KINDS:
         return rebuild.roll_back(kind, situation, error)
     return undo_creation(situation, error) if kind is Kind.CREATE else Failed(error)
 
@@ -78,16 +69,16 @@ def decide_creation(situation: Situation) -> Decision:
         return undo_creation(situation, cause)
     if not situation.taken:
         is_free = situation.now is None and not situation.replaced
-        return Step.CREATE if is_free else Failed(InstanceExists(situation.name))
+        return Step.CREATE if is_free else Failed(errors.InstanceExists(situation.name))
     if situation.now is None:
-        return Failed(InstanceNotFound(situation.name))
+        return Failed(errors.InstanceNotFound(situation.name))
     return _after_creation(situation, situation.now)
 
 
-def undo_creation(situation: Situation, cause: FleetError) -> Decision:
+def undo_creation(situation: Situation, cause: errors.FleetError) -> Decision:
     """Return the step that removes what was made, or the failure once nothing of it is left."""
     if situation.now is None:
-        return Failed(InstanceExists(situation.name) if situation.replaced else cause)
+        return Failed(errors.InstanceExists(situation.name) if situation.replaced else cause)
     step = Step.DELETE if situation.now.stopped else Step.FORCE_STOP
     return Failed(cause) if step in situation.taken else Undo(step, cause)
 
@@ -98,7 +89,7 @@ def _checked(situation: Situation) -> Situation:
     if situation.error or last in (None, Step.CREATE) or before is None or now is None:
         return situation
     if judge(last, situation.arguments, before, now) is Verdict.NOT_DONE:
-        return replace(situation, error=NoEffect(last.value))
+        return replace(situation, error=errors.NoEffect(last.value))
     return situation
 
 
@@ -110,7 +101,7 @@ def _gone(kind: Kind, situation: Situation) -> Decision:
     if situation.error:
         # The error says more: LXD also deletes an ephemeral instance that could not be started.
         return Failed(situation.error)
-    gone = InstanceReplaced if situation.replaced else InstanceNotFound
+    gone = errors.InstanceReplaced if situation.replaced else errors.InstanceNotFound
     return Failed(gone(situation.name))
 
 

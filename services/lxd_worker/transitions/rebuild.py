@@ -26,20 +26,10 @@ from services.lxd_worker.transitions.steps import (
     Stuck,
     Undo,
 )
-from shared.contracts.errors import (
-    Cancelled,
-    FleetError,
-    InstanceNotFound,
-    InvalidInput,
-    LxdBusy,
-    NoEffect,
-    StepInterrupted,
-    StepTimedOut,
-    TrashNotFound,
-)
+from shared.contracts import errors
 from shared.contracts.operations import Kind
 
-KINDS = (Kind.REBUILD, Kind.REVERT)
+SWAP_KINDS = (Kind.REBUILD, Kind.REVERT)
 
 # A step that LXD keeps failing to do is given up after so many tries.
 MOST_TRIES = 5
@@ -49,18 +39,22 @@ def decide_swap(kind: Kind, situation: Situation) -> Decision:
     """Return the step to take now, or how the swap has ended."""
     swap = situation.swap
     if swap is None:
-        return Failed(InstanceNotFound(situation.name))
+        return Failed(errors.InstanceNotFound(situation.name))
     if situation.cause:
         return _roll_back(kind, situation, swap, situation.cause)
     if error := _reason_to_roll_back(situation, swap):
         return _roll_back(kind, situation, swap, error)
-    move = _next(kind, situation, swap)
-    if isinstance(move, Step) and situation.taken.count(move) >= MOST_TRIES:
-        return _roll_back(kind, situation, swap, situation.error or NoEffect(move.value))
-    return _roll_back(kind, situation, swap, move.error) if isinstance(move, Failed) else move
+    decision = _next(kind, situation, swap)
+    if isinstance(decision, Step) and situation.taken.count(decision) >= MOST_TRIES:
+        return _roll_back(kind, situation, swap, situation.error or errors.NoEffect(decision.value))
+    return (
+        _roll_back(kind, situation, swap, decision.error)
+        if isinstance(decision, Failed)
+        else decision
+    )
 
 
-def roll_back(kind: Kind, situation: Situation, cause: FleetError) -> Decision:
+def roll_back(kind: Kind, situation: Situation, cause: errors.FleetError) -> Decision:
     """Return the step that leads back to the old root, or the failure once that is in place."""
     swap = situation.swap
     return _roll_back(kind, situation, swap, cause) if swap else Failed(cause)
@@ -80,14 +74,14 @@ def root_in_place(swap: RootSwap) -> Observation | None:
     return next((root for root in (swap.old, swap.new) if root and root.name == swap.name), None)
 
 
-def _reason_to_roll_back(situation: Situation, swap: RootSwap) -> FleetError | None:
+def _reason_to_roll_back(situation: Situation, swap: RootSwap) -> errors.FleetError | None:
     error, step = situation.error, situation.last
-    if error is None or step is None or isinstance(error, StepInterrupted):
+    if error is None or step is None or isinstance(error, errors.StepInterrupted):
         return None
-    if isinstance(error, (Cancelled, StepTimedOut)):
+    if isinstance(error, (errors.Cancelled, errors.StepTimedOut)):
         return error
     # A guest that does not stop in time is stopped by force; one that was not asked is not.
-    forced = step is Step.STOP and not isinstance(error, LxdBusy)
+    forced = step is Step.STOP and not isinstance(error, errors.LxdBusy)
     return None if forced or _has_effect(step, swap) else error
 
 
@@ -101,7 +95,7 @@ def _next(kind: Kind, situation: Situation, swap: RootSwap) -> Decision:
     if old is None:
         return _next_without_old(situation, swap)
     if old.ephemeral:
-        return Failed(InvalidInput("instance", "one that is not ephemeral"))
+        return Failed(errors.InvalidInput("instance", "one that is not ephemeral"))
     if new is None or not new.complete:
         return _build(kind, situation)
     if old.name == swap.name:
@@ -119,16 +113,16 @@ def _next_without_old(situation: Situation, swap: RootSwap) -> Decision:
     """Somebody has deleted the old root; the new one may already be in place."""
     new = swap.new
     if new is None or new.name != swap.name or new.parked_as:
-        return Failed(InstanceNotFound(situation.name))
+        return Failed(errors.InstanceNotFound(situation.name))
     starts = _was_running(situation) and new.stopped and not _has_started(situation)
     return Step.START if starts else Done(changed=True)
 
 
 def _build(kind: Kind, situation: Situation) -> Decision:
     if kind is Kind.REVERT:
-        return Failed(TrashNotFound(situation.name))
+        return Failed(errors.TrashNotFound(situation.name))
     if Step.BUILD in situation.taken:
-        return Failed(situation.error or NoEffect(Step.BUILD.value))
+        return Failed(situation.error or errors.NoEffect(Step.BUILD.value))
     return Step.BUILD
 
 
@@ -148,7 +142,9 @@ def _has_started(situation: Situation) -> bool:
     return situation.last is Step.START and situation.error is None
 
 
-def _roll_back(kind: Kind, situation: Situation, swap: RootSwap, cause: FleetError) -> Decision:
+def _roll_back(
+    kind: Kind, situation: Situation, swap: RootSwap, cause: errors.FleetError
+) -> Decision:
     for step in _steps_back(kind, situation, swap):
         if situation.taken.count(step) < MOST_TRIES:
             return Undo(step, cause)

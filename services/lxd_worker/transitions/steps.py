@@ -100,7 +100,7 @@ class RootSwap:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where an operation stands between two steps.
+    """The situation of an operation between two steps.
 
     `taken` are the steps so far and `error` is why the last of them failed (None: LXD did it).
     `first` is the observation before all of them, `before` the one before the last, `now` the one

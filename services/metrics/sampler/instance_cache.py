@@ -17,16 +17,16 @@ from services.metrics.sampler.outage_log import OutageLog
 from services.metrics.sampler.poll_schedule import (
     SOON_S,
     PollSchedule,
-    concerns_many,
+    affects_many,
     poll_delays_s,
 )
-from services.metrics.sampler.ports import InstanceSource, Monotonic, ReadHost
+from services.metrics.sampler.ports import LxdQueries, Monotonic, ReadHost
 from services.metrics.sampler.reading import (
     HostReading,
     Identity,
     InstanceReading,
     Pools,
-    told_by_lxd,
+    reading_from_lxd,
 )
 from services.metrics.sampler.run_details import RunDetails
 from services.metrics.sampler.sanitize import Dropped
@@ -47,7 +47,7 @@ class InstanceCache:
 
     def __init__(
         self,
-        lxd: InstanceSource,
+        lxd: LxdQueries,
         host: ReadHost,
         clock: Monotonic,
         errors: InstanceErrors,
@@ -81,9 +81,9 @@ class InstanceCache:
         return self._outages.available
 
     def on_event(self, event: LifecycleEvent) -> None:
-        """Schedule what an event of LXD says to ask about."""
+        """Schedule requests for what an event of LXD affects."""
         now_s = self._clock()
-        if concerns_many(event):
+        if affects_many(event):
             self._poll_schedule.request_all(now_s + SOON_S)
         for delay_s in poll_delays_s(event):
             self._poll_schedule.request(event.identity, now_s + delay_s)
@@ -96,9 +96,9 @@ class InstanceCache:
         """Request an instance that differs from the cache, as its event may be lost."""
         self._poll_schedule.request(identity, self._clock() + SOON_S)
 
-    def request_details(self, wanted: bool) -> None:
+    def request_details(self, needed: bool) -> None:
         """Set whether to request LXD's metrics: whether nothing else measures some instances."""
-        self._details.wanted = wanted
+        self._details.needed = needed
 
     def refresh_if_due(self) -> None:
         """Send the requests that are due."""
@@ -110,52 +110,52 @@ class InstanceCache:
 
     def refresh(self) -> None:
         """Request all instances at once."""
-        with self._request() as asked_s:
+        with self._request() as sent_at_s:
             pools, host = self._pools.read(), self._host()
-            described = self._lxd.instances()
-            at_s = self._midpoint(asked_s)
-            told = [self._decode(at_s, each, host, pools) for each in described]
-            running = [self._details.added_to(each) for each in told if each is not None]
+            instances = self._lxd.instances()
+            at_s = self._midpoint(sent_at_s)
+            readings = [self._decode(at_s, each, host, pools) for each in instances]
+            running = [self._details.add_to(each) for each in readings if each is not None]
             self._readings = {each.identity: each for each in running}
             self._details.forget_others(running)
-            self.errors.forget_others([(each.project, each.name) for each in described])
-            self._poll_schedule.all_done(asked_s)
+            self.errors.forget_others([(each.project, each.name) for each in instances])
+            self._poll_schedule.all_done(sent_at_s)
 
     def _refresh_some(self, identities: Sequence[Identity]) -> None:
         with self._request():
             for identity in identities:
-                asked_s = self._clock()
+                sent_at_s = self._clock()
                 try:
-                    described = self._lxd.instance(*identity)
+                    instance = self._lxd.instance(*identity)
                 except InstanceRefused as exc:
                     # It stays in the cache: the request for all instances may succeed.
                     self.errors.failed(identity, exc)
                 else:
-                    self._store(identity, described, self._midpoint(asked_s))
-                self._poll_schedule.done(identity, asked_s)
+                    self._store(identity, instance, self._midpoint(sent_at_s))
+                self._poll_schedule.done(identity, sent_at_s)
 
-    def _store(self, identity: Identity, described: InstanceWithState | None, at_s: float) -> None:
-        told = described and self._decode(at_s, described, self._host(), self._pools.read())
-        if told:
-            self._readings[identity] = self._details.added_to(told)
+    def _store(self, identity: Identity, instance: InstanceWithState | None, at_s: float) -> None:
+        reading = instance and self._decode(at_s, instance, self._host(), self._pools.read())
+        if reading:
+            self._readings[identity] = self._details.add_to(reading)
         else:
             self._readings.pop(identity, None)
 
     def _decode(
-        self, at_s: float, described: InstanceWithState, host: HostReading, pools: Pools
+        self, at_s: float, instance: InstanceWithState, host: HostReading, pools: Pools
     ) -> InstanceReading | None:
-        identity, dropped = (described.project, described.name), Dropped()
+        identity, dropped = (instance.project, instance.name), Dropped()
         try:
-            told = told_by_lxd(at_s, described, host, pools, dropped)
+            reading = reading_from_lxd(at_s, instance, host, pools, dropped)
         except FAILURES as exc:
             self.errors.failed(identity, exc)
             return None
         self.errors.left_out(identity, dropped)
-        return told
+        return reading
 
-    def _midpoint(self, asked_s: float) -> float:
+    def _midpoint(self, sent_at_s: float) -> float:
         # LXD reads one instance after another while we wait: the middle is off by the least.
-        return (asked_s + self._clock()) / 2
+        return (sent_at_s + self._clock()) / 2
 
     @contextmanager
     def _request(self) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""Implements `ports.InstanceSource` on a real LXD or Incus.
+"""Implements `ports.LxdQueries` on a real LXD or Incus.
 
 One request answers for all instances. An entry that cannot be read, and a request that LXD refuses,
 leave the others as they are.
@@ -55,7 +55,7 @@ class LxdSource:
         self._scope = scope
 
     def instances(self) -> Sequence[InstanceWithState]:
-        """See `InstanceSource.instances`."""
+        """See `LxdQueries.instances`."""
         with self._asking():
             try:
                 answer = self._client.get_raw("instances", params={"recursion": 2, **EVERYWHERE})
@@ -72,7 +72,7 @@ class LxdSource:
         return [one for one in found if one and self._scope.covers(one.project, one.location)]
 
     def instance(self, project: str, name: str) -> InstanceWithState | None:
-        """See `InstanceSource.instance`."""
+        """See `LxdQueries.instance`."""
         params = {"project": project, "recursion": 1}
         with self._asking():
             try:
@@ -83,7 +83,7 @@ class LxdSource:
                 raise InstanceRefused from exc
 
     def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
-        """See `InstanceSource.details`; nothing where LXD has no metrics, or refuses them."""
+        """See `LxdQueries.details`; nothing where LXD has no metrics, or refuses them."""
         try:
             text = self._client.get_content("metrics")
         except AnswerTooLong:
@@ -102,7 +102,7 @@ class LxdSource:
             listen(self._client, self._scope, on_open, on_event)
 
     def pools(self) -> Pools:
-        """See `InstanceSource.pools`; those whose space LXD does not know are left out."""
+        """See `LxdQueries.pools`; those whose space LXD does not know are left out."""
         with self._asking():
             spaces = {name: self._space(name) for name in self._pool_names()}
             known = {name: space for name, space in spaces.items() if space is not None}

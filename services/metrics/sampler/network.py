@@ -63,7 +63,7 @@ def parse_net_dev(text: bytes, dropped: Dropped) -> dict[str, NetworkCounters]:
 
 
 def traffic_from_outside(
-    nics: Iterable[Nic], host: Mapping[str, NetworkCounters], told: Traffic | None, dropped: Dropped
+    nics: Iterable[Nic], host: Mapping[str, NetworkCounters], last: Traffic | None, dropped: Dropped
 ) -> Traffic | None:
     """Return an instance's traffic from its interfaces' ends on the host; None if one is missing.
 
@@ -73,15 +73,16 @@ def traffic_from_outside(
     devices = {nic.host_end: nic.device for nic in nics}
     if not devices.keys() <= host.keys():
         return None
-    inside = {each.device: each for each in told.interfaces} if told else {}
+    inside = {each.device: each for each in last.interfaces} if last else {}
     interfaces = [
-        _seen_from_outside(device, host[end], inside.get(device)) for end, device in devices.items()
+        _interface_from_host_end(device, host[end], inside.get(device))
+        for end, device in devices.items()
     ]
     return Traffic(
         received=_sum([host[end].bytes_sent for end in devices], dropped),
         sent=_sum([host[end].bytes_received for end in devices], dropped),
         ends=frozenset(devices),
-        interfaces=_told(interfaces, dropped, devices.values()),
+        interfaces=_limit(interfaces, dropped, devices.values()),
     )
 
 
@@ -92,19 +93,19 @@ def traffic_of(
 
     If there are too many to list, those in `first` take precedence.
     """
-    counted = {name: each for name, each in counters.items() if name != LOOPBACK}
-    names = list(counted)
+    external = {name: each for name, each in counters.items() if name != LOOPBACK}
+    names = list(external)
     if len(names) > MOST_INTERFACES:
         names.sort(key=lambda name: name not in first)
         dropped[TOO_MANY] += len(names) - MOST_INTERFACES
     interfaces = [
-        _seen_from_inside(name, counted[name], dropped) for name in names[:MOST_INTERFACES]
+        _interface_inside(name, external[name], dropped) for name in names[:MOST_INTERFACES]
     ]
     return Traffic(
-        received=_sum([each.bytes_received for each in counted.values()], dropped),
-        sent=_sum([each.bytes_sent for each in counted.values()], dropped),
-        ends=frozenset(counted),
-        interfaces=_told(interfaces, dropped, first),
+        received=_sum([each.bytes_received for each in external.values()], dropped),
+        sent=_sum([each.bytes_sent for each in external.values()], dropped),
+        ends=frozenset(external),
+        interfaces=_limit(interfaces, dropped, first),
     )
 
 
@@ -114,7 +115,7 @@ def _sum(numbers: Sequence[int | None], dropped: Dropped) -> int | None:
     return count(sum(valid), dropped) if len(valid) == len(numbers) else None
 
 
-def _told(
+def _limit(
     interfaces: Iterable[Interface | None], dropped: Dropped, first: Collection[str]
 ) -> tuple[Interface, ...]:
     return first_of(
@@ -126,7 +127,7 @@ def _told(
     )
 
 
-def _seen_from_outside(
+def _interface_from_host_end(
     device: str, end: NetworkCounters, inside: Interface | None
 ) -> Interface | None:
     if end.bytes_sent is None or end.bytes_received is None:
@@ -144,7 +145,7 @@ def _seen_from_outside(
     )
 
 
-def _seen_from_inside(name: str, counters: NetworkCounters, dropped: Dropped) -> Interface | None:
+def _interface_inside(name: str, counters: NetworkCounters, dropped: Dropped) -> Interface | None:
     device = word(name, MOST_DEVICE_CHARACTERS, dropped)
     received = count(counters.bytes_received, dropped)
     sent = count(counters.bytes_sent, dropped)

@@ -11,8 +11,8 @@ MOST_SINGLE = 8
 RETRY_S = 2.0
 _NEVER = float("inf")
 
-# Seconds after an event until LXD is asked: soon, but for a burst of events only once; after a
-# start again, for the address that the instance gets by DHCP only some time later.
+# Seconds from an event to a request: shortly after, and only once for a burst of events; after a
+# start again later, as DHCP assigns the address only then.
 SOON_S = 0.1
 AFTER_START_S = (SOON_S, 3.0, 10.0)
 
@@ -21,13 +21,13 @@ _CHANGES = {"instance-updated", "instance-stopped", "instance-shutdown", "instan
 _CHANGES_OF_MANY = {"profile-updated", "project-updated"}
 
 
-def concerns_many(event: LifecycleEvent) -> bool:
-    """Whether any instance may have other limits and devices now."""
+def affects_many(event: LifecycleEvent) -> bool:
+    """Return whether any instance may have other limits and devices now."""
     return event.metadata.action in _CHANGES_OF_MANY
 
 
 def poll_delays_s(event: LifecycleEvent) -> tuple[float, ...]:
-    """Return in how many seconds, each time, to ask about the instance; empty: nothing changes."""
+    """Return after how many seconds to request the instance, each time; empty: never."""
     if event.metadata.action in _STARTS:
         return AFTER_START_S
     return (SOON_S,) if event.metadata.action in _CHANGES else ()
@@ -62,19 +62,19 @@ class PollSchedule:
         """Return the instances whose requests are due."""
         return [identity for identity, times in self._requests.items() if min(times) <= now_s]
 
-    def done(self, identity: Identity, asked_s: float) -> None:
+    def done(self, identity: Identity, sent_at_s: float) -> None:
         """Record an answer about one instance."""
-        later = [at_s for at_s in self._requests.pop(identity, []) if at_s > asked_s]
+        later = [at_s for at_s in self._requests.pop(identity, []) if at_s > sent_at_s]
         if later:
             self._requests[identity] = later
 
-    def all_done(self, asked_s: float) -> None:
+    def all_done(self, sent_at_s: float) -> None:
         """Record an answer about everything."""
-        self._regular_s = asked_s + self._period_s
-        if self._extra_s <= asked_s:
+        self._regular_s = sent_at_s + self._period_s
+        if self._extra_s <= sent_at_s:
             self._extra_s = _NEVER
-        for identity in self.due(asked_s):
-            self.done(identity, asked_s)
+        for identity in self.due(sent_at_s):
+            self.done(identity, sent_at_s)
 
     def failed(self, now_s: float) -> None:
         """Record that LXD did not answer; request everything a little later."""

@@ -14,8 +14,8 @@ from shared.contracts.events import Sampled
 from shared.lxd.models import NetworkCounters
 
 
-class InstanceSource(Protocol):
-    """The host's LXD. All raise LxdUnavailable, and later work again by themselves.
+class LxdQueries(Protocol):
+    """The host's LXD. All methods raise LxdUnavailable, and recover by themselves.
 
     Unreadable parts of its answers are omitted: of an instance only its own values.
     """
@@ -24,7 +24,7 @@ class InstanceSource(Protocol):
         """Return all instances with their state, in one request."""
 
     def instance(self, project: str, name: str) -> InstanceWithState | None:
-        """Return one instance with its state; None if there is none; raise InstanceRefused."""
+        """Return one instance with its state; None if it does not exist; raise InstanceRefused."""
 
     def details(self, dropped: Dropped) -> Mapping[Identity, Details]:
         """Return LXD's metrics of running instances, in one request; they may be seconds old."""

@@ -126,9 +126,9 @@ class Reading:
     instances: Mapping[Identity, InstanceReading]
 
 
-def told_by_lxd(
+def reading_from_lxd(
     at_s: float,
-    described: InstanceWithState,
+    instance: InstanceWithState,
     host: HostReading,
     pools: Pools,
     dropped: Dropped,
@@ -137,30 +137,30 @@ def told_by_lxd(
 
     Root inside, or a virtual machine's agent, may have chosen the values in LXD's state.
     """
-    state, config = described.state, described.expanded_config
-    if described.unreadable > 0:
-        dropped[UNREADABLE] += described.unreadable
-    if not (fits(described.name, Name) and fits(described.project, Word)):
+    state, config = instance.state, instance.expanded_config
+    if instance.unreadable > 0:
+        dropped[UNREADABLE] += instance.unreadable
+    if not (fits(instance.name, Name) and fits(instance.project, Word)):
         dropped[UNREADABLE] += 1
         return None
     if state is None or not 0 < state.pid <= MOST:
         return None
-    disk_used, disk_total = _disk(described, state, pools, dropped)
-    nics = tuple([_fitting(nic, dropped) for nic in described.nics])
+    disk_used, disk_total = _disk(instance, state, pools, dropped)
+    nics = tuple([_sanitize_nic(nic, dropped) for nic in instance.nics])
     own = _own(nics, state.network or {})
     return InstanceReading(
         at_s=at_s,
         source=LXD,
-        kind=described.type,
-        project=described.project,
-        name=described.name,
-        uuid=word(described.uuid, MOST_UUID_CHARACTERS, dropped) or "",
+        kind=instance.type,
+        project=instance.project,
+        name=instance.name,
+        uuid=word(instance.uuid, MOST_UUID_CHARACTERS, dropped) or "",
         pid=state.pid,
         nics=nics,
         cpu_ns=_if_measured(state.cpu.usage, dropped),
-        cpus=allowed_cpus(described.type, config, host.cpus),
+        cpus=allowed_cpus(instance.type, config, host.cpus),
         memory_used=_if_measured(state.memory.usage, dropped),
-        memory_total=allowed_memory(described.type, config, host.memory_total),
+        memory_total=allowed_memory(instance.type, config, host.memory_total),
         disk_used=disk_used,
         disk_total=disk_total,
         disk=None,
@@ -170,19 +170,19 @@ def told_by_lxd(
     )
 
 
-def counted_by_cgroups(
-    at_s: float, told: InstanceReading, usage: Usage, network: Traffic | None
+def with_usage(
+    at_s: float, reading: InstanceReading, usage: Usage, network: Traffic | None
 ) -> InstanceReading:
     """Return the kernel's current counters together with the values that only LXD has."""
     return replace(
-        told,
+        reading,
         at_s=at_s,
         source=CGROUP,
         cpu_ns=usage.cpu_ns,
         memory_used=usage.memory,
         disk=usage.disk,
         network=network,
-        processes=told.processes if usage.processes is None else usage.processes,
+        processes=reading.processes if usage.processes is None else usage.processes,
         details=usage.details,
     )
 
@@ -192,33 +192,33 @@ def _if_measured(number: int, dropped: Dropped) -> int | None:
     return None if number in (0, -1) else count(number, dropped)
 
 
-def _fitting(nic: Nic, dropped: Dropped) -> Nic:
+def _sanitize_nic(nic: Nic, dropped: Dropped) -> Nic:
     device = word(nic.device, MOST_DEVICE_CHARACTERS, dropped) or ""
     return Nic(device, nic.host_end, nic.hwaddr)
 
 
 def _own(nics: Sequence[Nic], network: Mapping[str, InterfaceState]) -> Mapping[str, int]:
-    """Return the interfaces that are configured NICs, each with the place of its NIC among them.
+    """Return the interfaces that are configured NICs, each with the position of its NIC.
 
     A guest may have renamed them, or given their MAC address to a bridge on top of them.
     """
-    places: dict[str, int] = {}
-    for place, nic in enumerate(nics):
+    positions: dict[str, int] = {}
+    for position, nic in enumerate(nics):
         for mark in filter(None, (nic.device, nic.hwaddr.lower(), nic.host_end)):
-            places.setdefault(mark, place)
+            positions.setdefault(mark, position)
     own = {}
     for name, interface in network.items():
         marks = (name, interface.hwaddr.lower(), interface.host_name)
-        if found := [places[mark] for mark in marks if mark in places]:
-            own[name] = min(found)
+        if matches := [positions[mark] for mark in marks if mark in positions]:
+            own[name] = min(matches)
     return own
 
 
 def _disk(
-    described: InstanceWithState, state: InstanceState, pools: Pools, dropped: Dropped
+    instance: InstanceWithState, state: InstanceState, pools: Pools, dropped: Dropped
 ) -> tuple[int | None, int | None]:
-    name = described.root_disk
-    device = described.expanded_devices.get(name, {})
+    name = instance.root_disk
+    device = instance.expanded_devices.get(name, {})
     disk = (state.disk or {}).get(name)
     pool = pools.spaces.get(device.get("pool", ""))
     quota = (disk.total if disk else 0) or size_in_bytes(device.get("size", ""))
@@ -231,8 +231,10 @@ def _disk(
 def _traffic(state: InstanceState, own: Collection[str], dropped: Dropped) -> Traffic | None:
     if state.network is None:
         return None
-    counted = {name: each.counters for name, each in state.network.items() if each.type != LOOPBACK}
-    return traffic_of(counted, dropped, own)
+    counters = {
+        name: each.counters for name, each in state.network.items() if each.type != LOOPBACK
+    }
+    return traffic_of(counters, dropped, own)
 
 
 def _addresses(
@@ -242,19 +244,20 @@ def _addresses(
 
     Of thousands, only as many as fit a sample are examined.
     """
-    told = [
+    candidates = [
         (name, each)
         for name, interface in (state.network or {}).items()
         for each in interface.addresses or ()
     ]
-    told.sort(key=lambda each: (own.get(each[0], MOST), each[1].scope != GLOBAL))
-    if len(told) > MOST_ADDRESSES:
-        dropped[TOO_MANY] += len(told) - MOST_ADDRESSES
-    found = [
-        _address(name, each, dropped, of_nic=name in own) for name, each in told[:MOST_ADDRESSES]
+    candidates.sort(key=lambda each: (own.get(each[0], MOST), each[1].scope != GLOBAL))
+    if len(candidates) > MOST_ADDRESSES:
+        dropped[TOO_MANY] += len(candidates) - MOST_ADDRESSES
+    addresses = [
+        _address(name, each, dropped, of_nic=name in own)
+        for name, each in candidates[:MOST_ADDRESSES]
     ]
     return first_of(
-        [each for each in found if each is not None],
+        [each for each in addresses if each is not None],
         MOST_ADDRESSES,
         MOST_ADDRESSES_BYTES,
         dropped,
@@ -262,11 +265,13 @@ def _addresses(
     )
 
 
-def _address(name: str, told: NetworkAddress, dropped: Dropped, *, of_nic: bool) -> Address | None:
+def _address(
+    name: str, candidate: NetworkAddress, dropped: Dropped, *, of_nic: bool
+) -> Address | None:
     device = word(name, MOST_DEVICE_CHARACTERS, dropped)
-    family = word(told.family, MOST_WORD_CHARACTERS, dropped)
-    address = word(told.address, MOST_ADDRESS_CHARACTERS, dropped)
-    scope = word(told.scope, MOST_WORD_CHARACTERS, dropped)
+    family = word(candidate.family, MOST_WORD_CHARACTERS, dropped)
+    address = word(candidate.address, MOST_ADDRESS_CHARACTERS, dropped)
+    scope = word(candidate.scope, MOST_WORD_CHARACTERS, dropped)
     if device is None or family is None or address is None or scope is None:
         return None
     return Address(device=device, family=family, address=address, scope=scope, of_nic=of_nic)

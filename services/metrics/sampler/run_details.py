@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from services.metrics.sampler.instance_errors import LXD_METRICS, InstanceErrors
-from services.metrics.sampler.ports import InstanceSource, Monotonic
+from services.metrics.sampler.ports import LxdQueries, Monotonic
 from services.metrics.sampler.reading import Identity, InstanceReading, Run
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.ttl_cache import TtlCache
@@ -26,20 +26,20 @@ NO_METRICS: Mapping[Identity, Details] = {}
 
 
 class RunDetails:
-    """Adds details to LXD's readings of instances, while they are `wanted`."""
+    """Adds details to LXD's readings of instances, while they are `needed`."""
 
-    def __init__(self, lxd: InstanceSource, clock: Monotonic, errors: InstanceErrors) -> None:
+    def __init__(self, lxd: LxdQueries, clock: Monotonic, errors: InstanceErrors) -> None:
         self._lxd = lxd
         self._clock = clock
         self._errors = errors
         self._metrics = TtlCache(self._request, clock, METRICS_S, NO_METRICS)
         self._first_read_s: dict[Run, float] = {}
-        self.wanted = False
+        self.needed = False
 
-    def added_to(self, instance: InstanceReading) -> InstanceReading:
+    def add_to(self, instance: InstanceReading) -> InstanceReading:
         """Return a reading with the details of its run; raise LxdUnavailable."""
         since_s = self._first_read_s.setdefault(instance.run, self._clock())
-        if not self.wanted:
+        if not self.needed:
             return instance
         metrics = self._metrics.read()
         is_of_this_run = self._metrics.read_at_s >= since_s + LXD_CACHE_S

@@ -33,7 +33,7 @@ from services.metrics.sampler.reading import (
     MIXED,
     InstanceReading,
     Reading,
-    counted_by_cgroups,
+    with_usage,
 )
 from services.metrics.sampler.sample import (
     Ages,
@@ -146,39 +146,39 @@ class Sampling:
         )
 
     def _measure_safely(
-        self, told: InstanceReading, at_s: float, host: Mapping[str, NetworkCounters]
+        self, instance: InstanceReading, at_s: float, host: Mapping[str, NetworkCounters]
     ) -> InstanceReading | None:
         """Return a reading, or None if the instance cannot be read, for whatever reason."""
         dropped = self._dropped
         try:
-            return self._measure(told, at_s, host, dropped)
+            return self._measure(instance, at_s, host, dropped)
         except FAILURES as exc:
-            self._instance_cache.errors.failed(told.identity, exc)
+            self._instance_cache.errors.failed(instance.identity, exc)
             return None
         finally:
             if dropped:
-                self._instance_cache.errors.left_out(told.identity, dropped)
+                self._instance_cache.errors.left_out(instance.identity, dropped)
                 dropped.clear()
 
     def _measure(
         self,
-        told: InstanceReading,
+        instance: InstanceReading,
         at_s: float,
         host: Mapping[str, NetworkCounters],
         dropped: Dropped,
     ) -> InstanceReading | None:
         try:
-            usage = self._sources.cgroups.read(told, dropped)
+            usage = self._sources.cgroups.read(instance, dropped)
         except InstanceEnded:
-            self._instance_cache.mark_stale(told.identity)
+            self._instance_cache.mark_stale(instance.identity)
             return None
         if usage is None:
-            return told if self._instance_cache.lxd_answers else None
-        network = traffic_from_outside(told.nics, host, told.network, dropped)
+            return instance if self._instance_cache.lxd_answers else None
+        network = traffic_from_outside(instance.nics, host, instance.network, dropped)
         if network is None:
-            own = [nic.device for nic in told.nics]
-            network = self._sources.network.inside(told.pid, own, dropped)
-        return counted_by_cgroups(at_s, told, usage, network)
+            own = [nic.device for nic in instance.nics]
+            network = self._sources.network.inside(instance.pid, own, dropped)
+        return with_usage(at_s, instance, usage, network)
 
     def _ages(self, earlier: SampledReading | None, now: Reading) -> Ages:
         ages = {

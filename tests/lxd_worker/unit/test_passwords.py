@@ -23,7 +23,7 @@ from shared.contracts.errors import (
     PasswordNotSet,
 )
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.looks import seen
 from tests.support.lxd_worker.offer import GIB
 
@@ -48,10 +48,6 @@ def ended(bench: Bench, password: str = NEW) -> Operation:
     bench.operations.deliver_secrets("op", {"root_password": password})
     bench.work()
     return bench.operation("op")
-
-
-def outcome(operation: Operation) -> tuple[State, str | None]:
-    return operation.state, operation.failure.code if operation.failure else None
 
 
 @pytest.mark.attack

@@ -11,7 +11,7 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import InsufficientResources, InvalidInput, OperationNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.offer import GIB
 
 SECRETS = {"root_password": "correct-horse", "cloud_init": "#cloud-config\n"}
@@ -26,10 +26,6 @@ ORDER = Submission(
     start_by="1030.0",
     arguments=Arguments(create=NEW),
 )
-
-
-def outcome(operation: Operation) -> tuple[State, str | None]:
-    return operation.state, operation.failure.code if operation.failure else None
 
 
 def restarted(bench: Bench) -> None:

@@ -48,7 +48,8 @@ def lxd(double: LxdDouble) -> LxdSource:
     return source(double)
 
 
-def test_all_instances_are_read_in_one_request(double: LxdDouble, lxd: LxdSource) -> None:
+def test_all_instances_are_read_in_one_request(double: LxdDouble) -> None:
+    lxd = source(double, read_s=30.0)
     double.add_all(
         DoubledInstance(f"c{number}", status="Running", memory_usage=number + 1)
         for number in range(1000)

@@ -8,7 +8,7 @@ import pytest
 from services.metrics.sampler.poll_schedule import (
     AFTER_START_S,
     SOON_S,
-    concerns_many,
+    affects_many,
     poll_delays_s,
 )
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
@@ -53,11 +53,11 @@ def test_whatever_an_event_is_about_has_a_name(source: str, name: str) -> None:
 )
 def test_what_changes_nothing_that_is_measured_asks_nothing(action: str) -> None:
     assert poll_delays_s(event(action)) == ()
-    assert not concerns_many(event(action))
+    assert not affects_many(event(action))
 
 
 def test_a_changed_profile_may_concern_many() -> None:
-    assert concerns_many(event("profile-updated"))
+    assert affects_many(event("profile-updated"))
 
 
 def test_an_event_is_read_as_lxd_sends_it() -> None:

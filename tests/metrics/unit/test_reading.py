@@ -12,8 +12,8 @@ from services.metrics.sampler.reading import (
     HostReading,
     InstanceReading,
     Pools,
-    counted_by_cgroups,
-    told_by_lxd,
+    reading_from_lxd,
+    with_usage,
 )
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.usage import Details, DiskTraffic, Space, Traffic, Usage
@@ -47,7 +47,7 @@ def described(state: dict[str, Any] | None = None, **fields: Any) -> InstanceWit
 
 
 def reading(state: dict[str, Any] | None = None, **fields: Any) -> InstanceReading:
-    one = told_by_lxd(100.0, described(state, **fields), HOST, POOLS, Dropped())
+    one = reading_from_lxd(100.0, described(state, **fields), HOST, POOLS, Dropped())
     assert one is not None
     return one
 
@@ -76,8 +76,8 @@ def test_what_does_not_run_is_not_in_the_reading() -> None:
     stopped = described({"pid": 0})
     stateless = msgspec.structs.replace(described(), state=None)
 
-    assert told_by_lxd(0.0, stopped, HOST, POOLS, Dropped()) is None
-    assert told_by_lxd(0.0, stateless, HOST, POOLS, Dropped()) is None
+    assert reading_from_lxd(0.0, stopped, HOST, POOLS, Dropped()) is None
+    assert reading_from_lxd(0.0, stateless, HOST, POOLS, Dropped()) is None
 
 
 def test_a_virtual_machine_whose_agent_is_silent_measures_nothing_but_its_traffic() -> None:
@@ -230,7 +230,7 @@ def test_what_cgroups_count_replaces_what_lxd_told_earlier() -> None:
     told = reading({"processes": 7, "cpu": {"usage": 5}, "memory": {"usage": 123}})
     network = Traffic(1, 2, frozenset({"veth7"}))
 
-    one = counted_by_cgroups(105.0, told, Usage(9, 200, 8, DiskTraffic(3, 4), FEW), network)
+    one = with_usage(105.0, told, Usage(9, 200, 8, DiskTraffic(3, 4), FEW), network)
 
     assert (told.source, told.at_s) == ("lxd", 100.0)
     assert (one.source, one.at_s) == ("cgroup", 105.0)
@@ -242,7 +242,7 @@ def test_what_cgroups_count_replaces_what_lxd_told_earlier() -> None:
 def test_what_cgroups_do_not_count_is_unknown_but_for_processes_that_lxd_counts_itself() -> None:
     told = reading({"processes": 7, "cpu": {"usage": 5}, "memory": {"usage": 123}})
 
-    one = counted_by_cgroups(105.0, told, Usage(9, None, None, None), None)
+    one = with_usage(105.0, told, Usage(9, None, None, None), None)
 
     assert (one.memory_used, one.disk, one.network) == (None, None, None)
     assert one.processes == 7

@@ -25,11 +25,11 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.details = RunDetails(self.lxd, lambda: self.now_s, InstanceErrors())
-        self.details.wanted = True
+        self.details.needed = True
 
     def of_web(self, *, after_s: float, restarted: bool = False) -> Details:
         self.now_s += after_s
-        return self.details.added_to(RESTARTED if restarted else WEB).details
+        return self.details.add_to(RESTARTED if restarted else WEB).details
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def test_a_new_run_has_no_details_until_they_cannot_be_its_predecessors(bench: B
 
 def test_a_run_is_as_old_as_it_is_known_whether_details_were_wanted_or_not() -> None:
     bench = Bench()
-    bench.details.wanted = False
+    bench.details.needed = False
     unwanted = bench.of_web(after_s=0.0)
 
-    bench.details.wanted = True
+    bench.details.needed = True
     wanted = bench.of_web(after_s=60.0)
 
     assert (unwanted, wanted) == (NO_DETAILS, FIRST)

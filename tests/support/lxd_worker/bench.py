@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from services.lxd_worker.creation.admission import Admission
 from services.lxd_worker.creation.allocations import Allocations
@@ -14,7 +15,7 @@ from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.operations.secrets import PendingSecrets, SecretsById
 from services.lxd_worker.operations.service import HostOperations
-from shared.contracts.operations import Operation
+from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.lxd.scope import LxdScope
 from tests.support.lxd_worker.clock import FakeClock
 from tests.support.lxd_worker.journal import FakeJournal
@@ -82,6 +83,20 @@ class Bench:
             ports_in_use=lambda: self.in_use,
         )
 
+    def submit(self, kind: Kind, instance: str = "web", **changes: Any) -> None:
+        """Submit operation `op` on an instance, and leave it for later."""
+        uuid = self.lxd.holds[instance].uuid
+        fields = {"host": "h1", "principal": "admin", "start_by": "1060.0", "uuid": uuid}
+        self.operations.submit(
+            Submission(operation_id="op", kind=kind, instance=instance, **(fields | changes))
+        )
+
+    def run(self, kind: Kind, instance: str = "web", **changes: Any) -> Operation:
+        """Submit operation `op` on an instance, carry it out and return it."""
+        self.submit(kind, instance, **changes)
+        self.work()
+        return self.operation("op")
+
     def work(self) -> None:
         """Carry out everything that was spawned."""
         while self.spawned:
@@ -98,3 +113,13 @@ class Bench:
         entry = self.journal.find(operation_id)
         assert entry is not None
         return entry
+
+
+def failure_of(operation: Operation) -> str | None:
+    """Return the code of an operation's failure."""
+    return operation.failure.code if operation.failure else None
+
+
+def outcome(operation: Operation) -> tuple[State, str | None]:
+    """Return an operation's state and the code of its failure."""
+    return operation.state, failure_of(operation)

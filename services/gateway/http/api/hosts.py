@@ -10,7 +10,7 @@ from services.gateway.error_boundary import EntrySubject
 from services.gateway.fleet.views import HostView, host_without_details
 from services.gateway.http import messages
 from services.gateway.http.dependencies import Dependencies, Gateway, caught_up, read
-from services.gateway.http.errors import tongue_of
+from services.gateway.http.errors import language_of
 from services.gateway.http.free_text import FreeText
 from services.gateway.http.instance_list import array
 from services.gateway.http.name_resolution import known_host
@@ -65,7 +65,7 @@ async def forget(gateway: Gateway, request: Request, host: FreeText) -> Response
     移除一台离线的主机，连同其实例和登记的证书。
     """
     await gateway.hosts.forget(host)
-    message = messages.translate("host.forgotten", tongue_of(request), host=host)
+    message = messages.translate("host.forgotten", language_of(request), host=host)
     return read(msgspec.json.encode(Result(success=True, message=message)))
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from services.gateway.bilingual import Language, both
 from services.gateway.free_text import ONE_LINE
 from services.gateway.http.dependencies import Dependencies, Gateway, ProjectChoice, read
-from services.gateway.http.errors import problem_text, tongue_of
+from services.gateway.http.errors import language_of, problem_text
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.instance_list import array
 from services.gateway.http.openapi import CHANGING, OPERATIONS, READING, TOKEN, answers, problems
@@ -37,12 +37,12 @@ Id = Annotated[
 ]
 
 
-async def tongue(request: Request) -> Language:
+async def caller_language(request: Request) -> Language:
     """Return the caller's language."""
-    return tongue_of(request)
+    return language_of(request)
 
 
-Tongue = Annotated[Language, Depends(tongue)]
+CallerLanguage = Annotated[Language, Depends(caller_language)]
 
 
 @router.get(
@@ -53,7 +53,7 @@ Tongue = Annotated[Language, Depends(tongue)]
 )
 async def operations(
     gateway: Gateway,
-    tongue: Tongue,
+    language: CallerLanguage,
     host: Annotated[Word | None, Query()] = None,
     instance: Annotated[Word | None, Query()] = None,
     state: State | None = None,
@@ -67,7 +67,7 @@ async def operations(
     """
     wanted = OperationFilter(host, instance, state, kind, limit, project)
     found = await gateway.operations.list(wanted)
-    return read(array(_encoded(gateway, operation, tongue) for operation in found))
+    return read(array(_encoded(gateway, operation, language) for operation in found))
 
 
 @router.get(
@@ -78,7 +78,7 @@ async def operations(
 )
 async def operation(
     gateway: Gateway,
-    tongue: Tongue,
+    language: CallerLanguage,
     operation_id: Id,
     wait: Annotated[
         float,
@@ -95,8 +95,8 @@ async def operation(
     在操作结束时返回它；等待 `wait` 秒后仍未结束时返回当前状态。
     """
     if wait > 0:
-        return _answer(gateway, await gateway.operations.wait(operation_id, wait), tongue)
-    return _answer(gateway, await gateway.operations.get(operation_id), tongue)
+        return _answer(gateway, await gateway.operations.wait(operation_id, wait), language)
+    return _answer(gateway, await gateway.operations.get(operation_id), language)
 
 
 @router.post(
@@ -112,31 +112,31 @@ async def operation(
     ),
     summary=both("取消操作", "Cancel an operation"),
 )
-async def cancel(gateway: Gateway, tongue: Tongue, operation_id: Id) -> Response:
+async def cancel(gateway: Gateway, language: CallerLanguage, operation_id: Id) -> Response:
     """Ask for an operation to be cancelled; its state tells whether it was.
 
     请求取消操作；是否已取消见其状态。
     """
-    return _answer(gateway, await gateway.operations.cancel(operation_id), tongue)
+    return _answer(gateway, await gateway.operations.cancel(operation_id), language)
 
 
-def view(operation: Operation, tongue: Language) -> OperationView:
+def view(operation: Operation, language: Language) -> OperationView:
     """Return an operation as callers see it, in their language."""
-    return operation_view(operation, _failure(operation, tongue))
+    return operation_view(operation, _failure(operation, language))
 
 
-def _answer(gateway: Dependencies, operation: Operation, tongue: Language) -> Response:
-    body = _encoded(gateway, operation, tongue)
+def _answer(gateway: Dependencies, operation: Operation, language: Language) -> Response:
+    body = _encoded(gateway, operation, language)
     return Response(body, headers=addresses(operation), media_type="application/json")
 
 
-def _encoded(gateway: Dependencies, operation: Operation, tongue: Language) -> bytes:
-    return encoded_operation(operation, lambda each: view(each, tongue), gateway.boundary)
+def _encoded(gateway: Dependencies, operation: Operation, language: Language) -> bytes:
+    return encoded_operation(operation, lambda each: view(each, language), gateway.boundary)
 
 
-def _failure(operation: Operation, tongue: Language) -> OperationFailure | None:
+def _failure(operation: Operation, language: Language) -> OperationFailure | None:
     if not operation.final or operation.state == State.DONE:
         return None
     error = error_of(operation)
     log = operation.failure.log if operation.failure else ""
-    return OperationFailure(error.code, problem_text(error, tongue), log or None)
+    return OperationFailure(error.code, problem_text(error, language), log or None)

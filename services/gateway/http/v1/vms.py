@@ -21,7 +21,7 @@ from services.gateway.http.dependencies import (
     Who,
     caught_up,
 )
-from services.gateway.http.errors import problem_text, tongue_of
+from services.gateway.http.errors import language_of, problem_text
 from services.gateway.http.etag import conditional_response
 from services.gateway.http.field_selection import chosen, fields_query
 from services.gateway.http.free_text import FreeText, WithoutControls
@@ -148,7 +148,7 @@ async def one(request: Request, gateway: Gateway, found: WantedOrFailed, who: Wh
     def present(known: InstanceView, host: HostView) -> Vm:
         shown = vm(known, host, secrets=who.may_see_secrets)
         if known.creation and known.creation.final:
-            why = problem_text(error_of(known.creation), tongue_of(request))
+            why = problem_text(error_of(known.creation), language_of(request))
             return structs.replace(shown, error=why)
         return shown
 

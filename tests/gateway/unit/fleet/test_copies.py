@@ -378,7 +378,7 @@ async def test_a_creation_that_a_host_invents_displaces_no_other(
 async def test_a_journal_cannot_tell_what_only_gateways_do(creating: Core) -> None:
     creating.workers.journal[WEB] = invented(WEB, State.SUBMITTING)
 
-    await creating.sync.sync(EVIL)
+    await creating.sync.sync_host(EVIL)
 
     assert WEB not in creating.store.operations
     assert holders(creating) == [("h1", False)]

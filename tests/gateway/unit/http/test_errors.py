@@ -81,8 +81,8 @@ def test_every_error_of_the_contracts_fills_its_text(code: str) -> None:
     wanted = kind.__init__.__code__.co_argcount - 1 if "__init__" in vars(kind) else 0
     error = kind(*[f"value{number}" for number in range(wanted)])
 
-    for tongue in ("zh", "en"):
-        text = problem_text(error, tongue)  # type: ignore[arg-type]
+    for language in ("zh", "en"):
+        text = problem_text(error, language)  # type: ignore[arg-type]
         assert "{" not in text
         assert all(value in text for value in _named(code, error.values))
 
@@ -139,7 +139,7 @@ async def test_a_method_that_is_not_allowed_names_those_that_are(
 
 
 @pytest.mark.parametrize(
-    ("accepted", "detail", "tongue"),
+    ("accepted", "detail", "language"),
     [
         (None, "实例 nix 不存在", "zh"),
         ("en-GB,en;q=0.9", "Instance nix does not exist", "en"),
@@ -147,14 +147,14 @@ async def test_a_method_that_is_not_allowed_names_those_that_are(
     ],
 )
 async def test_errors_speak_the_callers_language(
-    client: httpx.AsyncClient, accepted: str | None, detail: str, tongue: str
+    client: httpx.AsyncClient, accepted: str | None, detail: str, language: str
 ) -> None:
     headers = {} if accepted is None else {"Accept-Language": accepted}
 
     answer = await client.get("/api/instances/nix", headers=headers)
 
     assert answer.json()["detail"] == detail
-    assert answer.headers["content-language"] == tongue
+    assert answer.headers["content-language"] == language
 
 
 async def test_a_bug_is_logged_and_told_without_internals(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.http.language import language
+from services.gateway.http.language import preferred_language
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ from services.gateway.http.language import language
 def test_the_best_liked_of_our_languages_is_taken_and_chinese_else(
     accepted: str, expected: str
 ) -> None:
-    assert language(accepted) == expected
+    assert preferred_language(accepted) == expected

@@ -187,9 +187,9 @@ async def test_a_hosts_history_is_read_from_where_it_ended_before(gateway: Core)
     for number in range(1203):
         gateway.workers.report(an_operation(f"op-{number}", state=State.DONE))
 
-    await gateway.sync.sync("h1")
+    await gateway.sync.sync_host("h1")
     pages = gateway.workers.called.count(("h1", "operations_since"))
-    await gateway.sync.sync("h1")
+    await gateway.sync.sync_host("h1")
 
     assert len(gateway.store.operations) == 1203
     assert gateway.store.sequences == {"h1": 1203}
@@ -200,7 +200,7 @@ async def test_a_hosts_history_is_read_from_where_it_ended_before(gateway: Core)
 async def test_a_history_in_anothers_name_is_not_kept(gateway: Core) -> None:
     gateway.workers.report(an_operation("op-1", host="h2", state=State.DONE))
 
-    await gateway.sync.sync("h1")
+    await gateway.sync.sync_host("h1")
 
     assert gateway.store.operations == {}
 

@@ -55,7 +55,7 @@ async def test_what_ended_before_a_restart_is_not_counted_again(gateway: Core) -
     gateway.workers.finish(begun.operation_id)
     restarted = gateway.restarted()
 
-    await restarted.sync.sync("h1")
+    await restarted.sync.sync_host("h1")
 
     assert [
         each.operation_id for each in restarted.cache.merge_with_stored((), OperationFilter())

@@ -62,7 +62,7 @@ async def test_a_page_of_history_leaves_the_facts_of_a_request_as_they_were(gate
     operation = await gateway.submit(Kind.STOP)
     gateway.workers.report(replace(operation, state=State.DONE, **FACTS))
 
-    await gateway.sync.sync("h1")
+    await gateway.sync.sync_host("h1")
 
     stored = gateway.store.operations[operation.operation_id]
     assert facts(stored) == facts(operation)

@@ -43,7 +43,7 @@ async def test_an_outcome_that_is_reported_three_times_is_merged_and_told_once(
     gateway.events.on_event("h1", OperationChanged(operation=ended))
     first = gateway.fleet.version
     await gateway.events.on_outcome(ended)
-    await gateway.sync.catch_up("h1")
+    await gateway.sync.sync_host("h1")
 
     assert states == [State.DONE]
     assert version < first == gateway.fleet.version

@@ -169,8 +169,8 @@ def test_any_instance_and_host_is_in_the_metrics(host: HostView, instance: Insta
 
 
 @given(any_of(Operation), st.sampled_from(["zh", "en"]))
-def test_any_operation_is_shown(operation: Operation, tongue: Any) -> None:
-    shown = parsed(encoded_operation(operation, lambda each: view(each, tongue), STRICT))
+def test_any_operation_is_shown(operation: Operation, language: Any) -> None:
+    shown = parsed(encoded_operation(operation, lambda each: view(each, language), STRICT))
     headers = addresses(operation)
 
     assert shown["state"] == operation.state

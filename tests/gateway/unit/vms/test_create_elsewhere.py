@@ -251,7 +251,7 @@ async def test_when_all_refuse_the_reason_of_each_is_told(gateway: Core) -> None
     with pytest.raises(NoHostFits) as refused:
         await create(gateway, key="k1")
 
-    assert refused.value.shortfalls == {
+    assert refused.value.lacks == {
         "h1": [Shortfall("memory", 100, 7)],
         "h2": [Shortfall("image")],
         "h3": [Shortfall("memory", 100, 7)],
@@ -273,8 +273,8 @@ async def test_hosts_that_were_not_able_are_told_beside_those_that_refused(gatew
     with pytest.raises(NoHostFits) as refused:
         await create(gateway)
 
-    assert refused.value.shortfalls["h1"] == [Shortfall("memory", 100, 50)]
-    assert refused.value.shortfalls["h2"] == [Shortfall("ports")]
+    assert refused.value.lacks["h1"] == [Shortfall("memory", 100, 50)]
+    assert refused.value.lacks["h2"] == [Shortfall("ports")]
 
 
 async def test_a_reason_that_may_pass_invites_to_come_again(gateway: Core) -> None:

@@ -104,7 +104,7 @@ def test_an_image_of_another_type_lacks_the_image() -> None:
     with pytest.raises(NoHostFits) as refused:
         placed([a_host(FOCAL)], kind=VIRTUAL_MACHINE)
 
-    assert [lack.what for lack in refused.value.shortfalls["h1"]] == ["image"]
+    assert [lack.what for lack in refused.value.lacks["h1"]] == ["image"]
 
 
 def test_a_template_is_listed_with_what_each_host_has() -> None:

@@ -42,7 +42,7 @@ def a_candidate(
 def lacks(needs: Requirements, *candidates: Candidate) -> dict[str, list[Shortfall]]:
     with pytest.raises(NoHostFits) as refused:
         place(needs, candidates, "most_free_memory")
-    return {host: list(missing) for host, missing in refused.value.shortfalls.items()}
+    return {host: list(missing) for host, missing in refused.value.lacks.items()}
 
 
 def test_the_only_able_host_is_taken_and_the_reason_told() -> None:
@@ -98,7 +98,7 @@ def test_when_all_have_refused_each_lacks_what_it_said() -> None:
     with pytest.raises(NoHostFits) as none:
         place(NEEDS, [a_candidate("h1"), a_candidate("h2")], None, refused)
 
-    assert none.value.shortfalls == refused
+    assert none.value.lacks == refused
     assert none.value.summary == "h1: ports (2 > 1); h2: connection"
 
 

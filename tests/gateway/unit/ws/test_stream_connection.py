@@ -144,7 +144,7 @@ async def test_a_viewer_that_fell_behind_begins_anew_and_cost_no_memory() -> Non
 async def test_a_viewer_that_takes_no_message_in_time_is_closed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    bench, peer = Bench(patience_s=0.05), watching(takes=1)
+    bench, peer = Bench(send_s=0.05), watching(takes=1)
     serving = asyncio.create_task(bench.stream.serve(peer.websocket()))
 
     await asyncio.wait_for(serving, 2)
@@ -276,7 +276,7 @@ async def test_a_stopped_server_leaves_no_task_behind() -> None:
 
 
 async def test_viewers_are_counted_and_so_are_those_that_are_let_go() -> None:
-    bench = Bench(patience_s=0.05)
+    bench = Bench(send_s=0.05)
     deaf, patient = watching(takes=1), watching()
 
     async with bench.serving(patient):

@@ -1,49 +1,23 @@
-"""What the worker tells the fleet by itself: operations, inventories, changes, its sign of life."""
+"""Inventories and changes of instances, as one numbered sequence of events."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.operations.outbox import Outbox
-from services.lxd_worker.ports import Publish
-from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
 from services.lxd_worker.reports.inventory import InventoryReport
-from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.changes import ImageSource
-from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import (
-    Event,
     InstanceChanged,
     InstanceRemoved,
     Inventory,
-    OperationChanged,
 )
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Arguments, Kind, State, Submission
+from shared.contracts.operations import Arguments, Kind, Submission
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.looks import seen
-from tests.support.lxd_worker.omissions import Omissions
-
-
-class Wire:
-    """What was published; `cut` refuses that many publishes first."""
-
-    def __init__(self) -> None:
-        self.sent: list[Event] = []
-        self.cut = 0
-        self.later: list[Callable[[], None]] = []
-        self.on_publish: Callable[[], object] = list
-
-    def publish(self, event: Event) -> None:
-        self.on_publish()
-        if self.cut:
-            self.cut -= 1
-            raise BrokerUnavailable
-        self.sent.append(event)
+from tests.support.lxd_worker.wire import Wire
 
 
 @pytest.fixture
@@ -54,23 +28,12 @@ def wire() -> Wire:
 @pytest.fixture
 def report(bench: Bench, wire: Wire) -> InventoryReport:
     return InventoryReport(
-        report_context(bench, wire),
+        wire.context(bench.clock),
         bench.lxd,
         bench.journal,
         lambda: bench.rings.append("inventory"),
         lambda: "deaf" not in bench.rings,
     )
-
-
-def report_context(bench: Bench, wire: Wire) -> ReportContext:
-    later = wire.later
-    return ReportContext(
-        3, wire.publish, bench.clock, Omissions(), lambda _, again: later.append(again)
-    )
-
-
-def outbox(bench: Bench, publish: Publish) -> Outbox:
-    return Outbox(bench.journal, publish, lambda: None, lambda *_: None)
 
 
 def lifecycle(action: str, name: str = "web", **context: object) -> LifecycleEvent:
@@ -358,112 +321,3 @@ def test_nothing_is_known_while_nobody_listens(bench: Bench, report: InventoryRe
     bench.rings.append("deaf")
 
     assert report.cached_instances() is None
-
-
-def submitted(bench: Bench, operation_id: str, instance: str) -> None:
-    order = Submission(
-        operation_id=operation_id,
-        host="h1",
-        kind=Kind.STOP,
-        instance=instance,
-        uuid=bench.lxd.holds[instance].uuid,
-        principal="admin",
-        start_by="1060",
-    )
-    bench.operations.submit(order)
-
-
-def test_every_operation_is_reported_in_the_order_of_its_change(bench: Bench, wire: Wire) -> None:
-    submitted(bench, "op-1", "web")
-    submitted(bench, "op-2", "db")
-    bench.journal.advance("op-1", lambda one: one.start("now"))
-
-    outbox(bench, wire.publish).publish_unconfirmed()
-
-    told = [one.operation for one in wire.sent if isinstance(one, OperationChanged)]
-    assert [(one.operation_id, one.state) for one in told] == [
-        ("op-2", State.ACCEPTED),
-        ("op-1", State.RUNNING),
-    ]
-    assert bench.journal.unconfirmed(10) == []
-
-
-def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: Wire) -> None:
-    submitted(bench, "op-1", "web")
-    wire.cut = 1
-
-    with pytest.raises(BrokerUnavailable):
-        outbox(bench, wire.publish).publish_unconfirmed()
-    outbox(bench, wire.publish).publish_unconfirmed()
-
-    assert len(wire.sent) == 1
-
-
-def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wire) -> None:
-    submitted(bench, "op-1", "web")
-
-    def publish(event: Event) -> None:
-        wire.publish(event)
-        bench.journal.advance("op-1", lambda one: one.start("now"))
-
-    outbox(bench, publish).publish_unconfirmed()
-    outbox(bench, wire.publish).publish_unconfirmed()
-
-    states = [one.operation.state for one in wire.sent]  # type: ignore[union-attr]
-    assert states == [State.ACCEPTED, State.RUNNING]
-
-
-def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -> None:
-    bench.most_unfinished = 200
-    for number in range(200):
-        bench.lxd.holds[f"c{number}"] = seen(uuid=f"u{number}")
-        submitted(bench, f"op-{number}", f"c{number}")
-
-    outbox(bench, wire.publish).publish_unconfirmed()
-
-    assert len(wire.sent) == 200
-
-
-def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
-    watch = LxdHealth(changed=lambda: None, listening=True)
-    watch.probe(bench.lxd)
-
-    beat = heartbeat(report_context(bench, Wire()), watch, bench.journal, 2.0, 17)
-
-    assert (beat.epoch, beat.sequence, beat.clock) == (3, 17, "1000.000")
-    assert (beat.lxd_connected, beat.fingerprint, beat.lxd) == (True, "f" * 64, "5.0.2")
-
-
-def test_a_heartbeat_goes_on_without_lxd_and_remembers_who_it_was(bench: Bench) -> None:
-    watch = LxdHealth(changed=lambda: None, listening=True)
-    watch.probe(bench.lxd)
-    bench.lxd.away = 1
-    watch.probe(bench.lxd)
-
-    beat = heartbeat(report_context(bench, Wire()), watch, bench.journal, 2.0, 17)
-
-    assert (beat.lxd_connected, beat.lxd) == (False, "5.0.2")
-
-
-def test_an_lxd_that_answers_but_tells_nothing_is_not_connected(bench: Bench) -> None:
-    watch = LxdHealth(changed=lambda: None, listening=False)
-    watch.probe(bench.lxd)
-
-    assert watch.connected is False
-
-
-def test_every_change_of_lxd_is_told_at_once_and_nothing_else(bench: Bench) -> None:
-    told: list[tuple[bool, str]] = []
-    watch = LxdHealth(
-        changed=lambda: told.append((watch.connected, watch.server.name if watch.server else ""))
-    )
-
-    for _ in range(2):
-        watch.set_listening(listening=True)
-        watch.probe(bench.lxd)
-    bench.lxd.away = 1
-    watch.probe(bench.lxd)
-    watch.set_listening(listening=False)
-
-    name = bench.lxd.server().name
-    assert told == [(False, ""), (True, name), (False, name), (False, name)]

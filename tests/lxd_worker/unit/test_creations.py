@@ -13,7 +13,7 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.looks import seen
 from tests.support.lxd_worker.offer import GIB
 
@@ -57,10 +57,6 @@ def ended(bench: Bench, **fields: Any) -> Operation:
     submitted(bench, **fields)
     bench.work()
     return bench.operation("op")
-
-
-def outcome(operation: Operation) -> tuple[State, str | None]:
-    return operation.state, operation.failure.code if operation.failure else None
 
 
 def behind(bench: Bench, operation_id: str, kind: Kind, uuid: str = UUID) -> Operation:

@@ -7,71 +7,34 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.operations.planning import KEEP_S
 from services.lxd_worker.operations.runner import OperationRunner
-from services.lxd_worker.rebuild.trash import TrashCollector
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.changes import ImageSource
 from shared.contracts.errors import (
-    FleetError,
     ImageNotFound,
     InsufficientResources,
     InvalidInput,
-    LxdBusy,
     LxdRefused,
     OperationInProgress,
     TrashNotFound,
 )
-from shared.contracts.instances import Proxy, Trash
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from tests.support.lxd_worker.bench import Bench
+from shared.contracts.instances import Proxy
+from shared.contracts.operations import Arguments, Kind, State
+from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.offer import GIB
+from tests.support.lxd_worker.rebuilds import (
+    PowerFailure,
+    an_order,
+    die_at,
+    ended,
+    is_old,
+    kept,
+    roots,
+)
 
 FORWARD = (Step.BUILD, Step.STOP, Step.DETACH, Step.MOVE_OUT, Step.MOVE_IN, Step.ATTACH, Step.START)
 NAMES = [step.value for step in FORWARD]
-
-
-class PowerFailure(BaseException):
-    """The worker is gone."""
-
-
-def an_order(kind: Kind = Kind.REBUILD, name: str = "web", op: str = "op") -> Submission:
-    image = ImageSource(alias="busybox") if kind is Kind.REBUILD else None
-    return Submission(
-        operation_id=op,
-        host="h1",
-        kind=kind,
-        instance=name,
-        uuid=f"u-{name}",
-        principal="admin",
-        start_by="9060.0",
-        arguments=Arguments(image=image),
-        timeout_s=600.0,
-    )
-
-
-def ended(bench: Bench, **order: Any) -> Operation:
-    wanted = an_order(**order)
-    bench.operations.submit(wanted)
-    bench.work()
-    return bench.operation(wanted.operation_id)
-
-
-def outcome(operation: Operation) -> tuple[State, str | None]:
-    return operation.state, operation.failure.code if operation.failure else None
-
-
-def roots(bench: Bench) -> dict[str, Observation]:
-    """Return what shares the uuid of `web`, by its name without the operation's mark."""
-    return {
-        name.split("-")[0]: look for name, look in bench.lxd.holds.items() if look.uuid == "u-web"
-    }
-
-
-def is_old(look: Observation) -> bool:
-    return look.root == ""
 
 
 def test_a_running_one_runs_with_another_root_and_the_old_one_is_kept(bench: Bench) -> None:
@@ -283,30 +246,6 @@ def new_one_does_not_start(bench: Bench, status: str) -> None:
     bench.lxd.request = ask  # type: ignore[method-assign]
 
 
-def die_at(bench: Bench, step: Step, moment: str) -> None:
-    """Have the worker die before or after LXD was asked for a step, once."""
-    asking = bench.lxd.request
-    bench.most_running = 0  # type: ignore[attr-defined]
-
-    def ask(asked: Step, entry: Any) -> str:
-        if asked is step and moment == "before" and bench.lxd.request is not watching:
-            bench.lxd.request = watching  # type: ignore[method-assign]
-            raise PowerFailure
-        told = watching(asked, entry)
-        if asked is step and bench.lxd.request is not watching:
-            bench.lxd.request = watching  # type: ignore[method-assign]
-            raise PowerFailure
-        return told
-
-    def watching(asked: Step, entry: Any) -> str:
-        told = asking(asked, entry)
-        running = sum(not look.stopped for look in roots(bench).values())
-        bench.most_running = max(bench.most_running, running)  # type: ignore[attr-defined]
-        return told
-
-    bench.lxd.request = ask  # type: ignore[method-assign]
-
-
 def survive(bench: Bench) -> None:
     """Let LXD end what it was asked for; nobody remembers the request."""
     bench.lxd.forgetful = True
@@ -327,16 +266,6 @@ def test_a_host_that_restarts_between_two_steps_has_the_old_one_stopped_again(
 
     assert outcome(bench.operation("op")) == (State.DONE, None)
     assert bench.most_running <= 1  # type: ignore[attr-defined]
-
-
-def kept(bench: Bench, name: str = "web") -> None:
-    """Write down what LXD's settings say of the trash of an instance."""
-    (trash,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
-    bench.lxd.until[trash] = int(bench.clock.unix()) + KEEP_S
-    bench.lxd.limits[name] = {
-        "trash": Trash(name=trash, until="2026-11-29T10:00:00Z", size=GIB),
-        "root_size": GIB,
-    }
 
 
 def test_a_revert_brings_the_old_one_back_and_keeps_the_new_one(bench: Bench) -> None:
@@ -420,78 +349,6 @@ def test_an_order_that_comes_while_the_name_is_nobodys_hears_who_holds_it(bench:
         bench.operations.submit(an_order(Kind.REVERT, op="back"))
 
 
-def collector(bench: Bench) -> TrashCollector:
-    return TrashCollector(bench.lxd, bench.journal, bench.clock)
-
-
-def test_trash_is_deleted_when_its_day_is_over(bench: Bench) -> None:
-    ended(bench)
-    kept(bench)
-    collector(bench).collect()
-    assert roots(bench).keys() == {"web", "trash"}
-    bench.clock.sleep(KEEP_S + 1)
-
-    collector(bench).collect()
-
-    assert roots(bench).keys() == {"web"}
-    assert bench.lxd.limits["web"]["trash"] is None
-
-
-def test_the_trash_of_an_earlier_rebuild_makes_room_for_that_of_a_later_one(bench: Bench) -> None:
-    ended(bench)
-    (first,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
-    ended(bench, op="again")
-    (second,) = {look.name for look in bench.lxd.holds.values() if look.parked_as == look.name} - {
-        first
-    }
-    bench.lxd.until |= dict.fromkeys((first, second), int(bench.clock.unix()) + KEEP_S)
-    bench.lxd.limits["web"] = {"trash": Trash(name=second, until="")}
-
-    collector(bench).collect()
-
-    assert set(bench.lxd.holds) == {"web", "db", second}
-
-
-def test_trash_without_an_owner_is_kept_for_its_day(bench: Bench) -> None:
-    ended(bench)
-    kept(bench)
-    del bench.lxd.holds["web"]
-
-    collector(bench).collect()
-
-    assert roots(bench).keys() == {"trash"}
-
-
-def test_what_an_operation_swaps_is_no_trash(bench: Bench) -> None:
-    die_at(bench, Step.MOVE_IN, "before")
-    bench.operations.submit(an_order())
-    (entry,) = bench.journal.unfinished()
-    with pytest.raises(PowerFailure):
-        OperationRunner(bench.context, entry).run()
-    bench.clock.sleep(KEEP_S + 1)
-
-    collector(bench).collect()
-
-    assert roots(bench).keys() == {"new", "trash"}
-
-
-@pytest.mark.parametrize("error", [LxdRefused("no"), LxdBusy("busy")])
-def test_trash_that_lxd_does_not_delete_is_tried_again_later(
-    bench: Bench, error: FleetError
-) -> None:
-    ended(bench)
-    kept(bench)
-    bench.clock.sleep(KEEP_S + 1)
-    (trash,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
-    bench.lxd.refuses_to_discard = dict.fromkeys((trash, "web"), error)
-    collector(bench).collect()
-    bench.lxd.refuses_to_discard.clear()
-
-    collector(bench).collect()
-
-    assert roots(bench).keys() == {"web"}
-
-
 def test_an_operation_that_is_called_off_goes_back(bench: Bench) -> None:
     bench.operations.submit(an_order())
     bench.journal.advance("op", lambda entry: entry.start("now"))
@@ -501,17 +358,6 @@ def test_an_operation_that_is_called_off_goes_back(bench: Bench) -> None:
 
     assert outcome(bench.operation("op")) == (State.CANCELLED, "cancelled")
     assert roots(bench).keys() == {"web"}
-
-
-def test_what_nobody_can_read_the_time_of_is_kept(bench: Bench) -> None:
-    ended(bench)
-    kept(bench)
-    (trash,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
-    bench.lxd.until[trash] = 0
-
-    collector(bench).collect()
-
-    assert roots(bench).keys() == {"web", "trash"}
 
 
 def test_a_swap_under_way_counts_as_disk(bench: Bench) -> None:

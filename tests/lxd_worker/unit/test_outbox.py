@@ -1,0 +1,90 @@
+"""Operations are reported until the broker has confirmed them."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.lxd_worker.operations.outbox import Outbox
+from services.lxd_worker.ports import Publish
+from shared.contracts.errors import BrokerUnavailable
+from shared.contracts.events import (
+    Event,
+    OperationChanged,
+)
+from shared.contracts.operations import Kind, State, Submission
+from tests.support.lxd_worker.bench import Bench
+from tests.support.lxd_worker.looks import seen
+from tests.support.lxd_worker.wire import Wire
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+def outbox(bench: Bench, publish: Publish) -> Outbox:
+    return Outbox(bench.journal, publish, lambda: None, lambda *_: None)
+
+
+def submitted(bench: Bench, operation_id: str, instance: str) -> None:
+    order = Submission(
+        operation_id=operation_id,
+        host="h1",
+        kind=Kind.STOP,
+        instance=instance,
+        uuid=bench.lxd.holds[instance].uuid,
+        principal="admin",
+        start_by="1060",
+    )
+    bench.operations.submit(order)
+
+
+def test_every_operation_is_reported_in_the_order_of_its_change(bench: Bench, wire: Wire) -> None:
+    submitted(bench, "op-1", "web")
+    submitted(bench, "op-2", "db")
+    bench.journal.advance("op-1", lambda one: one.start("now"))
+
+    outbox(bench, wire.publish).publish_unconfirmed()
+
+    told = [one.operation for one in wire.sent if isinstance(one, OperationChanged)]
+    assert [(one.operation_id, one.state) for one in told] == [
+        ("op-2", State.ACCEPTED),
+        ("op-1", State.RUNNING),
+    ]
+    assert bench.journal.unconfirmed(10) == []
+
+
+def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: Wire) -> None:
+    submitted(bench, "op-1", "web")
+    wire.cut = 1
+
+    with pytest.raises(BrokerUnavailable):
+        outbox(bench, wire.publish).publish_unconfirmed()
+    outbox(bench, wire.publish).publish_unconfirmed()
+
+    assert len(wire.sent) == 1
+
+
+def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wire) -> None:
+    submitted(bench, "op-1", "web")
+
+    def publish(event: Event) -> None:
+        wire.publish(event)
+        bench.journal.advance("op-1", lambda one: one.start("now"))
+
+    outbox(bench, publish).publish_unconfirmed()
+    outbox(bench, wire.publish).publish_unconfirmed()
+
+    states = [one.operation.state for one in wire.sent]  # type: ignore[union-attr]
+    assert states == [State.ACCEPTED, State.RUNNING]
+
+
+def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -> None:
+    bench.most_unfinished = 200
+    for number in range(200):
+        bench.lxd.holds[f"c{number}"] = seen(uuid=f"u{number}")
+        submitted(bench, f"op-{number}", f"c{number}")
+
+    outbox(bench, wire.publish).publish_unconfirmed()
+
+    assert len(wire.sent) == 200
