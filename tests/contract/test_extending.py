@@ -21,7 +21,7 @@ import pytest
 from tests.support.daemons import ROOT
 from tests.support.documents import CodeBlock, code_blocks
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 DOCUMENT = ROOT / "docs" / "extending.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -128,7 +128,7 @@ def test_a_recipe_that_is_followed_to_the_letter_works(reader: Reader, recipe: s
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_all_recipes_together_break_nothing_else(reader: Reader) -> None:
     for block in code_blocks(DOCUMENT):
         reader.follow(block)
