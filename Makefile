@@ -2,8 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
-# More processes than cores: most tests wait for a daemon.
-JOBS ?= 4
+JOBS ?= 2
 BIN := $(VENV)/bin
 # The tests of a file share what they have started, so a file goes to one process.
 OPTIONS = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(PYTEST)

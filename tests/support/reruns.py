@@ -1,7 +1,8 @@
 """Fail a session in which a test passed only when it was tried again: it is a bug all the same.
 
-pytest-rerunfailures has `--fail-on-flaky` for this, which sees nothing under pytest-xdist: there
-the tests run in other processes than the one whose exit status counts.
+With `--list-flaky` such tests are listed and the session passes. pytest-rerunfailures has
+`--fail-on-flaky`, which sees nothing under pytest-xdist: there the tests run in other processes
+than the one whose exit status counts.
 """
 
 from __future__ import annotations
@@ -9,21 +10,29 @@ from __future__ import annotations
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option."""
+    parser.addoption("--list-flaky", action="store_true", help="list flaky tests, and pass")
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Let the session fail where it would have passed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if exitstatus == pytest.ExitCode.OK and reporter is not None and passed_late(reporter):
+    fails = not session.config.getoption("--list-flaky")
+    if fails and exitstatus == pytest.ExitCode.OK and reporter is not None and flaky(reporter):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count them; pytest lists them itself."""
-    if late := passed_late(terminalreporter):
-        text = f"RERUN: {len(late)} passed only the second time, so this run fails"
+    if found := flaky(terminalreporter):
+        listed = terminalreporter.config.getoption("--list-flaky")
+        end = "" if listed else ", so this run fails"
+        text = f"RERUN: {len(found)} passed only the second time{end}"
         terminalreporter.write_line(text, red=True)
 
 
-def passed_late(reporter: pytest.TerminalReporter) -> set[str]:
+def flaky(reporter: pytest.TerminalReporter) -> set[str]:
     """Return the tests that failed and, tried again, did not."""
     of = {
         outcome: {report.nodeid for report in reporter.stats.get(outcome, ())}
