@@ -207,9 +207,12 @@ def _wait_for(node: Node) -> None:
 
 def _load(node: Node) -> None:
     """Import the definitions file into a running node, which removes nothing."""
-    done = control(node, "import_definitions", str(node.directory / "definitions.json"))
-    if done.returncode:
-        raise LoadFailed(done.stdout + done.stderr)
+    # A node listens before its start is complete, and imports nothing until then.
+    awaited = ("await_startup", "--timeout", str(round(START_TIMEOUT_S)))
+    for command in (awaited, ("import_definitions", str(node.directory / "definitions.json"))):
+        done = control(node, *command)
+        if done.returncode:
+            raise LoadFailed(done.stdout + done.stderr)
 
 
 def _write_files(directory: Path, ports: NodePorts, *, management: bool) -> None:

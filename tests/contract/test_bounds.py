@@ -34,7 +34,7 @@ GOLDEN = Path(__file__).parent / "golden" / "1.0"
 READ = (*lock.MESSAGES, Reply, Call)
 # What need not say what it is, and why nothing comes of that.
 ANYTHING = {
-    "Answer.result": "is read once more, as what the called method returns",
+    "Reply.result": "is read once more, as what the called method returns",
     "Call.args[]": "is read once more, as what the called method takes",
     "Call.kwargs[]": "is read once more, as what the called method takes",
     "RemoteError.exc_args": "is read once more, as the texts of one of our errors",
