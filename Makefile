@@ -34,7 +34,7 @@ check: environment  ## lint, format, types, import rules, message lock
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m shared.contracts.lock --check
+	$(BIN)/python -m shared.contracts.contract_lock --check
 
 test: daemons  ## all tests but the slow ones, on real LXD and RabbitMQ
 	$(RUN_TESTS) -m "not slow"
@@ -85,7 +85,7 @@ golden: environment  ## accept what the API answers as it is now (see CONTRIBUTI
 	FLEET_GOLDEN=accept $(RUN_TESTS) tests/contract/test_golden_api.py
 
 contract-lock: environment  ## accept the messages as they are now (see CONTRIBUTING.md)
-	@$(BIN)/python -m shared.contracts.lock
+	@$(BIN)/python -m shared.contracts.contract_lock
 
 constraints: environment  ## pin the versions that are installed now
 	$(BIN)/pip freeze --exclude-editable > constraints.txt

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import credentials, definitions
-from deploy.local.definitions import User
+from deploy.local import credentials, rabbitmq_definitions
+from deploy.local.rabbitmq_definitions import User
 from deploy.rabbitmq.add_user import address_of
 from shared.platform import private_files
 from shared.platform.host_settings import host_id
@@ -46,7 +46,7 @@ def main() -> int:
     # The directory hides from this machine's users what its folders show to containers.
     directory.chmod(0o700)
     users = credentials.users(directory / "passwords", [host])
-    write_definitions(directory / "broker" / "definitions.json", users)
+    write_definitions(directory / "broker" / "rabbitmq_definitions.json", users)
     for secret in secrets_of(directory / "passwords", users, port):
         _write_secret(directory, secret)
     return 0
@@ -54,7 +54,7 @@ def main() -> int:
 
 def write_definitions(file: Path, users: list[User]) -> None:
     """Write the file that RabbitMQ loads; without passwords, so every user may read it."""
-    private_files.write(file, json.dumps(definitions.of(users, vhost=VHOST)))
+    private_files.write(file, json.dumps(rabbitmq_definitions.of(users, vhost=VHOST)))
     file.chmod(0o644)
 
 

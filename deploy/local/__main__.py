@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from deploy.local import broker, demo, install_packages, output, requirements, run
+from deploy.local import broker, debian_packages, demo, install_packages, nonblocking_output, run
 from deploy.local.lxd_api import ERRORS
 from deploy.local.processes import DidNotStart
 from deploy.local.supervisor import STOP_SIGNALS, ignore_signals
@@ -28,7 +28,7 @@ FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 def main() -> int:
     """Run the command; print expected errors in a line."""
-    output.install()
+    nonblocking_output.install()
     for number in STOP_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # `nohup`
             signal.signal(number, _stop)
@@ -46,12 +46,12 @@ def main() -> int:
 
 def prepare_tests(env: Mapping[str, str]) -> int:
     """Install the requirements of tests with real daemons."""
-    return _prepare(requirements.FOR_TESTS, env)
+    return _prepare(debian_packages.FOR_TESTS, env)
 
 
 def prepare_browser(env: Mapping[str, str]) -> int:
     """Install the requirements of browser tests, which are large and not in every distribution."""
-    return _prepare((requirements.BROWSER,), env)
+    return _prepare((debian_packages.BROWSER,), env)
 
 
 def _prepare(needs: Sequence[install_packages.Requirement], env: Mapping[str, str]) -> int:
@@ -66,7 +66,7 @@ def _prepare(needs: Sequence[install_packages.Requirement], env: Mapping[str, st
 
 def prepare_compose_test(env: Mapping[str, str]) -> int:
     """Install the requirements of the container test, all of which it needs."""
-    install_packages.install_missing(requirements.FOR_COMPOSE_TEST, env)
+    install_packages.install_missing(debian_packages.FOR_COMPOSE_TEST, env)
     return 0
 
 

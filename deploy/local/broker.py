@@ -20,8 +20,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from deploy import rabbitmq
-from deploy.local import output, processes
-from deploy.local.definitions import Definitions
+from deploy.local import nonblocking_output, processes
+from deploy.local.rabbitmq_definitions import Definitions
 from shared.platform import private_files
 
 # Not Debian's wrappers in /usr/sbin, which use the machine's own node.
@@ -120,7 +120,7 @@ def keep_running(directory: Path) -> None:
 
 def main() -> int:
     """Keep the node in `FLEET_STATE_DIR` running; return 1 once it does not start."""
-    output.install()
+    nonblocking_output.install()
     try:
         keep_running(Path(os.environ["FLEET_STATE_DIR"]))
     except processes.DidNotStart as exc:

@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from deploy.local.definitions import User
+from deploy.local.rabbitmq_definitions import User
 from shared.platform import private_files
-from shared.platform.bus.topology import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.bus.permissions import CENTRAL_PERMISSIONS, host_permissions
 
 CENTRAL = "central"
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from deploy.local import (
     busybox_image,
+    debian_packages,
     install_packages,
     lxd_api,
     lxd_daemon,
     processes,
-    requirements,
 )
 from deploy.local.run import (
     VAR,
@@ -69,7 +69,7 @@ def demo(env: Mapping[str, str]) -> int:
     """Run a fleet of two hosts until a signal stops it; return the exit code."""
     env = documented_environment(env)
     check_ports_free(binds(env))
-    install_packages.install_missing(requirements.for_demo(env), env)
+    install_packages.install_missing(debian_packages.for_demo(env), env)
     with run_lock(DIRECTORY), ExitStack() as started:
         first = machine_host(DIRECTORY, env, started)
         second = LocalHost(f"{first.id}-2", _second_lxd(started))
@@ -95,7 +95,7 @@ def documented_environment(
 def clean(env: Mapping[str, str]) -> int:
     """Remove everything that the demo created; return the exit code."""
     with run_lock(DIRECTORY), ExitStack() as started:
-        if env.get("FLEET_LXD_SOCKET") or requirements.LXD.present():
+        if env.get("FLEET_LXD_SOCKET") or debian_packages.LXD.present():
             _remove_from(machine_lxd(DIRECTORY, env, started))
         flavour = lxd_daemon.installed()
         if flavour and SECOND_LXD.exists():

@@ -23,11 +23,11 @@ from kombu.exceptions import KombuError
 from deploy.local import (
     broker,
     credentials,
-    definitions,
+    debian_packages,
     install_packages,
     lxd_daemon,
     processes,
-    requirements,
+    rabbitmq_definitions,
 )
 from deploy.local.services import LocalHost, Service, binds, broker_supervisor, services, url
 from deploy.local.supervisor import ROOT, STOP_SIGNALS, Supervisor
@@ -48,7 +48,7 @@ class CannotStart(Exception):
 def run(env: Mapping[str, str]) -> int:
     """Run a fleet of this one host until a signal stops it; return the exit code."""
     check_ports_free(binds(env))
-    install_packages.install_missing(requirements.for_run(env), env)
+    install_packages.install_missing(debian_packages.for_run(env), env)
     with run_lock(VAR), ExitStack() as started:
         return serve(VAR, [machine_host(VAR, env, started)], env, started)
 
@@ -142,7 +142,7 @@ def _broker_addresses(
         return {user.name: setting for user in users}
     print(f"Starting RabbitMQ in {directory / BROKER}", flush=True)
     started.callback(stop_broker, directory)
-    node = broker.start(directory / BROKER, definitions.of(users))
+    node = broker.start(directory / BROKER, rabbitmq_definitions.of(users))
     addresses = {user.name: node.uri(user.name, user.password) for user in users}
     # The gateway declares it too, but the hosts' services may start faster.
     topology.declare(addresses[credentials.CENTRAL])

@@ -22,14 +22,10 @@ import sys
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from deploy.local import definitions
+from deploy.local import rabbitmq_definitions
 from shared.contracts.errors import InvalidInput
-from shared.platform.bus.topology import (
-    CENTRAL_PERMISSIONS,
-    Permissions,
-    host_permissions,
-    validate_host,
-)
+from shared.platform.bus.permissions import CENTRAL_PERMISSIONS, Permissions, host_permissions
+from shared.platform.bus.topology import validate_host
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,9 +76,11 @@ def write_secret(file: Path, secret: str) -> None:
 
 def _definitions(
     name: str, password: str, permissions: Permissions, address: str
-) -> definitions.Definitions:
+) -> rabbitmq_definitions.Definitions:
     vhost = unquote(urlsplit(address).path[1:]) or "/"
-    return definitions.of([definitions.User(name, password, permissions)], vhost=vhost)
+    return rabbitmq_definitions.of(
+        [rabbitmq_definitions.User(name, password, permissions)], vhost=vhost
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

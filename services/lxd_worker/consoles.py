@@ -11,7 +11,7 @@ from typing import Protocol
 from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.instances.observation import require_instance
 from services.lxd_worker.instances.validation import check_name
-from services.lxd_worker.ports import Lxd
+from services.lxd_worker.protocols import Lxd
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.contracts.errors import (
     ConsoleInUse,

@@ -6,7 +6,7 @@ import re
 
 from services.lxd_worker.instances.observation import require_instance
 from services.lxd_worker.instances.validation import check_name
-from services.lxd_worker.ports import Lxd
+from services.lxd_worker.protocols import Lxd
 from shared.contracts.bounds import LONGEST_LINES, writable
 from shared.contracts.errors import LogNotFound
 from shared.contracts.worker_api import MOST_LOG, MOST_SNAPSHOTS, InstanceLog, SnapshotList

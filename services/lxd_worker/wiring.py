@@ -30,7 +30,7 @@ from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
 from services.lxd_worker.rebuild.trash import TrashCollector
-from services.lxd_worker.reporting import Reporting, ReportSignals
+from services.lxd_worker.report_loops import Reporting, ReportSignals
 from services.lxd_worker.reports.heartbeat import LxdHealth
 from services.lxd_worker.reports.host_report import HostReport
 from services.lxd_worker.reports.image_server_client import fetch

@@ -14,7 +14,7 @@ from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
 from services.lxd_worker.rebuild.trash import TrashCollector
-from services.lxd_worker.reporting import Loop, Reporting
+from services.lxd_worker.report_loops import Loop, Reporting
 from shared.platform.run.background_loop import run_forever
 
 # For consoles, when the worker stops, to hang up in order.

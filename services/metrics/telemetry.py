@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.metrics.sampler.ports import Publish
+from services.metrics.sampler.protocols import Publish
 from services.metrics.sampler.sanitize import REASONS
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
-from shared.contracts.changes import Forward
+from shared.contracts.instance_config import Forward
 from shared.contracts.instances import Proxy
 
 SSH = 22

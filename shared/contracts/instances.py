@@ -28,7 +28,7 @@ from shared.contracts.bounds import (
     Text,
     Word,
 )
-from shared.contracts.changes import NO_LIMITS, Labels, Limits
+from shared.contracts.instance_config import NO_LIMITS, Labels, Limits
 
 DEFAULT_PROJECT = "default"
 

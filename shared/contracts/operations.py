@@ -42,8 +42,8 @@ from shared.contracts.bounds import (
     Word,
     clip,
 )
-from shared.contracts.changes import Changes, ImageSource, NewInstance
 from shared.contracts.errors import FleetError
+from shared.contracts.instance_config import Changes, ImageSource, NewInstance
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 
 VERSION = "1.3"

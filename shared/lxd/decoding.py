@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from shared.contracts.fitting import Unfit, fit, parse
+from shared.contracts.sanitizer import Unfit, fit, parse
 from shared.lxd.errors import UnreadableAnswer
 
 T = TypeVar("T")

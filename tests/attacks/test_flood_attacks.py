@@ -11,9 +11,9 @@ import pytest
 from amqp.exceptions import MessageNacked
 
 from services.gateway.fleet.memory_budget import DEFAULT
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.codec import encode
 from shared.contracts.events import Event, OperationChanged
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from tests.support.reports import a_change, an_instance, an_inventory, an_operation
 

@@ -12,9 +12,8 @@ import pytest
 from msgspec import inspect
 
 from services.gateway.bus.wire import Reply
-from shared.contracts import events, lock
+from shared.contracts import contract_lock, events
 from shared.contracts.bounds import MOST_INSTANCES, clip
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.codec import decode, encode, from_wire, to_wire
 from shared.contracts.errors import LxdRefused, UnreadableMessage
 from shared.contracts.events import (
@@ -24,6 +23,7 @@ from shared.contracts.events import (
     OperationChanged,
     Sampled,
 )
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, failure_of
 from shared.contracts.streams import DATA, MOST_DATA, from_message
 from shared.platform.bus.rpc import Call
@@ -31,7 +31,7 @@ from tests.support.reports import an_instance, an_operation
 
 GOLDEN = Path(__file__).parent / "golden" / "1.0"
 
-READ = (*lock.MESSAGES, Reply, Call)
+READ = (*contract_lock.MESSAGES, Reply, Call)
 # What need not say what it is, and why nothing comes of that.
 ANYTHING = {
     "Reply.result": "is read once more, as what the called method returns",

@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.gateway.bus.wire import Reply
-from shared.contracts import lock
+from shared.contracts import contract_lock
 from shared.contracts.codec import decode, encode, from_wire, own_version, to_wire
 from shared.contracts.errors import UnreadableMessage
 
 pytestmark = pytest.mark.attack
 
 GOLDEN = Path(__file__).parent / "golden"
-KINDS = (*lock.MESSAGES, Reply)
+KINDS = (*contract_lock.MESSAGES, Reply)
 EACH_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 # Of each kind of message: all together have several times as many as the profile says.
 SOME_OF_EACH = settings(
@@ -144,17 +144,17 @@ def test_a_message_with_an_odd_value_of_any_field_is_read_or_refused(
 
 @pytest.mark.parametrize("odd", ["\ud800", "g\udcff"])
 def test_text_that_is_no_unicode_is_not_taken_over(odd: str) -> None:
-    message = example(lock.operations.Operation) | {"step": odd}
+    message = example(contract_lock.operations.Operation) | {"step": odd}
 
     with pytest.raises(UnreadableMessage):
-        from_wire(lock.operations.Operation, message)
+        from_wire(contract_lock.operations.Operation, message)
 
 
 @pytest.mark.parametrize("size", [10, 10**6])
 def test_the_reason_of_a_refusal_does_not_repeat_the_message(size: int) -> None:
-    body = json.dumps(example(lock.operations.Operation) | {"state": "x" * size}).encode()
+    body = json.dumps(example(contract_lock.operations.Operation) | {"state": "x" * size}).encode()
 
     with pytest.raises(UnreadableMessage) as refused:
-        decode(lock.operations.Operation, body)
+        decode(contract_lock.operations.Operation, body)
 
     assert len(refused.value.reason) <= 500

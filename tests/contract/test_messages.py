@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.contracts import lock
+from shared.contracts import contract_lock
 from shared.contracts.codec import decode, encode, own_version
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import Heartbeat, Inventory
 
 GOLDEN = sorted(Path(__file__).parent.glob("golden/[0-9]*/*.json"))
-BY_NAME = {message.__name__: message for message in lock.MESSAGES}
+BY_NAME = {message.__name__: message for message in contract_lock.MESSAGES}
 
 
 @pytest.mark.parametrize("file", GOLDEN, ids=lambda file: f"{file.parent.name}-{file.stem}")
@@ -38,7 +38,7 @@ def _within(written: object, read: object) -> bool:
     return written == read
 
 
-@pytest.mark.parametrize("message", lock.MESSAGES, ids=lambda message: message.__name__)
+@pytest.mark.parametrize("message", contract_lock.MESSAGES, ids=lambda message: message.__name__)
 def test_every_message_has_a_golden_one_of_its_version(message: type[msgspec.Struct]) -> None:
     file = Path(__file__).parent / "golden" / own_version(message) / f"{message.__name__}.json"
 
@@ -46,9 +46,9 @@ def test_every_message_has_a_golden_one_of_its_version(message: type[msgspec.Str
 
 
 def test_no_message_differs_from_the_lock() -> None:
-    locked = json.loads(lock.FILE.read_text())
+    locked = json.loads(contract_lock.FILE.read_text())
 
-    assert lock.differences(locked, lock.fingerprints()) == []
+    assert contract_lock.differences(locked, contract_lock.fingerprints()) == []
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_no_message_differs_from_the_lock() -> None:
 def test_a_change_is_told_with_what_to_do(
     locked: dict[str, str], now: dict[str, str], says: str
 ) -> None:
-    (line,) = lock.differences(locked, now)
+    (line,) = contract_lock.differences(locked, now)
 
     assert says in line
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.http.docs import DescribedApp
-from services.gateway.http.links import (
+from services.gateway.http.openapi_links import (
     ONE_HOST,
     ONE_INSTANCE,
     ONE_OPERATION,

@@ -10,7 +10,7 @@ import pytest
 
 from services.gateway.fleet.view import FleetView
 from services.lxd_worker.instances.description import InstanceDescription, to_instance
-from services.lxd_worker.transitions.evidence import Verdict, judge
+from services.lxd_worker.transitions.step_verdict import Verdict, judge
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission

@@ -21,9 +21,9 @@ import psutil
 import pytest
 
 from deploy.local import broker as nodes
-from deploy.local import definitions
+from deploy.local import rabbitmq_definitions
 from shared.platform.bus import topology
-from shared.platform.bus.topology import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.bus.permissions import CENTRAL_PERMISSIONS, host_permissions
 from tests.support.daemons import ROOT, mark, missing
 from tests.support.line import Line
 
@@ -42,9 +42,9 @@ class Broker:
     node: nodes.Node
     http: httpx.Client
 
-    def add(self, vhost: str, added: definitions.User) -> str:
+    def add(self, vhost: str, added: rabbitmq_definitions.User) -> str:
         """Create a user on a virtual host; return its AMQP address."""
-        loaded = self.http.post("/definitions", json=definitions.of([added], vhost=vhost))
+        loaded = self.http.post("/definitions", json=rabbitmq_definitions.of([added], vhost=vhost))
         loaded.raise_for_status()
         return self.node.uri(added.name, added.password, vhost)
 
@@ -130,7 +130,7 @@ class OwnBroker:
 
     def start(self) -> None:
         """Start the node unless it runs; it knows the users it has ever been asked for."""
-        known = definitions.of(list(self._users.values()))
+        known = rabbitmq_definitions.of(list(self._users.values()))
         self._node = nodes.start(self.directory, known)
 
     def stop(self) -> None:
@@ -219,11 +219,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def _shared_node(directory: Path, admin: definitions.User) -> Iterator[nodes.Node]:
+def _shared_node(directory: Path, admin: rabbitmq_definitions.User) -> Iterator[nodes.Node]:
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "sessions.lock").open("w") as sessions:
         fcntl.flock(sessions, fcntl.LOCK_SH)
-        node = nodes.start(directory, definitions.of([admin]), management=True)
+        node = nodes.start(directory, rabbitmq_definitions.of([admin]), management=True)
         try:
             yield node
         finally:
@@ -239,10 +239,10 @@ def _is_last(sessions: IO[str]) -> bool:
     return True
 
 
-def _central(name: str, *, tags: str = "") -> definitions.User:
-    return definitions.User(name, secrets.token_urlsafe(12), CENTRAL_PERMISSIONS, tags)
+def _central(name: str, *, tags: str = "") -> rabbitmq_definitions.User:
+    return rabbitmq_definitions.User(name, secrets.token_urlsafe(12), CENTRAL_PERMISSIONS, tags)
 
 
-def _host(name: str, host: str) -> definitions.User:
+def _host(name: str, host: str) -> rabbitmq_definitions.User:
     password = secrets.token_urlsafe(12)
-    return definitions.User(name, password, host_permissions(host, password))
+    return rabbitmq_definitions.User(name, password, host_permissions(host, password))

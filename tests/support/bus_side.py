@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.codec import decode, from_wire, to_wire
 from shared.contracts.errors import BY_CODE, HostUnreachable
 from shared.contracts.events import Event, Heartbeat, OperationChanged
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, Secrets, Submission
 from shared.contracts.worker_api import OperationPage
 from shared.platform.bus import topology

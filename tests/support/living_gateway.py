@@ -9,9 +9,9 @@ from services.gateway.operations.command import Caller
 from services.gateway.operations.store import IdempotencyKey
 from services.gateway.vms.snapshots import DescribedSnapshot
 from services.gateway.vms.templates import Template
-from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostStillOnline
 from shared.contracts.hosts import Network
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Command, Kind, Operation, Secrets
 from shared.contracts.worker_api import Snapshot
 from tests.support.gateway import FakeFleet, FakeHosts, FakeOperations, FakeSnapshots

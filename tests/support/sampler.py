@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from services.metrics.sampler.lxd_instances import InstanceWithState, Nic
-from services.metrics.sampler.ports import HostNetwork
-from services.metrics.sampler.reading import CGROUP, HostReading, Identity, InstanceReading, Pools
-from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import (
+from services.metrics.sampler.kernel_counters import (
     Details,
     DiskTraffic,
     InstanceEnded,
@@ -20,6 +16,10 @@ from services.metrics.sampler.usage import (
     Traffic,
     Usage,
 )
+from services.metrics.sampler.lxd_instances import InstanceWithState, Nic
+from services.metrics.sampler.protocols import HostNetwork
+from services.metrics.sampler.reading import CGROUP, HostReading, Identity, InstanceReading, Pools
+from services.metrics.sampler.sanitize import Dropped
 from shared.contracts.errors import LxdUnavailable
 from shared.lxd.models import (
     CpuState,

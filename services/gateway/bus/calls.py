@@ -25,7 +25,7 @@ from services.gateway.bus.call_queues import CallQueues
 from services.gateway.bus.connection import Alarm
 from services.gateway.bus.consumer import Consumer, OnLost, RateBudget, bind, channel_for
 from services.gateway.bus.dead_letters import DeadLetters
-from services.gateway.bus.event_reader import check_encoding, read_key
+from services.gateway.bus.event_validation import check_encoding, read_key
 from services.gateway.units import MIB
 from shared.contracts.errors import (
     BrokerUnavailable,

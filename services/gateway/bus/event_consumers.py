@@ -25,7 +25,7 @@ from aiormq.abc import DeliveredMessage
 from services.gateway.bus.connection import SharedConnection
 from services.gateway.bus.consumer import Consumer, OnLost, RateBudget, bind, channel_for
 from services.gateway.bus.dead_letters import UNKNOWN, DeadLetters
-from services.gateway.bus.event_reader import read_event
+from services.gateway.bus.event_validation import read_event
 from services.gateway.bus.outcome_reader import (
     MOST_CHANNELS,
     OUTCOMES,

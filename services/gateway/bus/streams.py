@@ -23,7 +23,7 @@ from services.gateway.bus import connection as connections
 from services.gateway.bus.connection import CONNECTION_ERRORS
 from services.gateway.bus.consumer import Consumer, RateBudget, bind, channel_for
 from services.gateway.bus.dead_letters import DeadLetters
-from services.gateway.bus.event_reader import read_key
+from services.gateway.bus.event_validation import read_key
 from shared.contracts.errors import (
     BrokerUnavailable,
     Cancelled,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from shared.contracts.changes import NewInstance
 from shared.contracts.hosts import Capacity
+from shared.contracts.instance_config import NewInstance
 from shared.contracts.instances import Instance
 from shared.contracts.sizes import cpu_count
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from shared.contracts.changes import ImageSource
 from shared.contracts.events import ImageServersRead
 from shared.contracts.hosts import Served, ServedImage
+from shared.contracts.instance_config import ImageSource
 
 # The images of one server by each of their aliases; None: the host could not read it yet.
 ServerImages = Mapping[str, ServedImage] | None

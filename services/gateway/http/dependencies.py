@@ -34,8 +34,8 @@ from services.gateway.operations.service import OperationService
 from services.gateway.settings import HttpSettings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
+from services.gateway.vms.fleet_with_pending import FleetWithPending
 from services.gateway.vms.snapshots import SnapshotService
-from services.gateway.vms.view import FleetWithPending
 from shared.contracts.errors import InvalidInput
 
 VERSION_WAIT_S = 0.5

@@ -19,8 +19,8 @@ from fastapi.staticfiles import StaticFiles
 
 from services.gateway.bilingual import Language, in_language
 from services.gateway.http.errors import language_of
-from services.gateway.http.links import add_links
 from services.gateway.http.openapi import ENUMERATIONS
+from services.gateway.http.openapi_links import add_links
 from services.gateway.http.prefix import prefix_of
 from services.gateway.http.schemas import SchemaOf, response_schemas
 

@@ -1,6 +1,7 @@
-"""What there is to tell of a failure: the one table of statuses, and its text in two languages.
+"""What there is to tell of a failure: its HTTP status, and its text in two languages.
 
-Each API puts it into a form of its own: see `problems` and `v1.envelope`.
+Each API puts it into a form of its own: see `problem_details`, and `v1.envelope`, which has the
+statuses that the document of the VM API wants otherwise.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from services.gateway.http.field_selection import only
 from services.gateway.http.name_resolution import known_hosts
 from services.gateway.http.versioned_cache import VersionedCache
 from services.gateway.responses import instances as shown
-from services.gateway.responses.entries import Entries, Render, encoded, subject_of
+from services.gateway.responses.entry_cache import Entries, Render, encoded, subject_of
 
 NEXT_CURSOR = "x-next-cursor"
 

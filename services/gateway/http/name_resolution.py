@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.vms.view import Fleet
+from services.gateway.vms.fleet_with_pending import Fleet
 from shared.contracts.errors import LxdUnavailable
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from services.gateway.vms.view import Fleet
+from services.gateway.vms.fleet_with_pending import Fleet
 
 # Questions differ without end; when so many answers are kept, they are all dropped.
 MOST_KEPT = 256

@@ -20,7 +20,7 @@ from services.gateway.persistence.retention import (
     Retention,
     WriteCounts,
     prune,
-    prune_keys,
+    purge,
 )
 from services.gateway.persistence.tables import hosts, idempotency_keys, operations
 from shared.contracts.codec import decode, encode
@@ -146,15 +146,14 @@ class SqlOperationStore:
 
     async def purge(self, *, keys_before: float, operations_before: float) -> None:
         """Delete keys and operations that were requested before these Unix times."""
-        old_keys = sa.delete(idempotency_keys).where(idempotency_keys.c.created < keys_before)
-        old = sa.delete(operations).where(operations.c.created < operations_before)
-
-        def work(connection: sa.Connection) -> None:
-            connection.execute(old_keys)
-            prune_keys(connection, self._retention)
-            connection.execute(old)
-
-        await self._database.run(work)
+        await self._database.run(
+            lambda connection: purge(
+                connection,
+                self._retention,
+                keys_before=keys_before,
+                operations_before=operations_before,
+            )
+        )
 
     async def _read(self, query: sa.Select[Any]) -> Sequence[Operation]:
         """Return the operations of a query, skipping unreadable ones of another release."""

@@ -1,4 +1,4 @@
-"""Limits the rows of each host in the database: the newest stay, up to a number and a size.
+"""How long rows stay in the database, and how many of each host: the newest, up to a size too.
 
 A host may report any number of operations that no gateway submitted. They displace its own oldest
 ones, never those of another host.
@@ -69,7 +69,16 @@ def prune(connection: sa.Connection, host: str, retention: Retention) -> None:
     connection.execute(_old_notes(host, retention))
 
 
-def prune_keys(connection: sa.Connection, retention: Retention) -> None:
+def purge(
+    connection: sa.Connection, retention: Retention, *, keys_before: float, operations_before: float
+) -> None:
+    """Delete keys and operations that were requested before these Unix times, and excess keys."""
+    connection.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created < keys_before))
+    _prune_keys(connection, retention)
+    connection.execute(sa.delete(operations).where(operations.c.created < operations_before))
+
+
+def _prune_keys(connection: sa.Connection, retention: Retention) -> None:
     """Delete the oldest excess idempotency keys."""
     created = idempotency_keys.c.created
     newest_too_many = sa.select(created).order_by(created.desc()).offset(retention.keys).limit(1)

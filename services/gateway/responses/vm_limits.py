@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from services.gateway import units
 from services.gateway.responses.fields import described
-from shared.contracts.changes import Limits
+from shared.contracts.instance_config import Limits
 
 
 class VmNetworkLimits(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -11,8 +11,8 @@ from typing import Annotated
 from msgspec import Struct
 
 from services.gateway.responses.fields import described, one_of
-from shared.contracts.changes import Forward
 from shared.contracts.forwards import forward_of, leads_to_ssh
+from shared.contracts.instance_config import Forward
 from shared.contracts.instances import Proxy
 
 

@@ -20,8 +20,8 @@ from services.gateway.responses.instances import Age, Duplicate, Ephemeral, Stal
 from services.gateway.responses.vm_limits import VmLimits, vm_limits
 from services.gateway.responses.vm_sizes import vm_sizes
 from services.gateway.vms.naming import display_name_of
-from shared.contracts.changes import Limits
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE
+from shared.contracts.instance_config import Limits
 from shared.contracts.instances import Instance
 from shared.contracts.status import Status
 

@@ -20,6 +20,7 @@ from services.gateway.operations.command import Caller
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import IdempotencyKey
 from services.gateway.vms import templates
+from services.gateway.vms.fleet_with_pending import FleetWithPending
 from services.gateway.vms.naming import display_name_of, unique_name
 from services.gateway.vms.new_vm import NewVm, missing_references
 from services.gateway.vms.pending import PendingCreations
@@ -34,8 +35,6 @@ from services.gateway.vms.placement import (
     shortfall,
 )
 from services.gateway.vms.templates import ListedTemplate, Template
-from services.gateway.vms.view import FleetWithPending
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
     HostUnreachable,
@@ -44,6 +43,7 @@ from shared.contracts.errors import (
     LxdUnavailable,
     TemporaryError,
 )
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Command, Kind, Operation
 
 log = logging.getLogger(__name__)

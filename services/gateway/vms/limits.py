@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 from services.gateway import units
-from shared.contracts.changes import Limits
+from shared.contracts.instance_config import Limits
 
 # The limits of a request, by the field of `Limits`, and the size of their units.
 UNITS: Mapping[str, int] = {

@@ -13,7 +13,7 @@ from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.vms import templates
 from services.gateway.vms.placement import Requirements, Rule
 from services.gateway.vms.templates import Template
-from shared.contracts.changes import NO_LIMITS, ImageSource, Limits, NewInstance
+from shared.contracts.instance_config import NO_LIMITS, ImageSource, Limits, NewInstance
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Operation, Secrets
 from shared.contracts.status import Status

@@ -10,7 +10,7 @@ from services.gateway.fleet.views import Target
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import OperationFilter
 from services.gateway.vms.new_vm import PendingCreation
-from shared.contracts.changes import NewInstance
+from shared.contracts.instance_config import NewInstance
 from shared.contracts.operations import Command, Kind, Operation, State
 
 # The limit of one query; no fleet creates so many at once.

@@ -22,7 +22,6 @@ from services.gateway.fleet.capacity import Amount
 from services.gateway.fleet.views import HostView
 from services.gateway.units import MIB
 from services.gateway.vms.templates import Template
-from shared.contracts.changes import ImageSource
 from shared.contracts.errors import (
     FleetError,
     HostBusy,
@@ -39,6 +38,7 @@ from shared.contracts.errors import (
     WorkerOutdated,
 )
 from shared.contracts.events import HostDescribed
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.truncation import MOST_NAMES, first_few
 
 Rule = Literal["most_free_memory", "most_free_cpu", "fewest_instances"]

@@ -24,8 +24,8 @@ from services.gateway.fleet.remote_images import (
     merge_types,
 )
 from services.gateway.fleet.views import HostView
-from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
+from shared.contracts.instance_config import ImageSource
 
 TYPES = (CONTAINER, VIRTUAL_MACHINE)
 

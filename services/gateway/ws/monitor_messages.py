@@ -17,7 +17,7 @@ from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses import instances as responses
-from services.gateway.responses.entries import Entries, encoded
+from services.gateway.responses.entry_cache import Entries, encoded
 from services.gateway.responses.hosts import HostInfo, fleet_information
 from services.gateway.ws.frames import FramedMessage, frame_message
 

@@ -21,7 +21,7 @@ from services.gateway.fleet.views import HostView, InstanceView, host_without_de
 from services.gateway.operations.merge import merge_report
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import OperationFilter
-from services.gateway.responses.entries import encoded
+from services.gateway.responses.entry_cache import encoded
 from services.gateway.responses.operations import encoded_operation
 from services.gateway.responses.stream import (
     host_entry,

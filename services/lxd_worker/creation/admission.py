@@ -27,10 +27,10 @@ from services.lxd_worker.instances.devices import (
 )
 from services.lxd_worker.instances.limits import with_limits
 from services.lxd_worker.journal.entry import AllocationPlan
-from services.lxd_worker.ports import HostResources
-from shared.contracts.changes import ImageSource, NewInstance
+from services.lxd_worker.protocols import HostResources
 from shared.contracts.errors import InstanceExists, InvalidInput
 from shared.contracts.hosts import Capacity
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Submission
 from shared.contracts.truncation import first_few
 

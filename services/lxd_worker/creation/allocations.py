@@ -12,7 +12,7 @@ from services.lxd_worker.creation.port_pool import HostPorts, ports_of
 from services.lxd_worker.instances.devices import proxies_in
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.protocol import Journal
-from services.lxd_worker.ports import CachedInstances, Lxd
+from services.lxd_worker.protocols import CachedInstances, Lxd
 from shared.contracts.hosts import Capacity
 from shared.contracts.instances import Instance
 

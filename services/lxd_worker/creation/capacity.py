@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.lxd_worker.ports import HostMachine
-from shared.contracts.changes import NewInstance
+from services.lxd_worker.protocols import HostMachine
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity
+from shared.contracts.instance_config import NewInstance
 from shared.contracts.instances import Instance
 from shared.contracts.sizes import cpu_count
 

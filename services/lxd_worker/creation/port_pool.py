@@ -13,9 +13,9 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from services.lxd_worker.instances.devices import Devices
-from shared.contracts.changes import Forward
 from shared.contracts.errors import InsufficientResources, InvalidInput, PortInUse
 from shared.contracts.forwards import INSIDE, SSH, SSH_DEVICE
+from shared.contracts.instance_config import Forward
 from shared.contracts.instances import Proxy
 
 # First and last port.

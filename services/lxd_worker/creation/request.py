@@ -14,9 +14,9 @@ from services.lxd_worker.instances.description import DISPLAY_NAME, LABEL, OPERA
 from services.lxd_worker.instances.limits import PROCESSES
 from services.lxd_worker.instances.validation import check_labels, check_limits
 from services.lxd_worker.journal.entry import AllocationPlan
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import ImageNotFound, InvalidInput
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Operation, Submission
 
 PROFILE = "default"

@@ -12,8 +12,8 @@ from services.lxd_worker.instances.devices import Devices, is_nic, proxies_in
 from services.lxd_worker.instances.limits import limits_of
 from services.lxd_worker.instances.parked_roots import trash_of
 from shared.contracts.bounds import LONGEST_WORD, clip
-from shared.contracts.fitting import fit_message, shorten
 from shared.contracts.instances import USER_KEYS, Instance
+from shared.contracts.sanitizer import fit_message, shorten
 from shared.contracts.sizes import memory_limit, size_in_bytes
 from shared.contracts.status import is_alive
 from shared.lxd.models import LxdInstance

@@ -6,9 +6,9 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain, count, islice
 
 from shared.contracts.bounds import LONGEST_WORD, MOST_PROXY_OPTIONS, clip
-from shared.contracts.changes import Forward
 from shared.contracts.forwards import SSH_DEVICE, forward_of
 from shared.contracts.hosts import Network
+from shared.contracts.instance_config import Forward
 from shared.contracts.instances import Proxy
 from shared.lxd.models import is_root_disk
 

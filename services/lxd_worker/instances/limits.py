@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from services.lxd_worker.instances.devices import Device, Devices, is_nic
-from shared.contracts.changes import Limits
+from shared.contracts.instance_config import Limits
 from shared.contracts.sizes import bits, process_count, size_in_bytes
 from shared.lxd.models import is_root_disk
 

@@ -6,8 +6,8 @@ from msgspec import Struct, field
 
 from services.lxd_worker.instances.devices import forwards_of
 from services.lxd_worker.instances.limits import first_unmet
-from shared.contracts.changes import NO_LIMITS, Changes, Limits
 from shared.contracts.errors import InstanceNotFound, InstanceReplaced
+from shared.contracts.instance_config import NO_LIMITS, Changes, Limits
 from shared.contracts.instances import Instance, Proxy
 from shared.contracts.status import is_alive, is_frozen, is_running
 

@@ -15,7 +15,7 @@ from services.lxd_worker.instances.description import DISPLAY_NAME, LABEL, Edita
 from services.lxd_worker.instances.devices import Devices, replace_forwards
 from services.lxd_worker.instances.limits import PROCESSES, with_limits
 from shared.contracts.bounds import LONGEST_WORD, clip
-from shared.contracts.changes import Changes
+from shared.contracts.instance_config import Changes
 from shared.contracts.notes import rename_note
 
 

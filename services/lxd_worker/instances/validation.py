@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from shared.contracts.changes import Changes, ImageSource, Limits
 from shared.contracts.errors import InvalidInput
+from shared.contracts.instance_config import Changes, ImageSource, Limits
 from shared.contracts.operations import Arguments, Kind
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.tables import operations
-from shared.contracts.fitting import Unfit, fit, fit_message, parse
+from shared.contracts.sanitizer import Unfit, fit, fit_message, parse
 
 # The parts that only describe an instance or an error. An earlier release may have written more
 # there than this one accepts; any other part decides what is done next, and is never left out.

@@ -9,13 +9,13 @@ from services.lxd_worker.instances.description import EditableInstance, abridge,
 from services.lxd_worker.instances.update_request import DesiredConfig, update_body
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     InstanceChangedSince,
     InstanceNotFound,
     LxdRefused,
     SnapshotNotFound,
 )
+from shared.contracts.instance_config import Changes
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind
 from shared.lxd.client import LxdClient

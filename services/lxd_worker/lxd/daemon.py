@@ -16,7 +16,7 @@ from services.lxd_worker.lxd.progress import progress_of
 from services.lxd_worker.lxd.reader import LxdReader, refusal_is_unavailability
 from services.lxd_worker.lxd.root_swaps import RootSwapRequests
 from services.lxd_worker.omissions import Omit
-from services.lxd_worker.ports import LxdOperation
+from services.lxd_worker.protocols import LxdOperation
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound, LxdRefused
 from shared.contracts.worker_api import MOST_LOG

@@ -9,10 +9,10 @@ from msgspec import Meta
 
 from services.lxd_worker.instances.description import os_of
 from services.lxd_worker.instances.devices import Devices, is_joinable
-from services.lxd_worker.ports import DaemonCapabilities, HostMachine
-from shared.contracts.changes import ImageSource
+from services.lxd_worker.protocols import DaemonCapabilities, HostMachine
 from shared.contracts.errors import LxdRefused, LxdUnavailable
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, Network
+from shared.contracts.instance_config import ImageSource
 from shared.lxd.client import LxdClient
 from shared.lxd.errors import LxdNotFound
 from shared.lxd.models import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from services.lxd_worker.ports import LxdOperation
+from services.lxd_worker.protocols import LxdOperation
 from shared.lxd.models import LxdTask
 
 _DOWNLOAD = re.compile(r"\w+: (\d{1,3})%")

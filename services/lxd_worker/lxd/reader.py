@@ -22,10 +22,10 @@ from services.lxd_worker.instances.devices import Devices
 from services.lxd_worker.instances.observation import InitProcess, InstanceConfig, Observation
 from services.lxd_worker.instances.parked_roots import ROOT, parked_name, parked_root, trash_of
 from services.lxd_worker.omissions import Omission, Omit
-from services.lxd_worker.ports import LxdServer, ObservedInstance, ParkedRoots, RootOwner
+from services.lxd_worker.protocols import LxdServer, ObservedInstance, ParkedRoots, RootOwner
 from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
-from shared.contracts.fitting import Unfit, fit_message
 from shared.contracts.instances import Instance
+from shared.contracts.sanitizer import Unfit, fit_message
 from shared.contracts.worker_api import Snapshot
 from shared.lxd.client import LxdClient
 from shared.lxd.errors import LxdNotFound

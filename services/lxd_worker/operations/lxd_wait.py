@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from services.lxd_worker.operations.record import OperationContext, OperationRecord
-from services.lxd_worker.ports import LxdOperation
+from services.lxd_worker.protocols import LxdOperation
 from services.lxd_worker.transitions.steps import Step
 from shared.platform.run.backoff import Backoff
 

@@ -6,7 +6,7 @@ import logging
 
 from services.lxd_worker.instances.observation import Observation, is_same_instance
 from services.lxd_worker.operations.record import OperationContext, OperationRecord
-from services.lxd_worker.transitions.decision import changes_config
+from services.lxd_worker.transitions.next_step import changes_config
 from services.lxd_worker.transitions.rebuild import root_in_place
 from services.lxd_worker.transitions.steps import RootSwap, Situation, Step
 from shared.contracts.errors import FleetError, LxdUnavailable

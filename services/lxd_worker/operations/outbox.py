@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from services.lxd_worker.journal.protocol import Journal
-from services.lxd_worker.ports import CallLater, Publish, Signal
+from services.lxd_worker.protocols import CallLater, Publish, Signal
 from shared.contracts.errors import TemporaryError
 from shared.contracts.events import OperationChanged
 from shared.platform.run.backoff import Backoff

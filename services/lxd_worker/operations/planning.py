@@ -20,11 +20,11 @@ from services.lxd_worker.instances.observation import is_same_instance
 from services.lxd_worker.instances.parked_roots import names_for
 from services.lxd_worker.instances.validation import check_labels
 from services.lxd_worker.journal.entry import AllocationPlan, RootSwapPlan
-from services.lxd_worker.ports import Lxd
-from shared.contracts.changes import Changes, Forward, ImageSource
+from services.lxd_worker.protocols import Lxd
 from shared.contracts.errors import InvalidInput, PortInUse, TrashNotFound
 from shared.contracts.forwards import forward_of
 from shared.contracts.hosts import CONTAINER, Capacity
+from shared.contracts.instance_config import Changes, Forward, ImageSource
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, Submission
 

@@ -8,7 +8,7 @@ from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.protocol import Change, Journal
 from services.lxd_worker.operations.secrets import SecretsById
-from services.lxd_worker.ports import Lxd, Signal
+from services.lxd_worker.protocols import Lxd, Signal
 from shared.contracts.operations import Operation
 
 

@@ -16,7 +16,7 @@ from services.lxd_worker.operations.lxd_wait import LxdWait
 from services.lxd_worker.operations.observer import OperationObserver
 from services.lxd_worker.operations.record import OperationContext, OperationRecord
 from services.lxd_worker.operations.step_runner import SETTLE_S, StepRunner
-from services.lxd_worker.transitions.decision import abort, decide
+from services.lxd_worker.transitions.next_step import abort, decide
 from services.lxd_worker.transitions.steps import (
     Decision,
     Done,

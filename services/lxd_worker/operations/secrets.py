@@ -14,7 +14,7 @@ from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.creation.cloud_init import ROOT_PASSWORD
 from services.lxd_worker.creation.request import creation_body
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.ports import Lxd
+from services.lxd_worker.protocols import Lxd
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import StepInterrupted
 

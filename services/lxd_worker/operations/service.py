@@ -19,8 +19,8 @@ from services.lxd_worker.operations.validation import (
     check_submission,
     start_by,
 )
-from services.lxd_worker.ports import CachedInstances
-from services.lxd_worker.transitions.decision import changes_config, early_failure
+from services.lxd_worker.protocols import CachedInstances
+from services.lxd_worker.transitions.next_step import changes_config, early_failure
 from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from services.lxd_worker.transitions.steps import Situation
 from shared.contracts import errors

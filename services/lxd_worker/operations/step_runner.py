@@ -14,8 +14,8 @@ from services.lxd_worker.operations.secrets import (
     request_creation,
     take_password_step,
 )
-from services.lxd_worker.transitions.evidence import Verdict, judge, judge_creation
 from services.lxd_worker.transitions.rebuild import judge_swap
+from services.lxd_worker.transitions.step_verdict import Verdict, judge, judge_creation
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts import errors
 

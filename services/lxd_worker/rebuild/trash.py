@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.instances.parked_roots import ParkedRoot
 from services.lxd_worker.journal.protocol import Journal
-from services.lxd_worker.ports import Lxd, ParkedRoots, RootOwner
+from services.lxd_worker.protocols import Lxd, ParkedRoots, RootOwner
 from shared.contracts.errors import LxdBusy, LxdRefused
 
 log = logging.getLogger(__name__)

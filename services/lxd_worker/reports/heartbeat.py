@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from services.lxd_worker.journal.protocol import Journal
-from services.lxd_worker.ports import Lxd, LxdServer, Signal
+from services.lxd_worker.protocols import Lxd, LxdServer, Signal
 from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.events import Heartbeat

@@ -17,13 +17,13 @@ from msgspec import Struct
 from services.lxd_worker.creation.capacity import Overcommit, total_capacity
 from services.lxd_worker.instances.devices import root_disk
 from services.lxd_worker.omissions import Omission
-from services.lxd_worker.ports import HostResources, Signal
+from services.lxd_worker.protocols import HostResources, Signal
 from services.lxd_worker.reports.publishing import ChangePublisher, ReportContext, RetryTimer
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import HostDescribed
-from shared.contracts.fitting import Unfit, fit_message, share_out
 from shared.contracts.hosts import MOST_IMAGES, MOST_NETWORKS, Capacity, Image, Network
 from shared.contracts.instances import DEFAULT_PROJECT
+from shared.contracts.sanitizer import Unfit, fit_message, share_out
 from shared.lxd.models import LifecycleEvent
 from shared.lxd.scope import LxdScope
 

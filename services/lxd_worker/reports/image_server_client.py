@@ -13,7 +13,7 @@ import requests
 from eventlet import Timeout
 from requests.adapters import HTTPAdapter
 
-from services.lxd_worker.ports import ImageServerAway
+from services.lxd_worker.protocols import ImageServerAway
 
 CONNECT_S = 5.0
 # Between two pieces, and in total.

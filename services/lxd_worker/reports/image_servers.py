@@ -12,7 +12,7 @@ from itertools import chain, islice
 
 from services.lxd_worker.creation.request import Remotes
 from services.lxd_worker.omissions import Omission
-from services.lxd_worker.ports import (
+from services.lxd_worker.protocols import (
     DaemonCapabilities,
     Fetch,
     HostResources,
@@ -29,8 +29,8 @@ from services.lxd_worker.reports.simplestreams import (
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import ImageServersRead
-from shared.contracts.fitting import beginning
 from shared.contracts.hosts import MOST_SERVED, Served, ServedImage
+from shared.contracts.sanitizer import beginning
 
 log = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from services.lxd_worker.instances.lifecycle_events import (
 )
 from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.omissions import Omission
-from services.lxd_worker.ports import Lxd, ObservedInstance, Signal
+from services.lxd_worker.protocols import Lxd, ObservedInstance, Signal
 from services.lxd_worker.reports.publishing import ReportContext, RetryTimer
 from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
-from shared.contracts.fitting import share_out
 from shared.contracts.instances import Instance
+from shared.contracts.sanitizer import share_out
 from shared.lxd.models import LifecycleEvent
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.omissions import Omission, Omit
-from services.lxd_worker.ports import CallLater, Publish, Signal
+from services.lxd_worker.protocols import CallLater, Publish, Signal
 from shared.contracts.events import NAMES, Event, HostDescribed, ImageServersRead
-from shared.contracts.fitting import Unfit, fit_message
+from shared.contracts.sanitizer import Unfit, fit_message
 from shared.platform.run.backoff import Backoff
 
 R = TypeVar("R", HostDescribed, ImageServersRead)

@@ -16,8 +16,7 @@ import msgspec
 from msgspec import Struct, field
 
 from services.lxd_worker.instances.description import os_of
-from services.lxd_worker.ports import DaemonCapabilities
-from shared.contracts.fitting import Unfit, fit_message, parse
+from services.lxd_worker.protocols import DaemonCapabilities
 from shared.contracts.hosts import (
     CONTAINER,
     MOST_ALIASES,
@@ -26,6 +25,7 @@ from shared.contracts.hosts import (
     InstanceType,
     ServedImage,
 )
+from shared.contracts.sanitizer import Unfit, fit_message, parse
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from services.lxd_worker.transitions.steps import (
     conclude,
 )
 from shared.contracts import errors
-from shared.contracts.changes import Changes
+from shared.contracts.instance_config import Changes
 from shared.contracts.operations import Kind
 
 # Why a limit that LXD has accepted has no effect.

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions.evidence import Verdict
+from services.lxd_worker.transitions.step_verdict import Verdict
 from services.lxd_worker.transitions.steps import (
     Decision,
     Done,

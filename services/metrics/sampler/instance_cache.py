@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from services.metrics.sampler.instance_errors import FAILURES, InstanceErrors
+from services.metrics.sampler.kernel_counters import InstanceRefused
 from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.outage_log import OutageLog
 from services.metrics.sampler.poll_schedule import (
@@ -20,7 +21,7 @@ from services.metrics.sampler.poll_schedule import (
     affects_many,
     poll_delays_s,
 )
-from services.metrics.sampler.ports import LxdQueries, Monotonic, ReadHost
+from services.metrics.sampler.protocols import LxdQueries, Monotonic, ReadHost
 from services.metrics.sampler.reading import (
     HostReading,
     Identity,
@@ -31,7 +32,6 @@ from services.metrics.sampler.reading import (
 from services.metrics.sampler.run_details import RunDetails
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.ttl_cache import TtlCache
-from services.metrics.sampler.usage import InstanceRefused
 from shared.contracts.errors import LxdUnavailable
 from shared.lxd.models import LifecycleEvent
 

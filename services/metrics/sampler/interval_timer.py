@@ -6,12 +6,11 @@ LXD it would send requests without a pause.
 
 from __future__ import annotations
 
+import math
 import time
 
 from eventlet import Timeout
 from nameko.timer import Timer
-
-from services.metrics.sampler.schedule import next_round_s
 
 
 class IntervalTimer(Timer):  # type: ignore[misc]
@@ -32,3 +31,8 @@ class IntervalTimer(Timer):  # type: ignore[misc]
 
 
 rounds = IntervalTimer.decorator
+
+
+def next_round_s(first_s: float, interval_s: float, now_s: float) -> float:
+    """Return the time of the next round; skip those that a slow round has missed."""
+    return first_s + (math.floor((now_s - first_s) / interval_s) + 1) * interval_s

@@ -7,8 +7,8 @@ import time
 
 import psutil
 
+from services.metrics.sampler.kernel_counters import Space
 from services.metrics.sampler.reading import HostReading
-from services.metrics.sampler.usage import Space
 from shared.platform.run.process_start import start_ticks
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from services.metrics.sampler.kernel_counters import NO_DETAILS, Details
 from services.metrics.sampler.reading import Identity
 from services.metrics.sampler.sanitize import (
     MOST_DEVICE_CHARACTERS,
@@ -21,7 +22,6 @@ from services.metrics.sampler.sanitize import (
     seconds,
     word,
 )
-from services.metrics.sampler.usage import NO_DETAILS, Details
 from shared.contracts.bounds import MOST
 from shared.contracts.instances import BlockDevice, MemoryParts
 

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import msgspec
 
+from services.metrics.sampler.kernel_counters import Details, InstanceRefused, Space
 from services.metrics.sampler.lxd_instances import InstanceWithState, instance_in
 from services.metrics.sampler.lxd_metrics import details_in
 from services.metrics.sampler.reading import Identity, Pools
 from services.metrics.sampler.sanitize import TOO_MANY, Dropped
-from services.metrics.sampler.usage import Details, InstanceRefused, Space
 from shared.contracts.errors import LxdUnavailable
 from shared.lxd.client import LxdClient
 from shared.lxd.decoding import UNREADABLE, entries, readable_entries

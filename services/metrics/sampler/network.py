@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 
+from services.metrics.sampler.kernel_counters import Traffic
 from services.metrics.sampler.lxd_instances import Nic
 from services.metrics.sampler.sanitize import (
     MOST_DEVICE_CHARACTERS,
@@ -26,7 +27,6 @@ from services.metrics.sampler.sanitize import (
     first_of,
     word,
 )
-from services.metrics.sampler.usage import Traffic
 from shared.contracts.bounds import MOST
 from shared.contracts.instances import Interface
 from shared.lxd.models import NetworkCounters

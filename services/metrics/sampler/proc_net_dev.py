@@ -6,10 +6,10 @@ from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
+from services.metrics.sampler.kernel_counters import Traffic
 from services.metrics.sampler.network import parse_net_dev, traffic_of
-from services.metrics.sampler.ports import HostNetwork
+from services.metrics.sampler.protocols import HostNetwork
 from services.metrics.sampler.sanitize import TOO_MANY, Dropped
-from services.metrics.sampler.usage import Traffic
 
 # The most that is read of an instance's network, some 500 interfaces: root inside can create any
 # number of them, and each costs some microseconds per round.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.metrics.sampler.usage import DiskTraffic, Traffic
+from services.metrics.sampler.kernel_counters import DiskTraffic, Traffic
 from shared.contracts.bounds import MOST
 
 Rates = tuple[float | None, float | None]

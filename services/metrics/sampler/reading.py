@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from msgspec import Struct
 from msgspec.structs import replace
 
+from services.metrics.sampler.kernel_counters import (
+    NO_DETAILS,
+    Details,
+    DiskTraffic,
+    Space,
+    Traffic,
+    Usage,
+)
 from services.metrics.sampler.limits import allowed_cpus, allowed_memory
 from services.metrics.sampler.lxd_instances import InstanceWithState, Nic
 from services.metrics.sampler.network import traffic_of
@@ -29,7 +37,6 @@ from services.metrics.sampler.sanitize import (
     fits,
     word,
 )
-from services.metrics.sampler.usage import NO_DETAILS, Details, DiskTraffic, Space, Traffic, Usage
 from shared.contracts.bounds import MOST, Name, Word
 from shared.contracts.hosts import VIRTUAL_MACHINE
 from shared.contracts.instances import Address

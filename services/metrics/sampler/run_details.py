@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from services.metrics.sampler.instance_errors import LXD_METRICS, InstanceErrors
-from services.metrics.sampler.ports import LxdQueries, Monotonic
+from services.metrics.sampler.kernel_counters import NO_DETAILS, Details
+from services.metrics.sampler.protocols import LxdQueries, Monotonic
 from services.metrics.sampler.reading import Identity, InstanceReading, Run
 from services.metrics.sampler.sanitize import Dropped
 from services.metrics.sampler.ttl_cache import TtlCache
-from services.metrics.sampler.usage import NO_DETAILS, Details
 
 # How often they are requested, which costs LXD half as much as all states, and for how long LXD
 # caches them.

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
+from services.metrics.sampler.cpu_usage import host_cpu_percent, percent, used_cpus
+from services.metrics.sampler.kernel_counters import Space
 from services.metrics.sampler.rates import disk_rates, network_rates
-from services.metrics.sampler.reading import MIXED, HostReading, Identity, InstanceReading, Reading
+from services.metrics.sampler.reading import MIXED, Identity, InstanceReading, Reading
 from services.metrics.sampler.sanitize import MOST_INSTANCE_BYTES, TOO_MANY, Dropped
-from services.metrics.sampler.usage import Space
 from shared.contracts.bounds import MOST, MOST_CORES, MOST_INSTANCES, MOST_LOAD
 from shared.contracts.events import MAX_BYTES, Sampled
 from shared.contracts.instances import HostSample, InstanceSample
@@ -21,7 +22,6 @@ MOST_MESSAGE_BYTES = MAX_BYTES[Sampled] - (1 << 20)
 
 _encoder = msgspec.json.Encoder()
 
-NS_PER_S = 1_000_000_000
 
 # Age in seconds of an instance's run; absent if unknown.
 Ages = Mapping[Identity, float]
@@ -103,7 +103,7 @@ def host_sample(earlier: SampledReading | None, now: Reading) -> HostSample:
     rx_rate, tx_rate = network_rates(before.network if before else None, network, elapsed_s)
     return HostSample(
         cpu_cores=min(host.cpus, MOST_CORES),
-        cpu_percent=_host_cpu_percent(before, host),
+        cpu_percent=host_cpu_percent(before, host),
         memory_total=_within(host.memory_total),
         memory_used=_within(host.memory_used),
         disk_total=_within(space.total),
@@ -116,13 +116,6 @@ def host_sample(earlier: SampledReading | None, now: Reading) -> HostSample:
     )
 
 
-def _host_cpu_percent(earlier: Reading | None, host: HostReading) -> float:
-    if earlier is None or earlier.host.cpu_total_s >= host.cpu_total_s:
-        return _percent(host.cpu_busy_s, host.cpu_total_s)
-    since = earlier.host
-    return _percent(host.cpu_busy_s - since.cpu_busy_s, host.cpu_total_s - since.cpu_total_s)
-
-
 def _default_space(now: Reading) -> Space:
     return now.pools.spaces.get(now.pools.default, now.host.root_space)
 
@@ -132,35 +125,12 @@ def _is_same_run(before: InstanceReading | None, now: InstanceReading) -> bool:
     return before is not None and before.pid == now.pid and before.uuid == now.uuid
 
 
-def _used_cpus(before: InstanceReading | None, now: InstanceReading, ages: Ages) -> float | None:
-    """Return the mean number of CPUs that it kept busy."""
-    if now.cpu_ns is None:
-        return None
-    if before is None:
-        used_ns, elapsed_s = now.cpu_ns, _age_s(now, ages)
-    elif before.cpu_ns is None or now.cpu_ns < before.cpu_ns:
-        return None  # the guest has begun to count, or started over, at an unknown time
-    else:
-        used_ns, elapsed_s = now.cpu_ns - before.cpu_ns, now.at_s - before.at_s
-    return used_ns / NS_PER_S / elapsed_s if elapsed_s > 0 else None
-
-
-def _age_s(instance: InstanceReading, ages: Ages) -> float:
-    return ages.get(instance.identity, 0.0) if instance.counted_since_start else 0.0
-
-
 def _size(sample: InstanceSample) -> int:
     return len(_encoder.encode(sample)) + len(",")
 
 
 def _without_lists(sample: InstanceSample) -> InstanceSample:
     return replace(sample, addresses=(), interfaces=None, block_devices=None)
-
-
-def _percent(used: float, available: float) -> float:
-    """Return the share in percent, limited to 0-100, as the times of readings are inexact."""
-    share = used / available if available > 0 else 0.0
-    return round(min(max(0.0, share * 100), 100.0), 2)
 
 
 def _up_to(most: float, number: float | None) -> float | None:
@@ -175,7 +145,7 @@ def _within(number: int) -> int:
 def _instance_sample(
     before: InstanceReading | None, now: InstanceReading, ages: Ages
 ) -> InstanceSample:
-    cpus = _used_cpus(before, now, ages)
+    cpus = used_cpus(before, now, _age_s(now, ages))
     elapsed_s = now.at_s - before.at_s if before else 0.0
     rx_rate, tx_rate = network_rates(before.network if before else None, now.network, elapsed_s)
     read_rate, write_rate = disk_rates(before.disk if before else None, now.disk, elapsed_s)
@@ -183,7 +153,7 @@ def _instance_sample(
         name=now.name,
         uuid=now.uuid,
         project=now.project,
-        cpu_percent=None if cpus is None or now.cpus is None else _percent(cpus, now.cpus),
+        cpu_percent=None if cpus is None or now.cpus is None else percent(cpus, now.cpus),
         cpu_core_percent=None if cpus is None else _up_to(MOST, round(cpus * 100, 2)),
         cpu_ns=now.cpu_ns,
         memory_used=now.memory_used,
@@ -206,3 +176,7 @@ def _instance_sample(
         interfaces=now.network.interfaces if now.network else None,
         block_devices=now.details.block_devices,
     )
+
+
+def _age_s(instance: InstanceReading, ages: Ages) -> float:
+    return ages.get(instance.identity, 0.0) if instance.counted_since_start else 0.0

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import FAILURES, HOST
+from services.metrics.sampler.kernel_counters import InstanceEnded
 from services.metrics.sampler.network import traffic_from_outside, traffic_of
 from services.metrics.sampler.outage_log import OutageLog
-from services.metrics.sampler.ports import (
+from services.metrics.sampler.protocols import (
     Cgroups,
     Monotonic,
     NetworkSource,
@@ -45,7 +46,6 @@ from services.metrics.sampler.sample import (
     within_message,
 )
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import InstanceEnded
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from services.metrics.sampler.ports import Monotonic
+from services.metrics.sampler.protocols import Monotonic
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Every exchange, queue and routing key of the fleet, and a host's rights on them.
+"""Every exchange, queue and routing key of the fleet; `permissions` has the rights on them.
 
 Routing keys begin with the host (or, for calls, the service and the host), because RabbitMQ's topic
 permissions are regular expressions over them, which confine a host to its own keys. Central
@@ -28,7 +28,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from kombu import Connection, Exchange, Queue
@@ -57,10 +56,6 @@ OUTCOMES = "fleet.operations."
 
 # Concurrent streams of one host.
 MOST_STREAMS = 64
-# Limits of one host's user. A worker needs 14 connections and one for each stream, a sampler two;
-# most of them have one channel.
-HOST_CONNECTIONS = 96
-HOST_CHANNELS = 128
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -207,57 +202,3 @@ def read_event_key(routing_key: str) -> tuple[str, type[Event]] | None:
     if kind is None or PRODUCER[kind] != producer or not _HOST.fullmatch(host):
         return None
     return host, kind
-
-
-@dataclass(frozen=True, slots=True)
-class Permissions:
-    """A broker user's rights in RabbitMQ's terms: regular expressions over names and routing keys.
-
-    `topics` maps an exchange to its (write, read) expressions; an exchange without an entry would
-    be open to every key, so each one that the user may use has one. `limits` are the user's
-    (`max-connections`, `max-channels`). `exchange` is the one that a host's user needs; empty: the
-    user is no host's.
-    """
-
-    configure: str
-    write: str
-    read: str
-    topics: dict[str, tuple[str, str]]
-    limits: dict[str, int] = field(default_factory=dict)
-    exchange: str = ""
-
-
-NOTHING = "^$"
-
-
-def host_permissions(host: str, password: str) -> Permissions:
-    """Return a host's rights on the broker: those of its role, under its own name only.
-
-    It reads from queues that gateways declare for it, and publishes answers, events and its ends of
-    streams to its own exchange. It declares and binds nothing: RabbitMQ limits neither the number
-    of bindings nor the disk space of a stream queue (`x-queue-type`).
-    """
-    name = _escaped(validate_host(host))
-    exchange = host_exchange(host, password)
-    calls = _escaped(calls_queue(host, password))
-    return Permissions(
-        configure=NOTHING,
-        write=rf"^{_escaped(exchange)}$",
-        read=rf"^({calls}|{SERVICE}\.{name}\.in\.[0-9a-f]{{32}})$",
-        topics={
-            exchange: (
-                rf"^{name}\.(reply\.[A-Za-z0-9]{{1,64}}|(worker|sampler)\.[a-z-]{{1,32}}"
-                r"|out\.[0-9a-f]{32})$",
-                NOTHING,
-            ),
-        },
-        limits={"max-connections": HOST_CONNECTIONS, "max-channels": HOST_CHANNELS},
-        exchange=exchange,
-    )
-
-
-def _escaped(name: str) -> str:
-    return re.escape(name).replace(r"\-", "-")
-
-
-CENTRAL_PERMISSIONS = Permissions(configure=".*", write=".*", read=".*", topics={})

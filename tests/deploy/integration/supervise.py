@@ -5,7 +5,7 @@ import signal
 import sys
 from contextlib import ExitStack
 
-from deploy.local import output
+from deploy.local import nonblocking_output
 from deploy.local.services import Service
 from deploy.local.supervisor import Supervisor
 
@@ -13,7 +13,7 @@ STUB = "tests.deploy.integration.stub_service"
 
 
 def main() -> int:
-    output.install()
+    nonblocking_output.install()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with ExitStack() as started:
         started.callback(note_daemon)

@@ -4,7 +4,7 @@ import pytest
 
 from deploy.local import credentials
 from shared.contracts.errors import InvalidInput
-from shared.platform.bus.topology import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.bus.permissions import CENTRAL_PERMISSIONS, host_permissions
 
 
 def test_a_password_is_drawn_once_and_kept_from_others(tmp_path: Path) -> None:

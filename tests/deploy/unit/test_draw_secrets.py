@@ -6,7 +6,7 @@ import pytest
 
 from deploy.docker import draw_secrets
 from deploy.local import credentials
-from deploy.local.definitions import User
+from deploy.local.rabbitmq_definitions import User
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from services.gateway.persistence.operation_store import SqlOperationStore
 from services.gateway.persistence.retention import DEFAULT, Retention
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import idempotency_keys, operations, snapshot_notes
-from shared.contracts.changes import ImageSource, NewInstance
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, State
 from tests.support.postgresql import fresh_database
 from tests.support.reports import an_instance, an_operation

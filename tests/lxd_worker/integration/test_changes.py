@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.changes import Changes, Forward
 from shared.contracts.codec import from_wire
 from shared.contracts.errors import InstanceChangedSince, PortInUse, SnapshotExists
 from shared.contracts.events import InstanceChanged, InstanceRemoved
+from shared.contracts.instance_config import Changes, Forward
 from shared.contracts.instances import etag
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.contracts.worker_api import SnapshotList

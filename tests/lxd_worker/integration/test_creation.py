@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.changes import ImageSource
 from shared.contracts.codec import to_wire
 from shared.contracts.errors import (
     FleetError,
@@ -17,6 +16,7 @@ from shared.contracts.errors import (
     InsufficientResources,
     InvalidInput,
 )
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Operation, State, Submission
 from tests.support.bus_side import BusSide, creation
 from tests.support.lifecycle import Lifecycle

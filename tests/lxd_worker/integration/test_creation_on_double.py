@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shared.contracts.changes import ImageSource
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.events import OperationChanged
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Kind, Operation, State
 from tests.lxd_double import LxdDouble
 from tests.support.bus_side import BusSide, creation, submission

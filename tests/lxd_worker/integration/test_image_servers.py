@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local import processes
 from services.lxd_worker.lxd.host_resources import LxdHostResources
-from services.lxd_worker.ports import DaemonCapabilities, ImageServerAway
+from services.lxd_worker.protocols import DaemonCapabilities, ImageServerAway
 from services.lxd_worker.reports.image_server_client import fetch
 from services.lxd_worker.reports.simplestreams import INDEX, product_files
 from shared.lxd.client import LxdClient

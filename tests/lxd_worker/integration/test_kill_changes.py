@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.changes import Changes
 from shared.contracts.codec import to_wire
+from shared.contracts.instance_config import Changes
 from shared.contracts.operations import Kind, State
 from tests.support.bus_side import BusSide, submission
 from tests.support.lifecycle import Lifecycle

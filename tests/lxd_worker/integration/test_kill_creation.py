@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.contracts.changes import ImageSource
 from shared.contracts.codec import to_wire
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Secrets, State, Submission
 from tests.support.bus_side import BusSide, creation
 from tests.support.lifecycle import Lifecycle

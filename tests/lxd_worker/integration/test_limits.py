@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.changes import Changes, Limits
+from shared.contracts.instance_config import Changes, Limits
 from shared.contracts.operations import Kind, Operation, State, Submission
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.bus_side import BusSide, creation, submission

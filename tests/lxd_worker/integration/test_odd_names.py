@@ -12,7 +12,7 @@ import pytest
 from deploy.local import busybox_image
 from services.lxd_worker.lxd.host_resources import LxdHostResources
 from services.metrics.sampler.lxd_source import LxdSource
-from shared.contracts.changes import ImageSource
+from shared.contracts.instance_config import ImageSource
 from shared.lxd.client import LxdClient
 from shared.lxd.errors import LxdNotFound
 from shared.lxd.scope import LxdScope

@@ -19,10 +19,10 @@ import pytest
 
 from deploy.local import lxd_api, lxd_daemon
 from services.lxd_worker.lxd.daemon import LxdDaemon
-from shared.contracts.changes import ImageSource
 from shared.contracts.codec import to_wire
 from shared.contracts.errors import ImageNotFound, TrashNotFound
 from shared.contracts.events import InstanceRemoved, Inventory
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.lxd.client import LxdClient
 from shared.lxd.scope import LxdScope

@@ -6,7 +6,7 @@ import pytest
 
 from deploy.local import lxd_api
 from services.lxd_worker.lxd.daemon import LxdDaemon
-from services.lxd_worker.ports import LxdOperation
+from services.lxd_worker.protocols import LxdOperation
 from shared.contracts.errors import LxdBusy, LxdRefused
 from shared.lxd.client import LxdClient
 from shared.lxd.models import LxdTask

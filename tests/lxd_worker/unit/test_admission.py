@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from services.lxd_worker.creation.capacity import Overcommit
 from services.lxd_worker.creation.port_pool import NatPool
 from services.lxd_worker.instances.observation import InstanceConfig
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
     ImageNotFound,
@@ -20,6 +19,7 @@ from shared.contracts.errors import (
     LxdUnavailable,
 )
 from shared.contracts.hosts import Image, Network
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, State, Submission
 from tests.support.lxd_worker.bench import Bench

@@ -13,7 +13,7 @@ from services.lxd_worker.creation.capacity import (
     total_capacity,
 )
 from services.lxd_worker.instances.observation import InstanceConfig
-from services.lxd_worker.ports import HostMachine
+from services.lxd_worker.protocols import HostMachine
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity
 from tests.support.lxd_worker.observations import described, observation

@@ -11,7 +11,6 @@ from services.lxd_worker.instance_queries import list_snapshots
 from services.lxd_worker.instances.observation import InstanceConfig
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     FleetError,
     InstanceChangedSince,
@@ -25,6 +24,7 @@ from shared.contracts.errors import (
     SnapshotExists,
     SnapshotNotFound,
 )
+from shared.contracts.instance_config import Changes
 from shared.contracts.instances import etag
 from shared.contracts.operations import (
     Arguments,

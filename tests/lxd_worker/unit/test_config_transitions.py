@@ -8,10 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.observation import InstanceConfig, Observation
-from services.lxd_worker.transitions.decision import decide
-from services.lxd_worker.transitions.evidence import Verdict, judge
+from services.lxd_worker.transitions.next_step import decide
+from services.lxd_worker.transitions.step_verdict import Verdict, judge
 from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step
-from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     InstanceNotRunning,
     InstanceRunning,
@@ -21,6 +20,7 @@ from shared.contracts.errors import (
     SnapshotExists,
     SnapshotNotFound,
 )
+from shared.contracts.instance_config import Changes
 from shared.contracts.operations import Arguments, Kind
 from tests.support.lxd_worker.observations import observation
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions.decision import abort, decide
-from services.lxd_worker.transitions.evidence import Verdict, judge_creation
+from services.lxd_worker.transitions.next_step import abort, decide
+from services.lxd_worker.transitions.step_verdict import Verdict, judge_creation
 from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step, Undo
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     InstanceExists,
     InstanceNotFound,
@@ -19,6 +18,7 @@ from shared.contracts.errors import (
     StepInterrupted,
     StepTimedOut,
 )
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind
 from tests.support.lxd_worker.observations import observation
 

@@ -10,8 +10,8 @@ from services.lxd_worker.creation.port_pool import NatPool
 from services.lxd_worker.journal.protocol import Change
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import LxdRefused
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.observations import observation

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from services.lxd_worker.journal.entry import JournalEntry
-from shared.contracts.changes import Changes
 from shared.contracts.errors import (
     FleetError,
     HostBusy,
@@ -21,6 +20,7 @@ from shared.contracts.errors import (
     OperationNotFound,
     OperationRefused,
 )
+from shared.contracts.instance_config import Changes
 from shared.contracts.operations import Arguments, Kind, State, Submission
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation

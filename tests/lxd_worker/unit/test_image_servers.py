@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from services.lxd_worker.omissions import Omission
-from services.lxd_worker.ports import ImageServerAway
+from services.lxd_worker.protocols import ImageServerAway
 from services.lxd_worker.reports.image_servers import AGAIN_S, EVERY_S, ImageServersReport
 from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.codec import encode

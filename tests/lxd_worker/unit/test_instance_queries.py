@@ -7,7 +7,6 @@ import pytest
 from services.lxd_worker.instance_queries import MOST_LINES, last_lines, read_log, readable_log
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import LONGEST_LINES
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
     InstanceNotFound,
@@ -16,6 +15,7 @@ from shared.contracts.errors import (
     LogNotFound,
     LxdRefused,
 )
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from shared.contracts.worker_api import MOST_LOG
 from tests.support.lxd_worker.bench import Bench

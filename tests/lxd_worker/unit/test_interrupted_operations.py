@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from services.lxd_worker.journal.protocol import Change
 from services.lxd_worker.operations.runner import OperationRunner
-from services.lxd_worker.ports import ObservedInstance
+from services.lxd_worker.protocols import ObservedInstance
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import LxdRefused
 from shared.contracts.operations import Arguments, Kind, Operation, State

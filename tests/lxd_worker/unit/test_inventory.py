@@ -6,12 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.reports.inventory import InventoryReport
-from shared.contracts.changes import ImageSource
 from shared.contracts.events import (
     InstanceChanged,
     InstanceRemoved,
     Inventory,
 )
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Submission
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata

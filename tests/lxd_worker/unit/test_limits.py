@@ -13,10 +13,10 @@ from services.lxd_worker.instances.devices import Devices
 from services.lxd_worker.instances.limits import limits_of, with_limits
 from services.lxd_worker.instances.observation import InstanceConfig
 from services.lxd_worker.instances.update_request import DesiredConfig, update_body
-from services.lxd_worker.transitions.decision import decide
+from services.lxd_worker.transitions.next_step import decide
 from services.lxd_worker.transitions.steps import Failed, Situation, Step
-from shared.contracts.changes import NO_LIMITS, Changes, ImageSource, Limits, NewInstance
 from shared.contracts.errors import FleetError, InvalidInput
+from shared.contracts.instance_config import NO_LIMITS, Changes, ImageSource, Limits, NewInstance
 from shared.contracts.instances import etag
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench

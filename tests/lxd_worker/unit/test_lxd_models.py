@@ -12,7 +12,7 @@ import pytest
 from services.lxd_worker.instances.observation import InitProcess
 from services.lxd_worker.lxd.progress import progress_of
 from services.lxd_worker.lxd.reader import init_process
-from services.lxd_worker.ports import LxdOperation
+from services.lxd_worker.protocols import LxdOperation
 from shared.contracts.errors import Cancelled, LxdRefused
 from shared.lxd.models import LxdTask
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.lxd_worker.operations.outbox import Outbox
-from services.lxd_worker.ports import Publish
+from services.lxd_worker.protocols import Publish
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import (
     Event,

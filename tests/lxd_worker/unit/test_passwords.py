@@ -12,7 +12,6 @@ from services.lxd_worker.instances.connection_note import connection_note, passw
 from services.lxd_worker.instances.description import EditableInstance
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     InstanceNotRunning,
     InstanceReplaced,
@@ -22,6 +21,7 @@ from shared.contracts.errors import (
     OutcomeUnknown,
     PasswordNotSet,
 )
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.observations import observation

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from services.lxd_worker.creation.port_pool import NatPool
 from services.lxd_worker.instances.observation import InstanceConfig
-from shared.contracts.changes import Changes, Forward, ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
     InsufficientResources,
@@ -17,6 +16,7 @@ from shared.contracts.errors import (
     OperationInProgress,
     PortInUse,
 )
+from shared.contracts.instance_config import Changes, Forward, ImageSource, NewInstance
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench

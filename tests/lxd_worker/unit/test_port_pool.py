@@ -17,8 +17,8 @@ from services.lxd_worker.creation.port_pool import (
     ports_of,
 )
 from services.lxd_worker.instances.devices import Devices
-from shared.contracts.changes import Forward
 from shared.contracts.errors import FleetError, InsufficientResources, InvalidInput, PortInUse
+from shared.contracts.instance_config import Forward
 from shared.contracts.instances import Proxy
 
 POOL = NatPool("h1", "203.0.113.7", ssh=((2201, 2203),), ports=((3000, 3009), (4000, 4099)))

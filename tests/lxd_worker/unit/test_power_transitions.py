@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions.decision import decide
+from services.lxd_worker.transitions.next_step import decide
 from services.lxd_worker.transitions.steps import Done, Failed, Situation, Step
 from shared.contracts.errors import (
     Cancelled,

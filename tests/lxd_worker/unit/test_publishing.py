@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.lxd_worker.omissions import Omission
-from services.lxd_worker.ports import LxdServer
+from services.lxd_worker.protocols import LxdServer
 from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
 from services.lxd_worker.reports.publishing import BoundedPublisher, ReportContext
 from shared.contracts.codec import decode, encode

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions.decision import abort, decide
-from services.lxd_worker.transitions.evidence import Verdict
+from services.lxd_worker.transitions.next_step import abort, decide
 from services.lxd_worker.transitions.rebuild import MOST_TRIES, judge_swap
+from services.lxd_worker.transitions.step_verdict import Verdict
 from services.lxd_worker.transitions.steps import (
     Done,
     Failed,

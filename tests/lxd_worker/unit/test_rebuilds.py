@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import ImageSource
 from shared.contracts.errors import (
     ImageNotFound,
     InsufficientResources,
@@ -19,6 +18,7 @@ from shared.contracts.errors import (
     OperationInProgress,
     TrashNotFound,
 )
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, State
 from tests.support.lxd_worker.bench import Bench, outcome

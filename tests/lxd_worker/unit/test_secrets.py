@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from services.lxd_worker.creation.port_pool import NatPool
 from services.lxd_worker.operations.secrets import LONGEST_WAIT_S, PendingSecrets
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import InsufficientResources, InvalidInput, OperationNotFound
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.resources import GIB

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.lxd_worker.ports import DaemonCapabilities
+from services.lxd_worker.protocols import DaemonCapabilities
 from services.lxd_worker.reports.simplestreams import (
     MOST_FILES,
     UnreadableCatalogue,

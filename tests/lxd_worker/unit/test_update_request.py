@@ -12,7 +12,7 @@ from services.lxd_worker.instances.description import EditableInstance, to_insta
 from services.lxd_worker.instances.devices import Devices, forwards_of
 from services.lxd_worker.instances.observation import InstanceConfig
 from services.lxd_worker.instances.update_request import DesiredConfig, update_body
-from shared.contracts.changes import Changes, Forward
+from shared.contracts.instance_config import Changes, Forward
 from shared.contracts.instances import Proxy
 
 POOL = NatPool(host="h1", address="192.0.2.1", ports=((1, 65535),))

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from services.metrics.sampler.cgroups.open_cgroup import PARTS_S
 from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
+from services.metrics.sampler.kernel_counters import Details, DiskTraffic, InstanceEnded, Usage
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import Details, DiskTraffic, InstanceEnded, Usage
 from shared.contracts.instances import BlockDevice, MemoryParts
 from tests.support.sampler import WEB
 

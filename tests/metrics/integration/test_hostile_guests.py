@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.kernel_counters import Details
 from services.metrics.sampler.lxd_instances import InstanceWithState, instance_in
 from services.metrics.sampler.lxd_metrics import details_in
 from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.reading import Identity, Pools
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.sampler.sanitize import MOST_INSTANCE_BYTES, Dropped
-from services.metrics.sampler.usage import Details
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample

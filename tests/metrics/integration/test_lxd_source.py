@@ -13,12 +13,12 @@ import pytest
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.kernel_counters import InstanceRefused, Space
 from services.metrics.sampler.lxd_source import MOST_ANSWER_BYTES, LxdSource
 from services.metrics.sampler.poll_schedule import poll_delays_s
 from services.metrics.sampler.reading import Pools
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import InstanceRefused, Space
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.events import Sampled

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.kernel_counters import Details
 from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import Details
 from shared.lxd.models import MemoryState
 from tests.support.sampler import HOST, FakeLxd, described, event, stopped
 

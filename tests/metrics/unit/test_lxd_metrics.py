@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from services.metrics.sampler.kernel_counters import Details
 from services.metrics.sampler.lxd_metrics import details_in
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import Details
 from shared.contracts.instances import BlockDevice, MemoryParts
 
 WEB = 'name="web",project="default",type="container"'

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from services.metrics.sampler.kernel_counters import DiskTraffic, Traffic
 from services.metrics.sampler.rates import disk_rates, network_rates
-from services.metrics.sampler.usage import DiskTraffic, Traffic
 
 VETH = frozenset({"veth1"})
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.metrics.sampler.kernel_counters import Details, DiskTraffic, Space, Traffic, Usage
 from services.metrics.sampler.lxd_instances import InstanceWithState, Nic
 from services.metrics.sampler.reading import (
     HostReading,
@@ -16,7 +17,6 @@ from services.metrics.sampler.reading import (
     with_usage,
 )
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import Details, DiskTraffic, Space, Traffic, Usage
 from shared.contracts.instances import Address, Interface, MemoryParts
 
 HOST = HostReading(

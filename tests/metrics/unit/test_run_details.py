@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.kernel_counters import NO_DETAILS, Details
 from services.metrics.sampler.run_details import RunDetails
-from services.metrics.sampler.usage import NO_DETAILS, Details
 from tests.support.sampler import WEB, FakeLxd
 
 FIRST, SECOND = Details(cpu_user_s=100.0), Details(cpu_user_s=1.0)

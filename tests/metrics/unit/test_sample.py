@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from services.metrics.sampler.kernel_counters import Details, DiskTraffic, Space, Traffic
 from services.metrics.sampler.reading import LXD, HostReading, InstanceReading, Pools, Reading
 from services.metrics.sampler.sample import (
     SampledReading,
@@ -20,7 +21,6 @@ from services.metrics.sampler.sample import (
     within_message,
 )
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import Details, DiskTraffic, Space, Traffic
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import MAX_BYTES, Sampled
 from shared.contracts.instances import (

@@ -9,9 +9,9 @@ import pytest
 
 from services.metrics.sampler.instance_cache import InstanceCache
 from services.metrics.sampler.instance_errors import InstanceErrors
+from services.metrics.sampler.kernel_counters import Details, Traffic
 from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.sampling import Sampling, Sources
-from services.metrics.sampler.usage import Details, Traffic
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
 from shared.contracts.instances import InstanceSample, MemoryParts

@@ -1,6 +1,6 @@
 """What a host that is taken over can and cannot do with its own broker credentials.
 
-Each attack runs on a real broker, with the permissions that `topology.host_permissions` gives.
+Each attack runs on a real broker, with the permissions that `host_permissions` gives.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from typing import Any
 import amqp
 import pytest
 
-from deploy.local import definitions
+from deploy.local import rabbitmq_definitions
 from deploy.rabbitmq import add_user
-from shared.platform.bus import topology
-from shared.platform.bus.topology import Permissions
+from shared.platform.bus import permissions, topology
+from shared.platform.bus.permissions import Permissions
 from tests.support.broker import Vhost, host_exchange
 from tests.support.caller import Caller, connect
 
@@ -59,7 +59,7 @@ def old(vhost: Vhost, host: str) -> str:
         channel.queue_declare("fleet.outcomes", durable=True, auto_delete=False, arguments=letters)
         channel.queue_bind("fleet.outcomes", "fleet.events", "*.worker.operation")
     topology.declare(vhost.uri)
-    user = definitions.User(host, secrets.token_urlsafe(12), release_0_1_0(host))
+    user = rabbitmq_definitions.User(host, secrets.token_urlsafe(12), release_0_1_0(host))
     return vhost.broker.add(vhost.name, user)
 
 
@@ -92,7 +92,7 @@ def test_a_worker_whose_user_is_old_says_so_each_time_and_serves_once_it_is_rene
         assert gateway.call(host, "echo", "renewed").result == "renewed"
 
     password = topology.password_of(old)
-    vhost.broker.add(vhost.name, definitions.User(host, password, release_0_1_0(host)))
+    vhost.broker.add(vhost.name, rabbitmq_definitions.User(host, password, release_0_1_0(host)))
 
     end = time.monotonic() + 20
     while worker.output.count("add_user") < 2:
@@ -147,4 +147,4 @@ def test_a_renewed_user_has_the_rights_and_limits_of_this_release_only(
             with pytest.raises(amqp.AccessRefused):
                 connection.channel().basic_publish_confirm(amqp.Message("x"), exchange, key)
     (limits,) = vhost.broker.http.get(f"/user-limits/{host}").json()
-    assert limits["value"]["max-connections"] == topology.HOST_CONNECTIONS
+    assert limits["value"]["max-connections"] == permissions.HOST_CONNECTIONS

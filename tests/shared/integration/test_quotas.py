@@ -13,7 +13,7 @@ import pytest
 
 from deploy.local.broker import LIMITS
 from shared.contracts.events import MAX_BYTES
-from shared.platform.bus import topology
+from shared.platform.bus import permissions, topology
 from tests.support.broker import OwnBroker, Vhost
 from tests.support.caller import connect
 
@@ -39,7 +39,7 @@ def connected(declared: Vhost) -> Iterator[Callable[[], Any]]:
 
 
 def test_a_host_gets_no_more_connections_than_its_number(connected: Callable[[], Any]) -> None:
-    for _ in range(topology.HOST_CONNECTIONS):
+    for _ in range(permissions.HOST_CONNECTIONS):
         connected()
 
     with pytest.raises(amqp.NotAllowed, match="connection limit"):
@@ -49,7 +49,7 @@ def test_a_host_gets_no_more_connections_than_its_number(connected: Callable[[],
 def test_a_host_gets_no_more_channels_than_its_number(connected: Callable[[], Any]) -> None:
     connections = [connected() for _ in range(2)]
     for connection in connections:
-        for _ in range(topology.HOST_CHANNELS // 2):
+        for _ in range(permissions.HOST_CHANNELS // 2):
             connection.channel()
 
     with pytest.raises(amqp.NotAllowed, match="number of channels"):

@@ -23,9 +23,9 @@ from services.gateway.http import create_app
 from services.gateway.settings import HttpSettings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.templates import Template
-from shared.contracts.changes import Forward, ImageSource, Limits
 from shared.contracts.events import Event, ImageServersRead, Inventory, OperationChanged, Sampled
 from shared.contracts.hosts import Capacity, Image, Network, ServedImage
+from shared.contracts.instance_config import Forward, ImageSource, Limits
 from shared.contracts.instances import Instance, Proxy, Trash
 from shared.contracts.operations import Arguments, Kind, State, Submission
 from shared.contracts.worker_api import Snapshot

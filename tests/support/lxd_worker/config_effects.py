@@ -10,8 +10,8 @@ from services.lxd_worker.instances.devices import Devices, proxies_in
 from services.lxd_worker.instances.observation import InstanceConfig, Observation
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import Changes, Limits
 from shared.contracts.forwards import forward_of
+from shared.contracts.instance_config import Changes, Limits
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Kind
 

@@ -13,7 +13,7 @@ from services.lxd_worker.instances.devices import Devices
 from services.lxd_worker.instances.observation import InitProcess, InstanceConfig, Observation
 from services.lxd_worker.instances.parked_roots import ParkedRoot
 from services.lxd_worker.journal.entry import JournalEntry
-from services.lxd_worker.ports import (
+from services.lxd_worker.protocols import (
     LxdOperation,
     LxdServer,
     ObservedInstance,

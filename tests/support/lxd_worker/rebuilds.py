@@ -8,7 +8,7 @@ from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.operations.planning import KEEP_S
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import ImageSource
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Trash
 from shared.contracts.operations import Arguments, Kind, Operation, Submission
 from tests.support.lxd_worker.bench import Bench

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from services.lxd_worker.instances.devices import Devices
-from services.lxd_worker.ports import DaemonCapabilities, HostMachine
-from shared.contracts.changes import ImageSource
+from services.lxd_worker.protocols import DaemonCapabilities, HostMachine
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.hosts import CONTAINER, Image, Network
+from shared.contracts.instance_config import ImageSource
 
 GIB = 1 << 30
 BUSYBOX = Image(fingerprint="f" * 64, aliases=("busybox",))

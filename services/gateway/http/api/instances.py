@@ -28,7 +28,7 @@ from services.gateway.http.instance_list import InstanceFilter, ListQuery
 from services.gateway.http.name_resolution import known_instance
 from services.gateway.http.openapi import FLEET, INSTANCES, READING, TOKEN, answers, problems
 from services.gateway.responses import instances as shown
-from services.gateway.responses.entries import encoded
+from services.gateway.responses.entry_cache import encoded
 
 router = APIRouter(
     prefix="/api/instances", tags=[INSTANCES], dependencies=[*TOKEN, Depends(caught_up)]

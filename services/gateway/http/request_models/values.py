@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from services.gateway.free_text import ONE_LINE
 from services.gateway.http.free_text import WithoutControls
-from shared.contracts.changes import MOST_LABELS
+from shared.contracts.instance_config import MOST_LABELS
 
 # In bytes they are still numbers that every part can take.
 MOST_CPUS, MOST_MIB, MOST_GIB = 2**16, 2**40, 2**30

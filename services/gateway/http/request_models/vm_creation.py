@@ -23,7 +23,7 @@ from services.gateway.http.request_models.values import (
 )
 from services.gateway.http.request_models.vm_limits import VmLimitsRequest
 from services.gateway.vms.placement import Rule
-from shared.contracts.changes import MOST_KEYS
+from shared.contracts.instance_config import MOST_KEYS
 from shared.contracts.operations import LONGEST_CLOUD_INIT, LONGEST_PASSWORD
 
 NETWORK = {"type": "bridge", "bridge": "br0"}

@@ -16,7 +16,7 @@ from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.name_resolution import Wanted
 from services.gateway.http.v1.openapi import answers
 from services.gateway.http.v1.vms import ONE
-from services.gateway.responses.entries import encoded
+from services.gateway.responses.entry_cache import encoded
 from services.gateway.responses.time_range import period
 from services.gateway.responses.vm_metrics import VmMetrics, vm_metrics
 

@@ -18,7 +18,7 @@ from services.gateway.http.v1.name_resolution import (
 )
 from services.gateway.http.v1.operation_response import answer, unchanged, vm_now
 from services.gateway.operations.command import command_for
-from services.gateway.vms.view import Fleet
+from services.gateway.vms.fleet_with_pending import Fleet
 from shared.contracts.operations import Arguments, Command, Kind, Operation, Secrets
 
 # Returns what to answer of the VM when its operation has ended: from the fleet, the operation, and

@@ -22,9 +22,9 @@ from services.gateway.http.errors import HttpError
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.name_resolution import known_hosts
 from services.gateway.responses.vms import ID_PREFIX, vm_id
+from services.gateway.vms.fleet_with_pending import Fleet
 from services.gateway.vms.naming import display_name_of
 from services.gateway.vms.new_vm import PendingCreation, pending_instance
-from services.gateway.vms.view import Fleet
 from shared.contracts.errors import HostNotFound, InstanceNotFound, OperationNotFound
 from shared.contracts.operations import State
 from shared.contracts.truncation import first_few

@@ -19,8 +19,8 @@ from services.gateway.http.operation_response import error_of, told_beside
 from services.gateway.http.v1 import envelope
 from services.gateway.responses.vm_results import DELETED, VmResult, VmSnapshotResult, VmUpdated
 from services.gateway.responses.vms import ID_PREFIX, status, vm_id
+from services.gateway.vms.fleet_with_pending import Fleet
 from services.gateway.vms.naming import display_name_of
-from services.gateway.vms.view import Fleet
 from shared.contracts.errors import FleetError, InstanceNotRunning, InstanceRunning
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, Operation, State, is_gone

@@ -18,7 +18,7 @@ from services.gateway.http.v1.mutations import Mutated
 from services.gateway.http.v1.openapi import failures, outcomes
 from services.gateway.http.v1.operation_response import vm_now
 from services.gateway.responses.vm_results import VmPasswordSet
-from services.gateway.vms.view import Fleet
+from services.gateway.vms.fleet_with_pending import Fleet
 from shared.contracts.operations import Arguments, Kind, Operation, Secrets
 
 router = APIRouter(prefix=f"{PREFIX}/vms", tags=[VMS], dependencies=TOKEN)

@@ -15,9 +15,9 @@ from services.gateway.http.v1.mutations import Mutated
 from services.gateway.http.v1.name_resolution import ResolvedInstance, Wanted
 from services.gateway.http.v1.openapi import answers, failures, outcomes
 from services.gateway.responses.vm_ports import VmPorts, vm_ports
-from services.gateway.vms.view import Fleet
-from shared.contracts.changes import Changes, Forward
+from services.gateway.vms.fleet_with_pending import Fleet
 from shared.contracts.events import HostDescribed
+from shared.contracts.instance_config import Changes, Forward
 from shared.contracts.instances import Proxy, etag
 from shared.contracts.operations import Arguments, Kind, Operation
 

@@ -18,8 +18,8 @@ from services.gateway.http.request_models.vm_update import VmUpdate
 from services.gateway.responses.vm_limits import VmLimits
 from services.gateway.responses.vms import Vm
 from services.gateway.vms import limits
-from shared.contracts.changes import MOST_LABELS, NO_LIMITS, Changes, Limits
 from shared.contracts.errors import InvalidInput
+from shared.contracts.instance_config import MOST_LABELS, NO_LIMITS, Changes, Limits
 
 Fields = dict[str, Any]
 _UNITS = {"memory": units.MIB, "disk": units.GIB}

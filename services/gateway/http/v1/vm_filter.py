@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.views import InstanceView
 from services.gateway.responses import instances as shown
-from services.gateway.responses.entries import subject_of
+from services.gateway.responses.entry_cache import subject_of
 from services.gateway.responses.vms import status, vm_id
 from services.gateway.vms.naming import display_name_of
 

@@ -16,11 +16,11 @@ from services.gateway.http.name_resolution import known_hosts
 from services.gateway.http.v1.envelope import SuccessEnvelope
 from services.gateway.http.v1.vm_filter import Searchable, SearchTexts, VmFilter, mentioning, select
 from services.gateway.http.versioned_cache import VersionedCache
-from services.gateway.responses.entries import Render, encoded
+from services.gateway.responses.entry_cache import Render, encoded
 from services.gateway.responses.fields import encoded_as
 from services.gateway.responses.vm_page import VmPage, VmPagination
 from services.gateway.responses.vms import Vm, vm
-from services.gateway.vms.view import Fleet
+from services.gateway.vms.fleet_with_pending import Fleet
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from services.gateway.http.v1.name_resolution import WantedOrFailed
 from services.gateway.http.v1.openapi import answers, failures
 from services.gateway.http.v1.vm_filter import VmFilter
 from services.gateway.http.v1.vm_list import PageQuestion
-from services.gateway.responses.entries import encoded
+from services.gateway.responses.entry_cache import encoded
 from services.gateway.responses.vm_page import VmPage
 from services.gateway.responses.vms import (
     FIELDS,

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from services.metrics.sampler.cgroups import files as cgroup_files
 from services.metrics.sampler.cgroups.files import CountFile, CpuTime, ReadWritten
+from services.metrics.sampler.kernel_counters import Details, DiskTraffic, Usage
 from services.metrics.sampler.sanitize import (
     OUT_OF_RANGE,
     UNREADABLE,
@@ -24,7 +25,6 @@ from services.metrics.sampler.sanitize import (
     memory,
     seconds,
 )
-from services.metrics.sampler.usage import Details, DiskTraffic, Usage
 from shared.contracts.bounds import MOST
 from shared.contracts.instances import BlockDevice, MemoryParts
 

@@ -17,10 +17,10 @@ from services.metrics.sampler.cgroups.open_cgroup import (
     open_cgroup,
 )
 from services.metrics.sampler.cgroups.paths import directories, parse_mounts
-from services.metrics.sampler.ports import Monotonic
+from services.metrics.sampler.kernel_counters import InstanceEnded, Usage
+from services.metrics.sampler.protocols import Monotonic
 from services.metrics.sampler.reading import InstanceReading
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import InstanceEnded, Usage
 from shared.contracts.hosts import VIRTUAL_MACHINE
 
 _MOST_FILES = 1 << 16

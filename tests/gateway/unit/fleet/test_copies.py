@@ -12,9 +12,9 @@ from services.gateway.fleet.uuid_index import MOST_RESERVED, RETURN_S
 from services.gateway.fleet.view import FleetView
 from services.gateway.operations.command import Caller
 from services.gateway.vms.new_vm import NewVm
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import AmbiguousName, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State
 from tests.support.core import Core
 from tests.support.reports import (

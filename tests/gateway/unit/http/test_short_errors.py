@@ -11,9 +11,9 @@ import pytest
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.vms.placement import NoHostFits, NoHostForNow, Shortfall
 from services.gateway.vms.templates import Template
-from shared.contracts.changes import ImageSource
 from shared.contracts.errors import InvalidInput, OperationInProgress
 from shared.contracts.hosts import Capacity, Image, Network
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Failure, State
 from tests.support.gateway_http import FakeGateway
 from tests.support.known import GIB, a_host, an_instance, described, known

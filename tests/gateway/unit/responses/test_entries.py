@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.responses.entries import Entries
+from services.gateway.responses.entry_cache import Entries
 from tests.support.known import a_host, a_sample, an_instance, away, known
 
 

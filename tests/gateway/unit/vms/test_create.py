@@ -13,7 +13,6 @@ from services.gateway.fleet.capacity import Amount
 from services.gateway.operations.command import Caller, command_for
 from services.gateway.vms.new_vm import CREATING, NewVm
 from services.gateway.vms.placement import NoHostFits
-from shared.contracts.changes import ImageSource, NewInstance
 from shared.contracts.errors import (
     FleetError,
     HostUnreachable,
@@ -24,6 +23,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.events import OperationChanged
 from shared.contracts.hosts import Capacity, Image
+from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, Secrets, State
 from tests.support.core import Core
 from tests.support.reports import (

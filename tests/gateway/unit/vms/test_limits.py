@@ -5,7 +5,7 @@ import pytest
 from services.gateway.http.v1.updates import differing_limits
 from services.gateway.responses.vm_limits import vm_limits
 from services.gateway.vms.limits import Number, to_limits
-from shared.contracts.changes import Limits
+from shared.contracts.instance_config import Limits
 
 LIMITED = Limits(ingress=1_500_000, egress=20_000_000, read=3_000_000, write=1, processes=50)
 

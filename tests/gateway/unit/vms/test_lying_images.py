@@ -13,8 +13,8 @@ from services.gateway.vms import templates
 from services.gateway.vms.new_vm import NewVm
 from services.gateway.vms.placement import Candidate, NoHostFits, Placement, place
 from services.gateway.vms.templates import StoredImage, Template
-from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
+from shared.contracts.instance_config import ImageSource
 from tests.support import known
 
 FOCAL = Image(fingerprint="ab12", aliases=("focal",), os="ubuntu20.04", architecture="x86_64")

@@ -17,8 +17,8 @@ from services.gateway.vms.placement import (
     place,
 )
 from services.gateway.vms.templates import Template
-from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import Capacity, Network
+from shared.contracts.instance_config import ImageSource
 from tests.support.known import GIB, MIB, a_host, described
 
 BUSYBOX = ImageSource(alias="busybox")

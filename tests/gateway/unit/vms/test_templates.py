@@ -8,8 +8,8 @@ from services.gateway.fleet.remote_images import ServerImages
 from services.gateway.fleet.views import HostView
 from services.gateway.vms import templates
 from services.gateway.vms.templates import ListedTemplate, StoredImage, Template
-from shared.contracts.changes import ImageSource
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
+from shared.contracts.instance_config import ImageSource
 from tests.support import known
 
 UBUNTU = Template(

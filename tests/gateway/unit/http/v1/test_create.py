@@ -10,9 +10,9 @@ import pytest
 from services.gateway.http.request_models.vm_creation import VmCreation
 from services.gateway.vms.placement import NoHostFits, NoHostForNow, Shortfall
 from services.gateway.vms.templates import Template
-from shared.contracts.changes import ImageSource
 from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
 from shared.contracts.hosts import Capacity, Image, Network, ServedImage
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Failure, Kind, Secrets, State
 from tests.support.documents import VMS_API, code_blocks
 from tests.support.gateway_http import FakeGateway

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.gateway.vms.templates import Template
-from shared.contracts.changes import Changes, ImageSource, Limits
+from shared.contracts.instance_config import Changes, ImageSource, Limits
 from tests.support.gateway_http import FakeGateway
 from tests.support.known import a_host, described, known
 from tests.support.vms import WEB

@@ -6,8 +6,8 @@ import httpx
 import msgspec
 import pytest
 
-from shared.contracts.changes import Changes, Forward
 from shared.contracts.errors import PortInUse
+from shared.contracts.instance_config import Changes, Forward
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Kind
 from tests.support.gateway_http import FakeGateway

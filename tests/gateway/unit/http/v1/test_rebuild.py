@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from services.gateway.vms.templates import Template
-from shared.contracts.changes import ImageSource
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Trash
 from shared.contracts.operations import Failure, Kind, State
 from tests.support.gateway_http import FakeGateway

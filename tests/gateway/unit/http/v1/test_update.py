@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.contracts.changes import Changes
 from shared.contracts.errors import InstanceChangedSince
+from shared.contracts.instance_config import Changes
 from shared.contracts.instances import etag
 from shared.contracts.operations import Failure, Kind, State
 from tests.support.gateway_http import FakeGateway

@@ -1,8 +1,9 @@
 import base64
 import hashlib
 
-from deploy.local import definitions
-from shared.platform.bus.topology import CENTRAL_PERMISSIONS, host_exchange, host_permissions
+from deploy.local import rabbitmq_definitions as definitions
+from shared.platform.bus.permissions import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.bus.topology import host_exchange
 
 
 def test_a_password_is_stored_as_rabbitmq_checks_it() -> None:

@@ -5,7 +5,7 @@ from aiormq.abc import DeliveredMessage
 from pamqp import commands
 from pamqp.header import ContentHeader
 
-from services.gateway.bus.event_reader import read_event, read_key
+from services.gateway.bus.event_validation import read_event, read_key
 from shared.contracts.codec import encode
 from shared.contracts.errors import UnreadableMessage
 from shared.platform.bus import topology

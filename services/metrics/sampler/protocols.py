@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.metrics.sampler.kernel_counters import Details, Traffic, Usage
 from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.reading import HostReading, Identity, InstanceReading, Pools
 from services.metrics.sampler.sanitize import Dropped
-from services.metrics.sampler.usage import Details, Traffic, Usage
 from shared.contracts.events import Sampled
 from shared.lxd.models import NetworkCounters
 

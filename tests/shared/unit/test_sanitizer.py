@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from shared.contracts.codec import decode, encode
-from shared.contracts.fitting import (
+from shared.contracts.sanitizer import (
     Unfit,
     fit,
     fit_message,

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.instances.observation import Observation, is_same_instance
-from services.lxd_worker.transitions.evidence import Verdict, judge
+from services.lxd_worker.transitions.step_verdict import Verdict, judge
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Arguments
 from tests.support.lxd_worker.observations import observation

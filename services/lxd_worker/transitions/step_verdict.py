@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import Changes
+from shared.contracts.instance_config import Changes
 from shared.contracts.operations import Arguments
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from services.lxd_worker.greenthreads import AutoResetEvent
 from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.omissions import Omission
-from services.lxd_worker.ports import Lxd
+from services.lxd_worker.protocols import Lxd
 from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
 from services.lxd_worker.reports.host_report import HostReport
 from services.lxd_worker.reports.image_servers import ImageServersReport

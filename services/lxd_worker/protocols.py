@@ -11,10 +11,10 @@ from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.instances.parked_roots import ParkedRoot
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.changes import ImageSource
 from shared.contracts.errors import FleetError
 from shared.contracts.events import Event
 from shared.contracts.hosts import Image, InstanceType, Network
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Instance, Trash
 from shared.contracts.worker_api import Snapshot
 

@@ -1,7 +1,8 @@
 """Lock the fingerprint of every message, so that none changes without a new version.
 
-`python -m shared.contracts.lock` writes `lock.json` (`make contract-lock`); with `--check` it
-compares instead and says what to do (part of `make check`). The idea is nova's object fingerprints.
+`python -m shared.contracts.contract_lock` writes `lock.json` (`make contract-lock`); with `--check`
+it compares instead and says what to do (part of `make check`). The idea is nova's object
+fingerprints.
 """
 
 from __future__ import annotations

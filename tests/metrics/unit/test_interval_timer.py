@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.metrics.sampler.schedule import next_round_s
+from services.metrics.sampler.interval_timer import next_round_s
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.rabbitmq.operator_policies import operator_policies
-from shared.platform.bus.topology import HEARTBEATS, Permissions, heartbeat_key, host_of
+from shared.platform.bus.permissions import Permissions
+from shared.platform.bus.topology import HEARTBEATS, heartbeat_key, host_of
 
 Definitions = dict[str, list[dict[str, Any]]]
 

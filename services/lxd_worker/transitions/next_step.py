@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.transitions import config, power, rebuild
-from services.lxd_worker.transitions.evidence import Verdict, judge
+from services.lxd_worker.transitions.step_verdict import Verdict, judge
 from services.lxd_worker.transitions.steps import Decision, Done, Failed, Situation, Step, Undo
 from shared.contracts import errors
 from shared.contracts.operations import Kind

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.output import Output
+from deploy.local.nonblocking_output import Output
 
 
 @pytest.fixture
