@@ -19,6 +19,7 @@ from services.gateway.bus.wire import Reply
 from shared.contracts import contract_lock
 from shared.contracts.codec import decode, encode, from_wire, own_version, to_wire
 from shared.contracts.errors import UnreadableMessage
+from shared.contracts.operations import Operation
 
 pytestmark = pytest.mark.attack
 
@@ -144,17 +145,17 @@ def test_a_message_with_an_odd_value_of_any_field_is_read_or_refused(
 
 @pytest.mark.parametrize("odd", ["\ud800", "g\udcff"])
 def test_text_that_is_no_unicode_is_not_taken_over(odd: str) -> None:
-    message = example(contract_lock.operations.Operation) | {"step": odd}
+    message = example(Operation) | {"step": odd}
 
     with pytest.raises(UnreadableMessage):
-        from_wire(contract_lock.operations.Operation, message)
+        from_wire(Operation, message)
 
 
 @pytest.mark.parametrize("size", [10, 10**6])
 def test_the_reason_of_a_refusal_does_not_repeat_the_message(size: int) -> None:
-    body = json.dumps(example(contract_lock.operations.Operation) | {"state": "x" * size}).encode()
+    body = json.dumps(example(Operation) | {"state": "x" * size}).encode()
 
     with pytest.raises(UnreadableMessage) as refused:
-        decode(contract_lock.operations.Operation, body)
+        decode(Operation, body)
 
     assert len(refused.value.reason) <= 500

@@ -2,6 +2,7 @@ import asyncio
 import dataclasses
 import json
 import tracemalloc
+from operator import attrgetter
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_a_host_speaks_of_itself_only() -> None:
 
 @pytest.mark.attack
 @pytest.mark.parametrize(
-    "kind", sorted(set(BY_CODE.values()) - set(ERRORS), key=lambda kind: kind.code)
+    "kind", sorted(set(BY_CODE.values()) - set(ERRORS), key=attrgetter("code"))
 )
 def test_what_would_be_believed_of_others_is_the_failure_of_the_host(
     kind: type[FleetError],

@@ -10,7 +10,9 @@ import pytest
 from services import lxd_worker
 from services.gateway import http
 from services.gateway.http.errors import MOST_FIELDS, STATUS, HttpError, problem_text
-from services.gateway.http.messages import TEXTS, WORKER_RULES, Text, translate
+from services.gateway.http.messages import TEXTS, translate
+from services.gateway.http.messages.rules import WORKER_RULES
+from services.gateway.http.messages.text import Text
 from services.gateway.http.openapi import EXAMPLE_VALUES
 from services.gateway.vms.placement import NoHostFits, NoHostForNow
 from shared.contracts.errors import BY_CODE, InvalidInput
