@@ -106,7 +106,7 @@ class Supervisor:
     def run(self, services: Sequence[Service]) -> int:
         """Run them until one ends for good or a signal arrives; return the exit code.
 
-        Later signals are ignored, as stopping has a time limit.
+        Stopping has a time limit; a second Ctrl-C ends it at once.
         """
         self._width = max(len(name) for name in ("system", *(one.name for one in services)))
         with _signals_as_bytes() as signals, self._selector:

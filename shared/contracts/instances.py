@@ -6,11 +6,9 @@ from 0 to 100, times are RFC 3339 with `Z`. `None` means unknown, never zero.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated
 
 from msgspec import Meta, Struct
-from msgspec.structs import astuple
 
 from shared.contracts.bounds import (
     MOST_DEVICES,
@@ -113,31 +111,6 @@ class Instance(Struct, frozen=True, kw_only=True):
 
 # The only `user.*` keys that leave the host; others, such as cloud-init data, may hold secrets.
 USER_KEYS = ("description", "ssh_port", "nat_ports", "root_password")
-
-
-def etag(instance: Instance) -> str:
-    """Return a digest of all of an instance's configuration that a caller can change.
-
-    Gateway and worker both compute it, so that an update can depend on what its caller read.
-    """
-    settings = (
-        instance.uuid,
-        instance.name,
-        instance.display_name,
-        instance.description,
-        instance.cpu_limit,
-        instance.memory_limit,
-        instance.root_size,
-        instance.auto_start,
-        sorted(instance.labels.items()),
-        [
-            (proxy.device, proxy.listen, proxy.connect, *sorted(proxy.options.items()))
-            for proxy in instance.proxies
-        ],
-        # Workers of an earlier release neither report limits nor include them.
-        *([astuple(instance.limits)] if instance.limits != NO_LIMITS else []),
-    )
-    return hashlib.sha256(repr(settings).encode()).hexdigest()[:32]
 
 
 class Address(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,4 +1,7 @@
-"""Requests that change something: from whom, under which key, and the operation of it."""
+"""Requests that change something: from whom, under which key, and how long they wait for the end.
+
+The wait is `FLEET_SYNC_WAIT_S`; then the answer is 202.
+"""
 
 from __future__ import annotations
 

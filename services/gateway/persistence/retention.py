@@ -1,5 +1,7 @@
 """How long rows stay in the database, and how many of each host: the newest, up to a size too.
 
+The times are settings (`FLEET_KEEP_*`); `service` purges by them.
+
 A host may report any number of operations that no gateway submitted. They displace its own oldest
 ones, never those of another host.
 """

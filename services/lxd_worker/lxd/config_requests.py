@@ -16,7 +16,7 @@ from shared.contracts.errors import (
     SnapshotNotFound,
 )
 from shared.contracts.instance_config import Changes
-from shared.contracts.instances import etag
+from shared.contracts.instance_etag import etag
 from shared.contracts.operations import Kind
 from shared.lxd.client import LxdClient
 from shared.lxd.errors import LxdNotFound, PreconditionFailed

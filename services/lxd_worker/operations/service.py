@@ -24,7 +24,7 @@ from services.lxd_worker.transitions.next_step import changes_config, early_fail
 from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from services.lxd_worker.transitions.steps import Situation
 from shared.contracts import errors
-from shared.contracts.instances import etag
+from shared.contracts.instance_etag import etag
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.contracts.worker_api import OperationPage
 from shared.lxd.scope import LxdScope

@@ -13,7 +13,7 @@ from shared.contracts.codec import from_wire
 from shared.contracts.errors import InstanceChangedSince, PortInUse, SnapshotExists
 from shared.contracts.events import InstanceChanged, InstanceRemoved
 from shared.contracts.instance_config import Changes, Forward
-from shared.contracts.instances import etag
+from shared.contracts.instance_etag import etag
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.contracts.worker_api import SnapshotList
 from tests.support.broker import Broker, Vhost, fresh_vhost

@@ -25,7 +25,7 @@ from shared.contracts.errors import (
     SnapshotNotFound,
 )
 from shared.contracts.instance_config import Changes
-from shared.contracts.instances import etag
+from shared.contracts.instance_etag import etag
 from shared.contracts.operations import (
     Arguments,
     Kind,

@@ -17,7 +17,7 @@ from services.lxd_worker.transitions.next_step import decide
 from services.lxd_worker.transitions.steps import Failed, Situation, Step
 from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.instance_config import NO_LIMITS, Changes, ImageSource, Limits, NewInstance
-from shared.contracts.instances import etag
+from shared.contracts.instance_etag import etag
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation

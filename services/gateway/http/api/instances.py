@@ -10,6 +10,7 @@ from pydantic import Field
 from services.gateway.bilingual import both
 from services.gateway.fleet.pagination import PageRequest
 from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.http.conditional_response import conditional_response
 from services.gateway.http.dependencies import (
     Cursor,
     Gateway,
@@ -21,7 +22,6 @@ from services.gateway.http.dependencies import (
     caught_up,
     read,
 )
-from services.gateway.http.etag import conditional_response
 from services.gateway.http.field_selection import chosen, fields_query
 from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.instance_list import InstanceFilter, ListQuery

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Query, Response
 
 from services.gateway.bilingual import both
-from services.gateway.http.etag import etags
+from services.gateway.http.conditional_response import etags
 from services.gateway.http.free_text import HeaderText
 from services.gateway.http.openapi import CHANGING, FLEET, OPERATING, TOKEN, VMS, Responses
 from services.gateway.http.request_models.vm_actions import VmForce, VmNoFields, VmRename
@@ -21,7 +21,7 @@ from services.gateway.responses.vm_results import VmResult, VmUpdated
 from services.gateway.responses.vms import vm
 from services.gateway.vms.naming import display_name_of, new_name
 from shared.contracts.errors import InstanceChangedSince
-from shared.contracts.instances import etag
+from shared.contracts.instance_etag import etag
 from shared.contracts.operations import Arguments, Kind
 
 router = APIRouter(prefix=f"{PREFIX}/vms", tags=[VMS], dependencies=TOKEN)

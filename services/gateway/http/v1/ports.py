@@ -18,7 +18,8 @@ from services.gateway.responses.vm_ports import VmPorts, vm_ports
 from services.gateway.vms.fleet_with_pending import Fleet
 from shared.contracts.events import HostDescribed
 from shared.contracts.instance_config import Changes, Forward
-from shared.contracts.instances import Proxy, etag
+from shared.contracts.instance_etag import etag
+from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, Operation
 
 router = APIRouter(prefix=f"{PREFIX}/vms/{{id}}/ports", tags=[VMS], dependencies=TOKEN)

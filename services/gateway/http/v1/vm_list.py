@@ -10,7 +10,7 @@ import msgspec
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.pagination import Page, PageRequest, paginate, sort_key
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.http.etag import Tagged, tagged
+from services.gateway.http.conditional_response import Tagged, tagged
 from services.gateway.http.field_selection import only
 from services.gateway.http.name_resolution import known_hosts
 from services.gateway.http.v1.envelope import SuccessEnvelope

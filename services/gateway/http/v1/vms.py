@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 from services.gateway.bilingual import both
 from services.gateway.fleet.pagination import PageRequest
 from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.http.conditional_response import conditional_response
 from services.gateway.http.dependencies import (
     Cursor,
     Gateway,
@@ -22,7 +23,6 @@ from services.gateway.http.dependencies import (
     caught_up,
 )
 from services.gateway.http.errors import language_of, problem_text
-from services.gateway.http.etag import conditional_response
 from services.gateway.http.field_selection import chosen, fields_query
 from services.gateway.http.free_text import FreeText, WithoutControls
 from services.gateway.http.openapi import FLEET, READING, TOKEN, VMS
@@ -41,7 +41,7 @@ from services.gateway.responses.vms import (
     vm,
     vm_state,
 )
-from shared.contracts.instances import etag
+from shared.contracts.instance_etag import etag
 
 MOST_ON_A_PAGE = 1000
 

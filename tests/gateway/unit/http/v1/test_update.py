@@ -7,7 +7,7 @@ import pytest
 
 from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instance_config import Changes
-from shared.contracts.instances import etag
+from shared.contracts.instance_etag import etag
 from shared.contracts.operations import Failure, Kind, State
 from tests.support.gateway_http import FakeGateway
 from tests.support.known import GIB, MIB, an_instance, known

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.contracts.instances import etag
+from shared.contracts.instance_etag import etag
 from tests.support.gateway_http import LOOPBACK, FakeGateway
 from tests.support.known import a_host, an_instance, away, known
 from tests.support.vms import DB, WEB, WEB_TOO
