@@ -10,10 +10,10 @@ too large is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter
 
 from services.gateway.fleet.capacity import NOTHING
-from services.gateway.fleet.instance_record import InstanceIndex, InstanceRecord, Order
+from services.gateway.fleet.instance_index import InstanceIndex, by_sort_key
+from services.gateway.fleet.instance_record import InstanceRecord, Order
 from services.gateway.fleet.memory_budget import MemoryBudget, MemoryUse, size_of_sample
 from services.gateway.fleet.note_ownership import LocalKey, NoteOwnership
 from shared.contracts.bounds import MOST_INSTANCES
@@ -86,7 +86,7 @@ class HostInventory:
 
     def records(self) -> list[InstanceRecord]:
         """Return the records, sorted by name."""
-        return sorted(self._records.values(), key=attrgetter("sort_key"))
+        return sorted(self._records.values(), key=by_sort_key)
 
     def instances(self) -> tuple[Instance, ...]:
         """Return the newest state of each instance."""
@@ -231,6 +231,7 @@ class HostInventory:
         size, commitment = record.size + record.sample_size, record.commitment
         previous = record.instance
         differs = record.update(instance, order, self._wall())
+        self._index.update(record, previous)
         self._notes.update(key, record, previous)
         self._memory.add(record.size + record.sample_size - size)
         if record.commitment != commitment:

@@ -17,7 +17,7 @@ from services.gateway.clock import Clock
 from services.gateway.fleet.certificate_pin import CertificatePin
 from services.gateway.fleet.event_cursor import EventCursor
 from services.gateway.fleet.host_inventory import HostInventory
-from services.gateway.fleet.instance_record import FRESH, Freshness, InstanceIndex
+from services.gateway.fleet.instance_index import InstanceIndex
 from services.gateway.fleet.memory_budget import (
     NOTHING_LEFT_OUT,
     LeftOut,
@@ -140,13 +140,6 @@ class HostState:
     def needs_inventory(self) -> bool:
         """Whether a full inventory is missing, and the worker could send a trusted one."""
         return self.pin.verified and not self.has_reported
-
-    @property
-    def freshness(self) -> Freshness:
-        """Whether the host is online, and its silence in whole seconds if not."""
-        if self.online:
-            return FRESH
-        return Freshness(False, float(int(self._age_s(self._heard_at) or 0)))
 
     @property
     def left_out(self) -> LeftOut:

@@ -1,37 +1,18 @@
-"""One instance of the fleet view, and the indexes over all instances.
-
-A write touches one record and its indexes; sorting waits for the next read that needs it.
-"""
+"""One instance of the fleet view."""
 
 from __future__ import annotations
-
-import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from operator import attrgetter
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from services.gateway.fleet.capacity import Amount, commitment_of
+from services.gateway.fleet.change_set import ChangeCollector, InstanceKey
 from services.gateway.fleet.memory_budget import size_of
-from services.gateway.fleet.uuid_index import UuidIndex
 from services.gateway.fleet.views import InstanceView
-from shared.contracts.instances import Instance, InstanceSample
+from shared.contracts.instances import Address, Instance, InstanceSample
 from shared.contracts.status import is_alive
 
 # The order of an instance's states: the worker's epoch, then the instance's revision in it.
 Order = tuple[int, int]
-
-
-class Freshness(NamedTuple):
-    """Whether a host is online, and the seconds since it was heard if not."""
-
-    online: bool
-    seconds: float
-
-
-FRESH = Freshness(True, 0.0)
 
 
 class InstanceRecord:
@@ -42,9 +23,9 @@ class InstanceRecord:
     """
 
     __slots__ = (
-        "_freshness",
         "_view",
         "changed_at",
+        "changes",
         "commitment",
         "duplicate",
         "foreign_note",
@@ -60,7 +41,7 @@ class InstanceRecord:
     def __init__(
         self, host: str, instance: Instance, order: Order, changed_at: float | None = None
     ) -> None:
-        self.sort_key = (instance.name, host, instance.project)
+        self.sort_key: InstanceKey = (instance.name, host, instance.project)
         self.instance = instance
         self.order = order
         self.changed_at = changed_at
@@ -71,8 +52,9 @@ class InstanceRecord:
         self.sampled_at: str | None = None
         self.duplicate = False
         self.foreign_note = False
+        # Set by the index that holds the record.
+        self.changes: ChangeCollector | None = None
         self._view: InstanceView | None = None
-        self._freshness: Freshness | None = None
 
     @property
     def host(self) -> str:
@@ -84,7 +66,8 @@ class InstanceRecord:
         differs = replace(self.instance, revision=instance.revision) != instance
         self.instance, self.order = instance, order
         if differs:
-            self.changed_at, self._view = now, None
+            self.changed_at = now
+            self._invalidate()
             self.size, self.commitment = size_of(instance), commitment_of(instance)
         if not is_alive(instance.status):
             self.set_sample(None, None)
@@ -94,27 +77,33 @@ class InstanceRecord:
         """Set or clear the sample of `size` bytes; return whether readers see a difference."""
         if self.sample is None and sample is None:
             return False
-        self.sample, self.sampled_at, self.sample_size, self._view = sample, at, size, None
+        moved = _addresses(self.sample) != _addresses(sample)
+        self.sample, self.sampled_at, self.sample_size = sample, at, size
+        if moved:
+            self._invalidate()
+            return True
+        self._view = None
+        if self.changes is not None:
+            self.changes.samples.add(self.sort_key)
         return True
 
     def set_duplicate(self, *, duplicate: bool) -> None:
         """Set whether another record holds its uuid."""
         if self.duplicate is not duplicate:
-            self.duplicate, self._view = duplicate, None
+            self.duplicate = duplicate
+            self._invalidate()
 
     def set_foreign_note(self, *, foreign_note: bool) -> None:
         """Set whether its note may be that of another instance (see `note_ownership`)."""
         if self.foreign_note is not foreign_note:
-            self.foreign_note, self._view = foreign_note, None
+            self.foreign_note = foreign_note
+            self._invalidate()
 
-    def view(self, freshness: Freshness) -> InstanceView:
+    def view(self) -> InstanceView:
         """Return the view; the same object until something changes."""
-        if self._view is None or self._freshness != freshness:
-            self._freshness = freshness
+        if self._view is None:
             self._view = InstanceView(
                 host=self.host,
-                host_online=freshness.online,
-                age_s=freshness.seconds,
                 instance=self.instance,
                 sample=self.sample,
                 sampled_at=self.sampled_at,
@@ -124,47 +113,11 @@ class InstanceRecord:
             )
         return self._view
 
-
-class InstanceIndex:
-    """All records of the fleet: sorted, by name and by uuid."""
-
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        # Dictionaries as ordered sets: a host may give thousands of instances one name.
-        self._by_name: dict[str, dict[InstanceRecord, None]] = defaultdict(dict)
-        self.uuids = UuidIndex(monotonic)
-        self._ordered: list[InstanceRecord] | None = []
-
-    def add(self, record: InstanceRecord) -> None:
-        """Add a record that is not in the index."""
-        self._by_name[record.instance.name][record] = None
-        if record.instance.uuid:
-            self.uuids.add(record)
-        self._ordered = None
-
-    def remove(self, record: InstanceRecord) -> None:
-        """Remove a record, with the name and uuid it was added with."""
-        _drop(self._by_name, record.instance.name, record)
-        if record.instance.uuid:
-            self.uuids.remove(record)
-        self._ordered = None
-
-    def with_name(self, name: str) -> Sequence[InstanceRecord]:
-        """Return the records of one name."""
-        return list(self._by_name.get(name, ()))
-
-    def with_uuid(self, uuid: str) -> Sequence[InstanceRecord]:
-        """Return the records that share a uuid, its holder first."""
-        return self.uuids.with_uuid(uuid)
-
-    def ordered(self) -> list[InstanceRecord]:
-        """Return all records by name, then host; sorted only after an addition or removal."""
-        if self._ordered is None:
-            every = (record for records in self._by_name.values() for record in records)
-            self._ordered = sorted(every, key=attrgetter("sort_key"))
-        return self._ordered
+    def _invalidate(self) -> None:
+        self._view = None
+        if self.changes is not None:
+            self.changes.instances.add(self.sort_key)
 
 
-def _drop(index: dict[str, dict[InstanceRecord, None]], key: str, record: InstanceRecord) -> None:
-    del index[key][record]
-    if not index[key]:
-        del index[key]
+def _addresses(sample: InstanceSample | None) -> tuple[Address, ...]:
+    return sample.addresses if sample else ()

@@ -1,7 +1,7 @@
 """The fleet view: the state of all hosts and instances, updated by events and read from memory.
 
 It does no I/O: the clock is passed in, and `apply` returns what should be requested from a host.
-A write costs what it touches; a read sorts only after instances were added or removed.
+A write costs what it touches, a read what it returns.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from services.gateway.clock import Clock
+from services.gateway.fleet.change_set import ChangeSet, InstanceKey
 from services.gateway.fleet.host_state import (
     NOTHING,
     REFUSED,
@@ -18,10 +19,11 @@ from services.gateway.fleet.host_state import (
     StoredHost,
     WorkerEvent,
 )
-from services.gateway.fleet.instance_record import InstanceIndex, InstanceRecord
+from services.gateway.fleet.instance_index import InstanceIndex, InstanceQuery
 from services.gateway.fleet.memory_budget import DEFAULT, MemoryBudget
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.remote_images import RemoteImages, index_by_alias
+from services.gateway.fleet.selection import Views
 from services.gateway.fleet.views import HostView, InstanceView
 from shared.contracts.errors import (
     FleetError,
@@ -72,8 +74,7 @@ class FleetView:
         self._index = InstanceIndex(clock.monotonic)
         self._applied_sequences: dict[str, int] = {}
         self._version = 0
-        self._listeners: dict[object, Callable[[], None]] = {}
-        self._instances: tuple[tuple[int, int], list[InstanceView]] | None = None
+        self._listeners: dict[object, Callable[[ChangeSet], None]] = {}
 
     @property
     def version(self) -> int:
@@ -98,12 +99,32 @@ class FleetView:
         """Return all instances, or one host's, by name then host; raise HostNotFound."""
         self._require_ready()
         if host is not None:
-            state = self._state_of(host)
-            return [record.view(state.freshness) for record in state.inventory.records()]
-        moment = (self._version, self._age_second())
-        if self._instances is None or self._instances[0] != moment:
-            self._instances = (moment, self._views(self._index.ordered()))
-        return self._instances[1]
+            return [record.view() for record in self._state_of(host).inventory.records()]
+        return list(self.select(InstanceQuery()))
+
+    def select(self, query: InstanceQuery) -> Sequence[InstanceView]:
+        """Return the matching instances, sorted by name, host and project; raise HostNotFound.
+
+        They are valid until the next change. Their number and a part of them cost no more than the
+        part, unless two conditions are combined (see `InstanceIndex`).
+        """
+        self._require_ready()
+        if query.host is not None:
+            self._state_of(query.host)
+        return Views(self._index.select(query))
+
+    def find(self, key: InstanceKey) -> InstanceView | None:
+        """Return the instance of a name, host and project, ready or not."""
+        record = self._index.find(key)
+        return record.view() if record else None
+
+    def keys_of(self, host: str) -> list[InstanceKey]:
+        """Return the keys of a host's instances, unsorted."""
+        return [record.sort_key for record in self._index.of_host(host)]
+
+    def statuses(self) -> frozenset[str]:
+        """Return the statuses that instances have, in lower case."""
+        return self._index.statuses()
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None
@@ -117,12 +138,17 @@ class FleetView:
     def with_name(self, name: str) -> Sequence[InstanceView]:
         """Return all instances of one name, of any host and project."""
         self._require_ready()
-        return [self._view(record) for record in self._index.with_name(name)]
+        return [record.view() for record in self._index.with_name(name)]
+
+    def with_display_name(self, name: str) -> Sequence[InstanceView]:
+        """Return all instances that people gave this name, sorted; LXD's name does not count."""
+        self._require_ready()
+        return [record.view() for record in self._index.with_display_name(name)]
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
         """Return the instance of a uuid, then the duplicates that wrongly share it."""
         self._require_ready()
-        return [self._view(record) for record in self._index.with_uuid(uuid)]
+        return [record.view() for record in self._index.with_uuid(uuid)]
 
     def reserved_for(self, uuid: str) -> str | None:
         """Return the host that the uuid of a new instance is reserved for."""
@@ -132,8 +158,8 @@ class FleetView:
         """Whether the outcomes of the host's operations are applied up to this sequence."""
         return self._applied_sequences.get(host, 0) >= sequence
 
-    def watch(self, on_change: Callable[[], None]) -> Callable[[], None]:
-        """Call `on_change` after every change; return the function that unsubscribes."""
+    def watch(self, on_change: Callable[[ChangeSet], None]) -> Callable[[], None]:
+        """Call `on_change` with every change; return the function that unsubscribes."""
         ticket = object()
         self._listeners[ticket] = on_change
 
@@ -204,7 +230,7 @@ class FleetView:
             state.apply_outcome(operation)
             newest = max(self._applied_sequences.get(operation.host, 0), operation.sequence)
             self._applied_sequences[operation.host] = newest
-            self._publish_change()
+            self._publish_change(operation.host)
 
     def record_creation(self, operation: Operation) -> None:
         """Reserve the uuid of a new instance for the host that is to create it."""
@@ -218,6 +244,7 @@ class FleetView:
         for stored in stored_hosts:
             self._add(stored.host).restore(stored)
             self._expects_reports = True
+            self._index.changes.hosts.add(stored.host)
         self._index.uuids.demote(
             {(each.host, uuid) for each in stored_hosts for uuid in each.duplicate_uuids}
         )
@@ -241,13 +268,13 @@ class FleetView:
         del self._hosts[host], self._shown_online[host]
         self._applied_sequences.pop(host, None)
         self._awaited.discard(host)
-        self._publish_change()
+        self._publish_change(host)
 
     def tick(self) -> None:
         """Apply what time alone changes: hosts that fell silent, and readiness."""
-        flipped = [self._online_changed(state) for state in self._hosts.values()]
-        if self._update_ready() or any(flipped):
-            self._publish_change()
+        flipped = [host for host, state in self._hosts.items() if self._online_changed(state)]
+        if self._update_ready() or flipped:
+            self._publish_change(*flipped)
 
     def _add(self, host: str) -> HostState:
         state = self._hosts[host] = HostState(host, self._index, self._clock, self._budget)
@@ -260,7 +287,7 @@ class FleetView:
             self._awaited.discard(state.host)
         flipped = self._online_changed(state)
         if self._update_ready() or flipped or reaction.changed:
-            self._publish_change()
+            self._publish_change(state.host)
         return replace(reaction, left_out=state.left_out) if state.left_out else reaction
 
     def _end_creation(self, operation: Operation) -> None:
@@ -281,28 +308,18 @@ class FleetView:
         self._index.uuids.settle()
         return True
 
-    def _publish_change(self) -> None:
+    def _publish_change(self, *hosts: str) -> None:
         self._version += 1
+        self._index.changes.hosts.update(hosts)
+        changes = self._index.changes.take()
         for on_change in list(self._listeners.values()):
-            on_change()
+            on_change(changes)
 
     def _intern(self, images: RemoteImages) -> RemoteImages:
         """Return one object for all hosts with the same images: hosts are many, servers few."""
         # Compare each object once: a host could send a list that differs only at its very end.
         distinct = {id(state.remote_images): state.remote_images for state in self._hosts.values()}
         return next((each for each in distinct.values() if each == images), images)
-
-    def _views(self, records: Sequence[InstanceRecord]) -> list[InstanceView]:
-        freshness = {host: state.freshness for host, state in self._hosts.items()}
-        return [record.view(freshness[record.host]) for record in records]
-
-    def _view(self, record: InstanceRecord) -> InstanceView:
-        return record.view(self._hosts[record.host].freshness)
-
-    def _age_second(self) -> int:
-        """Return the second that a cached list is valid for: only offline hosts age."""
-        everyone_online = all(state.online for state in self._hosts.values())
-        return -1 if everyone_online else int(self._clock.monotonic())
 
     def _state_of(self, host: str) -> HostState:
         try:

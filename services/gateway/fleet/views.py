@@ -55,6 +55,11 @@ class HostView:
     headroom: int = MOST_INSTANCES
 
     @property
+    def stale(self) -> bool:
+        """Whether what is known of the host and its instances may no longer be so."""
+        return not (self.online and self.lxd_connected)
+
+    @property
     def fresh(self) -> bool:
         """Whether the sample is current: fewer than three were missed."""
         if self.sample is None or self.sample_age_s is None:
@@ -75,16 +80,14 @@ class Target(NamedTuple):
 class InstanceView:
     """One instance, with the newest sample of its present run.
 
-    `age_s` is 0 while its host is online, else the seconds since the host was last heard.
-    `changed_at` is the Unix time of the last change of its configuration or state; None: none was
+    Whether its host is online, and how old the data is if not, is in the `HostView`: a host that
+    falls silent changes itself, not its instances. `changed_at` is the Unix time of the last change of its configuration or state; None: none was
     seen. `creation` is the operation that creates it and has not ended, or failed. `duplicate`:
     another instance held its uuid first. `foreign_note`: its note may belong to another instance
     (see `note_ownership`). `error` says why the view has no details (see `without_details`).
     """
 
     host: str
-    host_online: bool
-    age_s: float
     instance: Instance
     sample: InstanceSample | None
     sampled_at: str | None
@@ -116,8 +119,6 @@ def without_details(view: InstanceView) -> InstanceView:
     )
     return InstanceView(
         host=view.host,
-        host_online=view.host_online,
-        age_s=view.age_s,
         instance=identity,
         sample=None,
         sampled_at=None,

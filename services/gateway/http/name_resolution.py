@@ -9,26 +9,24 @@ from shared.contracts.errors import LxdUnavailable
 
 def known_host(fleet: Fleet, host: str) -> HostView:
     """Return a host; raise HostNotFound, but not before the fleet is read (FleetViewNotReady)."""
-    fleet.hosts()
+    fleet.require_ready()
     return fleet.host(host)
 
 
-def known_hosts(fleet: Fleet, host: str | None = None) -> list[HostView]:
-    """Return the hosts that are meant: one, or all.
+def require_instances(fleet: Fleet, host: str | None = None) -> None:
+    """Require that the instances of a host, or of any host, were ever reported.
 
-    Raises FleetViewNotReady, HostNotFound, and LxdUnavailable when nothing was ever heard of their
-    instances.
+    Raises FleetViewNotReady, HostNotFound, LxdUnavailable.
     """
-    hosts = list(fleet.hosts()) if host is None else [known_host(fleet, host)]
-    if all(known.inventory_age_s is None for known in hosts):
+    fleet.require_ready()
+    if not fleet.has_inventory(host):
         raise LxdUnavailable(host or "")
-    return hosts
 
 
 def known_instance(
     fleet: Fleet, name: str, host: str | None, project: str | None
 ) -> tuple[InstanceView, HostView]:
-    """Return an instance and its host; raise as `Fleet.instance` and `known_hosts` do."""
-    known_hosts(fleet, host)
+    """Return an instance and its host; raise as `Fleet.instance` and `require_instances` do."""
+    require_instances(fleet, host)
     known = fleet.instance(name, host, project)
     return known, fleet.host(known.host)

@@ -1,17 +1,15 @@
-"""Encoded entries of all instances, made anew only for those that changed.
-
-A sample of one host touches a hundred instances of ten thousand; the other entries are the same
-bytes as before. Whoever answers a list joins them.
-"""
+"""Encoded entries of instances, made when they are asked for and kept until they change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
+from itertools import chain
 
 import msgspec
 
-from services.gateway import units
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
+from services.gateway.fleet.change_set import ChangeSet, InstanceKey
+from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.views import (
     HostView,
     InstanceView,
@@ -21,9 +19,8 @@ from services.gateway.fleet.views import (
 
 Present = Callable[[InstanceView, HostView], object]
 Render = Callable[[InstanceView, HostView], bytes]
-Key = tuple[str, str, str]
-# All that a rendering may depend on; messages are never changed in place.
-Basis = tuple[object, ...]
+# Whether the host is online, whether its LXD answers, and the sizes of its memory and disk.
+HostPart = tuple[bool, bool, tuple[int, int] | None]
 
 
 def encoded(boundary: ErrorBoundary, present: Present) -> Render:
@@ -46,44 +43,40 @@ def subject_of(known: InstanceView) -> EntrySubject:
     return EntrySubject("instance", known.host, f"{known.instance.project}/{known.instance.name}")
 
 
-class Entries:
-    """Keeps each instance's rendering for as long as what it shows stays the same."""
+class EntryCache:
+    """Keeps each instance's rendering until the instance changes, or what it shows of its host.
+
+    What shows an age is not kept.
+    """
 
     def __init__(self, render: Render) -> None:
         self._render = render
-        self._kept: dict[Key, tuple[Basis, bytes]] = {}
+        self._kept: dict[InstanceKey, tuple[InstanceView, HostPart, bytes]] = {}
 
-    def refreshed(
-        self, instances: Iterable[InstanceView], hosts: Mapping[str, HostView]
-    ) -> list[tuple[InstanceView, bytes]]:
-        """Return all instances with their entries, in order; forget those that are gone."""
-        fresh: dict[Key, tuple[Basis, bytes]] = {}
-        answer = []
-        for known in instances:
-            key = (known.host, known.instance.project, known.instance.name)
-            fresh[key] = self._entry(key, known, hosts[known.host])
-            answer.append((known, fresh[key][1]))
-        self._kept = fresh
-        return answer
+    def __len__(self) -> int:
+        return len(self._kept)
 
-    def _entry(self, key: Key, known: InstanceView, host: HostView) -> tuple[Basis, bytes]:
-        basis = _basis(known, host)
+    def entry(self, view: InstanceView, host: HostView) -> bytes:
+        """Return an instance's entry."""
+        key = sort_key(view)
+        part = host_part(host)
         kept = self._kept.get(key)
-        if kept is not None and kept[0] == basis:
-            return kept
-        return basis, self._render(known, host)
+        if kept is not None and kept[0] is view and kept[1] == part:
+            return kept[2]
+        entry = self._render(view, host)
+        if host.online:
+            self._kept[key] = (view, part, entry)
+        return entry
+
+    def on_change(self, changes: ChangeSet) -> None:
+        """Drop what has changed or is gone."""
+        if self._kept:
+            for key in chain(changes.instances, changes.samples):
+                self._kept.pop(key, None)
 
 
-def _basis(known: InstanceView, host: HostView) -> Basis:
+def host_part(host: HostView) -> HostPart:
+    """Return what the entries of instances show of their host, but for its age."""
     machine = host.sample.host if host.sample else None
-    return (
-        known.instance,
-        known.sample,
-        known.sampled_at,
-        known.host_online,
-        known.duplicate,
-        known.foreign_note,
-        int(units.age(known.age_s)),
-        host.lxd_connected,
-        machine and (machine.memory_total, machine.disk_total),
-    )
+    totals = (machine.memory_total, machine.disk_total) if machine else None
+    return host.online, host.lxd_connected, totals

@@ -153,7 +153,7 @@ def host_information(hosts: Sequence[HostView]) -> HostInfo:
         disk_used=units.gib(disk_used),
         disk_percent=units.share(disk_used, disk_total),
         hosts=len(samples),
-        stale=any(is_stale(known) for known, _ in measured),
+        stale=any(known.stale for known, _ in measured),
         age_s=int(max((units.age(known.sample_age_s or 0) for known, _ in measured), default=0)),
         unknown=[] if samples else list(FIGURES),
     )
@@ -179,7 +179,7 @@ def host_view(known: HostView) -> Host:
         host=known.host,
         online=known.online,
         lxd_connected=known.lxd_connected,
-        stale=is_stale(known),
+        stale=known.stale,
         trusted=known.trusted,
         fingerprint=known.fingerprint,
         server=known.server,
@@ -194,11 +194,6 @@ def host_view(known: HostView) -> Host:
         resources=host_information([known]),
         error=known.error,
     )
-
-
-def is_stale(known: HostView) -> bool:
-    """Whether what is known of the host may no longer be so."""
-    return not (known.online and known.lxd_connected)
 
 
 def _shown_age(seconds: float | None) -> float | None:

@@ -215,9 +215,9 @@ def information(known: InstanceView, host: HostView, *, secrets: bool) -> Instan
         description=visible_description(known, secrets=secrets),
         created_at_utc=units.utc_text(created) if created else None,
         host=known.host,
-        host_online=known.host_online,
-        age_s=age_s(known),
-        stale=is_stale(known, host),
+        host_online=host.online,
+        age_s=age_s(host),
+        stale=host.stale,
         project=instance.project,
         type=instance.type,
         duplicate=known.duplicate,
@@ -272,9 +272,9 @@ def live(known: InstanceView, host: HostView) -> LiveInstance:
         nat_ports=reached.nat_ports,
         ipv6=address(known, "inet6"),
         host=known.host,
-        host_online=known.host_online,
-        age_s=age_s(known),
-        stale=is_stale(known, host),
+        host_online=host.online,
+        age_s=age_s(host),
+        stale=host.stale,
         project=known.instance.project,
         type=known.instance.type,
         error=known.error,
@@ -302,9 +302,9 @@ def visible_description(known: InstanceView, *, secrets: bool) -> str:
     return text if secrets else notes.mask_password(text)
 
 
-def age_s(known: InstanceView) -> int:
-    """Return the age of what is known, in whole seconds."""
-    return int(units.age(known.age_s))
+def age_s(host: HostView) -> int:
+    """Return the age of what is known of a host's instances, in whole seconds."""
+    return 0 if host.online else int(units.age(host.age_s or 0))
 
 
 def sampled_at(known: InstanceView) -> str | None:
@@ -316,11 +316,6 @@ def sampled_at(known: InstanceView) -> str | None:
 def is_stopped(known: InstanceView) -> bool:
     """Whether the instance uses nothing because it is switched off."""
     return not is_alive(known.instance.status)
-
-
-def is_stale(known: InstanceView, host: HostView) -> bool:
-    """Whether nobody can say at this moment if this is still so."""
-    return not (known.host_online and host.lxd_connected)
 
 
 def used(known: InstanceView) -> InstanceSample:

@@ -90,7 +90,7 @@ class FleetWithPending:
     def _pending_view(self, creation: PendingCreation) -> InstanceView:
         host = self._fleet.host(creation.operation.host)
         system = os_of(creation.new_instance.image, self._templates, host)
-        view = pending_instance(creation, host_online=host.online, os=system)
+        view = pending_instance(creation, os=system)
         # A host can say that it creates what is another's, but that does not make it its own.
         uuid = view.instance.uuid
         holders = {each.host for each in self._fleet.with_uuid(uuid) if not each.duplicate}

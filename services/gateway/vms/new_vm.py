@@ -93,12 +93,10 @@ class PendingCreation(NamedTuple):
     new_instance: NewInstance
 
 
-def pending_instance(creation: PendingCreation, *, host_online: bool, os: str = "") -> InstanceView:
+def pending_instance(creation: PendingCreation, *, os: str = "") -> InstanceView:
     """Return the view of an instance whose creation is under way or has failed."""
     return InstanceView(
         host=creation.operation.host,
-        host_online=host_online,
-        age_s=0.0,
         instance=_ordered_instance(creation, os),
         sample=None,
         sampled_at=None,

@@ -23,7 +23,6 @@ from services.gateway.http.free_text import WithoutControls
 from services.gateway.http.name_resolution import known_hosts
 from services.gateway.responses.vms import ID_PREFIX, vm_id
 from services.gateway.vms.fleet_with_pending import Fleet
-from services.gateway.vms.naming import display_name_of
 from services.gateway.vms.new_vm import PendingCreation, pending_instance
 from shared.contracts.errors import HostNotFound, InstanceNotFound, OperationNotFound
 from shared.contracts.operations import State
@@ -95,7 +94,7 @@ async def _failed(gateway: Dependencies, vm_id: str) -> ResolvedInstance | None:
     if ordered is None or operation.state is State.DONE:
         return None
     return ResolvedInstance(
-        pending_instance(PendingCreation(operation, ordered), host_online=host.online), host
+        pending_instance(PendingCreation(operation, ordered)), host
     )
 
 
@@ -138,9 +137,6 @@ def _named(fleet: Fleet, text: str) -> Sequence[InstanceView]:
     host, colon, name = text.partition(":")
     if colon and (same := [known for known in fleet.with_name(name) if known.host == host]):
         return same
-    every = fleet.instances()
-    if colon and (
-        same := [k for k in every if k.host == host and display_name_of(k.instance) == name]
-    ):
+    if colon and (same := [k for k in fleet.with_display_name(name) if k.host == host]):
         return same
-    return originals([known for known in every if display_name_of(known.instance) == text])
+    return originals(list(fleet.with_display_name(text)))

@@ -1,0 +1,46 @@
+"""What changed in the fleet view, for readers that follow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+# Name, host and project of an instance: the order of lists.
+InstanceKey = tuple[str, str, str]
+
+
+class ChangeSet(NamedTuple):
+    """The hosts and instances that look different, or are new or gone.
+
+    `instances` differ in state or configuration, or have another address; `samples` in figures
+    only. A host that falls silent is one change of the host: its instances are not named.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    instances: frozenset[InstanceKey] = frozenset()
+    samples: frozenset[InstanceKey] = frozenset()
+
+
+@dataclass(slots=True)
+class ChangeCollector:
+    """Collects changes until they are published."""
+
+    hosts: set[str] = field(default_factory=set)
+    instances: set[InstanceKey] = field(default_factory=set)
+    samples: set[InstanceKey] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.hosts or self.instances or self.samples)
+
+    def add(self, changes: ChangeSet) -> None:
+        """Add what was published."""
+        self.hosts |= changes.hosts
+        self.instances |= changes.instances
+        self.samples |= changes.samples
+
+    def take(self) -> ChangeSet:
+        """Return the changes since the last call."""
+        samples = frozenset(self.samples - self.instances)
+        changes = ChangeSet(frozenset(self.hosts), frozenset(self.instances), samples)
+        self.hosts, self.instances, self.samples = set(), set(), set()
+        return changes
