@@ -21,6 +21,7 @@ from services.gateway.service import running
 from services.gateway.settings import HttpSettings, Settings
 from services.gateway.wiring import Parts
 from shared.contracts.consoles import ConsoleType
+from shared.contracts.errors import InstanceNotFound, TemporaryError
 from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.host import eventually
@@ -93,7 +94,7 @@ async def gateway(
 
 @asynccontextmanager
 async def gateway_of(vhost: Vhost, folder: Path) -> AsyncIterator[Parts]:
-    """Run a gateway until it sees a host's LXD, and on."""
+    """Run a gateway; it sees the host's LXD, and its worker takes calls."""
     settings = Settings(
         amqp_uri=vhost.uri,
         database_url=f"sqlite:///{folder}/gateway.db",
@@ -104,6 +105,7 @@ async def gateway_of(vhost: Vhost, folder: Path) -> AsyncIterator[Parts]:
     parts = wiring.build(settings, clock)
     async with running(parts, settings, clock):
         await eventually(lambda: parts.fleet.ready and _sees_lxd(parts), within_s=20)
+        await eventually(lambda: _takes_calls(parts), within_s=20)
         yield parts
 
 
@@ -126,3 +128,14 @@ def console_on(lxd: Lxd, name: str, kind: ConsoleType, uuid: str = "") -> Consol
 
 def _sees_lxd(parts: Parts) -> bool:
     return any(host.lxd_connected for host in parts.fleet.hosts())
+
+
+async def _takes_calls(parts: Parts) -> bool:
+    # A worker says that it is there before its queue of calls is.
+    try:
+        await parts.snapshots.list(Target(HOST, "default", "nobody", ""))
+    except InstanceNotFound:
+        return True
+    except TemporaryError:
+        return False
+    return False

@@ -23,6 +23,7 @@ def test_namesakes_in_two_projects_are_two_instances(
     name = instances.create("web")
     theirs = lxd_project.create(name)
     prepare(instances.lxd.socket).start()
+    bus.reach()
     wait_until_connected(bus)
 
     inventory = bus.until(lambda: bus.of(Inventory) or None)[0]
@@ -57,6 +58,7 @@ def test_a_project_that_is_not_the_fleets_is_neither_told_nor_touched(
     name = instances.create("web")
     theirs = lxd_project.create(name)
     prepare(instances.lxd.socket).start(FLEET_LXD_PROJECTS="default")
+    bus.reach()
     wait_until_connected(bus)
 
     inventory = bus.until(lambda: bus.of(Inventory) or None)[0]
