@@ -74,8 +74,8 @@ async def test_viewers_of_the_same_share_one_encoding() -> None:
 
 async def test_a_viewer_may_watch_one_host() -> None:
     fake = gateway(QUICK)
-    fake.fleet.known_hosts = [a_host("h1"), a_host("h2")]
-    fake.fleet.known_instances = [known(), away(known(an_instance("other"), host="h2"), 9.0)]
+    fake.fleet.known_hosts = [a_host("h1"), away(a_host("h2"), 9.0)]
+    fake.fleet.known_instances = [known(), known(an_instance("other"), host="h2")]
 
     async with listening(fake.app()) as port, stream(port, "?host=h2") as viewer:
         data = (await message(viewer))["data"]

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from services.gateway.fleet.instance_record import FRESH, InstanceIndex, InstanceRecord
+from services.gateway.fleet.instance_index import InstanceIndex
+from services.gateway.fleet.instance_record import InstanceRecord
 from tests.support.reports import an_instance
 
 pytestmark = pytest.mark.attack
@@ -25,9 +26,9 @@ def test_instances_that_share_a_uuid_are_taken_in_and_dropped_in_linear_time() -
         index.remove(entry)
 
     assert time.process_time() - began < 5
-    assert [entry.view(FRESH).duplicate for entry in entries[:2]] == [False, True]
+    assert [entry.view().duplicate for entry in entries[:2]] == [False, True]
     index.remove(entries[0])
-    assert not entries[1].view(FRESH).duplicate
+    assert not entries[1].view().duplicate
 
 
 def test_instances_of_one_name_in_many_projects_are_dropped_in_linear_time() -> None:

@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from services.gateway.fleet.change_set import ChangeSet, InstanceKey
+from services.gateway.fleet.instance_index import InstanceQuery, matches
 from services.gateway.fleet.name_resolution import require_unique
+from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.views import HostView, InstanceView, Target
 from services.gateway.operations.command import Alternative, Caller, no_alternative
 from services.gateway.operations.service import OperationService
@@ -45,14 +48,29 @@ class FakeFleet:
     known_instances: list[InstanceView] = field(default_factory=lambda: [known()])
     version: int = 7
     ready: bool = True
+    # Lists and instances that were read.
     reads: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
     reserved: dict[str, str] = field(default_factory=dict)
-    _watchers: list[Callable[[], None]] = field(default_factory=list)
+    _watchers: list[Callable[[ChangeSet], None]] = field(default_factory=list)
+
+    def require_ready(self) -> None:
+        if not self.ready:
+            raise FleetViewNotReady
+
+    def has_inventory(self, host: str | None = None) -> bool:
+        hosts = self.known_hosts if host is None else [self.host(host)]
+        return any(each.inventory_age_s is not None for each in hosts)
 
     def hosts(self) -> Sequence[HostView]:
-        self._check_ready()
+        self.require_ready()
         return sorted(self.known_hosts, key=lambda known: known.host)
+
+    def has_host(self, host: str) -> bool:
+        return host in self.host_ids()
+
+    def host_ids(self) -> list[str]:
+        return [known.host for known in self.known_hosts]
 
     def host(self, host: str) -> HostView:
         for known_host in self.known_hosts:
@@ -61,12 +79,32 @@ class FakeFleet:
         raise HostNotFound(host)
 
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
-        self._check_ready()
+        return self.select(InstanceQuery(host=host))
+
+    def select(self, query: InstanceQuery) -> Sequence[InstanceView]:
+        self.require_ready()
         self.reads += 1
-        if host is not None:
-            self.host(host)
-        fitting = [each for each in self.known_instances if host in {None, each.host}]
-        return sorted(fitting, key=lambda each: (each.instance.name, each.host))
+        if query.host is not None:
+            self.host(query.host)
+        fitting = (
+            each for each in self.known_instances if matches(each.instance, each.host, query)
+        )
+        return sorted(fitting, key=sort_key)
+
+    def overlay(
+        self, views: Sequence[InstanceView], includes: Callable[[InstanceView], bool]
+    ) -> Sequence[InstanceView]:
+        return views
+
+    def find(self, key: InstanceKey) -> InstanceView | None:
+        self.reads += 1
+        return next((each for each in self.known_instances if sort_key(each) == key), None)
+
+    def keys_of(self, host: str) -> list[InstanceKey]:
+        return [sort_key(each) for each in self.known_instances if each.host == host]
+
+    def statuses(self) -> frozenset[str]:
+        return frozenset(each.instance.status for each in self.known_instances)
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None
@@ -77,6 +115,10 @@ class FakeFleet:
     def with_name(self, name: str) -> Sequence[InstanceView]:
         return [each for each in self.instances() if each.instance.name == name]
 
+    def with_display_name(self, name: str) -> Sequence[InstanceView]:
+        every = self.instances()
+        return [e for e in every if name == (e.instance.display_name or e.instance.name)]
+
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
         return [each for each in self.instances() if each.instance.uuid == uuid]
 
@@ -86,14 +128,14 @@ class FakeFleet:
     def has_applied(self, host: str, sequence: int) -> bool:
         return self.outcomes.get(host, 0) >= sequence
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        self._watchers.append(changed)
-        return lambda: self._watchers.remove(changed)
+    def watch(self, on_change: Callable[[ChangeSet], None]) -> Callable[[], None]:
+        self._watchers.append(on_change)
+        return lambda: self._watchers.remove(on_change)
 
     @property
-    def watched(self) -> bool:
-        """Whether anybody still waits for changes."""
-        return bool(self._watchers)
+    def watched(self) -> int:
+        """How many still wait for changes."""
+        return len(self._watchers)
 
     def change(
         self,
@@ -102,15 +144,21 @@ class FakeFleet:
         hosts: list[HostView] | None = None,
     ) -> None:
         """Put in a new state, with the next version."""
+        before = [*self.known_instances, *self.known_hosts]
         self.known_instances = self.known_instances if instances is None else instances
         self.known_hosts = self.known_hosts if hosts is None else hosts
         self.version += 1
+        now = [*self.known_instances, *self.known_hosts]
+        differ = [each for each in now if each not in before]
+        differ += [each for each in before if each not in now]
+        changes = ChangeSet(
+            hosts=frozenset(each.host for each in differ if isinstance(each, HostView)),
+            instances=frozenset(
+                sort_key(each) for each in differ if isinstance(each, InstanceView)
+            ),
+        )
         for watcher in list(self._watchers):
-            watcher()
-
-    def _check_ready(self) -> None:
-        if not self.ready:
-            raise FleetViewNotReady
+            watcher(changes)
 
 
 class Submitted(NamedTuple):

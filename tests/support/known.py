@@ -115,14 +115,12 @@ def known(
     measured = a_sample(shown.name) if is_alive(shown.status) else None
     return InstanceView(
         host=host,
-        host_online=True,
-        age_s=0.0,
         instance=shown,
         sample=sample or measured,
         sampled_at="2026-01-23T11:30:00Z" if measured else None,
     )
 
 
-def away(instance: InstanceView, age_s: float) -> InstanceView:
-    """Return the instance as it is known when its host has not been heard of for so long."""
-    return replace(instance, host_online=False, age_s=age_s)
+def away(host: HostView, age_s: float) -> HostView:
+    """Return the host when it has not been heard of for so long."""
+    return replace(host, online=False, lxd_connected=False, age_s=age_s)

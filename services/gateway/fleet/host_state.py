@@ -137,6 +137,11 @@ class HostState:
         return self._cursor.complete or self._lxd_disconnected
 
     @property
+    def has_inventory(self) -> bool:
+        """Whether a full inventory was ever received."""
+        return self._inventory_at is not None
+
+    @property
     def needs_inventory(self) -> bool:
         """Whether a full inventory is missing, and the worker could send a trusted one."""
         return self.pin.verified and not self.has_reported

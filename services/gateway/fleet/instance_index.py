@@ -7,6 +7,7 @@ combines several conditions, the instances that meet the rarest one.
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,11 +27,23 @@ Facet = tuple[str, str]
 RecordSets = dict[str, dict[InstanceRecord, None]]
 
 
+class SortedRecords(Sequence[InstanceRecord]):
+    """Records in the order of lists: what is used of `SortedKeyList`, which has no types."""
+
+    @abstractmethod
+    def add(self, record: InstanceRecord) -> None:
+        """Add a record in O(log n)."""
+
+    @abstractmethod
+    def remove(self, record: InstanceRecord) -> None:
+        """Remove a record in O(log n)."""
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceQuery:
     """Which instances to return; None: any.
 
-    `statuses` are LXD's, in lower case, of which one must fit. Each of `labels` must be there, as
+    `statuses` are LXD's, of which one must fit. Each of `labels` must be there, as
     `key`, or with its value as `key=value`.
     """
 
@@ -55,9 +68,9 @@ class InstanceIndex:
         self._by_display_name: RecordSets = defaultdict(dict)
         self._by_host: RecordSets = defaultdict(dict)
         self._by_label: RecordSets = defaultdict(dict)
-        self._sorted: SortedKeyList = SortedKeyList(key=by_sort_key)
+        self._sorted = _no_records()
         # Few values, each of many instances.
-        self._by_facet: dict[Facet, SortedKeyList] = {}
+        self._by_facet: dict[Facet, SortedRecords] = defaultdict(_no_records)
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -101,8 +114,9 @@ class InstanceIndex:
         return list(self._by_name.get(name, ()))
 
     def with_display_name(self, name: str) -> Sequence[InstanceRecord]:
-        """Return the records that people gave this name, sorted; LXD's name does not count."""
-        return sorted(self._by_display_name.get(name, ()), key=by_sort_key)
+        """Return the records of a display name, sorted, or else of this name in LXD."""
+        of_lxd = (each for each in self._by_name.get(name, ()) if not each.instance.display_name)
+        return sorted([*self._by_display_name.get(name, ()), *of_lxd], key=by_sort_key)
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceRecord]:
         """Return the records that share a uuid, its holder first."""
@@ -113,7 +127,7 @@ class InstanceIndex:
         return list(self._by_host.get(host, ()))
 
     def statuses(self) -> frozenset[str]:
-        """Return the present statuses, in lower case."""
+        """Return the present statuses."""
         return frozenset(value for about, value in self._by_facet if about == "status")
 
     def select(self, query: InstanceQuery) -> Sequence[InstanceRecord]:
@@ -123,9 +137,10 @@ class InstanceIndex:
             return self._sorted
         rarest = min(narrowing, key=len)
         if len(narrowing) > 1:
-            rarest = [record for record in rarest if _matches(record, query)]
+            rarest = [record for record in rarest if matches(record.instance, record.host, query)]
         if isinstance(rarest, SortedKeyList):
-            return rarest
+            in_order: Sequence[InstanceRecord] = rarest
+            return in_order
         return sorted(rarest, key=by_sort_key)
 
     def _sets(self, query: InstanceQuery) -> Iterator[Collection[InstanceRecord]]:
@@ -148,7 +163,7 @@ class InstanceIndex:
 
     def _file(self, record: InstanceRecord, instance: Instance) -> None:
         for facet in _facets(instance):
-            self._by_facet.setdefault(facet, SortedKeyList(key=by_sort_key)).add(record)
+            self._by_facet[facet].add(record)
         for label in _labels(instance):
             self._by_label[label][record] = None
         if instance.display_name:
@@ -165,6 +180,11 @@ class InstanceIndex:
             _drop(self._by_display_name, instance.display_name, record)
 
 
+def _no_records() -> SortedRecords:
+    records: SortedRecords = SortedKeyList(key=by_sort_key)
+    return records
+
+
 def _filed_under(instance: Instance) -> tuple[object, ...]:
     return instance.status, instance.type, instance.labels, instance.display_name
 
@@ -173,7 +193,7 @@ def _facets(instance: Instance) -> tuple[Facet, ...]:
     return (
         ("project", instance.project),
         ("type", instance.type),
-        ("status", instance.status.lower()),
+        ("status", instance.status),
     )
 
 
@@ -186,13 +206,13 @@ def _labels(instance: Instance) -> set[str]:
     }
 
 
-def _matches(record: InstanceRecord, query: InstanceQuery) -> bool:
-    instance = record.instance
+def matches(instance: Instance, host: str, query: InstanceQuery) -> bool:
+    """Whether a query asks for an instance."""
     return (
-        query.host in {None, record.host}
+        query.host in {None, host}
         and query.project in {None, instance.project}
         and query.type in {None, instance.type}
-        and (query.statuses is None or instance.status.lower() in query.statuses)
+        and (query.statuses is None or instance.status in query.statuses)
         and all(_has_label(instance.labels, label) for label in query.labels)
     )
 

@@ -86,9 +86,19 @@ class FleetView:
         """Whether every expected host has reported, or the wait for them is over."""
         return self._ready or self._clock.monotonic() >= self._ready_at
 
+    def require_ready(self) -> None:
+        """Raise FleetViewNotReady until the view is ready."""
+        if not self.ready:
+            raise FleetViewNotReady
+
+    def has_inventory(self, host: str | None = None) -> bool:
+        """Whether a host, or any host, has ever reported its instances; raise HostNotFound."""
+        states = self._hosts.values() if host is None else [self._state_of(host)]
+        return any(state.has_inventory for state in states)
+
     def hosts(self) -> Sequence[HostView]:
         """Return all hosts that were not forgotten, sorted by id."""
-        self._require_ready()
+        self.require_ready()
         return [self._hosts[host].view() for host in sorted(self._hosts)]
 
     def host(self, host: str) -> HostView:
@@ -97,7 +107,7 @@ class FleetView:
 
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
         """Return all instances, or one host's, by name then host; raise HostNotFound."""
-        self._require_ready()
+        self.require_ready()
         if host is not None:
             return [record.view() for record in self._state_of(host).inventory.records()]
         return list(self.select(InstanceQuery()))
@@ -108,7 +118,7 @@ class FleetView:
         They are valid until the next change. Their number and a part of them cost no more than the
         part, unless two conditions are combined (see `InstanceIndex`).
         """
-        self._require_ready()
+        self.require_ready()
         if query.host is not None:
             self._state_of(query.host)
         return Views(self._index.select(query))
@@ -123,31 +133,34 @@ class FleetView:
         return [record.sort_key for record in self._index.of_host(host)]
 
     def statuses(self) -> frozenset[str]:
-        """Return the statuses that instances have, in lower case."""
+        """Return the statuses that instances have."""
         return self._index.statuses()
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None
     ) -> InstanceView:
         """Return one instance; raise HostNotFound, and as `require_unique` does."""
-        self._require_ready()
+        self.require_ready()
         if host is not None:
             self._state_of(host)
         return require_unique(name, self.with_name(name), host, project)
 
     def with_name(self, name: str) -> Sequence[InstanceView]:
         """Return all instances of one name, of any host and project."""
-        self._require_ready()
+        self.require_ready()
         return [record.view() for record in self._index.with_name(name)]
 
     def with_display_name(self, name: str) -> Sequence[InstanceView]:
-        """Return all instances that people gave this name, sorted; LXD's name does not count."""
-        self._require_ready()
+        """Return all instances of a display name, sorted.
+
+        LXD's name counts where there is no other.
+        """
+        self.require_ready()
         return [record.view() for record in self._index.with_display_name(name)]
 
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
         """Return the instance of a uuid, then the duplicates that wrongly share it."""
-        self._require_ready()
+        self.require_ready()
         return [record.view() for record in self._index.with_uuid(uuid)]
 
     def reserved_for(self, uuid: str) -> str | None:
@@ -184,6 +197,10 @@ class FleetView:
     def needs_inventory(self, host: str) -> bool:
         """Whether a full inventory is missing, and the host could send a trusted one."""
         return host in self._hosts and self._hosts[host].needs_inventory
+
+    def has_host(self, host: str) -> bool:
+        """Whether a host is known, ready or not."""
+        return host in self._hosts
 
     def host_ids(self) -> list[str]:
         """Return the ids of all known hosts, ready or not."""
@@ -326,10 +343,6 @@ class FleetView:
             return self._hosts[host]
         except KeyError:
             raise HostNotFound(host) from None
-
-    def _require_ready(self) -> None:
-        if not self.ready:
-            raise FleetViewNotReady
 
 
 def _applied(

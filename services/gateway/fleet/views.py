@@ -81,10 +81,11 @@ class InstanceView:
     """One instance, with the newest sample of its present run.
 
     Whether its host is online, and how old the data is if not, is in the `HostView`: a host that
-    falls silent changes itself, not its instances. `changed_at` is the Unix time of the last change of its configuration or state; None: none was
-    seen. `creation` is the operation that creates it and has not ended, or failed. `duplicate`:
-    another instance held its uuid first. `foreign_note`: its note may belong to another instance
-    (see `note_ownership`). `error` says why the view has no details (see `without_details`).
+    falls silent changes, and its instances do not. `changed_at` is the Unix time of the last change
+    of its configuration or state; None: none was seen. `creation` is the operation that creates it
+    and has not ended, or failed. `duplicate`: another instance held its uuid first. `foreign_note`:
+    its note may belong to another instance (see `note_ownership`). `error` says why the view has no
+    details (see `without_details`).
     """
 
     host: str

@@ -175,7 +175,7 @@ def read(body: bytes) -> Response:
 
 async def _shown(fleet: FleetView, host: str, sequence: int) -> None:
     changed = asyncio.Event()
-    stop = fleet.watch(changed.set)
+    stop = fleet.watch(lambda _: changed.set())
     try:
         async with asyncio.timeout(VERSION_WAIT_S):
             while not fleet.has_applied(host, sequence):

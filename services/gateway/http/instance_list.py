@@ -1,24 +1,25 @@
-"""The list of instances as encoded JSON, made once for each state of the fleet."""
+"""The list of instances as encoded JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from services.gateway.error_boundary import ErrorBoundary
+from services.gateway.fleet.instance_index import InstanceQuery, matches
 from services.gateway.fleet.pagination import PageRequest, paginate, sort_key
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.http.conditional_response import Tagged, tagged
 from services.gateway.http.field_selection import only
-from services.gateway.http.name_resolution import known_hosts
+from services.gateway.http.name_resolution import require_instances
+from services.gateway.http.search_index import SearchIndex
 from services.gateway.http.versioned_cache import VersionedCache
 from services.gateway.responses import instances as shown
-from services.gateway.responses.entry_cache import Entries, Render, encoded, subject_of
+from services.gateway.responses.entry_cache import EntryCache, HostViews, Render, encoded
 
 NEXT_CURSOR = "x-next-cursor"
-
-Rendered = list[tuple[InstanceView, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,51 +49,52 @@ class InstanceList:
     def __init__(
         self, fleet: FleetView, monotonic: Callable[[], float], boundary: ErrorBoundary
     ) -> None:
+        both = (True, False)
         self._fleet = fleet
-        self._boundary = boundary
         self._entries = {
-            secrets: Entries(_rendering(boundary, secrets=secrets)) for secrets in (True, False)
+            secrets: EntryCache(_rendering(boundary, secrets=secrets)) for secrets in both
         }
-        self._rendered: VersionedCache[Rendered] = VersionedCache(fleet, monotonic)
+        self._search = {
+            secrets: SearchIndex(fleet, partial(_text, secrets=secrets), boundary)
+            for secrets in both
+        }
         self.kept: VersionedCache[Tagged] = VersionedCache(fleet, monotonic)
+        for entries in self._entries.values():
+            fleet.watch(entries.on_change)
 
-    def instances(self, question: ListQuery) -> Tagged:
+    async def instances(self, question: ListQuery) -> Tagged:
         """Return the wanted instances as a JSON array, by name then host.
 
         Where a part does not reach the end, a header holds the cursor of the next one. Raises
-        InvalidInput for a bad cursor, and as `known_hosts` does.
+        InvalidInput for a bad cursor, and as `require_instances` does.
         """
+        if question.wanted.search is not None:
+            await self._search[question.secrets].prepare()
         return self.kept.get(question, lambda: self._answer(question))
 
     def _answer(self, question: ListQuery) -> Tagged:
         fitting = self._fitting(question.wanted, secrets=question.secrets)
         part = question.part or PageRequest(limit=max(1, len(fitting)))
-        taken = paginate(fitting, part, lambda rendered: sort_key(rendered[0]))
+        taken = paginate(fitting, part, sort_key)
         headers = {NEXT_CURSOR: taken.next_cursor} if taken.next_cursor else {}
-        entries = (only(entry, question.fields) for _, entry in taken.entries)
-        return tagged(array(entries), headers)
+        hosts = HostViews(self._fleet)
+        cache = self._entries[question.secrets]
+        entries = (cache.entry(view, hosts[view.host]) for view in taken.entries)
+        return tagged(array(only(entry, question.fields) for entry in entries), headers)
 
-    def _fitting(self, wanted: InstanceFilter, *, secrets: bool) -> Rendered:
-        known_hosts(self._fleet, wanted.host)
-        rendered = self._rendered.get(secrets, lambda: self._render(secrets=secrets))
-        if wanted == InstanceFilter():
-            return rendered
-        fitting = [each for each in rendered if _fits(each[0], wanted)]
+    def _fitting(self, wanted: InstanceFilter, *, secrets: bool) -> Sequence[InstanceView]:
+        require_instances(self._fleet, wanted.host)
+        query = InstanceQuery(wanted.host, wanted.project, wanted.type, self._statuses(wanted))
         if wanted.search is None:
-            return fitting
-        text = wanted.search.lower()
-        return [each for each in fitting if self._mentions(each[0], text, secrets=secrets)]
+            return self._fleet.select(query)
+        found = self._search[secrets].search(wanted.search)
+        return [view for view in found if matches(view.instance, view.host, query)]
 
-    def _render(self, *, secrets: bool) -> Rendered:
-        hosts = {known.host: known for known in self._fleet.hosts()}
-        return self._entries[secrets].refreshed(self._fleet.instances(), hosts)
-
-    def _mentions(self, known: InstanceView, text: str, *, secrets: bool) -> bool:
-        return self._boundary.render(
-            subject_of(known),
-            lambda: _mentions(known, text, secrets=secrets),
-            lambda: text in known.instance.name.lower(),
-        )
+    def _statuses(self, wanted: InstanceFilter) -> frozenset[str] | None:
+        if wanted.status is None:
+            return None
+        status = wanted.status.lower()
+        return frozenset(each for each in self._fleet.statuses() if each.lower() == status)
 
 
 def array(entries: Iterable[bytes]) -> bytes:
@@ -107,19 +109,7 @@ def _rendering(boundary: ErrorBoundary, *, secrets: bool) -> Render:
     return encoded(boundary, present)
 
 
-def _fits(known: InstanceView, wanted: InstanceFilter) -> bool:
-    instance = known.instance
-    return (
-        wanted.host in {None, known.host}
-        and wanted.project in {None, instance.project}
-        and (wanted.status is None or wanted.status.lower() == instance.status.lower())
-        and wanted.type in {None, instance.type}
-    )
-
-
-def _mentions(known: InstanceView, text: str, *, secrets: bool) -> bool:
-    """Whether the text is in what this caller gets to see, so that nobody can guess a password."""
-    instance = known.instance
+def _text(known: InstanceView, *, secrets: bool) -> str:
     about = shown.visible_description(known, secrets=secrets)
     addresses = (shown.address(known, family) or "" for family in ("inet", "inet6"))
-    return any(text in sort_key.lower() for sort_key in (instance.name, about, *addresses))
+    return "\n".join((known.instance.name, about, *addresses))

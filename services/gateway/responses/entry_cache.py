@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain
+from typing import Protocol
 
 import msgspec
 
@@ -43,10 +44,29 @@ def subject_of(known: InstanceView) -> EntrySubject:
     return EntrySubject("instance", known.host, f"{known.instance.project}/{known.instance.name}")
 
 
+class HostSource(Protocol):
+    """Has the hosts: the fleet view, with or without pending instances."""
+
+    def host(self, host: str) -> HostView:
+        """Return one host; raise HostNotFound."""
+
+
+class HostViews(dict[str, HostView]):
+    """The views of the hosts that an answer shows, each made once."""
+
+    def __init__(self, fleet: HostSource) -> None:
+        super().__init__()
+        self._fleet = fleet
+
+    def __missing__(self, host: str) -> HostView:
+        view = self[host] = self._fleet.host(host)
+        return view
+
+
 class EntryCache:
     """Keeps each instance's rendering until the instance changes, or what it shows of its host.
 
-    What shows an age is not kept.
+    What shows an age is not kept, nor what is not in the fleet view.
     """
 
     def __init__(self, render: Render) -> None:
@@ -64,9 +84,14 @@ class EntryCache:
         if kept is not None and kept[0] is view and kept[1] == part:
             return kept[2]
         entry = self._render(view, host)
-        if host.online:
+        if host.online and view.creation is None:
             self._kept[key] = (view, part, entry)
         return entry
+
+    def keep_only(self, keys: Iterable[InstanceKey]) -> None:
+        """Drop all entries but those of these instances."""
+        for key in self._kept.keys() - set(keys):
+            del self._kept[key]
 
     def on_change(self, changes: ChangeSet) -> None:
         """Drop what has changed or is gone."""

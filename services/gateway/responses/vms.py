@@ -265,7 +265,7 @@ def vm(known: InstanceView, host: HostView, *, secrets: bool) -> Vm:
     return Vm(
         id=vm_id(known),
         name=display_name_of(instance),
-        status=status(instance),
+        status=status_of(instance.status),
         cpu=sizes["cpu"] or 0,
         memory=units.mib(sizes["memory"]),
         disk=units.gib_exactly(sizes["disk"] or 0),
@@ -317,7 +317,7 @@ def vm_state(known: InstanceView, host: HostView) -> VmState:
     return VmState(
         id=vm_id(known),
         name=display_name_of(known.instance),
-        status=status(known.instance),
+        status=status_of(known.instance.status),
         host=known.host,
         host_online=host.online,
         age_s=shown.age_s(host),
@@ -337,9 +337,9 @@ def vm_id(known: InstanceView) -> str:
     return f"{known.host}:{known.instance.name}"
 
 
-def status(instance: Instance) -> str:
-    """Return the document's word for what LXD says."""
-    return _STATUS.get(instance.status, ERROR)
+def status_of(lxd_status: str) -> str:
+    """Return the document's word for a status of LXD's."""
+    return _STATUS.get(lxd_status, ERROR)
 
 
 def updated_at(known: InstanceView) -> str:

@@ -189,8 +189,9 @@ class CreationService:
         """Raise InstanceExists if the name is in use, on the requested host or on any."""
         existing = (
             display_name_of(each.instance)
-            for each in self._fleet.instances(vm.host or None)
-            if each.instance.project == vm.project and (vm.host or not each.duplicate)
+            for each in self._fleet.with_display_name(vm.name)
+            if each.instance.project == vm.project
+            and (vm.host == each.host if vm.host else not each.duplicate)
         )
         pending = (
             new.display_name

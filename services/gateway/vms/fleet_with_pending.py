@@ -6,14 +6,17 @@ as pending until its operation has ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from services.gateway.fleet.change_set import ChangeSet, InstanceKey
+from services.gateway.fleet.instance_index import InstanceQuery, matches
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.pagination import sort_key
+from services.gateway.fleet.selection import Overlaid
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.vms.new_vm import PendingCreation, pending_instance
+from services.gateway.vms.new_vm import CREATING, NOT_CREATED, PendingCreation, pending_instance
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.templates import Template, os_of
 
@@ -38,6 +41,14 @@ class FleetWithPending:
         """Whether the fleet view is ready."""
         return self._fleet.ready
 
+    def require_ready(self) -> None:
+        """Raise FleetViewNotReady until the fleet view is ready."""
+        self._fleet.require_ready()
+
+    def has_inventory(self, host: str | None = None) -> bool:
+        """Whether a host, or any host, has ever reported its instances; raise HostNotFound."""
+        return self._fleet.has_inventory(host)
+
     def hosts(self) -> Sequence[HostView]:
         """Return all hosts."""
         return self._fleet.hosts()
@@ -48,9 +59,40 @@ class FleetWithPending:
 
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
         """Return all instances, or one host's, by name then host; raise HostNotFound."""
-        views = self._fleet.instances(host)
-        pending = [each for each in self._creations() if host in {None, each.operation.host}]
-        return sorted(self._merge(views, pending), key=sort_key) if pending else views
+        return list(self.select(InstanceQuery(host=host)))
+
+    def select(self, query: InstanceQuery) -> Sequence[InstanceView]:
+        """Return the matching instances, as `FleetView.select` does."""
+        return self.overlay(
+            self._fleet.select(query), lambda view: matches(view.instance, view.host, query)
+        )
+
+    def overlay(
+        self, views: Sequence[InstanceView], includes: Callable[[InstanceView], bool]
+    ) -> Sequence[InstanceView]:
+        """Return a part of the fleet view with the pending instances that it includes."""
+        pending = self._pending_by_place(self._creations())
+        if not pending:
+            return views
+        hidden = {
+            sort_key(view)
+            for host, uuid in pending
+            for view in self._fleet.with_uuid(uuid)
+            if view.host == host
+        }
+        return Overlaid(views, hidden, filter(includes, map(self._pending_view, pending.values())))
+
+    def find(self, key: InstanceKey) -> InstanceView | None:
+        """Return the instance of a name, host and project, unless it is pending."""
+        return self._fleet.find(key)
+
+    def statuses(self) -> frozenset[str]:
+        """Return the statuses that instances have, pending ones included."""
+        return self._fleet.statuses() | {CREATING, NOT_CREATED}
+
+    def watch(self, on_change: Callable[[ChangeSet], None]) -> Callable[[], None]:
+        """Follow the fleet view, as `FleetView.watch` does."""
+        return self._fleet.watch(on_change)
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None
@@ -65,6 +107,11 @@ class FleetWithPending:
         pending = [each for each in self._creations() if each.operation.instance == name]
         return self._merge(self._fleet.with_name(name), pending)
 
+    def with_display_name(self, name: str) -> Sequence[InstanceView]:
+        """Return all instances of a display name."""
+        pending = [each for each in self._creations() if each.new_instance.display_name == name]
+        return self._merge(self._fleet.with_display_name(name), pending)
+
     def with_uuid(self, uuid: str) -> Sequence[InstanceView]:
         """Return the instance of a uuid, and the duplicates that wrongly share it."""
         pending = [each for each in self._creations() if each.operation.uuid == uuid]
@@ -73,8 +120,7 @@ class FleetWithPending:
     def _creations(self) -> list[PendingCreation]:
         """Return the creations on known hosts."""
         submitted = self._pending.submissions()
-        hosts = {views.host for views in self._fleet.hosts()} if submitted else set()
-        return [each for each in submitted if each.operation.host in hosts]
+        return [each for each in submitted if self._fleet.has_host(each.operation.host)]
 
     def _merge(
         self, views: Iterable[InstanceView], creations: Iterable[PendingCreation]
@@ -83,9 +129,15 @@ class FleetWithPending:
 
         An instance of another host with the same uuid stays as it is.
         """
-        pending = {(each.operation.host, each.operation.uuid): each for each in creations}
+        pending = self._pending_by_place(creations)
         complete = [each for each in views if (each.host, each.instance.uuid) not in pending]
         return [*complete, *map(self._pending_view, pending.values())]
+
+    def _pending_by_place(
+        self, creations: Iterable[PendingCreation]
+    ) -> dict[tuple[str, str], PendingCreation]:
+        """Return the creations by host and uuid."""
+        return {(each.operation.host, each.operation.uuid): each for each in creations}
 
     def _pending_view(self, creation: PendingCreation) -> InstanceView:
         host = self._fleet.host(creation.operation.host)

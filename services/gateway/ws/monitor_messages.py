@@ -14,10 +14,11 @@ import msgspec
 
 from services.gateway import units
 from services.gateway.error_boundary import ErrorBoundary
+from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses import instances as responses
-from services.gateway.responses.entry_cache import Entries, encoded
+from services.gateway.responses.entry_cache import EntryCache, encoded
 from services.gateway.responses.hosts import HostInfo, fleet_information
 from services.gateway.ws.frames import FramedMessage, frame_message
 
@@ -54,7 +55,7 @@ class MonitorMessages:
         self._host = host
         self._project = project
         self._now = now
-        self._entries = Entries(encoded(self._boundary, responses.live))
+        self._entries = EntryCache(encoded(self._boundary, responses.live))
         self._message = frame_message(b"")
         self._version: int | None = None
         self._slot = -1
@@ -77,16 +78,18 @@ class MonitorMessages:
         return self._message
 
     def _encoded(self) -> bytes:
-        instances = self._instances()
+        self._fleet.require_ready()
         hosts = {view.host: view for view in self._hosts()}
-        entries = self._entries.refreshed(instances, hosts)
+        instances = self._instances()
+        entries = [self._entries.entry(view, hosts[view.host]) for view in instances]
+        self._entries.keep_only(map(sort_key, instances))
         now = self._now()
         update = Update(
             type="update",
             timestamp=units.local_text(now),
             timestamp_utc=units.utc_text(now),
             data=MonitorData(
-                instances=[msgspec.Raw(entry) for _, entry in entries],
+                instances=[msgspec.Raw(entry) for entry in entries],
                 host=fleet_information(list(hosts.values()), self._boundary),
             ),
         )

@@ -52,7 +52,7 @@ class FleetStream:
         the handshake, so that the client gets a status code.
         """
         request = protocol.parse_query(websocket.query_params)
-        self.fleet.hosts()
+        self.fleet.require_ready()
         profile = ClientProfile(websocket.state.caller.may_see_secrets, self.language(websocket))
         connection = StreamConnection(
             websocket, self.topics, profile, self.now, self._send_timeout, self.timeouts.ping_s

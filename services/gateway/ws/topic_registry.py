@@ -131,7 +131,13 @@ def _variant(topic: Topic, profile: ClientProfile) -> object:
 
 async def _start(source: Source) -> RunningTopic:
     log = ChangeLog()
-    debouncer = Debouncer(lambda: log.update(source.candidates()))
+
+    def update() -> None:
+        log.update(source.candidates())
+        if source.has_more:
+            debouncer.trigger()
+
+    debouncer = Debouncer(update)
     unsubscribe = await source.start(debouncer.trigger)
 
     def stop() -> None:
@@ -139,4 +145,7 @@ async def _start(source: Source) -> RunningTopic:
         debouncer.stop()
 
     log.update(source.candidates())
+    while source.has_more:
+        await asyncio.sleep(0)
+        log.update(source.candidates())
     return RunningTopic(log, stop)

@@ -6,22 +6,24 @@ A source returns what may have changed since the last call. It need not be exact
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from heapq import heapify, heapreplace
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import msgspec
 
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
+from services.gateway.fleet.change_set import ChangeSet, InstanceKey
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView, host_without_details
 from services.gateway.operations.merge import merge_report
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import OperationFilter
-from services.gateway.responses.entry_cache import encoded
+from services.gateway.responses.entry_cache import HostPart, HostViews, encoded, host_part
 from services.gateway.responses.operations import encoded_operation
 from services.gateway.responses.stream import (
     host_entry,
@@ -31,6 +33,8 @@ from services.gateway.ws.change_log import LogEntry
 from shared.contracts.bounds import clip
 from shared.contracts.operations import Operation, State
 
+# Instances that are rendered before others get their turn: some 10 ms.
+MOST_AT_ONCE = 250
 # The topic holds the newest operations; GET /api/operations lists the others.
 NEWEST = 500
 
@@ -45,11 +49,21 @@ class Source(Protocol):
         """
 
     def candidates(self) -> Iterable[LogEntry]:
-        """Return what may have changed since the last call; the first time, everything."""
+        """Return what may have changed since the last call; the first time, everything.
+
+        Or the first part of it: then the source has more.
+        """
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `candidates` has not returned everything yet."""
 
 
 class InstanceSource:
-    """The instances. The fleet view returns the same object until it changes."""
+    """The instances, as the fleet view says that they change.
+
+    Where what they show of their host changes, they follow a part at a time.
+    """
 
     def __init__(
         self, fleet: FleetView, *, secrets: bool, boundary: ErrorBoundary | None = None
@@ -59,37 +73,59 @@ class InstanceSource:
 
         self._fleet = fleet
         self._render = encoded(boundary or ErrorBoundary(), render)
-        self._previous: dict[int, InstanceView] = {}
-        self._host_capacities: dict[str, tuple[object, ...]] = {}
+        self._changed_hosts: set[str] = set()
+        # In the order of their changes.
+        self._changed: dict[InstanceKey, None] = {}
+        self._host_parts: dict[str, HostPart] = {}
 
     async def start(self, on_change: Callable[[], None]) -> Callable[[], None]:
         """Watch the fleet view."""
-        return self._fleet.watch(on_change)
+
+        def record(changes: ChangeSet) -> None:
+            self._changed_hosts |= changes.hosts
+            self._changed.update(dict.fromkeys(chain(changes.instances, changes.samples)))
+            on_change()
+
+        self._changed_hosts.update(self._fleet.host_ids())
+        return self._fleet.watch(record)
 
     def candidates(self) -> Iterable[LogEntry]:
-        """Return the instances that are other objects than before, and the removed ones."""
-        hosts = {view.host: view for view in self._fleet.hosts()}
-        capacities = {host: _capacity(view) for host, view in hosts.items()}
-        changed_hosts = {
-            host for host in hosts if capacities[host] != self._host_capacities.get(host)
-        }
-        present = {id(view): view for view in self._fleet.instances()}
-        changed = [present[each] for each in present.keys() - self._previous.keys()]
-        if changed_hosts:
-            changed += [view for view in present.values() if view.host in changed_hosts]
-        before = [self._previous[each] for each in self._previous.keys() - present.keys()]
-        gone = {_key(view): _entry(view, None) for view in before}
-        entries = {_key(view): self._log_entry(view, hosts) for view in changed}
-        # Holding the objects keeps their ids from being reused.
-        self._previous, self._host_capacities = present, capacities
-        return (gone | entries).values()
+        """Return some of the instances that changed or are gone; see `has_more`."""
+        hosts = HostViews(self._fleet)
+        for host in self._changed_hosts:
+            self._follow(host, hosts)
+        self._changed_hosts = set()
+        some = list(islice(self._changed, MOST_AT_ONCE))
+        for key in some:
+            del self._changed[key]
+        return [self._log_entry(key, hosts) for key in some]
 
-    def _log_entry(self, view: InstanceView, hosts: dict[str, HostView]) -> LogEntry:
-        return _entry(view, self._render(view, hosts[view.host]))
+    @property
+    def has_more(self) -> bool:
+        """Whether `candidates` has not returned everything yet."""
+        return bool(self._changed)
+
+    def _follow(self, host: str, hosts: HostViews) -> None:
+        """Include all instances of a host whose part in their entries has changed."""
+        if not self._fleet.has_host(host):
+            self._host_parts.pop(host, None)
+            return
+        part = host_part(hosts[host])
+        if self._host_parts.get(host) != part:
+            self._host_parts[host] = part
+            self._changed.update(dict.fromkeys(self._fleet.keys_of(host)))
+
+    def _log_entry(self, key: InstanceKey, hosts: HostViews) -> LogEntry:
+        name, host, project = key
+        view = self._fleet.find(key)
+        text = self._render(view, hosts[host]) if view else None
+        return LogEntry(clip(f"{host}/{project}/{name}"), host, name, text, project)
 
 
 class HostSource:
     """The hosts."""
+
+    has_more = False
 
     def __init__(
         self, fleet: FleetView, now: Callable[[], datetime], boundary: ErrorBoundary | None = None
@@ -98,21 +134,32 @@ class HostSource:
         self._fleet = fleet
         self._now = now
         self._previous: dict[str, HostView] = {}
+        self._changed: set[str] = set()
 
     async def start(self, on_change: Callable[[], None]) -> Callable[[], None]:
         """Watch the fleet view."""
-        return self._fleet.watch(on_change)
+
+        def record(changes: ChangeSet) -> None:
+            self._changed |= changes.hosts
+            on_change()
+
+        self._changed.update(self._fleet.host_ids())
+        return self._fleet.watch(record)
 
     def candidates(self) -> Iterable[LogEntry]:
         """Return the hosts with a change of more than their age, and the removed ones."""
-        before, self._previous = self._previous, {view.host: view for view in self._fleet.hosts()}
-        gone = [LogEntry(host, host, "", None) for host in before.keys() - self._previous.keys()]
-        changed = [
-            view
-            for host, view in self._previous.items()
-            if host not in before or _ageless(before[host]) != _ageless(view)
-        ]
-        return gone + [self._log_entry(view) for view in changed]
+        changed, self._changed = self._changed, set()
+        return [entry for host in changed for entry in self._entries(host)]
+
+    def _entries(self, host: str) -> Iterator[LogEntry]:
+        before = self._previous.pop(host, None)
+        if not self._fleet.has_host(host):
+            if before:
+                yield LogEntry(host, host, "", None)
+            return
+        view = self._previous[host] = self._fleet.host(host)
+        if before is None or _ageless(before) != _ageless(view):
+            yield self._log_entry(view)
 
     def _log_entry(self, view: HostView) -> LogEntry:
         text = self._boundary.render(
@@ -125,6 +172,8 @@ class HostSource:
 
 class OperationSource:
     """The newest operations, with a fair share of each host, rendered by `render`."""
+
+    has_more = False
 
     def __init__(
         self,
@@ -209,25 +258,10 @@ def _is_submitted(operation: Operation) -> bool:
     return operation.state is State.SUBMITTING and not operation.sequence
 
 
-def _key(view: InstanceView) -> str:
-    return clip(f"{view.host}/{view.instance.project}/{view.instance.name}")
-
-
-def _entry(view: InstanceView, text: bytes | None) -> LogEntry:
-    instance = view.instance
-    return LogEntry(_key(view), view.host, instance.name, text, instance.project)
-
-
 def _operation_entry(operation: Operation, text: bytes | None) -> LogEntry:
     instance, project = operation.instance, operation.project
     key = clip(operation.operation_id)
     return LogEntry(key, operation.host, instance, text, project)
-
-
-def _capacity(host: HostView) -> tuple[object, ...]:
-    """Return what the entries of instances show of their host."""
-    sample = host.sample.host if host.sample else None
-    return (host.lxd_connected, sample and (sample.memory_total, sample.disk_total))
 
 
 def _ageless(view: HostView) -> HostView:

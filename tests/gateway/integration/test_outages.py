@@ -153,7 +153,7 @@ async def test_a_gateway_that_starts_without_a_broker_knows_what_it_knew(
     await eventually(lambda: second.fleet.ready)
 
     known = second.fleet.instance("web")
-    assert not known.host_online
+    assert not second.fleet.host(known.host).online
     assert await second.health.database_answers()
     broker.mend()
     mended = time.monotonic()

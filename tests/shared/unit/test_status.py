@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.responses.vms import ERROR, PAUSED, RUNNING, STOPPED, status
+from services.gateway.responses.vms import ERROR, PAUSED, RUNNING, STOPPED, status_of
 from shared.contracts.status import Status, is_alive, is_frozen, is_running
-from tests.support.known import an_instance
 
 
 @pytest.mark.parametrize(
@@ -31,4 +30,4 @@ def test_a_state_is_read_alike_by_worker_and_gateway(
 ) -> None:
     assert (is_alive(word), is_running(word)) == (alive, running)
     assert is_frozen(word) is (word == Status.FROZEN)
-    assert status(an_instance(status=word)) == shown
+    assert status_of(word) == shown

@@ -95,7 +95,7 @@ async def instances(
         part=_part(limit, cursor),
         fields=chosen(fields, FIELDS),
     )
-    return conditional_response(request, gateway.answers.instances(question))
+    return conditional_response(request, await gateway.answers.instances(question))
 
 
 @router.get(

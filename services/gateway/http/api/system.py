@@ -13,7 +13,7 @@ from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView
 from services.gateway.http.dependencies import Gateway, HostChoice, caught_up, read
 from services.gateway.http.errors import HttpError
-from services.gateway.http.name_resolution import known_hosts
+from services.gateway.http.name_resolution import require_instances
 from services.gateway.http.openapi import FLEET, READING, SYSTEM, TOKEN, answers, problems
 from services.gateway.responses import hosts as shown
 from services.gateway.responses.system import Alive, Health, Ready, Root
@@ -63,7 +63,8 @@ async def host_info(gateway: Gateway, host: HostChoice = None) -> Response:
 
     返回一台主机的数据，或全部主机之和与加权百分比。
     """
-    hosts = known_hosts(gateway.fleet, host)
+    require_instances(gateway.fleet, host)
+    hosts = gateway.fleet.hosts() if host is None else [gateway.fleet.host(host)]
     if not any(known.sample for known in hosts):
         raise LxdUnavailable(host or "")
     return read(msgspec.json.encode(shown.fleet_information(hosts, gateway.boundary)))

@@ -78,18 +78,19 @@ async def act(request: Mutating, body: VmActions) -> Response:
         slots=asyncio.Semaphore(AT_ONCE),
         deadline=asyncio.get_running_loop().time() + request.gateway.settings.sync_wait_s,
     )
-    results = await asyncio.gather(*(_result(action, each) for each in _selected(request, body)))
+    selected = await _selected(request, body)
+    results = await asyncio.gather(*(_result(action, each) for each in selected))
     return success(_counted(results))
 
 
-def _selected(request: Mutation, body: VmActions) -> Sequence[str]:
+async def _selected(request: Mutation, body: VmActions) -> Sequence[str]:
     """Return the ids of the VMs, each once."""
     if body.selector is None:
         return list(dict.fromkeys(body.ids or ()))
     chosen = body.selector.model_dump(exclude={"label"})
     wanted = VmFilter(**chosen, labels=tuple(body.selector.label))
     secrets = request.caller.may_see_secrets
-    matching = request.gateway.pages.fitting(wanted, secrets=secrets)
+    matching = await request.gateway.pages.fitting(wanted, secrets=secrets)
     if len(matching) > MOST_VMS:
         raise InvalidInput("selector", "selects_too_many")
     return [vm_id(known) for known in matching]

@@ -17,7 +17,7 @@ from services.gateway.http.request_models.vm_creation import VmCreation
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.openapi import answers, failures
 from services.gateway.responses.vm_results import VmCreated
-from services.gateway.responses.vms import CREATING, ID_PREFIX, status
+from services.gateway.responses.vms import CREATING, ID_PREFIX, status_of
 from services.gateway.units import GIB, MIB
 from services.gateway.vms import limits
 from services.gateway.vms.new_vm import NewVm
@@ -107,7 +107,7 @@ def _created(operation: Operation) -> Response:
     data = VmCreated(
         id=vm_id,
         name=ordered.display_name if ordered else operation.instance,
-        status=status(operation.after) if operation.after else CREATING,
+        status=status_of(operation.after.status) if operation.after else CREATING,
         progress=100 if operation.final else operation.progress or 0,
         host=operation.host,
         operation=operation.operation_id,

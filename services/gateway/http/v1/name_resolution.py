@@ -20,7 +20,7 @@ from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.http.dependencies import Dependencies, Gateway, ProjectChoice
 from services.gateway.http.errors import HttpError
 from services.gateway.http.free_text import WithoutControls
-from services.gateway.http.name_resolution import known_hosts
+from services.gateway.http.name_resolution import require_instances
 from services.gateway.responses.vms import ID_PREFIX, vm_id
 from services.gateway.vms.fleet_with_pending import Fleet
 from services.gateway.vms.new_vm import PendingCreation, pending_instance
@@ -93,9 +93,7 @@ async def _failed(gateway: Dependencies, vm_id: str) -> ResolvedInstance | None:
     ordered = operation.arguments.create
     if ordered is None or operation.state is State.DONE:
         return None
-    return ResolvedInstance(
-        pending_instance(PendingCreation(operation, ordered)), host
-    )
+    return ResolvedInstance(pending_instance(PendingCreation(operation, ordered)), host)
 
 
 Wanted = Annotated[ResolvedInstance, Depends(found_by)]
@@ -106,9 +104,9 @@ def found(fleet: Fleet, choice: InstanceSelector) -> ResolvedInstance:
     """Return the one instance that is meant.
 
     Raises InstanceNotFound, HttpError `ambiguous_vm` which lists those that fit, and as
-    `known_hosts` does.
+    `require_instances` does.
     """
-    known_hosts(fleet)
+    require_instances(fleet)
     fitting = [
         known
         for known in _named(fleet, choice.vm_id)

@@ -18,7 +18,7 @@ from services.gateway.http.mutations import Mutation
 from services.gateway.http.operation_response import error_of, told_beside
 from services.gateway.http.v1 import envelope
 from services.gateway.responses.vm_results import DELETED, VmResult, VmSnapshotResult, VmUpdated
-from services.gateway.responses.vms import ID_PREFIX, status, vm_id
+from services.gateway.responses.vms import ID_PREFIX, status_of, vm_id
 from services.gateway.vms.fleet_with_pending import Fleet
 from services.gateway.vms.naming import display_name_of
 from shared.contracts.errors import FleetError, InstanceNotRunning, InstanceRunning
@@ -95,4 +95,4 @@ def _with_details(now: VmResult, operation: Operation) -> VmResult:
 
 
 def _result(vm: str, instance: Instance) -> VmResult:
-    return VmResult(id=vm, name=display_name_of(instance), status=status(instance))
+    return VmResult(id=vm, name=display_name_of(instance), status=status_of(instance.status))

@@ -131,7 +131,7 @@ async def vms(
     `nextCursor` 通向下一页，其间的增减不会造成遗漏；给出 `cursor` 时忽略 `page`。
     """
     question = PageQuestion(wanted, part, who.may_see_secrets, chosen(fields, FIELDS))
-    return conditional_response(request, gateway.pages.page(question))
+    return conditional_response(request, await gateway.pages.page(question))
 
 
 @router.get("/{id}", responses=answers(Vm) | ONE, summary=both("获取虚拟机详情", "Get a VM"))

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from services.gateway.fleet.capacity import Amount
-from services.gateway.fleet.instance_record import FRESH, InstanceIndex, InstanceRecord
+from services.gateway.fleet.instance_index import InstanceIndex
+from services.gateway.fleet.instance_record import InstanceRecord
 from services.gateway.fleet.uuid_index import MOST_RESERVED, RETURN_S
 from services.gateway.fleet.view import FleetView
 from services.gateway.operations.command import Caller
@@ -422,4 +423,4 @@ def test_hosts_that_share_thousands_of_claims_are_dropped_in_linear_time() -> No
         index.remove(entry)
 
     assert time.process_time() - began < 5
-    assert not entries[-1].view(FRESH).duplicate
+    assert not entries[-1].view().duplicate

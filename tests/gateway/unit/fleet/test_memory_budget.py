@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.fleet.host_inventory import HostInventory
-from services.gateway.fleet.instance_record import InstanceIndex
+from services.gateway.fleet.instance_index import InstanceIndex
 from services.gateway.fleet.memory_budget import (
     LeftOut,
     MemoryBudget,

@@ -111,7 +111,7 @@ async def test_an_unknown_type_is_refused_with_the_field(client: httpx.AsyncClie
 async def test_an_absent_hosts_instances_stay_listed_with_their_age(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[away(WEB, 42.0)], hosts=[replace(a_host("h1"), online=False)])
+    gateway.fleet.change(instances=[WEB], hosts=[away(a_host("h1"), 42.0)])
 
     [entry] = (await client.get("/api/instances")).json()
 
@@ -141,9 +141,10 @@ async def test_a_change_shows_in_the_next_list(
 async def test_ages_grow_while_nothing_else_changes(gateway: FakeGateway) -> None:
     clock = gateway.monotonic = Clock()
     async with gateway.client() as client:
-        gateway.fleet.known_instances = [away(WEB, 1.0)]
+        gateway.fleet.known_hosts = [away(a_host("h1"), 1.0)]
+        gateway.fleet.known_instances = [WEB]
         await client.get("/api/instances")
-        gateway.fleet.known_instances = [away(WEB, 2.0)]
+        gateway.fleet.known_hosts = [away(a_host("h1"), 2.0)]
         clock.seconds += 1
 
         [entry] = (await client.get("/api/instances")).json()

@@ -127,9 +127,7 @@ def test_the_addresses_are_all_global_ones_and_eth0s_go_first() -> None:
 
 
 def test_an_instance_of_an_absent_host_says_how_old_it_is() -> None:
-    absent = away(known(), 93.7)
-
-    info = shown.information(absent, replace(a_host(), online=False), secrets=True)
+    info = shown.information(known(), away(a_host(), 93.7), secrets=True)
 
     assert (info.host_online, info.age_s, info.stale) == (False, 93, True)
 

@@ -81,8 +81,6 @@ def drawn_instances() -> st.SearchStrategy[InstanceView]:
     return st.builds(
         InstanceView,
         host=st.just("h1"),
-        host_online=st.booleans(),
-        age_s=AGES,
         instance=any_of(Instance),
         sample=any_of(InstanceSample) | st.none(),
         sampled_at=st.text(max_size=30) | any_of(Sampled).map(lambda sampled: sampled.at),
@@ -97,7 +95,7 @@ def parsed(body: bytes) -> Any:
 
 
 @given(drawn_hosts(), drawn_instances(), SEARCH)
-def test_any_instance_is_in_the_lists_of_both_apis(
+async def test_any_instance_is_in_the_lists_of_both_apis(
     host: HostView, instance: InstanceView, text: str
 ) -> None:
     fleet = FakeFleet([host], [instance, known(an_instance("other"))])
@@ -105,30 +103,34 @@ def test_any_instance_is_in_the_lists_of_both_apis(
     part = PageRequest(1)
 
     for secrets in (True, False):
-        whole = parsed(answers.instances(ListQuery(InstanceFilter(), secrets)).body)
+        whole = parsed((await answers.instances(ListQuery(InstanceFilter(), secrets))).body)
         assert len(whole) == 2
-        first = answers.instances(ListQuery(InstanceFilter(), secrets, part))
+        first = await answers.instances(ListQuery(InstanceFilter(), secrets, part))
         cursor = first.headers["x-next-cursor"]
-        rest = answers.instances(
+        rest = await answers.instances(
             ListQuery(InstanceFilter(), secrets, PageRequest(1, cursor=cursor))
         )
         assert parsed(first.body) + parsed(rest.body) == whole
-        answers.instances(ListQuery(InstanceFilter(search=text), secrets))
-        page = parsed(pages.page(PageQuestion(VmFilter(), PageRequest(10), secrets)).body)
+        await answers.instances(ListQuery(InstanceFilter(search=text), secrets))
+        page = parsed((await pages.page(PageQuestion(VmFilter(), PageRequest(10), secrets))).body)
         assert len(page["data"]["vms"]) == 2
-        pages.page(PageQuestion(VmFilter(search=text, labels=(text,)), part, secrets))
+        await pages.page(PageQuestion(VmFilter(search=text, labels=(text,)), part, secrets))
 
 
 @given(drawn_hosts(), drawn_instances())
-def test_any_instance_is_in_the_streams(host: HostView, instance: InstanceView) -> None:
+async def test_any_instance_is_in_the_streams(host: HostView, instance: InstanceView) -> None:
     fleet = FakeFleet([host], [instance, known(an_instance("other"))])
 
     update = parsed(MonitorMessages(fleet, None, lambda: NOW, boundary=STRICT).at(1).text.encode())
     log = ChangeLog()
-    log.update(InstanceSource(fleet, secrets=True, boundary=STRICT).candidates())
+    source = InstanceSource(fleet, secrets=True, boundary=STRICT)
+    await source.start(lambda: None)
+    log.update(source.candidates())
     instances = parsed(TopicChannel(TopicFilter("instances"), log).state().message.text.encode())
     machines = ChangeLog()
-    machines.update(HostSource(fleet, lambda: NOW, STRICT).candidates())
+    host_source = HostSource(fleet, lambda: NOW, STRICT)
+    await host_source.start(lambda: None)
+    machines.update(host_source.candidates())
     hosts = parsed(TopicChannel(TopicFilter("hosts"), machines).state().message.text.encode())
 
     assert len(update["data"]["instances"]) == 2
@@ -186,13 +188,15 @@ def test_any_snapshot_is_shown(snapshot: Snapshot, description: str) -> None:
 
 
 @given(any_of(Heartbeat))
-def test_any_heartbeat_gives_a_host_that_can_be_shown(beat: Heartbeat) -> None:
+async def test_any_heartbeat_gives_a_host_that_can_be_shown(beat: Heartbeat) -> None:
     fleet = FleetView(FakeClock().clock, ready_after_s=0)
     fleet.apply("h1", beat)
     fleet.apply("h1", an_inventory(an_instance(), epoch=beat.epoch, sequence=beat.sequence))
     log = ChangeLog()
 
-    log.update(HostSource(fleet, lambda: NOW, STRICT).candidates())
+    source = HostSource(fleet, lambda: NOW, STRICT)
+    await source.start(lambda: None)
+    log.update(source.candidates())
 
     [entry] = log.current.values()
     assert parsed(entry.text or b"")["host"] == "h1"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from services.gateway.responses.vm_sizes import cpus
-from services.gateway.responses.vms import status, updated_at, vm
+from services.gateway.responses.vms import status_of, updated_at, vm
 from shared.contracts.instances import Instance
 from tests.support.known import GIB, MIB, a_host, a_sample, an_instance, known
 
@@ -71,7 +71,7 @@ def test_disk_is_whole_where_it_can_be(size: int, expected: float) -> None:
     ],
 )
 def test_the_status_is_the_documents_word(lxds: str, word: str) -> None:
-    assert status(an_instance(status=lxds)) == word
+    assert status_of(lxds) == word
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,13 @@ import msgspec
 import pytest
 
 from services.gateway.ws.change_log import LogEntry
-from services.gateway.ws.topic_sources import HostSource, InstanceSource, OperationSource, Source
+from services.gateway.ws.topic_sources import (
+    MOST_AT_ONCE,
+    HostSource,
+    InstanceSource,
+    OperationSource,
+    Source,
+)
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import State
 from tests.support.gateway import FakeFleet, FakeOperations
@@ -27,28 +33,32 @@ def _value(entry: LogEntry) -> Any:
     return None if entry.text is None else json.loads(entry.text)
 
 
-def instances(fleet: FakeFleet, *, secrets: bool = True) -> InstanceSource:
-    return InstanceSource(fleet, secrets=secrets)
+async def instances(fleet: FakeFleet, *, secrets: bool = True) -> InstanceSource:
+    source = InstanceSource(fleet, secrets=secrets)
+    await source.start(lambda: None)
+    return source
 
 
-def hosts(fleet: FakeFleet) -> HostSource:
-    return HostSource(fleet, lambda: NOON)
+async def hosts(fleet: FakeFleet) -> HostSource:
+    source = HostSource(fleet, lambda: NOON)
+    await source.start(lambda: None)
+    return source
 
 
 def operations(fake: FakeOperations, newest: int = 500) -> OperationSource:
     return OperationSource(fake, lambda each: {"state": each.state}, newest)
 
 
-def test_at_first_all_instances_are_told() -> None:
+async def test_at_first_all_instances_are_told() -> None:
     fleet = FakeFleet(known_instances=[known(an_instance("a")), known(an_instance("b"), host="h1")])
 
-    assert sorted(candidates(instances(fleet))) == ["h1/default/a", "h1/default/b"]
+    assert sorted(candidates(await instances(fleet))) == ["h1/default/a", "h1/default/b"]
 
 
-def test_later_only_instances_that_changed_or_went() -> None:
+async def test_later_only_instances_that_changed_or_went() -> None:
     kept, changes, goes = (known(an_instance(name)) for name in ("kept", "changes", "goes"))
     fleet = FakeFleet(known_instances=[kept, changes, goes])
-    source = instances(fleet)
+    source = await instances(fleet)
     source.candidates()
 
     stopped = known(an_instance("changes", status="Stopped"))
@@ -60,11 +70,11 @@ def test_later_only_instances_that_changed_or_went() -> None:
     assert told["h1/default/goes"] is None
 
 
-def test_instances_change_with_what_they_show_of_their_host() -> None:
+async def test_instances_change_with_what_they_show_of_their_host() -> None:
     unlimited = known(an_instance(memory_limit=None))
     sample = msgspec.structs.replace(unlimited.sample, memory_total=None)
     fleet = FakeFleet(known_instances=[replace(unlimited, sample=sample)])
-    source = instances(fleet)
+    source = await instances(fleet)
     source.candidates()
 
     bigger = replace(a_host(), sample=a_host_sample(memory_total=32 * GIB))
@@ -73,29 +83,43 @@ def test_instances_change_with_what_they_show_of_their_host() -> None:
     assert candidates(source)["h1/default/test1"]["resources"]["memory_total"] == 32 * 1024
 
 
-def test_a_password_is_told_to_nobody_without_the_right() -> None:
+async def test_a_password_is_told_to_nobody_without_the_right() -> None:
     fleet = FakeFleet()
 
-    entry = candidates(instances(fleet, secrets=False))["h1/default/test1"]
+    entry = candidates(await instances(fleet, secrets=False))["h1/default/test1"]
 
-    assert "password123" in str(candidates(instances(fleet)))
+    assert "password123" in str(candidates(await instances(fleet)))
     assert "password123" not in str(entry)
 
 
-def test_growing_older_is_no_change_of_an_instance() -> None:
-    first, later = away(known(), 10.0), away(known(), 11.0)
-    fleet = FakeFleet(known_instances=[first])
-    source = instances(fleet)
-    before = candidates(source)
+async def test_growing_older_is_no_change_of_an_instance() -> None:
+    fleet = FakeFleet(known_hosts=[away(a_host(), 10.0)])
+    source = await instances(fleet)
+    source.candidates()
 
-    fleet.change(instances=[later])
+    fleet.change(hosts=[away(a_host(), 11.0)])
 
-    assert candidates(source) == before
+    assert candidates(source) == {}
 
 
-def test_growing_older_is_no_change_of_a_host() -> None:
+async def test_the_instances_of_a_host_that_falls_silent_follow_a_part_at_a_time() -> None:
+    many = [known(an_instance(f"i{number}")) for number in range(MOST_AT_ONCE + 1)]
+    fleet = FakeFleet(known_instances=many)
+    source = await instances(fleet)
+    source.candidates()
+    source.candidates()
+
+    fleet.change(hosts=[away(a_host(), 16.0)])
+    first, more = candidates(source), source.has_more
+    rest, end = candidates(source), source.has_more
+
+    assert (len(first), more, len(rest), end) == (MOST_AT_ONCE, True, 1, False)
+    assert {entry["info"]["host_online"] for entry in (first | rest).values()} == {False}
+
+
+async def test_growing_older_is_no_change_of_a_host() -> None:
     fleet = FakeFleet()
-    source = hosts(fleet)
+    source = await hosts(fleet)
     source.candidates()
 
     older = replace(a_host(), age_s=4.5, inventory_age_s=16.0, sample_age_s=5.0, clock_skew_s=0.2)
@@ -104,17 +128,17 @@ def test_growing_older_is_no_change_of_a_host() -> None:
     assert candidates(source) == {}
 
 
-def test_a_host_that_is_away_shows_since_when() -> None:
+async def test_a_host_that_is_away_shows_since_when() -> None:
     fleet = FakeFleet(known_hosts=[replace(a_host(), online=False, age_s=60.0)])
 
-    entry = candidates(hosts(fleet))["h1"]
+    entry = candidates(await hosts(fleet))["h1"]
 
     assert (entry["online"], entry["last_heard_utc"]) == (False, "2026-11-20T11:59:00Z")
 
 
-def test_a_forgotten_host_is_gone() -> None:
+async def test_a_forgotten_host_is_gone() -> None:
     fleet = FakeFleet()
-    source = hosts(fleet)
+    source = await hosts(fleet)
     source.candidates()
 
     fleet.change(hosts=[], instances=[])

@@ -216,7 +216,7 @@ async def test_one_vm_has_the_tag_that_guards_its_change(client: httpx.AsyncClie
 async def test_the_state_says_whether_it_is_known_to_be_so(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[away(WEB, 42.0)], hosts=[replace(a_host("h1"), online=False)])
+    gateway.fleet.change(instances=[WEB], hosts=[away(a_host("h1"), 42.0)])
 
     answer = await client.get(f"{VMS}/vm-u1/status")
 

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+
+from services.gateway.error_boundary import ErrorBoundary
+from services.gateway.fleet.views import InstanceView
+from services.gateway.http.search_index import SLICE, SearchIndex
+from tests.support.gateway import FakeFleet
+from tests.support.known import an_instance, known
+
+
+class Texts:
+    """Counts the texts that are made."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self, view: InstanceView) -> str:
+        self.made += 1
+        return f"{view.instance.name} {view.instance.description}"
+
+
+def described(name: str, description: str) -> InstanceView:
+    return known(an_instance(name, description=description))
+
+
+def names(found: list[InstanceView]) -> list[str]:
+    return [view.instance.name for view in found]
+
+
+async def test_what_mentions_a_text_is_found_whatever_its_case_in_order() -> None:
+    fleet = FakeFleet(known_instances=[described("b", "Shop"), described("a", "shop"), known()])
+    index = SearchIndex(fleet, Texts(), ErrorBoundary())
+
+    await index.prepare()
+
+    assert names(index.search("SHOP")) == ["a", "b"]
+
+
+async def test_a_change_makes_the_text_of_what_changed_only() -> None:
+    kept, goes, changes = (described(name, "shop") for name in ("kept", "goes", "changes"))
+    fleet = FakeFleet(known_instances=[kept, goes, changes])
+    texts = Texts()
+    index = SearchIndex(fleet, texts, ErrorBoundary())
+    await index.prepare()
+
+    fleet.change(instances=[kept, described("changes", "lab"), described("new", "shop")])
+
+    assert names(index.search("shop")) == ["kept", "new"]
+    assert texts.made == 3 + 2
+
+
+async def test_others_are_served_while_the_texts_of_a_large_fleet_are_made() -> None:
+    fleet = FakeFleet(known_instances=[described(f"i{n}", "shop") for n in range(2 * SLICE)])
+    texts = Texts()
+    index = SearchIndex(fleet, texts, ErrorBoundary())
+
+    preparing = asyncio.create_task(index.prepare())
+    await asyncio.sleep(0)
+    made = texts.made
+    fleet.change(instances=[described("new", "lab")])
+    await preparing
+
+    assert made == SLICE
+    assert (names(index.search("lab")), index.search("shop")) == (["new"], [])
