@@ -17,7 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from services.gateway.http.console_page import FILES
 from shared.contracts.errors import FleetError, LxdRefused, StreamLost, TooManyConsoles
 from shared.contracts.streams import Resize
-from tests.support.gateway_http import LOOPBACK, Clock, FakeGateway, listening
+from tests.support.clock import FakeClock
+from tests.support.gateway_http import LOOPBACK, FakeGateway, listening
 from tests.support.peer import until
 from tests.support.vms import gateway_of_vms
 
@@ -181,7 +182,8 @@ async def test_it_is_the_instance_and_the_caller_of_the_password(gateway: FakeGa
 
 
 async def test_a_password_opens_one_console_of_its_instance_once_and_soon() -> None:
-    gateway = replace(gateway_of_vms(), settings=GUARDED, monotonic=(clock := Clock()))
+    clock = FakeClock()
+    gateway = replace(gateway_of_vms(), settings=GUARDED, monotonic=clock.monotonic)
     async with listening(gateway.app()) as port:
         used, foreign, late = [await address(port) for _ in range(3)]
         async with connect(used):
@@ -189,7 +191,7 @@ async def test_a_password_opens_one_console_of_its_instance_once_and_soon() -> N
         again = await refusal(used)
         of_another = await refusal(foreign.replace("vm-u1", "vm-u2"))
         none = await refusal(f"ws://127.0.0.1:{port}/console/vm-u1", additional_headers=KEY)
-        clock.seconds += 31
+        clock.advance(31)
         too_late = await refusal(late)
 
     assert [again, of_another, none, too_late] == [(401, "unauthorized")] * 4

@@ -14,7 +14,7 @@ from services.lxd_worker.transitions.step_verdict import Verdict, judge
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from tests.support.clock import FakeClock
+from tests.support.clock import STARTED, FakeClock
 from tests.support.gateway_http import FakeGateway
 from tests.support.known import an_instance, known
 from tests.support.lxd_worker.bench import Bench
@@ -43,7 +43,7 @@ def stopped(bench: Bench, *, ephemeral: bool = True, force: bool = False) -> Ope
         instance="web",
         uuid=bench.lxd.holds["web"].uuid,
         principal="admin",
-        start_by="1060.0",
+        start_by=f"{STARTED + 60}",
         arguments=Arguments(force=force),
     )
     bench.operations.submit(order)

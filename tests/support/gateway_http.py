@@ -30,6 +30,7 @@ from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
 from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.vms.templates import Template
+from tests.support.clock import FakeClock
 from tests.support.consoles import FakeConsoles
 from tests.support.gateway import (
     FakeFleet,
@@ -46,16 +47,6 @@ LOOPBACK = HttpSettings(
 
 
 @dataclass
-class Clock:
-    """A monotonic clock that a test sets."""
-
-    seconds: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@dataclass
 class FakeGateway:
     """The rest of the gateway, faked, and the app over it."""
 
@@ -68,7 +59,7 @@ class FakeGateway:
     consoles: FakeConsoles = field(default_factory=FakeConsoles)
     hosts: FakeHosts = field(default_factory=FakeHosts)
     health: FakeHealth = field(default_factory=FakeHealth)
-    monotonic: Callable[[], float] = field(default_factory=Clock)
+    monotonic: Callable[[], float] = field(default_factory=lambda: FakeClock().monotonic)
 
     def app(self) -> DescribedApp:
         """Return a new app."""

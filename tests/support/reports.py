@@ -12,6 +12,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.instances import HostSample, Instance, InstanceSample
 from shared.contracts.operations import Kind, Operation, State
+from tests.support.clock import STARTED
 
 AT = "2026-11-20T10:00:00Z"
 
@@ -35,7 +36,7 @@ def a_heartbeat(
 ) -> Heartbeat:
     """Return a heartbeat of a worker whose LXD is connected."""
     filled: dict[str, object] = {
-        "clock": "1795000000.0",
+        "clock": f"{STARTED}",
         "lxd_connected": True,
         "interval_s": 5.0,
         **more,

@@ -22,6 +22,7 @@ from shared.contracts.hosts import Image, Network
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, State, Submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.resources import GIB
 
@@ -43,7 +44,7 @@ def order(number: int = 1, **changes: Any) -> Submission:
         "instance": f"new-{number}",
         "uuid": uuid_of(number),
         "principal": "admin",
-        "start_by": "1060.0",
+        "start_by": f"{STARTED + 60}",
         "arguments": Arguments(create=NewInstance(**new)),
     }
     return Submission(**(wanted | changes))

@@ -8,6 +8,7 @@ from services.lxd_worker.creation.allocations import Allocations
 from services.lxd_worker.journal.entry import AllocationPlan, JournalEntry
 from shared.contracts.errors import LxdUnavailable
 from shared.contracts.operations import Kind, Submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 
@@ -33,7 +34,7 @@ def accepted(bench: Bench, name: str = "new") -> JournalEntry:
         instance=name,
         uuid="u-new",
         principal="admin",
-        start_by="1060.0",
+        start_by=f"{STARTED + 60}",
     )
     entry = JournalEntry.accept(order, "then", AllocationPlan(source={}, devices={}))
     return bench.journal.accept(entry, "h1", 10).entry
@@ -79,7 +80,7 @@ def test_after_a_reading_that_failed_the_next_order_reads(
     bench: Bench, ledger: Allocations
 ) -> None:
     ledger.commitments(990.0)
-    bench.clock.sleep(10.0)
+    bench.clock.advance(10.0)
     bench.lxd.away = 1
     bench.lxd.holds["late"] = observation()
 

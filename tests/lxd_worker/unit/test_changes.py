@@ -34,6 +34,7 @@ from shared.contracts.operations import (
     Submission,
     failure_of,
 )
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import described
 
@@ -49,7 +50,7 @@ def order(kind: Kind, instance: str, arguments: Arguments, operation_id: str = "
         instance=instance,
         uuid=f"u-{instance}",
         principal="admin",
-        start_by="1060.0",
+        start_by=f"{STARTED + 60}",
         arguments=arguments,
     )
 

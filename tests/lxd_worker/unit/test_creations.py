@@ -13,6 +13,7 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import LxdRefused
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.resources import GIB
@@ -39,7 +40,7 @@ def an_order(**new: Any) -> Submission:
         instance="new",
         uuid=UUID,
         principal="admin",
-        start_by="1060.0",
+        start_by=f"{STARTED + 60}",
         arguments=Arguments(create=NewInstance(**fields)),
         timeout_s=60.0,
     )
@@ -68,7 +69,7 @@ def behind(bench: Bench, operation_id: str, kind: Kind, uuid: str = UUID) -> Ope
         instance="new",
         uuid=uuid,
         principal="admin",
-        start_by="1060.0",
+        start_by=f"{STARTED + 60}",
     )
     return bench.operations.submit(order)
 
@@ -322,7 +323,7 @@ def test_a_long_creation_is_no_reason_to_refuse_what_waits(bench: Bench) -> None
     bench.lxd.takes_s[Step.CREATE] = 50.0
     submitted(bench)
     behind(bench, "op-1", Kind.START)
-    bench.clock.sleep(30.0)
+    bench.clock.advance(30.0)
 
     bench.work()
 

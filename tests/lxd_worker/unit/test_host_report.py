@@ -17,7 +17,7 @@ from shared.contracts.events import MAX_BYTES, Event, HostDescribed
 from shared.contracts.hosts import MOST_IMAGES, Capacity, Image, Network
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from shared.lxd.scope import LxdScope
-from tests.support.lxd_worker.clock import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.lxd_worker.omissions import Omissions
 from tests.support.lxd_worker.resources import BUSYBOX, GIB, FakeResources
 
@@ -77,7 +77,7 @@ def test_it_is_told_what_there_is(host: Host) -> None:
     assert host.told() == [
         HostDescribed(
             epoch=3,
-            at="2026-11-20T10:00:00.000Z",
+            at="2026-11-18T11:06:40.000Z",
             capacity=Capacity(cpu=8, memory=12 * GIB, disk=100 * GIB),
             images=[BUSYBOX],
             networks=[

@@ -14,8 +14,8 @@ from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import MAX_BYTES, Event, ImageServersRead
+from tests.support.clock import FakeClock
 from tests.support.image_server import INDEX, PRODUCTS, catalogue, index
-from tests.support.lxd_worker.clock import FakeClock
 from tests.support.lxd_worker.omissions import Omissions
 from tests.support.lxd_worker.resources import FakeResources
 
@@ -88,7 +88,7 @@ def test_servers_are_named_before_they_are_read(host: Host) -> None:
 def test_a_server_that_is_away_hides_no_other(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         host.report.read_due()
-        host.clock.seconds += AGAIN_S
+        host.clock.advance(AGAIN_S)
         host.report.read_due()
 
     assert host.told() == {"images": ["busybox/1", "busybox/latest"], "lab": None}
@@ -101,7 +101,7 @@ def test_what_was_read_stays_while_a_server_is_away_or_sends_rubbish(host: Host)
     before = host.told()
     for rubbish in (b"", b"<html>", json.dumps(index("missing.json")).encode()):
         host.files[f"{IMAGES}/{INDEX}"] = rubbish
-        host.clock.seconds += EVERY_S
+        host.clock.advance(EVERY_S)
         host.report.read_due()
 
     assert host.told() == before
@@ -112,10 +112,10 @@ def test_a_server_is_read_again_after_an_hour_and_one_that_is_away_sooner(host: 
     host.report.read_due()
     host.report.read_due()
     first = len(host.asked)
-    host.clock.seconds += AGAIN_S
+    host.clock.advance(AGAIN_S)
     host.report.read_due()
     soon = host.asked[first:]
-    host.clock.seconds += EVERY_S - AGAIN_S
+    host.clock.advance(EVERY_S - AGAIN_S)
     host.report.read_due()
 
     assert first == 3

@@ -18,6 +18,7 @@ from shared.contracts.errors import (
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from shared.contracts.worker_api import MOST_LOG
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.resources import GIB
 
@@ -27,7 +28,7 @@ FORKSTART = LxdRefused("Failed to run: forkstart db: exit status 1")
 
 def ended(bench: Bench, kind: Kind, instance: str = "db", **changes: object) -> Operation:
     found = bench.lxd.holds.get(instance)
-    wanted = {"host": "h1", "principal": "admin", "start_by": "1060.0"}
+    wanted = {"host": "h1", "principal": "admin", "start_by": f"{STARTED + 60}"}
     uuid = found.uuid if found else "00000000-0000-4000-8000-000000000001"
     order = Submission(
         operation_id="op", kind=kind, instance=instance, uuid=uuid, **wanted, **changes

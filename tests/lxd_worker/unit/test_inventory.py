@@ -15,6 +15,7 @@ from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Submission
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.wire import Wire
@@ -68,7 +69,7 @@ def swapping(bench: Bench) -> None:
         instance="web",
         uuid="u-web",
         principal="admin",
-        start_by="9060.0",
+        start_by=f"{STARTED + 8060}",
         arguments=Arguments(image=ImageSource(alias="busybox")),
     )
     bench.operations.submit(order)

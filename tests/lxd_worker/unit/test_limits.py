@@ -19,6 +19,7 @@ from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.instance_config import NO_LIMITS, Changes, ImageSource, Limits, NewInstance
 from shared.contracts.instance_etag import etag
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.resources import GIB
@@ -159,7 +160,7 @@ def updated(bench: Bench, limits: Limits, present: Limits = NO_LIMITS) -> Operat
             instance="web",
             uuid="u-web",
             principal="admin",
-            start_by="1060.0",
+            start_by=f"{STARTED + 60}",
             arguments=Arguments(changes=Changes(limits=limits)),
         )
     )
@@ -221,7 +222,7 @@ def made(bench: Bench, **new: Any) -> dict[str, Any]:
             instance="new",
             uuid="00000000-0000-4000-8000-000000000001",
             principal="admin",
-            start_by="1060.0",
+            start_by=f"{STARTED + 60}",
             arguments=Arguments(create=NewInstance(**fields)),
         )
     )

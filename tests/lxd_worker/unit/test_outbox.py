@@ -12,6 +12,7 @@ from shared.contracts.events import (
     OperationChanged,
 )
 from shared.contracts.operations import Kind, State, Submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.wire import Wire
@@ -34,7 +35,7 @@ def submitted(bench: Bench, operation_id: str, instance: str) -> None:
         instance=instance,
         uuid=bench.lxd.holds[instance].uuid,
         principal="admin",
-        start_by="1060",
+        start_by=f"{STARTED + 60}",
     )
     bench.operations.submit(order)
 

@@ -23,6 +23,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.resources import GIB
@@ -38,7 +39,7 @@ def order(instance: str = "web", **fields: Any) -> Submission:
         "instance": instance,
         "uuid": f"u-{instance}",
         "principal": "admin",
-        "start_by": "1030.0",
+        "start_by": f"{STARTED + 30}",
     } | fields
     return Submission(**wanted)
 
@@ -70,7 +71,7 @@ def test_nothing_is_begun_before_it_has_come_and_without_it_nothing_was(bench: B
     bench.work()
     assert bench.operation("op").state is State.ACCEPTED
 
-    bench.clock.sleep(31)
+    bench.clock.advance(31)
     bench.pending.release_overdue()
     bench.work()
 

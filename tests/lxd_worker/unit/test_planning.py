@@ -19,6 +19,7 @@ from shared.contracts.errors import (
 from shared.contracts.instance_config import Changes, Forward, ImageSource, NewInstance
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 
 POOL = NatPool(host="h1", address="192.0.2.1", ssh=((20000, 20001),), ports=((30000, 30009),))
@@ -42,7 +43,7 @@ def order(instance: str = "web", operation_id: str = "op", **changes: Any) -> Su
         instance=instance,
         uuid=f"u-{instance}",
         principal="admin",
-        start_by="1060.0",
+        start_by=f"{STARTED + 60}",
         arguments=Arguments(changes=Changes(**changes)),
     )
 
@@ -205,7 +206,7 @@ def test_while_an_instance_is_created_its_ports_are_those_of_its_creation(bench:
         instance="shop",
         uuid="0b4f6a3c-4a7e-4a5c-9d58-6a5f0f1f9a01",
         principal="admin",
-        start_by="1060.0",
+        start_by=f"{STARTED + 60}",
         arguments=Arguments(create=new),
     )
     bench.operations.submit(creation)

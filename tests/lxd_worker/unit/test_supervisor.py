@@ -12,6 +12,7 @@ from services.lxd_worker.operations.supervisor import OperationSupervisor
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Kind, Operation, State
 from tests.support.bus_side import submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.journal import FakeJournal
 
@@ -55,7 +56,7 @@ class BreakingJournal(FakeJournal):
 @pytest.fixture
 def watched(bench: Bench) -> Watched:
     bench.operations.submit(
-        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0")
+        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by=f"{STARTED + 60}")
     )
     return Watched(bench)
 
@@ -95,7 +96,7 @@ def test_an_operation_whose_thread_dies_is_settled(
 ) -> None:
     bench.journal = journal = BreakingJournal(bench.clock)
     bench.operations.submit(
-        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0")
+        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by=f"{STARTED + 60}")
     )
     watched = Watched(bench)
     journal.breaks = 2
@@ -116,7 +117,7 @@ def test_those_that_waited_follow_although_counting_the_first_breaks(bench: Benc
         raise ValueError("a bug")
 
     bench.operations.submit(
-        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0")
+        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by=f"{STARTED + 60}")
     )
     watched = Watched(bench)
     watched.supervisor.ended = break_down

@@ -309,7 +309,7 @@ class GoldenGateway:
         bridge = Network(name="br0", type="bridge", managed=False)
         lxds = Network(name="lxdbr0", type="bridge", managed=True)
         self.hear("h3", _beat("h3"), _inventory(ON_H3))
-        self.core.time.wait(600)
+        self.core.time.advance(600)
         self.hear(
             "h1",
             _beat("h1"),
@@ -331,7 +331,7 @@ class GoldenGateway:
             described(images=[], capacity=Capacity(cpu=4, memory=4 * GIB, disk=50 * GIB)),
         )
         self.hear("h4", _beat("h4"), _inventory(ON_H4), _beat("h4", lxd_connected=False))
-        self.core.time.wait(1.5)
+        self.core.time.advance(1.5)
 
 
 def _beat(host: str, **more: object) -> Event:

@@ -17,7 +17,7 @@ from services.lxd_worker.operations.secrets import PendingSecrets, SecretsById
 from services.lxd_worker.operations.service import HostOperations
 from shared.contracts.operations import Kind, Operation, State, Submission
 from shared.lxd.scope import LxdScope
-from tests.support.lxd_worker.clock import FakeClock
+from tests.support.clock import STARTED, FakeClock
 from tests.support.lxd_worker.journal import FakeJournal
 from tests.support.lxd_worker.lxd import FakeLxd
 from tests.support.lxd_worker.observations import observation
@@ -86,7 +86,7 @@ class Bench:
     def submit(self, kind: Kind, instance: str = "web", **changes: Any) -> None:
         """Submit operation `op` on an instance, and leave it for later."""
         uuid = self.lxd.holds[instance].uuid
-        fields = {"host": "h1", "principal": "admin", "start_by": "1060.0", "uuid": uuid}
+        fields = {"host": "h1", "principal": "admin", "start_by": f"{STARTED + 60}", "uuid": uuid}
         self.operations.submit(
             Submission(operation_id="op", kind=kind, instance=instance, **(fields | changes))
         )

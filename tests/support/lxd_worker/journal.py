@@ -16,7 +16,7 @@ from shared.contracts.errors import (
     OperationRefused,
 )
 from shared.contracts.operations import Operation
-from tests.support.lxd_worker.clock import FakeClock
+from tests.support.clock import FakeClock
 
 
 class FakeJournal:

@@ -11,6 +11,7 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Trash
 from shared.contracts.operations import Arguments, Kind, Operation, Submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.resources import GIB
 
@@ -28,7 +29,7 @@ def an_order(kind: Kind = Kind.REBUILD, name: str = "web", op: str = "op") -> Su
         instance=name,
         uuid=f"u-{name}",
         principal="admin",
-        start_by="9060.0",
+        start_by=f"{STARTED + 8060}",
         arguments=Arguments(image=image),
         timeout_s=600.0,
     )

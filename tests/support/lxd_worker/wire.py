@@ -7,7 +7,7 @@ from collections.abc import Callable
 from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Event
-from tests.support.lxd_worker.clock import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.lxd_worker.omissions import Omissions
 
 

@@ -98,7 +98,7 @@ def test_the_copy_gets_the_uuid_when_the_original_is_deleted(gateway: Core) -> N
 def test_the_copy_gets_the_uuid_when_the_originals_host_is_forgotten(gateway: Core) -> None:
     join(gateway)
     claim(gateway)
-    gateway.time.wait(16)
+    gateway.time.advance(16)
 
     gateway.fleet.forget("h1")
 
@@ -120,7 +120,7 @@ def test_an_original_that_is_renamed_keeps_its_uuid(gateway: Core) -> None:
     claim(gateway)
 
     gateway.fleet.apply("h1", a_removal())
-    gateway.time.wait(RETURN_S - 1)
+    gateway.time.advance(RETURN_S - 1)
     renamed = an_instance("new", uuid=WEB, revision=3)
     gateway.fleet.apply("h1", a_change(renamed, sequence=3))
 
@@ -132,7 +132,7 @@ def test_an_original_that_was_away_for_long_is_a_copy_itself(gateway: Core) -> N
     claim(gateway)
 
     gateway.fleet.apply("h1", a_removal())
-    gateway.time.wait(RETURN_S + 1)
+    gateway.time.advance(RETURN_S + 1)
     gateway.fleet.apply("h1", a_change(an_instance("new", uuid=WEB, revision=3), sequence=3))
 
     assert holders(gateway) == [(EVIL, False), ("h1", True)]

@@ -367,7 +367,7 @@ def test_what_was_there_when_it_was_first_seen_has_not_changed(fleet: FleetView)
 
 
 def test_a_change_is_dated_by_when_it_was_seen(fleet: FleetView, time: FakeClock) -> None:
-    time.wait(5)
+    time.advance(5)
 
     fleet.apply("h1", a_change(an_instance(revision=2, status="Stopped")))
 
@@ -377,7 +377,7 @@ def test_a_change_is_dated_by_when_it_was_seen(fleet: FleetView, time: FakeClock
 def test_another_reading_of_the_same_is_no_change(fleet: FleetView, time: FakeClock) -> None:
     fleet.apply("h1", a_change(an_instance(revision=2, status="Stopped")))
     seen = changed_at(fleet)
-    time.wait(5)
+    time.advance(5)
 
     fleet.apply("h1", an_inventory(an_instance(revision=3, status="Stopped"), sequence=3))
 
@@ -393,7 +393,7 @@ def test_an_instance_that_appears_has_changed(fleet: FleetView, time: FakeClock)
 def test_changes_are_dated_as_before_after_a_restart(fleet: FleetView, time: FakeClock) -> None:
     fleet.apply("h1", a_change(an_instance(revision=2, status="Stopped")))
     seen = changed_at(fleet)
-    time.wait(60)
+    time.advance(60)
     restarted = FleetView(time.clock, ready_after_s=0)
 
     restarted.restore([fleet.stored_host("h1")])

@@ -43,7 +43,7 @@ async def test_a_forgotten_host_is_kept_nowhere(gateway: Core) -> None:
     gateway.events.on_event("h1", a_change(an_instance("new")))
     await gateway.persistence.save()
     gateway.persistence.mark_unsaved("h1")
-    gateway.time.wait(16)
+    gateway.time.advance(16)
 
     await gateway.persistence.forget("h1")
     await gateway.persistence.save()

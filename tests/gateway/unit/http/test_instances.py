@@ -5,7 +5,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from tests.support.gateway_http import Clock, FakeGateway
+from tests.support.clock import FakeClock
+from tests.support.gateway_http import FakeGateway
 from tests.support.known import a_host, an_instance, away, known
 
 WEB = known(an_instance("web", description="the shop"), host="h1")
@@ -139,12 +140,13 @@ async def test_a_change_shows_in_the_next_list(
 
 
 async def test_ages_grow_while_nothing_else_changes(gateway: FakeGateway) -> None:
-    clock = gateway.monotonic = Clock()
+    clock = FakeClock()
+    gateway.monotonic = clock.monotonic
     async with gateway.client() as client:
         gateway.fleet.known_instances = [away(WEB, 1.0)]
         await client.get("/api/instances")
         gateway.fleet.known_instances = [away(WEB, 2.0)]
-        clock.seconds += 1
+        clock.advance(1)
 
         [entry] = (await client.get("/api/instances")).json()
 

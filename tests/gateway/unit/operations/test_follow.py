@@ -150,7 +150,7 @@ async def test_an_unknown_operation_is_not_found(gateway: Core) -> None:
 
 async def test_the_newest_operations_that_fit_are_listed_first(gateway: Core) -> None:
     for number in range(4):
-        gateway.time.wait(1)
+        gateway.time.advance(1)
         kind = Kind.STOP if number % 2 else Kind.START
         await gateway.submit(kind)
 

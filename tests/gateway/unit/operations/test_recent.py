@@ -81,7 +81,7 @@ async def test_an_operation_from_the_future_is_not_the_newest_for_ever(gateway: 
 
     gateway.events.on_event("h1", OperationChanged(operation=invented))
     await gateway.events.on_outcome(an_operation("op-8", created_at="9999-01-01T00:00:00Z"))
-    gateway.time.wait(1)
+    gateway.time.advance(1)
     newest = await gateway.submit()
 
     listed = await gateway.operations.list(OperationFilter())

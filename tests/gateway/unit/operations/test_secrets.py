@@ -160,7 +160,7 @@ async def test_after_a_while_nothing_is_sent_any_more(gateway: Core) -> None:
     await create(gateway)
     gateway.workers.failing = {}
 
-    gateway.time.wait(30.1)
+    gateway.time.advance(30.1)
     gateway.fleet.apply("h2", a_heartbeat(sequence=1))
     await gateway.reconciler.resolve()
 
@@ -174,7 +174,7 @@ async def test_a_silent_host_is_sent_no_secret(gateway: Core) -> None:
     await create(gateway)
     before = len(calls(gateway))
 
-    gateway.time.wait(16)
+    gateway.time.advance(16)
     await gateway.reconciler.resolve()
 
     assert len(calls(gateway)) == before

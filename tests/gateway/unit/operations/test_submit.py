@@ -87,7 +87,7 @@ async def test_a_refusal_is_told_and_recorded_as_rejected(
 
 
 async def test_a_silent_host_is_refused_without_a_trace(gateway: Core) -> None:
-    gateway.time.wait(16)
+    gateway.time.advance(16)
 
     with pytest.raises(HostUnreachable):
         await gateway.submit()
@@ -159,7 +159,7 @@ async def test_a_repeated_key_returns_the_first_operation_and_sends_nothing(gate
 
 async def test_a_repeated_key_is_answered_while_the_host_is_away(gateway: Core) -> None:
     first = await gateway.submit(key=KEY)
-    gateway.time.wait(16)
+    gateway.time.advance(16)
 
     assert await gateway.submit(key=KEY) == first
 

@@ -207,7 +207,7 @@ async def test_another_name_with_the_same_slug_gets_a_number(gateway: Core) -> N
 async def test_nothing_is_chosen_when_nobody_is_reachable(
     gateway: Core, host: str, error: FleetError
 ) -> None:
-    gateway.time.wait(1000)
+    gateway.time.advance(1000)
 
     with pytest.raises(type(error)) as refused:
         await create(gateway, host=host)
@@ -305,7 +305,7 @@ async def test_what_is_being_created_is_known_after_a_restart(gateway: Core) -> 
 
 async def test_a_forgotten_host_creates_nothing(gateway: Core) -> None:
     await create(gateway)
-    gateway.time.wait(1000)
+    gateway.time.advance(1000)
 
     await gateway.persistence.forget("h2")
 

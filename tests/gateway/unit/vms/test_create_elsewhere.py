@@ -118,7 +118,7 @@ async def test_the_lease_and_the_time_to_start_begin_anew(gateway: Core) -> None
     gateway.workers.hold = asyncio.Event()
     creating = asyncio.create_task(create(gateway))
     await asyncio.sleep(0)
-    gateway.time.wait(10)
+    gateway.time.advance(10)
 
     gateway.workers.hold.set()
     operation = await creating
@@ -385,7 +385,7 @@ async def test_who_resolves_it_meanwhile_asks_the_host_that_it_was_moved_to(gate
     first.set()
     await eventually(lambda: asked(gateway) == ["h3", "h2"])
     other = gateway.restarted()
-    gateway.time.wait(16)
+    gateway.time.advance(16)
     for host in ("h1", "h2", "h3"):
         other.fleet.apply(host, a_heartbeat())
 

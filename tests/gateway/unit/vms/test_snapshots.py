@@ -62,7 +62,7 @@ async def test_an_instance_that_is_recreated_has_no_descriptions_of_the_old_one(
 
 async def test_a_host_that_is_away_is_not_asked(core: Core) -> None:
     target = core.fleet.instance("web").target
-    core.time.wait(60)
+    core.time.advance(60)
 
     with pytest.raises(HostUnreachable):
         await core.snapshots.list(target)
