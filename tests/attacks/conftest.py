@@ -21,9 +21,9 @@ from shared.contracts.codec import encode
 from shared.contracts.events import Event
 from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost, host_exchange
+from tests.support.builders import a_heartbeat
 from tests.support.caller import connect
 from tests.support.daemons import ROOT
-from tests.support.reports import a_heartbeat
 
 ATTACKER, NEIGHBOUR = "h1", "h2"
 AT_ONCE_S = 5.0

@@ -19,10 +19,10 @@ from services.gateway.ws.stream_connection import Ping
 from services.gateway.ws.topic_channel import Position
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import Failure, State
+from tests.support.builders import an_operation
 from tests.support.documents import API, code_blocks
 from tests.support.gateway_http import LOOPBACK, listening
-from tests.support.known import an_instance, known
-from tests.support.reports import an_operation
+from tests.support.views import a_view
 from tests.support.watching import gateway, message, refusal
 
 GUARDED = replace(LOOPBACK, token="t0ken")
@@ -65,7 +65,7 @@ def test_every_message_of_the_description_has_a_schema() -> None:
 @pytest.mark.parametrize(
     ("topic", "changes"),
     [
-        ("instances", {"instances": [known(an_instance("new"))]}),
+        ("instances", {"instances": [a_view("new")]}),
         ("hosts", {"hosts": [], "instances": []}),
         ("operations", {}),
     ],
@@ -102,7 +102,7 @@ async def test_the_other_messages_are_as_described() -> None:
 
 async def test_a_request_may_stand_in_the_address() -> None:
     fake = gateway()
-    fake.fleet.known_instances = [known(), known(an_instance("other"))]
+    fake.fleet.known_instances = [a_view(), a_view("other")]
 
     query = "?topic=instances&host=h1&name=other"
     async with listening(fake.app()) as port, stream(port, query) as viewer:
@@ -116,7 +116,7 @@ async def test_a_viewer_that_lost_its_connection_resumes() -> None:
     async with listening(fake.app()) as port:
         async with stream(port, "?topic=instances") as viewer:
             token = (await message(viewer))["token"]
-        fake.fleet.change(instances=[known(an_instance("new"))])
+        fake.fleet.change(instances=[a_view("new")])
         async with stream(port, f"?topic=instances&after={token}") as viewer:
             delta = await message(viewer)
 
@@ -205,7 +205,7 @@ async def test_a_hundred_viewers_of_the_same_cost_one_reading() -> None:
     async with listening(fake.app()) as port:
         viewers = [await stream(port, "?topic=instances") for _ in range(100)]
         await asyncio.gather(*[message(viewer) for viewer in viewers])
-        fake.fleet.change(instances=[known(an_instance("new"))])
+        fake.fleet.change(instances=[a_view("new")])
         told = await asyncio.gather(*[viewer.recv() for viewer in viewers])
         await asyncio.gather(*[viewer.close() for viewer in viewers])
 
@@ -230,7 +230,7 @@ async def test_the_documents_javascript_client_works() -> None:
         assert client.stdout is not None
         try:
             first = await asyncio.wait_for(client.stdout.readline(), 20)
-            fake.fleet.change(instances=[known(an_instance("new", status="Stopped"))])
+            fake.fleet.change(instances=[a_view("new", status="Stopped")])
             second = await asyncio.wait_for(client.stdout.readline(), 20)
         finally:
             client.kill()

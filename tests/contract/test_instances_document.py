@@ -15,7 +15,7 @@ import pytest
 from services.gateway.http.v1.envelope import is_of
 from tests.support.documents import INSTANCES_API, CodeBlock, code_blocks
 from tests.support.gateway_http import FakeGateway, openapi, require_described
-from tests.support.known import a_host, an_instance, known
+from tests.support.views import a_host_view, a_view
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
@@ -45,7 +45,7 @@ def gateway_for(heading: str) -> FakeGateway:
     if heading in {MISSING, NOTHING_KNOWN}:
         gateway.fleet.known_instances = []
     if heading == NOTHING_KNOWN:
-        gateway.fleet.known_hosts = [replace(a_host(), lxd_connected=False, inventory_age_s=None)]
+        gateway.fleet.known_hosts = [a_host_view(lxd_connected=False, inventory_age_s=None)]
     return gateway
 
 
@@ -99,10 +99,10 @@ TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 VARIANTS = {
-    "as in the document": known(),
-    "stopped": known(an_instance(status="Stopped")),
+    "as in the document": a_view(),
+    "stopped": a_view(status="Stopped"),
     "without description, address, limit or sample": replace(
-        known(an_instance(description="", memory_limit=None, root_size=None)), sample=None
+        a_view(description="", memory_limit=None, root_size=None), sample=None
     ),
 }
 
@@ -122,7 +122,7 @@ def documented(model: str) -> dict[str, tuple[type, ...]]:
 @pytest.mark.parametrize("instance", VARIANTS.values(), ids=VARIANTS)
 async def test_every_field_has_the_type_of_the_data_model(instance: Any) -> None:
     gateway = FakeGateway()
-    gateway.fleet.change(instances=[instance], hosts=[replace(a_host(), sample=None)])
+    gateway.fleet.change(instances=[instance], hosts=[a_host_view(sample=None)])
 
     async with gateway.client() as client:
         detail = (await client.get("/api/instances/test1")).json()

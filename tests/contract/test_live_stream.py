@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.documents import INSTANCES_API, code_blocks, shape, without_additions
 from tests.support.gateway_http import LOOPBACK, listening
-from tests.support.known import a_host, an_instance, away, known
+from tests.support.views import a_host_view, a_view, offline
 from tests.support.watching import gateway, message, refusal
 
 QUICK = replace(LOOPBACK, update_interval_s=0.5)
@@ -54,7 +54,7 @@ async def test_a_new_viewer_sees_the_newest_state() -> None:
     fake = gateway(LOOPBACK)
     async with listening(fake.app()) as port, stream(port) as early:
         await message(early)
-        fake.fleet.change(instances=[known(an_instance("new"))])
+        fake.fleet.change(instances=[a_view("new")])
         async with stream(port) as late:
             update = await message(late)
 
@@ -74,8 +74,8 @@ async def test_viewers_of_the_same_share_one_encoding() -> None:
 
 async def test_a_viewer_may_watch_one_host() -> None:
     fake = gateway(QUICK)
-    fake.fleet.known_hosts = [a_host("h1"), a_host("h2")]
-    fake.fleet.known_instances = [known(), away(known(an_instance("other"), host="h2"), 9.0)]
+    fake.fleet.known_hosts = [a_host_view("h1"), a_host_view("h2")]
+    fake.fleet.known_instances = [a_view(), offline(a_view("other", host="h2"), 9.0)]
 
     async with listening(fake.app()) as port, stream(port, "?host=h2") as viewer:
         data = (await message(viewer))["data"]

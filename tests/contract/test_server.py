@@ -17,7 +17,7 @@ from services.gateway.telemetry import Telemetry
 from services.gateway.ws.monitor import Monitor
 from tests.support.gateway import FakeFleet
 from tests.support.gateway_http import FakeGateway, listening
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 
 CHUNKED = (
     b"POST /api/instances/test1/start HTTP/1.1\r\nHost: localhost\r\n"
@@ -63,7 +63,7 @@ async def test_a_caller_who_hangs_up_does_not_stop_the_operation() -> None:
 async def test_a_viewer_that_reads_nothing_is_let_go_and_harms_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    fleet = FakeFleet(known_instances=[known(an_instance(f"i{n}")) for n in range(3000)])
+    fleet = FakeFleet(known_instances=[a_view(f"i{n}") for n in range(3000)])
     monitor = Monitor(
         fleet,
         0.2,

@@ -13,15 +13,16 @@ import pytest
 
 from services.gateway.http.v1.envelope import named
 from shared.contracts.instances import Address
+from tests.support.builders import GIB, MIB, a_documented_instance, an_instance_sample
 from tests.support.documents import VMS_API, code_blocks
 from tests.support.gateway_http import FakeGateway, openapi, require_described
-from tests.support.known import GIB, MIB, a_sample, an_instance, known
+from tests.support.views import a_view, view_of
 
 EXAMPLES = code_blocks(VMS_API, language="json")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 # The document's first machine, and more, so that there are three pages.
-MACHINE = an_instance(
+MACHINE = a_documented_instance(
     "web-server",
     uuid="001",
     display_name="Web Server",
@@ -31,16 +32,16 @@ MACHINE = an_instance(
     os="ubuntu20.04",
     created_at="2024-01-01T12:00:00Z",
 )
-SAMPLE = a_sample(
+SAMPLE = an_instance_sample(
     "web-server",
     addresses=(Address(device="eth0", family="inet", address="192.168.1.100", scope="global"),),
 )
-OTHERS = [known(an_instance(f"x{number:02}", status="Stopped")) for number in range(24)]
+OTHERS = [a_view(f"x{number:02}", status="Stopped") for number in range(24)]
 
 
 def gateway_of_the_document() -> FakeGateway:
     gateway = FakeGateway()
-    gateway.fleet.known_instances = [known(MACHINE, SAMPLE), *OTHERS]
+    gateway.fleet.known_instances = [view_of(MACHINE, SAMPLE), *OTHERS]
     return gateway
 
 

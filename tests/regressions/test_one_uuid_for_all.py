@@ -7,7 +7,7 @@ import time
 import pytest
 
 from services.gateway.fleet.instance_record import FRESH, InstanceIndex, InstanceRecord
-from tests.support.reports import an_instance
+from tests.support.builders import an_instance
 
 pytestmark = pytest.mark.attack
 

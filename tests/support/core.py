@@ -24,8 +24,8 @@ from services.gateway.wiring import Parts
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Operation
 from shared.contracts.worker_api import WorkerClient
+from tests.support.builders import a_heartbeat, an_instance, an_inventory
 from tests.support.clock import FakeClock
-from tests.support.reports import a_heartbeat, an_instance, an_inventory
 from tests.support.stores import MemoryHostStore, MemoryOperationStore
 from tests.support.workers import FakeWorkers
 

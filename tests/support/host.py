@@ -21,7 +21,7 @@ from shared.contracts.events import Event, HostDescribed, OperationChanged
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
 from shared.platform.bus import topology
-from tests.support.reports import a_heartbeat, an_inventory
+from tests.support.builders import a_heartbeat, an_inventory
 from tests.support.workers import FakeWorkers
 
 # Between two looks whether the queue of calls is there.

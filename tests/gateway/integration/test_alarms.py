@@ -10,9 +10,9 @@ from services.gateway.wiring import Parts
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.operations import State
 from tests.support.broker import OwnBroker
+from tests.support.builders import an_instance
 from tests.support.core import submit
 from tests.support.host import WireHost, eventually
-from tests.support.reports import an_instance
 
 pytestmark = pytest.mark.attack
 

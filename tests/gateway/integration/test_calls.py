@@ -16,9 +16,9 @@ from shared.contracts.errors import HostUnreachable, InstanceReplaced
 from shared.contracts.operations import State
 from shared.platform.logs import correlation_id
 from tests.support.broker import Vhost
+from tests.support.builders import an_instance
 from tests.support.core import submit
 from tests.support.host import WireHost, eventually
-from tests.support.reports import an_instance
 
 
 @pytest.fixture

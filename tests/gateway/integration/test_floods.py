@@ -12,10 +12,10 @@ from services.gateway.wiring import Parts
 from shared.contracts.operations import State
 from shared.platform.bus import topology
 from tests.support.broker import Vhost
+from tests.support.builders import a_change, a_heartbeat, an_instance, an_operation
 from tests.support.daemons import ROOT
 from tests.support.flood import KINDS
 from tests.support.host import WireHost, eventually
-from tests.support.reports import a_change, a_heartbeat, an_instance, an_operation
 
 FLOOD_S = 3.0
 CHANGES = 100

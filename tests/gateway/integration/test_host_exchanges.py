@@ -15,9 +15,9 @@ from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import State
 from shared.platform.bus import topology
 from tests.support.broker import Vhost
+from tests.support.builders import a_change, an_instance, an_operation
 from tests.support.core import submit
 from tests.support.host import WireHost, eventually
-from tests.support.reports import a_change, an_instance, an_operation
 
 Start = Callable[..., Awaitable[Parts]]
 

@@ -17,11 +17,11 @@ from shared.contracts.errors import BrokerUnavailable, FleetError
 from shared.contracts.operations import State
 from shared.platform.bus import topology
 from tests.support.broker import OwnBroker, Vhost
+from tests.support.builders import an_instance, an_operation
 from tests.support.core import submit
 from tests.support.daemons import ROOT
 from tests.support.host import WireHost, eventually
 from tests.support.line import Line
-from tests.support.reports import an_instance, an_operation
 
 LEADER_TIMEOUT_S = 5.0
 WELL_AGAIN_S = 2.0

@@ -12,11 +12,11 @@ from shared.contracts.codec import encode
 from shared.contracts.events import MAX_BYTES, OperationChanged
 from shared.contracts.operations import State
 from tests.support.broker import Vhost
+from tests.support.builders import an_instance, an_operation
 from tests.support.caller import connect
 from tests.support.dead_letters import dead_letter
 from tests.support.host import WireHost, eventually
 from tests.support.raw_message import POISON, RawMessage, poison
-from tests.support.reports import an_instance, an_operation
 
 pytestmark = pytest.mark.attack
 

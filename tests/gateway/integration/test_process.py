@@ -14,10 +14,10 @@ from websockets.sync.client import connect
 from deploy.local import processes
 from shared.contracts.operations import State
 from tests.support.broker import Vhost
+from tests.support.builders import an_instance
 from tests.support.certificates import self_signed
 from tests.support.gateway_process import Process
 from tests.support.host import WireHost, eventually
-from tests.support.reports import an_instance
 
 SETTLES_S = 5.0
 

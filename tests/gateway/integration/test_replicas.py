@@ -15,10 +15,10 @@ from shared.contracts.errors import InstanceExists, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Operation, State
 from tests.support.broker import Vhost
+from tests.support.builders import a_description, an_instance
 from tests.support.core import submit
 from tests.support.host import WireHost, eventually
 from tests.support.postgresql import fresh_database
-from tests.support.reports import a_description, an_instance
 
 Start = Callable[..., Awaitable[Parts]]
 

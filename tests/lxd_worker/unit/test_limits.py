@@ -19,11 +19,11 @@ from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.instance_config import NO_LIMITS, Changes, ImageSource, Limits, NewInstance
 from shared.contracts.instance_etag import etag
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from tests.support.builders import an_instance
 from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.resources import GIB
-from tests.support.reports import an_instance
 
 NIC = {"type": "nic", "name": "eth0", "network": "lxdbr0"}
 NIC_TOO = {"type": "nic", "name": "eth1", "nictype": "bridged", "parent": "br0"}

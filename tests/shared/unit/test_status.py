@@ -6,7 +6,7 @@ import pytest
 
 from services.gateway.responses.vms import ERROR, PAUSED, RUNNING, STOPPED, status
 from shared.contracts.status import Status, is_alive, is_frozen, is_running
-from tests.support.known import an_instance
+from tests.support.builders import a_documented_instance
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_a_state_is_read_alike_by_worker_and_gateway(
 ) -> None:
     assert (is_alive(word), is_running(word)) == (alive, running)
     assert is_frozen(word) is (word == Status.FROZEN)
-    assert status(an_instance(status=word)) == shown
+    assert status(a_documented_instance(status=word)) == shown

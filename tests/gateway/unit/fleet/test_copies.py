@@ -16,8 +16,7 @@ from shared.contracts.errors import AmbiguousName, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State
-from tests.support.core import Core
-from tests.support.reports import (
+from tests.support.builders import (
     a_change,
     a_description,
     a_heartbeat,
@@ -26,9 +25,10 @@ from tests.support.reports import (
     an_inventory,
     an_operation,
 )
+from tests.support.core import Core
 
 # The uuid of the `web` that host h1 has from the start; host `evil` is listed before it.
-WEB = "uuid-of-web"
+WEB = "uuid-web"
 EVIL = "a-evil"
 
 

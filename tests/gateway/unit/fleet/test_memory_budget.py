@@ -24,8 +24,7 @@ from shared.contracts.events import ImageServersRead
 from shared.contracts.hosts import Image, ServedImage
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, State
-from tests.support.clock import FakeClock
-from tests.support.reports import (
+from tests.support.builders import (
     a_change,
     a_description,
     a_heartbeat,
@@ -35,6 +34,7 @@ from tests.support.reports import (
     an_inventory,
     an_operation,
 )
+from tests.support.clock import FakeClock
 
 LARGE = "x" * 8000
 

@@ -9,8 +9,7 @@ from shared.contracts.errors import InstanceNotFound
 from shared.contracts.events import ImageServersRead
 from shared.contracts.hosts import Network, Served, ServedImage
 from shared.contracts.operations import Kind, Operation, State
-from tests.support.clock import FakeClock
-from tests.support.reports import (
+from tests.support.builders import (
     a_change,
     a_description,
     a_heartbeat,
@@ -20,6 +19,7 @@ from tests.support.reports import (
     an_inventory,
     an_operation,
 )
+from tests.support.clock import FakeClock
 
 
 @pytest.fixture
@@ -410,7 +410,7 @@ def test_instances_are_found_by_name_and_by_uuid_wherever_they_are(fleet: FleetV
 
 
 def renaming(state: State = State.DONE, **more: object) -> Operation:
-    after = an_instance("shop", uuid="uuid-of-web", revision=3)
+    after = an_instance("shop", uuid="uuid-web", revision=3)
     filled: dict[str, object] = {"after": after, "after_epoch": 1, **more}
     return an_operation(kind=Kind.RENAME, state=state, **filled)
 
@@ -427,7 +427,7 @@ def test_a_name_that_is_given_back_is_shown_at_once(fleet: FleetView) -> None:
     fleet.apply_outcome(renaming())
 
     back = an_instance(revision=4)
-    fleet.apply_outcome(renaming(instance="shop", uuid="uuid-of-web", after=back))
+    fleet.apply_outcome(renaming(instance="shop", uuid="uuid-web", after=back))
 
     assert names(fleet) == ["web"]
 

@@ -16,14 +16,8 @@ from shared.contracts.errors import (
     InstanceNotFound,
     LxdUnavailable,
 )
+from tests.support.builders import a_change, a_heartbeat, a_sample, an_instance, an_inventory
 from tests.support.clock import STARTED, FakeClock
-from tests.support.reports import (
-    a_change,
-    a_heartbeat,
-    a_sample,
-    an_instance,
-    an_inventory,
-)
 
 
 @pytest.fixture

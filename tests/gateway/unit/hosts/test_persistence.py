@@ -3,8 +3,8 @@
 import pytest
 
 from shared.contracts.errors import DatabaseUnavailable, HostNotFound, HostStillOnline
+from tests.support.builders import a_change, a_heartbeat, an_instance
 from tests.support.core import Core
-from tests.support.reports import a_change, a_heartbeat, an_instance
 
 
 async def test_a_host_that_changed_is_kept_once(gateway: Core) -> None:

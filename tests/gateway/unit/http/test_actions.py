@@ -19,7 +19,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 
 ACTIONS = [
     ("POST", "/api/instances/test1/start", Kind.START, "启动成功"),
@@ -256,7 +256,7 @@ async def test_a_wrong_type_is_refused(gateway: FakeGateway, client: httpx.Async
 async def test_an_action_is_on_the_instance_of_the_project_that_is_named(
     gateway: FakeGateway, client: httpx.AsyncClient, method: str, path: str
 ) -> None:
-    twins = [known(an_instance("test1", project=each)) for each in ("default", "shop")]
+    twins = [a_view("test1", project=each) for each in ("default", "shop")]
     gateway.fleet.known_instances = twins
 
     refused = await client.request(method, path)

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 
 from shared.contracts.errors import HostStillOnline
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host
+from tests.support.views import a_host_view
 
 
 async def test_all_hosts_are_listed_by_id_the_absent_too(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(hosts=[replace(a_host("h2"), online=False, age_s=60.0), a_host("h1")])
+    gateway.fleet.change(hosts=[a_host_view("h2", online=False, age_s=60.0), a_host_view("h1")])
 
     answer = await client.get("/api/hosts")
 

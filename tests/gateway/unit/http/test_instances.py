@@ -1,23 +1,21 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host, an_instance, away, known
+from tests.support.views import a_host_view, a_view, offline
 
-WEB = known(an_instance("web", description="the shop"), host="h1")
-DB = known(an_instance("db", status="Stopped", description="orders"), host="h2")
-WEB_TOO = known(an_instance("web", type="virtual-machine", description=""), host="h2")
-SHOPS_DB = known(an_instance("db", project="shop"), host="h2")
+WEB = a_view("web", description="the shop", host="h1")
+DB = a_view("db", status="Stopped", description="orders", host="h2")
+WEB_TOO = a_view("web", type="virtual-machine", description="", host="h2")
+SHOPS_DB = a_view("db", project="shop", host="h2")
 
 
 @pytest.fixture
 def gateway(gateway: FakeGateway) -> FakeGateway:
-    gateway.fleet.known_hosts = [a_host("h1"), a_host("h2")]
+    gateway.fleet.known_hosts = [a_host_view("h1"), a_host_view("h2")]
     gateway.fleet.known_instances = [WEB, DB, WEB_TOO]
     return gateway
 
@@ -112,7 +110,7 @@ async def test_an_unknown_type_is_refused_with_the_field(client: httpx.AsyncClie
 async def test_an_absent_hosts_instances_stay_listed_with_their_age(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[away(WEB, 42.0)], hosts=[replace(a_host("h1"), online=False)])
+    gateway.fleet.change(instances=[offline(WEB, 42.0)], hosts=[a_host_view("h1", online=False)])
 
     [entry] = (await client.get("/api/instances")).json()
 
@@ -143,9 +141,9 @@ async def test_ages_grow_while_nothing_else_changes(gateway: FakeGateway) -> Non
     clock = FakeClock()
     gateway.monotonic = clock.monotonic
     async with gateway.client() as client:
-        gateway.fleet.known_instances = [away(WEB, 1.0)]
+        gateway.fleet.known_instances = [offline(WEB, 1.0)]
         await client.get("/api/instances")
-        gateway.fleet.known_instances = [away(WEB, 2.0)]
+        gateway.fleet.known_instances = [offline(WEB, 2.0)]
         clock.advance(1)
 
         [entry] = (await client.get("/api/instances")).json()
@@ -181,7 +179,7 @@ async def test_cursors_lead_through_the_list_whatever_comes_meanwhile(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     first = await client.get("/api/instances?limit=2")
-    gateway.fleet.change(instances=[WEB, DB, WEB_TOO, known(an_instance("aaa"))])
+    gateway.fleet.change(instances=[WEB, DB, WEB_TOO, a_view("aaa")])
 
     rest = await client.get(f"/api/instances?cursor={first.headers['x-next-cursor']}")
 
@@ -309,7 +307,7 @@ async def test_until_the_fleet_is_read_there_is_no_half_truth(
 async def test_when_nothing_was_ever_heard_the_documents_text_says_so(
     gateway: FakeGateway, client: httpx.AsyncClient, path: str
 ) -> None:
-    unheard = replace(a_host("h1"), lxd_connected=False, inventory_age_s=None, sample=None)
+    unheard = a_host_view("h1", lxd_connected=False, inventory_age_s=None, sample=None)
     gateway.fleet.change(instances=[], hosts=[unheard])
 
     answer = await client.get(path)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import httpx
 
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.known import a_host, an_instance, known
+from tests.support.views import a_host_view, a_view
 
 
 async def test_everything_is_in_one_scrape(client: httpx.AsyncClient) -> None:
@@ -30,8 +30,8 @@ async def test_a_hosts_series_can_be_had_alone(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     gateway.fleet.change(
-        hosts=[a_host("h1"), a_host("h2")],
-        instances=[known(an_instance("a"), host="h1"), known(an_instance("b"), host="h2")],
+        hosts=[a_host_view("h1"), a_host_view("h2")],
+        instances=[a_view("a", host="h1"), a_view("b", host="h2")],
     )
 
     answer = await client.get("/metrics/hosts/h2")
@@ -44,7 +44,7 @@ async def test_a_hosts_series_can_be_had_alone(
 async def test_a_host_without_a_new_sample_is_down_for_prometheus(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(hosts=[replace(a_host(), sample_age_s=60.0)])
+    gateway.fleet.change(hosts=[a_host_view(sample_age_s=60.0)])
 
     answer = await client.get("/metrics/hosts/h1", headers={"accept-language": "en"})
 
@@ -73,7 +73,7 @@ async def test_while_the_fleet_is_being_read_the_gateway_tells_of_itself_only(
 async def test_the_targets_are_the_gateway_and_each_host_through_it(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(hosts=[a_host("h1"), replace(a_host("h2"), online=False)])
+    gateway.fleet.change(hosts=[a_host_view("h1"), a_host_view("h2", online=False)])
 
     answer = await client.get("/api/prometheus/targets")
 
@@ -114,7 +114,7 @@ async def test_metrics_need_the_token_as_any_read_does() -> None:
 
 
 async def test_others_are_served_while_a_scrape_is_written(gateway: FakeGateway) -> None:
-    gateway.fleet.change(instances=[known(an_instance(f"i{n}")) for n in range(5000)])
+    gateway.fleet.change(instances=[a_view(f"i{n}") for n in range(5000)])
     ended: list[str] = []
 
     async with gateway.client() as client:

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host
+from tests.support.views import a_host_view
 
 
 async def test_the_root_says_what_answers(client: httpx.AsyncClient) -> None:
@@ -22,7 +20,7 @@ async def test_the_root_says_what_answers(client: httpx.AsyncClient) -> None:
 async def test_the_fleet_is_healthy_while_any_lxd_is_connected(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(hosts=[replace(a_host("h1"), lxd_connected=False), a_host("h2")])
+    gateway.fleet.change(hosts=[a_host_view("h1", lxd_connected=False), a_host_view("h2")])
 
     answer = await client.get("/api/health")
 
@@ -34,8 +32,8 @@ async def test_the_fleet_is_healthy_while_any_lxd_is_connected(
     "hosts",
     [
         [],
-        [replace(a_host(), lxd_connected=False)],
-        [replace(a_host(), online=False)],
+        [a_host_view(lxd_connected=False)],
+        [a_host_view(online=False)],
     ],
 )
 async def test_without_any_lxd_the_answer_is_200_and_unhealthy(
@@ -62,7 +60,7 @@ async def test_health_is_told_before_the_fleet_is_known(
 async def test_the_host_figures_are_of_the_named_host_or_of_all(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(hosts=[a_host("h1"), a_host("h2")])
+    gateway.fleet.change(hosts=[a_host_view("h1"), a_host_view("h2")])
 
     fleet = (await client.get("/api/host/info")).json()
     one = (await client.get("/api/host/info?host=h2")).json()
@@ -74,7 +72,7 @@ async def test_the_host_figures_are_of_the_named_host_or_of_all(
 async def test_host_figures_that_were_never_measured_are_not_served(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(hosts=[replace(a_host(), sample=None)])
+    gateway.fleet.change(hosts=[a_host_view(sample=None)])
 
     answer = await client.get("/api/host/info")
 

@@ -15,8 +15,8 @@ from shared.contracts.errors import (
 )
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, State
+from tests.support.builders import a_heartbeat, an_instance, an_operation
 from tests.support.core import Core
-from tests.support.reports import a_heartbeat, an_instance, an_operation
 
 
 def published(operation: Any) -> OperationChanged:

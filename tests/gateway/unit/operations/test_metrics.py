@@ -11,8 +11,8 @@ from services.gateway.operations.store import OperationFilter
 from shared.contracts.errors import InstanceReplaced
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, Operation, State
+from tests.support.builders import an_operation
 from tests.support.core import Core
-from tests.support.reports import an_operation
 
 
 def counted(gateway: Core) -> list[tuple[Kind, State, float]]:

@@ -9,8 +9,8 @@ from services.gateway.operations.store import OperationFilter
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Arguments, Operation
+from tests.support.builders import an_operation
 from tests.support.core import Core
-from tests.support.reports import an_operation
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from services.gateway.operations.reconciler import MOST_S_PER_HOST
 from services.gateway.operations.store import IdempotencyKey
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown
 from shared.contracts.operations import Operation, State
+from tests.support.builders import a_heartbeat
 from tests.support.core import Core
-from tests.support.reports import a_heartbeat
 
 KEY = IdempotencyKey("admin", "k1", "body-1")
 

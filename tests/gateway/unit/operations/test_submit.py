@@ -22,8 +22,8 @@ from shared.contracts.errors import (
     WorkerFailed,
 )
 from shared.contracts.operations import Kind, State
+from tests.support.builders import a_heartbeat
 from tests.support.core import Core
-from tests.support.reports import a_heartbeat
 
 KEY = IdempotencyKey("admin", "k1", "body-1")
 
@@ -33,7 +33,7 @@ async def test_a_change_is_recorded_handed_over_and_accepted(gateway: Core) -> N
 
     stored = gateway.store.operations[operation.operation_id]
     assert operation.state is stored.state is State.ACCEPTED
-    assert (stored.host, stored.instance, stored.uuid) == ("h1", "web", "uuid-of-web")
+    assert (stored.host, stored.instance, stored.uuid) == ("h1", "web", "uuid-web")
     assert (stored.principal, stored.correlation_id) == ("admin", "c-1")
     assert gateway.store.requests[operation.operation_id].address == "127.0.0.1"
 

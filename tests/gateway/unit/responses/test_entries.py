@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.entry_cache import Entries
-from tests.support.known import a_host, a_sample, an_instance, away, known
+from tests.support.builders import an_instance_sample
+from tests.support.views import a_host_view, a_view, offline
 
 
 class Rendering:
@@ -18,8 +19,8 @@ class Rendering:
         return instance.instance.name.encode()
 
 
-ONE, TWO = known(an_instance("one")), known(an_instance("two"))
-HOSTS = {"h1": a_host()}
+ONE, TWO = a_view("one"), a_view("two")
+HOSTS = {"h1": a_host_view()}
 
 
 def test_an_entry_is_rendered_once_while_nothing_changes() -> None:
@@ -38,9 +39,9 @@ def test_only_what_changed_is_rendered_again() -> None:
     entries = Entries(render)
     entries.refreshed([ONE, TWO], HOSTS)
 
-    entries.refreshed([ONE, replace(TWO, sample=a_sample("two", cpu_percent=1.0))], HOSTS)
-    entries.refreshed([away(ONE, 4.0), TWO], HOSTS)
-    entries.refreshed([away(ONE, 5.0), TWO], HOSTS)
+    entries.refreshed([ONE, replace(TWO, sample=an_instance_sample("two", cpu_percent=1.0))], HOSTS)
+    entries.refreshed([offline(ONE, 4.0), TWO], HOSTS)
+    entries.refreshed([offline(ONE, 5.0), TWO], HOSTS)
 
     assert render.rendered == ["one", "two", "two", "one", "two", "one"]
 
@@ -50,7 +51,7 @@ def test_a_host_that_loses_its_lxd_changes_its_entries() -> None:
     entries = Entries(render)
     entries.refreshed([ONE], HOSTS)
 
-    entries.refreshed([ONE], {"h1": replace(a_host(), lxd_connected=False)})
+    entries.refreshed([ONE], {"h1": a_host_view(lxd_connected=False)})
 
     assert render.rendered == ["one", "one"]
 

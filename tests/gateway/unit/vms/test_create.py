@@ -25,8 +25,7 @@ from shared.contracts.events import OperationChanged
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, Secrets, State
-from tests.support.core import Core
-from tests.support.reports import (
+from tests.support.builders import (
     a_change,
     a_description,
     a_heartbeat,
@@ -34,6 +33,7 @@ from tests.support.reports import (
     an_inventory,
     an_operation,
 )
+from tests.support.core import Core
 
 VM = NewVm(name="Web Server", template="busybox", amount=Amount(1, 100, 1000))
 ADMIN = Caller("admin", "127.0.0.1")
@@ -42,7 +42,7 @@ BUSYBOX = Image(fingerprint="ab12", aliases=("busybox",))
 
 def describe(gateway: Core, host: str, *, memory: int = 1000) -> None:
     room = Capacity(cpu=100, memory=memory, disk=100_000)
-    told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
+    told = a_description(capacity=room, images=[BUSYBOX], networks=[])
     gateway.fleet.apply(host, told)
 
 
@@ -341,11 +341,11 @@ def listed(gateway: Core) -> set[tuple[str, str]]:
 
 @pytest.mark.attack
 async def test_a_creation_that_a_host_makes_up_hides_no_vm_of_another(gateway: Core) -> None:
-    copied = invented("h2", uuid="uuid-of-web")
+    copied = invented("h2", uuid="uuid-web")
 
     gateway.events.on_event("h2", OperationChanged(operation=copied))
 
-    assert ("h1", "uuid-of-web") in listed(gateway)
+    assert ("h1", "uuid-web") in listed(gateway)
 
 
 @pytest.mark.attack

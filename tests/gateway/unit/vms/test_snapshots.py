@@ -5,8 +5,8 @@ import pytest
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
 from shared.contracts.operations import Arguments, Kind, Operation, State
 from shared.contracts.worker_api import Snapshot
+from tests.support.builders import an_operation
 from tests.support.core import Core
-from tests.support.reports import an_operation
 
 TAKEN_AT, LATER = "2026-11-20T10:00:00Z", "2026-11-20T10:00:05Z"
 

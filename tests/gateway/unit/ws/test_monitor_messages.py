@@ -10,7 +10,7 @@ from services.gateway.ws.frames import FramedMessage
 from services.gateway.ws.monitor_messages import MonitorMessages
 from shared.contracts.errors import FleetViewNotReady, HostNotFound
 from tests.support.gateway import FakeFleet
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ def test_one_slot_has_one_message() -> None:
 
 def test_a_feed_of_one_project_has_its_instances_only() -> None:
     fleet = FakeFleet()
-    fleet.change(instances=[known(), known(an_instance("shops", project="shop"))])
+    fleet.change(instances=[a_view(), a_view("shops", project="shop")])
 
     assert names(MonitorMessages(fleet, None, lambda: NOON, "shop").at(0)) == ["shops"]
 
@@ -44,7 +44,7 @@ def test_the_next_slot_has_what_changed_since() -> None:
     fleet = FakeFleet()
     stream = feed(fleet)
     stream.at(10)
-    fleet.change(instances=[known(an_instance("new"))])
+    fleet.change(instances=[a_view("new")])
 
     assert names(stream.at(11)) == ["new"]
 
@@ -60,7 +60,7 @@ def test_who_comes_gets_the_present_state_within_a_slot_too() -> None:
     fleet = FakeFleet()
     stream = feed(fleet)
     stream.at(10)
-    fleet.change(instances=[known(an_instance("new"))])
+    fleet.change(instances=[a_view("new")])
 
     assert names(stream.latest(10)) == ["new"]
     assert names(stream.at(10)) == ["new"]

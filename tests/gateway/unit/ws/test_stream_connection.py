@@ -15,8 +15,8 @@ from services.gateway.ws.stream_connection import MOST_SUBSCRIPTIONS
 from services.gateway.ws.topic_registry import TopicLanguage, TopicRegistry
 from shared.contracts.errors import DatabaseUnavailable
 from tests.support.gateway import FakeFleet, FakeOperations
-from tests.support.known import an_instance, known
 from tests.support.peer import Peer, until
+from tests.support.views import a_view
 
 
 class Bench:
@@ -42,7 +42,7 @@ class Bench:
         await asyncio.wait_for(serving, 2)
 
     def change(self, number: int, size: int = 1) -> None:
-        described = known(an_instance("web", description=f"{number}" * size))
+        described = a_view("web", description=f"{number}" * size)
         self.fleet.change(instances=[described])
 
     def _now(self) -> datetime:

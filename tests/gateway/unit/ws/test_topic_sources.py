@@ -12,9 +12,9 @@ from services.gateway.ws.change_log import LogEntry
 from services.gateway.ws.topic_sources import HostSource, InstanceSource, OperationSource, Source
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import State
+from tests.support.builders import GIB, a_host_sample, an_operation
 from tests.support.gateway import FakeFleet, FakeOperations
-from tests.support.known import GIB, a_host, a_host_sample, an_instance, away, known
-from tests.support.reports import an_operation
+from tests.support.views import a_host_view, a_view, offline
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -40,18 +40,18 @@ def operations(fake: FakeOperations, newest: int = 500) -> OperationSource:
 
 
 def test_at_first_all_instances_are_told() -> None:
-    fleet = FakeFleet(known_instances=[known(an_instance("a")), known(an_instance("b"), host="h1")])
+    fleet = FakeFleet(known_instances=[a_view("a"), a_view("b", host="h1")])
 
     assert sorted(candidates(instances(fleet))) == ["h1/default/a", "h1/default/b"]
 
 
 def test_later_only_instances_that_changed_or_went() -> None:
-    kept, changes, goes = (known(an_instance(name)) for name in ("kept", "changes", "goes"))
+    kept, changes, goes = (a_view(name) for name in ("kept", "changes", "goes"))
     fleet = FakeFleet(known_instances=[kept, changes, goes])
     source = instances(fleet)
     source.candidates()
 
-    stopped = known(an_instance("changes", status="Stopped"))
+    stopped = a_view("changes", status="Stopped")
     fleet.change(instances=[kept, stopped])
     told = candidates(source)
 
@@ -61,13 +61,13 @@ def test_later_only_instances_that_changed_or_went() -> None:
 
 
 def test_instances_change_with_what_they_show_of_their_host() -> None:
-    unlimited = known(an_instance(memory_limit=None))
+    unlimited = a_view(memory_limit=None)
     sample = msgspec.structs.replace(unlimited.sample, memory_total=None)
     fleet = FakeFleet(known_instances=[replace(unlimited, sample=sample)])
     source = instances(fleet)
     source.candidates()
 
-    bigger = replace(a_host(), sample=a_host_sample(memory_total=32 * GIB))
+    bigger = a_host_view(sample=a_host_sample(memory_total=32 * GIB))
     fleet.change(hosts=[bigger])
 
     assert candidates(source)["h1/default/test1"]["resources"]["memory_total"] == 32 * 1024
@@ -83,7 +83,7 @@ def test_a_password_is_told_to_nobody_without_the_right() -> None:
 
 
 def test_growing_older_is_no_change_of_an_instance() -> None:
-    first, later = away(known(), 10.0), away(known(), 11.0)
+    first, later = offline(a_view(), 10.0), offline(a_view(), 11.0)
     fleet = FakeFleet(known_instances=[first])
     source = instances(fleet)
     before = candidates(source)
@@ -98,14 +98,14 @@ def test_growing_older_is_no_change_of_a_host() -> None:
     source = hosts(fleet)
     source.candidates()
 
-    older = replace(a_host(), age_s=4.5, inventory_age_s=16.0, sample_age_s=5.0, clock_skew_s=0.2)
+    older = a_host_view(age_s=4.5, inventory_age_s=16.0, sample_age_s=5.0, clock_skew_s=0.2)
     fleet.change(hosts=[older])
 
     assert candidates(source) == {}
 
 
 def test_a_host_that_is_away_shows_since_when() -> None:
-    fleet = FakeFleet(known_hosts=[replace(a_host(), online=False, age_s=60.0)])
+    fleet = FakeFleet(known_hosts=[a_host_view(online=False, age_s=60.0)])
 
     entry = candidates(hosts(fleet))["h1"]
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace as changed
 from shared.contracts.errors import FleetError, HostUnreachable, OperationInProgress
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.known import known
+from tests.support.views import view_of
 from tests.support.vms import DB, WEB
 
 VM = "/api/v1/vms/vm-u1"
@@ -47,7 +47,7 @@ async def test_the_answer_is_the_vm_as_it_is_now(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     paused = changed(WEB.instance, status="Frozen")
-    gateway.fleet.change(instances=[known(paused)])
+    gateway.fleet.change(instances=[view_of(paused)])
 
     answer = await client.post(f"{VM}/pause")
 

@@ -12,7 +12,7 @@ from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from tests.support.gateway_http import LOOPBACK, FakeGateway
 from tests.support.host import eventually
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 
 ACTIONS = "/api/v1/vms/actions"
 
@@ -111,7 +111,7 @@ async def test_what_takes_longer_goes_on(gateway: FakeGateway) -> None:
 async def test_only_a_few_are_worked_on_at_a_time(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    many = [known(an_instance(f"c{number}")) for number in range(AT_ONCE + 5)]
+    many = [a_view(f"c{number}") for number in range(AT_ONCE + 5)]
     gateway.fleet.change(instances=many)
     gateway.operations.held = asyncio.Event()
 
@@ -167,7 +167,7 @@ async def test_what_names_no_vms_is_refused(
 async def test_a_selector_of_too_many_is_refused(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[known(an_instance(f"c{number}")) for number in range(1001)])
+    gateway.fleet.change(instances=[a_view(f"c{number}") for number in range(1001)])
 
     answer = await act(client, selector={"host": "h1"})
 

@@ -14,9 +14,10 @@ from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
 from shared.contracts.hosts import Capacity, Image, Network, ServedImage
 from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Failure, Kind, Secrets, State
+from tests.support.builders import GIB, MIB, a_description, a_documented_instance
 from tests.support.documents import VMS_API, code_blocks
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import GIB, MIB, a_host, an_instance, described, known
+from tests.support.views import a_host_view, a_view
 
 VMS = "/api/v1/vms"
 BRIDGES = [Network(name=name, type="bridge", managed=False) for name in ("br0", "br1")]
@@ -28,8 +29,8 @@ MY_VM = {"name": "my-vm", "template": "ubuntu20.04", "cpu": 2, "memory": 2048, "
 def gateway() -> FakeGateway:
     """Host h1 with room, two bridges and the instance `web`, and a template."""
     gateway = FakeGateway(templates=[UBUNTU])
-    host = replace(a_host("h1"), resources=described(networks=BRIDGES))
-    gateway.fleet.change(hosts=[host], instances=[known(an_instance("web"))])
+    host = a_host_view("h1", resources=a_description(networks=BRIDGES))
+    gateway.fleet.change(hosts=[host], instances=[a_view("web")])
     return gateway
 
 
@@ -144,8 +145,8 @@ async def test_a_bridge_that_does_not_exist_is_told_with_those_that_do(
 async def test_no_host_that_fits_says_what_each_lacks(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    small = described(networks=BRIDGES, capacity=Capacity(cpu=1, memory=GIB, disk=100 * GIB))
-    gateway.fleet.change(hosts=[replace(a_host("h1"), resources=small)])
+    small = a_description(networks=BRIDGES, capacity=Capacity(cpu=1, memory=GIB, disk=100 * GIB))
+    gateway.fleet.change(hosts=[a_host_view("h1", resources=small)])
 
     answer = await create(client)
 
@@ -197,7 +198,7 @@ async def test_what_the_worker_refuses_is_told(
 
 
 async def test_no_connected_host_is_a_503(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
-    away = replace(a_host("h1"), resources=described(), online=False, lxd_connected=False)
+    away = a_host_view("h1", resources=a_description(), online=False, lxd_connected=False)
     gateway.fleet.change(hosts=[away])
 
     assert error(await create(client)) == (503, "LXD_UNAVAILABLE")
@@ -221,7 +222,7 @@ async def test_a_repeated_request_tells_what_became_of_the_first(
 ) -> None:
     client.headers["Idempotency-Key"] = "order-7"
     await create(client)
-    made = an_instance("my-vm", status="Stopped")
+    made = a_documented_instance("my-vm", status="Stopped")
     gateway.operations.end("op-1", state=State.DONE, after=made)
 
     done = (await create(client)).json()["data"]
@@ -327,7 +328,7 @@ async def test_an_alias_that_a_host_lies_about_makes_no_template_unusable(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     lie = Image(fingerprint="66", aliases=("busybox",), type="virtual-machine", os="evil")
-    evil = replace(a_host("a-evil"), resources=described(images=[lie], capacity=None))
+    evil = a_host_view("a-evil", resources=a_description(images=[lie], capacity=None))
     gateway.fleet.change(hosts=[evil, *gateway.fleet.known_hosts])
 
     created = await create(client, template="busybox")
@@ -352,7 +353,7 @@ async def test_one_template_that_cannot_be_shown_costs_no_other_its_place(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     odd = Image(fingerprint="66", aliases=("odd",), description="\ud800")
-    evil = replace(a_host("a-evil"), resources=described(images=[odd]))
+    evil = a_host_view("a-evil", resources=a_description(images=[odd]))
     gateway.fleet.change(hosts=[evil, *gateway.fleet.known_hosts])
 
     answer = await client.get("/api/v1/templates")

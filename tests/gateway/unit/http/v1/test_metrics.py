@@ -5,15 +5,19 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from tests.support.builders import MIB, a_documented_instance, an_instance_sample
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import MIB, a_host, a_sample, an_instance, known
+from tests.support.views import a_host_view, a_view, view_of
 from tests.support.vms import DB
 
 METRICS = "/api/v1/vms/vm-u1/metrics"
 AROUND = "from=2026-01-23T11:00:00Z&to=2026-01-23T12:00:00Z"
-MEASURED = known(
-    an_instance("web", uuid="u1"),
-    a_sample("web", cpu_percent=45.2, disk_read=1024000, disk_write=512000, network_rx=7),
+MEASURED = a_view(
+    "web",
+    uuid="u1",
+    sample=an_instance_sample(
+        "web", cpu_percent=45.2, disk_read=1024000, disk_write=512000, network_rx=7
+    ),
 )
 
 
@@ -79,9 +83,9 @@ async def test_a_stopped_vm_uses_nothing(client: httpx.AsyncClient) -> None:
 async def test_what_was_not_measured_is_zero_and_named(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    unlimited = an_instance("web", uuid="u1", memory_limit=None, root_size=None)
-    unmeasured = replace(known(unlimited), sample=None, sampled_at=None)
-    gateway.fleet.change(instances=[unmeasured], hosts=[replace(a_host(), sample=None)])
+    unlimited = a_documented_instance("web", uuid="u1", memory_limit=None, root_size=None)
+    unmeasured = replace(view_of(unlimited), sample=None, sampled_at=None)
+    gateway.fleet.change(instances=[unmeasured], hosts=[a_host_view(sample=None)])
 
     data = (await client.get(METRICS)).json()["data"]
 

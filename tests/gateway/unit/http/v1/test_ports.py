@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import msgspec
 import pytest
@@ -10,8 +8,9 @@ from shared.contracts.errors import PortInUse
 from shared.contracts.instance_config import Changes, Forward
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Kind
+from tests.support.builders import a_description, a_documented_instance
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host, an_instance, described, known
+from tests.support.views import a_host_view, view_of
 
 PORTS = "/api/v1/vms/web/ports"
 SSH = Proxy(device="ssh", listen="tcp:203.0.113.5:20001", connect="tcp:127.0.0.1:22")
@@ -21,14 +20,14 @@ OWN = Proxy(
     connect="tcp:127.0.0.1:80",
     options={"bind": "instance"},
 )
-WEB = an_instance("web", proxies=(SSH, OWN))
+WEB = a_documented_instance("web", proxies=(SSH, OWN))
 
 
 @pytest.fixture
 def gateway() -> FakeGateway:
     gateway = FakeGateway()
-    host = replace(a_host("h1"), resources=described(address="203.0.113.5"))
-    gateway.fleet.change(hosts=[host], instances=[known(WEB)])
+    host = a_host_view("h1", resources=a_description(address="203.0.113.5"))
+    gateway.fleet.change(hosts=[host], instances=[view_of(WEB)])
     return gateway
 
 
@@ -84,7 +83,7 @@ async def test_ports_may_be_left_to_the_host_to_choose(
 async def test_the_answer_shows_the_ports_after_the_change(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    after = known(msgspec.structs.replace(WEB, proxies=()))
+    after = view_of(msgspec.structs.replace(WEB, proxies=()))
     gateway.operations.watch(lambda _: gateway.fleet.change(instances=[after]))
 
     answer = await client.put(PORTS, json={"forwards": []})

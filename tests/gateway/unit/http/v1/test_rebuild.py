@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
@@ -9,8 +7,9 @@ from services.gateway.vms.templates import Template
 from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Trash
 from shared.contracts.operations import Failure, Kind, State
+from tests.support.builders import GIB, a_description, a_documented_instance
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import GIB, a_host, an_instance, described, known
+from tests.support.views import a_host_view, a_view, view_of
 
 VM = "/api/v1/vms/vm-u1"
 TRASH = Trash(name="trash-5d1c0f6a-web", until="2026-11-29T10:00:00.5Z", size=20 * GIB)
@@ -23,9 +22,9 @@ def gateway() -> FakeGateway:
     """Host h1 with the image `busybox`, a template of it and one of another, and `web`."""
     other = Template("debian12", "debian12", (ImageSource(alias="debian12"),))
     gateway = FakeGateway(templates=[UBUNTU, other])
-    host = replace(a_host("h1"), resources=described())
-    web = an_instance("web", uuid="u1", display_name="Web Server")
-    gateway.fleet.change(hosts=[host], instances=[known(web)])
+    host = a_host_view("h1", resources=a_description())
+    web = a_documented_instance("web", uuid="u1", display_name="Web Server")
+    gateway.fleet.change(hosts=[host], instances=[view_of(web)])
     return gateway
 
 
@@ -36,7 +35,7 @@ async def rebuilt(client: httpx.AsyncClient, template: str = "ubuntu20.04") -> h
 async def test_it_is_rebuilt_from_what_its_host_has_under_that_name(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    after = an_instance("web", uuid="u1", display_name="Web Server", trash=TRASH)
+    after = a_documented_instance("web", uuid="u1", display_name="Web Server", trash=TRASH)
     gateway.operations.ends = {"state": State.DONE, "after": after}
 
     answer = await rebuilt(client)
@@ -117,7 +116,7 @@ async def test_a_failure_is_told_by_its_name(
 async def test_what_is_kept_is_shown_with_the_vm_and_counts_as_disk(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[known(an_instance("web", uuid="u1", trash=TRASH))])
+    gateway.fleet.change(instances=[a_view("web", uuid="u1", trash=TRASH)])
 
     shown = (await client.get(VM)).json()["data"]
 

@@ -5,12 +5,12 @@ import pytest
 
 from shared.contracts.operations import Failure, Kind, State
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 from tests.support.vms import WEB
 
 RENAME = "/api/v1/vms/vm-u1/rename"
-SHOP = known(an_instance("shop", uuid="u4", display_name="The Shop"))
-ELSEWHERE = known(an_instance("mail", uuid="u5"), host="h2")
+SHOP = a_view("shop", uuid="u4", display_name="The Shop")
+ELSEWHERE = a_view("mail", uuid="u5", host="h2")
 
 
 @pytest.fixture

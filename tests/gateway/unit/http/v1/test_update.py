@@ -9,8 +9,9 @@ from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instance_config import Changes
 from shared.contracts.instance_etag import etag
 from shared.contracts.operations import Failure, Kind, State
+from tests.support.builders import GIB, MIB
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import GIB, MIB, an_instance, known
+from tests.support.views import a_view
 from tests.support.vms import DB, WEB
 
 VM = "/api/v1/vms/vm-u1"
@@ -75,16 +76,14 @@ async def test_an_answer_can_be_sent_back_and_changes_nothing(
     assert gateway.operations.submitted == []
 
 
-ODD = known(
-    an_instance(
-        "odd",
-        uuid="u9",
-        cpu_limit="0",
-        memory_limit=400_000,
-        root_size=0,
-        description=f"odd 20144 pw {'0' * 8000}",
-        labels={"two words": "x", "lines": "1\n2", "empty": ""},
-    )
+ODD = a_view(
+    "odd",
+    uuid="u9",
+    cpu_limit="0",
+    memory_limit=400_000,
+    root_size=0,
+    description=f"odd 20144 pw {'0' * 8000}",
+    labels={"two words": "x", "lines": "1\n2", "empty": ""},
 )
 
 

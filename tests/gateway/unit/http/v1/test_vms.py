@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts.instance_etag import etag
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.known import a_host, an_instance, away, known
+from tests.support.views import a_host_view, a_view, offline
 from tests.support.vms import DB, WEB, WEB_TOO
 
 VMS = "/api/v1/vms"
@@ -96,7 +96,7 @@ async def test_a_cursor_goes_on_where_the_page_ended_whatever_came_since(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     first = await client.get(f"{VMS}?limit=2")
-    early = known(an_instance("aaa", uuid="u0"))
+    early = a_view("aaa", uuid="u0")
     gateway.fleet.change(instances=[WEB, DB, WEB_TOO, early])
 
     rest = await client.get(f"{VMS}?limit=2&cursor={pagination(first)['nextCursor']}")
@@ -187,7 +187,7 @@ async def test_a_name_that_several_have_is_refused_with_their_ids(
 async def test_an_id_that_a_copy_shares_means_the_original(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    copy = replace(known(an_instance("copy", uuid="u1"), host="h2"), duplicate=True)
+    copy = replace(a_view("copy", uuid="u1", host="h2"), duplicate=True)
     gateway.fleet.change(instances=[WEB, copy])
 
     original = (await client.get(f"{VMS}/vm-u1")).json()["data"]
@@ -200,7 +200,7 @@ async def test_an_id_that_a_copy_shares_means_the_original(
 async def test_an_instance_to_which_lxd_gave_no_uuid_is_known_by_its_place(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[known(an_instance("old", uuid=""))])
+    gateway.fleet.change(instances=[a_view("old", uuid="")])
 
     answer = await client.get(f"{VMS}/h1:old")
 
@@ -216,7 +216,7 @@ async def test_one_vm_has_the_tag_that_guards_its_change(client: httpx.AsyncClie
 async def test_the_state_says_whether_it_is_known_to_be_so(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[away(WEB, 42.0)], hosts=[replace(a_host("h1"), online=False)])
+    gateway.fleet.change(instances=[offline(WEB, 42.0)], hosts=[a_host_view("h1", online=False)])
 
     answer = await client.get(f"{VMS}/vm-u1/status")
 
@@ -241,7 +241,7 @@ async def test_a_password_in_a_description_is_shown_to_those_who_may_see_it(
     gateway: FakeGateway, token: str | None, shown: str
 ) -> None:
     gateway.settings = replace(LOOPBACK, token="secret", open_networks=("127.0.0.0/8",))
-    gateway.fleet.change(instances=[known(an_instance("web", description="web 22 pass 1 2"))])
+    gateway.fleet.change(instances=[a_view("web", description="web 22 pass 1 2")])
     headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async with gateway.client(headers=headers) as client:
