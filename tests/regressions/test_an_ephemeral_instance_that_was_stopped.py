@@ -13,14 +13,14 @@ from services.lxd_worker.instances.description import InstanceDescription, to_in
 from services.lxd_worker.transitions.step_verdict import Verdict, judge
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import Arguments, Kind, Operation, State
 from tests.support.builders import (
     a_heartbeat,
     an_instance,
     an_inventory,
     an_operation,
 )
-from tests.support.clock import STARTED, FakeClock
+from tests.support.clock import FakeClock
 from tests.support.gateway_http import FakeGateway
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
@@ -40,19 +40,7 @@ def gateway() -> FakeGateway:
 def stopped(bench: Bench, *, ephemeral: bool = True, force: bool = False) -> Operation:
     """Return how a stop of the worker's `web` has ended."""
     bench.lxd.limits["web"] = {"ephemeral": ephemeral}
-    order = Submission(
-        operation_id="op",
-        host="h1",
-        kind=Kind.STOP,
-        instance="web",
-        uuid=bench.lxd.holds["web"].uuid,
-        principal="admin",
-        start_by=f"{STARTED + 60}",
-        arguments=Arguments(force=force),
-    )
-    bench.operations.submit(order)
-    bench.work()
-    return bench.operation("op")
+    return bench.run(Kind.STOP, "web", Arguments(force=force))
 
 
 def test_the_worker_tells_that_it_is_ephemeral() -> None:

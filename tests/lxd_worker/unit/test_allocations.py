@@ -7,8 +7,8 @@ import pytest
 from services.lxd_worker.creation.allocations import Allocations
 from services.lxd_worker.journal.entry import AllocationPlan, JournalEntry
 from shared.contracts.errors import LxdUnavailable
-from shared.contracts.operations import Kind, Submission
-from tests.support.clock import STARTED
+from shared.contracts.operations import Kind
+from tests.support.builders import a_submission
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 
@@ -27,15 +27,7 @@ def names(ledger: Allocations, arrived: float) -> list[str]:
 
 
 def accepted(bench: Bench, name: str = "new") -> JournalEntry:
-    order = Submission(
-        operation_id=f"op-{name}",
-        host="h1",
-        kind=Kind.CREATE,
-        instance=name,
-        uuid="u-new",
-        principal="admin",
-        start_by=f"{STARTED + 60}",
-    )
+    order = a_submission(Kind.CREATE, name, operation_id=f"op-{name}", uuid="u-new")
     entry = JournalEntry.accept(order, "then", AllocationPlan(source={}, devices={}))
     return bench.journal.accept(entry, "h1", 10).entry
 

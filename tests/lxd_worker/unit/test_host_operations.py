@@ -22,6 +22,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instance_config import Changes
 from shared.contracts.operations import Arguments, Kind, State, Submission
+from tests.support.builders import a_submission
 from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
@@ -29,15 +30,7 @@ from tests.support.lxd_worker.observations import observation
 
 def order(operation_id: str = "op-1", **changes: Any) -> Submission:
     """Return an order to stop `web`, good for another minute."""
-    wanted: dict[str, Any] = {
-        "host": "h1",
-        "kind": Kind.STOP,
-        "instance": "web",
-        "uuid": "u-web",
-        "principal": "admin",
-        "start_by": f"{STARTED + 60}",
-    }
-    return Submission(operation_id=operation_id, **(wanted | changes))
+    return a_submission(operation_id=operation_id, **changes)
 
 
 def test_an_order_is_in_the_journal_before_it_is_answered_and_before_it_is_begun(

@@ -22,7 +22,8 @@ from shared.contracts.errors import (
     OperationNotFound,
     OperationRefused,
 )
-from shared.contracts.operations import Arguments, Kind, State, Submission
+from shared.contracts.operations import Arguments, Kind, State
+from tests.support.builders import AT, a_submission
 from tests.support.lxd_worker.observations import described, observation
 from tests.support.lxd_worker.omissions import Omissions
 
@@ -34,19 +35,8 @@ def here(work: Callable[[], Any]) -> Any:
     return work()
 
 
-def entry(
-    operation_id: str = "op-1", instance: str = "web", at: str = "2026-11-20T10:00:00Z"
-) -> JournalEntry:
-    order = Submission(
-        operation_id=operation_id,
-        host="h1",
-        kind=Kind.DELETE,
-        instance=instance,
-        uuid="u",
-        principal="admin",
-        start_by="1.5",
-    )
-    return JournalEntry.accept(order, at)
+def entry(operation_id: str = "op-1", instance: str = "web", at: str = AT) -> JournalEntry:
+    return JournalEntry.accept(a_submission(Kind.DELETE, instance, operation_id=operation_id), at)
 
 
 def rename(operation_id: str, instance: str, new_name: str) -> JournalEntry:

@@ -18,7 +18,8 @@ from services.lxd_worker.omissions import Omission
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import LONGEST_TEXT
 from shared.contracts.errors import LxdRefused, OutcomeUnknown, UnreadableMessage
-from shared.contracts.operations import LONGEST_MESSAGE, Kind, State, Submission
+from shared.contracts.operations import LONGEST_MESSAGE, Kind, State
+from tests.support.builders import a_submission
 from tests.support.lxd_worker.observations import described, observation
 from tests.support.lxd_worker.omissions import Omissions
 
@@ -64,15 +65,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def entry(number: int, instance: str = "", kind: Kind = Kind.STOP) -> JournalEntry:
-    order = Submission(
-        operation_id=f"op-{number}",
-        host="h1",
-        kind=kind,
-        instance=instance or f"i{number}",
-        uuid="u",
-        principal="admin",
-        start_by="1.5",
-    )
+    order = a_submission(kind, instance or f"i{number}", operation_id=f"op-{number}")
     return JournalEntry.accept(order, NOW)
 
 
