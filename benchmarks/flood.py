@@ -37,7 +37,8 @@ from tests.support.broker import Broker, Vhost, fresh_vhost, shared_broker
 from tests.support.builders import a_change, a_sample, an_instance
 from tests.support.daemons import ROOT
 from tests.support.flood import KINDS
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 FLOODS_S = 10.0
 SAMPLED_EVERY_S = 0.1

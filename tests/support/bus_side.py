@@ -19,15 +19,12 @@ from shared.contracts.operations import Arguments, Kind, Operation, Secrets, Sub
 from shared.contracts.worker_api import OperationPage
 from shared.platform.bus import topology
 from tests.support.builders import a_new_instance, a_submission
+from tests.support.polling import NotInTime, wait_until
 
 T = TypeVar("T")
 
 GATEWAY = "test"
 ERRORS = {error.__name__: error for error in BY_CODE.values()}
-
-
-class NotInTime(AssertionError):
-    """What the test waited for did not come."""
 
 
 class BusSide:
@@ -120,12 +117,14 @@ class BusSide:
 
     def until(self, found: Callable[[], T | None], timeout_s: float = 20.0) -> T:
         """Receive until the function returns something, and return that."""
-        deadline = time.monotonic() + timeout_s
-        while (result := found()) is None or result is False:
-            if time.monotonic() > deadline:
-                raise NotInTime
+
+        def found_or_received() -> T | None:
+            if result := found():
+                return result
             self.receive(0.05)
-        return result
+            return found()
+
+        return wait_until(found_or_received, within_s=timeout_s, every_s=0)
 
     def receive(self, seconds: float) -> None:
         """Take in what comes within that time, and what is there already."""

@@ -12,7 +12,7 @@ from services.gateway.settings import HttpSettings, Settings
 from services.gateway.wiring import Parts
 from tests.support.broker import Vhost
 from tests.support.gateway_process import Process
-from tests.support.host import eventually
+from tests.support.polling import eventually
 
 CLOCK = Clock(monotonic=time.monotonic, wall=time.time)
 

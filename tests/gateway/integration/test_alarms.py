@@ -12,7 +12,8 @@ from shared.contracts.operations import State
 from tests.support.broker import OwnBroker
 from tests.support.builders import an_instance
 from tests.support.core import submit
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.attack
 

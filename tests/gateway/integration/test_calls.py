@@ -18,7 +18,8 @@ from shared.platform.logs import correlation_id
 from tests.support.broker import Vhost
 from tests.support.builders import an_instance
 from tests.support.core import submit
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ async def test_an_answer_of_another_host_is_not_taken(
 ) -> None:
     host.silent = True
     submitting = asyncio.create_task(submit(gateway))
-    await eventually(lambda: bool(submits(host)))
+    await eventually(lambda: submits(host))
     (call,) = submits(host)
 
     connection = await aio_pika.connect(vhost.host_uri("h2"))
@@ -127,7 +128,7 @@ async def test_an_answer_that_was_dead_lettered_to_the_gateway_is_not_taken(
 ) -> None:
     host.silent = True
     submitting = asyncio.create_task(submit(gateway))
-    await eventually(lambda: bool(submits(host)))
+    await eventually(lambda: submits(host))
     (call,) = submits(host)
 
     connection = await aio_pika.connect(vhost.uri)

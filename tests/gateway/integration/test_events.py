@@ -19,7 +19,8 @@ from tests.support.builders import (
     an_operation,
 )
 from tests.support.dead_letters import BODY_BYTES, dead_letter
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from tests.support.broker import Vhost
 from tests.support.builders import a_change, a_heartbeat, an_instance, an_operation
 from tests.support.daemons import ROOT
 from tests.support.flood import KINDS
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 FLOOD_S = 3.0
 CHANGES = 100

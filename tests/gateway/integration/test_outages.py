@@ -20,8 +20,9 @@ from tests.support.broker import OwnBroker, Vhost
 from tests.support.builders import an_instance, an_operation
 from tests.support.core import submit
 from tests.support.daemons import ROOT
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
 from tests.support.line import Line
+from tests.support.polling import eventually
 
 LEADER_TIMEOUT_S = 5.0
 WELL_AGAIN_S = 2.0
@@ -171,7 +172,7 @@ async def test_a_call_cut_off_on_its_way_is_found_out_and_runs_once(
         await eventually(lambda: has_read(gateway))
         host.silent = True
         submitting = asyncio.create_task(submit(gateway))
-        await eventually(lambda: bool(host.journal.submissions))
+        await eventually(lambda: host.journal.submissions)
 
         broker.cut()
         operation = await submitting

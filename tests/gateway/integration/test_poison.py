@@ -15,7 +15,8 @@ from tests.support.broker import Vhost
 from tests.support.builders import an_instance, an_operation
 from tests.support.caller import connect
 from tests.support.dead_letters import dead_letter
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 from tests.support.raw_message import POISON, RawMessage, poison
 
 pytestmark = pytest.mark.attack

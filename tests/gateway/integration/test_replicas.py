@@ -17,7 +17,8 @@ from shared.contracts.operations import Operation, State
 from tests.support.broker import Vhost
 from tests.support.builders import a_description, an_instance
 from tests.support.core import submit
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 from tests.support.postgresql import fresh_database
 
 Start = Callable[..., Awaitable[Parts]]

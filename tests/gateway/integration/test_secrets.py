@@ -16,7 +16,8 @@ from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Operation, State
 from tests.support.broker import Vhost
 from tests.support.builders import a_description
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.attack
 

@@ -190,8 +190,8 @@ def test_a_renamed_instance_is_the_same_one_under_another_name(
     assert operation.after.uuid == operation.uuid
     assert (operation.after.name, operation.after.display_name) == (new, "Web Server")
     assert operation.after.description == "mine"
-    bus.until(lambda: [one for one in bus.of(InstanceRemoved) if one.name == old] or None)
-    bus.until(lambda: [one for one in bus.of(InstanceChanged) if one.instance.name == new] or None)
+    bus.until(lambda: [one for one in bus.of(InstanceRemoved) if one.name == old])
+    bus.until(lambda: [one for one in bus.of(InstanceChanged) if one.instance.name == new])
 
 
 def test_a_snapshot_is_taken_listed_and_deleted(bus: BusSide, instances: Instances) -> None:

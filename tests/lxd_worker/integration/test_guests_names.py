@@ -30,7 +30,7 @@ def renamed_init(bus: BusSide, instances: Instances) -> str:
     instances.lxd.call("POST", f"/1.0/instances/{name}/exec", run)
     instances.set_state(name, "restart", force=True)
     pid = instances.lxd.call("GET", f"/1.0/instances/{name}/state")["pid"]
-    bus.until(lambda: Path(f"/proc/{pid}/comm").read_bytes() == CUT + b"\n" or None)
+    bus.until(lambda: Path(f"/proc/{pid}/comm").read_bytes() == CUT + b"\n")
     return name
 
 

@@ -31,7 +31,7 @@ def told(bus: BusSide, *names: str) -> list[Instance]:
     """Return what a new inventory says of instances."""
     so_far = len(bus.of(Inventory))
     bus.call("publish_inventory")
-    inventory = bus.until(lambda: bus.of(Inventory)[so_far:] or None)[-1]
+    inventory = bus.until(lambda: bus.of(Inventory)[so_far:])[-1]
     found = {one.name: one for one in inventory.instances}
     return [found[name] for name in names]
 

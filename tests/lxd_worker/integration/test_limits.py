@@ -16,6 +16,7 @@ from shared.contracts.operations import Kind, Operation, State, Submission
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.bus_side import BusSide, creation, submission
 from tests.support.lxd import Instances, Lxd
+from tests.support.polling import wait_until
 from tests.support.worker_process import WorkerProcess
 
 from .conftest import running_worker
@@ -89,13 +90,11 @@ def run(instances: Instances, name: str, script: str) -> None:
 
 
 def address(instances: Instances, name: str) -> str:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        for found in state(instances, name)["network"]["eth0"]["addresses"]:
-            if found["family"] == "inet":
-                return str(found["address"])
-        time.sleep(0.1)
-    raise AssertionError(f"{name} got no address")
+    def found() -> list[str]:
+        addresses = state(instances, name)["network"]["eth0"]["addresses"]
+        return [str(each["address"]) for each in addresses if each["family"] == "inet"]
+
+    return wait_until(found, within_s=20)[0]
 
 
 def received(instances: Instances, name: str) -> int:

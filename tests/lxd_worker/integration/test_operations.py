@@ -276,7 +276,7 @@ def test_a_request_that_lxd_cannot_interrupt_is_not_cancelled(
     name = instances.launch(config=DEAF)
     wanted = order(instances, Kind.STOP, name, stop_timeout_s=2.0)
     bus.submit(wanted)
-    bus.until(lambda: [one for one in bus.of(OperationChanged) if one.operation.step] or None)
+    bus.until(lambda: [one for one in bus.of(OperationChanged) if one.operation.step])
 
     with pytest.raises(OperationNotCancellable):
         bus.call("cancel", wanted.operation_id)

@@ -18,7 +18,7 @@ from shared.contracts.codec import encode
 from shared.contracts.events import Event
 from shared.platform.bus import topology
 from tests.support.builders import a_heartbeat
-from tests.support.host import eventually
+from tests.support.polling import eventually
 
 Deliver = Callable[[DeliveredMessage], Awaitable[None]]
 

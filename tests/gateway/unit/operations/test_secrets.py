@@ -25,7 +25,7 @@ from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Failure, Operation, Secrets, State
 from tests.support.builders import a_description, a_heartbeat, an_inventory
 from tests.support.core import Core
-from tests.support.host import eventually
+from tests.support.polling import eventually
 
 VM = NewVm(name="new", template="busybox", amount=Amount(1, 100, 1000), root_password="hidden-1")
 SECRETS = Secrets(root_password="hidden-1")

@@ -39,7 +39,7 @@ from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Operation, State
 from tests.support.builders import a_description, a_heartbeat, an_inventory
 from tests.support.core import Core
-from tests.support.host import eventually
+from tests.support.polling import eventually
 
 VM = NewVm(name="Web Server", template="busybox", amount=Amount(1, 100, 1000))
 ADMIN = Caller("admin", "127.0.0.1")

@@ -10,7 +10,8 @@ import pytest
 from services.gateway.telemetry import Telemetry
 from services.gateway.ws.monitor import Monitor
 from tests.support.gateway import FakeFleet
-from tests.support.peer import Peer, until
+from tests.support.peer import Peer
+from tests.support.polling import eventually
 
 
 def monitor(interval_s: float = 5.0, patience_s: float = 10.0) -> Monitor:
@@ -23,7 +24,7 @@ def monitor(interval_s: float = 5.0, patience_s: float = 10.0) -> Monitor:
 async def test_serving_ends_when_the_viewer_leaves() -> None:
     peer = Peer()
     serving = asyncio.create_task(monitor().serve(peer.websocket()))
-    await until(lambda: len(peer.taken) == 2)
+    await eventually(lambda: len(peer.taken) == 2)
 
     peer.go()
     await asyncio.wait_for(serving, 1)
@@ -65,7 +66,7 @@ async def test_a_viewer_that_takes_no_message_in_time_is_closed(
 async def test_a_feed_lives_no_longer_than_its_viewers() -> None:
     watched, peer = monitor(), Peer()
     serving = asyncio.create_task(watched.serve(peer.websocket()))
-    await until(lambda: len(peer.taken) == 2)
+    await eventually(lambda: len(peer.taken) == 2)
     during = len(watched._streams)
 
     peer.go()
@@ -78,7 +79,7 @@ async def test_a_stopped_server_leaves_no_task_behind() -> None:
     before = asyncio.all_tasks()
     peer = Peer()
     serving = asyncio.create_task(monitor().serve(peer.websocket()))
-    await until(lambda: len(peer.taken) == 2)
+    await eventually(lambda: len(peer.taken) == 2)
 
     serving.cancel()
     await asyncio.wait([serving])

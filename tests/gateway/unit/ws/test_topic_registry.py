@@ -7,7 +7,7 @@ from services.gateway.ws.protocol import Topic, TopicFilter
 from services.gateway.ws.topic_channel import TopicChannel
 from services.gateway.ws.topic_registry import ClientProfile, TopicLanguage, TopicRegistry
 from tests.support.gateway import FakeFleet, FakeOperations
-from tests.support.peer import until
+from tests.support.polling import eventually
 from tests.support.views import a_view
 
 
@@ -75,7 +75,7 @@ async def test_nobody_who_watches_costs_nothing() -> None:
     leave()
 
     assert watched
-    await until(lambda: not fleet.watched)
+    await eventually(lambda: not fleet.watched)
 
 
 async def test_a_log_outlives_its_only_viewers_absence() -> None:

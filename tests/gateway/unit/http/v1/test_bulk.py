@@ -11,7 +11,7 @@ from services.gateway.http.v1.bulk import AT_ONCE
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Arguments, Failure, Kind, State
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.host import eventually
+from tests.support.polling import eventually
 from tests.support.views import a_view
 
 ACTIONS = "/api/v1/vms/actions"
