@@ -24,14 +24,6 @@ def names(answer: httpx.Response) -> list[tuple[str, str]]:
     return [(entry["name"], entry["host"]) for entry in answer.json()]
 
 
-async def test_the_list_is_a_bare_array_by_name_then_host(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/instances")
-
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert names(answer) == [("db", "h2"), ("web", "h1"), ("web", "h2")]
-
-
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -49,16 +41,6 @@ async def test_the_list_can_be_filtered(
     client: httpx.AsyncClient, query: str, expected: list[tuple[str, str]]
 ) -> None:
     assert names(await client.get(f"/api/instances?{query}")) == expected
-
-
-async def test_the_list_can_be_that_of_a_project(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.known_instances = [WEB, DB, SHOPS_DB]
-
-    answer = await client.get("/api/instances?project=shop")
-
-    assert [(each["name"], each["project"]) for each in answer.json()] == [("db", "shop")]
 
 
 @pytest.mark.parametrize("path", ["/api/instances/db", "/api/instances/db/resources"])
@@ -79,16 +61,6 @@ async def test_a_name_in_two_projects_of_a_host_needs_a_project(
     assert elsewhere.status_code == 404
 
 
-async def test_the_project_that_is_named_is_the_one_that_is_shown(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.known_instances = [WEB, DB, SHOPS_DB]
-
-    answer = await client.get("/api/instances/db?project=shop")
-
-    assert answer.json()["info"]["project"] == "shop"
-
-
 @pytest.mark.parametrize("project", ["p" * 64, "a%00b"])
 @pytest.mark.parametrize("path", ["/api/instances", "/api/instances/db", "/api/operations"])
 async def test_what_is_no_projects_name_is_refused(
@@ -98,23 +70,6 @@ async def test_what_is_no_projects_name_is_refused(
 
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == ["project"]
-
-
-async def test_an_unknown_type_is_refused_with_the_field(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/instances?type=vm")
-
-    assert answer.status_code == 422
-    assert [error["field"] for error in answer.json()["errors"]] == ["type"]
-
-
-async def test_an_absent_hosts_instances_stay_listed_with_their_age(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(instances=[offline(WEB, 42.0)], hosts=[a_host_view("h1", online=False)])
-
-    [entry] = (await client.get("/api/instances")).json()
-
-    assert (entry["host_online"], entry["age_s"], entry["stale"]) == (False, 42, True)
 
 
 async def test_the_list_is_built_once_between_two_changes(
@@ -160,12 +115,6 @@ async def test_searches_without_end_do_not_fill_the_memory(gateway: FakeGateway)
             await client.get(f"/api/instances?search={number}")
 
     assert len(app.state.context.answers.kept) <= 256
-
-
-async def test_only_the_fields_that_are_asked_for_are_listed(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/instances?host=h1&fields=host,name,host")
-
-    assert answer.json() == [{"host": "h1", "name": "web"}]
 
 
 async def test_a_field_that_no_instance_has_is_refused(client: httpx.AsyncClient) -> None:
@@ -229,28 +178,6 @@ async def test_the_same_list_has_the_same_tag_at_another_gateway(gateway: FakeGa
         tags = {(await each.get("/api/instances")).headers["etag"] for each in (one, other)}
 
     assert len(tags) == 1
-
-
-async def test_an_instance_on_several_hosts_must_be_chosen(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/instances/web")
-
-    assert answer.status_code == 409
-    assert answer.json()["code"] == "ambiguous_name"
-    assert "h1, h2" in answer.json()["detail"]
-
-
-async def test_the_host_parameter_chooses_among_namesakes(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/instances/web?host=h2")
-
-    assert answer.status_code == 200
-    assert answer.json()["info"]["type"] == "virtual-machine"
-
-
-async def test_the_resources_are_those_of_the_detail(client: httpx.AsyncClient) -> None:
-    detail = await client.get("/api/instances/db")
-    resources = await client.get("/api/instances/db/resources")
-
-    assert resources.json() == detail.json()["resources"]
 
 
 @pytest.mark.parametrize("path", ["/api/instances/nix", "/api/instances/nix/resources"])

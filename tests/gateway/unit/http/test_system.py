@@ -7,16 +7,6 @@ from tests.support.gateway_http import FakeGateway
 from tests.support.views import a_host_view
 
 
-async def test_the_root_says_what_answers(client: httpx.AsyncClient) -> None:
-    body = (await client.get("/")).json()
-
-    assert (body["name"], body["version"], body["status"]) == (
-        "LXD管理面板API",
-        "1.0.0",
-        "running",
-    )
-
-
 async def test_the_fleet_is_healthy_while_any_lxd_is_connected(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
@@ -45,38 +35,6 @@ async def test_without_any_lxd_the_answer_is_200_and_unhealthy(
 
     assert answer.status_code == 200
     assert (answer.json()["status"], answer.json()["lxd_connected"]) == ("unhealthy", False)
-
-
-async def test_health_is_told_before_the_fleet_is_known(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.ready = False
-
-    answer = await client.get("/api/health")
-
-    assert (answer.status_code, answer.json()["status"]) == (200, "unhealthy")
-
-
-async def test_the_host_figures_are_of_the_named_host_or_of_all(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[a_host_view("h1"), a_host_view("h2")])
-
-    fleet = (await client.get("/api/host/info")).json()
-    one = (await client.get("/api/host/info?host=h2")).json()
-
-    assert (fleet["cpu_cores"], fleet["hosts"]) == (8, 2)
-    assert (one["cpu_cores"], one["hosts"]) == (4, 1)
-
-
-async def test_host_figures_that_were_never_measured_are_not_served(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[a_host_view(sample=None)])
-
-    answer = await client.get("/api/host/info")
-
-    assert (answer.status_code, answer.json()["detail"]) == (503, "LXD服务不可用")
 
 
 async def test_the_process_is_alive_whatever_else_is_away(
@@ -119,3 +77,10 @@ async def test_a_gateway_whose_broker_takes_no_messages_says_why(
 
     assert (ready.status_code, healthy.status_code) == (200, 503)
     assert healthy.json()["detail"] == "网关未就绪：broker (blocked: low on disk)"
+
+
+async def test_a_host_can_be_forgotten(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
+    answer = await client.delete("/api/hosts/h1")
+
+    assert answer.json() == {"success": True, "message": "主机 h1 已移除", "data": None}
+    assert gateway.hosts.forgotten == ["h1"]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.support.gateway_http import FakeGateway
-from tests.support.views import a_host_view, a_view
+from tests.support.views import a_view
 from tests.support.vms import WEB
 
 CONSOLE = "/api/v1/vms/vm-u1/console"
@@ -80,11 +80,3 @@ async def test_what_does_not_run_has_no_console(gateway: FakeGateway, status: st
     answer = await asked(gateway, "/api/v1/vms/vm-u9/console")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VM_ALREADY_STOPPED")
-
-
-async def test_what_is_on_a_host_that_is_away_has_no_console_now(gateway: FakeGateway) -> None:
-    gateway.fleet.known_hosts = [a_host_view("h1", online=False), a_host_view("h2")]
-
-    answer = await asked(gateway)
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "HOST_UNREACHABLE")

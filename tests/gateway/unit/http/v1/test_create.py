@@ -119,13 +119,6 @@ async def test_all_that_is_wrong_is_told_at_once(
     assert gateway.operations.submitted == []
 
 
-async def test_what_is_missing_is_told_at_once(client: httpx.AsyncClient) -> None:
-    answer = await client.post(VMS, json={})
-
-    told = [entry["field"] for entry in answer.json()["error"]["details"]["errors"]]
-    assert told == ["name", "template", "cpu", "memory", "disk"]
-
-
 async def test_a_bridge_that_does_not_exist_is_told_with_those_that_do(
     client: httpx.AsyncClient,
 ) -> None:

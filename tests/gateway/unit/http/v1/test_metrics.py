@@ -72,14 +72,6 @@ async def test_what_cannot_be_measured_so_is_refused_with_its_field(
     assert answer.json()["error"]["details"]["errors"][0]["field"] == field
 
 
-async def test_a_stopped_vm_uses_nothing(client: httpx.AsyncClient) -> None:
-    data = (await client.get("/api/v1/vms/db/metrics")).json()["data"]
-
-    assert data["cpu"] == {"usage": 0.0, "history": []}
-    assert (data["memory"]["used"], data["memory"]["total"]) == (0, 512)
-    assert (data["sampledAt"], data["unknown"]) == (None, [])
-
-
 async def test_what_was_not_measured_is_zero_and_named(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:

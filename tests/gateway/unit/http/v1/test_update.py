@@ -5,10 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instance_config import Changes
 from shared.contracts.instance_etag import etag
-from shared.contracts.operations import Failure, Kind, State
+from shared.contracts.operations import Kind, State
 from tests.support.builders import GIB, MIB
 from tests.support.gateway_http import FakeGateway
 from tests.support.views import a_view
@@ -202,17 +201,6 @@ async def test_an_older_state_is_refused(
 
     assert code(answer) == (412, "PRECONDITION_FAILED")
     assert gateway.operations.submitted == []
-
-
-async def test_what_the_host_finds_changed_since_is_refused_too(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    found = Failure(code=InstanceChangedSince.code, values=["web"])
-    gateway.operations.ends = {"state": State.FAILED, "failure": found}
-
-    answer = await client.put(VM, json={"cpu": 2}, headers={"If-Match": TAG})
-
-    assert code(answer) == (412, "PRECONDITION_FAILED")
 
 
 async def test_an_update_needs_a_body(client: httpx.AsyncClient) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts.instance_etag import etag
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.views import a_host_view, a_view, offline
+from tests.support.views import a_view
 from tests.support.vms import DB, WEB, WEB_TOO
 
 VMS = "/api/v1/vms"
@@ -84,12 +84,6 @@ async def test_a_page_says_where_it_stands(
         3,
         pages,
     )
-
-
-async def test_a_list_without_entries_has_no_pages(client: httpx.AsyncClient) -> None:
-    found = pagination(await client.get(f"{VMS}?status=error"))
-
-    assert (found["total"], found["pages"], found["nextCursor"]) == (0, 0, None)
 
 
 async def test_a_cursor_goes_on_where_the_page_ended_whatever_came_since(
@@ -174,15 +168,6 @@ async def test_what_fits_nothing_is_not_found(client: httpx.AsyncClient, vm_id: 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "VM_NOT_FOUND")
 
 
-async def test_a_name_that_several_have_is_refused_with_their_ids(
-    client: httpx.AsyncClient,
-) -> None:
-    answer = await client.get(f"{VMS}/web")
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "AMBIGUOUS_VM")
-    assert answer.json()["error"]["details"] == {"name": "web", "ids": "vm-u1, vm-u3"}
-
-
 @pytest.mark.attack
 async def test_an_id_that_a_copy_shares_means_the_original(
     gateway: FakeGateway, client: httpx.AsyncClient
@@ -211,27 +196,6 @@ async def test_one_vm_has_the_tag_that_guards_its_change(client: httpx.AsyncClie
     answer = await client.get(f"{VMS}/vm-u1")
 
     assert answer.headers["etag"] == f'"{etag(WEB.instance)}"'
-
-
-async def test_the_state_says_whether_it_is_known_to_be_so(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(instances=[offline(WEB, 42.0)], hosts=[a_host_view("h1", online=False)])
-
-    answer = await client.get(f"{VMS}/vm-u1/status")
-
-    assert answer.json() == {
-        "success": True,
-        "data": {
-            "id": "vm-u1",
-            "name": "Web Server",
-            "status": "running",
-            "host": "h1",
-            "hostOnline": False,
-            "ageS": 42,
-            "stale": True,
-        },
-    }
 
 
 @pytest.mark.parametrize(
