@@ -146,17 +146,6 @@ async def test_a_body_that_says_something_else_is_refused(
     assert gateway.operations.submitted == []
 
 
-async def test_a_body_of_no_length_is_no_body_whatever_it_is_called(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    headers = {"Content-Type": "application/octet-stream"}
-
-    answer = await client.post(f"{VM}/stop", content=b"", headers=headers)
-
-    assert answer.status_code == 200
-    assert gateway.operations.submitted[0].arguments.force is False
-
-
 @pytest.mark.parametrize(("method", "path"), ACTIONS)
 async def test_an_action_is_on_the_instance_of_the_project_that_is_named(
     gateway: FakeGateway, client: httpx.AsyncClient, method: str, path: str

@@ -6,17 +6,7 @@ from dataclasses import replace
 import httpx
 
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.views import a_host_view, a_view
-
-
-async def test_everything_is_in_one_scrape(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/metrics")
-
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert 'lxdfleet_hosts{state="online"} 1.0' in answer.text
-    assert 'lxd_procs_total{host="h1",name="test1",project="default",type="container"} 3' in (
-        answer.text
-    )
+from tests.support.views import a_view
 
 
 async def test_the_gateways_own_metrics_can_be_had_alone(client: httpx.AsyncClient) -> None:
@@ -24,36 +14,6 @@ async def test_the_gateways_own_metrics_can_be_had_alone(client: httpx.AsyncClie
 
     assert "process_resident_memory_bytes" in answer.text
     assert "lxd_procs_total" not in answer.text
-
-
-async def test_a_hosts_series_can_be_had_alone(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(
-        hosts=[a_host_view("h1"), a_host_view("h2")],
-        instances=[a_view("a", host="h1"), a_view("b", host="h2")],
-    )
-
-    answer = await client.get("/metrics/hosts/h2")
-
-    assert 'host="h2",name="b"' in answer.text
-    assert 'host="h1"' not in answer.text
-    assert "lxdfleet_" not in answer.text
-
-
-async def test_a_host_without_a_new_sample_is_down_for_prometheus(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[a_host_view(sample_age_s=60.0)])
-
-    answer = await client.get("/metrics/hosts/h1", headers={"accept-language": "en"})
-
-    assert answer.status_code == 503
-    assert answer.json() == {"detail": "Host h1 has no recent sample", "code": "not_sampled"}
-
-
-async def test_an_unknown_host_has_no_metrics(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/metrics/hosts/nix")).status_code == 404
 
 
 async def test_while_the_fleet_is_being_read_the_gateway_tells_of_itself_only(
@@ -68,27 +28,6 @@ async def test_while_the_fleet_is_being_read_the_gateway_tells_of_itself_only(
     assert "lxdfleet_hosts" not in answer.text
     assert (await client.get("/metrics/hosts/h1")).status_code == 503
     assert (await client.get("/api/prometheus/targets")).status_code == 503
-
-
-async def test_the_targets_are_the_gateway_and_each_host_through_it(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[a_host_view("h1"), a_host_view("h2", online=False)])
-
-    answer = await client.get("/api/prometheus/targets")
-
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == [
-        {"targets": ["localhost:8000"], "labels": {"__metrics_path__": "/metrics/gateway"}},
-        {
-            "targets": ["localhost:8000"],
-            "labels": {"__metrics_path__": "/metrics/hosts/h1", "instance": "h1"},
-        },
-        {
-            "targets": ["localhost:8000"],
-            "labels": {"__metrics_path__": "/metrics/hosts/h2", "instance": "h2"},
-        },
-    ]
 
 
 async def test_each_target_can_be_scraped(client: httpx.AsyncClient) -> None:
