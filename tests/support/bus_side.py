@@ -15,7 +15,7 @@ from kombu import Connection, Consumer, Exchange, Producer, Queue
 from shared.contracts.codec import decode, from_wire, to_wire
 from shared.contracts.errors import BY_CODE, HostUnreachable
 from shared.contracts.events import Event, Heartbeat, OperationChanged
-from shared.contracts.operations import Arguments, Kind, Operation, Secrets, Submission
+from shared.contracts.operations import Arguments, Kind, Operation, Secrets, State, Submission
 from shared.contracts.worker_api import OperationPage
 from shared.platform.bus import topology
 from tests.support.builders import a_new_instance, a_submission
@@ -57,6 +57,11 @@ class BusSide:
     def submit(self, submission: Submission) -> Operation:
         """Hand an operation over; raises what the worker answers."""
         return from_wire(Operation, self.call("submit", to_wire(submission)))
+
+    def carry_out(self, submission: Submission) -> Operation:
+        """Hand an operation over that must be accepted; return it as it has ended."""
+        assert self.submit(submission).state is State.ACCEPTED
+        return self.ended(submission.operation_id)
 
     def prepare(self, submission: Submission) -> Operation:
         """Hand a creation over whose secrets will follow; raises what the worker answers."""

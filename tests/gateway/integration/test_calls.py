@@ -21,13 +21,14 @@ from tests.support.core import submit
 from tests.support.host import WireHost
 from tests.support.polling import eventually
 
+from .conftest import has_accepted, has_read
+
 
 @pytest.fixture
 async def host(gateway: Parts, vhost: Vhost) -> AsyncIterator[WireHost]:
     """Host h1 with its own credentials and a running `web`, in the gateway's view."""
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
-        await eventually(lambda: gateway.fleet.ready and gateway.fleet.is_reachable("h1"))
-        await eventually(lambda: not gateway.fleet.needs_inventory("h1"))
+        await eventually(lambda: has_read(gateway))
         yield host
 
 
@@ -88,12 +89,8 @@ async def test_a_lost_answer_is_found_out_later_and_nothing_runs_twice(
     operation = await submit(gateway)
     host.silent = False
 
-    async def accepted() -> bool:
-        known = await gateway.operations.get(operation.operation_id)
-        return known.state is State.ACCEPTED
-
     assert operation.state is State.SUBMITTING
-    await eventually(accepted)
+    await eventually(lambda: has_accepted(gateway, operation))
     assert len(host.journal.submissions) == 1
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -22,17 +22,6 @@ FLOOD_S = 3.0
 CHANGES = 100
 HOSTS = 200
 NOWHERE = "amqp://nobody:nothing@127.0.0.1:1/"
-
-
-@pytest.fixture
-async def hosts(gateway: Parts, vhost: Vhost) -> AsyncIterator[tuple[WireHost, WireHost]]:
-    """Hosts h1 and h2 with their own credentials, in the gateway's view."""
-    async with (
-        WireHost(vhost.host_uri("h1"), "h1", an_instance("web")) as flooding,
-        WireHost(vhost.host_uri("h2"), "h2", an_instance("db")) as neighbour,
-    ):
-        await eventually(lambda: gateway.fleet.ready and len(gateway.fleet.instances()) == 2)
-        yield flooding, neighbour
 
 
 def inventories_asked_of(host: WireHost) -> int:

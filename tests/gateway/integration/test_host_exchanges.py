@@ -20,15 +20,12 @@ from tests.support.core import submit
 from tests.support.host import WireHost
 from tests.support.polling import eventually
 
+from .conftest import has_read
+
 Start = Callable[..., Awaitable[Parts]]
 
 BEAT_S = 0.2
 RENAMED_S = RENAME_S + 5.0
-
-
-def has_read(gateway: Parts) -> bool:
-    fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable("h1") and not fleet.needs_inventory("h1")
 
 
 def described(gateway: Parts) -> str:

@@ -24,15 +24,12 @@ from tests.support.host import WireHost
 from tests.support.line import Line
 from tests.support.polling import eventually
 
+from .conftest import has_accepted, has_read
+
 LEADER_TIMEOUT_S = 5.0
 WELL_AGAIN_S = 2.0
 
 Start = Callable[..., Awaitable[Parts]]
-
-
-def has_read(gateway: Parts, host: str = "h1") -> bool:
-    fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable(host) and not fleet.needs_inventory(host)
 
 
 async def stop_is_accepted(gateway: Parts) -> bool:
@@ -88,7 +85,7 @@ async def test_a_queue_that_a_power_failure_left_without_a_leader_is_made_anew(
     gateway = await start(own_broker.uri)
     await eventually(lambda: gateway.bus.connected)
     async with WireHost(uris["h1"], "h1"), WireHost(uris["h2"], "h2"):
-        await eventually(lambda: has_read(gateway, "h1") and has_read(gateway, "h2"))
+        await eventually(lambda: has_read(gateway, "h1", "h2"))
         await asyncio.to_thread(own_broker.kill)
     await asyncio.to_thread(own_broker.start)
     await eventually(lambda: gateway.bus.connected)
@@ -179,12 +176,8 @@ async def test_a_call_cut_off_on_its_way_is_found_out_and_runs_once(
         host.silent = False
         broker.mend()
 
-        async def accepted() -> bool:
-            known = await gateway.operations.get(operation.operation_id)
-            return known.state is State.ACCEPTED
-
         assert operation.state is State.SUBMITTING
-        await eventually(accepted)
+        await eventually(lambda: has_accepted(gateway, operation))
         assert len(host.journal.submissions) == 1
 
 

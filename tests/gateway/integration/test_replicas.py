@@ -21,6 +21,8 @@ from tests.support.host import WireHost
 from tests.support.polling import eventually
 from tests.support.postgresql import fresh_database
 
+from .conftest import has_read
+
 Start = Callable[..., Awaitable[Parts]]
 
 BUSYBOX = Image(fingerprint="ab12", aliases=("busybox",))
@@ -39,11 +41,6 @@ async def host(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[Wir
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
         await eventually(lambda: all(has_read(gateway) for gateway in gateways))
         yield host
-
-
-def has_read(gateway: Parts) -> bool:
-    fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable("h1") and not fleet.needs_inventory("h1")
 
 
 KEY = IdempotencyKey("admin", "k1", "body")

@@ -23,8 +23,7 @@ DEAF = {"raw.lxc": "lxc.signal.halt = SIGCONT"}
 
 
 def order(lxd: Lxd, kind: Kind, name: str, **fields: object) -> Submission:
-    found = lxd.call("GET", f"/1.0/instances/{name}")
-    return submission(kind, name, found["config"]["volatile.uuid"], **fields)
+    return submission(kind, name, lxd.uuid_of(name), **fields)
 
 
 def wait_for_lxd(bus: BusSide, *, connected: bool) -> None:

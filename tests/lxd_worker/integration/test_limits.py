@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from shared.contracts.instance_config import Changes, Limits
-from shared.contracts.operations import Kind, Operation, State, Submission
+from shared.contracts.operations import Kind, Operation, State
 from tests.support.broker import Broker, Vhost, fresh_vhost
-from tests.support.bus_side import BusSide, creation, submission
+from tests.support.bus_side import BusSide, creation
 from tests.support.lxd import Instances, Lxd
 from tests.support.polling import wait_until
 from tests.support.worker_process import WorkerProcess
 
-from .conftest import running_worker
+from .conftest import carried_out, running_worker
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -63,16 +63,9 @@ def state(instances: Instances, name: str) -> dict[str, Any]:
     return dict(instances.lxd.call("GET", f"/1.0/instances/{name}/state"))
 
 
-def carried_out(bus: BusSide, order: Submission) -> Operation:
-    bus.submit(order)
-    return bus.ended(order.operation_id)
-
-
 def ended(bus: BusSide, instances: Instances, name: str, limits: Limits) -> Operation:
     """Change the limits of an instance; return the operation at its end."""
-    uuid = described(instances, name)["config"]["volatile.uuid"]
-    arguments = {"changes": Changes(limits=limits)}
-    return carried_out(bus, submission(Kind.UPDATE, name, uuid, arguments=arguments))
+    return carried_out(bus, instances, Kind.UPDATE, name, changes=Changes(limits=limits))
 
 
 def limited(bus: BusSide, instances: Instances, name: str, limits: Limits) -> Limits:
@@ -216,7 +209,7 @@ def test_a_new_instance_begins_with_its_limits(bus: BusSide, instances: Instance
     name = instances.name("new")
     limits = Limits(ingress=20 * MBIT, read=3_000_000, write=2_000_000, processes=20)
 
-    operation = carried_out(bus, creation(name, auto_start=True, limits=limits))
+    operation = bus.carry_out(creation(name, auto_start=True, limits=limits))
 
     after = operation.after
     assert after is not None

@@ -84,7 +84,7 @@ def described(instances: Instances, name: str) -> dict[str, Any]:
 
 
 def order(instances: Instances, name: str) -> Submission:
-    uuid = described(instances, name)["config"]["volatile.uuid"]
+    uuid = instances.lxd.uuid_of(name)
     return submission(Kind.PASSWORD, name, uuid)
 
 

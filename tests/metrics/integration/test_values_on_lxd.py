@@ -188,7 +188,7 @@ def test_what_is_measured_is_what_lxd_s_own_state_says(instances: Instances, pro
     assert sample.memory_used > 20 * MIB
     assert abs(sample.memory_used - state["memory"]["usage"]) < MIB  # the kernel takes caches back
     assert sample.processes == state["processes"]
-    assert sample.uuid == _uuid(instances, name)
+    assert sample.uuid == instances.lxd.uuid_of(name)
     _assert_between(earlier, sample, state["network"]["eth0"]["counters"])
     assert {(each.device, each.family, each.address, each.scope) for each in sample.addresses} == {
         (device, each["family"], each["address"], each["scope"])
@@ -382,7 +382,7 @@ def test_a_namesake_made_anew_starts_anew(instances: Instances, probe: Probe) ->
     after = probe.of(name)
     assert before is not None
     assert after is not None
-    assert after.uuid == _uuid(instances, name) != before.uuid
+    assert after.uuid == instances.lxd.uuid_of(name) != before.uuid
     assert probe.share(name) < 30
     assert after.memory_total == read_host().memory_total
 
@@ -447,11 +447,6 @@ def test_no_descriptor_stays_open_of_what_has_ended(instances: Instances, by_cgr
     assert before == 0
     assert after_restarts == of_two > 0
     assert _open_cgroup_files(instances.prefix) == 0
-
-
-def _uuid(instances: Instances, name: str) -> str:
-    config = instances.lxd.call("GET", f"/1.0/instances/{name}")["config"]
-    return str(config["volatile.uuid"])
 
 
 def _until_addressed(instances: Instances, name: str) -> None:
