@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -24,15 +22,11 @@ from shared.contracts.errors import (
 )
 from shared.contracts.operations import Arguments, Kind, State
 from tests.support.builders import AT, a_submission
+from tests.support.lxd_worker.journal import here
 from tests.support.lxd_worker.observations import described, observation
 from tests.support.lxd_worker.omissions import Omissions
 
 FAR_FUTURE = 9e9
-
-
-def here(work: Callable[[], Any]) -> Any:
-    """Run the journal's work in this thread: the locks of a test are no green ones."""
-    return work()
 
 
 def entry(operation_id: str = "op-1", instance: str = "web", at: str = AT) -> JournalEntry:

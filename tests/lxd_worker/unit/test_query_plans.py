@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,12 @@ from services.lxd_worker.journal.tables import metadata
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Arguments, Kind, State
 from tests.support.builders import AT, a_submission
+from tests.support.lxd_worker.journal import here
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.omissions import Omissions
 from tests.support.query_plans import Called, QueryPlans
 
 GROWING = ("operations", "tombstones")
-
-
-def here(work: Callable[[], Any]) -> Any:
-    return work()
 
 
 def an_entry(operation_id: str, kind: Kind, instance: str, **arguments: Any) -> JournalEntry:

@@ -20,16 +20,12 @@ from shared.contracts.bounds import LONGEST_TEXT
 from shared.contracts.errors import LxdRefused, OutcomeUnknown, UnreadableMessage
 from shared.contracts.operations import LONGEST_MESSAGE, Kind, State
 from tests.support.builders import a_submission
+from tests.support.lxd_worker.journal import here
 from tests.support.lxd_worker.observations import described, observation
 from tests.support.lxd_worker.omissions import Omissions
 
 NOW = "2026-11-20T10:00:00Z"
 FAR_FUTURE = 9e9
-
-
-def here(work: Callable[[], Any]) -> Any:
-    """Run the journal's work in this thread: the locks of a test are no green ones."""
-    return work()
 
 
 @dataclass

@@ -17,6 +17,7 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[Event] = []
         self.cut = 0
+        self.omissions = Omissions()
         self.later: list[Callable[[], None]] = []
         self.on_publish: Callable[[], object] = list
 
@@ -30,5 +31,5 @@ class Wire:
     def context(self, clock: FakeClock) -> ReportContext:
         """Return a context whose reports are published here."""
         return ReportContext(
-            3, self.publish, clock, Omissions(), lambda _, again: self.later.append(again)
+            3, self.publish, clock, self.omissions, lambda _, again: self.later.append(again)
         )
