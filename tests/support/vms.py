@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import httpx
+
 from tests.support.gateway_http import FakeGateway
 from tests.support.views import a_host_view, a_view
 
@@ -16,3 +18,8 @@ def gateway_of_vms() -> FakeGateway:
     gateway.fleet.known_hosts = [a_host_view("h1"), a_host_view("h2")]
     gateway.fleet.known_instances = [WEB, DB, WEB_TOO]
     return gateway
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    """Return the status and the code of an error."""
+    return answer.status_code, answer.json()["error"]["code"]

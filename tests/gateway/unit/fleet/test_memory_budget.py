@@ -39,11 +39,6 @@ from tests.support.clock import FakeClock
 LARGE = "x" * 8000
 
 
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
 def a_fleet(time: FakeClock, *told: Instance, instances: int = 100, size: int = 2**20) -> FleetView:
     """Return a view with this budget that has read these instances of h1, up to event 1."""
     fleet = FleetView(time.clock, ready_after_s=0, budget=MemoryBudget(instances, size))

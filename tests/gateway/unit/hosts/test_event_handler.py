@@ -23,11 +23,6 @@ from tests.support.clock import FakeClock
 
 
 @pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def fleet(time: FakeClock) -> FleetView:
     """A view that has read host h1 with a running `web`, up to event 1 of epoch 1."""
     fleet = FleetView(time.clock, ready_after_s=0)

@@ -21,11 +21,6 @@ from tests.support.clock import STARTED, FakeClock
 
 
 @pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def fleet(time: FakeClock) -> FleetView:
     """A view that has read host h1 with a running `web`."""
     fleet = FleetView(time.clock, ready_after_s=0)

@@ -21,25 +21,19 @@ from shared.contracts.errors import (
     WorkerFailed,
     WorkerOutdated,
 )
-from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Failure, Operation, Secrets, State
-from tests.support.builders import a_description, a_heartbeat, an_inventory
+from tests.support.builders import a_heartbeat
 from tests.support.core import Core
 from tests.support.polling import eventually
 
 VM = NewVm(name="new", template="busybox", amount=Amount(1, 100, 1000), root_password="hidden-1")
 SECRETS = Secrets(root_password="hidden-1")
 ADMIN = Caller("admin", "127.0.0.1")
-BUSYBOX = Image(fingerprint="ab12", aliases=("busybox",))
 
 
 def add_hosts(gateway: Core) -> None:
-    for host, memory in (("h1", 1000), ("h2", 2000)):
-        gateway.fleet.apply(host, a_heartbeat())
-        gateway.fleet.apply(host, an_inventory())
-        room = Capacity(cpu=100, memory=memory, disk=100_000)
-        told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
-        gateway.fleet.apply(host, told)
+    gateway.add_host("h1")
+    gateway.add_host("h2", memory=2000)
 
 
 @pytest.fixture

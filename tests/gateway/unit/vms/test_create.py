@@ -22,37 +22,25 @@ from shared.contracts.errors import (
     LxdUnavailable,
 )
 from shared.contracts.events import OperationChanged
-from shared.contracts.hosts import Capacity, Image
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, Secrets, State
 from tests.support.builders import (
     a_change,
-    a_description,
     a_heartbeat,
     an_instance,
-    an_inventory,
     an_operation,
 )
 from tests.support.core import Core
 
 VM = NewVm(name="Web Server", template="busybox", amount=Amount(1, 100, 1000))
 ADMIN = Caller("admin", "127.0.0.1")
-BUSYBOX = Image(fingerprint="ab12", aliases=("busybox",))
-
-
-def describe(gateway: Core, host: str, *, memory: int = 1000) -> None:
-    room = Capacity(cpu=100, memory=memory, disk=100_000)
-    told = a_description(capacity=room, images=[BUSYBOX], networks=[])
-    gateway.fleet.apply(host, told)
 
 
 @pytest.fixture
 def gateway(gateway: Core) -> Core:
     """Two hosts with room for ten instances each; `h1` has a little less."""
-    gateway.fleet.apply("h2", a_heartbeat())
-    gateway.fleet.apply("h2", an_inventory())
-    describe(gateway, "h1")
-    describe(gateway, "h2", memory=1001)
+    gateway.add_host("h1")
+    gateway.add_host("h2", memory=1001)
     gateway.operations.watch(gateway.pending.record)
     return gateway
 

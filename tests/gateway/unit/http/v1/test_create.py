@@ -18,6 +18,7 @@ from tests.support.builders import GIB, MIB, a_description, a_documented_instanc
 from tests.support.documents import VMS_API, code_blocks
 from tests.support.gateway_http import FakeGateway
 from tests.support.views import a_host_view, a_view
+from tests.support.vms import code
 
 VMS = "/api/v1/vms"
 BRIDGES = [Network(name=name, type="bridge", managed=False) for name in ("br0", "br1")]
@@ -36,10 +37,6 @@ def gateway() -> FakeGateway:
 
 async def create(client: httpx.AsyncClient, **more: Any) -> httpx.Response:
     return await client.post(VMS, json=MY_VM | more)
-
-
-def error(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
 
 
 async def test_the_documents_request_gets_the_documents_answer(
@@ -112,7 +109,7 @@ async def test_all_that_is_wrong_is_told_at_once(
 ) -> None:
     answer = await create(client, **wrong)
 
-    assert error(answer) == (400, "VALIDATION_ERROR")
+    assert code(answer) == (400, "VALIDATION_ERROR")
     told = [entry["field"] for entry in answer.json()["error"]["details"]["errors"]]
     assert sorted(told) == sorted(fields)
     assert "值无效" not in answer.text
@@ -126,7 +123,7 @@ async def test_a_bridge_that_does_not_exist_is_told_with_those_that_do(
 
     answer = await create(client, **wrong)
 
-    assert error(answer) == (400, "VALIDATION_ERROR")
+    assert code(answer) == (400, "VALIDATION_ERROR")
     told = answer.json()["error"]["details"]["errors"]
     assert {entry["field"]: entry["message"] for entry in told} == {
         "network": "须为 br0, br1 之一",
@@ -143,7 +140,7 @@ async def test_no_host_that_fits_says_what_each_lacks(
 
     answer = await create(client)
 
-    assert error(answer) == (400, "INSUFFICIENT_RESOURCES")
+    assert code(answer) == (400, "INSUFFICIENT_RESOURCES")
     assert answer.json()["error"]["details"]["lacks"] == {
         "h1": [
             {"what": "cpu", "wanted": 2, "free": 1},
@@ -161,7 +158,7 @@ async def test_when_no_host_takes_it_for_now_the_reasons_and_when_to_come_again_
 
     answer = await create(client)
 
-    assert error(answer) == (503, "NO_HOST_FOR_NOW")
+    assert code(answer) == (503, "NO_HOST_FOR_NOW")
     assert answer.headers["retry-after"] == "1"
     assert answer.json()["error"]["details"]["lacks"] == {
         "h1": [{"what": "time"}],
@@ -171,7 +168,7 @@ async def test_when_no_host_takes_it_for_now_the_reasons_and_when_to_come_again_
 
 
 async def test_a_name_that_exists_is_refused(client: httpx.AsyncClient) -> None:
-    assert error(await create(client, name="web")) == (409, "VM_ALREADY_EXISTS")
+    assert code(await create(client, name="web")) == (409, "VM_ALREADY_EXISTS")
 
 
 @pytest.mark.parametrize(
@@ -187,15 +184,15 @@ async def test_what_the_worker_refuses_is_told(
 ) -> None:
     gateway.operations.refusal = refusal
 
-    assert error(await create(client)) == expected
+    assert code(await create(client)) == expected
 
 
 async def test_no_connected_host_is_a_503(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
     away = a_host_view("h1", resources=a_description(), online=False, lxd_connected=False)
     gateway.fleet.change(hosts=[away])
 
-    assert error(await create(client)) == (503, "LXD_UNAVAILABLE")
-    assert error(await create(client, host="h1")) == (503, "HOST_UNREACHABLE")
+    assert code(await create(client)) == (503, "LXD_UNAVAILABLE")
+    assert code(await create(client, host="h1")) == (503, "HOST_UNREACHABLE")
 
 
 async def test_the_same_key_creates_one_vm(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
@@ -207,7 +204,7 @@ async def test_the_same_key_creates_one_vm(gateway: FakeGateway, client: httpx.A
 
     assert first.json() == second.json()
     assert len(gateway.operations.submitted) == 1
-    assert error(other) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert code(other) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
 async def test_a_repeated_request_tells_what_became_of_the_first(
@@ -268,8 +265,8 @@ async def test_a_vm_that_was_created_and_is_gone_is_not_found(
 
     ended(gateway, created["id"].removeprefix("vm-"), state=State.DONE)
 
-    assert error(await client.get(f"{VMS}/{created['id']}")) == (404, "VM_NOT_FOUND")
-    assert error(await client.get(f"{VMS}/vm-nix")) == (404, "VM_NOT_FOUND")
+    assert code(await client.get(f"{VMS}/{created['id']}")) == (404, "VM_NOT_FOUND")
+    assert code(await client.get(f"{VMS}/vm-nix")) == (404, "VM_NOT_FOUND")
 
 
 async def test_the_operation_says_why_it_was_placed_there(client: httpx.AsyncClient) -> None:
@@ -311,7 +308,7 @@ async def test_what_image_servers_have_is_listed_and_can_be_created(
     assert order is not None
     assert order.image == ImageSource(remote="images", alias="alpine/3.22")
     assert (order.type, shown.json()["data"]["os"]) == ("virtual-machine", "alpine3.22")
-    assert error(wrong) == (400, "VALIDATION_ERROR")
+    assert code(wrong) == (400, "VALIDATION_ERROR")
     [told] = wrong.json()["error"]["details"]["errors"]
     assert told["message"] == "须为 images:alpine/3.22, ubuntu20.04, busybox 之一"
 

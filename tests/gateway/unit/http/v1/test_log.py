@@ -7,16 +7,13 @@ import httpx
 from shared.contracts.operations import Failure, State
 from shared.contracts.worker_api import InstanceLog
 from tests.support.gateway_http import FakeGateway
+from tests.support.vms import code
 
 LOG = "/api/v1/vms/vm-u1/log"
 FAILED: dict[str, Any] = {
     "state": State.FAILED,
     "failure": Failure(code="lxd_refused", values=["exit status 1"], log="ERROR no init"),
 }
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
 
 
 async def test_the_log_is_what_the_host_tells_of_this_vm(

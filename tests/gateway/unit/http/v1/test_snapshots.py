@@ -7,13 +7,10 @@ from services.gateway.vms.snapshots import DescribedSnapshot
 from shared.contracts.operations import Arguments, Kind
 from shared.contracts.worker_api import Snapshot
 from tests.support.gateway_http import FakeGateway
+from tests.support.vms import code
 
 SNAPSHOTS = "/api/v1/vms/vm-u1/snapshots"
 TAKEN = Snapshot(name="backup-1", created_at="2024-01-01T12:00:00.123456Z", size=4096)
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
 
 
 async def test_snapshots_are_listed_with_what_was_said_of_them(

@@ -11,14 +11,10 @@ from shared.contracts.operations import Kind, State
 from tests.support.builders import GIB, MIB
 from tests.support.gateway_http import FakeGateway
 from tests.support.views import a_view
-from tests.support.vms import DB, WEB
+from tests.support.vms import DB, WEB, code
 
 VM = "/api/v1/vms/vm-u1"
 TAG = f'"{etag(WEB.instance)}"'
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
 
 
 @pytest.mark.parametrize(
