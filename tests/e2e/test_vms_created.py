@@ -5,8 +5,6 @@ The document's clients expect port 3000, and that nobody else has a VM called `w
 
 import json
 import secrets
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,8 +18,7 @@ from deploy.local import processes
 from deploy.local.console_page import NODE
 from deploy.local.services import has_ipv6_loopback, loopback_binds
 from tests.support.broker import Broker, fresh_vhost
-from tests.support.daemons import missing
-from tests.support.documents import VMS_API, code_blocks
+from tests.support.documents import VMS_API, run_example
 from tests.support.fleet import Fleet, fleet_of
 from tests.support.image_server import ALIAS, IMAGE, ImageServer, image_server
 from tests.support.lxd import Lxd, daemon_of_its_own
@@ -121,19 +118,7 @@ def completed(fleet: Fleet, vm_id: str) -> dict[str, Any]:
 
 
 def run(language: str, *command: str, more: str) -> Any:
-    """Give the document's client and example to a program, then `more`; return what that prints."""
-    if shutil.which(command[0]) is None:
-        missing(f"{command[0]} is not installed")
-    (example,) = code_blocks(VMS_API, language=language, heading="使用示例")
-    done = subprocess.run(
-        command,
-        input=f"{example.text}\n{more}",
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
-    return json.loads(done.stdout)
+    return json.loads(run_example(VMS_API, language, "使用示例", *command, more=more))
 
 
 def test_the_javascript_client_creates_and_starts_a_vm(fleet: Fleet, lxd: Lxd) -> None:

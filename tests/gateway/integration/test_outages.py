@@ -4,8 +4,8 @@ import asyncio
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,16 @@ WELL_AGAIN_S = 2.0
 Start = Callable[..., Awaitable[Parts]]
 
 
+@asynccontextmanager
+async def connected(start: Start, broker: OwnBroker) -> AsyncIterator[Parts]:
+    """Start a gateway that has read host h1 with a running `web`."""
+    gateway = await start(broker.uri)
+    await eventually(lambda: gateway.bus.connected)
+    async with WireHost(broker.host_uri("h1"), "h1", an_instance()):
+        await eventually(lambda: has_read(gateway))
+        yield gateway
+
+
 async def stop_is_accepted(gateway: Parts) -> bool:
     try:
         operation = await submit(gateway)
@@ -43,10 +53,7 @@ async def stop_is_accepted(gateway: Parts) -> bool:
 async def test_without_a_broker_reads_go_on_and_changes_are_refused_at_once(
     start: Start, own_broker: OwnBroker
 ) -> None:
-    gateway = await start(own_broker.uri)
-    await eventually(lambda: gateway.bus.connected)
-    async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()):
-        await eventually(lambda: has_read(gateway))
+    async with connected(start, own_broker) as gateway:
         await asyncio.to_thread(own_broker.kill)
         await eventually(lambda: not gateway.bus.connected)
 
@@ -62,10 +69,7 @@ async def test_without_a_broker_reads_go_on_and_changes_are_refused_at_once(
 async def test_the_gateway_is_well_again_soon_after_the_brokers_return(
     start: Start, own_broker: OwnBroker
 ) -> None:
-    gateway = await start(own_broker.uri)
-    await eventually(lambda: gateway.bus.connected)
-    async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()):
-        await eventually(lambda: has_read(gateway))
+    async with connected(start, own_broker) as gateway:
         await asyncio.to_thread(own_broker.kill)
         await eventually(lambda: not gateway.bus.connected)
 

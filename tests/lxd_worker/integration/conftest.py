@@ -6,13 +6,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.contracts.events import Heartbeat
 from shared.contracts.operations import Kind, Operation, Submission
 from tests.lxd_double import LxdDouble
-from tests.support.broker import Vhost
+from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.bus_side import BusSide, submission
 from tests.support.lifecycle import Lifecycle
 from tests.support.lxd import Instances, Lxd
@@ -129,6 +130,24 @@ def worker_on_double(prepare: Prepare, double: LxdDouble, bus: BusSide) -> Worke
 def wait_until_connected(bus: BusSide) -> None:
     """Wait for a heartbeat that says so."""
     bus.until(lambda: any(beat.lxd_connected for beat in bus.of(Heartbeat)))
+
+
+def module_fixtures(**settings: str) -> tuple[Any, Any]:
+    """Return the fixtures `vhost` and `worker` that all tests of a module share."""
+
+    @pytest.fixture(scope="module")
+    def vhost(broker: Broker) -> Iterator[Vhost]:
+        with fresh_vhost(broker) as vhost:
+            yield vhost
+
+    @pytest.fixture(scope="module")
+    def worker(
+        vhost: Vhost, lxd: Lxd, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[WorkerProcess]:
+        with running_worker(vhost, lxd, tmp_path_factory.mktemp("worker"), **settings) as process:
+            yield process
+
+    return vhost, worker
 
 
 def order(instances: Instances, kind: Kind, name: str, **arguments: object) -> Submission:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,11 @@ import pytest
 
 from shared.contracts.instance_config import Changes, Limits
 from shared.contracts.operations import Kind, Operation, State
-from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.bus_side import BusSide, creation
-from tests.support.lxd import Instances, Lxd
+from tests.support.lxd import Instances
 from tests.support.polling import wait_until
-from tests.support.worker_process import WorkerProcess
 
-from .conftest import carried_out, running_worker
+from .conftest import carried_out, module_fixtures
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -40,19 +37,8 @@ while True:
 """
 
 
-@pytest.fixture(scope="module")
-def vhost(broker: Broker) -> Iterator[Vhost]:
-    with fresh_vhost(broker) as vhost:
-        yield vhost
-
-
-@pytest.fixture(scope="module")
-def worker(
-    vhost: Vhost, lxd: Lxd, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[WorkerProcess]:
-    overcommit = {f"FLEET_OVERCOMMIT_{what}": "1000" for what in ("CPU", "MEMORY", "DISK")}
-    with running_worker(vhost, lxd, tmp_path_factory.mktemp("worker"), **overcommit) as process:
-        yield process
+overcommit = {f"FLEET_OVERCOMMIT_{what}": "1000" for what in ("CPU", "MEMORY", "DISK")}
+vhost, worker = module_fixtures(**overcommit)
 
 
 def described(instances: Instances, name: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,13 +22,12 @@ from shared.contracts.errors import (
 )
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, Operation, State
-from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.bus_side import BusSide, submission
 from tests.support.lifecycle import Lifecycle
-from tests.support.lxd import Instances, Lxd
+from tests.support.lxd import Instances
 from tests.support.worker_process import WorkerProcess
 
-from .conftest import carried_out, order, running_worker
+from .conftest import carried_out, module_fixtures, order
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -37,18 +35,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 DEAF = {"raw.lxc": "lxc.signal.halt = SIGCONT\nlxc.signal.reboot = SIGCONT"}
 
 
-@pytest.fixture(scope="module")
-def vhost(broker: Broker) -> Iterator[Vhost]:
-    with fresh_vhost(broker) as vhost:
-        yield vhost
-
-
-@pytest.fixture(scope="module")
-def worker(
-    vhost: Vhost, lxd: Lxd, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[WorkerProcess]:
-    with running_worker(vhost, lxd, tmp_path_factory.mktemp("worker")) as process:
-        yield process
+vhost, worker = module_fixtures()
 
 
 def outcome(operation: Operation) -> tuple[State, bool, str | None]:
