@@ -17,7 +17,7 @@ MY_VM = {
     "template": "ubuntu20.04",
     "cpu": 2,
     "memory": 2048,
-    "disk": 20,
+    "disk": 10,
     "network": {"type": "bridge", "bridge": "br0"},
     "autoStart": False,
 }

@@ -8,12 +8,10 @@ import msgspec
 import pytest
 
 from services.gateway.http.request_models.vm_creation import VmCreation
-from services.gateway.vms.placement import NoHostFits, NoHostForNow, Shortfall
 from services.gateway.vms.templates import Template
-from shared.contracts.errors import HostBusy, InsufficientResources, PortInUse
-from shared.contracts.hosts import Capacity, Image, Network, ServedImage
+from shared.contracts.hosts import Image, Network, ServedImage
 from shared.contracts.instance_config import ImageSource
-from shared.contracts.operations import Failure, Kind, Secrets, State
+from shared.contracts.operations import Failure, Kind, State
 from tests.support.builders import GIB, MIB, a_description, a_documented_instance
 from tests.support.documents import VMS_API, code_blocks
 from tests.support.gateway_http import FakeGateway
@@ -60,32 +58,6 @@ async def test_the_documents_request_gets_the_documents_answer(
     assert (order.network, order.auto_start) == ("br0", False)
 
 
-async def test_what_goes_beyond_the_document_is_handed_on(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    beyond = {
-        "network": {"type": "network", "name": "br1"},
-        "autoStart": True,
-        "description": "the shop",
-        "host": "h1",
-        "type": "container",
-        "labels": {"team": "shop"},
-        "sshKeys": ["ssh-ed25519 AAAAC3Nza me@home"],
-        "cloudInit": "#cloud-config\n",
-        "rootPassword": "pa55!word",
-    }
-
-    await create(client, **beyond)
-
-    [change] = gateway.operations.submitted
-    order = change.arguments.create
-    assert order is not None
-    assert (order.network, order.auto_start, order.description) == ("br1", True, "the shop")
-    assert (order.labels, order.ssh_keys) == (beyond["labels"], ("ssh-ed25519 AAAAC3Nza me@home",))
-    assert change.secrets == Secrets(cloud_init="#cloud-config\n", root_password="pa55!word")
-    assert change.arguments.placement.startswith("asked_for")
-
-
 @pytest.mark.parametrize(
     ("wrong", "fields"),
     [
@@ -114,77 +86,6 @@ async def test_all_that_is_wrong_is_told_at_once(
     assert sorted(told) == sorted(fields)
     assert "值无效" not in answer.text
     assert gateway.operations.submitted == []
-
-
-async def test_a_bridge_that_does_not_exist_is_told_with_those_that_do(
-    client: httpx.AsyncClient,
-) -> None:
-    wrong = {"network": {"type": "bridge", "bridge": "br9"}, "template": "nix", "host": "h9"}
-
-    answer = await create(client, **wrong)
-
-    assert code(answer) == (400, "VALIDATION_ERROR")
-    told = answer.json()["error"]["details"]["errors"]
-    assert {entry["field"]: entry["message"] for entry in told} == {
-        "network": "须为 br0, br1 之一",
-        "template": "须为 ubuntu20.04, busybox 之一",
-        "host": "须为 h1 之一",
-    }
-
-
-async def test_no_host_that_fits_says_what_each_lacks(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    small = a_description(networks=BRIDGES, capacity=Capacity(cpu=1, memory=GIB, disk=100 * GIB))
-    gateway.fleet.change(hosts=[a_host_view("h1", resources=small)])
-
-    answer = await create(client)
-
-    assert code(answer) == (400, "INSUFFICIENT_RESOURCES")
-    assert answer.json()["error"]["details"]["lacks"] == {
-        "h1": [
-            {"what": "cpu", "wanted": 2, "free": 1},
-            {"what": "memory", "wanted": 2 * GIB, "free": GIB},
-        ]
-    }
-    assert "h1: cpu (2 > 1), memory (2048 > 1024 MiB)" in answer.json()["error"]["message"]
-
-
-async def test_when_no_host_takes_it_for_now_the_reasons_and_when_to_come_again_are_told(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    lacks = {"h1": [Shortfall("time")], "h2": [Shortfall("ports", 2, 1)]}
-    gateway.operations.refusal = NoHostForNow(NoHostFits(lacks))
-
-    answer = await create(client)
-
-    assert code(answer) == (503, "NO_HOST_FOR_NOW")
-    assert answer.headers["retry-after"] == "1"
-    assert answer.json()["error"]["details"]["lacks"] == {
-        "h1": [{"what": "time"}],
-        "h2": [{"what": "ports", "wanted": 2, "free": 1}],
-    }
-    assert "h1: time; h2: ports (2 > 1)" in answer.json()["error"]["message"]
-
-
-async def test_a_name_that_exists_is_refused(client: httpx.AsyncClient) -> None:
-    assert code(await create(client, name="web")) == (409, "VM_ALREADY_EXISTS")
-
-
-@pytest.mark.parametrize(
-    ("refusal", "expected"),
-    [
-        (InsufficientResources("h1", "memory", "2", "1"), (400, "INSUFFICIENT_RESOURCES")),
-        (PortInUse("h1", "2022"), (409, "PORT_IN_USE")),
-        (HostBusy("h1"), (503, "HOST_BUSY")),
-    ],
-)
-async def test_what_the_worker_refuses_is_told(
-    gateway: FakeGateway, client: httpx.AsyncClient, refusal: Any, expected: tuple[int, str]
-) -> None:
-    gateway.operations.refusal = refusal
-
-    assert code(await create(client)) == expected
 
 
 async def test_no_connected_host_is_a_503(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
