@@ -23,7 +23,7 @@ from shared.lxd.scope import LxdScope
 from tests.lxd_double import LxdDouble
 from tests.support.builders import a_submission
 from tests.support.lxd_client import IMAGE
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 from tests.support.vms import gateway_of_vms
 
 NAME = f"odd-{secrets.token_hex(4)}"

@@ -29,7 +29,7 @@ from shared.lxd.scope import LxdScope
 from tests.support.bus_side import BusSide, creation, submission
 from tests.support.lifecycle import Lifecycle
 from tests.support.lxd import Instances, Lxd
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 from tests.support.worker_process import Prepare, WorkerProcess
 
 SCRIPT = Path(__file__).with_name("killed_worker.py")

@@ -24,7 +24,7 @@ from shared.contracts.operations import Arguments, Kind, State
 from tests.support.builders import AT, a_submission
 from tests.support.lxd_worker.journal import here
 from tests.support.lxd_worker.observations import described, observation
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 FAR_FUTURE = 9e9
 

@@ -22,7 +22,7 @@ from shared.contracts.operations import LONGEST_MESSAGE, Kind, State
 from tests.support.builders import a_submission
 from tests.support.lxd_worker.journal import here
 from tests.support.lxd_worker.observations import described, observation
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 NOW = "2026-11-20T10:00:00Z"
 FAR_FUTURE = 9e9

@@ -1,14 +1,28 @@
-"""The bus, as a worker's reports see it."""
+"""The bus, as a worker's reports see it, and what they had to leave out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.lxd_worker.omissions import Omission
 from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Event
 from tests.support.clock import FakeClock
-from tests.support.lxd_worker.omissions import Omissions
+
+
+class Omissions:
+    """Takes in every omission, as `Omit`."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Omission, str, str]] = []
+
+    def __call__(self, what: Omission, subject: str, reason: str) -> None:
+        self.heard.append((what, subject, reason))
+
+    def of(self, what: Omission) -> set[str]:
+        """Return the subjects of one kind."""
+        return {subject for one, subject, _ in self.heard if one is what}
 
 
 class Wire:

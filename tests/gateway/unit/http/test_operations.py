@@ -78,24 +78,8 @@ async def test_a_filter_that_nothing_could_fit_is_refused(
     assert gateway.operations.wanted == []
 
 
-async def test_an_operation_can_be_cancelled(client: httpx.AsyncClient, begun: str) -> None:
-    answer = await client.post(f"{begun}/cancel")
-
-    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/api/operations/nix"),
-        ("GET", "/api/operations/nix?wait=1"),
-        ("POST", "/api/operations/nix/cancel"),
-    ],
-)
-async def test_an_unknown_operation_is_not_found(
-    client: httpx.AsyncClient, method: str, path: str
-) -> None:
-    answer = await client.request(method, path)
+async def test_an_unknown_operation_is_not_waited_for(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/operations/nix?wait=1")
 
     assert (answer.status_code, answer.json()["detail"]) == (404, "操作 nix 不存在")
 

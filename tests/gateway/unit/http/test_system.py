@@ -7,17 +7,6 @@ from tests.support.gateway_http import FakeGateway
 from tests.support.views import a_host_view
 
 
-async def test_the_fleet_is_healthy_while_any_lxd_is_connected(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[a_host_view("h1", lxd_connected=False), a_host_view("h2")])
-
-    answer = await client.get("/api/health")
-
-    assert (answer.json()["status"], answer.json()["lxd_connected"]) == ("healthy", True)
-    assert answer.json()["hosts"][0] == {"host": "h1", "online": True, "lxd_connected": False}
-
-
 @pytest.mark.parametrize(
     "hosts",
     [

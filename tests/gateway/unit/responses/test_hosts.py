@@ -8,14 +8,6 @@ from tests.support.builders import GIB, a_host_sample
 from tests.support.views import a_host_view
 
 
-def test_one_host_is_shown_with_its_own_figures() -> None:
-    info = shown.host_information([a_host_view()])
-
-    assert (info.cpu_cores, info.cpu_percent) == (4, 35.2)
-    assert (info.memory_total, info.memory_used, info.memory_percent) == (16384, 8192, 50.0)
-    assert (info.disk_total, info.disk_used, info.disk_percent) == (500, 250, 50.0)
-
-
 def test_several_hosts_are_summed_and_percentages_weighted_by_size() -> None:
     small = a_host_sample(cpu_cores=4, cpu_percent=100.0, memory_total=4 * GIB, memory_used=4 * GIB)
     large = a_host_sample(cpu_cores=12, cpu_percent=0.0, memory_total=12 * GIB, memory_used=0)
@@ -34,12 +26,6 @@ def test_a_host_that_is_away_counts_as_it_was_and_marks_the_sum_stale() -> None:
     info = shown.host_information([a_host_view("h1"), absent])
 
     assert (info.cpu_cores, info.stale, info.age_s) == (8, True, 75)
-
-
-def test_a_host_that_was_never_measured_adds_nothing() -> None:
-    info = shown.host_information([a_host_view("h1"), a_host_view("h2", sample=None)])
-
-    assert (info.cpu_cores, info.hosts, info.unknown) == (4, 1, [])
 
 
 def test_without_any_measurement_all_figures_are_zero_and_unknown() -> None:

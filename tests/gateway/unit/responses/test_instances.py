@@ -23,33 +23,6 @@ def address(device: str, text: str, *, family: str = "inet", scope: str = "globa
     return Address(device=device, family=family, address=text, scope=scope)
 
 
-def test_a_running_instance_shows_its_measured_use() -> None:
-    use = shown.resources(a_view(), a_host_view())
-
-    assert use == shown.ResourceUsage(
-        cpu_percent=47.5,
-        memory_used=256,
-        memory_total=512,
-        disk_used=2048,
-        disk_total=10240,
-        network_rx=100,
-        network_tx=50,
-        unknown=[],
-        sampled_at_utc="2026-01-23T11:30:00Z",
-    )
-
-
-def test_a_stopped_instance_uses_nothing_and_keeps_its_limits() -> None:
-    stopped = a_view(status="Stopped")
-
-    use = shown.resources(stopped, a_host_view())
-
-    assert (use.cpu_percent, use.memory_used, use.disk_used) == (0.0, 0, 0)
-    assert (use.network_rx, use.network_tx) == (0, 0)
-    assert (use.memory_total, use.disk_total) == (512, 10240)
-    assert use.unknown == []
-
-
 def test_a_stopped_instance_does_not_show_the_sample_of_its_last_run() -> None:
     stopped = replace(a_view(), instance=a_documented_instance(status="Stopped"))
 

@@ -178,16 +178,6 @@ async def test_the_operation_says_why_it_was_placed_there(client: httpx.AsyncCli
     assert "of 1 able" in operation.json()["placement"]
 
 
-async def test_the_templates_are_the_operators_and_the_hosts_images(
-    client: httpx.AsyncClient,
-) -> None:
-    answer = await client.get("/api/v1/templates")
-
-    ours, image = answer.json()["data"]["templates"]
-    assert (ours["id"], ours["hosts"], ours["remote"]) == ("ubuntu20.04", ["h1"], None)
-    assert (image["id"], image["os"], image["hosts"]) == ("busybox", "busybox1", ["h1"])
-
-
 async def test_what_image_servers_have_is_listed_and_can_be_created(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:

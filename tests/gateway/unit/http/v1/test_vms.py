@@ -106,12 +106,6 @@ async def test_what_is_no_cursor_is_refused(client: httpx.AsyncClient, cursor: s
     assert answer.json()["error"]["details"]["errors"][0]["field"] == "cursor"
 
 
-async def test_only_the_fields_that_are_asked_for_are_shown(client: httpx.AsyncClient) -> None:
-    answer = await client.get(f"{VMS}?host=h2&project=p&fields=status,id,status")
-
-    assert answer.json()["data"]["vms"] == [{"status": "running", "id": "vm-u3"}]
-
-
 async def test_a_field_that_does_not_exist_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"{VMS}?fields=id,nix")
 
