@@ -37,22 +37,10 @@ async def test_every_error_has_the_form_of_this_api(
     assert told(await client.request(method, path)) == (status, code)
 
 
-@pytest.mark.parametrize(
-    ("method", "headers", "code"),
-    [
-        ("GET", {"Host": "evil.example"}, "HOST_HEADER_NOT_ALLOWED"),
-        ("POST", {"Origin": "http://evil.example"}, "ORIGIN_NOT_ALLOWED"),
-        (
-            "OPTIONS",
-            {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"},
-            "ORIGIN_NOT_ALLOWED",
-        ),
-    ],
-)
-async def test_other_peoples_pages_are_refused_in_this_form(
-    client: httpx.AsyncClient, method: str, headers: dict[str, str], code: str
-) -> None:
-    assert told(await client.request(method, VMS, headers=headers)) == (403, code)
+async def test_other_peoples_preflights_are_refused_in_this_form(client: httpx.AsyncClient) -> None:
+    headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+
+    assert told(await client.options(VMS, headers=headers)) == (403, "ORIGIN_NOT_ALLOWED")
 
 
 async def test_a_bug_is_told_without_internals(

@@ -7,7 +7,6 @@ import httpx
 from shared.contracts.operations import Failure, State
 from shared.contracts.worker_api import InstanceLog
 from tests.support.gateway_http import FakeGateway
-from tests.support.vms import code
 
 LOG = "/api/v1/vms/vm-u1/log"
 FAILED: dict[str, Any] = {
@@ -26,7 +25,3 @@ async def test_the_log_is_what_the_host_tells_of_this_vm(
     assert answer.json() == {"success": True, "data": {"log": "ERROR\n\ttwo", "truncated": True}}
     assert answer.headers["cache-control"] == "no-store"
     assert [(target.host, target.uuid) for target in gateway.logs.asked] == [("h1", "u1")]
-
-
-async def test_an_unknown_vm_has_no_log(client: httpx.AsyncClient) -> None:
-    assert code(await client.get("/api/v1/vms/nix/log")) == (404, "VM_NOT_FOUND")

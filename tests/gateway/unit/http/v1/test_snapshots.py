@@ -95,13 +95,18 @@ async def test_what_lxd_would_not_take_is_refused(
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", ""), ("POST", ""), ("POST", "/s/restore"), ("DELETE", "/s")],
+    [
+        ("GET", "log"),
+        ("POST", "snapshots"),
+        ("POST", "snapshots/s/restore"),
+        ("DELETE", "snapshots/s"),
+    ],
 )
-async def test_an_unknown_vm_has_no_snapshots(
+async def test_an_unknown_vm_has_neither_snapshots_nor_a_log(
     client: httpx.AsyncClient, method: str, path: str
 ) -> None:
-    body = {"name": "s"} if (method, path) == ("POST", "") else None
+    body = {"name": "s"} if path == "snapshots" else None
 
-    answer = await client.request(method, f"/api/v1/vms/nix/snapshots{path}", json=body)
+    answer = await client.request(method, f"/api/v1/vms/nix/{path}", json=body)
 
     assert code(answer) == (404, "VM_NOT_FOUND")
