@@ -217,7 +217,9 @@ async def test_a_name_that_lxd_would_have_is_looked_up(
 PATHS = ["/api/instances", "/api/instances/web", "/api/instances/web/resources", "/api/host/info"]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "path", [*PATHS, *(f"{each}?host=nix" for each in PATHS), "/api/hosts/nix"]
+)
 async def test_until_the_fleet_is_read_there_is_no_half_truth(
     gateway: FakeGateway, client: httpx.AsyncClient, path: str
 ) -> None:
@@ -241,12 +243,3 @@ async def test_when_nothing_was_ever_heard_the_documents_text_says_so(
 
     assert answer.status_code == 503
     assert answer.json()["detail"] == "LXD服务不可用"
-
-
-@pytest.mark.parametrize("path", [*PATHS, "/api/hosts/nix"])
-async def test_an_unknown_host_is_not_called_so_before_the_fleet_is_read(
-    gateway: FakeGateway, client: httpx.AsyncClient, path: str
-) -> None:
-    gateway.fleet.ready = False
-
-    assert (await client.get(f"{path}?host=nix")).status_code == 503
