@@ -18,8 +18,9 @@ import httpx
 
 from benchmarks.figures import Figure, at_most, centile, spread
 from benchmarks.ground import Ground, alone
-from deploy.local import lxd_daemon, processes
+from deploy.local import lxd_daemon
 from deploy.local.busybox_image import ALIAS
+from tests.support.polling import wait_until
 
 # Rounds of single creations for each turn of ten at once.
 ROUNDS_OF_A_TURN = 4
@@ -34,7 +35,7 @@ Make = Callable[[Ground, str], float]
 
 def figures(ground: Ground) -> Iterator[Figure]:
     """Measure single creations, then ten at once."""
-    assert processes.wait_until(lambda: _has_image(ground), timeout_s=NOTICED_WITHIN_S)
+    wait_until(lambda: _has_image(ground), within_s=NOTICED_WITHIN_S)
     rounds = ground.scale.slow_rounds
     by_lxd, by_api = _turns(rounds, lambda make: _one(ground, make), _by_lxd, _by_api)
     yield Figure(
@@ -127,7 +128,7 @@ def _remove(ground: Ground, names: list[str]) -> None:
         instances = ground.fleet.http.get("/api/instances").raise_for_status().json()
         return len(instances) == ground.scale.instances
 
-    assert processes.wait_until(noticed, timeout_s=NOTICED_WITHIN_S)
+    wait_until(noticed, within_s=NOTICED_WITHIN_S)
 
 
 def _has_image(ground: Ground) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from websockets.asyncio.client import connect
 
-from tests.support.host import eventually
+from tests.support.polling import eventually
 
 WITHIN_S = 60.0
 

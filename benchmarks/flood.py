@@ -34,10 +34,11 @@ from deploy.local import broker as nodes
 from deploy.local import processes
 from shared.contracts.instances import Address
 from tests.support.broker import Broker, Vhost, fresh_vhost, shared_broker
+from tests.support.builders import a_change, a_sample, an_instance
 from tests.support.daemons import ROOT
 from tests.support.flood import KINDS
-from tests.support.host import WireHost, eventually
-from tests.support.reports import a_change, a_sample, an_instance
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 FLOODS_S = 10.0
 SAMPLED_EVERY_S = 0.1

@@ -22,6 +22,7 @@ from deploy.local.services import loopback_binds
 from tests.support.broker import fresh_vhost, shared_broker
 from tests.support.fleet import Fleet, fleet_of
 from tests.support.lxd import Instances, OwnLxd, daemon_of_its_own
+from tests.support.polling import wait_until
 
 HOST = "h1"
 LISTED_WITHIN_S = 30.0
@@ -90,8 +91,8 @@ def fleet_on(loaded: Loaded) -> Iterator[Ground]:
         fresh_vhost(broker) as vhost,
         fleet_of({HOST: loaded.lxd}, vhost, Path(directory), binds, **ROOMY) as fleet,
     ):
-        assert processes.wait_until(
-            lambda: _count_measured(fleet) == loaded.scale.instances, timeout_s=LISTED_WITHIN_S
+        wait_until(
+            lambda: _count_measured(fleet) == loaded.scale.instances, within_s=LISTED_WITHIN_S
         )
         yield Ground(loaded, fleet)
 

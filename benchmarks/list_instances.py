@@ -22,8 +22,8 @@ import pylxd
 
 from benchmarks.figures import Figure, at_least, at_most, centile, spread, timed
 from benchmarks.ground import HOST, Ground, alone
-from deploy.local import processes
 from tests.support.lxd import Lxd
+from tests.support.polling import wait_until
 
 PATH = "/api/instances"
 NOTICED_WITHIN_S = 30.0
@@ -65,7 +65,7 @@ def _absent(ground: Ground, ask: Callable[[], None]) -> Iterator[Figure]:
     worker.kill()
     killed = timed(ask, ground.scale.rounds)
     yield Figure("the same one after another, the host's worker just killed", spread(killed))
-    assert processes.wait_until(lambda: not fleet.is_ready(), timeout_s=NOTICED_WITHIN_S)
+    wait_until(lambda: not fleet.is_ready(), within_s=NOTICED_WITHIN_S)
     yield Figure("the same, the host known to be offline", spread(timed(ask, ground.scale.rounds)))
     worker.start()
     fleet.wait_until_ready()

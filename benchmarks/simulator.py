@@ -13,10 +13,10 @@ from services.gateway.clock import Clock
 from services.gateway.fleet.view import FleetView
 from shared.contracts.events import Heartbeat, Inventory, Sampled
 from shared.contracts.instances import InstanceSample
+from tests.support.builders import a_documented_instance, a_host_sample
 from tests.support.gateway import FakeFleet
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host_sample, an_instance
-from tests.support.measured import MEASURED
+from tests.support.views import MEASURED
 
 INSTANCES_PER_HOST = 100
 INTERVAL_S = 5.0
@@ -46,7 +46,7 @@ class Simulator:
                 await asyncio.sleep(INTERVAL_S / len(self._hosts))
 
     def _inventory(self) -> Inventory:
-        instances = [an_instance(name, revision=1) for name in self._names]
+        instances = [a_documented_instance(name, revision=1) for name in self._names]
         return Inventory(epoch=1, sequence=1, at=AT, instances=instances)
 
     def _sample(self) -> Sampled:

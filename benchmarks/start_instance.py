@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.figures import Figure, at_most, centile
 from benchmarks.ground import Ground, alone
-from deploy.local import processes
+from tests.support.polling import wait_until
 
 NOTICED_WITHIN_S = 10.0
 # Seconds until the services are idle after they have noticed.
@@ -66,7 +66,7 @@ def _wait_until(ground: Ground, name: str, status: str) -> None:
         found = ground.fleet.http.get(f"/api/instances/{name}").raise_for_status().json()
         return bool(found["info"]["status"] == status)
 
-    assert processes.wait_until(noticed, timeout_s=NOTICED_WITHIN_S)
+    wait_until(noticed, within_s=NOTICED_WITHIN_S)
     time.sleep(REST_S)
 
 

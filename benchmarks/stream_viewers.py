@@ -25,7 +25,7 @@ from benchmarks.crowd import crowd, until
 from benchmarks.figures import Figure, show
 from benchmarks.scale import Scale, from_environment
 from tests.support.gateway_http import FakeGateway, listening
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 
 PATH = "/ws/stream?topic=instances"
 # For each round of other benchmarks.
@@ -89,11 +89,11 @@ async def _stalled(instances: int, number: int, changes: int) -> tuple[float, fl
 async def _gateway(instances: int, commands: Connection) -> None:
     """Serve the stream, and change an instance at each command."""
     fake = FakeGateway(monotonic=time.monotonic)
-    others = [known(an_instance(f"c{number}")) for number in range(1, instances)]
-    fake.fleet.known_instances = [known(an_instance("c0")), *others]
+    others = [a_view(f"c{number}") for number in range(1, instances)]
+    fake.fleet.known_instances = [a_view("c0"), *others]
 
     def change(number: object) -> None:
-        changed = known(an_instance("c0", description=str(number)))
+        changed = a_view("c0", description=str(number))
         fake.fleet.change(instances=[changed, *others])
 
     async with listening(fake.app(), ws_per_message_deflate=False) as port:

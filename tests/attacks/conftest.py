@@ -21,9 +21,10 @@ from shared.contracts.codec import encode
 from shared.contracts.events import Event
 from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost, host_exchange
+from tests.support.builders import a_heartbeat
 from tests.support.caller import connect
 from tests.support.daemons import ROOT
-from tests.support.reports import a_heartbeat
+from tests.support.polling import wait_until
 
 ATTACKER, NEIGHBOUR = "h1", "h2"
 AT_ONCE_S = 5.0
@@ -103,15 +104,12 @@ class Scene:
 
     def until(self, holds: Callable[[], bool], *, within_s: float = AT_ONCE_S) -> None:
         """Wait until it holds."""
-
-        def holds_already() -> bool:
-            try:
-                return holds()
-            except httpx.TransportError:
-                return False
-
-        in_time = processes.wait_until(holds_already, timeout_s=within_s)
-        assert in_time, self.log.read_text()[-5000:]
+        wait_until(
+            holds,
+            within_s=within_s,
+            ignoring=httpx.TransportError,
+            seen=lambda: self.log.read_text()[-5000:],
+        )
 
     def neighbour_is_fresh(self) -> bool:
         """Whether the neighbour was heard of, and its instance sampled, within the last seconds."""

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from tests.support.builders import a_sample, an_instance
 from tests.support.host import WireHost
-from tests.support.reports import a_sample, an_instance
 
 BEAT_S = 0.5
 
 
 async def main() -> None:
-    web = an_instance("web", uuid=f"uuid-of-web-on-{sys.argv[1]}")
+    web = an_instance("web", uuid=f"uuid-web-on-{sys.argv[1]}")
     async with WireHost(os.environ["FLEET_AMQP_URI"], sys.argv[1], web) as host:
         host.after = replace(web, revision=2)
         print("ready", flush=True)

@@ -13,8 +13,8 @@ import pytest
 
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
+from tests.support.builders import an_instance, an_inventory, an_operation
 from tests.support.raw_message import POISON, RawMessage, poison, short
-from tests.support.reports import an_instance, an_inventory, an_operation
 
 from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, Attacker, Scene
 
@@ -126,14 +126,14 @@ def test_claims_to_what_another_host_runs_leave_it_reachable(
     scene: Scene, attacker: Attacker
 ) -> None:
     copies = [
-        an_instance("web", uuid=f"uuid-of-web-on-{NEIGHBOUR}"),
-        an_instance("other", uuid=f"uuid-of-web-on-{NEIGHBOUR}"),
+        an_instance("web", uuid=f"uuid-web-on-{NEIGHBOUR}"),
+        an_instance("other", uuid=f"uuid-web-on-{NEIGHBOUR}"),
     ]
 
     attacker.tell("worker.inventory", an_inventory(*copies, epoch=attacker.epoch))
     scene.until(lambda: shows(scene, "other"), within_s=AFTER_A_FLOOD_S)
 
-    answer = scene.http.get(f"/api/v1/vms/vm-uuid-of-web-on-{NEIGHBOUR}")
+    answer = scene.http.get(f"/api/v1/vms/vm-uuid-web-on-{NEIGHBOUR}")
     assert answer.status_code == 200, answer.text
     assert answer.json()["data"]["host"] == NEIGHBOUR
     scene.assert_unharmed()

@@ -15,7 +15,7 @@ from shared.contracts.codec import encode
 from shared.contracts.events import Event, OperationChanged
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, State
-from tests.support.reports import a_change, an_instance, an_inventory, an_operation
+from tests.support.builders import a_change, an_instance, an_inventory, an_operation
 
 from .conftest import AFTER_A_FLOOD_S, ATTACKER, NEIGHBOUR, Attacker, Scene
 
@@ -106,7 +106,7 @@ def test_a_creation_that_a_host_makes_up_hides_nothing(scene: Scene, attacker: A
         "made-up",
         host=ATTACKER,
         kind=Kind.CREATE,
-        uuid=f"uuid-of-web-on-{NEIGHBOUR}",
+        uuid=f"uuid-web-on-{NEIGHBOUR}",
         arguments=Arguments(create=NewInstance(image=ImageSource(), cpu=1, memory=1, disk=1)),
     )
 

@@ -11,9 +11,9 @@ import pytest
 from websockets.sync.client import connect
 
 from deploy.local.busybox_image import ALIAS
-from deploy.local.processes import wait_until
 from tests.support import docker as docker_for_tests
 from tests.support.composed import HOST, PROGRAMS, Composed, program
+from tests.support.polling import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -28,7 +28,7 @@ def shown(fleet: Composed, name: str) -> dict[str, Any]:
 
 def becomes(fleet: Composed, name: str, status: str) -> bool:
     return wait_until(
-        lambda: shown(fleet, name).get("info", {}).get("status") == status, timeout_s=10
+        lambda: shown(fleet, name).get("info", {}).get("status") == status, within_s=10
     )
 
 
@@ -49,7 +49,7 @@ def templates_there(fleet: Composed) -> set[str]:
 
 
 def grows(fleet: Composed, service: str, health: str) -> bool:
-    return wait_until(lambda: fleet.health(service) == health, timeout_s=90, interval_s=2)
+    return wait_until(lambda: fleet.health(service) == health, within_s=90, every_s=2)
 
 
 def user_of(pid: int) -> int:
@@ -76,7 +76,7 @@ def test_an_instance_is_seen_sampled_stopped_and_started(composed: Composed) -> 
 
     assert becomes(composed, name, "Running")
     assert shown(composed, name)["info"]["host"] == HOST
-    assert wait_until(lambda: is_sampled(composed, name), timeout_s=10)
+    wait_until(lambda: is_sampled(composed, name), within_s=10)
     assert sources(composed) == ["cgroup"]
 
     stopped = composed.http.post(f"/api/instances/{name}/stop")
@@ -91,7 +91,7 @@ def test_an_instance_is_seen_sampled_stopped_and_started(composed: Composed) -> 
 
 
 def test_an_instance_is_created_and_typed_to(composed: Composed) -> None:
-    assert wait_until(lambda: ALIAS in templates_there(composed), timeout_s=20)
+    wait_until(lambda: ALIAS in templates_there(composed), within_s=20)
     name = composed.instances.name("new")
     wanted = {"name": name, "template": ALIAS, "cpu": 1, "memory": 64, "disk": 1, "autoStart": True}
 
@@ -143,9 +143,7 @@ def test_an_lxd_that_was_started_again_is_found(composed: Composed) -> None:
     composed.lxd.stop()
     composed.lxd.start()
 
-    assert wait_until(
-        lambda: composed.http.post(f"/api/instances/{name}/stop").is_success, timeout_s=20
-    )
+    wait_until(lambda: composed.http.post(f"/api/instances/{name}/stop").is_success, within_s=20)
     assert composed.instances.status(name) == "Stopped"
 
 

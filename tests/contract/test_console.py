@@ -17,8 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from services.gateway.http.console_page import FILES
 from shared.contracts.errors import FleetError, LxdRefused, StreamLost, TooManyConsoles
 from shared.contracts.streams import Resize
-from tests.support.gateway_http import LOOPBACK, Clock, FakeGateway, listening
-from tests.support.peer import until
+from tests.support.clock import FakeClock
+from tests.support.gateway_http import LOOPBACK, FakeGateway, listening
+from tests.support.polling import eventually
 from tests.support.vms import gateway_of_vms
 
 GUARDED = replace(LOOPBACK, token="t0ken")
@@ -69,7 +70,7 @@ async def test_what_is_shown_and_typed_are_binary_messages(gateway: FakeGateway)
     async with seated(gateway) as viewer:
         shown = [await viewer.recv(), await viewer.recv()]
         await viewer.send(b"ls\n")
-        await until(lambda: gateway.consoles.stream.typed == [b"ls\n"])
+        await eventually(lambda: gateway.consoles.stream.typed == [b"ls\n"])
 
     assert shown == [b"\x1b[0m", b"\xff"]
 
@@ -78,7 +79,7 @@ async def test_the_viewer_tells_the_size_of_its_terminal(gateway: FakeGateway) -
     async with seated(gateway) as viewer:
         await viewer.send('{"type": "resize", "columns": 132, "rows": 43, "later": 1}')
 
-        await until(lambda: gateway.consoles.stream.typed == [Resize(132, 43)])
+        await eventually(lambda: gateway.consoles.stream.typed == [Resize(132, 43)])
 
 
 async def test_a_viewer_that_pauses_is_shown_nothing_until_it_resumes(
@@ -89,7 +90,7 @@ async def test_a_viewer_that_pauses_is_shown_nothing_until_it_resumes(
     async with seated(gateway) as viewer:
         await viewer.send('{"type": "pause"}')
         await viewer.send(b"paused")
-        await until(lambda: stream.typed == [b"paused"])
+        await eventually(lambda: stream.typed == [b"paused"])
         stream.begins.set()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(viewer.recv(), 0.2)
@@ -107,7 +108,7 @@ async def test_a_viewer_cannot_type_faster_than_the_process_reads(gateway: FakeG
                 await viewer.send(bytes(60_000))
 
         typing = asyncio.create_task(type_for_ever())
-        await until(lambda: bool(gateway.consoles.stream.typed))
+        await eventually(lambda: gateway.consoles.stream.typed)
         _, waiting = await asyncio.wait([typing], timeout=1)
         typed = len(gateway.consoles.stream.typed)
         typing.cancel()
@@ -166,14 +167,14 @@ async def test_a_text_that_means_nothing_ends_the_console(gateway: FakeGateway, 
 
 async def test_a_viewer_that_goes_leaves_the_console(gateway: FakeGateway) -> None:
     async with seated(gateway):
-        await until(lambda: len(gateway.consoles.now_open) == 1)
+        await eventually(lambda: len(gateway.consoles.now_open) == 1)
 
     assert gateway.consoles.now_open == []
 
 
 async def test_it_is_the_instance_and_the_caller_of_the_password(gateway: FakeGateway) -> None:
     async with seated(gateway):
-        await until(lambda: bool(gateway.consoles.opened))
+        await eventually(lambda: gateway.consoles.opened)
 
     (console,) = gateway.consoles.opened
     assert (console.target.host, console.target.name, console.target.uuid) == ("h1", "web", "u1")
@@ -181,7 +182,8 @@ async def test_it_is_the_instance_and_the_caller_of_the_password(gateway: FakeGa
 
 
 async def test_a_password_opens_one_console_of_its_instance_once_and_soon() -> None:
-    gateway = replace(gateway_of_vms(), settings=GUARDED, monotonic=(clock := Clock()))
+    clock = FakeClock()
+    gateway = replace(gateway_of_vms(), settings=GUARDED, monotonic=clock.monotonic)
     async with listening(gateway.app()) as port:
         used, foreign, late = [await address(port) for _ in range(3)]
         async with connect(used):
@@ -189,7 +191,7 @@ async def test_a_password_opens_one_console_of_its_instance_once_and_soon() -> N
         again = await refusal(used)
         of_another = await refusal(foreign.replace("vm-u1", "vm-u2"))
         none = await refusal(f"ws://127.0.0.1:{port}/console/vm-u1", additional_headers=KEY)
-        clock.seconds += 31
+        clock.advance(31)
         too_late = await refusal(late)
 
     assert [again, of_another, none, too_late] == [(401, "unauthorized")] * 4

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from tests.support.documents import INSTANCES_API, code_blocks, shape, without_additions
 from tests.support.gateway_http import LOOPBACK, listening
-from tests.support.known import a_host, an_instance, away, known
-from tests.support.watching import gateway, message, refusal
+from tests.support.views import a_view
+from tests.support.watching import gateway, message
 
 QUICK = replace(LOOPBACK, update_interval_s=0.5)
 GUARDED = replace(LOOPBACK, token="t0ken")
@@ -54,7 +52,7 @@ async def test_a_new_viewer_sees_the_newest_state() -> None:
     fake = gateway(LOOPBACK)
     async with listening(fake.app()) as port, stream(port) as early:
         await message(early)
-        fake.fleet.change(instances=[known(an_instance("new"))])
+        fake.fleet.change(instances=[a_view("new")])
         async with stream(port) as late:
             update = await message(late)
 
@@ -72,19 +70,6 @@ async def test_viewers_of_the_same_share_one_encoding() -> None:
     assert fake.fleet.reads <= 20
 
 
-async def test_a_viewer_may_watch_one_host() -> None:
-    fake = gateway(QUICK)
-    fake.fleet.known_hosts = [a_host("h1"), away(a_host("h2"), 9.0)]
-    fake.fleet.known_instances = [known(), known(an_instance("other"), host="h2")]
-
-    async with listening(fake.app()) as port, stream(port, "?host=h2") as viewer:
-        data = (await message(viewer))["data"]
-
-    [entry] = data["instances"]
-    assert (entry["name"], entry["host"], entry["host_online"]) == ("other", "h2", False)
-    assert data["host"]["hosts"] == 1
-
-
 async def test_a_viewer_of_a_host_that_is_forgotten_is_told_to_go() -> None:
     fake = gateway(QUICK)
     async with listening(fake.app()) as port, stream(port, "?host=h1") as viewer:
@@ -97,17 +82,6 @@ async def test_a_viewer_of_a_host_that_is_forgotten_is_told_to_go() -> None:
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1013, "host_not_found")
 
 
-async def test_what_cannot_be_watched_is_refused_with_a_status() -> None:
-    fake = gateway(QUICK)
-    async with listening(fake.app()) as port:
-        unknown = await refusal(stream(port, "?host=nix"))
-        fake.fleet.ready = False
-        unread = await refusal(stream(port))
-
-    assert unknown == (404, "host_not_found")
-    assert unread == (503, "fleet_view_not_ready")
-
-
 async def test_what_a_viewer_says_is_ignored() -> None:
     async with listening(gateway(QUICK).app()) as port, stream(port) as viewer:
         await viewer.send("ping")
@@ -116,62 +90,3 @@ async def test_what_a_viewer_says_is_ignored() -> None:
         update = await message(viewer)
 
     assert update["type"] == "update"
-
-
-async def test_a_token_opens_the_stream() -> None:
-    async with listening(gateway(GUARDED).app()) as port:
-        without = await refusal(stream(port))
-        async with stream(port, additional_headers={"X-API-Key": "t0ken"}) as viewer:
-            update = await message(viewer)
-
-    assert without == (401, "unauthorized")
-    assert update["type"] == "update"
-
-
-async def test_a_ticket_opens_one_stream_once() -> None:
-    async with listening(gateway(GUARDED).app()) as port:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            given = await client.post("/api/ws-tickets", headers={"X-API-Key": "t0ken"})
-        query = f"?ticket={given.json()['ticket']}"
-        async with stream(port, query) as viewer:
-            update = await message(viewer)
-        again = await refusal(stream(port, query))
-
-    assert update["type"] == "update"
-    assert again == (401, "unauthorized")
-
-
-async def test_no_log_line_holds_a_ticket(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    async with listening(gateway(GUARDED).app()) as port:
-        await refusal(stream(port, "?host=h1&ticket=secret-ticket"))
-
-    assert "/ws/monitor" in caplog.text
-    assert "secret-ticket" not in caplog.text
-
-
-@pytest.mark.parametrize("origin", ["http://evil.example", "null"])
-async def test_a_page_of_another_origin_cannot_watch(origin: str) -> None:
-    async with listening(gateway(QUICK).app()) as port:
-        assert await refusal(stream(port, origin=origin)) == (403, "origin_not_allowed")
-
-
-async def test_pages_of_our_own_and_of_allowed_origins_can_watch() -> None:
-    panel = "https://panel.example"
-    fake = gateway(replace(QUICK, allowed_origins=(panel,)))
-    async with listening(fake.app()) as port:
-        for origin in (panel, f"http://127.0.0.1:{port}"):
-            async with stream(port, origin=origin) as viewer:
-                assert (await message(viewer))["type"] == "update"
-
-
-async def test_a_name_that_was_bent_to_a_tokenless_gateway_cannot_watch() -> None:
-    bent = "evil.example:8000"
-    async with listening(gateway(QUICK).app()) as port:
-        with pytest.raises(InvalidStatus) as refused:
-            await connect(
-                f"ws://{bent}/ws/monitor", host="127.0.0.1", port=port, origin=f"http://{bent}"
-            )
-
-    assert refused.value.response.status_code == 403
-    assert json.loads(refused.value.response.body)["code"] == "host_header_not_allowed"

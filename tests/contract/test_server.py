@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -17,7 +16,8 @@ from services.gateway.telemetry import Telemetry
 from services.gateway.ws.monitor import Monitor
 from tests.support.gateway import FakeFleet
 from tests.support.gateway_http import FakeGateway, listening
-from tests.support.known import an_instance, known
+from tests.support.polling import eventually
+from tests.support.views import a_view
 
 CHUNKED = (
     b"POST /api/instances/test1/start HTTP/1.1\r\nHost: localhost\r\n"
@@ -51,11 +51,11 @@ async def test_a_caller_who_hangs_up_does_not_stop_the_operation() -> None:
     async with listening(gateway.app()) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(START)
-        await until(lambda: bool(gateway.operations.waits))
+        await eventually(lambda: bool(gateway.operations.waits))
         writer.close()
         await writer.wait_closed()
         gateway.operations.held.set()
-        await until(lambda: gateway.operations.known["op-1"].final)
+        await eventually(lambda: gateway.operations.known["op-1"].final)
 
     assert gateway.operations.known["op-1"].state == "done"
 
@@ -63,7 +63,7 @@ async def test_a_caller_who_hangs_up_does_not_stop_the_operation() -> None:
 async def test_a_viewer_that_reads_nothing_is_let_go_and_harms_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    fleet = FakeFleet(known_instances=[known(an_instance(f"i{n}")) for n in range(3000)])
+    fleet = FakeFleet(known_instances=[a_view(f"i{n}") for n in range(3000)])
     monitor = Monitor(
         fleet,
         0.2,
@@ -79,7 +79,7 @@ async def test_a_viewer_that_reads_nothing_is_let_go_and_harms_nobody(
                 began = time.monotonic()
                 sizes = [len(await other.recv()) for _ in range(10)]
                 took_s = time.monotonic() - began
-            await until(lambda: "client too slow" in caplog.text)
+            await eventually(lambda: "client too slow" in caplog.text)
 
     assert min(sizes) > 500_000
     assert took_s < 5
@@ -92,12 +92,3 @@ def deaf_viewer(port: int) -> socket.socket:
     viewer.connect(("127.0.0.1", port))
     viewer.sendall(UPGRADE)
     return viewer
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Return when it has become true; fail after ten seconds."""
-    for _ in range(1000):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not become true")

@@ -13,15 +13,16 @@ import pytest
 
 from services.gateway.http.v1.envelope import named
 from shared.contracts.instances import Address
+from tests.support.builders import GIB, MIB, a_documented_instance, an_instance_sample
 from tests.support.documents import VMS_API, code_blocks
-from tests.support.gateway_http import FakeGateway, openapi, require_described
-from tests.support.known import GIB, MIB, a_sample, an_instance, known
+from tests.support.gateway_http import FakeGateway
+from tests.support.views import a_view, view_of
 
 EXAMPLES = code_blocks(VMS_API, language="json")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 # The document's first machine, and more, so that there are three pages.
-MACHINE = an_instance(
+MACHINE = a_documented_instance(
     "web-server",
     uuid="001",
     display_name="Web Server",
@@ -31,16 +32,16 @@ MACHINE = an_instance(
     os="ubuntu20.04",
     created_at="2024-01-01T12:00:00Z",
 )
-SAMPLE = a_sample(
+SAMPLE = an_instance_sample(
     "web-server",
     addresses=(Address(device="eth0", family="inet", address="192.168.1.100", scope="global"),),
 )
-OTHERS = [known(an_instance(f"x{number:02}", status="Stopped")) for number in range(24)]
+OTHERS = [a_view(f"x{number:02}", status="Stopped") for number in range(24)]
 
 
 def gateway_of_the_document() -> FakeGateway:
     gateway = FakeGateway()
-    gateway.fleet.known_instances = [known(MACHINE, SAMPLE), *OTHERS]
+    gateway.fleet.known_instances = [view_of(MACHINE, SAMPLE), *OTHERS]
     return gateway
 
 
@@ -108,38 +109,6 @@ async def test_the_documents_requests_are_taken(heading: str, path: str) -> None
     assert answer.json()["success"] is True
 
 
-CHANGES = [
-    ("POST", "start"),
-    ("POST", "stop"),
-    ("POST", "restart"),
-    ("POST", "pause"),
-    ("POST", "resume"),
-    ("DELETE", ""),
-    ("PUT", ""),
-    ("POST", "rename"),
-    ("POST", "rebuild/revert"),
-    ("POST", "snapshots"),
-    ("POST", "snapshots/s/restore"),
-    ("DELETE", "snapshots/s"),
-]
-BODIES: dict[str, dict[str, object]] = {
-    "": {"cpu": 4},
-    "rename": {"name": "New"},
-    "snapshots": {"name": "s"},
-}
-
-
-@pytest.mark.parametrize(("method", "path"), CHANGES)
-async def test_every_change_names_the_vm_and_its_state_as_described(method: str, path: str) -> None:
-    body = BODIES.get(path) if method != "DELETE" else None
-
-    answer = await asked(f"/api/v1/vms/vm-001/{path}".rstrip("/"), method, body)
-
-    assert answer.status_code == 200
-    described = re.sub("/s(?=/|$)", "/{snapshotId}", f"/api/v1/vms/{{id}}/{path}".rstrip("/"))
-    require_described(method, described, answer)
-
-
 def test_the_copy_of_the_document_names_every_error_as_we_do() -> None:
     codes = dict(re.findall(r"^\| ([A-Z_]{5,}) +\| (\d{3}) ", VMS_API.read_text(), re.MULTILINE))
     ours = {
@@ -154,35 +123,3 @@ def test_the_copy_of_the_document_names_every_error_as_we_do() -> None:
     assert set(codes) == set(ours.values())
     for code, name in ours.items():
         assert named(code) == (name, int(codes[name]))
-
-
-# What is asked for, and where the description has its answer.
-DESCRIBED = {
-    "/api/v1/vms": "/api/v1/vms",
-    "/api/v1/vms/vm-001": "/api/v1/vms/{id}",
-    "/api/v1/vms/vm-001/status": "/api/v1/vms/{id}/status",
-    "/api/v1/vms/vm-001/ports": "/api/v1/vms/{id}/ports",
-    "/api/v1/templates": "/api/v1/templates",
-    "/api/v1/vms/vm-001/snapshots": "/api/v1/vms/{id}/snapshots",
-    "/api/v1/vms/vm-001/metrics": "/api/v1/vms/{id}/metrics",
-    "/api/v1/vms/vm-001/console": "/api/v1/vms/{id}/console",
-    "/api/v1/vms/vm-001/log": "/api/v1/vms/{id}/log",
-    "/api/v1/vms/nix": "/api/v1/vms/{id}",
-    "/api/v1/vms?page=0": "/api/v1/vms",
-    "/api/v1/nix": "/api/v1/vms",
-}
-
-
-@pytest.mark.parametrize("path", DESCRIBED)
-async def test_openapi_describes_the_answers_exactly(path: str) -> None:
-    answer = await asked(path)
-
-    assert answer.headers["content-type"].startswith(("application/json", "application/problem"))
-    require_described("GET", DESCRIBED[path], answer)
-
-
-def test_the_descriptions_cover_all_that_can_be_read() -> None:
-    paths = openapi()["paths"]
-
-    readable = {path for path, ways in paths.items() if "get" in ways}
-    assert {path for path in readable if path.startswith("/api/v1/")} <= {*DESCRIBED.values()}

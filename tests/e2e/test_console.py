@@ -13,9 +13,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from deploy.local import processes
 from tests.support.fleet import Fleet, Process
 from tests.support.marked_process import new_mark, runs
+from tests.support.polling import wait_until
 
 ENDED, TRY_AGAIN_LATER = 1000, 1013
 
@@ -32,7 +32,7 @@ def shell(fleet: Fleet) -> str:
     """The name of an instance that the gateway knows to run."""
     name = fleet.on["h1"].launch("shell")
     path = f"/api/v1/vms/{name}/console"
-    assert processes.wait_until(lambda: fleet.http.get(path).is_success, timeout_s=5)
+    wait_until(lambda: fleet.http.get(path).is_success, within_s=5)
     return name
 
 
@@ -65,11 +65,11 @@ def opens(fleet: Fleet, name: str) -> bool:
 @contextmanager
 def busy(fleet: Fleet, name: str) -> Iterator[tuple[ClientConnection, str]]:
     """Sit at a shell that has become a process with a mark; yield the mark, too."""
-    assert processes.wait_until(lambda: opens(fleet, name), timeout_s=20)
+    wait_until(lambda: opens(fleet, name), within_s=20)
     mark = new_mark()
     with connect(way_to(fleet, name)["url"]) as socket:
         socket.send(b"exec sleep %s\n" % mark.encode())
-        assert processes.wait_until(lambda: runs(mark), timeout_s=10)
+        wait_until(lambda: runs(mark), within_s=10)
         yield socket, mark
 
 
@@ -102,7 +102,7 @@ def test_an_address_is_good_once_and_for_its_instance_only(fleet: Fleet, shell: 
 def test_a_stopped_instance_has_no_console(fleet: Fleet) -> None:
     name = fleet.on["h2"].create("stopped")
     path = f"/api/v1/vms/{name}/console"
-    assert processes.wait_until(lambda: fleet.http.get(path).status_code != 404, timeout_s=5)
+    wait_until(lambda: fleet.http.get(path).status_code != 404, within_s=5)
 
     answer = fleet.http.get(path)
 
@@ -113,14 +113,14 @@ def test_a_viewer_that_leaves_ends_its_process(fleet: Fleet, shell: str) -> None
     with busy(fleet, shell) as (_, mark):
         pass
 
-    assert processes.wait_until(lambda: not runs(mark), timeout_s=10)
+    wait_until(lambda: not runs(mark), within_s=10)
 
 
 def test_a_gateway_that_is_killed_leaves_no_process_behind(fleet: Fleet, shell: str) -> None:
     with busy(fleet, shell) as (_, mark):
         fleet.processes["gateway"].restart()
 
-        assert processes.wait_until(lambda: not runs(mark), timeout_s=20)
+        wait_until(lambda: not runs(mark), within_s=20)
     fleet.wait_until_ready()
 
 
@@ -131,7 +131,7 @@ def test_a_worker_that_is_killed_ends_the_console_and_its_process(fleet: Fleet, 
         words, code = last_words(socket)
 
     assert (words["type"], words["code"], code) == ("error", "stream_lost", TRY_AGAIN_LATER)
-    assert processes.wait_until(lambda: not runs(mark), timeout_s=10)
+    wait_until(lambda: not runs(mark), within_s=10)
     fleet.wait_until_ready()
 
 
@@ -151,7 +151,7 @@ def test_a_worker_that_hangs_is_given_up(fleet: Fleet, shell: str) -> None:
         with standing_still(fleet.processes["worker-h1"]):
             words, code = last_words(socket)
 
-        assert processes.wait_until(lambda: not runs(mark), timeout_s=20)
+        wait_until(lambda: not runs(mark), within_s=20)
     assert (words["code"], code) == ("stream_lost", TRY_AGAIN_LATER)
     fleet.wait_until_ready()
 
@@ -162,5 +162,5 @@ def test_a_gateway_that_hangs_leaves_no_process_behind(fleet: Fleet, shell: str)
         busy(fleet, shell) as (_, mark),
         standing_still(fleet.processes["gateway"]),
     ):
-        assert processes.wait_until(lambda: not runs(mark), timeout_s=30)
+        wait_until(lambda: not runs(mark), within_s=30)
     fleet.wait_until_ready()

@@ -16,6 +16,7 @@ from tests.support.browser import complaints
 from tests.support.daemons import missing
 from tests.support.fleet import Fleet, fleet_of
 from tests.support.lxd import OwnLxd
+from tests.support.polling import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ def await_text(page: Page, text: str) -> None:
 def test_a_shell_can_be_used_in_a_browser(page: Page, fleet: Fleet) -> None:
     name = fleet.on["h1"].launch("page")
     path = f"/api/v1/vms/{name}/console"
-    assert processes.wait_until(lambda: fleet.http.get(path).is_success, timeout_s=10)
+    wait_until(lambda: fleet.http.get(path).is_success, within_s=10)
 
     page.goto(f"{fleet.url}/console/{name}")
     await_text(page, "~ #")
@@ -71,7 +72,7 @@ def test_a_shell_can_be_used_in_a_browser(page: Page, fleet: Fleet) -> None:
 def test_an_instance_that_does_not_run_says_so_in_the_page(page: Page, fleet: Fleet) -> None:
     name = fleet.on["h1"].create("still")
     path = f"/api/v1/vms/{name}/console"
-    assert processes.wait_until(lambda: fleet.http.get(path).status_code == 400, timeout_s=10)
+    wait_until(lambda: fleet.http.get(path).status_code == 400, within_s=10)
 
     page.goto(f"{fleet.url}/console/{name}")
 

@@ -5,8 +5,6 @@ They expect port 8000 and an instance `test1`.
 
 import ast
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,8 +17,7 @@ from deploy.local import processes
 from deploy.local.console_page import NODE
 from deploy.local.services import PORT, has_ipv6_loopback, loopback_binds
 from tests.support.broker import Broker, fresh_vhost
-from tests.support.daemons import missing
-from tests.support.documents import INSTANCES_API, code_blocks
+from tests.support.documents import INSTANCES_API, run_example
 from tests.support.fleet import Fleet, fleet_of, known_instance
 from tests.support.lxd import Lxd, daemon_of_its_own
 
@@ -58,14 +55,7 @@ def status(lxd: Lxd) -> str:
 
 
 def run(language: str, *command: str) -> str:
-    """Give the document's example in this language to a program; return what it prints."""
-    if shutil.which(command[0]) is None:
-        missing(f"{command[0]} is not installed")
-    (example,) = code_blocks(INSTANCES_API, language=language, heading="测试示例")
-    done = subprocess.run(
-        command, input=example.text, capture_output=True, text=True, check=True, timeout=100
-    )
-    return done.stdout
+    return run_example(INSTANCES_API, language, "测试示例", *command)
 
 
 def json_values(text: str) -> list[Any]:

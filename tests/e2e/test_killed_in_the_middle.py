@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.processes import wait_until
 from tests.support.fleet import Fleet
 from tests.support.lifecycle import Lifecycle
+from tests.support.polling import wait_until
 
 HOST = "h2"
 AWAY = {"host_unreachable", "lxd_unavailable", "broker_unavailable", "fleet_view_not_ready"}
@@ -52,7 +52,7 @@ def asked_until_heard(fleet: Fleet, kind: str, name: str) -> httpx.Response:
             answers.append(asked(fleet, kind, name, key))
         return bool(answers) and answers[-1].json().get("code") not in AWAY
 
-    assert wait_until(heard, timeout_s=40, interval_s=0.1), answers
+    wait_until(heard, within_s=40, seen=lambda: answers)
     return answers[-1]
 
 
@@ -80,7 +80,7 @@ def test_a_repeated_request_is_carried_out_once_and_its_outcome_is_true(
     fleet: Fleet, lifecycle: Lifecycle, victim: str, kind: str, after_s: float
 ) -> None:
     name = fleet.on[HOST].launch(f"{victim[0]}-{kind}-{round(after_s * 100)}")
-    assert wait_until(lambda: shown(fleet, name) == "Running", timeout_s=5)
+    wait_until(lambda: shown(fleet, name) == "Running", within_s=5)
 
     with ThreadPoolExecutor(1) as client:
         hearing = client.submit(asked_until_heard, fleet, kind, name)
@@ -102,7 +102,7 @@ def test_a_repeated_request_is_carried_out_once_and_its_outcome_is_true(
 @pytest.mark.parametrize("victim", [f"worker-{HOST}", "gateway"])
 def test_who_died_holds_no_instance_back(fleet: Fleet, victim: str) -> None:
     name = fleet.on[HOST].launch(f"free-{victim[0]}")
-    assert wait_until(lambda: shown(fleet, name) == "Running", timeout_s=5)
+    wait_until(lambda: shown(fleet, name) == "Running", within_s=5)
     with ThreadPoolExecutor(1) as client:
         hearing = client.submit(asked_until_heard, fleet, "restart", name)
         time.sleep(0.05)

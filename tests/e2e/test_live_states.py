@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from deploy.local import processes
 from tests.support.broker import Broker
 from tests.support.fleet import Fleet, fleet_of_one
+from tests.support.polling import wait_until
 
 VMS = "/api/v1/vms"
 PATIENCE_S = 20.0
@@ -46,7 +46,7 @@ def fleet(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def name(fleet: Fleet) -> Iterator[str]:
     """A container that runs, has an address and was measured."""
     name = fleet.on["h1"].launch()
-    assert processes.wait_until(lambda: is_measured(fleet, name), timeout_s=PATIENCE_S)
+    wait_until(lambda: is_measured(fleet, name), within_s=PATIENCE_S)
     yield name
     fleet.on["h1"].delete_all()
 
@@ -82,9 +82,7 @@ def inside(fleet: Fleet, name: str, script: str) -> None:
 
 
 def becomes(fleet: Fleet, name: str, wanted: list[str]) -> bool:
-    return processes.wait_until(
-        lambda: detail(fleet, name)["addresses"] == wanted, timeout_s=PATIENCE_S
-    )
+    return wait_until(lambda: detail(fleet, name)["addresses"] == wanted, within_s=PATIENCE_S)
 
 
 def test_a_paused_instance_keeps_its_address_its_values_and_its_series(
@@ -96,12 +94,12 @@ def test_a_paused_instance_keeps_its_address_its_values_and_its_series(
     assert fleet.http.post(f"/api/instances/{name}/pause").is_success
     paused = detail(fleet, name)
     sampled = {detail(fleet, name)["resources"]["sampled_at_utc"]}
-    processes.wait_until(
+    wait_until(
         lambda: (
             sampled.add(detail(fleet, name)["resources"]["sampled_at_utc"])
             or len(sampled) >= ROUNDS
         ),
-        timeout_s=PATIENCE_S,
+        within_s=PATIENCE_S,
     )
     later, of_v1 = detail(fleet, name), vm(fleet, name)
     with connect(f"{fleet.ws_url}/ws/monitor") as monitor:
@@ -150,7 +148,7 @@ def test_the_address_is_that_of_the_nic_whatever_it_is_called_and_whatever_is_be
 def test_an_ephemeral_instance_is_gone_when_it_was_stopped(fleet: Fleet) -> None:
     on = fleet.on["h1"]
     names = [on.launch(each, ephemeral=True) for each in ("a", "b")]
-    assert processes.wait_until(lambda: set(names) <= listed(fleet), timeout_s=PATIENCE_S)
+    wait_until(lambda: set(names) <= listed(fleet), within_s=PATIENCE_S)
     shown, of_v1 = detail(fleet, names[0]), vm(fleet, names[1])
     assert fleet.http.post(f"/api/instances/{names[0]}/restart?force=true").is_success
 

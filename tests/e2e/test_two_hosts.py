@@ -8,10 +8,10 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from deploy.local.processes import wait_until
 from tests.support.documents import INSTANCES_API, code_blocks, shape, without_additions
 from tests.support.fleet import Fleet
 from tests.support.lxd_project import Project
+from tests.support.polling import wait_until
 
 HOSTS = ["h1", "h2"]
 STREAM = "4. WebSocket实时监控"
@@ -33,7 +33,7 @@ def stops(fleet: Fleet, name: str) -> bool:
 
 
 def becomes(fleet: Fleet, name: str, wanted: str | None, *, within_s: float) -> bool:
-    return wait_until(lambda: status(fleet, name) == wanted, timeout_s=within_s)
+    return wait_until(lambda: status(fleet, name) == wanted, within_s=within_s)
 
 
 def listed_as(fleet: Fleet, name: str) -> str | None:
@@ -41,12 +41,11 @@ def listed_as(fleet: Fleet, name: str) -> str | None:
     return next((str(one["status"]) for one in instances if one["name"] == name), None)
 
 
-def becomes_listed_as(fleet: Fleet, name: str, wanted: str | None) -> bool:
+def becomes_listed_as(fleet: Fleet, name: str, wanted: str | None) -> None:
     """Wait a second at most until the list shows it; print the time, for `pytest -rP`."""
     began = time.monotonic()
-    so = wait_until(lambda: listed_as(fleet, name) == wanted, timeout_s=1, interval_s=0.01)
-    print(f"{name} is listed as {wanted} after {time.monotonic() - began:.3f} s: {so}")
-    return so
+    wait_until(lambda: listed_as(fleet, name) == wanted, within_s=1, every_s=0.01)
+    print(f"{name} is listed as {wanted} after {time.monotonic() - began:.3f} s")
 
 
 def has_address(fleet: Fleet, name: str) -> bool:
@@ -65,15 +64,15 @@ def of_one_instance(update: Any, name: str, example: Any) -> Any:
 def test_what_happens_behind_our_back_is_listed_within_a_second(fleet: Fleet, host: str) -> None:
     name = fleet.on[host].launch("seen")
 
-    assert becomes_listed_as(fleet, name, "Running")
+    becomes_listed_as(fleet, name, "Running")
 
     fleet.on[host].set_state(name, "stop", force=True)
 
-    assert becomes_listed_as(fleet, name, "Stopped")
+    becomes_listed_as(fleet, name, "Stopped")
 
     fleet.on[host].delete(name)
 
-    assert becomes_listed_as(fleet, name, None)
+    becomes_listed_as(fleet, name, None)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -104,8 +103,8 @@ def test_namesakes_in_two_projects_of_a_host_are_told_apart(
     lxd_project.create(name)
     path, theirs = f"/api/instances/{name}", {"project": lxd_project.name}
     ours = {"project": "default"}
-    assert wait_until(lambda: fleet.http.get(path, params=theirs).is_success, timeout_s=5)
-    assert wait_until(lambda: fleet.http.get(path, params=ours).is_success, timeout_s=5)
+    wait_until(lambda: fleet.http.get(path, params=theirs).is_success, within_s=5)
+    wait_until(lambda: fleet.http.get(path, params=ours).is_success, within_s=5)
 
     ambiguous = fleet.http.get(path)
     started = fleet.http.post(f"{path}/start", params=theirs)
@@ -130,7 +129,7 @@ def test_namesakes_in_two_projects_of_a_host_are_told_apart(
 def test_a_host_that_refuses_a_creation_is_left_for_the_next(fleet: Fleet) -> None:
     # The gateway cannot know that h2's only port for SSH is taken; it prefers h2, which has more
     # CPUs to promise.
-    assert wait_until(lambda: has_the_image(fleet), timeout_s=20)
+    wait_until(lambda: has_the_image(fleet), within_s=20)
     assert create(fleet, "filler", host="h1", cpu=100).status_code == 201
     assert create(fleet, "first", host="h2", ssh=True).status_code == 201
 
@@ -176,7 +175,7 @@ def test_the_live_stream_shows_both_hosts_at_once(fleet: Fleet) -> None:
 def test_the_live_stream_speaks_at_once_and_then_every_five_seconds(fleet: Fleet) -> None:
     name = fleet.on["h1"].name("watched")
     fleet.on["h1"].launch("watched", description=f"{name} 20001 password123 30000 30025")
-    assert wait_until(lambda: has_address(fleet, name), timeout_s=10)
+    wait_until(lambda: has_address(fleet, name), within_s=10)
 
     with connect(f"{fleet.ws_url}/ws/monitor") as stream:
         first, first_at = json.loads(stream.recv(timeout=3)), time.monotonic()
@@ -197,7 +196,7 @@ def test_a_worker_that_was_killed_is_missed_at_once_and_back_by_itself(fleet: Fl
     fleet.processes["worker-h2"].start()
 
     assert refused.status_code == 503
-    assert wait_until(lambda: stops(fleet, name), timeout_s=10)
+    wait_until(lambda: stops(fleet, name), within_s=10)
     assert fleet.on["h2"].status(name) == "Stopped"
 
 
@@ -207,13 +206,13 @@ def test_an_absent_host_keeps_its_instances_and_slows_nobody(fleet: Fleet) -> No
 
     fleet.processes["worker-h2"].kill()
 
-    assert wait_until(lambda: not listed(fleet, name)["host_online"], timeout_s=15)
+    wait_until(lambda: not listed(fleet, name)["host_online"], within_s=15)
     answer = fleet.http.get("/api/instances")
     assert answer.elapsed.total_seconds() < 2
 
     fleet.processes["worker-h2"].start()
 
-    assert wait_until(lambda: bool(listed(fleet, name)["host_online"]), timeout_s=15)
+    wait_until(lambda: listed(fleet, name)["host_online"], within_s=15)
 
 
 def test_a_gateway_that_was_killed_knows_its_hosts_again(fleet: Fleet) -> None:

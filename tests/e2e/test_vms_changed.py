@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local import processes
 from tests.support.broker import Broker
 from tests.support.fleet import Fleet, fleet_of_one
+from tests.support.polling import wait_until
 
 VMS = "/api/v1/vms"
 MIB = 2**20
@@ -40,7 +40,7 @@ def stopped(fleet: Fleet) -> Iterator[str]:
 
 def shown(fleet: Fleet, vm_id: str, status: str) -> dict[str, Any]:
     """Return the VM when it is shown to be in a state that somebody else brought it to."""
-    assert processes.wait_until(lambda: state(fleet, vm_id) == status, timeout_s=10)
+    wait_until(lambda: state(fleet, vm_id) == status, within_s=10)
     return one(fleet, vm_id)
 
 
@@ -99,7 +99,7 @@ def test_a_vm_moves_through_its_life_and_every_answer_says_where_it_is(
 
 def test_a_change_is_lxds_and_shown_at_once(fleet: Fleet, running: str) -> None:
     before = one(fleet, running)
-    assert processes.wait_until(lambda: now() > before["createdAt"], timeout_s=5)
+    wait_until(lambda: now() > before["createdAt"], within_s=5)
     wanted = {"cpu": 1, "memory": 128, "description": "网站", "labels": {"env": "prod"}}
 
     answer = fleet.http.put(f"{VMS}/{running}", json={**before, **wanted, "autoStart": True})
@@ -196,7 +196,7 @@ def test_what_a_running_vm_uses_is_told(fleet: Fleet, running: str) -> None:
         answer = fleet.http.get(f"{VMS}/{running}/metrics").raise_for_status()
         return dict(answer.json()["data"])
 
-    assert processes.wait_until(lambda: bool(measured()["cpu"]["history"]), timeout_s=20)
+    wait_until(lambda: measured()["cpu"]["history"], within_s=20)
     assert measured()["memory"]["used"] > 0
 
 

@@ -5,11 +5,8 @@ The document's clients expect port 3000, and that nobody else has a VM called `w
 
 import json
 import secrets
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +18,11 @@ from deploy.local import processes
 from deploy.local.console_page import NODE
 from deploy.local.services import has_ipv6_loopback, loopback_binds
 from tests.support.broker import Broker, fresh_vhost
-from tests.support.daemons import missing
-from tests.support.documents import VMS_API, code_blocks
+from tests.support.documents import VMS_API, run_example
 from tests.support.fleet import Fleet, fleet_of
 from tests.support.image_server import ALIAS, IMAGE, ImageServer, image_server
 from tests.support.lxd import Lxd, daemon_of_its_own
+from tests.support.polling import wait_until
 
 PORT = 3000
 # Ours for a while: other checkouts on this machine test with the same port.
@@ -76,7 +73,7 @@ def created_fleet(
 def fleet(created_fleet: tuple[Fleet, Lxd]) -> Iterator[Fleet]:
     """The fleet, without any VM before and after."""
     running, _ = created_fleet
-    assert processes.wait_until(lambda: has_the_template(running), timeout_s=20)
+    wait_until(lambda: has_the_template(running), within_s=20)
     yield running
     for vm in listed(running):
         running.http.delete(f"{VMS}/{vm['id']}?force=true")
@@ -112,27 +109,16 @@ def one(fleet: Fleet, vm_id: str) -> dict[str, Any]:
 
 def completed(fleet: Fleet, vm_id: str) -> dict[str, Any]:
     """Return the VM when it is being created no longer; it is there all the time."""
-    deadline = time.monotonic() + 60
-    while (vm := one(fleet, vm_id))["status"] == "creating":
-        assert time.monotonic() < deadline, vm
-        time.sleep(0.02)
-    return vm
+
+    def once_there() -> dict[str, Any] | None:
+        vm = one(fleet, vm_id)
+        return None if vm["status"] == "creating" else vm
+
+    return wait_until(once_there, within_s=60, every_s=0.02)
 
 
 def run(language: str, *command: str, more: str) -> Any:
-    """Give the document's client and example to a program, then `more`; return what that prints."""
-    if shutil.which(command[0]) is None:
-        missing(f"{command[0]} is not installed")
-    (example,) = code_blocks(VMS_API, language=language, heading="使用示例")
-    done = subprocess.run(
-        command,
-        input=f"{example.text}\n{more}",
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
-    return json.loads(done.stdout)
+    return json.loads(run_example(VMS_API, language, "使用示例", *command, more=more))
 
 
 def test_the_javascript_client_creates_and_starts_a_vm(fleet: Fleet, lxd: Lxd) -> None:
@@ -233,7 +219,7 @@ def served(fleet: Fleet) -> dict[str, dict[str, Any]]:
 
 
 def test_what_an_image_server_has_is_listed_and_others_do_not_matter(fleet: Fleet) -> None:
-    assert processes.wait_until(lambda: bool(served(fleet)), timeout_s=20)
+    wait_until(lambda: served(fleet), within_s=20)
 
     shown = served(fleet)
     wrong = fleet.http.post(VMS, json=SMALL | {"name": "wrong", "template": "lab:busybox/9"})
@@ -254,7 +240,7 @@ def test_what_an_image_server_has_is_listed_and_others_do_not_matter(fleet: Flee
 
 
 def test_a_vm_is_made_of_an_image_that_is_downloaded_for_it(fleet: Fleet, lab: ImageServer) -> None:
-    assert processes.wait_until(lambda: bool(served(fleet)), timeout_s=20)
+    wait_until(lambda: served(fleet), within_s=20)
     lab.hold()
     vm = create(fleet, name="fetched", template=f"lab:{ALIAS}", autoStart=True)
 
@@ -262,13 +248,14 @@ def test_a_vm_is_made_of_an_image_that_is_downloaded_for_it(fleet: Fleet, lab: I
         # A download is half of a creation.
         return one(fleet, vm["id"])["progress"] in {24, 25}
 
-    halfway = processes.wait_until(is_half_fetched, timeout_s=20)
-    meanwhile = one(fleet, vm["id"])
-    lab.release()
+    try:
+        wait_until(is_half_fetched, within_s=20)
+        meanwhile = one(fleet, vm["id"])
+    finally:
+        lab.release()
     done = completed(fleet, vm["id"])
     again = create(fleet, name="again", template=f"lab:{ALIAS}")
 
-    assert halfway
     assert (meanwhile["status"], meanwhile["os"]) == ("creating", "busybox1")
     assert (done["status"], done["os"]) == ("running", "busybox1")
     assert completed(fleet, again["id"])["status"] == "stopped"

@@ -5,7 +5,7 @@ it claims of LXD is proved by `tests/conformance`, which runs the same assertion
 """
 
 from tests.lxd_double.faults import Faults
-from tests.lxd_double.instances import Agent, DoubledInstance, Nic
+from tests.lxd_double.instances import DoubledInstance, Nic
 from tests.lxd_double.server import LxdDouble
 
-__all__ = ["Agent", "DoubledInstance", "Faults", "LxdDouble", "Nic"]
+__all__ = ["DoubledInstance", "Faults", "LxdDouble", "Nic"]

@@ -14,11 +14,9 @@ class Faults:
     the guest takes, whatever LXD's patience. `failures`: the words with which an action fails
     inside its operation. `breaks`: those with which a creation fails when it has half made the
     instance. `deaf`: names of instances whose guest ignores a clean stop.
-    `cancellable`: actions that may be cancelled; LXD itself cancels none of them. `late_running`:
-    an operation's event `Running` comes after the one that ends it. `waits_refused`: who waits for
-    an operation that fails, or goes on after the time-out, is answered with the error; its value is
-    the HTTP status, 500 as by LXD 5.15, 200 as by Incus 6.0.4. `no_json`: every answer is HTML.
-    `answer_delay_s`: before each answer.
+    `waits_refused`: who waits for an operation that fails, or goes on after the time-out, is
+    answered with the error; its value is the HTTP status, 500 as by LXD 5.15, 200 as by Incus
+    6.0.4. `no_json`: every answer is HTML. `answer_delay_s`: before each answer.
     `pools_broken`: no storage pool tells its space. `refused`: paths that are answered with an
     error, and its status; a question with its state is refused as the state is. `slow_s`: before
     the answer to a path. `answers`: texts that paths are answered with, instead of what is asked or
@@ -29,8 +27,6 @@ class Faults:
     failures: dict[str, str] = field(default_factory=dict)
     breaks: dict[str, str] = field(default_factory=dict)
     deaf: set[str] = field(default_factory=set)
-    cancellable: set[str] = field(default_factory=set)
-    late_running: bool = False
     waits_refused: int = 0
     no_json: bool = False
     answer_delay_s: float = 0.0

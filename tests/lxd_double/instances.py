@@ -8,7 +8,6 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from tests.lxd_double.events import now_text
@@ -35,13 +34,6 @@ NEVER = "1970-01-01T00:00:00Z"
 
 # Beyond the largest process id of Linux, so that none of them is a real process by chance.
 _PIDS = itertools.count(4_194_305)
-
-
-class Agent(Enum):
-    """Whether the agent in a virtual machine answers; without it LXD measures nothing inside."""
-
-    ANSWERS = "answers"
-    SILENT = "silent"
 
 
 @dataclass(slots=True)
@@ -146,7 +138,6 @@ class DoubledInstance:
     processes: int = 2
     disk: dict[str, dict[str, int]] = field(default_factory=dict)
     nics: dict[str, Nic] = field(default_factory=lambda: {"eth0": Nic(), "lo": loopback()})
-    agent: Agent = Agent.ANSWERS
     created_at: str = field(default_factory=now_text)
     last_used_at: str = NEVER
     pid: int = 0
@@ -252,10 +243,6 @@ class DoubledInstance:
     def _measured(self) -> dict[str, Any]:
         if self.status == STOPPED:
             return {**_NOTHING, "network": None, "processes": 0}
-        if self.type == VIRTUAL_MACHINE and self.agent is Agent.SILENT:
-            # The host's side of the network is all that can be seen.
-            outside = {k: nic.rendered() for k, nic in self.nics.items() if nic.kind != LOOPBACK}
-            return {**_NOTHING, "network": outside, "processes": -1}
         return {
             "memory": _memory(self.memory_usage),
             "network": {name: nic.rendered() for name, nic in self.nics.items()},

@@ -48,8 +48,6 @@ _CODES = {
     "Running": 103,
     "Success": 200,
     "Failure": 400,
-    "Cancelling": 104,
-    "Cancelled": 401,
 }
 
 
@@ -59,7 +57,6 @@ class Operation:
 
     action: str
     instance: str
-    may_cancel: bool
     project: str
     kind: str = "task"
     status: str = "Pending"
@@ -88,7 +85,7 @@ class Operation:
             "status_code": _CODES[self.status],
             "resources": self._resources(),
             "metadata": self.progress,
-            "may_cancel": self.may_cancel,
+            "may_cancel": False,
             "err": self.err,
             "location": "none",
         }
@@ -116,13 +113,11 @@ class Operations:
 
     def start(self, action: str, instance: str, work: Work, kind: str = "task") -> Operation:
         """Begin to work; what the work refuses makes the operation fail."""
-        may_cancel = action in self._faults.cancellable
-        operation = Operation(action, instance, may_cancel, self._project, kind)
+        operation = Operation(action, instance, self._project, kind)
         self._known[operation.operation_id] = operation
         self._tell(operation)
         operation.status = "Running"
-        if not self._faults.late_running:
-            self._tell(operation)
+        self._tell(operation)
         operation.task = asyncio.get_running_loop().create_task(self._carry_out(operation, work))
         return operation
 
@@ -155,15 +150,11 @@ class Operations:
         return operation
 
     def cancel(self, operation_id: str) -> None:
-        """Stop an operation where that is possible, else refuse."""
+        """Refuse to stop an operation, as LXD does with each of those that the double has."""
         operation = self.get(operation_id)
         if operation.status != "Running":
             raise Refused("Only running operations can be cancelled")
-        if not operation.may_cancel or operation.task is None:
-            raise Refused("This operation can't be cancelled")
-        operation.status = "Cancelling"
-        self._tell(operation)
-        operation.task.cancel()
+        raise Refused("This operation can't be cancelled")
 
     def forget_all(self) -> None:
         """Drop every operation with its work, as a daemon does that is killed."""
@@ -177,10 +168,6 @@ class Operations:
             await self._fail_or_work(operation, work)
         except Refused as refused:
             self._end(operation, "Failure", refused.text)
-        except asyncio.CancelledError:
-            if operation.status != "Cancelling":
-                raise  # the daemon is killed: an operation ends without a word
-            self._end(operation, "Cancelled")
         else:
             self._end(operation, "Success")
 
@@ -193,12 +180,9 @@ class Operations:
             raise Refused(failure)
 
     def _end(self, operation: Operation, status: str, err: str = "") -> None:
-        running = operation.rendered()
         operation.status = status
         operation.err = err
         self._tell(operation)
-        if self._faults.late_running:
-            self._events.emit("operation", running)
         operation.ended.set()
         asyncio.get_running_loop().call_later(KEPT_S, self._known.pop, operation.operation_id, None)
 

@@ -100,10 +100,6 @@ class LxdDouble:
         """Tell of a lifecycle event, whatever it is."""
         self._call(lambda: self._daemon.events.emit("lifecycle", metadata))
 
-    def power_off(self, name: str) -> None:
-        """Stop an instance from inside."""
-        self._call(lambda: self._daemon.guests.power_off(self._daemon.instance(name)))
-
     def _call(self, what: Callable[[], T]) -> T:
         async def call() -> T:
             return what()

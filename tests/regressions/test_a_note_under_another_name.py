@@ -18,6 +18,7 @@ from deploy.local.services import loopback_binds
 from tests.support.broker import Vhost
 from tests.support.fleet import Fleet, fleet_of
 from tests.support.lxd import OwnLxd
+from tests.support.polling import wait_until
 
 PASSWORD, MASKED = "S3cretPw", "********"
 FACTS = (20144, "30100-30125", PASSWORD)
@@ -70,7 +71,7 @@ def seen(fleet: Fleet, name: str) -> dict[str, Any]:
         listed = [each["name"] for each in fleet.http.get("/api/instances").json()]
         return name in listed
 
-    assert processes.wait_until(known, timeout_s=10)
+    wait_until(known, within_s=10)
     return dict(fleet.http.get(f"/api/instances/{name}").json())
 
 
@@ -116,7 +117,7 @@ def test_a_note_is_masked_and_told_under_whatever_name(fleet: Fleet) -> None:
     told = told_without_a_token(fleet, other) + told_without_a_token(fleet, copy)
     fleet.on["h1"].delete(copy)
 
-    assert processes.wait_until(lambda: facts(fleet, other) == FACTS, timeout_s=10)
+    wait_until(lambda: facts(fleet, other) == FACTS, within_s=10)
     assert PASSWORD not in told
     assert json.dumps(noted(web, MASKED)) in told
     assert PASSWORD not in fleet.logs()

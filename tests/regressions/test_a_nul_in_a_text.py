@@ -16,9 +16,9 @@ from services.gateway.persistence.operation_store import SqlOperationStore
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.vms.snapshots import SnapshotNote
 from shared.contracts.operations import Arguments, Kind, State
-from tests.support.known import an_instance, known
+from tests.support.builders import an_operation
 from tests.support.postgresql import fresh_database
-from tests.support.reports import an_operation
+from tests.support.views import a_view
 from tests.support.vms import gateway_of_vms
 
 VM = "/api/v1/vms/vm-u1"
@@ -52,7 +52,7 @@ async def test_a_nul_is_refused_and_nothing_is_begun(
 async def test_what_an_instance_has_of_them_already_is_shown_and_in_nobodys_way() -> None:
     gateway = gateway_of_vms()
     odd = "rings\x07\r\nand is \x9b1mbold"
-    gateway.fleet.known_instances = [known(an_instance(uuid="u1", description=odd))]
+    gateway.fleet.known_instances = [a_view(uuid="u1", description=odd)]
     async with gateway.client() as client:
         listed = await client.get("/api/instances")
         shown = await client.get(VM)

@@ -13,10 +13,16 @@ from services.gateway.responses.metrics import exposition, subjects
 from services.gateway.responses.vms import vm
 from services.lxd_worker.instances.description import InstanceDescription
 from shared.contracts.status import Status, is_alive
-from tests.support import known
+from tests.support.builders import (
+    a_change,
+    a_heartbeat,
+    a_sample,
+    an_instance,
+    an_inventory,
+)
 from tests.support.clock import FakeClock
 from tests.support.lxd_worker.observations import observation
-from tests.support.reports import a_change, a_heartbeat, a_sample, an_instance, an_inventory
+from tests.support.views import a_host_view, view_of
 
 ALIVE = [status for status in Status if is_alive(status)]
 
@@ -66,7 +72,7 @@ def test_what_was_measured_goes_when_it_is_stopped(fleet: FleetView) -> None:
 
 @pytest.mark.parametrize("status", ALIVE)
 def test_both_apis_and_prometheus_show_it(status: str) -> None:
-    one, host = known.known(known.an_instance(status=status)), known.a_host()
+    one, host = view_of(an_instance(status=status)), a_host_view()
 
     assert shown.information(one, host, secrets=False).ipv4 == "10.0.0.100"
     assert vm(one, host, secrets=False).ip == "10.0.0.100"

@@ -18,6 +18,7 @@ from deploy.local.services import loopback_binds
 from tests.support.broker import Vhost
 from tests.support.fleet import Fleet, fleet_of
 from tests.support.lxd import OwnLxd
+from tests.support.polling import wait_until
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def devices(fleet: Fleet, name: str) -> dict[str, dict[str, str]]:
 
 def ports(fleet: Fleet, name: str) -> dict[str, Any]:
     path = f"/api/v1/vms/{name}/ports"
-    assert processes.wait_until(lambda: fleet.http.get(path).is_success, timeout_s=10)
+    wait_until(lambda: fleet.http.get(path).is_success, within_s=10)
     return dict(fleet.http.get(path).json()["data"])
 
 

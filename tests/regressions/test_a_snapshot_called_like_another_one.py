@@ -17,12 +17,13 @@ from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import LxdRefused, SnapshotNotFound
-from shared.contracts.operations import Arguments, Kind, Submission
+from shared.contracts.operations import Arguments, Kind
 from shared.lxd.client import LxdClient
 from shared.lxd.scope import LxdScope
 from tests.lxd_double import LxdDouble
+from tests.support.builders import a_submission
 from tests.support.lxd_client import IMAGE
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 from tests.support.vms import gateway_of_vms
 
 NAME = f"odd-{secrets.token_hex(4)}"
@@ -47,16 +48,7 @@ def delete(socket: Path, snapshot: str) -> Any:
     """Have the worker's adapter delete a snapshot; return what LXD says at the end."""
     omit = Omissions()
     daemon = LxdDaemon(LxdClient(socket, "h1"), 1 << 30, LxdScope(), omit)
-    order = Submission(
-        operation_id="op",
-        host="h1",
-        kind=Kind.DELETE_SNAPSHOT,
-        instance=NAME,
-        uuid="",
-        principal="admin",
-        start_by="0",
-        arguments=Arguments(snapshot=snapshot),
-    )
+    order = a_submission(Kind.DELETE_SNAPSHOT, NAME, Arguments(snapshot=snapshot), uuid="")
     return daemon.wait(daemon.request(Step.DELETE_SNAPSHOT, JournalEntry.accept(order, "")), 30)
 
 

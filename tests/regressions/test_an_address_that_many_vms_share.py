@@ -17,8 +17,9 @@ from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.reading import reading_from_lxd
 from services.metrics.sampler.sanitize import Dropped
 from shared.contracts.instances import Address
-from tests.support.known import a_host, a_sample, known
+from tests.support.builders import an_instance_sample
 from tests.support.sampler import HOST, POOLS
+from tests.support.views import a_host_view, a_view
 
 MAC, MAC1 = "00:16:3e:5a:00:01", "00:16:3e:5a:00:02"
 DOCKER0 = {"hwaddr": "02:42:ac:11:00:01", "addresses": [("inet", "172.17.0.1", "global")]}
@@ -90,13 +91,13 @@ def told(
 def test_the_address_is_one_of_a_configured_nic(
     network: dict[str, dict[str, Any]], ipv4: str | None, ipv6: str | None, everything: list[str]
 ) -> None:
-    one = known(sample=a_sample(addresses=told(network)))
+    one = a_view(sample=an_instance_sample(addresses=told(network)))
 
-    detail = shown.detail(one, a_host(), secrets=False)
+    detail = shown.detail(one, a_host_view(), secrets=False)
     assert (detail.info.ipv4, detail.info.ipv6) == (ipv4, ipv6)
-    assert shown.live(one, a_host()).ipv4 == ipv4
+    assert shown.live(one, a_host_view()).ipv4 == ipv4
     assert detail.addresses == everything
-    of_v1 = vm(one, a_host(), secrets=False)
+    of_v1 = vm(one, a_host_view(), secrets=False)
     assert (of_v1.ip, of_v1.ipv6) == (ipv4 or ipv6 or "", ipv6 or "")
     assert of_v1.addresses == everything
 
@@ -110,7 +111,7 @@ def test_of_several_nics_the_first_one_goes_first() -> None:
 
     addresses = told(network, eth0={"type": "nic"}, eth1={"type": "nic"})
 
-    one = known(sample=a_sample(addresses=addresses))
+    one = a_view(sample=an_instance_sample(addresses=addresses))
     assert (shown.address(one, "inet"), shown.address(one, "inet6")) == ("10.0.0.7", "fd42::7")
     assert [each.of_nic for each in addresses] == [True] * 4 + [False]
 
@@ -120,7 +121,9 @@ def test_what_a_container_calls_its_nic_is_as_lxd_was_told() -> None:
 
     addresses = told(network, "container", lan={"type": "nic", "name": "wan"})
 
-    assert shown.address(known(sample=a_sample(addresses=addresses)), "inet") == "10.0.0.7"
+    assert (
+        shown.address(a_view(sample=an_instance_sample(addresses=addresses)), "inet") == "10.0.0.7"
+    )
 
 
 def test_a_mac_address_may_be_set_by_the_device() -> None:
@@ -128,7 +131,9 @@ def test_a_mac_address_may_be_set_by_the_device() -> None:
 
     addresses = told(network, eth0={"type": "nic", "hwaddr": "06:00:00:00:00:02"})
 
-    assert shown.address(known(sample=a_sample(addresses=addresses)), "inet") == "10.0.0.7"
+    assert (
+        shown.address(a_view(sample=an_instance_sample(addresses=addresses)), "inet") == "10.0.0.7"
+    )
 
 
 def test_a_sampler_of_the_release_before_tells_of_all_alike() -> None:
@@ -136,4 +141,6 @@ def test_a_sampler_of_the_release_before_tells_of_all_alike() -> None:
 
     addresses = (msgspec.json.decode(earlier, type=Address),)
 
-    assert shown.address(known(sample=a_sample(addresses=addresses)), "inet") == "10.0.0.7"
+    assert (
+        shown.address(a_view(sample=an_instance_sample(addresses=addresses)), "inet") == "10.0.0.7"
+    )

@@ -13,14 +13,18 @@ from services.lxd_worker.instances.description import InstanceDescription, to_in
 from services.lxd_worker.transitions.step_verdict import Verdict, judge
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import Arguments, Kind, Operation, State
+from tests.support.builders import (
+    a_heartbeat,
+    an_instance,
+    an_inventory,
+    an_operation,
+)
 from tests.support.clock import FakeClock
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import an_instance, known
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
-from tests.support.reports import a_heartbeat, an_inventory, an_operation
-from tests.support.reports import an_instance as a_reported_instance
+from tests.support.views import a_view
 
 GONE = {"state": State.DONE, "gone": True}
 
@@ -29,26 +33,14 @@ GONE = {"state": State.DONE, "gone": True}
 def gateway() -> FakeGateway:
     """A gateway with an ephemeral `test1`."""
     gateway = FakeGateway()
-    gateway.fleet.known_instances = [known(an_instance(ephemeral=True))]
+    gateway.fleet.known_instances = [a_view(ephemeral=True)]
     return gateway
 
 
 def stopped(bench: Bench, *, ephemeral: bool = True, force: bool = False) -> Operation:
     """Return how a stop of the worker's `web` has ended."""
     bench.lxd.limits["web"] = {"ephemeral": ephemeral}
-    order = Submission(
-        operation_id="op",
-        host="h1",
-        kind=Kind.STOP,
-        instance="web",
-        uuid=bench.lxd.holds["web"].uuid,
-        principal="admin",
-        start_by="1060.0",
-        arguments=Arguments(force=force),
-    )
-    bench.operations.submit(order)
-    bench.work()
-    return bench.operation("op")
+    return bench.run(Kind.STOP, "web", Arguments(force=force))
 
 
 def test_the_worker_tells_that_it_is_ephemeral() -> None:
@@ -96,7 +88,7 @@ def test_a_stop_whose_answer_was_lost_is_settled_by_its_being_gone() -> None:
 
 def test_the_view_holds_it_no_more_once_the_stop_has_ended() -> None:
     fleet = FleetView(FakeClock().clock, ready_after_s=0)
-    web = a_reported_instance(ephemeral=True)
+    web = an_instance(ephemeral=True)
     fleet.apply("h1", a_heartbeat())
     fleet.apply("h1", an_inventory(web))
 
@@ -109,7 +101,7 @@ def test_the_view_holds_it_no_more_once_the_stop_has_ended() -> None:
 def test_what_a_stop_of_a_namesake_says_takes_nothing_away() -> None:
     fleet = FleetView(FakeClock().clock, ready_after_s=0)
     fleet.apply("h1", a_heartbeat())
-    fleet.apply("h1", an_inventory(a_reported_instance()))
+    fleet.apply("h1", an_inventory(an_instance()))
 
     fleet.apply_outcome(an_operation(kind=Kind.STOP, state=State.DONE, gone=True, uuid="another"))
     fleet.apply_outcome(an_operation("op-2", kind=Kind.STOP, state=State.FAILED, gone=True))

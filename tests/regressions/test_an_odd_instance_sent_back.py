@@ -17,6 +17,7 @@ from deploy.local.services import loopback_binds
 from tests.support.broker import Vhost
 from tests.support.fleet import Fleet, fleet_of
 from tests.support.lxd import OwnLxd
+from tests.support.polling import wait_until
 
 LABEL = "user.lxdfleet.label."
 
@@ -51,7 +52,7 @@ def odd(fleet: Fleet) -> str:
         },
     )
     path = f"/api/v1/vms/{name}"
-    assert processes.wait_until(lambda: fleet.http.get(path).is_success, timeout_s=10)
+    wait_until(lambda: fleet.http.get(path).is_success, within_s=10)
     return path
 
 

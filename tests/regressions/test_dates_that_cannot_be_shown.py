@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.builders import a_documented_instance
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host, an_instance, known
 from tests.support.readers import read_everything
+from tests.support.views import a_host_view, view_of
 
 pytestmark = pytest.mark.attack
 
@@ -51,9 +52,9 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.mark.parametrize("date", DATES)
 async def test_an_instance_of_any_date_is_shown_beside_the_others(date: str) -> None:
     gateway = FakeGateway(monotonic=time.monotonic)
-    gateway.fleet.known_hosts = [a_host("h1"), a_host("h2")]
-    odd, other = an_instance("odd", created_at=date), an_instance("other")
-    gateway.fleet.known_instances = [known(odd, host="h1"), known(other, host="h2")]
+    gateway.fleet.known_hosts = [a_host_view("h1"), a_host_view("h2")]
+    odd, other = a_documented_instance("odd", created_at=date), a_documented_instance("other")
+    gateway.fleet.known_instances = [view_of(odd, host="h1"), view_of(other, host="h2")]
 
     read = await read_everything(gateway, ONE)
 

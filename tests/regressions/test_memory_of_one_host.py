@@ -10,8 +10,8 @@ import pytest
 
 from services.gateway.fleet.view import FleetView
 from shared.contracts.codec import encode
+from tests.support.builders import a_change, a_heartbeat, an_instance, an_inventory
 from tests.support.clock import FakeClock
-from tests.support.reports import a_change, a_heartbeat, an_instance, an_inventory
 
 pytestmark = pytest.mark.attack
 

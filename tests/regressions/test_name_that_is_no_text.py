@@ -15,7 +15,7 @@ from services.lxd_worker.lxd.daemon import LxdDaemon
 from shared.lxd.client import LxdClient
 from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 pytestmark = pytest.mark.attack
 

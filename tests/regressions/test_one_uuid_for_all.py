@@ -8,7 +8,7 @@ import pytest
 
 from services.gateway.fleet.instance_index import InstanceIndex
 from services.gateway.fleet.instance_record import InstanceRecord
-from tests.support.reports import an_instance
+from tests.support.builders import an_instance
 
 pytestmark = pytest.mark.attack
 

@@ -13,8 +13,8 @@ from services.gateway.vms.new_vm import NewVm
 from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import State
+from tests.support.builders import a_description, a_heartbeat, an_inventory
 from tests.support.core import Core
-from tests.support.reports import a_description, a_heartbeat, an_inventory
 
 pytestmark = pytest.mark.attack
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from deploy.local import processes
 from tests.support.broker import Broker
 from tests.support.fleet import Fleet, fleet_of_one
+from tests.support.polling import wait_until
 
 BROKEN = {"raw.lxc": "lxc.init.cmd = /does/not/exist"}
 
@@ -31,7 +31,7 @@ def started(fleet: Fleet, vm: str) -> Any:
 def test_each_start_says_why_it_failed_itself(fleet: Fleet) -> None:
     name = fleet.on["h1"].create("broken", config=BROKEN)
     path = f"/api/v1/vms/{name}"
-    assert processes.wait_until(lambda: fleet.http.get(path).is_success, timeout_s=10)
+    wait_until(lambda: fleet.http.get(path).is_success, within_s=10)
 
     answers = [started(fleet, name) for _ in range(3)]
 
@@ -43,7 +43,7 @@ def test_each_start_says_why_it_failed_itself(fleet: Fleet) -> None:
 def test_what_else_is_asked_for_then_is_done(fleet: Fleet) -> None:
     name = fleet.on["h1"].create("unwanted", config=BROKEN)
     path = f"/api/v1/vms/{name}"
-    assert processes.wait_until(lambda: fleet.http.get(path).is_success, timeout_s=10)
+    wait_until(lambda: fleet.http.get(path).is_success, within_s=10)
 
     failed, _ = started(fleet, name)
     deleted = fleet.http.delete(path)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local import processes
 from tests.support.broker import Broker
 from tests.support.fleet import Fleet, fleet_of_one
+from tests.support.polling import wait_until
 
 VMS = "/api/v1/vms"
 NO_INIT = {"raw.lxc": "lxc.init.cmd = /does/not/exist", "environment.TOKEN": "s3cret"}
@@ -22,7 +22,7 @@ def fleet(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def known(fleet: Fleet, name: str) -> str:
     path = f"{VMS}/{name}"
-    assert processes.wait_until(lambda: fleet.http.get(path).is_success, timeout_s=10)
+    wait_until(lambda: fleet.http.get(path).is_success, within_s=10)
     return path
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from kombu import Connection, Consumer, Exchange, Producer, Queue
@@ -15,19 +15,16 @@ from kombu import Connection, Consumer, Exchange, Producer, Queue
 from shared.contracts.codec import decode, from_wire, to_wire
 from shared.contracts.errors import BY_CODE, HostUnreachable
 from shared.contracts.events import Event, Heartbeat, OperationChanged
-from shared.contracts.instance_config import ImageSource, NewInstance
-from shared.contracts.operations import Arguments, Kind, Operation, Secrets, Submission
+from shared.contracts.operations import Arguments, Kind, Operation, Secrets, State, Submission
 from shared.contracts.worker_api import OperationPage
 from shared.platform.bus import topology
+from tests.support.builders import a_new_instance, a_submission
+from tests.support.polling import NotInTime, wait_until
 
 T = TypeVar("T")
 
 GATEWAY = "test"
 ERRORS = {error.__name__: error for error in BY_CODE.values()}
-
-
-class NotInTime(AssertionError):
-    """What the test waited for did not come."""
 
 
 class BusSide:
@@ -60,6 +57,11 @@ class BusSide:
     def submit(self, submission: Submission) -> Operation:
         """Hand an operation over; raises what the worker answers."""
         return from_wire(Operation, self.call("submit", to_wire(submission)))
+
+    def carry_out(self, submission: Submission) -> Operation:
+        """Hand an operation over that must be accepted; return it as it has ended."""
+        assert self.submit(submission).state is State.ACCEPTED
+        return self.ended(submission.operation_id)
 
     def prepare(self, submission: Submission) -> Operation:
         """Hand a creation over whose secrets will follow; raises what the worker answers."""
@@ -120,12 +122,14 @@ class BusSide:
 
     def until(self, found: Callable[[], T | None], timeout_s: float = 20.0) -> T:
         """Receive until the function returns something, and return that."""
-        deadline = time.monotonic() + timeout_s
-        while (result := found()) is None or result is False:
-            if time.monotonic() > deadline:
-                raise NotInTime
+
+        def found_or_received() -> T | None:
+            if result := found():
+                return result
             self.receive(0.05)
-        return result
+            return found()
+
+        return wait_until(found_or_received, within_s=timeout_s, every_s=0)
 
     def receive(self, seconds: float) -> None:
         """Take in what comes within that time, and what is there already."""
@@ -174,30 +178,20 @@ class BusSide:
             self._answers[message.properties["correlation_id"]] = message.decode()
 
 
-def submission(kind: Kind, instance: str, uuid_: str, **fields: Any) -> Submission:
+def submission(
+    kind: Kind, instance: str, uuid_: str, *, arguments: Mapping[str, Any] = {}, **fields: Any
+) -> Submission:
     """Return an order to `h1` that may start within the next minute."""
-    arguments = Arguments(**fields.pop("arguments", {}))
-    wanted: dict[str, Any] = {
-        "operation_id": str(uuid.uuid4()),
-        "host": "h1",
-        "principal": "test",
-        "start_by": f"{time.time() + 60:.3f}",
-    } | fields
-    return Submission(kind=kind, instance=instance, uuid=uuid_, arguments=arguments, **wanted)
+    fresh = {"operation_id": str(uuid.uuid4()), "start_by": f"{time.time() + 60:.3f}"}
+    return a_submission(kind, instance, Arguments(**arguments), uuid=uuid_, **(fresh | fields))
 
 
 def creation(name: str, *, start_within_s: float = 60.0, **fields: Any) -> Submission:
     """Return an order for a small container; `fields` are those of `NewInstance`."""
-    small: dict[str, Any] = {
-        "image": ImageSource(alias="busybox"),
-        "cpu": 1,
-        "memory": 64 << 20,
-        "disk": 64 << 20,
-    }
-    arguments = {"create": NewInstance(**(small | fields))}
-    uuid_ = str(uuid.uuid4())
+    new = a_new_instance(**({"memory": 64 << 20, "disk": 64 << 20} | fields))
     start_by = f"{time.time() + start_within_s:.3f}"
-    return submission(Kind.CREATE, name, uuid_, arguments=arguments, start_by=start_by)
+    uuid_ = str(uuid.uuid4())
+    return submission(Kind.CREATE, name, uuid_, arguments={"create": new}, start_by=start_by)
 
 
 def _bytes(body: object) -> bytes:

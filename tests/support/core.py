@@ -21,11 +21,12 @@ from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.vms.templates import Template
 from services.gateway.wiring import Parts
+from shared.contracts.hosts import Capacity
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Operation
 from shared.contracts.worker_api import WorkerClient
+from tests.support.builders import a_description, a_heartbeat, an_instance, an_inventory
 from tests.support.clock import FakeClock
-from tests.support.reports import a_heartbeat, an_instance, an_inventory
 from tests.support.stores import MemoryHostStore, MemoryOperationStore
 from tests.support.workers import FakeWorkers
 
@@ -92,6 +93,14 @@ class Core:
 
     def _next_uuid(self) -> str:
         return f"new-{len(self.workers.submissions) + len(self.pending.all()) + 1}"
+
+    def add_host(self, host: str, *, memory: int = 1000) -> None:
+        """Hear of a host, of one that is new that it has no instances, and what it has for some."""
+        if host not in self.fleet.host_ids():
+            self.fleet.apply(host, a_heartbeat())
+            self.fleet.apply(host, an_inventory())
+        room = Capacity(cpu=100, memory=memory, disk=100_000)
+        self.fleet.apply(host, a_description(capacity=room, networks=[]))
 
     def restarted(self) -> Core:
         """Return another process of this gateway, with the same database and workers."""

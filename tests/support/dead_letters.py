@@ -6,7 +6,7 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
 from tests.support.broker import Vhost
-from tests.support.host import eventually
+from tests.support.polling import eventually
 
 # Of the body of a dead letter.
 BODY_BYTES = 4096

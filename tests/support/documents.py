@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.support.daemons import missing
 
 API = Path(__file__).parents[2] / "docs" / "api"
 INSTANCES_API = API / "instances-api.zh.md"
@@ -84,3 +88,18 @@ def _blocks(lines: list[str]) -> Iterator[CodeBlock]:
         elif heading := _HEADING.fullmatch(line):
             level = len(heading[1])
             headings = [entry for entry in headings if entry[0] < level] + [(level, heading[2])]
+
+
+def run_example(document: Path, language: str, heading: str, *command: str, more: str = "") -> str:
+    """Give a document's example in this language to a program, then `more`; return what it prints.
+
+    The test is left out where there is no such program.
+    """
+    if shutil.which(command[0]) is None:
+        missing(f"{command[0]} is not installed")
+    (example,) = code_blocks(document, language=language, heading=heading)
+    text = f"{example.text}\n{more}"
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, check=True, timeout=100
+    )
+    return done.stdout

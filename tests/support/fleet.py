@@ -24,6 +24,7 @@ from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.daemons import ROOT
 from tests.support.lxd import Instances, Lxd, daemon_of_its_own, instances_on
+from tests.support.polling import wait_until
 
 START_TIMEOUT_S = 40.0
 LOG_TAIL = 4000  # characters
@@ -92,8 +93,7 @@ class Fleet:
 
     def wait_until_ready(self) -> None:
         """Wait until every host is there; fail the test when one is not in time."""
-        if not processes.wait_until(self.is_ready, timeout_s=START_TIMEOUT_S, interval_s=0.2):
-            raise AssertionError(f"the fleet is not ready\n{self.logs()}")
+        wait_until(self.is_ready, within_s=START_TIMEOUT_S, every_s=0.2, seen=self.logs)
 
     def logs(self) -> str:
         """Return the last lines of every service's log."""
@@ -149,7 +149,7 @@ def known_instance(fleet: Fleet, lxd: Lxd, name: str, **fields: str) -> Iterator
     lxd.create(name, **fields)
     try:
         path = f"/api/instances/{name}"
-        assert processes.wait_until(lambda: fleet.http.get(path).is_success, timeout_s=5)
+        wait_until(lambda: fleet.http.get(path).is_success, within_s=5)
         yield
     finally:
         lxd_daemon.force_delete(lxd.socket, name)

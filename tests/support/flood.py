@@ -19,8 +19,8 @@ from typing import Any
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
 from shared.platform.bus import topology
+from tests.support.builders import a_change, a_heartbeat, a_sample, an_instance, an_operation
 from tests.support.caller import connect
-from tests.support.reports import a_change, a_heartbeat, a_sample, an_instance, an_operation
 
 # So that every number takes up the same room: a body is made by putting another one in.
 FIRST = 10**9

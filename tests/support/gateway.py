@@ -37,15 +37,15 @@ from shared.contracts.operations import (
     command_fields,
 )
 from shared.contracts.worker_api import InstanceLog
-from tests.support.known import a_host, known
+from tests.support.views import a_host_view, a_view
 
 
 @dataclass
 class FakeFleet:
     """A fleet view that holds what a test puts in; `change` tells the watchers."""
 
-    known_hosts: list[HostView] = field(default_factory=lambda: [a_host()])
-    known_instances: list[InstanceView] = field(default_factory=lambda: [known()])
+    known_hosts: list[HostView] = field(default_factory=lambda: [a_host_view()])
+    known_instances: list[InstanceView] = field(default_factory=lambda: [a_view()])
     version: int = 7
     ready: bool = True
     # Lists and instances that were read.

@@ -15,6 +15,7 @@ import psutil
 
 from deploy.local import processes
 from tests.support.daemons import ROOT
+from tests.support.polling import wait_until
 
 # Else httpx reads the certificates of all authorities for each request.
 WITHOUT_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -65,7 +66,7 @@ class Process:
         self.popen.wait()
 
     def wait_until_ready(self) -> None:
-        assert processes.wait_until(self._is_ready, timeout_s=60), self.log.read_text()
+        wait_until(self._is_ready, within_s=60, seen=lambda: self.log.read_text())
 
     def _is_ready(self) -> bool:
         try:

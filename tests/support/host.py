@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 import aio_pika
@@ -21,7 +20,7 @@ from shared.contracts.events import Event, HostDescribed, OperationChanged
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
 from shared.platform.bus import topology
-from tests.support.reports import a_heartbeat, an_inventory
+from tests.support.builders import a_heartbeat, an_inventory
 from tests.support.workers import FakeWorkers
 
 # Between two looks whether the queue of calls is there.
@@ -142,13 +141,3 @@ class WireHost:
             correlation_id=call.correlation_id,
         )
         await self._exchange.publish(message, str(call.reply_to), mandatory=False)
-
-
-async def eventually(what: Callable[[], bool | Awaitable[bool]], *, within_s: float = 5.0) -> None:
-    """Return as soon as something is true; fail if it is not in time."""
-    async with asyncio.timeout(within_s):
-        while True:
-            answer = what()
-            if answer if isinstance(answer, bool) else await answer:
-                return
-            await asyncio.sleep(0.02)

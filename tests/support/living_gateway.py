@@ -14,9 +14,10 @@ from shared.contracts.hosts import Network
 from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Command, Kind, Operation, Secrets
 from shared.contracts.worker_api import Snapshot
+from tests.support.builders import a_description, a_documented_instance
 from tests.support.gateway import FakeFleet, FakeHosts, FakeOperations, FakeSnapshots
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.known import a_host, an_instance, described, known
+from tests.support.views import a_host_view, a_view, view_of
 
 TOKEN = "0123456789abcdef" * 2
 UBUNTU = Template("ubuntu20.04", "ubuntu20.04", (ImageSource(alias="busybox"),))
@@ -39,8 +40,8 @@ class LivingOperations(FakeOperations):
         operation = await super().submit(command, caller, key, secrets, **more)
         instances = self.fleet.known_instances
         if command.kind is Kind.CREATE:
-            made = an_instance(command.instance, uuid=command.uuid, status="Stopped")
-            self.fleet.change(instances=[*instances, known(made, host=command.host)])
+            made = a_documented_instance(command.instance, uuid=command.uuid, status="Stopped")
+            self.fleet.change(instances=[*instances, view_of(made, host=command.host)])
         if command.kind is Kind.DELETE:
             left = [each for each in instances if each.instance.uuid != command.uuid]
             self.fleet.change(instances=left)
@@ -54,8 +55,11 @@ class LivingOperations(FakeOperations):
 def a_gateway() -> FakeGateway:
     """Return a gateway with two hosts, some instances, one with a snapshot, and a template."""
     bridge = Network(name="br0", type="bridge", managed=False)
-    hosts = [replace(a_host("h1"), resources=described(networks=[bridge])), a_host("h2")]
-    instances = [known(an_instance(f"i{number}", uuid=f"u{number}")) for number in range(8)]
+    hosts = [
+        a_host_view("h1", resources=a_description(networks=[bridge])),
+        a_host_view("h2"),
+    ]
+    instances = [a_view(f"i{number}", uuid=f"u{number}") for number in range(8)]
     fleet = FakeFleet()
     fleet.change(hosts=hosts, instances=instances)
     snapshot = DescribedSnapshot(Snapshot(name="before", created_at="2026-01-23T11:30:00Z"), "")

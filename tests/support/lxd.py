@@ -46,6 +46,10 @@ class Lxd:
         text = LxdClient(self.socket).get_content("metrics").decode()
         return re.sub(r"\bincus_", "lxd_", text)
 
+    def uuid_of(self, name: str) -> str:
+        """Return the uuid that LXD has given an instance."""
+        return str(self.call("GET", f"/1.0/instances/{name}")["config"]["volatile.uuid"])
+
     def create(self, full_name: str, **fields: Any) -> None:
         """Create a container of the image `busybox` under exactly this name; leave it stopped."""
         source = {"type": "image", "alias": busybox_image.ALIAS}

@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.support.polling import eventually
+
 IMAGE = {"type": "image", "alias": "busybox"}
 PATIENCE_S = 20
 
@@ -148,10 +150,11 @@ class Client:
         await self._until(name, lambda state: state["processes"] > 1)
 
     async def _until(self, name: str, true_of: Callable[[dict[str, Any]], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            # Asking again is right: LXD has no event for most of what a state says.
-            while not true_of(await self.get(f"/1.0/instances/{name}/state")):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+        async def reached() -> bool:
+            return true_of(await self.get(f"/1.0/instances/{name}/state"))
+
+        # LXD has no event for most of what a state says.
+        await eventually(reached, within_s=PATIENCE_S, every_s=0.1)
 
     async def remove(self, name: str) -> None:
         """Leave no such instance behind, whatever its status."""

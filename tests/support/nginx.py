@@ -12,6 +12,7 @@ from deploy.local import processes
 from tests.support.certificates import Certificate
 from tests.support.daemons import ROOT, missing
 from tests.support.documents import code_blocks
+from tests.support.polling import wait_until
 
 GUIDE = ROOT / "docs" / "operations" / "reverse-proxy.md"
 UNDER = "/lxd"
@@ -66,10 +67,7 @@ def nginx(site: str, certificate: Certificate, folder: Path) -> Iterator[int]:
     command = [program, "-e", "stderr", "-p", str(folder), "-c", str(file)]
     pid = processes.spawn(command, dict([mark.split("=", 1)]), log)
     try:
-        if not processes.wait_until(
-            lambda: _listens(port), timeout_s=START_TIMEOUT_S, interval_s=0.05
-        ):
-            raise AssertionError(log.read_text())
+        wait_until(lambda: _listens(port), within_s=START_TIMEOUT_S, seen=log.read_text)
         yield port
     finally:
         processes.end(pid, mark)

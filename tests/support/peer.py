@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -61,12 +60,3 @@ class Peer:
             await self._goes_on.wait()
         self._takes -= 1
         self.taken.append(message)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Wait for something that must become true soon."""
-    for _ in range(200):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not become true")

@@ -15,6 +15,7 @@ import pytest
 
 from deploy.local import processes
 from tests.support.daemons import missing
+from tests.support.polling import wait_until
 
 START_TIMEOUT_S = 20.0
 
@@ -104,8 +105,7 @@ def _started(config: str, directory: Path, stack: ExitStack) -> Prometheus:
     pid = processes.spawn(command, dict([mark.split("=", 1)]), log)
     stack.callback(processes.end, pid, mark)
     server = Prometheus(stack.enter_context(httpx.Client(base_url=f"http://{address}")))
-    if not processes.wait_until(server.ready, timeout_s=START_TIMEOUT_S, interval_s=0.2):
-        raise AssertionError(log.read_text())
+    wait_until(server.ready, within_s=START_TIMEOUT_S, every_s=0.2, seen=log.read_text)
     return server
 
 

@@ -19,6 +19,7 @@ from shared.contracts.instances import InstanceSample
 from shared.platform.bus import topology
 from tests.support.broker import OwnBroker, Vhost
 from tests.support.daemons import ROOT
+from tests.support.polling import wait_until
 
 HOST = "h1"
 PATIENCE_S = 15.0
@@ -38,18 +39,20 @@ class Reader:
         self._queue = queue
 
     def next(self, *, within_s: float = PATIENCE_S) -> Sampled:
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            if message := self._queue.get(no_ack=True):
-                return decode(Sampled, message.body)
-            time.sleep(0.02)
-        raise AssertionError(f"no sample within {within_s} s")
+        message = wait_until(lambda: self._queue.get(no_ack=True), within_s=within_s, every_s=0.02)
+        return decode(Sampled, message.body)
 
     def until(self, true_of: Callable[[Sampled], bool], *, within_s: float = PATIENCE_S) -> Sampled:
         """Return the first sample of which this is true."""
-        deadline = time.monotonic() + within_s
-        while not true_of(sample := self.next()):
-            assert time.monotonic() < deadline, sample
+        sample = self.next()
+
+        def newest_fits() -> bool:
+            nonlocal sample
+            fits = true_of(sample)
+            sample = sample if fits else self.next()
+            return fits
+
+        wait_until(newest_fits, within_s=within_s, every_s=0, seen=lambda: sample)
         return sample
 
     def nothing(self, *, for_s: float) -> bool:

@@ -17,7 +17,14 @@ from shared.contracts.errors import (
     OutcomeUnknown,
     UnreadableMessage,
 )
-from shared.contracts.operations import Failure, Operation, Secrets, State, Submission
+from shared.contracts.operations import (
+    Failure,
+    Operation,
+    Secrets,
+    State,
+    Submission,
+    command_fields,
+)
 from shared.contracts.worker_api import InstanceLog, OperationPage, Snapshot, SnapshotList
 
 
@@ -144,15 +151,8 @@ class FakeWorkers:
 
 def _accepted(submission: Submission) -> Operation:
     return Operation(
+        **command_fields(submission),
         operation_id=submission.operation_id,
-        host=submission.host,
-        kind=submission.kind,
-        instance=submission.instance,
-        uuid=submission.uuid,
-        principal=submission.principal,
         state=State.ACCEPTED,
-        project=submission.project,
-        arguments=submission.arguments,
-        correlation_id=submission.correlation_id,
         created_at="2026-11-20T10:00:01Z",
     )

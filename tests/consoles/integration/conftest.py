@@ -24,8 +24,8 @@ from shared.contracts.consoles import ConsoleType
 from shared.contracts.errors import InstanceNotFound, TemporaryError
 from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost
-from tests.support.host import eventually
 from tests.support.lxd import Instances, Lxd, instances_on
+from tests.support.polling import eventually
 from tests.support.worker_process import WorkerProcess
 
 HOST = "h1"

@@ -22,9 +22,9 @@ from shared.contracts.errors import (
 from shared.contracts.streams import WINDOW, Resize
 from tests.support.broker import Vhost
 from tests.support.caller import connect as amqp_connect
-from tests.support.host import eventually
 from tests.support.lxd import Instances
 from tests.support.marked_process import new_mark, runs
+from tests.support.polling import eventually
 from tests.support.worker_process import WorkerProcess
 
 from .conftest import MOST_CONSOLES, ConsoleOf

@@ -17,8 +17,8 @@ from services.lxd_worker.lxd.console import LxdTerminals
 from shared.contracts.consoles import ConsoleType, OpenConsole
 from shared.lxd.client import LxdClient
 from tests.support.broker import Vhost
-from tests.support.host import eventually
 from tests.support.lxd import Instances, OwnLxd, daemon_of_its_own, instances_on
+from tests.support.polling import eventually
 
 from .conftest import HOST, console_on, gateway_of, worker_on
 
@@ -106,7 +106,7 @@ async def test_a_flood_that_nobody_looks_at_leaves_the_instance_in_the_operators
             async with gateway.consoles.open(console):
                 await asyncio.sleep(3)
                 unread = await asyncio.to_thread(status)
-            await eventually(lambda: bool(worker.logged("console closed")))
+            await eventually(lambda: worker.logged("console closed"))
             left = await asyncio.to_thread(status)
         (closed,) = worker.logged("console closed")
 

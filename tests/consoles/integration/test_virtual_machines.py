@@ -16,7 +16,7 @@ from shared.contracts.errors import LxdRefused
 from shared.platform.bus import topology
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.broker import Vhost
-from tests.support.host import eventually
+from tests.support.polling import eventually
 
 from .conftest import HOST, gateway_of, worker_on
 

@@ -13,9 +13,10 @@ from typing import IO
 
 import pytest
 
-from deploy.local.processes import wait_until
+from deploy.local import processes
 from deploy.local.supervisor import MOST_DEATHS, WRONG_SETTINGS
 from tests.support.daemons import ROOT
+from tests.support.polling import wait_until
 
 SCRIPT = "tests.deploy.integration.supervise"
 BOTH = ("one", "two")
@@ -32,7 +33,7 @@ class Run:
         return self._notes.read_text().splitlines()
 
     def wait_for(self, *notes: str) -> None:
-        assert wait_until(lambda: set(notes) <= set(self.notes()), timeout_s=20), self.notes()
+        wait_until(lambda: set(notes) <= set(self.notes()), within_s=20, seen=lambda: self.notes())
 
     def pids(self, name: str) -> list[int]:
         """Return the number of each of the service's runs."""
@@ -60,7 +61,7 @@ def running(
     ) as process:
         run = Run(process, notes)
         try:
-            assert wait_until(lambda: len(run.notes()) >= 2, timeout_s=20)
+            wait_until(lambda: len(run.notes()) >= 2, within_s=20)
             yield run
         finally:
             process.kill()
@@ -93,7 +94,7 @@ def test_output_that_cannot_be_written_ends_nothing(
     descriptor = output()
 
     with running(tmp_path, descriptor) as run:
-        ended = wait_until(lambda: run.process.poll() is not None, timeout_s=1)
+        ended = processes.wait_until(lambda: run.process.poll() is not None, timeout_s=1)
         noted = run.told_to_end()
     os.close(descriptor)
 
@@ -162,7 +163,7 @@ def test_other_signals_do_not_hurry_it(tmp_path: Path) -> None:
         run.wait_for("two SIGTERM")
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             run.process.send_signal(number)
-        lived = wait_until(lambda: not lives(run.pids("two")[0]), timeout_s=1) is False
+        lived = processes.wait_until(lambda: not lives(run.pids("two")[0]), timeout_s=1) is False
         run.process.wait(timeout=20)
 
         assert lived
@@ -181,7 +182,7 @@ def test_services_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
 def test_a_service_that_is_killed_is_started_again_and_the_others_go_on(tmp_path: Path) -> None:
     with running(tmp_path, subprocess.DEVNULL) as run:
         os.kill(run.pids("one")[0], signal.SIGKILL)
-        assert wait_until(lambda: len(run.pids("one")) == 2, timeout_s=20)
+        wait_until(lambda: len(run.pids("one")) == 2, within_s=20)
         noted = run.told_to_end()
         run.process.terminate()
 
@@ -214,7 +215,7 @@ def test_each_line_names_its_service(tmp_path: Path) -> None:
     log = tmp_path / "log"
 
     with log.open("wb") as file, running(tmp_path, file) as run:
-        assert wait_until(lambda: b"two    | a line" in log.read_bytes(), timeout_s=10)
+        wait_until(lambda: b"two    | a line" in log.read_bytes(), within_s=10)
         run.process.terminate()
         run.process.wait(timeout=20)
 

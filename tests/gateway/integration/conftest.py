@@ -10,9 +10,12 @@ from services.gateway.clock import Clock
 from services.gateway.service import running
 from services.gateway.settings import HttpSettings, Settings
 from services.gateway.wiring import Parts
+from shared.contracts.operations import Operation, State
 from tests.support.broker import Vhost
+from tests.support.builders import an_instance
 from tests.support.gateway_process import Process
-from tests.support.host import eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 CLOCK = Clock(monotonic=time.monotonic, wall=time.time)
 
@@ -48,6 +51,30 @@ async def gateway(start: Start, vhost: Vhost) -> Parts:
     parts = await start(vhost.uri)
     await eventually(lambda: parts.bus.connected)
     return parts
+
+
+def has_read(gateway: Parts, *hosts: str) -> bool:
+    """Return whether the gateway shows hosts, `h1` unless others are named, and may call them."""
+    fleet = gateway.fleet
+    return fleet.ready and all(
+        fleet.is_reachable(host) and not fleet.needs_inventory(host) for host in hosts or ["h1"]
+    )
+
+
+async def has_accepted(gateway: Parts, operation: Operation) -> bool:
+    """Return whether a worker has accepted an operation, as far as the gateway knows."""
+    return (await gateway.operations.get(operation.operation_id)).state is State.ACCEPTED
+
+
+@pytest.fixture
+async def hosts(gateway: Parts, vhost: Vhost) -> AsyncIterator[tuple[WireHost, WireHost]]:
+    """Hosts h1 with `web` and h2 with `db`, with their own credentials, in the gateway's view."""
+    async with (
+        WireHost(vhost.host_uri("h1"), "h1", an_instance("web")) as first,
+        WireHost(vhost.host_uri("h2"), "h2", an_instance("db")) as neighbour,
+    ):
+        await eventually(lambda: gateway.fleet.ready and len(gateway.fleet.instances()) == 2)
+        yield first, neighbour
 
 
 @pytest.fixture

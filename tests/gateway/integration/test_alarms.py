@@ -10,9 +10,12 @@ from services.gateway.wiring import Parts
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.operations import State
 from tests.support.broker import OwnBroker
+from tests.support.builders import an_instance
 from tests.support.core import submit
-from tests.support.host import WireHost, eventually
-from tests.support.reports import an_instance
+from tests.support.host import WireHost
+from tests.support.polling import eventually
+
+from .conftest import has_read
 
 pytestmark = pytest.mark.attack
 
@@ -25,8 +28,7 @@ async def test_changes_are_refused_at_once_while_the_broker_is_full_and_reads_go
     gateway = await start(own_broker.uri)
     await eventually(lambda: gateway.bus.connected and gateway.fleet.ready, within_s=10)
     async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()) as host:
-        await eventually(lambda: gateway.fleet.is_reachable("h1"))
-        await eventually(lambda: not gateway.fleet.needs_inventory("h1"))
+        await eventually(lambda: has_read(gateway))
         await asyncio.to_thread(own_broker.control, "set_vm_memory_high_watermark", "0")
         await eventually(lambda: gateway.health.broker_blocked != "", within_s=10)
 

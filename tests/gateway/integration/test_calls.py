@@ -16,17 +16,19 @@ from shared.contracts.errors import HostUnreachable, InstanceReplaced
 from shared.contracts.operations import State
 from shared.platform.logs import correlation_id
 from tests.support.broker import Vhost
+from tests.support.builders import an_instance
 from tests.support.core import submit
-from tests.support.host import WireHost, eventually
-from tests.support.reports import an_instance
+from tests.support.host import WireHost
+from tests.support.polling import eventually
+
+from .conftest import has_accepted, has_read
 
 
 @pytest.fixture
 async def host(gateway: Parts, vhost: Vhost) -> AsyncIterator[WireHost]:
     """Host h1 with its own credentials and a running `web`, in the gateway's view."""
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
-        await eventually(lambda: gateway.fleet.ready and gateway.fleet.is_reachable("h1"))
-        await eventually(lambda: not gateway.fleet.needs_inventory("h1"))
+        await eventually(lambda: has_read(gateway))
         yield host
 
 
@@ -87,12 +89,8 @@ async def test_a_lost_answer_is_found_out_later_and_nothing_runs_twice(
     operation = await submit(gateway)
     host.silent = False
 
-    async def accepted() -> bool:
-        known = await gateway.operations.get(operation.operation_id)
-        return known.state is State.ACCEPTED
-
     assert operation.state is State.SUBMITTING
-    await eventually(accepted)
+    await eventually(lambda: has_accepted(gateway, operation))
     assert len(host.journal.submissions) == 1
 
 
@@ -101,7 +99,7 @@ async def test_an_answer_of_another_host_is_not_taken(
 ) -> None:
     host.silent = True
     submitting = asyncio.create_task(submit(gateway))
-    await eventually(lambda: bool(submits(host)))
+    await eventually(lambda: submits(host))
     (call,) = submits(host)
 
     connection = await aio_pika.connect(vhost.host_uri("h2"))
@@ -127,7 +125,7 @@ async def test_an_answer_that_was_dead_lettered_to_the_gateway_is_not_taken(
 ) -> None:
     host.silent = True
     submitting = asyncio.create_task(submit(gateway))
-    await eventually(lambda: bool(submits(host)))
+    await eventually(lambda: submits(host))
     (call,) = submits(host)
 
     connection = await aio_pika.connect(vhost.uri)

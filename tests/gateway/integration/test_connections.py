@@ -9,8 +9,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from deploy.local import processes
 from tests.support.gateway_process import Process
+from tests.support.polling import wait_until
 from tests.support.raw_http import CLOSED, connected
 
 Start = Callable[..., Process]
@@ -39,7 +39,7 @@ def wait_until_alone(gateway: Process) -> None:
     def is_alone() -> bool:
         return not any(each.raddr for each in process.net_connections("tcp"))
 
-    assert processes.wait_until(is_alone, timeout_s=5)
+    wait_until(is_alone, within_s=5)
 
 
 def lines(gateway: Process, text: str) -> int:
@@ -58,7 +58,7 @@ def test_beyond_the_bound_a_connection_is_told_to_come_back(start_process: Start
         assert all(each.startswith(b"HTTP/1.1 503") for each in refused)
         assert all(b"retry-after: 1\r\n" in each for each in refused)
 
-    assert processes.wait_until(lambda: lines(gateway, "connections refused") > 0, timeout_s=3)
+    wait_until(lambda: lines(gateway, "connections refused") > 0, within_s=3)
     # It took well below ten seconds.
     assert lines(gateway, "connections refused") < 10
     assert lines(gateway, "Traceback") == 0

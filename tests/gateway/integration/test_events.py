@@ -10,9 +10,7 @@ from shared.contracts.codec import encode
 from shared.contracts.events import MAX_BYTES, Heartbeat, OperationChanged
 from shared.contracts.operations import State
 from tests.support.broker import Vhost
-from tests.support.dead_letters import BODY_BYTES, dead_letter
-from tests.support.host import WireHost, eventually
-from tests.support.reports import (
+from tests.support.builders import (
     a_change,
     a_heartbeat,
     a_removal,
@@ -20,6 +18,9 @@ from tests.support.reports import (
     an_instance,
     an_operation,
 )
+from tests.support.dead_letters import BODY_BYTES, dead_letter
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -12,26 +12,16 @@ from services.gateway.wiring import Parts
 from shared.contracts.operations import State
 from shared.platform.bus import topology
 from tests.support.broker import Vhost
+from tests.support.builders import a_change, a_heartbeat, an_instance, an_operation
 from tests.support.daemons import ROOT
 from tests.support.flood import KINDS
-from tests.support.host import WireHost, eventually
-from tests.support.reports import a_change, a_heartbeat, an_instance, an_operation
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 FLOOD_S = 3.0
 CHANGES = 100
 HOSTS = 200
 NOWHERE = "amqp://nobody:nothing@127.0.0.1:1/"
-
-
-@pytest.fixture
-async def hosts(gateway: Parts, vhost: Vhost) -> AsyncIterator[tuple[WireHost, WireHost]]:
-    """Hosts h1 and h2 with their own credentials, in the gateway's view."""
-    async with (
-        WireHost(vhost.host_uri("h1"), "h1", an_instance("web")) as flooding,
-        WireHost(vhost.host_uri("h2"), "h2", an_instance("db")) as neighbour,
-    ):
-        await eventually(lambda: gateway.fleet.ready and len(gateway.fleet.instances()) == 2)
-        yield flooding, neighbour
 
 
 def inventories_asked_of(host: WireHost) -> int:

@@ -15,19 +15,17 @@ from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import State
 from shared.platform.bus import topology
 from tests.support.broker import Vhost
+from tests.support.builders import a_change, an_instance, an_operation
 from tests.support.core import submit
-from tests.support.host import WireHost, eventually
-from tests.support.reports import a_change, an_instance, an_operation
+from tests.support.host import WireHost
+from tests.support.polling import eventually
+
+from .conftest import has_read
 
 Start = Callable[..., Awaitable[Parts]]
 
 BEAT_S = 0.2
 RENAMED_S = RENAME_S + 5.0
-
-
-def has_read(gateway: Parts) -> bool:
-    fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable("h1") and not fleet.needs_inventory("h1")
 
 
 def described(gateway: Parts) -> str:
@@ -68,7 +66,7 @@ async def test_no_name_of_a_host_or_a_gateway_is_guessed_from_what_another_host_
         WireHost(vhost.host_uri("h2"), "h2", an_instance("db")) as neighbour,
     ):
         await eventually(lambda: all(gateway.fleet.is_reachable("h2") for gateway in gateways))
-        await eventually(lambda: bool(host.calls and neighbour.calls))
+        await eventually(lambda: host.calls and neighbour.calls)
 
         listed = [
             each["name"]

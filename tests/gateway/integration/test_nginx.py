@@ -21,7 +21,7 @@ from services.gateway.settings import HttpSettings
 from tests.support.certificates import self_signed
 from tests.support.gateway_http import LOOPBACK, FakeGateway, listening
 from tests.support.nginx import UNDER, guides_site, nginx, replaced
-from tests.support.peer import until
+from tests.support.polling import eventually
 from tests.support.vms import gateway_of_vms
 
 TOKEN = "0123456789abcdef" * 2
@@ -110,7 +110,7 @@ async def test_a_console_is_had_through_the_proxy(site: Site) -> None:
     async with connect(told["url"], ssl=site.tls, origin=site.origin) as viewer:  # type: ignore[arg-type]
         assert await viewer.recv() == b"\xff hello"
         await viewer.send(b"ls\n")
-        await until(lambda: stream.typed == [b"ls\n"])
+        await eventually(lambda: stream.typed == [b"ls\n"])
 
 
 async def test_the_live_streams_are_had_through_the_proxy(site: Site) -> None:

@@ -4,8 +4,8 @@ import asyncio
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,14 @@ from shared.contracts.errors import BrokerUnavailable, FleetError
 from shared.contracts.operations import State
 from shared.platform.bus import topology
 from tests.support.broker import OwnBroker, Vhost
+from tests.support.builders import an_instance, an_operation
 from tests.support.core import submit
 from tests.support.daemons import ROOT
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
 from tests.support.line import Line
-from tests.support.reports import an_instance, an_operation
+from tests.support.polling import eventually
+
+from .conftest import has_accepted, has_read
 
 LEADER_TIMEOUT_S = 5.0
 WELL_AGAIN_S = 2.0
@@ -29,9 +32,14 @@ WELL_AGAIN_S = 2.0
 Start = Callable[..., Awaitable[Parts]]
 
 
-def has_read(gateway: Parts, host: str = "h1") -> bool:
-    fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable(host) and not fleet.needs_inventory(host)
+@asynccontextmanager
+async def connected(start: Start, broker: OwnBroker) -> AsyncIterator[Parts]:
+    """Start a gateway that has read host h1 with a running `web`."""
+    gateway = await start(broker.uri)
+    await eventually(lambda: gateway.bus.connected)
+    async with WireHost(broker.host_uri("h1"), "h1", an_instance()):
+        await eventually(lambda: has_read(gateway))
+        yield gateway
 
 
 async def stop_is_accepted(gateway: Parts) -> bool:
@@ -45,10 +53,7 @@ async def stop_is_accepted(gateway: Parts) -> bool:
 async def test_without_a_broker_reads_go_on_and_changes_are_refused_at_once(
     start: Start, own_broker: OwnBroker
 ) -> None:
-    gateway = await start(own_broker.uri)
-    await eventually(lambda: gateway.bus.connected)
-    async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()):
-        await eventually(lambda: has_read(gateway))
+    async with connected(start, own_broker) as gateway:
         await asyncio.to_thread(own_broker.kill)
         await eventually(lambda: not gateway.bus.connected)
 
@@ -64,10 +69,7 @@ async def test_without_a_broker_reads_go_on_and_changes_are_refused_at_once(
 async def test_the_gateway_is_well_again_soon_after_the_brokers_return(
     start: Start, own_broker: OwnBroker
 ) -> None:
-    gateway = await start(own_broker.uri)
-    await eventually(lambda: gateway.bus.connected)
-    async with WireHost(own_broker.host_uri("h1"), "h1", an_instance()):
-        await eventually(lambda: has_read(gateway))
+    async with connected(start, own_broker) as gateway:
         await asyncio.to_thread(own_broker.kill)
         await eventually(lambda: not gateway.bus.connected)
 
@@ -87,7 +89,7 @@ async def test_a_queue_that_a_power_failure_left_without_a_leader_is_made_anew(
     gateway = await start(own_broker.uri)
     await eventually(lambda: gateway.bus.connected)
     async with WireHost(uris["h1"], "h1"), WireHost(uris["h2"], "h2"):
-        await eventually(lambda: has_read(gateway, "h1") and has_read(gateway, "h2"))
+        await eventually(lambda: has_read(gateway, "h1", "h2"))
         await asyncio.to_thread(own_broker.kill)
     await asyncio.to_thread(own_broker.start)
     await eventually(lambda: gateway.bus.connected)
@@ -171,19 +173,15 @@ async def test_a_call_cut_off_on_its_way_is_found_out_and_runs_once(
         await eventually(lambda: has_read(gateway))
         host.silent = True
         submitting = asyncio.create_task(submit(gateway))
-        await eventually(lambda: bool(host.journal.submissions))
+        await eventually(lambda: host.journal.submissions)
 
         broker.cut()
         operation = await submitting
         host.silent = False
         broker.mend()
 
-        async def accepted() -> bool:
-            known = await gateway.operations.get(operation.operation_id)
-            return known.state is State.ACCEPTED
-
         assert operation.state is State.SUBMITTING
-        await eventually(accepted)
+        await eventually(lambda: has_accepted(gateway, operation))
         assert len(host.journal.submissions) == 1
 
 

@@ -1,6 +1,6 @@
 """Messages that a host made so that they break their reader, over a real broker."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -12,24 +12,14 @@ from shared.contracts.codec import encode
 from shared.contracts.events import MAX_BYTES, OperationChanged
 from shared.contracts.operations import State
 from tests.support.broker import Vhost
+from tests.support.builders import an_operation
 from tests.support.caller import connect
 from tests.support.dead_letters import dead_letter
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 from tests.support.raw_message import POISON, RawMessage, poison
-from tests.support.reports import an_instance, an_operation
 
 pytestmark = pytest.mark.attack
-
-
-@pytest.fixture
-async def hosts(gateway: Parts, vhost: Vhost) -> AsyncIterator[tuple[WireHost, WireHost]]:
-    """Hosts h1 and h2 with their own credentials, in the gateway's view."""
-    async with (
-        WireHost(vhost.host_uri("h1"), "h1", an_instance("web")) as evil,
-        WireHost(vhost.host_uri("h2"), "h2", an_instance("db")) as neighbour,
-    ):
-        await eventually(lambda: gateway.fleet.ready and len(gateway.fleet.instances()) == 2)
-        yield evil, neighbour
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from websockets.sync.client import connect
 from deploy.local import processes
 from shared.contracts.operations import State
 from tests.support.broker import Vhost
+from tests.support.builders import an_instance
 from tests.support.certificates import self_signed
 from tests.support.gateway_process import Process
-from tests.support.host import WireHost, eventually
-from tests.support.reports import an_instance
+from tests.support.host import WireHost
+from tests.support.polling import eventually, wait_until
 
 SETTLES_S = 5.0
 
@@ -71,7 +72,7 @@ def test_it_speaks_tls_with_a_certificate(start: Start, tmp_path: Path) -> None:
     url = f"https://127.0.0.1:{gateway.ports[0]}/livez"
     trusting = ssl.create_default_context(cafile=cert)
 
-    assert processes.wait_until(lambda: processes.listens(gateway.ports[0]), timeout_s=15)
+    wait_until(lambda: processes.listens(gateway.ports[0]), within_s=15)
 
     assert httpx.get(url, verify=trusting).status_code == 200
     with pytest.raises(httpx.ConnectError):

@@ -16,8 +16,8 @@ from services.gateway.persistence.retention import Retention
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import metadata
 from shared.contracts.operations import Kind, State
+from tests.support.builders import an_operation
 from tests.support.query_plans import Called, QueryPlans
-from tests.support.reports import an_operation
 
 GROWING = ("operations", "idempotency_keys", "snapshot_notes")
 # Those that are too many are counted by the index of their times alone, now and then.

@@ -15,10 +15,13 @@ from shared.contracts.errors import InstanceExists, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Operation, State
 from tests.support.broker import Vhost
+from tests.support.builders import a_description, an_instance
 from tests.support.core import submit
-from tests.support.host import WireHost, eventually
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 from tests.support.postgresql import fresh_database
-from tests.support.reports import a_description, an_instance
+
+from .conftest import has_read
 
 Start = Callable[..., Awaitable[Parts]]
 
@@ -38,11 +41,6 @@ async def host(gateways: tuple[Parts, Parts], vhost: Vhost) -> AsyncIterator[Wir
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
         await eventually(lambda: all(has_read(gateway) for gateway in gateways))
         yield host
-
-
-def has_read(gateway: Parts) -> bool:
-    fleet = gateway.fleet
-    return fleet.ready and fleet.is_reachable("h1") and not fleet.needs_inventory("h1")
 
 
 KEY = IdempotencyKey("admin", "k1", "body")

@@ -16,8 +16,8 @@ from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import idempotency_keys, operations, snapshot_notes
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, State
+from tests.support.builders import an_instance, an_operation
 from tests.support.postgresql import fresh_database
-from tests.support.reports import an_instance, an_operation
 
 MOST = 40
 LEASE = Lease("g1", 200.0)
@@ -208,8 +208,8 @@ async def test_descriptions_of_snapshots_have_an_end(database: Database) -> None
 
     assert await count(database, snapshot_notes) <= 30 + 1 + 2
     notes = SqlSnapshotNotes(database)
-    assert "s199" in await notes.of("h1", "uuid-of-web")
-    assert "s0" in await notes.of("h2", "uuid-of-web")
+    assert "s199" in await notes.of("h1", "uuid-web")
+    assert "s0" in await notes.of("h2", "uuid-web")
 
 
 @pytest.mark.attack

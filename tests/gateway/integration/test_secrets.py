@@ -15,8 +15,9 @@ from shared.contracts.errors import InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Operation, State
 from tests.support.broker import Vhost
-from tests.support.host import WireHost, eventually
-from tests.support.reports import a_description
+from tests.support.builders import a_description
+from tests.support.host import WireHost
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.attack
 

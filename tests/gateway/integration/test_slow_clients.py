@@ -17,7 +17,7 @@ from websockets.frames import Frame, Opcode
 from deploy.local import processes
 from tests.support.certificates import self_signed
 from tests.support.gateway_process import Process
-from tests.support.host import eventually
+from tests.support.polling import eventually, wait_until
 
 Start = Callable[..., Process]
 
@@ -142,7 +142,7 @@ async def test_a_tls_hand_shake_that_does_not_go_on_ends(
         **TIMEOUT,
     )
     port = gateway.ports[0]
-    assert processes.wait_until(lambda: processes.listens(port), timeout_s=15)
+    wait_until(lambda: processes.listens(port), within_s=15)
 
     half = [
         took(trickle(port, first, b"")) for first in (b"", b"\x16\x03\x01", b"\x16\x03\x01\x02")

@@ -39,8 +39,8 @@ from shared.contracts.errors import (
     UnreadableMessage,
 )
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, State
+from tests.support.builders import an_instance, an_operation
 from tests.support.postgresql import fresh_database
-from tests.support.reports import an_instance, an_operation
 from tests.support.stores import MemoryHostStore, MemoryOperationStore
 
 KEY = IdempotencyKey("admin", "k1", "body-1")
@@ -339,7 +339,7 @@ def of_snapshot(operation_id: str, kind: Kind, snapshot: str = "s1", said: str =
     )
 
 
-async def notes(stores: Stores, uuid: str = "uuid-of-web") -> dict[str, str]:
+async def notes(stores: Stores, uuid: str = "uuid-web") -> dict[str, str]:
     found = await stores.notes.of("h1", uuid)
     return {snapshot: note.description for snapshot, note in found.items()}
 
@@ -349,7 +349,7 @@ async def test_a_description_is_kept_with_the_outcome(stores: Stores) -> None:
 
     await stores.operations.merge([made, of_snapshot("op-2", Kind.SNAPSHOT, "s2")])
 
-    assert await stores.notes.of("h1", "uuid-of-web") == {
+    assert await stores.notes.of("h1", "uuid-web") == {
         "s1": SnapshotNote("系统更新前", "2026-11-20T10:00:01Z")
     }
     assert await notes(stores, "another") == {}
@@ -398,8 +398,8 @@ async def test_hosts_are_read_back_as_they_were_saved_last(stores: Stores) -> No
     first = a_host(
         instances=(an_instance(description="网站"),),
         inventory_at=15.5,
-        change_times={"uuid-of-web": 12.5},
-        duplicate_uuids=("uuid-of-copy",),
+        change_times={"uuid-web": 12.5},
+        duplicate_uuids=("uuid-copy",),
     )
     later = a_host(epoch=4, last_seen=99.5, instances=(), inventory_at=98.5)
 

@@ -90,7 +90,7 @@ async def test_a_stream_whose_other_end_was_not_opened_is_ended(
 async def test_a_host_that_is_away_is_not_asked(
     gateway: Core, consoles: ConsoleService, console: Console
 ) -> None:
-    gateway.time.wait(60)
+    gateway.time.advance(60)
     gateway.fleet.tick()
 
     with pytest.raises(HostUnreachable):

@@ -13,9 +13,9 @@ from services.gateway.telemetry import Telemetry
 from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Kind, State
 from shared.contracts.status import Status
+from tests.support.builders import an_operation
 from tests.support.gateway import FakeFleet
-from tests.support.known import a_host, an_instance, known
-from tests.support.reports import an_operation
+from tests.support.views import a_host_view, a_view
 
 
 def told(telemetry: Telemetry) -> dict[str, float]:
@@ -28,11 +28,9 @@ def told(telemetry: Telemetry) -> dict[str, float]:
 
 
 def test_the_fleets_size_is_counted() -> None:
-    hosts = [a_host("h1"), replace(a_host("h2"), online=False), a_host("h3")]
+    hosts = [a_host_view("h1"), a_host_view("h2", online=False), a_host_view("h3")]
     statuses = ["Running", "Running", "Stopped", "Frozen", "Ready", "Exploded", "Gone"]
-    instances = [
-        known(an_instance(f"i{number}", status=status)) for number, status in enumerate(statuses)
-    ]
+    instances = [a_view(f"i{number}", status=status) for number, status in enumerate(statuses)]
 
     values = told(Telemetry(FakeFleet(hosts, instances)))
 
@@ -49,7 +47,7 @@ def test_the_fleets_size_is_counted() -> None:
 
 
 def test_each_host_is_told_of() -> None:
-    host = replace(a_host("h1"), sample_age_s=2.5, journal_length=7, lxd_connected=False)
+    host = a_host_view("h1", sample_age_s=2.5, journal_length=7, lxd_connected=False)
     host = replace(host, left_out=LeftOut(instances=3))
 
     values = told(Telemetry(FakeFleet([host])))
@@ -64,7 +62,7 @@ def test_each_host_is_told_of() -> None:
 
 
 def test_what_is_unknown_of_a_host_is_absent() -> None:
-    unheard = replace(a_host("h1"), sample=None, sample_age_s=None, journal_length=None)
+    unheard = a_host_view("h1", sample=None, sample_age_s=None, journal_length=None)
 
     values = told(Telemetry(FakeFleet([unheard])))
 
@@ -73,7 +71,7 @@ def test_what_is_unknown_of_a_host_is_absent() -> None:
 
 
 def test_the_age_of_old_figures_is_told_but_not_the_figures() -> None:
-    values = told(Telemetry(FakeFleet([replace(a_host("h1"), sample_age_s=600.0)])))
+    values = told(Telemetry(FakeFleet([a_host_view("h1", sample_age_s=600.0)])))
 
     assert values["lxdfleet_sample_age_seconds h1"] == 600
     assert "lxdfleet_host_cpu_ratio h1" not in values

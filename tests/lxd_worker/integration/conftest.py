@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.contracts.events import Heartbeat
+from shared.contracts.operations import Kind, Operation, Submission
 from tests.lxd_double import LxdDouble
-from tests.support.broker import Vhost
-from tests.support.bus_side import BusSide
+from tests.support.broker import Broker, Vhost, fresh_vhost
+from tests.support.bus_side import BusSide, submission
 from tests.support.lifecycle import Lifecycle
-from tests.support.lxd import Lxd
+from tests.support.lxd import Instances, Lxd
 from tests.support.worker_process import Prepare, WorkerProcess
 
 
@@ -21,6 +24,23 @@ from tests.support.worker_process import Prepare, WorkerProcess
 def settings() -> dict[str, str]:
     """What a worker is told beside its host and its LXD; a module may have its own."""
     return {}
+
+
+@pytest.fixture
+def first_port() -> int:
+    """Return where this test's pool of ports begins: none from which the kernel connects."""
+    return 11000 + secrets.randbelow(210) * 100
+
+
+@pytest.fixture
+def nat_settings(first_port: int) -> dict[str, str]:
+    """Give a worker a pool of ports, and more CPUs than there are."""
+    return {
+        "FLEET_NAT_ADDRESS": "127.0.0.1",
+        "FLEET_NAT_SSH_PORTS": f"{first_port}-{first_port + 9}",
+        "FLEET_NAT_PORTS": f"{first_port + 10}-{first_port + 99}",
+        "FLEET_OVERCOMMIT_CPU": "1000",
+    }
 
 
 @pytest.fixture
@@ -110,3 +130,32 @@ def worker_on_double(prepare: Prepare, double: LxdDouble, bus: BusSide) -> Worke
 def wait_until_connected(bus: BusSide) -> None:
     """Wait for a heartbeat that says so."""
     bus.until(lambda: any(beat.lxd_connected for beat in bus.of(Heartbeat)))
+
+
+def module_fixtures(**settings: str) -> tuple[Any, Any]:
+    """Return the fixtures `vhost` and `worker` that all tests of a module share."""
+
+    @pytest.fixture(scope="module")
+    def vhost(broker: Broker) -> Iterator[Vhost]:
+        with fresh_vhost(broker) as vhost:
+            yield vhost
+
+    @pytest.fixture(scope="module")
+    def worker(
+        vhost: Vhost, lxd: Lxd, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[WorkerProcess]:
+        with running_worker(vhost, lxd, tmp_path_factory.mktemp("worker"), **settings) as process:
+            yield process
+
+    return vhost, worker
+
+
+def order(instances: Instances, kind: Kind, name: str, **arguments: object) -> Submission:
+    """Return what a gateway would submit for an instance as it is now."""
+    return submission(kind, name, instances.lxd.uuid_of(name), arguments=arguments)
+
+
+def carried_out(
+    bus: BusSide, instances: Instances, kind: Kind, name: str, **arguments: object
+) -> Operation:
+    return bus.carry_out(order(instances, kind, name, **arguments))

@@ -14,15 +14,15 @@ from shared.contracts.errors import InstanceChangedSince, PortInUse, SnapshotExi
 from shared.contracts.events import InstanceChanged, InstanceRemoved
 from shared.contracts.instance_config import Changes, Forward
 from shared.contracts.instance_etag import etag
-from shared.contracts.operations import Kind, Operation, State, Submission
+from shared.contracts.operations import Kind, Operation, State
 from shared.contracts.worker_api import SnapshotList
 from tests.support.broker import Broker, Vhost, fresh_vhost
-from tests.support.bus_side import BusSide, submission
+from tests.support.bus_side import BusSide
 from tests.support.lifecycle import Lifecycle
 from tests.support.lxd import Instances, Lxd
 from tests.support.worker_process import WorkerProcess
 
-from .conftest import running_worker
+from .conftest import carried_out, order, running_worker
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -60,25 +60,12 @@ def described(instances: Instances, name: str) -> Any:
     return instances.lxd.call("GET", f"/1.0/instances/{name}")
 
 
-def order(instances: Instances, kind: Kind, name: str, **arguments: object) -> Submission:
-    uuid = described(instances, name)["config"]["volatile.uuid"]
-    return submission(kind, name, uuid, arguments=arguments)
-
-
-def carried_out(
-    bus: BusSide, instances: Instances, kind: Kind, name: str, **arguments: object
-) -> Operation:
-    wanted = order(instances, kind, name, **arguments)
-    assert bus.submit(wanted).state is State.ACCEPTED
-    return bus.ended(wanted.operation_id)
-
-
 def updated(bus: BusSide, instances: Instances, name: str, **changes: Any) -> Operation:
     return carried_out(bus, instances, Kind.UPDATE, name, changes=Changes(**changes))
 
 
 def snapshots(bus: BusSide, instances: Instances, name: str) -> SnapshotList:
-    uuid = described(instances, name)["config"]["volatile.uuid"]
+    uuid = instances.lxd.uuid_of(name)
     return from_wire(SnapshotList, bus.call("snapshots", "default", name, uuid))
 
 
@@ -190,8 +177,8 @@ def test_a_renamed_instance_is_the_same_one_under_another_name(
     assert operation.after.uuid == operation.uuid
     assert (operation.after.name, operation.after.display_name) == (new, "Web Server")
     assert operation.after.description == "mine"
-    bus.until(lambda: [one for one in bus.of(InstanceRemoved) if one.name == old] or None)
-    bus.until(lambda: [one for one in bus.of(InstanceChanged) if one.instance.name == new] or None)
+    bus.until(lambda: [one for one in bus.of(InstanceRemoved) if one.name == old])
+    bus.until(lambda: [one for one in bus.of(InstanceChanged) if one.instance.name == new])
 
 
 def test_a_snapshot_is_taken_listed_and_deleted(bus: BusSide, instances: Instances) -> None:

@@ -18,7 +18,7 @@ from shared.lxd.events import listen
 from shared.lxd.models import LifecycleEvent
 from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 
 @pytest.fixture

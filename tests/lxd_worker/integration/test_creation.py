@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 from typing import Any
 
@@ -17,7 +16,7 @@ from shared.contracts.errors import (
     InvalidInput,
 )
 from shared.contracts.instance_config import ImageSource
-from shared.contracts.operations import Operation, State, Submission
+from shared.contracts.operations import State, Submission
 from tests.support.bus_side import BusSide, creation
 from tests.support.lifecycle import Lifecycle
 from tests.support.lxd import Instances
@@ -27,24 +26,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def first_port() -> int:
-    """Return where this test's pool of ports begins: none from which the kernel connects."""
-    return 11000 + secrets.randbelow(210) * 100
-
-
-@pytest.fixture
-def settings(first_port: int) -> dict[str, str]:
-    return {
-        "FLEET_NAT_ADDRESS": "127.0.0.1",
-        "FLEET_NAT_SSH_PORTS": f"{first_port}-{first_port + 9}",
-        "FLEET_NAT_PORTS": f"{first_port + 10}-{first_port + 99}",
-        "FLEET_OVERCOMMIT_CPU": "1000",
-    }
-
-
-def created(bus: BusSide, wanted: Submission) -> Operation:
-    assert bus.submit(wanted).state is State.ACCEPTED
-    return bus.ended(wanted.operation_id)
+def settings(nat_settings: dict[str, str]) -> dict[str, str]:
+    return nat_settings
 
 
 def test_a_new_instance_is_as_it_was_ordered(
@@ -142,7 +125,7 @@ def test_an_instance_that_does_not_start_is_taken_away_again(
         # Without listening it stands in no list of the kernel's.
         squatter.bind(("127.0.0.1", first_port))
 
-        operation = created(bus, creation(name, ssh=True, auto_start=True))
+        operation = bus.carry_out(creation(name, ssh=True, auto_start=True))
 
     assert operation.state is State.FAILED
     assert operation.failure is not None
@@ -178,10 +161,10 @@ def test_ports_are_free_again_when_their_instance_is_gone_whoever_deleted_it(
     bus: BusSide, instances: Instances
 ) -> None:
     first, second = creation(instances.name("a"), ssh=True), creation(instances.name("b"), ssh=True)
-    created(bus, first)
+    bus.carry_out(first)
 
     instances.delete(first.instance)
-    after = created(bus, second).after
+    after = bus.carry_out(second).after
 
     assert after is not None
     assert [proxy.listen for proxy in after.proxies] == ssh_of(bus, first)
@@ -202,7 +185,7 @@ def test_an_instance_joins_a_bridge_that_lxd_does_not_manage(
         if one["type"] == "bridge"
     )
 
-    after = created(bus, creation(instances.name("new"), network=bridge)).after
+    after = bus.carry_out(creation(instances.name("new"), network=bridge)).after
 
     assert after is not None
     assert after.networks == (bridge,)

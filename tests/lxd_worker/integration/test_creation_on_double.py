@@ -82,7 +82,7 @@ def test_what_lxd_was_killed_at_is_taken_away_when_it_is_back(
     new = creation("new")
     start = submission(Kind.START, "new", new.uuid)
     bus.submit(new)
-    bus.until(lambda: "new" in double.names() or None)
+    bus.until(lambda: "new" in double.names())
     bus.submit(start)
 
     double.go_away()

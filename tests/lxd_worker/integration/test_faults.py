@@ -23,8 +23,7 @@ DEAF = {"raw.lxc": "lxc.signal.halt = SIGCONT"}
 
 
 def order(lxd: Lxd, kind: Kind, name: str, **fields: object) -> Submission:
-    found = lxd.call("GET", f"/1.0/instances/{name}")
-    return submission(kind, name, found["config"]["volatile.uuid"], **fields)
+    return submission(kind, name, lxd.uuid_of(name), **fields)
 
 
 def wait_for_lxd(bus: BusSide, *, connected: bool) -> None:
@@ -55,7 +54,7 @@ def test_the_worker_goes_on_by_itself_when_lxd_was_stopped_and_started(
         own_lxd.start()
         wait_for_lxd(bus, connected=True)
 
-        bus.until(lambda: bus.of(Inventory)[known:] or None)
+        bus.until(lambda: bus.of(Inventory)[known:])
         assert bus.operations_since(0).operations == []
         bus.submit(wanted)
         assert bus.ended(wanted.operation_id).state is State.DONE
@@ -69,7 +68,7 @@ def test_a_worker_may_start_before_its_lxd(own_lxd: OwnLxd, bus: BusSide, prepar
     own_lxd.start()
 
     wait_for_lxd(bus, connected=True)
-    bus.until(lambda: bus.of(Inventory) or None)
+    bus.until(lambda: bus.of(Inventory))
 
 
 def test_a_step_that_died_with_lxd_is_settled_when_lxd_is_back(
@@ -81,7 +80,7 @@ def test_a_step_that_died_with_lxd_is_settled_when_lxd_is_back(
         name = instances.launch(config=DEAF)
         wanted = order(own_lxd, Kind.STOP, name, arguments={"stop_timeout_s": 60.0})
         bus.submit(wanted)
-        bus.until(lambda: [one for one in bus.of(OperationChanged) if one.operation.step] or None)
+        bus.until(lambda: [one for one in bus.of(OperationChanged) if one.operation.step])
         time.sleep(1.0)
 
         own_lxd.kill()
@@ -103,7 +102,7 @@ def test_a_second_worker_of_the_same_host_stands_by_until_the_first_has_gone(
     first.start()
     bus.reach()
     second.start()
-    bus.until(lambda: second.logged("standing by for another worker") or None)
+    bus.until(lambda: second.logged("standing by for another worker"))
     wanted = order(lxd, Kind.START, instances.create())
 
     first.kill()
@@ -125,7 +124,7 @@ def test_a_worker_that_is_stopped_in_an_operation_leaves_it_to_its_successor(
     name = instances.launch()
     wanted = order(lxd, Kind.STOP, name)
     bus.submit(wanted)
-    bus.until(lambda: [one for one in bus.of(OperationChanged) if one.operation.step] or None)
+    bus.until(lambda: [one for one in bus.of(OperationChanged) if one.operation.step])
 
     status = worker.stop()
     with pytest.raises(HostUnreachable):
@@ -157,7 +156,7 @@ def test_an_outcome_that_the_broker_could_not_take_is_told_when_it_is_back(
     bus.submit(wanted)
 
     to_broker.cut()
-    bus.until(lambda: behind_a_line.logged("operation ended") or None)
+    bus.until(lambda: behind_a_line.logged("operation ended"))
     told_before = [one for one in bus.of(OperationChanged) if one.operation.final]
     inventories = len(bus.of(Inventory))
     to_broker.mend()
@@ -177,7 +176,7 @@ def test_the_epoch_grows_and_the_numbers_begin_anew_with_every_start(
         process = prepare(lxd.socket)
         known = len(bus.of(Inventory))
         process.start()
-        bus.until(lambda: bus.of(Inventory)[known:] or None)  # noqa: B023 - called at once
+        bus.until(lambda: bus.of(Inventory)[known:])  # noqa: B023 - called at once
         process.kill()
 
     first, second = (one.epoch for one in bus.of(Inventory) if one.sequence == 1)

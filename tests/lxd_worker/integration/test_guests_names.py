@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.operations import Kind, State
-from tests.support.bus_side import BusSide, submission
+from tests.support.bus_side import BusSide
 from tests.support.lxd import Instances
+
+from .conftest import carried_out
 
 pytestmark = [pytest.mark.attack, pytest.mark.usefixtures("worker")]
 
@@ -30,7 +32,7 @@ def renamed_init(bus: BusSide, instances: Instances) -> str:
     instances.lxd.call("POST", f"/1.0/instances/{name}/exec", run)
     instances.set_state(name, "restart", force=True)
     pid = instances.lxd.call("GET", f"/1.0/instances/{name}/state")["pid"]
-    bus.until(lambda: Path(f"/proc/{pid}/comm").read_bytes() == CUT + b"\n" or None)
+    bus.until(lambda: Path(f"/proc/{pid}/comm").read_bytes() == CUT + b"\n")
     return name
 
 
@@ -49,9 +51,5 @@ def test_an_instance_whose_init_has_a_name_that_is_no_text_is_operated_like_any_
     bus: BusSide, instances: Instances, kind: Kind, arguments: dict[str, object]
 ) -> None:
     name = renamed_init(bus, instances)
-    found = instances.lxd.call("GET", f"/1.0/instances/{name}")
-    wanted = submission(kind, name, found["config"]["volatile.uuid"], arguments=arguments)
 
-    bus.submit(wanted)
-
-    assert bus.ended(wanted.operation_id).state is State.DONE
+    assert carried_out(bus, instances, kind, name, **arguments).state is State.DONE

@@ -12,7 +12,7 @@ from tests.support.lxd import Instances, Lxd
 
 def told(bus: BusSide, so_far: int = 0) -> HostDescribed:
     """Return the newest description after so many."""
-    found = bus.until(lambda: bus.of(HostDescribed)[so_far:] or None)
+    found = bus.until(lambda: bus.of(HostDescribed)[so_far:])
     return found[-1]
 
 

@@ -29,9 +29,9 @@ from shared.lxd.models import LifecycleEvent, LifecycleMetadata, LxdTask
 from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.lxd_double.instances import Nic, address
-from tests.support.lxd_worker.clock import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.lxd_worker.journal import FakeJournal
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 pytestmark = pytest.mark.attack
 

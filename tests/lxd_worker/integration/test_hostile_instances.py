@@ -31,7 +31,7 @@ def told(bus: BusSide, *names: str) -> list[Instance]:
     """Return what a new inventory says of instances."""
     so_far = len(bus.of(Inventory))
     bus.call("publish_inventory")
-    inventory = bus.until(lambda: bus.of(Inventory)[so_far:] or None)[-1]
+    inventory = bus.until(lambda: bus.of(Inventory)[so_far:])[-1]
     found = {one.name: one for one in inventory.instances}
     return [found[name] for name in names]
 
@@ -61,12 +61,11 @@ def test_an_instance_with_a_megabyte_of_text_is_operated_like_any_other(
 ) -> None:
     labels = {f"user.lxdfleet.label.k{n}": "x" * 1000 for n in range(200)}
     name = instances.launch(description="\x01" * 100_000, config=labels)
-    found = instances.lxd.call("GET", f"/1.0/instances/{name}")["config"]["volatile.uuid"]
+    found = instances.lxd.uuid_of(name)
 
     for kind, arguments in ((Kind.STOP, {"force": True}), (Kind.START, {}), (Kind.DELETE, FORCE)):
         wanted = submission(kind, name, found, arguments=arguments)
-        bus.submit(wanted)
-        assert bus.ended(wanted.operation_id).state is State.DONE
+        assert bus.carry_out(wanted).state is State.DONE
 
 
 @pytest.mark.usefixtures("worker")

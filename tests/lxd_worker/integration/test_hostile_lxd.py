@@ -53,7 +53,7 @@ def test_one_hostile_instance_leaves_reports_operations_and_admission_as_they_ar
     assert ends == [State.DONE] * 2
     assert bus.ended(of_hostile.operation_id).state in FINAL
     bus.call("publish_inventory")
-    told = bus.until(lambda: [one for one in bus.of(Inventory) if len(one.instances) == 3] or None)
+    told = bus.until(lambda: [one for one in bus.of(Inventory) if len(one.instances) == 3])
     found = {one.name: one for one in told[-1].instances}
     assert set(found) == {"good", "hostile", "new"}
     assert (found["good"].cpu_limit, found["hostile"].created_at) == ("2", "")
@@ -77,8 +77,8 @@ def test_one_refused_question_leaves_everything_else_as_it_is(
     prepare(double.socket).start()
     bus.reach()
 
-    host = bus.until(lambda: bus.of(HostDescribed) or None)[-1]
-    inventory = bus.until(lambda: bus.of(Inventory) or None)[-1]
+    host = bus.until(lambda: bus.of(HostDescribed))[-1]
+    inventory = bus.until(lambda: bus.of(Inventory))[-1]
     start = submission(Kind.START, "good", "u-good")
     bus.submit(start)
 
@@ -112,7 +112,7 @@ def test_a_worker_starts_with_a_journal_of_which_one_row_is_damaged(
     again.start()
     bus.reach()
 
-    (found,) = bus.until(lambda: bus.operations_since(0).operations or None)
+    (found,) = bus.until(lambda: bus.operations_since(0).operations)
     assert found.operation_id == kept.operation_id
     assert bus.ended(kept.operation_id).state is State.DONE
     anew = submission(Kind.START, "good", "u-good")

@@ -73,7 +73,7 @@ def test_after_kill_9_the_outcome_is_true_and_nothing_has_run_twice(
     prepare: Prepare,
 ) -> None:
     name = instances.launch() if case.before == "Running" else instances.create()
-    uuid = lxd.call("GET", f"/1.0/instances/{name}")["config"]["volatile.uuid"]
+    uuid = lxd.uuid_of(name)
     order = submission(case.kind, name, uuid, arguments=case.arguments)
     so_far = len(lifecycle.of(name))
     doomed = prepare(lxd.socket)
@@ -97,7 +97,7 @@ def test_an_outcome_is_told_again_when_nobody_noted_that_it_was_told(
     lxd: Lxd, instances: Instances, bus: BusSide, prepare: Prepare
 ) -> None:
     name = instances.create()
-    uuid = lxd.call("GET", f"/1.0/instances/{name}")["config"]["volatile.uuid"]
+    uuid = lxd.uuid_of(name)
     order = submission(Kind.FREEZE, name, uuid)
     doomed = prepare(lxd.socket)
     doomed.command = [sys.executable, str(SCRIPT), "confirming", "1"]
@@ -109,7 +109,7 @@ def test_an_outcome_is_told_again_when_nobody_noted_that_it_was_told(
     told = len(bus.of(OperationChanged))
     prepare(lxd.socket).start()
 
-    bus.until(lambda: bus.of(OperationChanged)[told:] or None)
+    bus.until(lambda: bus.of(OperationChanged)[told:])
     assert told > 0
     assert bus.ended(order.operation_id).state is State.FAILED
 

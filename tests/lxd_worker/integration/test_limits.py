@@ -5,20 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.contracts.instance_config import Changes, Limits
-from shared.contracts.operations import Kind, Operation, State, Submission
-from tests.support.broker import Broker, Vhost, fresh_vhost
-from tests.support.bus_side import BusSide, creation, submission
-from tests.support.lxd import Instances, Lxd
-from tests.support.worker_process import WorkerProcess
+from shared.contracts.operations import Kind, Operation, State
+from tests.support.bus_side import BusSide, creation
+from tests.support.lxd import Instances
+from tests.support.polling import wait_until
 
-from .conftest import running_worker
+from .conftest import carried_out, module_fixtures
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -39,19 +37,8 @@ while True:
 """
 
 
-@pytest.fixture(scope="module")
-def vhost(broker: Broker) -> Iterator[Vhost]:
-    with fresh_vhost(broker) as vhost:
-        yield vhost
-
-
-@pytest.fixture(scope="module")
-def worker(
-    vhost: Vhost, lxd: Lxd, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[WorkerProcess]:
-    overcommit = {f"FLEET_OVERCOMMIT_{what}": "1000" for what in ("CPU", "MEMORY", "DISK")}
-    with running_worker(vhost, lxd, tmp_path_factory.mktemp("worker"), **overcommit) as process:
-        yield process
+overcommit = {f"FLEET_OVERCOMMIT_{what}": "1000" for what in ("CPU", "MEMORY", "DISK")}
+vhost, worker = module_fixtures(**overcommit)
 
 
 def described(instances: Instances, name: str) -> dict[str, Any]:
@@ -62,16 +49,9 @@ def state(instances: Instances, name: str) -> dict[str, Any]:
     return dict(instances.lxd.call("GET", f"/1.0/instances/{name}/state"))
 
 
-def carried_out(bus: BusSide, order: Submission) -> Operation:
-    bus.submit(order)
-    return bus.ended(order.operation_id)
-
-
 def ended(bus: BusSide, instances: Instances, name: str, limits: Limits) -> Operation:
     """Change the limits of an instance; return the operation at its end."""
-    uuid = described(instances, name)["config"]["volatile.uuid"]
-    arguments = {"changes": Changes(limits=limits)}
-    return carried_out(bus, submission(Kind.UPDATE, name, uuid, arguments=arguments))
+    return carried_out(bus, instances, Kind.UPDATE, name, changes=Changes(limits=limits))
 
 
 def limited(bus: BusSide, instances: Instances, name: str, limits: Limits) -> Limits:
@@ -89,13 +69,11 @@ def run(instances: Instances, name: str, script: str) -> None:
 
 
 def address(instances: Instances, name: str) -> str:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        for found in state(instances, name)["network"]["eth0"]["addresses"]:
-            if found["family"] == "inet":
-                return str(found["address"])
-        time.sleep(0.1)
-    raise AssertionError(f"{name} got no address")
+    def found() -> list[str]:
+        addresses = state(instances, name)["network"]["eth0"]["addresses"]
+        return [str(each["address"]) for each in addresses if each["family"] == "inet"]
+
+    return wait_until(found, within_s=20)[0]
 
 
 def received(instances: Instances, name: str) -> int:
@@ -217,7 +195,7 @@ def test_a_new_instance_begins_with_its_limits(bus: BusSide, instances: Instance
     name = instances.name("new")
     limits = Limits(ingress=20 * MBIT, read=3_000_000, write=2_000_000, processes=20)
 
-    operation = carried_out(bus, creation(name, auto_start=True, limits=limits))
+    operation = bus.carry_out(creation(name, auto_start=True, limits=limits))
 
     after = operation.after
     assert after is not None

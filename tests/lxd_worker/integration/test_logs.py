@@ -15,7 +15,7 @@ from shared.contracts.worker_api import MOST_LOG
 from shared.lxd.client import LxdClient
 from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 
 @pytest.fixture

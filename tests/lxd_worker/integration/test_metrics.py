@@ -18,7 +18,7 @@ def test_an_operation_is_counted_with_the_time_it_took(
     prepare(lxd.socket).start(FLEET_METRICS_BIND=address)
     bus.reach()
     name = instances.create()
-    uuid = lxd.call("GET", f"/1.0/instances/{name}")["config"]["volatile.uuid"]
+    uuid = lxd.uuid_of(name)
     order = submission(Kind.START, name, uuid)
 
     bus.submit(order)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,14 +21,13 @@ from shared.contracts.errors import (
     UnreadableMessage,
 )
 from shared.contracts.events import OperationChanged
-from shared.contracts.operations import Kind, Operation, State, Submission
-from tests.support.broker import Broker, Vhost, fresh_vhost
+from shared.contracts.operations import Kind, Operation, State
 from tests.support.bus_side import BusSide, submission
 from tests.support.lifecycle import Lifecycle
-from tests.support.lxd import Instances, Lxd
+from tests.support.lxd import Instances
 from tests.support.worker_process import WorkerProcess
 
-from .conftest import running_worker
+from .conftest import carried_out, module_fixtures, order
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -37,31 +35,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 DEAF = {"raw.lxc": "lxc.signal.halt = SIGCONT\nlxc.signal.reboot = SIGCONT"}
 
 
-@pytest.fixture(scope="module")
-def vhost(broker: Broker) -> Iterator[Vhost]:
-    with fresh_vhost(broker) as vhost:
-        yield vhost
-
-
-@pytest.fixture(scope="module")
-def worker(
-    vhost: Vhost, lxd: Lxd, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[WorkerProcess]:
-    with running_worker(vhost, lxd, tmp_path_factory.mktemp("worker")) as process:
-        yield process
-
-
-def order(instances: Instances, kind: Kind, name: str, **arguments: object) -> Submission:
-    found = instances.lxd.call("GET", f"/1.0/instances/{name}")
-    return submission(kind, name, found["config"]["volatile.uuid"], arguments=arguments)
-
-
-def carried_out(
-    bus: BusSide, instances: Instances, kind: Kind, name: str, **arguments: object
-) -> Operation:
-    wanted = order(instances, kind, name, **arguments)
-    assert bus.submit(wanted).state is State.ACCEPTED
-    return bus.ended(wanted.operation_id)
+vhost, worker = module_fixtures()
 
 
 def outcome(operation: Operation) -> tuple[State, bool, str | None]:
@@ -276,7 +250,7 @@ def test_a_request_that_lxd_cannot_interrupt_is_not_cancelled(
     name = instances.launch(config=DEAF)
     wanted = order(instances, Kind.STOP, name, stop_timeout_s=2.0)
     bus.submit(wanted)
-    bus.until(lambda: [one for one in bus.of(OperationChanged) if one.operation.step] or None)
+    bus.until(lambda: [one for one in bus.of(OperationChanged) if one.operation.step])
 
     with pytest.raises(OperationNotCancellable):
         bus.call("cancel", wanted.operation_id)
@@ -288,7 +262,7 @@ def test_an_operation_that_takes_too_long_is_overdue_until_it_truly_ends(
     bus: BusSide, instances: Instances
 ) -> None:
     name = instances.launch(config=DEAF)
-    found = instances.lxd.call("GET", f"/1.0/instances/{name}")["config"]["volatile.uuid"]
+    found = instances.lxd.uuid_of(name)
     wanted = submission(Kind.STOP, name, found, timeout_s=1.0, arguments={"stop_timeout_s": 4.0})
 
     bus.submit(wanted)
@@ -304,7 +278,7 @@ def test_the_correlation_id_reaches_the_request_to_lxd(
     bus: BusSide, instances: Instances, worker: WorkerProcess
 ) -> None:
     name = instances.create()
-    found = instances.lxd.call("GET", f"/1.0/instances/{name}")["config"]["volatile.uuid"]
+    found = instances.lxd.uuid_of(name)
     wanted = submission(Kind.START, name, found, correlation_id="asked-by-a-test")
 
     bus.submit(wanted)

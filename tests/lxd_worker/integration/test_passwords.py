@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from deploy.local import processes
 from services.lxd_worker.lxd.passwords import GuestPasswords
 from shared.contracts.codec import encode
 from shared.contracts.errors import InstanceNotRunning, OutcomeUnknown, PasswordNotSet
@@ -20,6 +19,7 @@ from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.bus_side import BusSide, submission
 from tests.support.lxd import Instances, Lxd
+from tests.support.polling import wait_until
 from tests.support.worker_process import WorkerProcess
 
 from .conftest import running_worker
@@ -84,7 +84,7 @@ def described(instances: Instances, name: str) -> dict[str, Any]:
 
 
 def order(instances: Instances, name: str) -> Submission:
-    uuid = described(instances, name)["config"]["volatile.uuid"]
+    uuid = instances.lxd.uuid_of(name)
     return submission(Kind.PASSWORD, name, uuid)
 
 
@@ -210,9 +210,7 @@ def test_a_chpasswd_that_does_not_end_is_killed_and_nobody_says_that_it_has_fail
     with pytest.raises(OutcomeUnknown):
         impatient.set("default", name, NEW)
 
-    assert processes.wait_until(
-        lambda: run(instances, name, "ps | grep -q '[s]leep 77'") == 1, timeout_s=10
-    )
+    wait_until(lambda: run(instances, name, "ps | grep -q '[s]leep 77'") == 1, within_s=10)
 
 
 def on_double(bus: BusSide, double: LxdDouble, name: str) -> Operation:

@@ -26,7 +26,7 @@ def test_namesakes_in_two_projects_are_two_instances(
     bus.reach()
     wait_until_connected(bus)
 
-    inventory = bus.until(lambda: bus.of(Inventory) or None)[0]
+    inventory = bus.until(lambda: bus.of(Inventory))[0]
     start = submission(Kind.START, name, theirs, project=lxd_project.name)
     snapshot = submission(
         Kind.SNAPSHOT, name, theirs, project=lxd_project.name, arguments={"snapshot": "s1"}
@@ -48,7 +48,7 @@ def test_namesakes_in_two_projects_are_two_instances(
     assert instances.status(name) == "Stopped"
     changes = [one.instance for one in bus.of(InstanceChanged) if one.instance.name == name]
     assert {one.project for one in changes} == {lxd_project.name}
-    removed = bus.until(lambda: bus.of(InstanceRemoved) or None)
+    removed = bus.until(lambda: bus.of(InstanceRemoved))
     assert (lxd_project.name, name) in [(one.project, one.name) for one in removed]
 
 
@@ -61,12 +61,12 @@ def test_a_project_that_is_not_the_fleets_is_neither_told_nor_touched(
     bus.reach()
     wait_until_connected(bus)
 
-    inventory = bus.until(lambda: bus.of(Inventory) or None)[0]
+    inventory = bus.until(lambda: bus.of(Inventory))[0]
     with pytest.raises(InvalidInput):
         bus.submit(submission(Kind.START, name, theirs, project=lxd_project.name))
     lxd_project.set_state(name, "start")
     instances.set_state(name, "start")
-    bus.until(lambda: [one for one in bus.of(InstanceChanged) if one.instance.name == name] or None)
+    bus.until(lambda: [one for one in bus.of(InstanceChanged) if one.instance.name == name])
 
     told = [one for one in inventory.instances if one.name == name]
     assert [one.project for one in told] == ["default"]

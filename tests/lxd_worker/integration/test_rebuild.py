@@ -29,7 +29,7 @@ from shared.lxd.scope import LxdScope
 from tests.support.bus_side import BusSide, creation, submission
 from tests.support.lifecycle import Lifecycle
 from tests.support.lxd import Instances, Lxd
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 from tests.support.worker_process import Prepare, WorkerProcess
 
 SCRIPT = Path(__file__).with_name("killed_worker.py")
@@ -38,21 +38,8 @@ OLD = "/root/of-the-old-one"
 
 
 @pytest.fixture
-def first_port() -> int:
-    """Return where this test's pool of ports begins: none from which the kernel connects."""
-    return 11000 + secrets.randbelow(210) * 100
-
-
-@pytest.fixture
-def settings(first_port: int) -> dict[str, str]:
-    return {
-        "FLEET_NAT_ADDRESS": "127.0.0.1",
-        "FLEET_NAT_SSH_PORTS": f"{first_port}-{first_port + 9}",
-        "FLEET_NAT_PORTS": f"{first_port + 10}-{first_port + 99}",
-        "FLEET_OVERCOMMIT_CPU": "1000",
-        "FLEET_OVERCOMMIT_MEMORY": "1000",
-        "FLEET_OVERCOMMIT_DISK": "1000",
-    }
+def settings(nat_settings: dict[str, str]) -> dict[str, str]:
+    return nat_settings | {"FLEET_OVERCOMMIT_MEMORY": "1000", "FLEET_OVERCOMMIT_DISK": "1000"}
 
 
 def an_order(kind: Kind, name: str, uuid: str, alias: str = "busybox") -> Submission:
@@ -61,9 +48,7 @@ def an_order(kind: Kind, name: str, uuid: str, alias: str = "busybox") -> Submis
 
 
 def carried_out(bus: BusSide, kind: Kind, name: str, uuid: str) -> Operation:
-    order = an_order(kind, name, uuid)
-    bus.submit(order)
-    return bus.ended(order.operation_id)
+    return bus.carry_out(an_order(kind, name, uuid))
 
 
 def sharing(lxd: Lxd, uuid: str) -> dict[str, dict[str, Any]]:

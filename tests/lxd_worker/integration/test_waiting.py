@@ -12,7 +12,7 @@ from shared.lxd.client import LxdClient
 from shared.lxd.models import LxdTask
 from shared.lxd.scope import LxdScope
 from tests.lxd_double import DoubledInstance, LxdDouble
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 
 @pytest.fixture(params=[0, 500, 200], ids=["shown", "refused", "refused-late"])

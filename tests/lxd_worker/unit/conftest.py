@@ -12,7 +12,7 @@ from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.journal.store import SqlJournal
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.journal import FakeJournal
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from shared.contracts.errors import (
     LxdUnavailable,
 )
 from shared.contracts.hosts import Image, Network
-from shared.contracts.instance_config import ImageSource, NewInstance
+from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Proxy
-from shared.contracts.operations import Arguments, Kind, State, Submission
+from shared.contracts.operations import Arguments, State, Submission
+from tests.support.builders import a_creation
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.resources import GIB
 
@@ -35,18 +36,9 @@ def uuid_of(number: int) -> str:
 
 def order(number: int = 1, **changes: Any) -> Submission:
     """Return an order for `new-NUMBER`; `new` are fields of the instance, else of the order."""
-    new = {"image": BUSYBOX, "cpu": 1, "memory": GIB, "disk": GIB} | changes.pop("new", {})
-    wanted: dict[str, Any] = {
-        "operation_id": f"op-{number}",
-        "host": "h1",
-        "kind": Kind.CREATE,
-        "instance": f"new-{number}",
-        "uuid": uuid_of(number),
-        "principal": "admin",
-        "start_by": "1060.0",
-        "arguments": Arguments(create=NewInstance(**new)),
-    }
-    return Submission(**(wanted | changes))
+    creation = a_creation(f"new-{number}", **changes.pop("new", {}))
+    wanted = {"operation_id": f"op-{number}", "uuid": uuid_of(number)}
+    return replace(creation, **(wanted | changes))
 
 
 def planned(bench: Bench, number: int = 1, **changes: Any) -> dict[str, dict[str, str]]:

@@ -7,7 +7,8 @@ import pytest
 from services.lxd_worker.creation.allocations import Allocations
 from services.lxd_worker.journal.entry import AllocationPlan, JournalEntry
 from shared.contracts.errors import LxdUnavailable
-from shared.contracts.operations import Kind, Submission
+from shared.contracts.operations import Kind
+from tests.support.builders import a_submission
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 
@@ -26,15 +27,7 @@ def names(ledger: Allocations, arrived: float) -> list[str]:
 
 
 def accepted(bench: Bench, name: str = "new") -> JournalEntry:
-    order = Submission(
-        operation_id=f"op-{name}",
-        host="h1",
-        kind=Kind.CREATE,
-        instance=name,
-        uuid="u-new",
-        principal="admin",
-        start_by="1060.0",
-    )
+    order = a_submission(Kind.CREATE, name, operation_id=f"op-{name}", uuid="u-new")
     entry = JournalEntry.accept(order, "then", AllocationPlan(source={}, devices={}))
     return bench.journal.accept(entry, "h1", 10).entry
 
@@ -79,7 +72,7 @@ def test_after_a_reading_that_failed_the_next_order_reads(
     bench: Bench, ledger: Allocations
 ) -> None:
     ledger.commitments(990.0)
-    bench.clock.sleep(10.0)
+    bench.clock.advance(10.0)
     bench.lxd.away = 1
     bench.lxd.holds["late"] = observation()
 

@@ -29,35 +29,15 @@ from shared.contracts.instance_etag import etag
 from shared.contracts.operations import (
     Arguments,
     Kind,
-    Operation,
     State,
-    Submission,
     failure_of,
 )
+from tests.support.builders import a_submission
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import described
 
 TO_SHOP = Arguments(new_name="shop", display_name="Shop")
 S1 = Arguments(snapshot="s1")
-
-
-def order(kind: Kind, instance: str, arguments: Arguments, operation_id: str = "op") -> Submission:
-    return Submission(
-        operation_id=operation_id,
-        host="h1",
-        kind=kind,
-        instance=instance,
-        uuid=f"u-{instance}",
-        principal="admin",
-        start_by="1060.0",
-        arguments=arguments,
-    )
-
-
-def ended(bench: Bench, kind: Kind, instance: str, arguments: Arguments) -> Operation:
-    bench.operations.submit(order(kind, instance, arguments))
-    bench.work()
-    return bench.operation("op")
 
 
 def look(bench: Bench, name: str, **changes: Any) -> None:
@@ -82,7 +62,7 @@ def look(bench: Bench, name: str, **changes: Any) -> None:
 def test_an_instance_becomes_what_was_asked_in_one_request(
     bench: Bench, changes: Changes, shape: InstanceConfig
 ) -> None:
-    operation = ended(bench, Kind.UPDATE, "web", Arguments(changes=changes))
+    operation = bench.run(Kind.UPDATE, "web", Arguments(changes=changes))
 
     assert (operation.state, operation.changed) == (State.DONE, True)
     assert bench.lxd.asked == [Step.UPDATE]
@@ -92,13 +72,13 @@ def test_an_instance_becomes_what_was_asked_in_one_request(
 def test_what_waits_for_the_next_start_is_told_with_the_outcome(bench: Bench) -> None:
     look(bench, "web", postponed=("disk",))
 
-    operation = ended(bench, Kind.UPDATE, "web", Arguments(changes=Changes(disk=20 << 30)))
+    operation = bench.run(Kind.UPDATE, "web", Arguments(changes=Changes(disk=20 << 30)))
 
     assert (operation.state, operation.needs_restart) == (State.DONE, ("disk",))
 
 
 def test_a_renamed_instance_is_found_under_its_new_name_by_the_operation_too(bench: Bench) -> None:
-    operation = ended(bench, Kind.RENAME, "db", TO_SHOP)
+    operation = bench.run(Kind.RENAME, "db", TO_SHOP)
 
     assert (operation.state, operation.instance) == (State.DONE, "shop")
     assert operation.after is not None
@@ -109,7 +89,7 @@ def test_a_renamed_instance_is_found_under_its_new_name_by_the_operation_too(ben
 def test_a_running_instance_can_be_shown_under_another_name(bench: Bench) -> None:
     arguments = Arguments(new_name="web", display_name="Web Server")
 
-    operation = ended(bench, Kind.RENAME, "web", arguments)
+    operation = bench.run(Kind.RENAME, "web", arguments)
 
     assert operation.state is State.DONE
     assert bench.lxd.asked == [Step.DESCRIBE]
@@ -120,7 +100,7 @@ def test_a_restored_instance_keeps_what_it_is_called(bench: Bench) -> None:
     called = InstanceConfig(display_name="Web Server", description="mine")
     look(bench, "web", snapshots=("s1",), config=called)
 
-    operation = ended(bench, Kind.RESTORE, "web", S1)
+    operation = bench.run(Kind.RESTORE, "web", S1)
 
     assert operation.state is State.DONE
     assert bench.lxd.asked == [Step.RESTORE, Step.DESCRIBE]
@@ -145,7 +125,7 @@ def test_what_lxd_only_says_it_has_done_has_failed(
     before = bench.lxd.holds[instance]
     bench.lxd.claims.add(step)
 
-    operation = ended(bench, kind, instance, arguments)
+    operation = bench.run(kind, instance, arguments)
 
     assert bench.lxd.asked == [step]
     assert bench.lxd.holds[instance] == before
@@ -153,10 +133,10 @@ def test_what_lxd_only_says_it_has_done_has_failed(
 
 
 def test_snapshots_come_and_go(bench: Bench) -> None:
-    ended(bench, Kind.SNAPSHOT, "web", S1)
+    bench.run(Kind.SNAPSHOT, "web", S1)
     there = bench.lxd.holds["web"].snapshots
 
-    bench.operations.submit(order(Kind.DELETE_SNAPSHOT, "web", S1, "op-2"))
+    bench.submit(Kind.DELETE_SNAPSHOT, "web", S1, operation_id="op-2")
     bench.work()
 
     assert there == ("s1",)
@@ -195,7 +175,7 @@ def test_what_cannot_be_is_not_taken_on(
     look(bench, "web", snapshots=("there",))
 
     with pytest.raises(error):
-        bench.operations.submit(order(kind, instance, arguments))
+        bench.submit(kind, instance, arguments)
 
     assert bench.journal.length == 0
 
@@ -203,7 +183,7 @@ def test_what_cannot_be_is_not_taken_on(
 def test_an_instance_that_the_caller_saw_otherwise_is_told_anew(bench: Bench) -> None:
     with pytest.raises(InstanceChangedSince):
         bench.operations.submit(
-            order(Kind.UPDATE, "web", Arguments(changes=Changes(cpu=2), etag="old"))
+            a_submission(Kind.UPDATE, "web", Arguments(changes=Changes(cpu=2), etag="old"))
         )
 
     assert bench.reported == [("default", "web")]
@@ -213,33 +193,33 @@ def test_an_update_of_what_the_caller_saw_is_taken_on(bench: Bench) -> None:
     seen_by_caller = etag(described("web", bench.lxd.holds["web"]))
     arguments = Arguments(changes=Changes(cpu=2), etag=seen_by_caller)
 
-    operation = ended(bench, Kind.UPDATE, "web", arguments)
+    operation = bench.run(Kind.UPDATE, "web", arguments)
 
     assert operation.state is State.DONE
 
 
 def test_a_rename_holds_both_names(bench: Bench) -> None:
     bench.lxd.holds["shop2"] = replace(bench.lxd.holds["db"], uuid="u-shop2")
-    bench.operations.submit(order(Kind.RENAME, "db", TO_SHOP))
+    bench.submit(Kind.RENAME, "db", TO_SHOP)
 
     for instance, wanted in (("shop2", TO_SHOP), ("db", Arguments(new_name="other"))):
         with pytest.raises(OperationInProgress) as refusal:
-            bench.operations.submit(order(Kind.RENAME, instance, wanted, "op-2"))
+            bench.submit(Kind.RENAME, instance, wanted, operation_id="op-2")
 
         assert refusal.value.operation_id == "op"
 
 
 def test_a_name_is_free_again_when_its_rename_has_ended(bench: Bench) -> None:
-    ended(bench, Kind.RENAME, "db", TO_SHOP)
+    bench.run(Kind.RENAME, "db", TO_SHOP)
     bench.lxd.holds["db"] = replace(bench.lxd.holds["shop"], uuid="u-db2")
 
-    again = replace(order(Kind.SNAPSHOT, "db", S1, "op-2"), uuid="u-db2")
+    again = a_submission(Kind.SNAPSHOT, "db", S1, operation_id="op-2", uuid="u-db2")
 
     assert bench.operations.submit(again).state is State.ACCEPTED
 
 
 def test_after_a_crash_a_rename_goes_on_where_it_was(bench: Bench) -> None:
-    bench.operations.submit(order(Kind.RENAME, "db", TO_SHOP))
+    bench.submit(Kind.RENAME, "db", TO_SHOP)
     bench.journal.advance(
         "op", lambda entry: entry.begin(Step.RENAME, bench.lxd.observe("", "db"), "then")
     )
@@ -268,7 +248,7 @@ def test_a_step_that_never_reached_lxd_is_not_made_up_for(
     look(bench, "web", snapshots=("there",))
     bench.lxd.unheard = set(Step)
 
-    operation = ended(bench, kind, instance, arguments)
+    operation = bench.run(kind, instance, arguments)
 
     assert (operation.state, bench.lxd.asked) == (State.FAILED, [])
     assert operation.failure is not None

@@ -85,4 +85,8 @@ def test_what_could_not_be_set_up_as_it_was_meant_is_refused(
 
 
 def test_the_callers_own_keys_are_its_own_affair() -> None:
-    check_user_data([], {"cloud_init": "#cloud-config\nssh_authorized_keys: [x]\nchpasswd: {}\n"})
+    own = {"cloud_init": "#cloud-config\nssh_authorized_keys: [x]\nchpasswd: {}\n"}
+
+    check_user_data([], own)
+
+    assert user_data([], own) == own["cloud_init"]

@@ -21,7 +21,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.streams import Resize
 from shared.lxd.scope import LxdScope
-from tests.support.lxd_worker.clock import FakeClock
+from tests.support.clock import FakeClock
 from tests.support.lxd_worker.lxd import FakeLxd
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.terminals import (

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.lxd_worker.creation.port_pool import NatPool
 from services.lxd_worker.journal.protocol import Change
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import LxdRefused
-from shared.contracts.instance_config import ImageSource, NewInstance
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import Kind, Operation, State, Submission
+from tests.support.builders import NEW_UUID, a_creation, a_submission
 from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.resources import GIB
 
-UUID = "00000000-0000-4000-8000-000000000001"
 FILLED: dict[str, Any] = {
     "description": "for the shop",
     "display_name": "Web Server",
@@ -30,26 +30,15 @@ FILLED: dict[str, Any] = {
 SECRETS = {"root_password": "correct-horse"}
 
 
-def an_order(**new: Any) -> Submission:
-    fields = {"image": ImageSource(alias="busybox"), "cpu": 2, "memory": GIB, "disk": GIB} | new
-    return Submission(
-        operation_id="op",
-        host="h1",
-        kind=Kind.CREATE,
-        instance="new",
-        uuid=UUID,
-        principal="admin",
-        start_by="1060.0",
-        arguments=Arguments(create=NewInstance(**fields)),
-        timeout_s=60.0,
-    )
+def order(**new: Any) -> Submission:
+    return replace(a_creation(**({"cpu": 2} | new)), timeout_s=60.0)
 
 
 def submitted(bench: Bench, secrets: dict[str, str] | None = None, **new: Any) -> None:
     if not secrets:
-        bench.operations.submit(an_order(**new))
+        bench.operations.submit(order(**new))
         return
-    bench.operations.prepare(an_order(**new))
+    bench.operations.prepare(order(**new))
     bench.operations.deliver_secrets("op", secrets)
 
 
@@ -59,18 +48,10 @@ def ended(bench: Bench, **fields: Any) -> Operation:
     return bench.operation("op")
 
 
-def behind(bench: Bench, operation_id: str, kind: Kind, uuid: str = UUID) -> Operation:
+def behind(bench: Bench, operation_id: str, kind: Kind, uuid: str = NEW_UUID) -> Operation:
     """Submit an operation on the instance that is being created."""
-    order = Submission(
-        operation_id=operation_id,
-        host="h1",
-        kind=kind,
-        instance="new",
-        uuid=uuid,
-        principal="admin",
-        start_by="1060.0",
-    )
-    return bench.operations.submit(order)
+    wanted = a_submission(kind, "new", operation_id=operation_id, uuid=uuid)
+    return bench.operations.submit(wanted)
 
 
 def test_lxd_is_asked_once_for_all_of_it(bench: Bench) -> None:
@@ -89,7 +70,7 @@ def test_lxd_is_asked_once_for_all_of_it(bench: Bench) -> None:
         "profiles": ["default"],
         "source": {"type": "image", "fingerprint": "f" * 64},
         "config": {
-            "volatile.uuid": UUID,
+            "volatile.uuid": NEW_UUID,
             "limits.cpu": "2",
             "limits.memory": str(GIB),
             "boot.autostart": "true",
@@ -142,7 +123,7 @@ def test_it_is_started_only_if_it_shall_be(bench: Bench) -> None:
     assert outcome(operation) == (State.DONE, None)
     assert bench.lxd.asked == [Step.CREATE]
     assert operation.after is not None
-    assert (operation.after.status, operation.after.uuid) == ("Stopped", UUID)
+    assert (operation.after.status, operation.after.uuid) == ("Stopped", NEW_UUID)
 
 
 def test_how_far_lxd_is_can_be_followed(bench: Bench) -> None:
@@ -280,7 +261,7 @@ def test_an_undoing_that_a_crash_interrupted_goes_on(bench: Bench) -> None:
 
 
 def _request() -> dict[str, Any]:
-    config = {"volatile.uuid": UUID, "limits.cpu": "1", "limits.memory": "1"}
+    config = {"volatile.uuid": NEW_UUID, "limits.cpu": "1", "limits.memory": "1"}
     return {"name": "new", "config": config, "devices": {"root": {"type": "disk", "size": "1"}}}
 
 
@@ -322,7 +303,7 @@ def test_a_long_creation_is_no_reason_to_refuse_what_waits(bench: Bench) -> None
     bench.lxd.takes_s[Step.CREATE] = 50.0
     submitted(bench)
     behind(bench, "op-1", Kind.START)
-    bench.clock.sleep(30.0)
+    bench.clock.advance(30.0)
 
     bench.work()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.wire import Wire
 
@@ -13,7 +14,7 @@ def test_a_heartbeat_says_who_lxd_is_and_that_it_answers(bench: Bench) -> None:
 
     beat = heartbeat(Wire().context(bench.clock), watch, bench.journal, 2.0, 17)
 
-    assert (beat.epoch, beat.sequence, beat.clock) == (3, 17, "1000.000")
+    assert (beat.epoch, beat.sequence, beat.clock) == (3, 17, f"{STARTED:.3f}")
     assert (beat.lxd_connected, beat.fingerprint, beat.lxd) == (True, "f" * 64, "5.0.2")
 
 

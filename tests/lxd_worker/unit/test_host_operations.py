@@ -22,21 +22,15 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instance_config import Changes
 from shared.contracts.operations import Arguments, Kind, State, Submission
+from tests.support.builders import a_submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 
 
 def order(operation_id: str = "op-1", **changes: Any) -> Submission:
     """Return an order to stop `web`, good for another minute."""
-    wanted: dict[str, Any] = {
-        "host": "h1",
-        "kind": Kind.STOP,
-        "instance": "web",
-        "uuid": "u-web",
-        "principal": "admin",
-        "start_by": "1060.0",
-    }
-    return Submission(operation_id=operation_id, **(wanted | changes))
+    return a_submission(operation_id=operation_id, **changes)
 
 
 def test_an_order_is_in_the_journal_before_it_is_answered_and_before_it_is_begun(
@@ -66,7 +60,7 @@ def test_the_same_order_is_answered_again_when_lxd_is_away_and_its_time_has_pass
     bench: Bench,
 ) -> None:
     first = bench.operations.submit(order())
-    bench.clock.sleep(3600)
+    bench.clock.advance(3600)
     bench.lxd.away = 1
 
     assert bench.operations.submit(order()) == first
@@ -80,7 +74,7 @@ def test_how_long_an_order_is_good_is_counted_by_the_workers_clock_alone(
 
     bench.operations.submit(order(start_by=start_by, start_within_s=30.0))
     kept = bench.entry("op-1").start_by - bench.clock.unix()
-    bench.clock.sleep(31)
+    bench.clock.advance(31)
     bench.work()
 
     operation = bench.operation("op-1")
@@ -111,7 +105,7 @@ def test_a_host_whose_clock_is_another_one_carries_orders_out(
         ({"instance": "../web"}, InvalidInput),
         ({"uuid": "u-old"}, InstanceReplaced),
         ({"uuid": ""}, InstanceReplaced),
-        ({"start_by": "999.9"}, OperationExpired),
+        ({"start_by": f"{STARTED - 0.1}"}, OperationExpired),
         ({"start_by": "soon"}, InvalidInput),
         ({"start_by": "nan"}, InvalidInput),
         ({"timeout_s": float("nan")}, InvalidInput),

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.creation.capacity import Overcommit
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.reports.host_report import HostReport
-from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.codec import decode, encode
-from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import MAX_BYTES, Event, HostDescribed
 from shared.contracts.hosts import MOST_IMAGES, Capacity, Image, Network
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from shared.lxd.scope import LxdScope
-from tests.support.lxd_worker.clock import FakeClock
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.clock import FakeClock
 from tests.support.lxd_worker.resources import BUSYBOX, GIB, FakeResources
-
-
-class Wire:
-    """What was published; while `cut` nothing is."""
-
-    def __init__(self) -> None:
-        self.sent: list[Event] = []
-        self.cut = False
-
-    def publish(self, event: Event) -> None:
-        if self.cut:
-            raise BrokerUnavailable
-        self.sent.append(event)
+from tests.support.lxd_worker.wire import Wire
 
 
 class Host:
@@ -40,16 +23,8 @@ class Host:
 
     def __init__(self) -> None:
         self.offer, self.wire, self.rings = FakeResources(), Wire(), 0
-        self.omissions = Omissions()
-        self.later: list[Callable[[], None]] = []
         self.report = HostReport(
-            context=ReportContext(
-                epoch=3,
-                publish=self.wire.publish,
-                clock=FakeClock(),
-                omit=self.omissions,
-                later=lambda _, again: self.later.append(again),
-            ),
+            context=self.wire.context(FakeClock()),
             host="h1",
             resources=self.offer,
             signal=self.ring,
@@ -77,7 +52,7 @@ def test_it_is_told_what_there_is(host: Host) -> None:
     assert host.told() == [
         HostDescribed(
             epoch=3,
-            at="2026-11-20T10:00:00.000Z",
+            at="2026-11-18T11:06:40.000Z",
             capacity=Capacity(cpu=8, memory=12 * GIB, disk=100 * GIB),
             images=[BUSYBOX],
             networks=[
@@ -169,7 +144,7 @@ def test_a_question_that_lxd_refuses_leaves_what_was_told_last_of_it(
     first, again = host.told()
 
     assert replace(again, at="") == replace(first, at="")
-    assert host.omissions.of(Omission.QUESTION) == {question}
+    assert host.wire.omissions.of(Omission.QUESTION) == {question}
 
 
 @pytest.mark.attack
@@ -202,7 +177,7 @@ def test_an_image_out_of_bounds_costs_no_other(host: Host) -> None:
     assert decode(HostDescribed, encode(told)) == told
     assert [one.size for one in told.images] == [0, 0, 0]
     assert told.images[-1] == BUSYBOX
-    assert host.omissions.of(Omission.FIELDS) == {"image a", f"image {'b' * 300}"}
+    assert host.wire.omissions.of(Omission.FIELDS) == {"image a", f"image {'b' * 300}"}
 
 
 def test_images_that_are_large_share_the_room(host: Host) -> None:
@@ -225,7 +200,7 @@ def test_what_lxd_does_not_tell_is_asked_for_again(host: Host) -> None:
     host.report.publish_if_changed()
     host.offer.away, host.offer.refused = False, set()
 
-    for again in host.later:
+    for again in host.wire.later:
         again()
     host.report.publish_if_changed()
 

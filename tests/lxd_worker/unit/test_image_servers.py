@@ -10,14 +10,13 @@ import pytest
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.protocols import ImageServerAway
 from services.lxd_worker.reports.image_servers import AGAIN_S, EVERY_S, ImageServersReport
-from services.lxd_worker.reports.publishing import ReportContext
 from shared.contracts.codec import encode
-from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
-from shared.contracts.events import MAX_BYTES, Event, ImageServersRead
+from shared.contracts.errors import LxdUnavailable
+from shared.contracts.events import MAX_BYTES, ImageServersRead
+from tests.support.clock import FakeClock
 from tests.support.image_server import INDEX, PRODUCTS, catalogue, index
-from tests.support.lxd_worker.clock import FakeClock
-from tests.support.lxd_worker.omissions import Omissions
 from tests.support.lxd_worker.resources import FakeResources
+from tests.support.lxd_worker.wire import Wire
 
 IMAGES, LAB = "https://images", "https://lab"
 
@@ -27,22 +26,14 @@ class Host:
 
     def __init__(self) -> None:
         self.offer, self.clock = FakeResources(), FakeClock()
-        self.sent: list[Event] = []
         self.asked: list[str] = []
-        self.rings, self.cut = 0, False
-        self.omissions = Omissions()
+        self.rings, self.wire = 0, Wire()
         self.files = {
             f"{IMAGES}/{INDEX}": json.dumps(index(PRODUCTS)).encode(),
             f"{IMAGES}/{PRODUCTS}": json.dumps(catalogue(arch="amd64")).encode(),
         }
         self.report = ImageServersReport(
-            context=ReportContext(
-                epoch=3,
-                publish=self.publish,
-                clock=self.clock,
-                omit=self.omissions,
-                later=lambda *_: None,
-            ),
+            context=self.wire.context(self.clock),
             remotes={"images": IMAGES, "lab": LAB},
             resources=self.offer,
             fetch=self.fetch,
@@ -56,18 +47,13 @@ class Host:
         except KeyError:
             raise ImageServerAway("404") from None
 
-    def publish(self, event: Event) -> None:
-        if self.cut:
-            raise BrokerUnavailable
-        self.sent.append(event)
-
     def ring(self) -> None:
         self.rings += 1
 
     def told(self) -> dict[str, list[str] | None]:
         """Return the names that were told of each server at last."""
         self.report.publish_if_changed()
-        last = self.sent[-1]
+        last = self.wire.sent[-1]
         assert isinstance(last, ImageServersRead)
         return {
             server: None if images is None else [name for one in images for name in one.aliases]
@@ -88,7 +74,7 @@ def test_servers_are_named_before_they_are_read(host: Host) -> None:
 def test_a_server_that_is_away_hides_no_other(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         host.report.read_due()
-        host.clock.seconds += AGAIN_S
+        host.clock.advance(AGAIN_S)
         host.report.read_due()
 
     assert host.told() == {"images": ["busybox/1", "busybox/latest"], "lab": None}
@@ -101,21 +87,21 @@ def test_what_was_read_stays_while_a_server_is_away_or_sends_rubbish(host: Host)
     before = host.told()
     for rubbish in (b"", b"<html>", json.dumps(index("missing.json")).encode()):
         host.files[f"{IMAGES}/{INDEX}"] = rubbish
-        host.clock.seconds += EVERY_S
+        host.clock.advance(EVERY_S)
         host.report.read_due()
 
     assert host.told() == before
-    assert len(host.sent) == 1
+    assert len(host.wire.sent) == 1
 
 
 def test_a_server_is_read_again_after_an_hour_and_one_that_is_away_sooner(host: Host) -> None:
     host.report.read_due()
     host.report.read_due()
     first = len(host.asked)
-    host.clock.seconds += AGAIN_S
+    host.clock.advance(AGAIN_S)
     host.report.read_due()
     soon = host.asked[first:]
-    host.clock.seconds += EVERY_S - AGAIN_S
+    host.clock.advance(EVERY_S - AGAIN_S)
     host.report.read_due()
 
     assert first == 3
@@ -131,16 +117,16 @@ def test_it_is_told_when_it_is_wanted_or_different(host: Host) -> None:
     host.report.read_due()
     host.told()
 
-    assert len(host.sent) == 3
+    assert len(host.wire.sent) == 3
 
 
 def test_what_the_broker_did_not_take_is_told_when_it_does(host: Host) -> None:
-    host.cut = True
+    host.wire.cut = True
     host.report.publish_if_changed()
-    host.cut = False
+    host.wire.cut = False
 
     assert host.told()
-    assert len(host.sent) == 1
+    assert len(host.wire.sent) == 1
 
 
 def test_without_lxd_nobody_knows_what_the_host_can_run(host: Host) -> None:
@@ -162,7 +148,7 @@ def test_a_server_with_too_much_to_say_costs_the_others_nothing(host: Host) -> N
 
     told = host.told()
 
-    assert len(encode(host.sent[-1])) <= MAX_BYTES[ImageServersRead]
+    assert len(encode(host.wire.sent[-1])) <= MAX_BYTES[ImageServersRead]
     assert told["images"] == ["busybox/1", "busybox/latest"]
     assert len(told["lab"] or []) > 500
-    assert host.omissions.of(Omission.FIELDS) == {"lab"}
+    assert host.wire.omissions.of(Omission.FIELDS) == {"lab"}

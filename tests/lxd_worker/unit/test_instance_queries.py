@@ -15,26 +15,13 @@ from shared.contracts.errors import (
     LogNotFound,
     LxdRefused,
 )
-from shared.contracts.instance_config import ImageSource, NewInstance
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import Kind, Operation, State
 from shared.contracts.worker_api import MOST_LOG
+from tests.support.builders import a_creation
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.resources import GIB
 
 WHY = 'lxc db 20261128215059.123 ERROR start - start.c:start:2197 - Failed to exec "/sbin/init"'
 FORKSTART = LxdRefused("Failed to run: forkstart db: exit status 1")
-
-
-def ended(bench: Bench, kind: Kind, instance: str = "db", **changes: object) -> Operation:
-    found = bench.lxd.holds.get(instance)
-    wanted = {"host": "h1", "principal": "admin", "start_by": "1060.0"}
-    uuid = found.uuid if found else "00000000-0000-4000-8000-000000000001"
-    order = Submission(
-        operation_id="op", kind=kind, instance=instance, uuid=uuid, **wanted, **changes
-    )
-    bench.operations.submit(order)
-    bench.work()
-    return bench.operation("op")
 
 
 def told(operation: Operation) -> tuple[State, str, str]:
@@ -46,7 +33,7 @@ def test_a_start_that_fails_tells_what_lxd_has_written_about_it(bench: Bench) ->
     bench.lxd.refuses[Step.START] = FORKSTART
     bench.lxd.logs["db"] = WHY
 
-    assert told(ended(bench, Kind.START)) == (State.FAILED, "lxd_refused", WHY)
+    assert told(bench.run(Kind.START, "db")) == (State.FAILED, "lxd_refused", WHY)
 
 
 def test_so_does_a_creation_whose_start_fails_although_nothing_is_left_of_it(
@@ -54,11 +41,7 @@ def test_so_does_a_creation_whose_start_fails_although_nothing_is_left_of_it(
 ) -> None:
     bench.lxd.refuses[Step.START] = FORKSTART
     bench.lxd.logs["new"] = WHY
-    create = NewInstance(
-        image=ImageSource(alias="busybox"), cpu=1, memory=GIB, disk=GIB, auto_start=True
-    )
-
-    operation = ended(bench, Kind.CREATE, "new", arguments=Arguments(create=create))
+    operation = bench.carry_out(a_creation(auto_start=True))
 
     assert told(operation) == (State.FAILED, "lxd_refused", WHY)
     assert "new" not in bench.lxd.holds
@@ -67,14 +50,14 @@ def test_so_does_a_creation_whose_start_fails_although_nothing_is_left_of_it(
 def test_where_there_is_no_log_the_failure_is_told_without(bench: Bench) -> None:
     bench.lxd.refuses[Step.START] = FORKSTART
 
-    assert told(ended(bench, Kind.START)) == (State.FAILED, "lxd_refused", "")
+    assert told(bench.run(Kind.START, "db")) == (State.FAILED, "lxd_refused", "")
 
 
 def test_what_fails_for_another_reason_tells_no_log(bench: Bench) -> None:
     bench.lxd.refuses[Step.FREEZE] = LxdRefused("no")
     bench.lxd.logs["web"] = WHY
 
-    assert told(ended(bench, Kind.FREEZE, "web")) == (State.FAILED, "lxd_refused", "")
+    assert told(bench.run(Kind.FREEZE, "web")) == (State.FAILED, "lxd_refused", "")
 
 
 def test_the_log_of_an_instance_is_told_up_to_a_size(bench: Bench) -> None:

@@ -39,7 +39,7 @@ def test_an_operation_that_was_only_accepted_is_carried_on(bench: Bench) -> None
 
 def test_an_operation_that_was_only_accepted_too_long_ago_is_not(bench: Bench) -> None:
     bench.submit(Kind.STOP)
-    bench.clock.sleep(61)
+    bench.clock.advance(61)
 
     operation = after_crash(bench)
 

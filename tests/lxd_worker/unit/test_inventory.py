@@ -13,7 +13,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Arguments, Kind, Submission
+from shared.contracts.operations import Arguments, Kind
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
@@ -61,17 +61,7 @@ def test_a_change_is_told_as_the_instance_stands_now(report: InventoryReport, wi
 
 def swapping(bench: Bench) -> None:
     """Have a rebuild of `web` under way."""
-    order = Submission(
-        operation_id="op",
-        host="h1",
-        kind=Kind.REBUILD,
-        instance="web",
-        uuid="u-web",
-        principal="admin",
-        start_by="9060.0",
-        arguments=Arguments(image=ImageSource(alias="busybox")),
-    )
-    bench.operations.submit(order)
+    bench.submit(Kind.REBUILD, "web", Arguments(image=ImageSource(alias="busybox")))
 
 
 def test_a_name_that_passes_from_root_to_root_is_not_told_as_gone(

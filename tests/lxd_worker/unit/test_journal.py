@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -22,31 +20,17 @@ from shared.contracts.errors import (
     OperationNotFound,
     OperationRefused,
 )
-from shared.contracts.operations import Arguments, Kind, State, Submission
+from shared.contracts.operations import Arguments, Kind, State
+from tests.support.builders import AT, a_submission
+from tests.support.lxd_worker.journal import here
 from tests.support.lxd_worker.observations import described, observation
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 FAR_FUTURE = 9e9
 
 
-def here(work: Callable[[], Any]) -> Any:
-    """Run the journal's work in this thread: the locks of a test are no green ones."""
-    return work()
-
-
-def entry(
-    operation_id: str = "op-1", instance: str = "web", at: str = "2026-11-20T10:00:00Z"
-) -> JournalEntry:
-    order = Submission(
-        operation_id=operation_id,
-        host="h1",
-        kind=Kind.DELETE,
-        instance=instance,
-        uuid="u",
-        principal="admin",
-        start_by="1.5",
-    )
-    return JournalEntry.accept(order, at)
+def entry(operation_id: str = "op-1", instance: str = "web", at: str = AT) -> JournalEntry:
+    return JournalEntry.accept(a_submission(Kind.DELETE, instance, operation_id=operation_id), at)
 
 
 def rename(operation_id: str, instance: str, new_name: str) -> JournalEntry:

@@ -7,7 +7,8 @@ import pytest
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.protocol import Journal
 from shared.contracts.errors import Cancelled, HostBusy, OperationInProgress
-from shared.contracts.operations import Kind, State, Submission
+from shared.contracts.operations import Kind, State
+from tests.support.builders import AT, a_submission
 
 THEN = "2026-11-20T10:01:00Z"
 
@@ -15,16 +16,8 @@ THEN = "2026-11-20T10:01:00Z"
 def accept(
     journal: Journal, operation_id: str, kind: Kind = Kind.START, instance: str = "web"
 ) -> JournalEntry:
-    order = Submission(
-        operation_id=operation_id,
-        host="h1",
-        kind=kind,
-        instance=instance,
-        uuid="u",
-        principal="admin",
-        start_by="1.5",
-    )
-    return journal.accept(JournalEntry.accept(order, "2026-11-20T10:00:00Z"), "h1", 4).entry
+    order = a_submission(kind, instance, operation_id=operation_id)
+    return journal.accept(JournalEntry.accept(order, AT), "h1", 4).entry
 
 
 def end(journal: Journal, operation_id: str) -> JournalEntry:

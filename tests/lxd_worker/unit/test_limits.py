@@ -16,13 +16,12 @@ from services.lxd_worker.instances.update_request import DesiredConfig, update_b
 from services.lxd_worker.transitions.next_step import decide
 from services.lxd_worker.transitions.steps import Failed, Situation, Step
 from shared.contracts.errors import FleetError, InvalidInput
-from shared.contracts.instance_config import NO_LIMITS, Changes, ImageSource, Limits, NewInstance
+from shared.contracts.instance_config import NO_LIMITS, Changes, Limits
 from shared.contracts.instance_etag import etag
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import Arguments, Kind, Operation, State
+from tests.support.builders import a_creation, an_instance
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
-from tests.support.lxd_worker.resources import GIB
-from tests.support.reports import an_instance
 
 NIC = {"type": "nic", "name": "eth0", "network": "lxdbr0"}
 NIC_TOO = {"type": "nic", "name": "eth1", "nictype": "bridged", "parent": "br0"}
@@ -151,20 +150,7 @@ def test_the_tag_of_an_instance_without_limits_is_that_of_an_earlier_release() -
 
 def updated(bench: Bench, limits: Limits, present: Limits = NO_LIMITS) -> Operation:
     bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], config=InstanceConfig(limits=present))
-    bench.operations.submit(
-        Submission(
-            operation_id="op",
-            host="h1",
-            kind=Kind.UPDATE,
-            instance="web",
-            uuid="u-web",
-            principal="admin",
-            start_by="1060.0",
-            arguments=Arguments(changes=Changes(limits=limits)),
-        )
-    )
-    bench.work()
-    return bench.operation("op")
+    return bench.run(Kind.UPDATE, "web", Arguments(changes=Changes(limits=limits)))
 
 
 def test_limits_of_a_running_instance_are_changed_and_others_left(bench: Bench) -> None:
@@ -212,20 +198,7 @@ def test_a_virtual_machine_has_no_limit_of_processes(bench: Bench) -> None:
 
 
 def made(bench: Bench, **new: Any) -> dict[str, Any]:
-    fields = {"image": ImageSource(alias="busybox"), "cpu": 1, "memory": GIB, "disk": GIB} | new
-    bench.operations.submit(
-        Submission(
-            operation_id="op",
-            host="h1",
-            kind=Kind.CREATE,
-            instance="new",
-            uuid="00000000-0000-4000-8000-000000000001",
-            principal="admin",
-            start_by="1060.0",
-            arguments=Arguments(create=NewInstance(**fields)),
-        )
-    )
-    bench.work()
+    bench.carry_out(a_creation(**new))
     return dict(bench.lxd.requests[-1])
 
 

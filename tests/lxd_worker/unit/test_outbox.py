@@ -11,7 +11,7 @@ from shared.contracts.events import (
     Event,
     OperationChanged,
 )
-from shared.contracts.operations import Kind, State, Submission
+from shared.contracts.operations import Kind, State
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.wire import Wire
@@ -26,22 +26,9 @@ def outbox(bench: Bench, publish: Publish) -> Outbox:
     return Outbox(bench.journal, publish, lambda: None, lambda *_: None)
 
 
-def submitted(bench: Bench, operation_id: str, instance: str) -> None:
-    order = Submission(
-        operation_id=operation_id,
-        host="h1",
-        kind=Kind.STOP,
-        instance=instance,
-        uuid=bench.lxd.holds[instance].uuid,
-        principal="admin",
-        start_by="1060",
-    )
-    bench.operations.submit(order)
-
-
 def test_every_operation_is_reported_in_the_order_of_its_change(bench: Bench, wire: Wire) -> None:
-    submitted(bench, "op-1", "web")
-    submitted(bench, "op-2", "db")
+    bench.submit(Kind.STOP, "web", operation_id="op-1")
+    bench.submit(Kind.STOP, "db", operation_id="op-2")
     bench.journal.advance("op-1", lambda one: one.start("now"))
 
     outbox(bench, wire.publish).publish_unconfirmed()
@@ -55,7 +42,7 @@ def test_every_operation_is_reported_in_the_order_of_its_change(bench: Bench, wi
 
 
 def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: Wire) -> None:
-    submitted(bench, "op-1", "web")
+    bench.submit(Kind.STOP, "web", operation_id="op-1")
     wire.cut = 1
 
     with pytest.raises(BrokerUnavailable):
@@ -66,7 +53,7 @@ def test_what_the_broker_did_not_confirm_is_reported_again(bench: Bench, wire: W
 
 
 def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wire) -> None:
-    submitted(bench, "op-1", "web")
+    bench.submit(Kind.STOP, "web", operation_id="op-1")
 
     def publish(event: Event) -> None:
         wire.publish(event)
@@ -82,8 +69,8 @@ def test_a_change_during_the_report_is_left_for_the_next(bench: Bench, wire: Wir
 def test_more_than_are_read_at_once_are_all_reported(bench: Bench, wire: Wire) -> None:
     bench.most_unfinished = 200
     for number in range(200):
-        bench.lxd.holds[f"c{number}"] = observation(uuid=f"u{number}")
-        submitted(bench, f"op-{number}", f"c{number}")
+        bench.lxd.holds[f"c{number}"] = observation(uuid=f"u-c{number}")
+        bench.submit(Kind.STOP, f"c{number}", operation_id=f"op-{number}")
 
     outbox(bench, wire.publish).publish_unconfirmed()
 

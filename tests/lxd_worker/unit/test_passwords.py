@@ -21,26 +21,17 @@ from shared.contracts.errors import (
     OutcomeUnknown,
     PasswordNotSet,
 )
-from shared.contracts.instance_config import ImageSource, NewInstance
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import Kind, Operation, State, Submission
+from tests.support.builders import NEW_UUID, a_creation, a_submission
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench, outcome
 from tests.support.lxd_worker.observations import observation
-from tests.support.lxd_worker.resources import GIB
 
 NEW = "n3w-Passw0rd"
 
 
-def order(instance: str = "web", **fields: Any) -> Submission:
-    wanted = {
-        "operation_id": "op",
-        "host": "h1",
-        "kind": Kind.PASSWORD,
-        "instance": instance,
-        "uuid": f"u-{instance}",
-        "principal": "admin",
-        "start_by": "1030.0",
-    } | fields
-    return Submission(**wanted)
+def order(**fields: Any) -> Submission:
+    return a_submission(Kind.PASSWORD, **({"start_by": f"{STARTED + 30}"} | fields))
 
 
 def ended(bench: Bench, password: str = NEW) -> Operation:
@@ -70,7 +61,7 @@ def test_nothing_is_begun_before_it_has_come_and_without_it_nothing_was(bench: B
     bench.work()
     assert bench.operation("op").state is State.ACCEPTED
 
-    bench.clock.sleep(31)
+    bench.clock.advance(31)
     bench.pending.release_overdue()
     bench.work()
 
@@ -201,20 +192,10 @@ def test_a_worker_that_was_killed_in_the_middle_leaves_it_unknown(bench: Bench) 
 
 
 def test_it_does_not_wait_for_a_creation(bench: Bench) -> None:
-    new = NewInstance(image=ImageSource(alias="busybox"), cpu=1, memory=GIB, disk=GIB)
-    uuid = "00000000-0000-4000-8000-000000000001"
-    bench.operations.submit(
-        order(
-            "new",
-            operation_id="creation",
-            kind=Kind.CREATE,
-            uuid=uuid,
-            arguments=Arguments(create=new),
-        )
-    )
+    bench.operations.submit(replace(a_creation(), operation_id="creation"))
 
     with pytest.raises(OperationInProgress):
-        bench.operations.prepare(order("new", uuid=uuid))
+        bench.operations.prepare(order(instance="new", uuid=NEW_UUID))
 
 
 def noted(**fields: Any) -> dict[str, object] | None:

@@ -16,9 +16,10 @@ from shared.contracts.errors import (
     OperationInProgress,
     PortInUse,
 )
-from shared.contracts.instance_config import Changes, Forward, ImageSource, NewInstance
+from shared.contracts.instance_config import Changes, Forward
 from shared.contracts.instances import Proxy
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import Arguments, Kind, State, Submission
+from tests.support.builders import a_creation, a_submission
 from tests.support.lxd_worker.bench import Bench
 
 POOL = NatPool(host="h1", address="192.0.2.1", ssh=((20000, 20001),), ports=((30000, 30009),))
@@ -35,22 +36,8 @@ def bench() -> Bench:
 
 
 def order(instance: str = "web", operation_id: str = "op", **changes: Any) -> Submission:
-    return Submission(
-        operation_id=operation_id,
-        host="h1",
-        kind=Kind.UPDATE,
-        instance=instance,
-        uuid=f"u-{instance}",
-        principal="admin",
-        start_by="1060.0",
-        arguments=Arguments(changes=Changes(**changes)),
-    )
-
-
-def ended(bench: Bench, wanted: Submission) -> Operation:
-    bench.operations.submit(wanted)
-    bench.work()
-    return bench.operation(wanted.operation_id)
+    arguments = Arguments(changes=Changes(**changes))
+    return a_submission(Kind.UPDATE, instance, arguments, operation_id=operation_id)
 
 
 def listening(bench: Bench, instance: str) -> set[str]:
@@ -60,7 +47,7 @@ def listening(bench: Bench, instance: str) -> set[str]:
 def test_a_port_that_is_left_to_the_host_is_one_that_nobody_has(bench: Bench) -> None:
     forwards = (Forward(connect=22), Forward(connect=80, count=3))
 
-    operation = ended(bench, order(forwards=forwards))
+    operation = bench.carry_out(order(forwards=forwards))
 
     assert operation.state is State.DONE
     assert listening(bench, "web") == {"tcp:192.0.2.1:20001", "tcp:192.0.2.1:30000-30002"}
@@ -82,9 +69,9 @@ def test_a_port_is_not_given_out_twice_while_lxd_is_still_asked_for_the_first(be
 
 
 def test_forwards_that_are_no_longer_wanted_are_free_for_others(bench: Bench) -> None:
-    ended(bench, order("db", forwards=()))
+    bench.carry_out(order("db", forwards=()))
 
-    operation = ended(bench, order("web", "op-2", forwards=(Forward(listen=20000, connect=22),)))
+    operation = bench.carry_out(order("web", "op-2", forwards=(Forward(listen=20000, connect=22),)))
 
     assert operation.state is State.DONE
     assert listening(bench, "db") == set()
@@ -92,7 +79,7 @@ def test_forwards_that_are_no_longer_wanted_are_free_for_others(bench: Bench) ->
 
 
 def test_an_instance_keeps_a_port_that_it_has_already(bench: Bench) -> None:
-    operation = ended(bench, order("db", forwards=(Forward(listen=20000, connect=22),)))
+    operation = bench.carry_out(order("db", forwards=(Forward(listen=20000, connect=22),)))
 
     assert (operation.state, operation.changed) == (State.DONE, False)
     assert bench.lxd.asked == []
@@ -116,8 +103,8 @@ def test_what_is_there_already_needs_no_pool(bench: Bench, forwards: tuple[Forwa
     bench.pool = NatPool(host="h1")
     look(bench, "web", SSH, WEB)
 
-    same = ended(bench, order(forwards=(*forwards, Forward(listen=20000, connect=22))))
-    fewer = ended(bench, order(operation_id="op-2", forwards=forwards))
+    same = bench.carry_out(order(forwards=(*forwards, Forward(listen=20000, connect=22))))
+    fewer = bench.carry_out(order(operation_id="op-2", forwards=forwards))
 
     assert (same.state, fewer.state) == (State.DONE, State.DONE)
     assert listening(bench, "web") == {f"tcp:192.0.2.1:{one.listen}" for one in forwards}
@@ -127,7 +114,7 @@ def test_what_is_there_stays_on_its_address_when_more_is_wanted(bench: Bench) ->
     there = Proxy(device="forward-0", listen="tcp:203.0.113.9:30000", connect="tcp:127.0.0.1:80")
     look(bench, "web", there)
 
-    ended(bench, order(forwards=(Forward(listen=30000, connect=80), Forward(connect=81))))
+    bench.carry_out(order(forwards=(Forward(listen=30000, connect=80), Forward(connect=81))))
 
     assert listening(bench, "web") == {there.listen, "tcp:192.0.2.1:30001"}
 
@@ -144,7 +131,7 @@ def test_a_forward_of_an_instance_leads_elsewhere_without_a_new_port(bench: Benc
     look(bench, "web", WEB)
     bench.in_use = frozenset({("tcp", 30000)})
 
-    operation = ended(bench, order(forwards=(Forward(listen=30000, connect=8080),)))
+    operation = bench.carry_out(order(forwards=(Forward(listen=30000, connect=8080),)))
 
     assert (operation.state, listening(bench, "web")) == (State.DONE, {WEB.listen})
 
@@ -152,7 +139,7 @@ def test_a_forward_of_an_instance_leads_elsewhere_without_a_new_port(bench: Benc
 def test_a_port_inside_another_instance_is_none_of_the_hosts(bench: Bench) -> None:
     look(bench, "db", OPERATORS)
 
-    operation = ended(bench, order(forwards=(Forward(listen=20001, connect=22),)))
+    operation = bench.carry_out(order(forwards=(Forward(listen=20001, connect=22),)))
 
     assert (operation.state, listening(bench, "web")) == (State.DONE, {"tcp:192.0.2.1:20001"})
 
@@ -161,7 +148,7 @@ def test_a_label_that_is_there_already_is_not_judged(bench: Bench) -> None:
     odd = {"two words": "x"}
     bench.lxd.holds["web"] = replace(bench.lxd.holds["web"], config=InstanceConfig(labels=odd))
 
-    operation = ended(bench, order(labels={**odd, "new": "y"}))
+    operation = bench.carry_out(order(labels={**odd, "new": "y"}))
 
     assert operation.state is State.DONE
     with pytest.raises(InvalidInput):
@@ -197,19 +184,8 @@ def test_a_virtual_machine_has_no_forwards(bench: Bench) -> None:
 
 
 def test_while_an_instance_is_created_its_ports_are_those_of_its_creation(bench: Bench) -> None:
-    new = NewInstance(image=ImageSource(alias="busybox"), cpu=1, memory=GIB, disk=GIB)
-    creation = Submission(
-        operation_id="op-1",
-        host="h1",
-        kind=Kind.CREATE,
-        instance="shop",
-        uuid="0b4f6a3c-4a7e-4a5c-9d58-6a5f0f1f9a01",
-        principal="admin",
-        start_by="1060.0",
-        arguments=Arguments(create=new),
-    )
-    bench.operations.submit(creation)
-    wanted = replace(order("shop", forwards=(Forward(connect=80),)), uuid=creation.uuid)
+    bench.operations.submit(creation := a_creation("shop"))
+    wanted = replace(order("shop", "op-2", forwards=(Forward(connect=80),)), uuid=creation.uuid)
 
     with pytest.raises(OperationInProgress):
         bench.operations.submit(wanted)
@@ -233,10 +209,10 @@ def test_no_more_is_promised_than_the_host_has(
 
 
 def test_what_an_instance_has_already_is_not_counted_twice(bench: Bench) -> None:
-    ended(bench, order(memory=8 * GIB))
+    bench.carry_out(order(memory=8 * GIB))
 
-    same = ended(bench, order(operation_id="op-2", memory=8 * GIB, cpu=2))
-    less = ended(bench, order(operation_id="op-3", memory=GIB))
+    same = bench.carry_out(order(operation_id="op-2", memory=8 * GIB, cpu=2))
+    less = bench.carry_out(order(operation_id="op-3", memory=GIB))
 
     assert (same.state, less.state) == (State.DONE, State.DONE)
 
@@ -244,7 +220,7 @@ def test_what_an_instance_has_already_is_not_counted_twice(bench: Bench) -> None
 def test_a_host_that_has_promised_too_much_still_lets_itself_be_relieved(bench: Bench) -> None:
     bench.lxd.limits["db"] = {"memory_limit": 90 * GIB}
 
-    operation = ended(bench, order("db", memory=80 * GIB, description="smaller"))
+    operation = bench.carry_out(order("db", memory=80 * GIB, description="smaller"))
 
     assert operation.state is State.DONE
 
@@ -278,9 +254,9 @@ def test_a_port_that_comes_back_with_a_snapshot_is_given_to_nobody_else(bench: B
 def test_the_ports_that_an_instance_still_has_are_no_reason_against_its_snapshot(
     bench: Bench,
 ) -> None:
-    ended(bench, order(forwards=(Forward(listen=30000, connect=80),)))
+    bench.carry_out(order(forwards=(Forward(listen=30000, connect=80),)))
     bench.in_use = frozenset({("tcp", 30000)})
 
-    operation = ended(bench, replace(restore(bench, 30000), operation_id="op-2"))
+    operation = bench.carry_out(replace(restore(bench, 30000), operation_id="op-2"))
 
     assert operation.state is State.DONE

@@ -11,7 +11,7 @@ from services.lxd_worker.reports.publishing import BoundedPublisher, ReportConte
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import Event, Heartbeat, InstanceRemoved
 from tests.support.lxd_worker.bench import Bench
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 
 class Wire:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,19 @@ from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.store import SqlJournal
 from services.lxd_worker.journal.tables import metadata
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.operations import Kind, State
-from tests.support.bus_side import submission
+from shared.contracts.operations import Arguments, Kind, State
+from tests.support.builders import AT, a_submission
+from tests.support.lxd_worker.journal import here
 from tests.support.lxd_worker.observations import observation
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 from tests.support.query_plans import Called, QueryPlans
 
 GROWING = ("operations", "tombstones")
 
 
-def here(work: Callable[[], Any]) -> Any:
-    return work()
-
-
-def an_entry(operation_id: str, kind: Kind, instance: str, **arguments: object) -> JournalEntry:
-    order = submission(kind, instance, "u", operation_id=operation_id, arguments=arguments)
-    return JournalEntry.accept(order, "2026-11-20T10:00:00Z")
+def an_entry(operation_id: str, kind: Kind, instance: str, **arguments: Any) -> JournalEntry:
+    order = a_submission(kind, instance, Arguments(**arguments), operation_id=operation_id)
+    return JournalEntry.accept(order, AT)
 
 
 def use_all(journal: Any) -> None:

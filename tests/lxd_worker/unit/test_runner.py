@@ -152,7 +152,7 @@ def test_an_instance_that_lxd_gives_its_first_uuid_at_the_start_is_still_the_sam
     bench.lxd.holds["db"] = replace(bench.lxd.holds["db"], uuid="")
     bench.lxd.new_uuid = "u-given"
 
-    operation = bench.run(Kind.START, "db")
+    operation = bench.run(Kind.START, "db", uuid="")
 
     assert operation.state is State.DONE
     assert operation.after is not None

@@ -9,23 +9,13 @@ from services.lxd_worker.creation.port_pool import NatPool
 from services.lxd_worker.operations.secrets import LONGEST_WAIT_S, PendingSecrets
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InsufficientResources, InvalidInput, OperationNotFound
-from shared.contracts.instance_config import ImageSource, NewInstance
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import Arguments, Kind, Operation, State
+from tests.support.builders import a_creation, a_new_instance
+from tests.support.clock import STARTED
 from tests.support.lxd_worker.bench import Bench, outcome
-from tests.support.lxd_worker.resources import GIB
 
 SECRETS = {"root_password": "correct-horse", "cloud_init": "#cloud-config\n"}
-NEW = NewInstance(image=ImageSource(alias="busybox"), cpu=1, memory=GIB, disk=GIB)
-ORDER = Submission(
-    operation_id="op",
-    host="h1",
-    kind=Kind.CREATE,
-    instance="new",
-    uuid="00000000-0000-4000-8000-000000000001",
-    principal="admin",
-    start_by="1030.0",
-    arguments=Arguments(create=NEW),
-)
+ORDER = replace(a_creation(), start_by=f"{STARTED + 30}")
 
 
 def restarted(bench: Bench) -> None:
@@ -41,7 +31,7 @@ def restarted(bench: Bench) -> None:
 
 
 def overdue(bench: Bench, seconds: float) -> Operation:
-    bench.clock.sleep(seconds)
+    bench.clock.advance(seconds)
     bench.pending.release_overdue()
     bench.work()
     return bench.operation("op")
@@ -125,7 +115,7 @@ def test_how_long_secrets_may_take_is_counted_by_the_workers_clock(bench: Bench)
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("start_by", ["1030.0", "1300.0"])
+@pytest.mark.parametrize("start_by", [f"{STARTED + 30}", f"{STARTED + 300}"])
 def test_without_its_secrets_a_creation_ends_as_not_started_in_bounded_time(
     bench: Bench, start_by: str
 ) -> None:
@@ -140,8 +130,8 @@ def test_without_its_secrets_a_creation_ends_as_not_started_in_bounded_time(
 
 def test_what_the_host_had_set_aside_for_it_is_free_again(bench: Bench) -> None:
     bench.pool = NatPool("h1", "203.0.113.7", ports=((3000, 3001),))
-    wanted = replace(ORDER, arguments=Arguments(create=replace(NEW, ports=2)))
-    other = replace(wanted, operation_id="op-2", instance="other", start_by="1090.0")
+    wanted = replace(ORDER, arguments=Arguments(create=a_new_instance(ports=2)))
+    other = replace(wanted, operation_id="op-2", instance="other", start_by=f"{STARTED + 90}")
     bench.operations.prepare(wanted)
     with pytest.raises(InsufficientResources):
         bench.operations.prepare(other)

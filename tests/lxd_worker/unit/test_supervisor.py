@@ -11,7 +11,6 @@ from services.lxd_worker.journal.protocol import Change
 from services.lxd_worker.operations.supervisor import OperationSupervisor
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.operations import Kind, Operation, State
-from tests.support.bus_side import submission
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.journal import FakeJournal
 
@@ -54,9 +53,7 @@ class BreakingJournal(FakeJournal):
 
 @pytest.fixture
 def watched(bench: Bench) -> Watched:
-    bench.operations.submit(
-        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0")
-    )
+    bench.submit(Kind.STOP)
     return Watched(bench)
 
 
@@ -94,9 +91,7 @@ def test_an_operation_whose_thread_dies_is_settled(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.journal = journal = BreakingJournal(bench.clock)
-    bench.operations.submit(
-        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0")
-    )
+    bench.submit(Kind.STOP)
     watched = Watched(bench)
     journal.breaks = 2
 
@@ -115,9 +110,7 @@ def test_those_that_waited_follow_although_counting_the_first_breaks(bench: Benc
     def break_down(_: Operation) -> None:
         raise ValueError("a bug")
 
-    bench.operations.submit(
-        submission(Kind.STOP, "web", "u-web", operation_id="op", start_by="1060.0")
-    )
+    bench.submit(Kind.STOP)
     watched = Watched(bench)
     watched.supervisor.ended = break_down
 

@@ -7,7 +7,7 @@ import pytest
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.telemetry import WorkerTelemetry
 from shared.contracts.operations import Kind, State
-from tests.support.reports import an_operation
+from tests.support.builders import an_operation
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_trash_is_deleted_when_its_day_is_over(bench: Bench) -> None:
     kept(bench)
     collector(bench).collect()
     assert roots(bench).keys() == {"web", "trash"}
-    bench.clock.sleep(KEEP_S + 1)
+    bench.clock.advance(KEEP_S + 1)
 
     collector(bench).collect()
 
@@ -73,7 +73,7 @@ def test_what_an_operation_swaps_is_no_trash(bench: Bench) -> None:
     (entry,) = bench.journal.unfinished()
     with pytest.raises(PowerFailure):
         OperationRunner(bench.context, entry).run()
-    bench.clock.sleep(KEEP_S + 1)
+    bench.clock.advance(KEEP_S + 1)
 
     collector(bench).collect()
 
@@ -86,7 +86,7 @@ def test_trash_that_lxd_does_not_delete_is_tried_again_later(
 ) -> None:
     ended(bench)
     kept(bench)
-    bench.clock.sleep(KEEP_S + 1)
+    bench.clock.advance(KEEP_S + 1)
     (trash,) = [look.name for look in bench.lxd.holds.values() if look.parked_as == look.name]
     bench.lxd.refuses_to_discard = dict.fromkeys((trash, "web"), error)
     collector(bench).collect()

@@ -18,17 +18,14 @@ from services.lxd_worker.omissions import Omission
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import LONGEST_TEXT
 from shared.contracts.errors import LxdRefused, OutcomeUnknown, UnreadableMessage
-from shared.contracts.operations import LONGEST_MESSAGE, Kind, State, Submission
+from shared.contracts.operations import LONGEST_MESSAGE, Kind, State
+from tests.support.builders import a_submission
+from tests.support.lxd_worker.journal import here
 from tests.support.lxd_worker.observations import described, observation
-from tests.support.lxd_worker.omissions import Omissions
+from tests.support.lxd_worker.wire import Omissions
 
 NOW = "2026-11-20T10:00:00Z"
 FAR_FUTURE = 9e9
-
-
-def here(work: Callable[[], Any]) -> Any:
-    """Run the journal's work in this thread: the locks of a test are no green ones."""
-    return work()
 
 
 @dataclass
@@ -64,15 +61,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def entry(number: int, instance: str = "", kind: Kind = Kind.STOP) -> JournalEntry:
-    order = Submission(
-        operation_id=f"op-{number}",
-        host="h1",
-        kind=kind,
-        instance=instance or f"i{number}",
-        uuid="u",
-        principal="admin",
-        start_by="1.5",
-    )
+    order = a_submission(kind, instance or f"i{number}", operation_id=f"op-{number}")
     return JournalEntry.accept(order, NOW)
 
 

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.processes import wait_until
 from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
 from services.metrics.sampler.disks import RealDisks
 from services.metrics.sampler.instance_cache import InstanceCache
@@ -28,6 +27,7 @@ from shared.contracts.instances import InstanceSample, MemoryParts
 from shared.lxd.client import LxdClient
 from shared.lxd.scope import LxdScope
 from tests.support.lxd import Instances, Lxd, OwnLxd
+from tests.support.polling import wait_until
 
 MIB = 1 << 20
 NS_PER_S = 1_000_000_000
@@ -188,7 +188,7 @@ def test_what_is_measured_is_what_lxd_s_own_state_says(instances: Instances, pro
     assert sample.memory_used > 20 * MIB
     assert abs(sample.memory_used - state["memory"]["usage"]) < MIB  # the kernel takes caches back
     assert sample.processes == state["processes"]
-    assert sample.uuid == _uuid(instances, name)
+    assert sample.uuid == instances.lxd.uuid_of(name)
     _assert_between(earlier, sample, state["network"]["eth0"]["counters"])
     assert {(each.device, each.family, each.address, each.scope) for each in sample.addresses} == {
         (device, each["family"], each["address"], each["scope"])
@@ -279,7 +279,11 @@ def test_disk_traffic_is_what_lxd_s_own_metrics_say(instances: Instances, by_cgr
             "lxd_disk_writes_completed_total": each.writes,
         }.items()
     }
-    assert eventually(lambda: ours.items() <= lxds_series(instances, name, "device").items())
+    wait_until(
+        lambda: ours.items() <= lxds_series(instances, name, "device").items(),
+        within_s=20,
+        every_s=0.5,
+    )
 
 
 def test_the_parts_of_cpu_time_and_memory_are_what_lxd_s_own_metrics_say(
@@ -288,7 +292,9 @@ def test_the_parts_of_cpu_time_and_memory_are_what_lxd_s_own_metrics_say(
     name = instances.launch(config={"limits.memory": "64MiB"})
     run(instances, name, "sh", "-c", FILL_20_MIB)
     keep_busy(instances, name)
-    assert eventually(lambda: state_of(instances, name)["cpu"]["usage"] > NS_PER_S)
+    wait_until(
+        lambda: state_of(instances, name)["cpu"]["usage"] > NS_PER_S, within_s=20, every_s=0.5
+    )
     instances.set_state(name, "freeze")  # so that nothing changes while LXD's metrics are old
 
     def taken() -> tuple[float, float, MemoryParts]:
@@ -306,7 +312,7 @@ def test_the_parts_of_cpu_time_and_memory_are_what_lxd_s_own_metrics_say(
             and all(_is_near(memory, part, parts.get((name, ""))) for name, part in PARTS.items())
         )
 
-    assert eventually(agrees_with_lxd)
+    wait_until(agrees_with_lxd, within_s=20, every_s=0.5)
     user_s, system_s, memory = taken()
     assert user_s > 0.5
     assert abs(user_s + system_s - state_of(instances, name)["cpu"]["usage"] / NS_PER_S) < 0.4
@@ -376,7 +382,7 @@ def test_a_namesake_made_anew_starts_anew(instances: Instances, probe: Probe) ->
     after = probe.of(name)
     assert before is not None
     assert after is not None
-    assert after.uuid == _uuid(instances, name) != before.uuid
+    assert after.uuid == instances.lxd.uuid_of(name) != before.uuid
     assert probe.share(name) < 30
     assert after.memory_total == read_host().memory_total
 
@@ -443,19 +449,12 @@ def test_no_descriptor_stays_open_of_what_has_ended(instances: Instances, by_cgr
     assert _open_cgroup_files(instances.prefix) == 0
 
 
-def _uuid(instances: Instances, name: str) -> str:
-    config = instances.lxd.call("GET", f"/1.0/instances/{name}")["config"]
-    return str(config["volatile.uuid"])
-
-
 def _until_addressed(instances: Instances, name: str) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        addresses = state_of(instances, name)["network"]["eth0"]["addresses"]
-        if any(each["scope"] == "global" for each in addresses):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"{name} got no address")
+    def addresses() -> list[str]:
+        found = state_of(instances, name)["network"]["eth0"]["addresses"]
+        return [each["address"] for each in found if each["scope"] == "global"]
+
+    wait_until(addresses, within_s=20, every_s=0.2)
 
 
 def _open_cgroup_files(prefix: str) -> int:
@@ -524,10 +523,6 @@ def lxds_series(instances: Instances, name: str, label: str = "") -> dict[tuple[
             if series.labels.get("name") == name:
                 sums[series.name, series.labels.get(label, "")] += series.value
     return dict(sums)
-
-
-def eventually(true: Callable[[], bool]) -> bool:
-    return wait_until(true, timeout_s=20, interval_s=0.5)
 
 
 def _is_near(memory: MemoryParts, part: str, lxds: float | None) -> bool:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from shared.platform.bus import topology
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.caller import Caller
+from tests.support.polling import wait_until
 
 SCRIPT = Path(__file__).with_name("echo_worker.py")
 
@@ -44,22 +44,20 @@ class EchoWorker:
         self._forgotten += len(self.output)
 
     def wait_until_it_answers(self, caller: Caller, timeout_s: float = 10.0) -> None:
-        end = time.monotonic() + timeout_s
-        while True:
-            try:
-                caller.call(self.host, "echo", "ready?", timeout_s=2.0)
-            except (amqp.ChannelError, TimeoutError):
-                # No queue, or one that went with the connection of the worker and the call in it.
-                assert time.monotonic() < end, self.output
-                time.sleep(0.05)
-            else:
-                return
+        # No queue, or one that went with the connection of the worker and the call in it.
+        wait_until(
+            lambda: caller.call(self.host, "echo", "ready?", timeout_s=2.0),
+            within_s=timeout_s,
+            ignoring=(amqp.ChannelError, TimeoutError),
+            seen=lambda: self.output,
+        )
 
     def wait_for_output(self, text: str, *, times: int = 1, timeout_s: float = 10.0) -> None:
-        end = time.monotonic() + timeout_s
-        while self.output.count(text) < times:
-            assert time.monotonic() < end, self.output
-            time.sleep(0.02)
+        wait_until(
+            lambda: self.output.count(text) >= times,
+            within_s=timeout_s,
+            seen=lambda: self.output,
+        )
 
     def end(self) -> None:
         self.process.kill()

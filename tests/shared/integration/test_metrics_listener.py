@@ -20,6 +20,7 @@ from tests.lxd_double import DoubledInstance, LxdDouble
 from tests.support.broker import Vhost
 from tests.support.daemons import ROOT
 from tests.support.fleet import Process
+from tests.support.polling import wait_until
 from tests.support.prometheus import complaints
 
 NOBODY = "amqp://nobody@127.0.0.1:1/"
@@ -38,11 +39,11 @@ class Scraped:
 
     def tells(self, series: str, value: float) -> bool:
         """Tell whether the series, named with its labels' values, has this value before long."""
-        return processes.wait_until(
-            lambda: processes.listens(self.port) and self._values().get(series, -1.0) >= value,
-            timeout_s=PATIENCE_S,
-            interval_s=0.1,
-        )
+
+        def tells() -> bool:
+            return processes.listens(self.port) and self._values().get(series, -1.0) >= value
+
+        return wait_until(tells, within_s=PATIENCE_S)
 
     def _values(self) -> dict[str, float]:
         return {
@@ -129,9 +130,7 @@ def test_a_peer_that_says_nothing_keeps_nobody_waiting(start: Start, name: str) 
 def test_a_service_that_was_not_told_to_listens_nowhere(start: Start, uri: str, name: str) -> None:
     service = start(name, uri, FLEET_METRICS_BIND="")
     log = service.process.log
-    assert processes.wait_until(
-        lambda: "connected to the broker" in log.read_text(), timeout_s=PATIENCE_S
-    )
+    wait_until(lambda: "connected to the broker" in log.read_text(), within_s=PATIENCE_S)
 
     sockets = psutil.Process(service.process.pid).net_connections("inet")
 
@@ -145,7 +144,7 @@ def test_an_address_that_is_taken_ends_the_start_with_its_reason(start: Start, n
 
         service = start(name, NOBODY, FLEET_METRICS_BIND=address)
 
-        assert processes.wait_until(lambda: not service.process.runs(), timeout_s=PATIENCE_S)
+        wait_until(lambda: not service.process.runs(), within_s=PATIENCE_S)
     assert service.process.log.read_text() == (
         f"FLEET_METRICS_BIND: {address}: Address already in use\n"
     )

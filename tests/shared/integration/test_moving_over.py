@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +18,7 @@ from shared.platform.bus import permissions, topology
 from shared.platform.bus.permissions import Permissions
 from tests.support.broker import Vhost, host_exchange
 from tests.support.caller import Caller, connect
+from tests.support.polling import wait_until
 
 from .conftest import StartWorker
 
@@ -94,11 +94,11 @@ def test_a_worker_whose_user_is_old_says_so_each_time_and_serves_once_it_is_rene
     password = topology.password_of(old)
     vhost.broker.add(vhost.name, rabbitmq_definitions.User(host, password, release_0_1_0(host)))
 
-    end = time.monotonic() + 20
-    while worker.output.count("add_user") < 2:
-        assert time.monotonic() < end, worker.output
+    def refused_twice() -> bool:
         vhost.close_connections()  # those that the node's management knows by then
-        time.sleep(0.2)
+        return worker.output.count("add_user") >= 2
+
+    wait_until(refused_twice, within_s=20, every_s=0.2, seen=lambda: worker.output)
 
 
 @pytest.mark.attack

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tests.support.gateway_http import FakeGateway
-from tests.support.measured import a_measured_instance
 from tests.support.prometheus import ABOUT_LXDS_NAMES, complaints
+from tests.support.views import a_measured_view
 
 
 async def test_promtool_objects_to_nothing_but_names_that_are_lxds() -> None:
     gateway = FakeGateway()
-    gateway.fleet.change(instances=[a_measured_instance()])
+    gateway.fleet.change(instances=[a_measured_view()])
 
     async with gateway.client() as client:
         everything = (await client.get("/metrics")).text

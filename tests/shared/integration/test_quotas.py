@@ -16,6 +16,7 @@ from shared.contracts.events import MAX_BYTES
 from shared.platform.bus import permissions, topology
 from tests.support.broker import OwnBroker, Vhost
 from tests.support.caller import connect
+from tests.support.polling import wait_until
 
 pytestmark = pytest.mark.attack
 
@@ -73,13 +74,12 @@ def test_the_limit_of_a_message_is_what_the_contract_allows() -> None:
 
 def policy_of(vhost: Vhost, queue: str) -> dict[str, Any]:
     """Return what operator policies say of a queue, once the broker's statistics have it."""
-    end = time.monotonic() + 15
-    while True:
+
+    def with_policy() -> dict[str, Any] | None:
         told = vhost.broker.http.get(f"/queues/{vhost.name}/{queue}").json()
-        if told.get("operator_policy"):
-            return dict(told["effective_policy_definition"])
-        assert time.monotonic() < end, told
-        time.sleep(0.1)
+        return dict(told["effective_policy_definition"]) if told.get("operator_policy") else None
+
+    return wait_until(with_policy, within_s=15)
 
 
 def test_every_queue_has_a_limit_in_bytes(declared: Vhost) -> None:

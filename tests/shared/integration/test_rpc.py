@@ -243,13 +243,19 @@ def test_the_worker_waits_for_a_topology_that_is_not_there_yet(
         assert caller.call("h1", "echo", "there").result == "there"
 
 
+def worker_of(broker: OwnBroker, start_worker: StartWorker) -> EchoWorker:
+    """Start the worker of `h1`, which answers."""
+    topology.declare(broker.uri)
+    worker = start_worker("h1", broker.host_uri("h1"))
+    with Caller(broker.uri, broker.host_exchange) as caller:
+        worker.wait_until_it_answers(caller)
+    return worker
+
+
 def test_after_an_outage_the_worker_is_back_by_itself(
     own_broker: OwnBroker, start_worker: StartWorker
 ) -> None:
-    topology.declare(own_broker.uri)
-    worker = start_worker("h1", own_broker.host_uri("h1"))
-    with Caller(own_broker.uri, own_broker.host_exchange) as caller:
-        worker.wait_until_it_answers(caller)
+    worker = worker_of(own_broker, start_worker)
 
     own_broker.kill()
     own_broker.start()
@@ -284,10 +290,7 @@ def test_a_worker_whose_queue_was_deleted_gets_another(
 def test_the_worker_can_be_stopped_while_the_broker_is_away(
     own_broker: OwnBroker, start_worker: StartWorker
 ) -> None:
-    topology.declare(own_broker.uri)
-    worker = start_worker("h1", own_broker.host_uri("h1"))
-    with Caller(own_broker.uri, own_broker.host_exchange) as caller:
-        worker.wait_until_it_answers(caller)
+    worker = worker_of(own_broker, start_worker)
     own_broker.kill()
     time.sleep(1)
 

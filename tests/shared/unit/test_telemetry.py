@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from shared.contracts.operations import Kind, State
 from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_registry
-from tests.support.reports import an_operation
+from tests.support.builders import an_operation
 
 
 def test_the_first_operation_of_an_outcome_is_an_increase() -> None:

@@ -29,11 +29,20 @@ from shared.contracts.instance_config import Forward, ImageSource, Limits
 from shared.contracts.instances import Instance, Proxy, Trash
 from shared.contracts.operations import Arguments, Kind, State, Submission
 from shared.contracts.worker_api import Snapshot
+from tests.support.builders import (
+    AT,
+    GIB,
+    MIB,
+    a_description,
+    a_documented_instance,
+    a_heartbeat,
+    a_host_sample,
+    an_instance_sample,
+    an_operation,
+)
 from tests.support.consoles import FakeConsoles
 from tests.support.core import Core
 from tests.support.gateway import FakeHealth
-from tests.support.known import GIB, MIB, a_host_sample, a_sample, an_instance, described
-from tests.support.reports import AT, a_heartbeat, an_operation
 from tests.support.workers import FakeWorkers
 
 # By the gateway's clock.
@@ -68,7 +77,7 @@ def uuid(number: int) -> str:
     return f"00000000-0000-0000-0000-{number:012}"
 
 
-WEB = an_instance(
+WEB = a_documented_instance(
     "web",
     uuid=uuid(1),
     display_name="Web Server",
@@ -93,21 +102,25 @@ WEB = an_instance(
 )
 ON_H1 = (
     WEB,
-    an_instance("db", uuid=uuid(2), status="Stopped", description="", labels={"env": "test"}),
-    an_instance("cache", uuid=uuid(3), status="Frozen", description="", memory_limit=None),
-    an_instance(
+    a_documented_instance(
+        "db", uuid=uuid(2), status="Stopped", description="", labels={"env": "test"}
+    ),
+    a_documented_instance(
+        "cache", uuid=uuid(3), status="Frozen", description="", memory_limit=None
+    ),
+    a_documented_instance(
         "rebuilt",
         uuid=uuid(4),
         description="",
         trash=Trash(name="lxdfleet-trash-rebuilt", until="2026-11-21T10:00:00Z", size=8 * GIB),
     ),
-    an_instance("passing", uuid=uuid(5), description="", ephemeral=True),
-    an_instance("twin", uuid=uuid(6), description=""),
-    an_instance("shared", uuid=uuid(7), description=""),
-    an_instance("shared", uuid=uuid(8), description="", project="shop"),
+    a_documented_instance("passing", uuid=uuid(5), description="", ephemeral=True),
+    a_documented_instance("twin", uuid=uuid(6), description=""),
+    a_documented_instance("shared", uuid=uuid(7), description=""),
+    a_documented_instance("shared", uuid=uuid(8), description="", project="shop"),
 )
 ON_H2 = (
-    an_instance(
+    a_documented_instance(
         "desktop",
         uuid=uuid(11),
         type="virtual-machine",
@@ -116,14 +129,14 @@ ON_H2 = (
         memory_limit=None,
         location="rack2",
     ),
-    an_instance("twin", uuid=uuid(12), status="Stopped", description=""),
-    an_instance("copy", uuid=uuid(1), description=""),
+    a_documented_instance("twin", uuid=uuid(12), status="Stopped", description=""),
+    a_documented_instance("copy", uuid=uuid(1), description=""),
 )
-ON_H3 = (an_instance("far", uuid=uuid(21), description=""),)
-ON_H4 = (an_instance("lost", uuid=uuid(31), description=""),)
+ON_H3 = (a_documented_instance("far", uuid=uuid(21), description=""),)
+ON_H4 = (a_documented_instance("lost", uuid=uuid(31), description=""),)
 
 SAMPLES = (
-    a_sample(
+    an_instance_sample(
         "web",
         uuid=uuid(1),
         cpu_core_percent=95.0,
@@ -135,7 +148,7 @@ SAMPLES = (
         network_rx_rate=2000.0,
         network_tx_rate=1000.0,
     ),
-    a_sample("cache", uuid=uuid(3), addresses=()),
+    an_instance_sample("cache", uuid=uuid(3), addresses=()),
 )
 IMAGES = [
     Image(fingerprint="ab12cd34ef56", aliases=("busybox",), os="busybox1", architecture="x86_64"),
@@ -191,7 +204,7 @@ def created(command: Submission) -> Instance:
     """Return what a creation makes, as far as its command tells."""
     new = command.arguments.create
     shown = new.display_name if new else ""
-    return an_instance(
+    return a_documented_instance(
         command.instance, uuid=command.uuid, status="Stopped", display_name=shown, description=""
     )
 
@@ -309,13 +322,13 @@ class GoldenGateway:
         bridge = Network(name="br0", type="bridge", managed=False)
         lxds = Network(name="lxdbr0", type="bridge", managed=True)
         self.hear("h3", _beat("h3"), _inventory(ON_H3))
-        self.core.time.wait(600)
+        self.core.time.advance(600)
         self.hear(
             "h1",
             _beat("h1"),
             _inventory(ON_H1),
             _sampled(SAMPLES),
-            described(
+            a_description(
                 images=IMAGES,
                 networks=[bridge, lxds],
                 projects=["default", "shop"],
@@ -327,11 +340,11 @@ class GoldenGateway:
             "h2",
             _beat("h2", server="incus", lxd="6.0.4"),
             _inventory(ON_H2),
-            _sampled((a_sample("desktop", uuid=uuid(11)),)),
-            described(images=[], capacity=Capacity(cpu=4, memory=4 * GIB, disk=50 * GIB)),
+            _sampled((an_instance_sample("desktop", uuid=uuid(11)),)),
+            a_description(images=[], capacity=Capacity(cpu=4, memory=4 * GIB, disk=50 * GIB)),
         )
         self.hear("h4", _beat("h4"), _inventory(ON_H4), _beat("h4", lxd_connected=False))
-        self.core.time.wait(1.5)
+        self.core.time.advance(1.5)
 
 
 def _beat(host: str, **more: object) -> Event:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from shared.contracts import errors
 from shared.contracts.errors import FleetError
 from shared.contracts.operations import Failure, State
+from tests.support.builders import AT, a_heartbeat
 from tests.support.golden.exchanges import Given
 from tests.support.golden.fleet import GoldenGateway
-from tests.support.reports import AT, a_heartbeat
 
 
 def nothing_ends(gateway: GoldenGateway) -> None:

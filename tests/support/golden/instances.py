@@ -167,17 +167,22 @@ def operations() -> Iterator[Case]:
     yield Case("operations/cancel-missing", "POST /api/operations/nix/cancel")
 
 
+def each_action(prefix: str, base: str) -> Iterator[Case]:
+    """Yield every action of one of the APIs, and on what it cannot be."""
+    for name, (method, instance, path) in ACTIONS.items():
+        request = f"{method} {base}{instance}{path}"
+        yield Case(f"{prefix}/{name}", request)
+        yield Case(f"{prefix}/{name}-goes-on", request, given=givens.nothing_ends)
+        for of, other in (("of-none", "nix"), ("of-two", "twin"), ("away", "far")):
+            yield Case(f"{prefix}/{name}-{of}", f"{method} {base}{other}{path}")
+
+
 def actions() -> Iterator[Case]:
     """Yield every action of the instances API, and how one may end."""
     base = "/api/instances/"
+    yield from each_action("actions", base)
     for name, (method, instance, path) in ACTIONS.items():
-        request = f"{method} {base}{instance}{path}"
-        yield Case(f"actions/{name}", request)
-        yield Case(f"actions/{name}-goes-on", request, given=givens.nothing_ends)
-        yield Case(f"actions/{name}-forced", f"{request}?force=true")
-        yield Case(f"actions/{name}-of-none", f"{method} {base}nix{path}")
-        yield Case(f"actions/{name}-of-two", f"{method} {base}twin{path}")
-        yield Case(f"actions/{name}-away", f"{method} {base}far{path}")
+        yield Case(f"actions/{name}-forced", f"{method} {base}{instance}{path}?force=true")
     start = f"POST {base}db/start"
     yield Case("actions/start-already", f"POST {base}web/start")
     yield Case("actions/stop-already", f"POST {base}db/stop")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from tests.support.builders import AT, a_change, a_heartbeat, a_removal
 from tests.support.golden import givens
 from tests.support.golden.exchanges import Case
 from tests.support.golden.fleet import WEB, GoldenGateway
-from tests.support.reports import AT, a_change, a_heartbeat, a_removal
 
 STREAM, MONITOR = "WS /ws/stream", "WS /ws/monitor"
 

@@ -8,7 +8,7 @@ from shared.contracts import errors
 from tests.support.golden import givens
 from tests.support.golden.exchanges import Case
 from tests.support.golden.fleet import uuid
-from tests.support.golden.instances import ACTIONS, KEY
+from tests.support.golden.instances import ACTIONS, KEY, each_action
 
 BASE = "/api/v1/vms"
 WEB = f"{BASE}/vm-{uuid(1)}"
@@ -17,7 +17,7 @@ MY_VM = {
     "template": "ubuntu20.04",
     "cpu": 2,
     "memory": 2048,
-    "disk": 20,
+    "disk": 10,
     "network": {"type": "bridge", "bridge": "br0"},
     "autoStart": False,
 }
@@ -122,13 +122,9 @@ def reads() -> Iterator[Case]:
 
 def actions() -> Iterator[Case]:
     """Yield every action of the document, and how one may end."""
+    yield from each_action("vm-actions", f"{BASE}/")
     for name, (method, instance, path) in ACTIONS.items():
         request = f"{method} {BASE}/{instance}{path}"
-        yield Case(f"vm-actions/{name}", request)
-        yield Case(f"vm-actions/{name}-goes-on", request, given=givens.nothing_ends)
-        yield Case(f"vm-actions/{name}-of-none", f"{method} {BASE}/nix{path}")
-        yield Case(f"vm-actions/{name}-of-two", f"{method} {BASE}/twin{path}")
-        yield Case(f"vm-actions/{name}-away", f"{method} {BASE}/far{path}")
         yield Case(f"vm-actions/{name}-wrong", request, body={"force": "yes", "x": 1})
     start, stop = f"POST {BASE}/db/start", f"POST {BASE}/web/stop"
     yield Case("vm-actions/start-already", f"POST {BASE}/web/start")

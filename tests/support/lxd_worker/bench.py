@@ -15,9 +15,10 @@ from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.operations.secrets import PendingSecrets, SecretsById
 from services.lxd_worker.operations.service import HostOperations
-from shared.contracts.operations import Kind, Operation, State, Submission
+from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
 from shared.lxd.scope import LxdScope
-from tests.support.lxd_worker.clock import FakeClock
+from tests.support.builders import NO_ARGUMENTS, a_submission
+from tests.support.clock import FakeClock
 from tests.support.lxd_worker.journal import FakeJournal
 from tests.support.lxd_worker.lxd import FakeLxd
 from tests.support.lxd_worker.observations import observation
@@ -83,19 +84,23 @@ class Bench:
             ports_in_use=lambda: self.in_use,
         )
 
-    def submit(self, kind: Kind, instance: str = "web", **changes: Any) -> None:
+    def submit(
+        self, kind: Kind, instance: str = "web", arguments: Arguments = NO_ARGUMENTS, **changes: Any
+    ) -> None:
         """Submit operation `op` on an instance, and leave it for later."""
-        uuid = self.lxd.holds[instance].uuid
-        fields = {"host": "h1", "principal": "admin", "start_by": "1060.0", "uuid": uuid}
-        self.operations.submit(
-            Submission(operation_id="op", kind=kind, instance=instance, **(fields | changes))
-        )
+        self.operations.submit(a_submission(kind, instance, arguments, **changes))
 
-    def run(self, kind: Kind, instance: str = "web", **changes: Any) -> Operation:
+    def run(
+        self, kind: Kind, instance: str = "web", arguments: Arguments = NO_ARGUMENTS, **changes: Any
+    ) -> Operation:
         """Submit operation `op` on an instance, carry it out and return it."""
-        self.submit(kind, instance, **changes)
+        return self.carry_out(a_submission(kind, instance, arguments, **changes))
+
+    def carry_out(self, submission: Submission) -> Operation:
+        """Submit an operation, carry it out and return it."""
+        self.operations.submit(submission)
         self.work()
-        return self.operation("op")
+        return self.operation(submission.operation_id)
 
     def work(self) -> None:
         """Carry out everything that was spawned."""

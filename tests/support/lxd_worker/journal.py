@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate, count
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -16,7 +18,12 @@ from shared.contracts.errors import (
     OperationRefused,
 )
 from shared.contracts.operations import Operation
-from tests.support.lxd_worker.clock import FakeClock
+from tests.support.clock import FakeClock
+
+
+def here(work: Callable[[], Any]) -> Any:
+    """Run the journal's work in this thread: the locks of a test are no green ones."""
+    return work()
 
 
 class FakeJournal:

@@ -30,8 +30,8 @@ from shared.contracts.errors import (
 )
 from shared.contracts.instances import Instance, Proxy
 from shared.contracts.worker_api import Snapshot
+from tests.support.clock import FakeClock
 from tests.support.lxd_worker import swap_effects
-from tests.support.lxd_worker.clock import FakeClock
 from tests.support.lxd_worker.config_effects import effect_on
 from tests.support.lxd_worker.observations import described
 

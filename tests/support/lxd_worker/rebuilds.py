@@ -11,6 +11,7 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.instance_config import ImageSource
 from shared.contracts.instances import Trash
 from shared.contracts.operations import Arguments, Kind, Operation, Submission
+from tests.support.builders import a_submission
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.resources import GIB
 
@@ -21,24 +22,11 @@ class PowerFailure(BaseException):
 
 def an_order(kind: Kind = Kind.REBUILD, name: str = "web", op: str = "op") -> Submission:
     image = ImageSource(alias="busybox") if kind is Kind.REBUILD else None
-    return Submission(
-        operation_id=op,
-        host="h1",
-        kind=kind,
-        instance=name,
-        uuid=f"u-{name}",
-        principal="admin",
-        start_by="9060.0",
-        arguments=Arguments(image=image),
-        timeout_s=600.0,
-    )
+    return a_submission(kind, name, Arguments(image=image), operation_id=op)
 
 
 def ended(bench: Bench, **order: Any) -> Operation:
-    wanted = an_order(**order)
-    bench.operations.submit(wanted)
-    bench.work()
-    return bench.operation(wanted.operation_id)
+    return bench.carry_out(an_order(**order))
 
 
 def roots(bench: Bench) -> dict[str, Observation]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from services.lxd_worker.consoles import ConsoleSessions
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.errors import FleetError
 from shared.contracts.streams import Resize
+from tests.support.polling import wait_until
 
 PATIENCE_S = 5.0
 
@@ -163,7 +163,4 @@ class Seats:
 
 def wait_until_left(consoles: ConsoleSessions) -> None:
     """Return when nobody sits at any console."""
-    ends_at = time.monotonic() + PATIENCE_S
-    while consoles.reserved:
-        assert time.monotonic() < ends_at
-        time.sleep(0.005)
+    wait_until(lambda: not consoles.reserved, every_s=0.005)

@@ -17,8 +17,8 @@ from services.gateway.bus.event_consumers import RENAME_S, EventConsumers
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
 from shared.platform.bus import topology
-from tests.support.host import eventually
-from tests.support.reports import a_heartbeat
+from tests.support.builders import a_heartbeat
+from tests.support.polling import eventually
 
 Deliver = Callable[[DeliveredMessage], Awaitable[None]]
 

@@ -9,7 +9,7 @@ from services.gateway.bus.event_validation import read_event, read_key
 from shared.contracts.codec import encode
 from shared.contracts.errors import UnreadableMessage
 from shared.platform.bus import topology
-from tests.support.reports import a_heartbeat
+from tests.support.builders import a_heartbeat
 
 OWN = topology.host_exchange("h1", "secret")
 

@@ -17,8 +17,7 @@ from shared.contracts.errors import AmbiguousName, InsufficientResources
 from shared.contracts.hosts import Capacity, Image
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Kind, Operation, State
-from tests.support.core import Core
-from tests.support.reports import (
+from tests.support.builders import (
     a_change,
     a_description,
     a_heartbeat,
@@ -27,9 +26,10 @@ from tests.support.reports import (
     an_inventory,
     an_operation,
 )
+from tests.support.core import Core
 
 # The uuid of the `web` that host h1 has from the start; host `evil` is listed before it.
-WEB = "uuid-of-web"
+WEB = "uuid-web"
 EVIL = "a-evil"
 
 
@@ -99,7 +99,7 @@ def test_the_copy_gets_the_uuid_when_the_original_is_deleted(gateway: Core) -> N
 def test_the_copy_gets_the_uuid_when_the_originals_host_is_forgotten(gateway: Core) -> None:
     join(gateway)
     claim(gateway)
-    gateway.time.wait(16)
+    gateway.time.advance(16)
 
     gateway.fleet.forget("h1")
 
@@ -121,7 +121,7 @@ def test_an_original_that_is_renamed_keeps_its_uuid(gateway: Core) -> None:
     claim(gateway)
 
     gateway.fleet.apply("h1", a_removal())
-    gateway.time.wait(RETURN_S - 1)
+    gateway.time.advance(RETURN_S - 1)
     renamed = an_instance("new", uuid=WEB, revision=3)
     gateway.fleet.apply("h1", a_change(renamed, sequence=3))
 
@@ -133,7 +133,7 @@ def test_an_original_that_was_away_for_long_is_a_copy_itself(gateway: Core) -> N
     claim(gateway)
 
     gateway.fleet.apply("h1", a_removal())
-    gateway.time.wait(RETURN_S + 1)
+    gateway.time.advance(RETURN_S + 1)
     gateway.fleet.apply("h1", a_change(an_instance("new", uuid=WEB, revision=3), sequence=3))
 
     assert holders(gateway) == [(EVIL, False), ("h1", True)]

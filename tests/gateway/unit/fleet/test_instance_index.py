@@ -8,7 +8,8 @@ from services.gateway.fleet.instance_record import InstanceRecord
 from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.selection import Overlaid, Views
 from services.gateway.fleet.views import InstanceView
-from tests.support.known import an_instance, known
+from tests.support.builders import an_instance
+from tests.support.views import a_view
 
 HOSTS, NAMES = ("h1", "h2", "h3"), ("a", "b", "c", "d")
 PROJECTS, STATUSES, TYPES = ("default", "lab"), ("Running", "Stopped", "Odd"), ("container", "vm")
@@ -70,7 +71,7 @@ def _moved(instance: object, data: st.DataObject) -> dict[str, object]:
 
 
 def views_of(names: set[int]) -> list[InstanceView]:
-    return sorted((known(an_instance(f"i{name:03}")) for name in names), key=sort_key)
+    return sorted((a_view(f"i{name:03}") for name in names), key=sort_key)
 
 
 @given(

@@ -24,8 +24,7 @@ from shared.contracts.events import ImageServersRead
 from shared.contracts.hosts import Image, ServedImage
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, State
-from tests.support.clock import FakeClock
-from tests.support.reports import (
+from tests.support.builders import (
     a_change,
     a_description,
     a_heartbeat,
@@ -35,13 +34,9 @@ from tests.support.reports import (
     an_inventory,
     an_operation,
 )
+from tests.support.clock import FakeClock
 
 LARGE = "x" * 8000
-
-
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
 
 
 def a_fleet(time: FakeClock, *told: Instance, instances: int = 100, size: int = 2**20) -> FleetView:
@@ -284,7 +279,7 @@ def test_what_is_left_out_is_logged_at_once_and_again_when_it_has_changed(
     for sequence in range(2, 100):
         reaction = fleet.apply("h1", a_change(an_instance(f"n{sequence}"), sequence=sequence))
         budget_log.record("h1", reaction)
-    time.wait(601)
+    time.advance(601)
     for _ in range(2):
         budget_log.record("h1", fleet.apply("h1", a_heartbeat(sequence=99)))
 

@@ -4,10 +4,10 @@ import pytest
 
 from services.gateway.fleet.name_resolution import require_unique
 from shared.contracts.errors import AmbiguousName, AmbiguousProject, InstanceNotFound
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 
 SHOP, DEFAULT, ELSEWHERE = (
-    known(an_instance("web", project=project), host=host)
+    a_view("web", project=project, host=host)
     for host, project in (("h1", "shop"), ("h1", "default"), ("h2", "shop"))
 )
 

@@ -10,8 +10,8 @@ from services.gateway.fleet.instance_record import InstanceRecord
 from services.gateway.fleet.note_ownership import NoteOwnership
 from services.gateway.fleet.port_forwards import Nat, nat
 from shared.contracts.instances import Instance
+from tests.support.builders import a_change, a_heartbeat, a_removal, an_instance, an_inventory
 from tests.support.core import Core
-from tests.support.reports import a_change, a_heartbeat, a_removal, an_instance, an_inventory
 
 NOTE = {"description": "web 20144 S3cretPw 30100 30125"}
 FACTS = Nat(20144, "30100-30125", "S3cretPw")

@@ -4,13 +4,13 @@ import pytest
 
 from services.gateway.fleet.pagination import PageRequest, paginate, sort_key
 from shared.contracts.errors import InvalidInput
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 
-LISTED = [known(an_instance(name)) for name in "abcde"]
+LISTED = [a_view(name) for name in "abcde"]
 
 
 def names(part: PageRequest, names_listed: str = "abcde") -> str:
-    listed = [known(an_instance(name)) for name in names_listed]
+    listed = [a_view(name) for name in names_listed]
     return "".join(each.instance.name for each in paginate(listed, part, sort_key).entries)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from services.gateway.fleet.port_forwards import Nat, description, foreign_note_name, nat
 from shared.contracts.instances import Proxy
-from tests.support.known import an_instance
+from tests.support.builders import a_documented_instance
 
 
 def proxy(listen: str, connect: str, **options: str) -> Proxy:
@@ -12,7 +12,7 @@ def proxy(listen: str, connect: str, **options: str) -> Proxy:
 
 
 def proxied(*pairs: tuple[str, str]) -> Nat:
-    return nat(an_instance(description="", proxies=tuple(proxy(*pair) for pair in pairs)))
+    return nat(a_documented_instance(description="", proxies=tuple(proxy(*pair) for pair in pairs)))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def proxied(*pairs: tuple[str, str]) -> Nat:
     ],
 )
 def test_a_description_that_a_nat_script_wrote_is_read(text: str, expected: Nat) -> None:
-    assert nat(an_instance(description=text)) == expected
+    assert nat(a_documented_instance(description=text)) == expected
 
 
 @pytest.mark.parametrize(
@@ -57,28 +57,30 @@ def test_a_description_that_a_nat_script_wrote_is_read(text: str, expected: Nat)
     ],
 )
 def test_a_description_that_only_looks_alike_is_left_alone(text: str) -> None:
-    instance = an_instance(description=text)
+    instance = a_documented_instance(description=text)
 
     assert nat(instance) == Nat()
 
 
 def test_a_whole_note_is_believed_under_an_older_name_unless_it_is_anothers() -> None:
-    instance = an_instance(description="old 20144 S3cretPw 30100 30125")
+    instance = a_documented_instance(description="old 20144 S3cretPw 30100 30125")
 
     assert nat(instance) == Nat(20144, "30100-30125", "S3cretPw")
     assert nat(instance, foreign_note=True) == Nat()
-    assert (foreign_note_name(instance), foreign_note_name(an_instance())) == ("old", "")
+    assert (foreign_note_name(instance), foreign_note_name(a_documented_instance())) == ("old", "")
 
 
 def test_the_description_may_stand_in_the_user_keys() -> None:
-    instance = an_instance(description="", user={"description": "test1 20001 secret"})
+    instance = a_documented_instance(description="", user={"description": "test1 20001 secret"})
 
     assert nat(instance) == Nat(20001, None, "secret")
     assert description(instance) == "test1 20001 secret"
 
 
 def test_a_users_description_is_read_when_lxds_is_free_text() -> None:
-    instance = an_instance(description="the shop", user={"description": "test1 20001 secret"})
+    instance = a_documented_instance(
+        description="the shop", user={"description": "test1 20001 secret"}
+    )
 
     assert nat(instance).ssh_port == 20001
     assert description(instance) == "the shop"
@@ -125,7 +127,7 @@ def test_the_same_ports_for_tcp_and_udp_are_named_once() -> None:
 
 
 def test_keys_go_before_proxies_and_proxies_before_the_description() -> None:
-    instance = an_instance(
+    instance = a_documented_instance(
         description="test1 20001 secret 30000 30025",
         user={"ssh_port": "20009"},
         proxies=(
@@ -152,7 +154,7 @@ def test_keys_go_before_proxies_and_proxies_before_the_description() -> None:
 def test_the_operators_keys_are_taken_where_they_are_plausible(
     user: dict[str, str], expected: Nat
 ) -> None:
-    assert nat(an_instance(description="", user=user)) == expected
+    assert nat(a_documented_instance(description="", user=user)) == expected
 
 
 @pytest.mark.parametrize(
@@ -168,13 +170,13 @@ def test_the_operators_keys_are_taken_where_they_are_plausible(
     ],
 )
 def test_a_proxy_that_no_customer_reaches_ssh_by_is_not_told_as_ssh(elsewhere: Proxy) -> None:
-    assert nat(an_instance(description="", proxies=(elsewhere,))) == Nat()
+    assert nat(a_documented_instance(description="", proxies=(elsewhere,))) == Nat()
 
 
 def test_a_proxy_that_the_host_nats_is_reached_like_any_other() -> None:
     natted = proxy("tcp:203.0.113.5:20001", "tcp:0.0.0.0:22", nat="true", bind="host")
 
-    assert nat(an_instance(description="", proxies=(natted,))) == Nat(ssh_port=20001)
+    assert nat(a_documented_instance(description="", proxies=(natted,))) == Nat(ssh_port=20001)
 
 
 def test_a_range_that_leads_to_one_port_is_a_range_of_the_host() -> None:
@@ -184,4 +186,4 @@ def test_a_range_that_leads_to_one_port_is_a_range_of_the_host() -> None:
 def test_a_pool_on_the_hosts_own_address_is_where_its_operator_wants_it() -> None:
     ours = Proxy(device="ssh", listen="tcp:127.0.0.1:20001", connect="tcp:127.0.0.1:22")
 
-    assert nat(an_instance(description="", proxies=(ours,))) == Nat(ssh_port=20001)
+    assert nat(a_documented_instance(description="", proxies=(ours,))) == Nat(ssh_port=20001)

@@ -9,8 +9,7 @@ from shared.contracts.errors import InstanceNotFound
 from shared.contracts.events import ImageServersRead
 from shared.contracts.hosts import Network, Served, ServedImage
 from shared.contracts.operations import Kind, Operation, State
-from tests.support.clock import FakeClock
-from tests.support.reports import (
+from tests.support.builders import (
     a_change,
     a_description,
     a_heartbeat,
@@ -20,11 +19,7 @@ from tests.support.reports import (
     an_inventory,
     an_operation,
 )
-
-
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
+from tests.support.clock import FakeClock
 
 
 @pytest.fixture
@@ -367,7 +362,7 @@ def test_what_was_there_when_it_was_first_seen_has_not_changed(fleet: FleetView)
 
 
 def test_a_change_is_dated_by_when_it_was_seen(fleet: FleetView, time: FakeClock) -> None:
-    time.wait(5)
+    time.advance(5)
 
     fleet.apply("h1", a_change(an_instance(revision=2, status="Stopped")))
 
@@ -377,7 +372,7 @@ def test_a_change_is_dated_by_when_it_was_seen(fleet: FleetView, time: FakeClock
 def test_another_reading_of_the_same_is_no_change(fleet: FleetView, time: FakeClock) -> None:
     fleet.apply("h1", a_change(an_instance(revision=2, status="Stopped")))
     seen = changed_at(fleet)
-    time.wait(5)
+    time.advance(5)
 
     fleet.apply("h1", an_inventory(an_instance(revision=3, status="Stopped"), sequence=3))
 
@@ -393,7 +388,7 @@ def test_an_instance_that_appears_has_changed(fleet: FleetView, time: FakeClock)
 def test_changes_are_dated_as_before_after_a_restart(fleet: FleetView, time: FakeClock) -> None:
     fleet.apply("h1", a_change(an_instance(revision=2, status="Stopped")))
     seen = changed_at(fleet)
-    time.wait(60)
+    time.advance(60)
     restarted = FleetView(time.clock, ready_after_s=0)
 
     restarted.restore([fleet.stored_host("h1")])
@@ -410,7 +405,7 @@ def test_instances_are_found_by_name_and_by_uuid_wherever_they_are(fleet: FleetV
 
 
 def renaming(state: State = State.DONE, **more: object) -> Operation:
-    after = an_instance("shop", uuid="uuid-of-web", revision=3)
+    after = an_instance("shop", uuid="uuid-web", revision=3)
     filled: dict[str, object] = {"after": after, "after_epoch": 1, **more}
     return an_operation(kind=Kind.RENAME, state=state, **filled)
 
@@ -427,7 +422,7 @@ def test_a_name_that_is_given_back_is_shown_at_once(fleet: FleetView) -> None:
     fleet.apply_outcome(renaming())
 
     back = an_instance(revision=4)
-    fleet.apply_outcome(renaming(instance="shop", uuid="uuid-of-web", after=back))
+    fleet.apply_outcome(renaming(instance="shop", uuid="uuid-web", after=back))
 
     assert names(fleet) == ["web"]
 

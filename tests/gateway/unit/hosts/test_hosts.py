@@ -17,19 +17,8 @@ from shared.contracts.errors import (
     InstanceNotFound,
     LxdUnavailable,
 )
-from tests.support.clock import FakeClock
-from tests.support.reports import (
-    a_change,
-    a_heartbeat,
-    a_sample,
-    an_instance,
-    an_inventory,
-)
-
-
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock(wall=1_795_000_000.0)
+from tests.support.builders import a_change, a_heartbeat, a_sample, an_instance, an_inventory
+from tests.support.clock import STARTED, FakeClock
 
 
 @pytest.fixture
@@ -52,16 +41,16 @@ def kept(host: str = "h1", *, seen_ago_s: float = 60.0) -> StoredHost:
         fingerprint="f1",
         epoch=7,
         first_seen=1_794_000_000.0,
-        last_seen=1_795_000_000.0 - seen_ago_s,
+        last_seen=STARTED - seen_ago_s,
         instances=(an_instance(),),
-        inventory_at=1_795_000_000.0 - seen_ago_s,
+        inventory_at=STARTED - seen_ago_s,
     )
 
 
 def test_a_host_is_online_for_three_of_its_intervals(fleet: FleetView, time: FakeClock) -> None:
-    time.wait(15)
+    time.advance(15)
     in_time = fleet.host("h1")
-    time.wait(0.1)
+    time.advance(0.1)
     late = fleet.host("h1")
 
     assert in_time.online
@@ -85,7 +74,7 @@ def test_an_odd_interval_neither_flaps_nor_lasts_for_ever(
 ) -> None:
     fleet.apply("h1", a_heartbeat(sequence=1, interval_s=told_s))
 
-    time.wait(silent_s)
+    time.advance(silent_s)
 
     assert fleet.host("h1").online is online
 
@@ -93,7 +82,7 @@ def test_an_odd_interval_neither_flaps_nor_lasts_for_ever(
 def test_the_instances_of_a_silent_host_stay_listed_with_their_age(
     fleet: FleetView, time: FakeClock
 ) -> None:
-    time.wait(20.7)
+    time.advance(20.7)
 
     host = fleet.host("h1")
 
@@ -108,7 +97,7 @@ def test_growing_silent_is_a_change_that_watchers_hear_of_once(
     calls: list[ChangeSet] = []
     fleet.watch(calls.append)
 
-    time.wait(16)
+    time.advance(16)
     fleet.tick()
     fleet.tick()
 
@@ -118,7 +107,7 @@ def test_growing_silent_is_a_change_that_watchers_hear_of_once(
 def test_a_heartbeat_brings_a_silent_host_back_and_says_so(
     fleet: FleetView, time: FakeClock
 ) -> None:
-    time.wait(16)
+    time.advance(16)
     fleet.tick()
 
     reaction = fleet.apply("h1", a_heartbeat(sequence=1))
@@ -163,12 +152,12 @@ def test_the_first_certificate_is_pinned(fleet: FleetView) -> None:
 def test_a_stranger_is_not_believed_and_keeps_nobody_alive(
     fleet: FleetView, time: FakeClock
 ) -> None:
-    time.wait(10)
+    time.advance(10)
     reaction = fleet.apply("h1", a_heartbeat(epoch=9, fingerprint="other"))
     fleet.apply("h1", an_inventory(epoch=9))
     fleet.apply("h1", a_change(an_instance("evil"), sequence=2))
     fleet.apply("h1", a_sample(an_instance(uuid="h1-web")))
-    time.wait(6)
+    time.advance(6)
 
     host = fleet.host("h1")
     assert reaction.changed
@@ -213,7 +202,7 @@ def test_a_change_is_refused_beforehand(
     refusal: type[FleetError] | None,
 ) -> None:
     fleet.apply("h1", a_heartbeat(sequence=1, fingerprint=fingerprint))
-    time.wait(silence_s)
+    time.advance(silence_s)
 
     found = fleet.access_error("h1")
 
@@ -342,7 +331,7 @@ def test_an_empty_database_is_waited_out(time: FakeClock) -> None:
     report(fleet, "h1", "web")
     early = fleet.ready
 
-    time.wait(3)
+    time.advance(3)
     before = fleet.version
     fleet.tick()
 
@@ -387,7 +376,7 @@ def test_an_epoch_that_was_not_verified_is_not_kept(fleet: FleetView) -> None:
 
 
 def test_a_silent_host_can_be_forgotten_with_its_pin(fleet: FleetView, time: FakeClock) -> None:
-    time.wait(16)
+    time.advance(16)
 
     fleet.forget("h1")
 

@@ -3,8 +3,8 @@
 import pytest
 
 from shared.contracts.errors import DatabaseUnavailable, HostNotFound, HostStillOnline
+from tests.support.builders import a_change, a_heartbeat, an_instance
 from tests.support.core import Core
-from tests.support.reports import a_change, a_heartbeat, an_instance
 
 
 async def test_a_host_that_changed_is_kept_once(gateway: Core) -> None:
@@ -43,7 +43,7 @@ async def test_a_forgotten_host_is_kept_nowhere(gateway: Core) -> None:
     gateway.events.on_event("h1", a_change(an_instance("new")))
     await gateway.persistence.save()
     gateway.persistence.mark_unsaved("h1")
-    gateway.time.wait(16)
+    gateway.time.advance(16)
 
     await gateway.persistence.forget("h1")
     await gateway.persistence.save()

@@ -6,17 +6,7 @@ from dataclasses import replace
 import httpx
 
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.known import a_host, an_instance, known
-
-
-async def test_everything_is_in_one_scrape(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/metrics")
-
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert 'lxdfleet_hosts{state="online"} 1.0' in answer.text
-    assert 'lxd_procs_total{host="h1",name="test1",project="default",type="container"} 3' in (
-        answer.text
-    )
+from tests.support.views import a_view
 
 
 async def test_the_gateways_own_metrics_can_be_had_alone(client: httpx.AsyncClient) -> None:
@@ -24,36 +14,6 @@ async def test_the_gateways_own_metrics_can_be_had_alone(client: httpx.AsyncClie
 
     assert "process_resident_memory_bytes" in answer.text
     assert "lxd_procs_total" not in answer.text
-
-
-async def test_a_hosts_series_can_be_had_alone(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(
-        hosts=[a_host("h1"), a_host("h2")],
-        instances=[known(an_instance("a"), host="h1"), known(an_instance("b"), host="h2")],
-    )
-
-    answer = await client.get("/metrics/hosts/h2")
-
-    assert 'host="h2",name="b"' in answer.text
-    assert 'host="h1"' not in answer.text
-    assert "lxdfleet_" not in answer.text
-
-
-async def test_a_host_without_a_new_sample_is_down_for_prometheus(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[replace(a_host(), sample_age_s=60.0)])
-
-    answer = await client.get("/metrics/hosts/h1", headers={"accept-language": "en"})
-
-    assert answer.status_code == 503
-    assert answer.json() == {"detail": "Host h1 has no recent sample", "code": "not_sampled"}
-
-
-async def test_an_unknown_host_has_no_metrics(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/metrics/hosts/nix")).status_code == 404
 
 
 async def test_while_the_fleet_is_being_read_the_gateway_tells_of_itself_only(
@@ -68,27 +28,6 @@ async def test_while_the_fleet_is_being_read_the_gateway_tells_of_itself_only(
     assert "lxdfleet_hosts" not in answer.text
     assert (await client.get("/metrics/hosts/h1")).status_code == 503
     assert (await client.get("/api/prometheus/targets")).status_code == 503
-
-
-async def test_the_targets_are_the_gateway_and_each_host_through_it(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[a_host("h1"), replace(a_host("h2"), online=False)])
-
-    answer = await client.get("/api/prometheus/targets")
-
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == [
-        {"targets": ["localhost:8000"], "labels": {"__metrics_path__": "/metrics/gateway"}},
-        {
-            "targets": ["localhost:8000"],
-            "labels": {"__metrics_path__": "/metrics/hosts/h1", "instance": "h1"},
-        },
-        {
-            "targets": ["localhost:8000"],
-            "labels": {"__metrics_path__": "/metrics/hosts/h2", "instance": "h2"},
-        },
-    ]
 
 
 async def test_each_target_can_be_scraped(client: httpx.AsyncClient) -> None:
@@ -114,7 +53,7 @@ async def test_metrics_need_the_token_as_any_read_does() -> None:
 
 
 async def test_others_are_served_while_a_scrape_is_written(gateway: FakeGateway) -> None:
-    gateway.fleet.change(instances=[known(an_instance(f"i{n}")) for n in range(5000)])
+    gateway.fleet.change(instances=[a_view(f"i{n}") for n in range(5000)])
     ended: list[str] = []
 
     async with gateway.client() as client:

@@ -13,10 +13,15 @@ from services.gateway.vms.snapshots import DescribedSnapshot
 from shared.contracts.instances import Instance
 from shared.contracts.operations import State
 from shared.contracts.worker_api import Snapshot
+from tests.support.builders import (
+    a_documented_instance,
+    a_host_sample,
+    an_instance_sample,
+    an_operation,
+)
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host, a_host_sample, a_sample, an_instance, known
 from tests.support.readers import Reading, read_everything
-from tests.support.reports import an_operation
+from tests.support.views import a_host_view, a_view, view_of
 
 pytestmark = pytest.mark.attack
 
@@ -33,10 +38,10 @@ DETAILS = (
 
 def fleet_with(odd: Instance, **of_host: Any) -> FakeGateway:
     gateway = FakeGateway(monotonic=time.monotonic)
-    gateway.fleet.known_hosts = [replace(a_host("h1"), **of_host), a_host("h2")]
+    gateway.fleet.known_hosts = [a_host_view("h1", **of_host), a_host_view("h2")]
     gateway.fleet.known_instances = [
-        known(odd, host="h1"),
-        known(an_instance("other"), host="h2"),
+        view_of(odd, host="h1"),
+        a_view("other", host="h2"),
     ]
     return gateway
 
@@ -47,7 +52,7 @@ def fleet_with(odd: Instance, **of_host: Any) -> FakeGateway:
     ids=["description", "architecture", "created_at"],
 )
 async def test_one_instance_costs_no_other_its_place(broken: dict[str, Any]) -> None:
-    gateway = fleet_with(an_instance("odd", **broken))
+    gateway = fleet_with(a_documented_instance("odd", **broken))
 
     searches = ("/api/instances?search=o", "/api/v1/vms?search=o")
     read = await read_everything(gateway, (*DETAILS, *searches))
@@ -101,7 +106,7 @@ def _check_vm_api(read: Reading) -> None:
 
 
 async def test_one_instance_whose_ports_nobody_can_read_does_not_stop_the_monitor() -> None:
-    gateway = fleet_with(an_instance("odd", user={"nat_ports": None}))
+    gateway = fleet_with(a_documented_instance("odd", user={"nat_ports": None}))
 
     read = await read_everything(gateway, DETAILS)
 
@@ -115,8 +120,8 @@ async def test_one_instance_whose_ports_nobody_can_read_does_not_stop_the_monito
 
 async def test_one_host_costs_no_other_its_place() -> None:
     sample = a_host_sample()
-    bad = replace(a_host("h1"), sample=a_host_sample(cpu_cores=None), server_name=HALF)
-    gateway = fleet_with(an_instance("odd"), sample=bad.sample, server_name=HALF)
+    bad = a_host_view("h1", sample=a_host_sample(cpu_cores=None), server_name=HALF)
+    gateway = fleet_with(a_documented_instance("odd"), sample=bad.sample, server_name=HALF)
 
     read = await read_everything(gateway, ("/api/hosts/h1", "/api/hosts/h2"))
 
@@ -137,7 +142,7 @@ async def test_one_host_costs_no_other_its_place() -> None:
 
 
 async def test_one_operation_costs_no_other_its_place() -> None:
-    gateway = fleet_with(an_instance("odd"))
+    gateway = fleet_with(a_documented_instance("odd"))
     gateway.operations.record(an_operation("op-1", step=HALF))
     gateway.operations.record(an_operation("op-2", state=State.DONE))
 
@@ -152,7 +157,7 @@ async def test_one_operation_costs_no_other_its_place() -> None:
 
 
 async def test_one_snapshot_costs_no_other_its_place() -> None:
-    gateway = fleet_with(an_instance("odd"))
+    gateway = fleet_with(a_documented_instance("odd"))
     taken = [Snapshot(name=name, created_at="2026-01-20T10:00:00Z") for name in (HALF, "good")]
     gateway.snapshots.of["uuid-odd"] = [DescribedSnapshot(each, "") for each in taken]
 
@@ -164,8 +169,8 @@ async def test_one_snapshot_costs_no_other_its_place() -> None:
 
 
 async def test_one_sample_costs_no_other_its_series() -> None:
-    gateway = fleet_with(an_instance("odd"))
-    bad = a_sample("odd", memory_used="much", memory_total=1)
+    gateway = fleet_with(a_documented_instance("odd"))
+    bad = an_instance_sample("odd", memory_used="much", memory_total=1)
     gateway.fleet.known_instances[0] = replace(gateway.fleet.known_instances[0], sample=bad)
 
     read = await read_everything(gateway)
@@ -176,7 +181,7 @@ async def test_one_sample_costs_no_other_its_series() -> None:
 
 
 async def test_a_bad_entry_is_logged_and_counted_once(caplog: pytest.LogCaptureFixture) -> None:
-    gateway = fleet_with(an_instance("odd", description=HALF))
+    gateway = fleet_with(a_documented_instance("odd", description=HALF))
 
     async with gateway.client() as client:
         for _ in range(3):
@@ -190,7 +195,7 @@ async def test_a_bad_entry_is_logged_and_counted_once(caplog: pytest.LogCaptureF
 
 
 async def test_the_error_of_a_bad_entry_can_be_asked_for() -> None:
-    gateway = fleet_with(an_instance("odd", description=HALF))
+    gateway = fleet_with(a_documented_instance("odd", description=HALF))
 
     async with gateway.client() as client:
         listed = (await client.get("/api/instances?fields=name,error")).json()

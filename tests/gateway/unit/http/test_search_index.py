@@ -6,7 +6,7 @@ from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.views import InstanceView
 from services.gateway.http.search_index import SLICE, SearchIndex
 from tests.support.gateway import FakeFleet
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 
 
 class Texts:
@@ -21,7 +21,7 @@ class Texts:
 
 
 def described(name: str, description: str) -> InstanceView:
-    return known(an_instance(name, description=description))
+    return a_view(name, description=description)
 
 
 def names(found: list[InstanceView]) -> list[str]:
@@ -29,7 +29,7 @@ def names(found: list[InstanceView]) -> list[str]:
 
 
 async def test_what_mentions_a_text_is_found_whatever_its_case_in_order() -> None:
-    fleet = FakeFleet(known_instances=[described("b", "Shop"), described("a", "shop"), known()])
+    fleet = FakeFleet(known_instances=[described("b", "Shop"), described("a", "shop"), a_view()])
     index = SearchIndex(fleet, Texts(), ErrorBoundary())
 
     await index.prepare()

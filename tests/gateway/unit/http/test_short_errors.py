@@ -15,8 +15,9 @@ from shared.contracts.errors import InvalidInput, OperationInProgress
 from shared.contracts.hosts import Capacity, Image, Network
 from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Failure, State
+from tests.support.builders import GIB, a_description
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import GIB, a_host, an_instance, described, known
+from tests.support.views import a_host_view, a_view
 
 HOSTS = [f"host-with-a-name-{number:04}" for number in range(1000)]
 VM = {"name": "my-vm", "template": "ubuntu20.04", "cpu": 2, "memory": 2048, "disk": 20}
@@ -27,17 +28,17 @@ Ask = Callable[[httpx.AsyncClient], object]
 
 
 def small(number: int, host: str) -> HostView:
-    offer = described(
+    offer = a_description(
         networks=[Network(name=f"bridge{number}", type="bridge", managed=False)],
         projects=["default", f"project{number}"],
         images=[Image(fingerprint=f"f{number}", aliases=("busybox", f"image{number}"))],
         capacity=Capacity(cpu=1, memory=GIB, disk=GIB),
     )
-    return replace(a_host(host), resources=offer)
+    return a_host_view(host, resources=offer)
 
 
 def namesake(number: int, host: str) -> InstanceView:
-    return replace(known(an_instance("web", uuid=f"{number:08}-0-0-0-0")), host=host)
+    return replace(a_view("web", uuid=f"{number:08}-0-0-0-0"), host=host)
 
 
 @pytest.fixture

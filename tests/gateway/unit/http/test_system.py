@@ -1,41 +1,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host
-
-
-async def test_the_root_says_what_answers(client: httpx.AsyncClient) -> None:
-    body = (await client.get("/")).json()
-
-    assert (body["name"], body["version"], body["status"]) == (
-        "LXD管理面板API",
-        "1.0.0",
-        "running",
-    )
-
-
-async def test_the_fleet_is_healthy_while_any_lxd_is_connected(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[replace(a_host("h1"), lxd_connected=False), a_host("h2")])
-
-    answer = await client.get("/api/health")
-
-    assert (answer.json()["status"], answer.json()["lxd_connected"]) == ("healthy", True)
-    assert answer.json()["hosts"][0] == {"host": "h1", "online": True, "lxd_connected": False}
+from tests.support.views import a_host_view
 
 
 @pytest.mark.parametrize(
     "hosts",
     [
         [],
-        [replace(a_host(), lxd_connected=False)],
-        [replace(a_host(), online=False)],
+        [a_host_view(lxd_connected=False)],
+        [a_host_view(online=False)],
     ],
 )
 async def test_without_any_lxd_the_answer_is_200_and_unhealthy(
@@ -49,38 +29,6 @@ async def test_without_any_lxd_the_answer_is_200_and_unhealthy(
     assert (answer.json()["status"], answer.json()["lxd_connected"]) == ("unhealthy", False)
 
 
-async def test_health_is_told_before_the_fleet_is_known(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.ready = False
-
-    answer = await client.get("/api/health")
-
-    assert (answer.status_code, answer.json()["status"]) == (200, "unhealthy")
-
-
-async def test_the_host_figures_are_of_the_named_host_or_of_all(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[a_host("h1"), a_host("h2")])
-
-    fleet = (await client.get("/api/host/info")).json()
-    one = (await client.get("/api/host/info?host=h2")).json()
-
-    assert (fleet["cpu_cores"], fleet["hosts"]) == (8, 2)
-    assert (one["cpu_cores"], one["hosts"]) == (4, 1)
-
-
-async def test_host_figures_that_were_never_measured_are_not_served(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(hosts=[replace(a_host(), sample=None)])
-
-    answer = await client.get("/api/host/info")
-
-    assert (answer.status_code, answer.json()["detail"]) == (503, "LXD服务不可用")
-
-
 async def test_the_process_is_alive_whatever_else_is_away(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
@@ -91,18 +39,21 @@ async def test_the_process_is_alive_whatever_else_is_away(
     assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
 
 
-async def test_a_gateway_is_ready_without_the_broker_but_not_healthy(
-    gateway: FakeGateway, client: httpx.AsyncClient
+@pytest.mark.parametrize(
+    "fault", [{"broker_connected": False}, {"broker_blocked": "low on disk"}], ids=repr
+)
+async def test_a_gateway_is_ready_whatever_its_broker_does_but_not_healthy(
+    gateway: FakeGateway, fault: dict[str, Any]
 ) -> None:
-    gateway.health.broker_connected = False
+    gateway.health = replace(gateway.health, **fault)
 
-    ready, healthy = await client.get("/readyz"), await client.get("/healthz")
+    async with gateway.client() as client:
+        ready, healthy = await client.get("/readyz"), await client.get("/healthz")
 
     assert (ready.status_code, healthy.status_code) == (200, 503)
-    assert healthy.json() == {"detail": "网关未就绪：broker", "code": "not_ready"}
 
 
-async def test_a_gateway_without_database_and_view_is_not_ready(
+async def test_a_gateway_that_is_not_ready_names_all_that_it_lacks(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     gateway.health.database = gateway.fleet.ready = False
@@ -112,12 +63,8 @@ async def test_a_gateway_without_database_and_view_is_not_ready(
     assert (answer.status_code, answer.json()["detail"]) == (503, "网关未就绪：database, fleet")
 
 
-async def test_a_gateway_whose_broker_takes_no_messages_says_why(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.health.broker_blocked = "low on disk"
+async def test_a_host_can_be_forgotten(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
+    answer = await client.delete("/api/hosts/h1")
 
-    ready, healthy = await client.get("/readyz"), await client.get("/healthz")
-
-    assert (ready.status_code, healthy.status_code) == (200, 503)
-    assert healthy.json()["detail"] == "网关未就绪：broker (blocked: low on disk)"
+    assert answer.json() == {"success": True, "message": "主机 h1 已移除", "data": None}
+    assert gateway.hosts.forgotten == ["h1"]

@@ -5,37 +5,37 @@ import httpx
 from services.gateway.http import tickets
 from services.gateway.http.tickets import Tickets
 from services.gateway.operations.command import Caller
-from tests.support.gateway_http import Clock
+from tests.support.clock import FakeClock
 
 ADMIN = Caller(principal="admin", address="192.0.2.9")
 
 
 def test_a_ticket_stands_for_its_caller_once() -> None:
-    held = Tickets(Clock())
+    held = Tickets(FakeClock().monotonic)
     ticket = held.issue(ADMIN)
 
     assert [held.redeem(ticket), held.redeem(ticket)] == [ADMIN, None]
 
 
 def test_a_ticket_ends_after_half_a_minute() -> None:
-    clock = Clock()
-    held = Tickets(clock)
+    clock = FakeClock()
+    held = Tickets(clock.monotonic)
     early, late = held.issue(ADMIN), held.issue(ADMIN)
 
-    clock.seconds += 29.9
+    clock.advance(29.9)
     in_time = held.redeem(early)
-    clock.seconds += 0.1
+    clock.advance(0.1)
     too_late = held.redeem(late)
 
     assert (in_time, too_late) == (ADMIN, None)
 
 
 def test_a_ticket_that_was_never_given_opens_nothing() -> None:
-    assert Tickets(Clock()).redeem("guess") is None
+    assert Tickets(FakeClock().monotonic).redeem("guess") is None
 
 
 def test_the_oldest_tickets_give_way_when_too_many_are_held() -> None:
-    held = Tickets(Clock())
+    held = Tickets(FakeClock().monotonic)
     first = held.issue(ADMIN)
     issued = [held.issue(ADMIN) for _ in range(tickets.MOST_HELD)]
 

@@ -15,8 +15,8 @@ from shared.contracts.errors import (
 )
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, State
+from tests.support.builders import a_heartbeat, an_instance, an_operation
 from tests.support.core import Core
-from tests.support.reports import a_heartbeat, an_instance, an_operation
 
 
 def published(operation: Any) -> OperationChanged:
@@ -150,7 +150,7 @@ async def test_an_unknown_operation_is_not_found(gateway: Core) -> None:
 
 async def test_the_newest_operations_that_fit_are_listed_first(gateway: Core) -> None:
     for number in range(4):
-        gateway.time.wait(1)
+        gateway.time.advance(1)
         kind = Kind.STOP if number % 2 else Kind.START
         await gateway.submit(kind)
 

@@ -11,8 +11,8 @@ from services.gateway.operations.store import OperationFilter
 from shared.contracts.errors import InstanceReplaced
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, Operation, State
+from tests.support.builders import an_operation
 from tests.support.core import Core
-from tests.support.reports import an_operation
 
 
 def counted(gateway: Core) -> list[tuple[Kind, State, float]]:
@@ -21,7 +21,7 @@ def counted(gateway: Core) -> list[tuple[Kind, State, float]]:
 
 async def test_an_operation_counts_once_with_the_time_since_its_request(gateway: Core) -> None:
     begun = await gateway.submit(Kind.STOP)
-    gateway.time.wait(3.5)
+    gateway.time.advance(3.5)
     ended = OperationChanged(operation=gateway.workers.finish(begun.operation_id))
 
     gateway.events.on_event("h1", ended)

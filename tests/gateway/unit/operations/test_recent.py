@@ -9,8 +9,8 @@ from services.gateway.operations.store import OperationFilter
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Arguments, Operation
+from tests.support.builders import an_operation
 from tests.support.core import Core
-from tests.support.reports import an_operation
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_an_operation_from_the_future_is_not_the_newest_for_ever(gateway: 
 
     gateway.events.on_event("h1", OperationChanged(operation=invented))
     await gateway.events.on_outcome(an_operation("op-8", created_at="9999-01-01T00:00:00Z"))
-    gateway.time.wait(1)
+    gateway.time.advance(1)
     newest = await gateway.submit()
 
     listed = await gateway.operations.list(OperationFilter())

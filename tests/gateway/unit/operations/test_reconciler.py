@@ -9,8 +9,8 @@ from services.gateway.operations.reconciler import MOST_S_PER_HOST
 from services.gateway.operations.store import IdempotencyKey
 from shared.contracts.errors import HostUnreachable, OutcomeUnknown
 from shared.contracts.operations import Operation, State
+from tests.support.builders import a_heartbeat
 from tests.support.core import Core
-from tests.support.reports import a_heartbeat
 
 KEY = IdempotencyKey("admin", "k1", "body-1")
 
@@ -66,7 +66,7 @@ async def test_a_host_that_answers_slowly_keeps_a_round_open_for_a_while_only(
         await lost(gateway, arrived=False, key=key)
 
     def answer_late(host: str, operation_id: str) -> None:
-        gateway.time.wait(MOST_S_PER_HOST * 0.9)
+        gateway.time.advance(MOST_S_PER_HOST * 0.9)
 
     gateway.workers.answers = {"resolve": answer_late}
     await gateway.reconciler.resolve()
@@ -117,7 +117,7 @@ async def test_a_silent_host_or_a_stranger_is_not_asked(gateway: Core) -> None:
     gateway.fleet.apply("h1", a_heartbeat(fingerprint="other"))
     await gateway.reconciler.resolve()
     gateway.fleet.apply("h1", a_heartbeat())
-    gateway.time.wait(16)
+    gateway.time.advance(16)
     await gateway.reconciler.resolve()
 
     assert len(gateway.workers.called) == asked
@@ -168,7 +168,7 @@ async def test_another_gateways_submission_is_its_own_business_until_the_lease_e
 
     await other.reconciler.resolve()
     early = gateway.store.operations[operation.operation_id].state
-    gateway.time.wait(15.1)
+    gateway.time.advance(15.1)
     other.fleet.apply("h1", a_heartbeat(sequence=1))
     await other.reconciler.resolve()
 

@@ -21,25 +21,19 @@ from shared.contracts.errors import (
     WorkerFailed,
     WorkerOutdated,
 )
-from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Failure, Operation, Secrets, State
+from tests.support.builders import a_heartbeat
 from tests.support.core import Core
-from tests.support.host import eventually
-from tests.support.reports import a_description, a_heartbeat, an_inventory
+from tests.support.polling import eventually
 
 VM = NewVm(name="new", template="busybox", amount=Amount(1, 100, 1000), root_password="hidden-1")
 SECRETS = Secrets(root_password="hidden-1")
 ADMIN = Caller("admin", "127.0.0.1")
-BUSYBOX = Image(fingerprint="ab12", aliases=("busybox",))
 
 
 def add_hosts(gateway: Core) -> None:
-    for host, memory in (("h1", 1000), ("h2", 2000)):
-        gateway.fleet.apply(host, a_heartbeat())
-        gateway.fleet.apply(host, an_inventory())
-        room = Capacity(cpu=100, memory=memory, disk=100_000)
-        told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
-        gateway.fleet.apply(host, told)
+    gateway.add_host("h1")
+    gateway.add_host("h2", memory=2000)
 
 
 @pytest.fixture
@@ -160,7 +154,7 @@ async def test_after_a_while_nothing_is_sent_any_more(gateway: Core) -> None:
     await create(gateway)
     gateway.workers.failing = {}
 
-    gateway.time.wait(30.1)
+    gateway.time.advance(30.1)
     gateway.fleet.apply("h2", a_heartbeat(sequence=1))
     await gateway.reconciler.resolve()
 
@@ -174,7 +168,7 @@ async def test_a_silent_host_is_sent_no_secret(gateway: Core) -> None:
     await create(gateway)
     before = len(calls(gateway))
 
-    gateway.time.wait(16)
+    gateway.time.advance(16)
     await gateway.reconciler.resolve()
 
     assert len(calls(gateway)) == before

@@ -22,8 +22,8 @@ from shared.contracts.errors import (
     WorkerFailed,
 )
 from shared.contracts.operations import Kind, State
+from tests.support.builders import a_heartbeat
 from tests.support.core import Core
-from tests.support.reports import a_heartbeat
 
 KEY = IdempotencyKey("admin", "k1", "body-1")
 
@@ -33,7 +33,7 @@ async def test_a_change_is_recorded_handed_over_and_accepted(gateway: Core) -> N
 
     stored = gateway.store.operations[operation.operation_id]
     assert operation.state is stored.state is State.ACCEPTED
-    assert (stored.host, stored.instance, stored.uuid) == ("h1", "web", "uuid-of-web")
+    assert (stored.host, stored.instance, stored.uuid) == ("h1", "web", "uuid-web")
     assert (stored.principal, stored.correlation_id) == ("admin", "c-1")
     assert gateway.store.requests[operation.operation_id].address == "127.0.0.1"
 
@@ -87,7 +87,7 @@ async def test_a_refusal_is_told_and_recorded_as_rejected(
 
 
 async def test_a_silent_host_is_refused_without_a_trace(gateway: Core) -> None:
-    gateway.time.wait(16)
+    gateway.time.advance(16)
 
     with pytest.raises(HostUnreachable):
         await gateway.submit()
@@ -159,7 +159,7 @@ async def test_a_repeated_key_returns_the_first_operation_and_sends_nothing(gate
 
 async def test_a_repeated_key_is_answered_while_the_host_is_away(gateway: Core) -> None:
     first = await gateway.submit(key=KEY)
-    gateway.time.wait(16)
+    gateway.time.advance(16)
 
     assert await gateway.submit(key=KEY) == first
 

@@ -3,8 +3,8 @@
 from services.gateway.operations.cache import OperationCache
 from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, Operation, State
+from tests.support.builders import an_operation
 from tests.support.core import Core
-from tests.support.reports import an_operation
 
 
 def watched(ledger: OperationCache) -> list[State]:

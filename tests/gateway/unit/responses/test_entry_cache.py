@@ -6,7 +6,7 @@ from services.gateway.fleet.change_set import ChangeSet
 from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.entry_cache import EntryCache
-from tests.support.known import a_host, an_instance, away, known
+from tests.support.views import a_host_view, a_view, an_offline_host
 
 
 class Rendering:
@@ -20,15 +20,15 @@ class Rendering:
         return instance.instance.name.encode()
 
 
-ONE, TWO = known(an_instance("one")), known(an_instance("two"))
-HOST = a_host()
+ONE, TWO = a_view("one"), a_view("two")
+HOST = a_host_view()
 
 
 def test_an_entry_is_rendered_once_while_nothing_changes() -> None:
     render = Rendering()
     cache = EntryCache(render)
 
-    entries = [cache.entry(view, host) for host in (HOST, a_host()) for view in (ONE, TWO)]
+    entries = [cache.entry(view, host) for host in (HOST, a_host_view()) for view in (ONE, TWO)]
 
     assert entries == [b"one", b"two"] * 2
     assert render.rendered == ["one", "two"]
@@ -59,7 +59,7 @@ def test_what_shows_an_age_is_not_kept() -> None:
     cache = EntryCache(render)
 
     for seconds in (4.0, 5.0):
-        cache.entry(ONE, away(HOST, seconds))
+        cache.entry(ONE, an_offline_host(age_s=seconds))
 
     assert (render.rendered, len(cache)) == (["one", "one"], 0)
 

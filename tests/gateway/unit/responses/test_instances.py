@@ -7,7 +7,14 @@ import pytest
 
 from services.gateway.responses import instances as shown
 from shared.contracts.instances import Address, InstanceSample
-from tests.support.known import GIB, MIB, a_host, a_host_sample, a_sample, an_instance, away, known
+from tests.support.builders import (
+    GIB,
+    MIB,
+    a_documented_instance,
+    a_host_sample,
+    an_instance_sample,
+)
+from tests.support.views import a_host_view, a_view, an_offline_host
 
 BARE = InstanceSample(name="test1", uuid="uuid-test1")
 
@@ -16,37 +23,10 @@ def address(device: str, text: str, *, family: str = "inet", scope: str = "globa
     return Address(device=device, family=family, address=text, scope=scope)
 
 
-def test_a_running_instance_shows_its_measured_use() -> None:
-    use = shown.resources(known(), a_host())
-
-    assert use == shown.ResourceUsage(
-        cpu_percent=47.5,
-        memory_used=256,
-        memory_total=512,
-        disk_used=2048,
-        disk_total=10240,
-        network_rx=100,
-        network_tx=50,
-        unknown=[],
-        sampled_at_utc="2026-01-23T11:30:00Z",
-    )
-
-
-def test_a_stopped_instance_uses_nothing_and_keeps_its_limits() -> None:
-    stopped = known(an_instance(status="Stopped"))
-
-    use = shown.resources(stopped, a_host())
-
-    assert (use.cpu_percent, use.memory_used, use.disk_used) == (0.0, 0, 0)
-    assert (use.network_rx, use.network_tx) == (0, 0)
-    assert (use.memory_total, use.disk_total) == (512, 10240)
-    assert use.unknown == []
-
-
 def test_a_stopped_instance_does_not_show_the_sample_of_its_last_run() -> None:
-    stopped = replace(known(), instance=an_instance(status="Stopped"))
+    stopped = replace(a_view(), instance=a_documented_instance(status="Stopped"))
 
-    use = shown.resources(stopped, a_host())
+    use = shown.resources(stopped, a_host_view())
 
     assert use.memory_used == 0
     assert use.sampled_at_utc is None
@@ -54,15 +34,15 @@ def test_a_stopped_instance_does_not_show_the_sample_of_its_last_run() -> None:
 
 
 def test_an_unlimited_instance_has_its_hosts_totals() -> None:
-    unlimited = known(an_instance(status="Stopped", memory_limit=None, root_size=None))
+    unlimited = a_view(status="Stopped", memory_limit=None, root_size=None)
 
-    use = shown.resources(unlimited, a_host())
+    use = shown.resources(unlimited, a_host_view())
 
     assert (use.memory_total, use.disk_total) == (16 * 1024, 500 * 1024)
 
 
 def test_what_was_not_measured_is_zero_and_named() -> None:
-    use = shown.resources(known(sample=BARE), a_host())
+    use = shown.resources(a_view(sample=BARE), a_host_view())
 
     assert (use.cpu_percent, use.memory_used, use.memory_total) == (0.0, 0, 512)
     assert use.unknown == [
@@ -75,9 +55,9 @@ def test_what_was_not_measured_is_zero_and_named() -> None:
 
 
 def test_nothing_is_null_when_neither_instance_nor_host_was_measured() -> None:
-    instance = known(an_instance(memory_limit=None, root_size=None), sample=BARE)
+    instance = a_view(memory_limit=None, root_size=None, sample=BARE)
 
-    use = shown.resources(instance, replace(a_host(), sample=None))
+    use = shown.resources(instance, a_host_view(sample=None))
 
     numbers = {
         name: value
@@ -89,9 +69,9 @@ def test_nothing_is_null_when_neither_instance_nor_host_was_measured() -> None:
 
 
 def test_a_share_of_the_cpus_stays_within_a_hundred() -> None:
-    busy = known(sample=a_sample(cpu_percent=100.4))
+    busy = a_view(sample=an_instance_sample(cpu_percent=100.4))
 
-    assert shown.resources(busy, a_host()).cpu_percent == 100.0
+    assert shown.resources(busy, a_host_view()).cpu_percent == 100.0
 
 
 @pytest.mark.parametrize(
@@ -108,7 +88,7 @@ def test_a_share_of_the_cpus_stays_within_a_hundred() -> None:
 def test_the_address_is_the_first_global_one_and_eth0_goes_first(
     addresses: tuple[Address, ...], expected: str | None
 ) -> None:
-    assert shown.address(known(sample=a_sample(addresses=addresses)), "inet") == expected
+    assert shown.address(a_view(sample=an_instance_sample(addresses=addresses)), "inet") == expected
 
 
 def test_the_addresses_are_all_global_ones_and_eth0s_go_first() -> None:
@@ -119,7 +99,7 @@ def test_the_addresses_are_all_global_ones_and_eth0s_go_first() -> None:
         address("eth0", "fd42::1", family="inet6"),
     )
 
-    assert shown.addresses(known(sample=a_sample(addresses=told))) == [
+    assert shown.addresses(a_view(sample=an_instance_sample(addresses=told))) == [
         "10.0.0.1",
         "fd42::1",
         "10.0.0.9",
@@ -127,21 +107,21 @@ def test_the_addresses_are_all_global_ones_and_eth0s_go_first() -> None:
 
 
 def test_an_instance_of_an_absent_host_says_how_old_it_is() -> None:
-    info = shown.information(known(), away(a_host(), 93.7), secrets=True)
+    info = shown.information(a_view(), an_offline_host(age_s=93.7), secrets=True)
 
     assert (info.host_online, info.age_s, info.stale) == (False, 93, True)
 
 
 def test_an_instance_is_stale_while_its_lxd_does_not_answer() -> None:
-    host = replace(a_host(), lxd_connected=False)
+    host = a_host_view(lxd_connected=False)
 
-    info = shown.information(known(), host, secrets=True)
+    info = shown.information(a_view(), host, secrets=True)
 
     assert (info.host_online, info.stale) == (True, True)
 
 
 def test_without_the_right_to_secrets_passwords_are_masked_everywhere() -> None:
-    detail = shown.detail(known(), a_host(), secrets=False)
+    detail = shown.detail(a_view(), a_host_view(), secrets=False)
 
     assert detail.root_password == "********"
     assert detail.info.description == "test1 20001 ******** 30000 30025"
@@ -149,18 +129,18 @@ def test_without_the_right_to_secrets_passwords_are_masked_everywhere() -> None:
 
 
 def test_an_instance_without_a_password_has_none_to_mask() -> None:
-    plain = known(an_instance(description="the shop"))
+    plain = a_view(description="the shop")
 
-    assert shown.detail(plain, a_host(), secrets=False).root_password is None
+    assert shown.detail(plain, a_host_view(), secrets=False).root_password is None
 
 
 def test_the_live_stream_never_carries_a_password() -> None:
-    assert "password123" not in str(shown.live(known(), a_host()))
+    assert "password123" not in str(shown.live(a_view(), a_host_view()))
 
 
 def test_traffic_and_sizes_are_whole_mebibytes() -> None:
-    sample = a_sample(network_rx=1, memory_used=3 * MIB // 2, disk_used=GIB)
+    sample = an_instance_sample(network_rx=1, memory_used=3 * MIB // 2, disk_used=GIB)
 
-    use = shown.resources(known(sample=sample), replace(a_host(), sample=a_host_sample()))
+    use = shown.resources(a_view(sample=sample), a_host_view(sample=a_host_sample()))
 
     assert (use.network_rx, use.memory_used, use.disk_used) == (0, 2, 1024)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,13 +7,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.metrics import AT_ONCE, exposition, subjects
 from shared.contracts.instances import InstanceSample, MemoryParts
-from tests.support.known import a_host, a_sample, an_instance, known
-from tests.support.measured import MEASURED, a_measured_instance
+from tests.support.builders import a_documented_instance, an_instance_sample
+from tests.support.views import MEASURED, a_host_view, a_measured_view, a_view, view_of
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def text(*instances: InstanceView, hosts: tuple[HostView, ...] = (a_host(),)) -> str:
+def text(*instances: InstanceView, hosts: tuple[HostView, ...] = (a_host_view(),)) -> str:
     return "".join(exposition(subjects(instances, hosts)))
 
 
@@ -34,7 +32,7 @@ def values(sample: InstanceSample) -> dict[str, float]:
         " ".join(
             [name, *(value for label, value in labels if value and label not in common)]
         ): value
-        for (name, labels), value in series(text(known(sample=sample))).items()
+        for (name, labels), value in series(text(a_view(sample=sample))).items()
     }
 
 
@@ -87,7 +85,7 @@ def test_what_is_unknown_has_no_series_and_is_never_zero() -> None:
 def test_cpu_time_that_is_known_as_a_sum_only_is_of_no_mode_but_the_total() -> None:
     total = {"lxd_cpu_seconds_total 0 total": 1.5}
 
-    sums = values(a_sample(cpu_ns=1_500_000_000))
+    sums = values(an_instance_sample(cpu_ns=1_500_000_000))
     parts = values(msgspec.structs.replace(MEASURED, cpu_ns=15_750_000_000))
 
     assert total.items() <= sums.items()
@@ -95,37 +93,39 @@ def test_cpu_time_that_is_known_as_a_sum_only_is_of_no_mode_but_the_total() -> N
 
 
 def test_traffic_that_is_known_as_a_sum_only_is_of_no_device_and_left_out() -> None:
-    exposed = text(known(sample=a_sample(network_rx=11, network_tx=12, disk_read=13, disk_write=0)))
+    exposed = text(
+        a_view(sample=an_instance_sample(network_rx=11, network_tx=12, disk_read=13, disk_write=0))
+    )
 
     assert not [name for name, _ in series(exposed) if "network" in name or "disk" in name]
 
 
 def test_a_zero_that_was_measured_is_a_value() -> None:
-    assert values(a_sample(memory=MemoryParts(swap=0)))["lxd_memory_Swap_bytes"] == 0
+    assert values(an_instance_sample(memory=MemoryParts(swap=0)))["lxd_memory_Swap_bytes"] == 0
 
 
 def test_more_memory_in_use_than_allowed_leaves_none_free() -> None:
-    sample = a_sample(memory_used=2, memory_total=1)
+    sample = an_instance_sample(memory_used=2, memory_total=1)
 
     assert values(sample)["lxd_memory_MemFree_bytes"] == 0
 
 
 def test_labels_are_lxds_and_the_host() -> None:
-    exposed = text(known(an_instance("web", project="shop"), a_sample("web")))
+    exposed = text(a_view("web", project="shop", sample=an_instance_sample("web")))
 
     [labels] = [dict(labels) for name, labels in series(exposed) if name == "lxd_procs_total"]
     assert labels == {"host": "h1", "name": "web", "project": "shop", "type": "container"}
 
 
 def test_namesakes_of_two_hosts_and_projects_are_told_apart() -> None:
-    web = an_instance("web")
-    shop = an_instance("web", project="shop")
+    web = a_documented_instance("web")
+    shop = a_documented_instance("web", project="shop")
 
     exposed = text(
-        known(web, host="h1"),
-        known(shop, host="h1"),
-        known(web, host="h2"),
-        hosts=(a_host("h1"), a_host("h2")),
+        view_of(web, host="h1"),
+        view_of(shop, host="h1"),
+        view_of(web, host="h2"),
+        hosts=(a_host_view("h1"), a_host_view("h2")),
     )
 
     assert len([name for name, _ in series(exposed) if name == "lxd_procs_total"]) == 3
@@ -133,7 +133,7 @@ def test_namesakes_of_two_hosts_and_projects_are_told_apart() -> None:
 
 
 def test_a_family_is_announced_once_however_many_instances_have_it() -> None:
-    many = [known(an_instance(f"i{number}")) for number in range(AT_ONCE + 1)]
+    many = [a_view(f"i{number}") for number in range(AT_ONCE + 1)]
 
     exposed = text(*many)
 
@@ -143,28 +143,28 @@ def test_a_family_is_announced_once_however_many_instances_have_it() -> None:
 
 @pytest.mark.parametrize("age_s", [None, 15.1])
 def test_an_old_sample_is_no_series(age_s: float | None) -> None:
-    silent = replace(a_host(), sample_age_s=age_s)
+    silent = a_host_view(sample_age_s=age_s)
 
-    assert text(known(), hosts=(silent,)) == ""
+    assert text(a_view(), hosts=(silent,)) == ""
 
 
 def test_a_sample_is_good_until_three_of_its_intervals_are_over() -> None:
-    assert text(known(), hosts=(replace(a_host(), sample_age_s=14.9),))
+    assert text(a_view(), hosts=(a_host_view(sample_age_s=14.9),))
 
 
 def test_a_stopped_instance_has_no_series() -> None:
-    assert text(known(an_instance(status="Stopped"))) == ""
+    assert text(a_view(status="Stopped")) == ""
 
 
 def test_no_text_of_a_host_can_break_out_of_its_label() -> None:
-    exposed = text(a_measured_instance(device='a"b\\c\nd'))
+    exposed = text(a_measured_view(device='a"b\\c\nd'))
 
     devices = {dict(labels).get("device") for _, labels in series(exposed)}
     assert 'a"b\\c\nd' in devices
 
 
 def test_no_secret_and_no_description_is_told() -> None:
-    exposed = text(known(an_instance(description="web 20001 password123 30000")))
+    exposed = text(a_view(description="web 20001 password123 30000"))
 
     assert exposed
     assert "password123" not in exposed

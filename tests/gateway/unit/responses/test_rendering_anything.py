@@ -42,11 +42,11 @@ from shared.contracts.events import Heartbeat, HostDescribed, Sampled
 from shared.contracts.instances import Instance, InstanceSample
 from shared.contracts.operations import Operation
 from shared.contracts.worker_api import Snapshot
+from tests.support.builders import an_instance, an_inventory
 from tests.support.clock import FakeClock
 from tests.support.drawing import any_of
 from tests.support.gateway import FakeFleet
-from tests.support.known import a_host, known
-from tests.support.reports import an_instance, an_inventory
+from tests.support.views import a_host_view, view_of
 
 pytestmark = pytest.mark.attack
 
@@ -65,7 +65,7 @@ STRICT = ErrorBoundary(told)
 def drawn_hosts() -> st.SearchStrategy[HostView]:
     return st.builds(
         replace,
-        st.just(a_host("h1")),
+        st.just(a_host_view("h1")),
         sample=any_of(Sampled) | st.none(),
         sample_age_s=AGES | st.none(),
         age_s=AGES | st.none(),
@@ -98,7 +98,7 @@ def parsed(body: bytes) -> Any:
 async def test_any_instance_is_in_the_lists_of_both_apis(
     host: HostView, instance: InstanceView, text: str
 ) -> None:
-    fleet = FakeFleet([host], [instance, known(an_instance("other"))])
+    fleet = FakeFleet([host], [instance, view_of(an_instance("other"))])
     answers, pages = InstanceList(fleet, lambda: 0.0, STRICT), Pages(fleet, lambda: 0.0, STRICT)
     part = PageRequest(1)
 
@@ -119,7 +119,7 @@ async def test_any_instance_is_in_the_lists_of_both_apis(
 
 @given(drawn_hosts(), drawn_instances())
 async def test_any_instance_is_in_the_streams(host: HostView, instance: InstanceView) -> None:
-    fleet = FakeFleet([host], [instance, known(an_instance("other"))])
+    fleet = FakeFleet([host], [instance, view_of(an_instance("other"))])
 
     update = parsed(MonitorMessages(fleet, None, lambda: NOW, boundary=STRICT).at(1).text.encode())
     log = ChangeLog()
@@ -154,8 +154,10 @@ def test_any_instance_is_shown_alone(host: HostView, instance: InstanceView) -> 
 
 @given(drawn_hosts(), drawn_instances())
 def test_any_instance_and_host_is_in_the_metrics(host: HostView, instance: InstanceView) -> None:
-    fresh = replace(host, sample=host.sample or a_host().sample, sample_age_s=0.0)
-    fleet = FakeFleet([fresh, a_host("h2")], [instance, known(an_instance("other"), host="h2")])
+    fresh = replace(host, sample=host.sample or a_host_view().sample, sample_age_s=0.0)
+    fleet = FakeFleet(
+        [fresh, a_host_view("h2")], [instance, view_of(an_instance("other"), host="h2")]
+    )
     telemetry = Telemetry(fleet)
 
     text = "".join(exposition(subjects(fleet.instances(), fleet.hosts(), STRICT), STRICT))

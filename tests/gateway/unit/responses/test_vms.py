@@ -7,10 +7,11 @@ import pytest
 from services.gateway.responses.vm_sizes import cpus
 from services.gateway.responses.vms import status_of, updated_at, vm
 from shared.contracts.instances import Instance
-from tests.support.known import GIB, MIB, a_host, a_sample, an_instance, known
+from tests.support.builders import GIB, MIB, a_documented_instance, an_instance_sample
+from tests.support.views import a_host_view, a_view, view_of
 
 CONTAINER, MACHINE = "container", "virtual-machine"
-UNMEASURED = replace(a_host(), sample=None)
+UNMEASURED = a_host_view(sample=None)
 
 
 @pytest.mark.parametrize(
@@ -18,28 +19,30 @@ UNMEASURED = replace(a_host(), sample=None)
     [("2", 2), ("0-3", 4), ("1,3", 2), ("0-1,1-2", 3), ("0-0", 1), ("", 4), ("x", None)],
 )
 def test_cpus_are_a_count_a_set_or_those_of_the_host(limit: str, expected: int | None) -> None:
-    assert cpus(an_instance(cpu_limit=limit), a_host()) == expected
+    assert cpus(a_documented_instance(cpu_limit=limit), a_host_view()) == expected
 
 
 def without_limits(**more: object) -> Instance:
-    return an_instance(memory_limit=None, root_size=None, **more)
+    return a_documented_instance(memory_limit=None, root_size=None, **more)
 
 
 def test_a_container_without_limits_has_what_its_host_has() -> None:
-    shown = vm(replace(known(without_limits()), sample=None), a_host(), secrets=True)
+    shown = vm(replace(view_of(without_limits()), sample=None), a_host_view(), secrets=True)
 
     assert (shown.cpu, shown.memory, shown.disk) == (4, 16384, 500)
     assert shown.unknown == []
 
 
 def test_a_virtual_machine_without_limits_has_lxds_own() -> None:
-    shown = vm(known(without_limits(type=MACHINE), a_sample()), a_host(), secrets=True)
+    shown = vm(
+        view_of(without_limits(type=MACHINE), an_instance_sample()), a_host_view(), secrets=True
+    )
 
     assert (shown.cpu, shown.memory, shown.disk) == (1, 1024, 10)
 
 
 def test_what_nobody_knows_is_zero_and_named() -> None:
-    unknown = replace(known(without_limits()), sample=None)
+    unknown = replace(view_of(without_limits()), sample=None)
 
     shown = vm(unknown, UNMEASURED, secrets=True)
 
@@ -51,7 +54,7 @@ def test_what_nobody_knows_is_zero_and_named() -> None:
     ("size", "expected"), [(20 * GIB, 20), (512 * MIB, 0.5), (10 * GIB + 1, 10), (1, 0)]
 )
 def test_disk_is_whole_where_it_can_be(size: int, expected: float) -> None:
-    shown = vm(known(an_instance(root_size=size)), a_host(), secrets=True)
+    shown = vm(a_view(root_size=size), a_host_view(), secrets=True)
 
     assert shown.disk == expected
     assert type(shown.disk) is type(expected)
@@ -85,16 +88,16 @@ def test_the_status_is_the_documents_word(lxds: str, word: str) -> None:
 def test_it_was_updated_when_a_change_was_seen_at_the_least_created(
     changed_at: float | None, expected: str
 ) -> None:
-    assert updated_at(replace(known(), changed_at=changed_at)) == expected
+    assert updated_at(replace(a_view(), changed_at=changed_at)) == expected
 
 
 def test_a_vm_is_known_by_the_name_that_people_gave_it() -> None:
-    shown = vm(known(an_instance("web", display_name="网站")), a_host(), secrets=True)
+    shown = vm(a_view("web", display_name="网站"), a_host_view(), secrets=True)
 
     assert (shown.name, shown.instance) == ("网站", "web")
 
 
 def test_a_stopped_one_has_no_address() -> None:
-    shown = vm(known(an_instance(status="Stopped")), a_host(), secrets=True)
+    shown = vm(a_view(status="Stopped"), a_host_view(), secrets=True)
 
     assert (shown.ip, shown.ipv6) == ("", "")

@@ -22,37 +22,25 @@ from shared.contracts.errors import (
     LxdUnavailable,
 )
 from shared.contracts.events import OperationChanged
-from shared.contracts.hosts import Capacity, Image
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, Secrets, State
-from tests.support.core import Core
-from tests.support.reports import (
+from tests.support.builders import (
     a_change,
-    a_description,
     a_heartbeat,
     an_instance,
-    an_inventory,
     an_operation,
 )
+from tests.support.core import Core
 
 VM = NewVm(name="Web Server", template="busybox", amount=Amount(1, 100, 1000))
 ADMIN = Caller("admin", "127.0.0.1")
-BUSYBOX = Image(fingerprint="ab12", aliases=("busybox",))
-
-
-def describe(gateway: Core, host: str, *, memory: int = 1000) -> None:
-    room = Capacity(cpu=100, memory=memory, disk=100_000)
-    told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
-    gateway.fleet.apply(host, told)
 
 
 @pytest.fixture
 def gateway(gateway: Core) -> Core:
     """Two hosts with room for ten instances each; `h1` has a little less."""
-    gateway.fleet.apply("h2", a_heartbeat())
-    gateway.fleet.apply("h2", an_inventory())
-    describe(gateway, "h1")
-    describe(gateway, "h2", memory=1001)
+    gateway.add_host("h1")
+    gateway.add_host("h2", memory=1001)
     gateway.operations.watch(gateway.pending.record)
     return gateway
 
@@ -207,7 +195,7 @@ async def test_another_name_with_the_same_slug_gets_a_number(gateway: Core) -> N
 async def test_nothing_is_chosen_when_nobody_is_reachable(
     gateway: Core, host: str, error: FleetError
 ) -> None:
-    gateway.time.wait(1000)
+    gateway.time.advance(1000)
 
     with pytest.raises(type(error)) as refused:
         await create(gateway, host=host)
@@ -305,7 +293,7 @@ async def test_what_is_being_created_is_known_after_a_restart(gateway: Core) -> 
 
 async def test_a_forgotten_host_creates_nothing(gateway: Core) -> None:
     await create(gateway)
-    gateway.time.wait(1000)
+    gateway.time.advance(1000)
 
     await gateway.persistence.forget("h2")
 
@@ -341,11 +329,11 @@ def listed(gateway: Core) -> set[tuple[str, str]]:
 
 @pytest.mark.attack
 async def test_a_creation_that_a_host_makes_up_hides_no_vm_of_another(gateway: Core) -> None:
-    copied = invented("h2", uuid="uuid-of-web")
+    copied = invented("h2", uuid="uuid-web")
 
     gateway.events.on_event("h2", OperationChanged(operation=copied))
 
-    assert ("h1", "uuid-of-web") in listed(gateway)
+    assert ("h1", "uuid-web") in listed(gateway)
 
 
 @pytest.mark.attack

@@ -35,15 +35,13 @@ from shared.contracts.errors import (
     UnreadableMessage,
 )
 from shared.contracts.events import OperationChanged
-from shared.contracts.hosts import Capacity, Image
 from shared.contracts.operations import Operation, State
+from tests.support.builders import a_heartbeat
 from tests.support.core import Core
-from tests.support.host import eventually
-from tests.support.reports import a_description, a_heartbeat, an_inventory
+from tests.support.polling import eventually
 
 VM = NewVm(name="Web Server", template="busybox", amount=Amount(1, 100, 1000))
 ADMIN = Caller("admin", "127.0.0.1")
-BUSYBOX = Image(fingerprint="ab12", aliases=("busybox",))
 FULL = InsufficientResources("h3", "memory", "100", "7")
 
 
@@ -51,13 +49,7 @@ FULL = InsufficientResources("h3", "memory", "100", "7")
 def gateway(gateway: Core) -> Core:
     """Three hosts; `h3` is preferred, then `h2`."""
     for number in (1, 2, 3):
-        room = Capacity(cpu=100, memory=1000 + number, disk=100_000)
-        host = f"h{number}"
-        if number > 1:
-            gateway.fleet.apply(host, a_heartbeat())
-            gateway.fleet.apply(host, an_inventory())
-        told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
-        gateway.fleet.apply(host, told)
+        gateway.add_host(f"h{number}", memory=1000 + number)
     gateway.operations.watch(gateway.pending.record)
     return gateway
 
@@ -118,7 +110,7 @@ async def test_the_lease_and_the_time_to_start_begin_anew(gateway: Core) -> None
     gateway.workers.hold = asyncio.Event()
     creating = asyncio.create_task(create(gateway))
     await asyncio.sleep(0)
-    gateway.time.wait(10)
+    gateway.time.advance(10)
 
     gateway.workers.hold.set()
     operation = await creating
@@ -236,9 +228,7 @@ async def test_the_host_that_is_asked_for_is_the_only_one_asked(gateway: Core) -
 
 async def test_the_only_host_there_is_speaks_for_itself() -> None:
     gateway = Core()
-    room = Capacity(cpu=100, memory=1000, disk=100_000)
-    told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
-    gateway.fleet.apply("h1", told)
+    gateway.add_host("h1")
     gateway.workers.refusal = HostBusy("h1")
 
     with pytest.raises(HostBusy):
@@ -266,9 +256,7 @@ async def test_when_all_refuse_the_reason_of_each_is_told(gateway: Core) -> None
 
 async def test_hosts_that_were_not_able_are_told_beside_those_that_refused(gateway: Core) -> None:
     gateway.workers.refusals = {"h3": PortInUse("h3", "80"), "h2": PortInUse("h2", "80")}
-    small = Capacity(cpu=100, memory=50, disk=100_000)
-    told = a_description(capacity=small, images=[BUSYBOX], projects=["default"])
-    gateway.fleet.apply("h1", told)
+    gateway.add_host("h1", memory=50)
 
     with pytest.raises(NoHostFits) as refused:
         await create(gateway)
@@ -385,7 +373,7 @@ async def test_who_resolves_it_meanwhile_asks_the_host_that_it_was_moved_to(gate
     first.set()
     await eventually(lambda: asked(gateway) == ["h3", "h2"])
     other = gateway.restarted()
-    gateway.time.wait(16)
+    gateway.time.advance(16)
     for host in ("h1", "h2", "h3"):
         other.fleet.apply(host, a_heartbeat())
 
@@ -417,12 +405,7 @@ async def test_without_the_database_it_goes_nowhere_else(gateway: Core) -> None:
 async def test_gateways_give_a_name_once_at_the_same_moment(gateway: Core) -> None:
     other = gateway.restarted()
     for number in (1, 2, 3):
-        host = f"h{number}"
-        other.fleet.apply(host, a_heartbeat())
-        other.fleet.apply(host, an_inventory())
-        room = Capacity(cpu=100, memory=1000, disk=100_000)
-        told = a_description(capacity=room, images=[BUSYBOX], projects=["default"])
-        other.fleet.apply(host, told)
+        other.add_host(f"h{number}")
     first = await create(gateway)
 
     with pytest.raises(InstanceExists):

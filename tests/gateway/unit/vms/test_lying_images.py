@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from services.gateway.fleet.capacity import Amount
-from services.gateway.fleet.remote_images import ServerImages
 from services.gateway.fleet.views import HostView
 from services.gateway.vms import templates
 from services.gateway.vms.new_vm import NewVm
@@ -15,20 +14,12 @@ from services.gateway.vms.placement import Candidate, NoHostFits, Placement, pla
 from services.gateway.vms.templates import StoredImage, Template
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
 from shared.contracts.instance_config import ImageSource
-from tests.support import known
+from tests.support.views import a_host_with
 
 FOCAL = Image(fingerprint="ab12", aliases=("focal",), os="ubuntu20.04", architecture="x86_64")
 LIE = Image(fingerprint="66", aliases=("focal",), type=VIRTUAL_MACHINE, os="evil", architecture="z")
 # Listed first, and with more room than any other.
 EVIL = "a-evil"
-
-
-def a_host(*images: Image, host: str = "h1", **servers: ServerImages) -> HostView:
-    return replace(
-        known.a_host(host),
-        resources=known.described(images=list(images)),
-        remote_images=servers or None,
-    )
 
 
 def placed(
@@ -58,7 +49,7 @@ def placed(
 )
 @pytest.mark.parametrize("kind", ["", CONTAINER])
 def test_an_alias_that_a_host_lies_about_is_usable_elsewhere(lie: Image, kind: str) -> None:
-    hosts = [a_host(lie, host=EVIL), a_host(FOCAL)]
+    hosts = [a_host_with(lie, host=EVIL), a_host_with(FOCAL)]
 
     found = placed(hosts, kind=kind)
 
@@ -68,7 +59,10 @@ def test_an_alias_that_a_host_lies_about_is_usable_elsewhere(lie: Image, kind: s
 @pytest.mark.attack
 def test_a_fingerprint_that_a_host_has_as_an_alias_is_usable_elsewhere() -> None:
     nameless = Image(fingerprint="ab12cd")
-    hosts = [a_host(Image(fingerprint="66", aliases=("ab12cd",)), host=EVIL), a_host(nameless)]
+    hosts = [
+        a_host_with(Image(fingerprint="66", aliases=("ab12cd",)), host=EVIL),
+        a_host_with(nameless),
+    ]
 
     found = placed(hosts, "ab12cd")
 
@@ -76,23 +70,23 @@ def test_a_fingerprint_that_a_host_has_as_an_alias_is_usable_elsewhere() -> None
 
 
 def test_a_type_that_is_asked_for_is_made_where_the_image_is_of_it() -> None:
-    hosts = [a_host(LIE, host="h2"), a_host(FOCAL)]
+    hosts = [a_host_with(LIE, host="h2"), a_host_with(FOCAL)]
 
     assert placed(hosts, kind=VIRTUAL_MACHINE).host == "h2"
     assert placed(hosts, kind=CONTAINER).host == "h1"
 
 
 def test_without_a_type_each_host_makes_what_its_image_is_for() -> None:
-    machines = a_host(LIE, host="h2")
+    machines = a_host_with(LIE, host="h2")
 
-    assert placed([machines, a_host(LIE, host="h3")]).type == VIRTUAL_MACHINE
-    assert placed([a_host(FOCAL, LIE)]).type == CONTAINER
-    assert placed([a_host(FOCAL), machines]).type == CONTAINER
+    assert placed([machines, a_host_with(LIE, host="h3")]).type == VIRTUAL_MACHINE
+    assert placed([a_host_with(FOCAL, LIE)]).type == CONTAINER
+    assert placed([a_host_with(FOCAL), machines]).type == CONTAINER
 
 
 def test_a_template_of_the_file_stays_of_its_type() -> None:
     ours = Template("focal", "ubuntu20.04", (ImageSource(alias="focal"),))
-    hosts = [a_host(LIE, host=EVIL), a_host(LIE, host="h2"), a_host(FOCAL)]
+    hosts = [a_host_with(LIE, host=EVIL), a_host_with(LIE, host="h2"), a_host_with(FOCAL)]
 
     found = placed(hosts, file=(ours,))
 
@@ -102,13 +96,13 @@ def test_a_template_of_the_file_stays_of_its_type() -> None:
 
 def test_an_image_of_another_type_lacks_the_image() -> None:
     with pytest.raises(NoHostFits) as refused:
-        placed([a_host(FOCAL)], kind=VIRTUAL_MACHINE)
+        placed([a_host_with(FOCAL)], kind=VIRTUAL_MACHINE)
 
     assert [lack.what for lack in refused.value.lacks["h1"]] == ["image"]
 
 
 def test_a_template_is_listed_with_what_each_host_has() -> None:
-    hosts = [a_host(LIE, host=EVIL), a_host(FOCAL), a_host(FOCAL, host="h2")]
+    hosts = [a_host_with(LIE, host=EVIL), a_host_with(FOCAL), a_host_with(FOCAL, host="h2")]
 
     [listed] = templates.list_templates([], hosts)
 
@@ -122,7 +116,7 @@ def test_a_template_is_listed_with_what_each_host_has() -> None:
 
 
 def test_images_of_no_type_or_name_are_no_templates() -> None:
-    hosts = [a_host(Image(fingerprint="1", type="nonsense"), Image(fingerprint=""), host=EVIL)]
+    hosts = [a_host_with(Image(fingerprint="1", type="nonsense"), Image(fingerprint=""), host=EVIL)]
 
     assert templates.list_templates([], hosts) == []
 
@@ -135,9 +129,9 @@ def test_a_servers_image_that_a_host_lies_about_is_usable_elsewhere() -> None:
     lie = ServedImage(aliases=("alpine",), types=(CONTAINER,), os="evil", description="evil")
     shared = {"alpine": ALPINE}
     hosts = [
-        a_host(host=EVIL, images={"alpine": lie}),
-        a_host(images=shared),
-        a_host(host="h2", images=shared),
+        a_host_with(host=EVIL, images={"alpine": lie}),
+        a_host_with(images=shared),
+        a_host_with(host="h2", images=shared),
     ]
     same = replace(hosts[2], remote_images=hosts[1].remote_images)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from services.gateway.vms.naming import display_name_of, slug, unique_name
-from tests.support.known import an_instance
+from tests.support.builders import a_documented_instance
 
 # As LXD has it.
 ALLOWED = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -43,5 +43,5 @@ def test_a_taken_slug_gets_a_number(name: str, taken: set[str], expected: str) -
 
 
 def test_people_call_an_instance_as_they_named_it_or_as_lxd_does() -> None:
-    assert display_name_of(an_instance("web", display_name="Web Server")) == "Web Server"
-    assert display_name_of(an_instance("web")) == "web"
+    assert display_name_of(a_documented_instance("web", display_name="Web Server")) == "Web Server"
+    assert display_name_of(a_documented_instance("web")) == "web"

@@ -19,7 +19,8 @@ from services.gateway.vms.placement import (
 from services.gateway.vms.templates import Template
 from shared.contracts.hosts import Capacity, Network
 from shared.contracts.instance_config import ImageSource
-from tests.support.known import GIB, MIB, a_host, described
+from tests.support.builders import GIB, MIB, a_description
+from tests.support.views import a_host_view
 
 BUSYBOX = ImageSource(alias="busybox")
 NEEDS = Requirements(Template("bb", "busybox", (BUSYBOX,)), "container", Amount(2, GIB, 10 * GIB))
@@ -35,8 +36,8 @@ def a_candidate(
     **changes: object,
 ) -> Candidate:
     room = Capacity(cpu=cpu, memory=memory, disk=100 * GIB)
-    told = msgspec.structs.replace(described(capacity=room), **changes)
-    return Candidate(replace(a_host(host), resources=told), promised, instances)
+    told = msgspec.structs.replace(a_description(capacity=room), **changes)
+    return Candidate(a_host_view(host, resources=told), promised, instances)
 
 
 def lacks(needs: Requirements, *candidates: Candidate) -> dict[str, list[Shortfall]]:

@@ -5,8 +5,8 @@ import pytest
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
 from shared.contracts.operations import Arguments, Kind, Operation, State
 from shared.contracts.worker_api import Snapshot
+from tests.support.builders import an_operation
 from tests.support.core import Core
-from tests.support.reports import an_operation
 
 TAKEN_AT, LATER = "2026-11-20T10:00:00Z", "2026-11-20T10:00:05Z"
 
@@ -62,7 +62,7 @@ async def test_an_instance_that_is_recreated_has_no_descriptions_of_the_old_one(
 
 async def test_a_host_that_is_away_is_not_asked(core: Core) -> None:
     target = core.fleet.instance("web").target
-    core.time.wait(60)
+    core.time.advance(60)
 
     with pytest.raises(HostUnreachable):
         await core.snapshots.list(target)

@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from services.gateway.fleet.remote_images import ServerImages
-from services.gateway.fleet.views import HostView
 from services.gateway.vms import templates
 from services.gateway.vms.templates import ListedTemplate, StoredImage, Template
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image, ServedImage
 from shared.contracts.instance_config import ImageSource
-from tests.support import known
+from tests.support.views import a_host_with
 
 UBUNTU = Template(
     "ubuntu20.04",
@@ -23,15 +21,6 @@ NAMELESS = Image(fingerprint="ff00", type="virtual-machine")
 
 ALPINE = ServedImage(aliases=("alpine",), types=(CONTAINER,), os="alpine3.22", description="A")
 MACHINE = ServedImage(aliases=("alpine",), types=(VIRTUAL_MACHINE,), os="alpine3.22")
-
-
-def a_host(*images: Image, host: str = "h1", **servers: ServerImages) -> HostView:
-    """Return a host that may use these servers; with none it has not told which."""
-    return replace(
-        known.a_host(host),
-        resources=known.described(images=list(images)),
-        remote_images=servers or None,
-    )
 
 
 def read(document: object) -> tuple[tuple[Template, ...], list[str]]:
@@ -92,7 +81,9 @@ def test_a_file_without_templates_is_complained_of(document: object) -> None:
 
 
 def test_the_images_on_the_hosts_are_templates_under_each_alias_or_their_fingerprint() -> None:
-    found = templates.list_templates([], [a_host(BUSYBOX, NAMELESS), a_host(BUSYBOX, host="h2")])
+    found = templates.list_templates(
+        [], [a_host_with(BUSYBOX, NAMELESS), a_host_with(BUSYBOX, host="h2")]
+    )
 
     alias, other, fingerprint = found
     assert alias.template == Template(
@@ -106,7 +97,7 @@ def test_the_images_on_the_hosts_are_templates_under_each_alias_or_their_fingerp
 def test_the_file_comes_first_and_hides_an_image_of_the_same_name() -> None:
     focal = Image(fingerprint="01", aliases=("focal", "ubuntu20.04"))
 
-    found = templates.list_templates([UBUNTU], [a_host(focal), a_host(host="h2")])
+    found = templates.list_templates([UBUNTU], [a_host_with(focal), a_host_with(host="h2")])
 
     assert [entry.template.id for entry in found] == ["ubuntu20.04", "focal"]
     assert found[0] == ListedTemplate(UBUNTU, ["h1"], (StoredImage(CONTAINER, "", "", ["h1"]),))
@@ -115,13 +106,15 @@ def test_the_file_comes_first_and_hides_an_image_of_the_same_name() -> None:
 def test_a_template_of_the_file_is_held_by_the_host_that_has_its_fingerprint() -> None:
     pinned = Template("x", "", (ImageSource(fingerprint="ab12"),))
 
-    [found, *_] = templates.list_templates([pinned], [a_host(NAMELESS), a_host(BUSYBOX, host="h2")])
+    [found, *_] = templates.list_templates(
+        [pinned], [a_host_with(NAMELESS), a_host_with(BUSYBOX, host="h2")]
+    )
 
     assert found.hosts == ["h2"]
 
 
 def test_the_system_of_a_source_is_the_files_else_the_images() -> None:
-    host = a_host(BUSYBOX)
+    host = a_host_with(BUSYBOX)
 
     assert templates.os_of(UBUNTU.sources[1], [UBUNTU], host) == "ubuntu20.04"
     assert templates.os_of(ImageSource(alias="bb"), [UBUNTU], host) == "busybox1"
@@ -129,7 +122,7 @@ def test_the_system_of_a_source_is_the_files_else_the_images() -> None:
 
 
 def test_one_template_is_found_in_the_file_before_the_hosts() -> None:
-    hosts = [a_host(Image(fingerprint="01", aliases=("ubuntu20.04", "focal")), NAMELESS)]
+    hosts = [a_host_with(Image(fingerprint="01", aliases=("ubuntu20.04", "focal")), NAMELESS)]
 
     assert templates.find_template("ubuntu20.04", [UBUNTU], hosts) is UBUNTU
     assert templates.find_template("focal", [UBUNTU], hosts) == Template(
@@ -142,24 +135,24 @@ def test_one_template_is_found_in_the_file_before_the_hosts() -> None:
 def test_a_host_takes_its_own_image_before_it_fetches_one() -> None:
     focal = Image(fingerprint="01", aliases=("focal",))
 
-    assert UBUNTU.source_on(a_host(focal), "container") == ImageSource(alias="focal")
-    assert UBUNTU.source_on(a_host(), "container") == UBUNTU.sources[1]
+    assert UBUNTU.source_on(a_host_with(focal), "container") == ImageSource(alias="focal")
+    assert UBUNTU.source_on(a_host_with(), "container") == UBUNTU.sources[1]
 
 
 def test_an_image_of_the_other_type_is_not_taken() -> None:
     only_stored = Template("x", "", (ImageSource(fingerprint="ff"),), "virtual-machine")
 
-    assert only_stored.source_on(a_host(NAMELESS), "virtual-machine") == only_stored.sources[0]
-    assert only_stored.source_on(a_host(NAMELESS), "container") is None
+    assert only_stored.source_on(a_host_with(NAMELESS), "virtual-machine") == only_stored.sources[0]
+    assert only_stored.source_on(a_host_with(NAMELESS), "container") is None
     assert only_stored.remote == ""
 
 
 def test_what_image_servers_have_is_listed_last_each_name_once() -> None:
     shelf = {"alpine": ALPINE}
     hosts = [
-        a_host(BUSYBOX, images=shelf),
-        a_host(host="h2", images=shelf, lab={"alpine": MACHINE}),
-        a_host(host="h3", images={"alpine": MACHINE}),
+        a_host_with(BUSYBOX, images=shelf),
+        a_host_with(host="h2", images=shelf, lab={"alpine": MACHINE}),
+        a_host_with(host="h3", images={"alpine": MACHINE}),
     ]
 
     *_, alpine, other = templates.list_templates([], hosts)
@@ -180,7 +173,7 @@ def test_what_image_servers_have_is_listed_last_each_name_once() -> None:
 
 
 def test_what_only_hosts_that_are_away_may_fetch_is_not_listed_but_still_there() -> None:
-    away = replace(a_host(images={"alpine": ALPINE}), lxd_connected=False)
+    away = replace(a_host_with(images={"alpine": ALPINE}), lxd_connected=False)
 
     assert [each.template.id for each in templates.list_templates([UBUNTU], [away])] == [
         "ubuntu20.04"
@@ -189,7 +182,7 @@ def test_what_only_hosts_that_are_away_may_fetch_is_not_listed_but_still_there()
 
 
 def test_an_image_servers_image_is_found_where_a_host_may_use_the_server() -> None:
-    hosts = [a_host(host="h1"), a_host(host="h2", images={"alpine": ALPINE})]
+    hosts = [a_host_with(host="h1"), a_host_with(host="h2", images={"alpine": ALPINE})]
 
     found = templates.find_template("images:alpine", [], hosts)
 
@@ -202,7 +195,7 @@ def test_an_image_servers_image_is_found_where_a_host_may_use_the_server() -> No
 
 
 def test_of_a_server_that_was_not_read_any_name_may_be_asked_for() -> None:
-    host = a_host(images=None)
+    host = a_host_with(images=None)
 
     found = templates.find_template("images:alpine", [], [host])
 
@@ -214,25 +207,25 @@ def test_of_a_server_that_was_not_read_any_name_may_be_asked_for() -> None:
 
 
 def test_an_image_of_a_server_is_had_where_the_server_may_be_used_and_has_it() -> None:
-    having = a_host(images={"alpine": ALPINE})
+    having = a_host_with(images={"alpine": ALPINE})
     found = templates.find_template("images:alpine", [], [having])
     assert found is not None
 
     assert found.source_on(having, CONTAINER) == found.sources[0]
     assert found.source_on(having, VIRTUAL_MACHINE) is None
-    assert found.source_on(a_host(images={}), CONTAINER) is None
-    assert found.source_on(a_host(lab={"alpine": ALPINE}), CONTAINER) is None
+    assert found.source_on(a_host_with(images={}), CONTAINER) is None
+    assert found.source_on(a_host_with(lab={"alpine": ALPINE}), CONTAINER) is None
 
 
 def test_a_template_of_the_file_is_fetched_where_its_server_may_be_used() -> None:
-    assert UBUNTU.source_on(a_host(images={"alpine": ALPINE}), CONTAINER) == UBUNTU.sources[1]
-    assert UBUNTU.source_on(a_host(lab=None), CONTAINER) is None
+    assert UBUNTU.source_on(a_host_with(images={"alpine": ALPINE}), CONTAINER) == UBUNTU.sources[1]
+    assert UBUNTU.source_on(a_host_with(lab=None), CONTAINER) is None
 
 
 def test_in_place_of_a_wrong_name_the_nearest_come_first_and_those_of_servers_last() -> None:
     shelf = {f"distribution{number}/cloud": ALPINE for number in range(300)}
     stored = [Image(fingerprint=f"f{number}", aliases=(f"own{number}",)) for number in range(60)]
-    there = templates.list_templates([UBUNTU], [a_host(*stored, images=shelf)])
+    there = templates.list_templates([UBUNTU], [a_host_with(*stored, images=shelf)])
 
     told = templates.suggest("images:distribution7/clud", there)
 

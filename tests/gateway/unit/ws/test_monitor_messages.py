@@ -4,19 +4,16 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from services.gateway.ws.frames import FramedMessage
 from services.gateway.ws.monitor_messages import MonitorMessages
-from shared.contracts.errors import FleetViewNotReady, HostNotFound
 from tests.support.gateway import FakeFleet
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def feed(fleet: FakeFleet, host: str | None = None) -> MonitorMessages:
-    return MonitorMessages(fleet, host, lambda: NOON)
+def feed(fleet: FakeFleet) -> MonitorMessages:
+    return MonitorMessages(fleet, None, lambda: NOON)
 
 
 def names(message: FramedMessage) -> list[Any]:
@@ -33,18 +30,11 @@ def test_one_slot_has_one_message() -> None:
     assert fleet.reads == 1
 
 
-def test_a_feed_of_one_project_has_its_instances_only() -> None:
-    fleet = FakeFleet()
-    fleet.change(instances=[known(), known(an_instance("shops", project="shop"))])
-
-    assert names(MonitorMessages(fleet, None, lambda: NOON, "shop").at(0)) == ["shops"]
-
-
 def test_the_next_slot_has_what_changed_since() -> None:
     fleet = FakeFleet()
     stream = feed(fleet)
     stream.at(10)
-    fleet.change(instances=[known(an_instance("new"))])
+    fleet.change(instances=[a_view("new")])
 
     assert names(stream.at(11)) == ["new"]
 
@@ -60,7 +50,7 @@ def test_who_comes_gets_the_present_state_within_a_slot_too() -> None:
     fleet = FakeFleet()
     stream = feed(fleet)
     stream.at(10)
-    fleet.change(instances=[known(an_instance("new"))])
+    fleet.change(instances=[a_view("new")])
 
     assert names(stream.latest(10)) == ["new"]
     assert names(stream.at(10)) == ["new"]
@@ -70,18 +60,3 @@ def test_who_comes_while_nothing_changed_shares_the_message() -> None:
     stream = feed(FakeFleet())
 
     assert stream.latest(10) is stream.latest(10)
-
-
-def test_a_message_says_when_it_was_made() -> None:
-    message = json.loads(feed(FakeFleet()).at(0).text)
-
-    assert (message["type"], message["timestamp_utc"]) == ("update", "2026-11-20T12:00:00Z")
-
-
-def test_what_is_not_known_yet_or_not_at_all_cannot_be_watched() -> None:
-    unread = FakeFleet(ready=False)
-
-    with pytest.raises(HostNotFound):
-        feed(FakeFleet(), "nix").latest(0)
-    with pytest.raises(FleetViewNotReady):
-        feed(unread, "nix").latest(0)

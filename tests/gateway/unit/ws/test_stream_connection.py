@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,8 +14,9 @@ from services.gateway.ws.stream_connection import MOST_SUBSCRIPTIONS
 from services.gateway.ws.topic_registry import TopicLanguage, TopicRegistry
 from shared.contracts.errors import DatabaseUnavailable
 from tests.support.gateway import FakeFleet, FakeOperations
-from tests.support.known import an_instance, known
-from tests.support.peer import Peer, until
+from tests.support.peer import Peer
+from tests.support.polling import eventually
+from tests.support.views import a_view
 
 
 class Bench:
@@ -42,7 +42,7 @@ class Bench:
         await asyncio.wait_for(serving, 2)
 
     def change(self, number: int, size: int = 1) -> None:
-        described = known(an_instance("web", description=f"{number}" * size))
+        described = a_view("web", description=f"{number}" * size)
         self.fleet.change(instances=[described])
 
     def _now(self) -> datetime:
@@ -60,9 +60,9 @@ def types(peer: Peer) -> list[Any]:
 async def test_the_state_comes_first_then_every_change() -> None:
     bench, peer = Bench(), watching()
     async with bench.serving(peer):
-        await until(lambda: types(peer) == ["state"])
+        await eventually(lambda: types(peer) == ["state"])
         bench.change(1)
-        await until(lambda: types(peer) == ["state", "delta"])
+        await eventually(lambda: types(peer) == ["state", "delta"])
 
     state, delta = peer.heard()
     assert (state["sequence"], delta["sequence"]) == (1, 2)
@@ -73,10 +73,10 @@ async def test_the_state_comes_first_then_every_change() -> None:
 async def test_changes_at_once_are_told_at_once() -> None:
     bench, peer = Bench(), watching()
     async with bench.serving(peer):
-        await until(lambda: types(peer) == ["state"])
+        await eventually(lambda: types(peer) == ["state"])
         for number in range(50):
             bench.change(number)
-        await until(lambda: "49" in str(peer.heard("delta")))
+        await eventually(lambda: "49" in str(peer.heard("delta")))
 
     assert len(peer.heard("delta")) <= 2
 
@@ -84,12 +84,12 @@ async def test_changes_at_once_are_told_at_once() -> None:
 async def test_who_resumes_gets_what_it_missed() -> None:
     bench, first = Bench(), watching()
     async with bench.serving(first):
-        await until(lambda: types(first) == ["state"])
+        await eventually(lambda: types(first) == ["state"])
     bench.change(1)
 
     second = watching(after=first.heard()[0]["token"])
     async with bench.serving(second):
-        await until(lambda: bool(second.heard()))
+        await eventually(lambda: second.heard())
 
     assert types(second) == ["delta"]
     assert second.heard()[0]["changed"].keys() == {"h1/default/web"}
@@ -98,12 +98,12 @@ async def test_who_resumes_gets_what_it_missed() -> None:
 async def test_who_resumes_and_missed_nothing_is_told_so() -> None:
     bench, first = Bench(), watching()
     async with bench.serving(first):
-        await until(lambda: types(first) == ["state"])
+        await eventually(lambda: types(first) == ["state"])
 
     token = first.heard()[0]["token"]
     second = watching(after=token)
     async with bench.serving(second):
-        await until(lambda: bool(second.heard()))
+        await eventually(lambda: second.heard())
 
     (delta,) = second.heard()
     assert (delta["type"], delta["changed"], delta["removed"]) == ("delta", {}, [])
@@ -113,11 +113,11 @@ async def test_who_resumes_and_missed_nothing_is_told_so() -> None:
 async def test_who_resumes_at_a_restarted_gateway_begins_anew() -> None:
     first = watching()
     async with Bench().serving(first):
-        await until(lambda: types(first) == ["state"])
+        await eventually(lambda: types(first) == ["state"])
 
     second = watching(after=first.heard()[0]["token"])
     async with Bench().serving(second):
-        await until(lambda: len(second.heard()) == 2)
+        await eventually(lambda: len(second.heard()) == 2)
 
     assert types(second) == ["resync", "state"]
     assert second.heard()[0]["reason"] == "unknown_position"
@@ -126,45 +126,27 @@ async def test_who_resumes_at_a_restarted_gateway_begins_anew() -> None:
 async def test_a_viewer_that_fell_behind_begins_anew_and_cost_no_memory() -> None:
     bench, peer = Bench(), watching(takes=2)
     async with bench.serving(peer):
-        await until(lambda: types(peer) == ["state"])
+        await eventually(lambda: types(peer) == ["state"])
         (running,) = bench.topics._running.values()
         for number in range(10, 30):
             before = running.log.sequence
             bench.change(number, size=500_000)
-            await until(lambda before=before: running.log.sequence > before)
+            await eventually(lambda before=before: running.log.sequence > before)
         held = running.log._bytes
         peer.go_on()
-        await until(lambda: len(peer.heard("state")) == 2)
+        await eventually(lambda: len(peer.heard("state")) == 2)
 
     assert types(peer) == ["state", "delta", "resync", "state"]
     assert peer.heard("resync")[0]["reason"] == "too_old"
     assert held <= 16 * 2**20
 
 
-async def test_a_viewer_that_takes_no_message_in_time_is_closed(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    bench, peer = Bench(send_s=0.05), watching(takes=1)
-    serving = asyncio.create_task(bench.stream.serve(peer.websocket()))
-
-    await asyncio.wait_for(serving, 2)
-
-    closed = peer.taken[-1]
-    assert (closed["type"], closed["code"], closed["reason"]) == (
-        "websocket.close",
-        1013,
-        "too slow",
-    )
-    [line] = [each for each in caplog.records if each.levelno == logging.WARNING]
-    assert vars(line)["address"] == "192.0.2.9"
-
-
 async def test_a_ping_names_where_a_quiet_part_is() -> None:
     bench, peer = Bench(ping_s=0.1), watching(host="nix")
     async with bench.serving(peer):
-        await until(lambda: types(peer) == ["state"])
+        await eventually(lambda: types(peer) == ["state"])
         bench.change(1)
-        await until(lambda: bool(peer.heard("ping")))
+        await eventually(lambda: peer.heard("ping"))
 
     assert not peer.heard("delta")
     (position,) = peer.heard("ping")[0]["positions"]
@@ -187,7 +169,7 @@ async def test_a_connection_watches_several_things() -> None:
     async with bench.serving(peer):
         for topic in ("instances", "hosts", "operations"):
             peer.say(type="subscribe", topic=topic)
-        await until(lambda: len(peer.heard("state")) == 3)
+        await eventually(lambda: len(peer.heard("state")) == 3)
 
     assert [each["topic"] for each in peer.heard()] == ["instances", "hosts", "operations"]
 
@@ -195,10 +177,10 @@ async def test_a_connection_watches_several_things() -> None:
 async def test_what_is_watched_no_more_is_told_no_more() -> None:
     bench, peer = Bench(), watching()
     async with bench.serving(peer):
-        await until(lambda: types(peer) == ["state"])
+        await eventually(lambda: types(peer) == ["state"])
         peer.say(type="unsubscribe", topic="instances")
         peer.say(type="subscribe", topic="hosts")
-        await until(lambda: len(peer.heard("state")) == 2)
+        await eventually(lambda: len(peer.heard("state")) == 2)
         bench.change(1)
         await asyncio.sleep(0.05)
 
@@ -208,9 +190,9 @@ async def test_what_is_watched_no_more_is_told_no_more() -> None:
 async def test_to_subscribe_again_is_to_begin_anew() -> None:
     bench, peer = Bench(), watching()
     async with bench.serving(peer):
-        await until(lambda: types(peer) == ["state"])
+        await eventually(lambda: types(peer) == ["state"])
         peer.say(type="subscribe", topic="instances")
-        await until(lambda: types(peer) == ["state", "state"])
+        await eventually(lambda: types(peer) == ["state", "state"])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +215,7 @@ async def test_a_wrong_request_is_answered_and_the_connection_stays(
     async with bench.serving(peer):
         peer.say(**request_)
         peer.say(type="subscribe", topic="hosts")
-        await until(lambda: len(peer.heard()) == 2)
+        await eventually(lambda: len(peer.heard()) == 2)
 
     assert types(peer) == ["error", "state"]
     assert peer.heard()[0]["code"] == "invalid_input"
@@ -244,8 +226,8 @@ async def test_a_connection_watches_only_so_much() -> None:
     async with bench.serving(peer):
         for number in range(MOST_SUBSCRIPTIONS + 1):
             peer.say(type="subscribe", topic="instances", name=f"n{number}")
-        await until(lambda: bool(peer.heard("error")))
-        await until(lambda: len(peer.heard("state")) == MOST_SUBSCRIPTIONS)
+        await eventually(lambda: peer.heard("error"))
+        await eventually(lambda: len(peer.heard("state")) == MOST_SUBSCRIPTIONS)
 
     assert len(peer.heard("error")) == 1
 
@@ -255,33 +237,9 @@ async def test_operations_that_cannot_be_read_now_are_asked_for_again() -> None:
     bench.operations.list_refusal = DatabaseUnavailable()
     async with bench.serving(peer):
         peer.say(type="subscribe", topic="operations")
-        await until(lambda: types(peer) == ["error"])
+        await eventually(lambda: types(peer) == ["error"])
         bench.operations.list_refusal = None
         peer.say(type="subscribe", topic="operations")
-        await until(lambda: types(peer) == ["error", "state"])
+        await eventually(lambda: types(peer) == ["error", "state"])
 
     assert peer.heard()[0]["code"] == "database_unavailable"
-
-
-async def test_a_stopped_server_leaves_no_task_behind() -> None:
-    before = asyncio.all_tasks()
-    bench, peer = Bench(), watching()
-    serving = asyncio.create_task(bench.stream.serve(peer.websocket()))
-    await until(lambda: types(peer) == ["state"])
-
-    serving.cancel()
-    await asyncio.wait([serving])
-
-    assert asyncio.all_tasks() == before
-
-
-async def test_viewers_are_counted_and_so_are_those_that_are_let_go() -> None:
-    bench = Bench(send_s=0.05)
-    deaf, patient = watching(takes=1), watching()
-
-    async with bench.serving(patient):
-        await asyncio.wait_for(bench.stream.serve(deaf.websocket()), 2)
-        told = bench.telemetry.text().decode()
-
-    assert 'lxdfleet_websocket_clients{stream="stream"} 1.0' in told
-    assert 'lxdfleet_websocket_clients_dropped_total{stream="stream"} 1.0' in told

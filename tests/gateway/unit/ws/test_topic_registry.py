@@ -7,8 +7,8 @@ from services.gateway.ws.protocol import Topic, TopicFilter
 from services.gateway.ws.topic_channel import TopicChannel
 from services.gateway.ws.topic_registry import ClientProfile, TopicLanguage, TopicRegistry
 from tests.support.gateway import FakeFleet, FakeOperations
-from tests.support.known import an_instance, known
-from tests.support.peer import until
+from tests.support.polling import eventually
+from tests.support.views import a_view
 
 
 def audience(*, secrets: bool = True, language: str = "zh") -> ClientProfile:
@@ -75,7 +75,7 @@ async def test_nobody_who_watches_costs_nothing() -> None:
     leave()
 
     assert watched
-    await until(lambda: not fleet.watched)
+    await eventually(lambda: not fleet.watched)
 
 
 async def test_a_log_outlives_its_only_viewers_absence() -> None:
@@ -86,7 +86,7 @@ async def test_a_log_outlives_its_only_viewers_absence() -> None:
     del view
     leave()
 
-    fleet.change(instances=[known(an_instance("new"))])
+    fleet.change(instances=[a_view("new")])
     await asyncio.sleep(0.02)
     back = await entered(shared, "instances", audience())
 

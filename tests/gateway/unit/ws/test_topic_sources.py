@@ -18,9 +18,9 @@ from services.gateway.ws.topic_sources import (
 )
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import State
+from tests.support.builders import GIB, a_host_sample, an_operation
 from tests.support.gateway import FakeFleet, FakeOperations
-from tests.support.known import GIB, a_host, a_host_sample, an_instance, away, known
-from tests.support.reports import an_operation
+from tests.support.views import a_host_view, a_view, an_offline_host
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -50,18 +50,18 @@ def operations(fake: FakeOperations, newest: int = 500) -> OperationSource:
 
 
 async def test_at_first_all_instances_are_told() -> None:
-    fleet = FakeFleet(known_instances=[known(an_instance("a")), known(an_instance("b"), host="h1")])
+    fleet = FakeFleet(known_instances=[a_view("a"), a_view("b", host="h1")])
 
     assert sorted(candidates(await instances(fleet))) == ["h1/default/a", "h1/default/b"]
 
 
 async def test_later_only_instances_that_changed_or_went() -> None:
-    kept, changes, goes = (known(an_instance(name)) for name in ("kept", "changes", "goes"))
+    kept, changes, goes = (a_view(name) for name in ("kept", "changes", "goes"))
     fleet = FakeFleet(known_instances=[kept, changes, goes])
     source = await instances(fleet)
     source.candidates()
 
-    stopped = known(an_instance("changes", status="Stopped"))
+    stopped = a_view("changes", status="Stopped")
     fleet.change(instances=[kept, stopped])
     told = candidates(source)
 
@@ -71,13 +71,13 @@ async def test_later_only_instances_that_changed_or_went() -> None:
 
 
 async def test_instances_change_with_what_they_show_of_their_host() -> None:
-    unlimited = known(an_instance(memory_limit=None))
+    unlimited = a_view(memory_limit=None)
     sample = msgspec.structs.replace(unlimited.sample, memory_total=None)
     fleet = FakeFleet(known_instances=[replace(unlimited, sample=sample)])
     source = await instances(fleet)
     source.candidates()
 
-    bigger = replace(a_host(), sample=a_host_sample(memory_total=32 * GIB))
+    bigger = a_host_view(sample=a_host_sample(memory_total=32 * GIB))
     fleet.change(hosts=[bigger])
 
     assert candidates(source)["h1/default/test1"]["resources"]["memory_total"] == 32 * 1024
@@ -93,23 +93,23 @@ async def test_a_password_is_told_to_nobody_without_the_right() -> None:
 
 
 async def test_growing_older_is_no_change_of_an_instance() -> None:
-    fleet = FakeFleet(known_hosts=[away(a_host(), 10.0)])
+    fleet = FakeFleet(known_hosts=[an_offline_host(age_s=10.0)])
     source = await instances(fleet)
     source.candidates()
 
-    fleet.change(hosts=[away(a_host(), 11.0)])
+    fleet.change(hosts=[an_offline_host(age_s=11.0)])
 
     assert candidates(source) == {}
 
 
 async def test_the_instances_of_a_host_that_falls_silent_follow_a_part_at_a_time() -> None:
-    many = [known(an_instance(f"i{number}")) for number in range(MOST_AT_ONCE + 1)]
+    many = [a_view(f"i{number}") for number in range(MOST_AT_ONCE + 1)]
     fleet = FakeFleet(known_instances=many)
     source = await instances(fleet)
     source.candidates()
     source.candidates()
 
-    fleet.change(hosts=[away(a_host(), 16.0)])
+    fleet.change(hosts=[an_offline_host(age_s=16.0)])
     first, more = candidates(source), source.has_more
     rest, end = candidates(source), source.has_more
 
@@ -122,14 +122,14 @@ async def test_growing_older_is_no_change_of_a_host() -> None:
     source = await hosts(fleet)
     source.candidates()
 
-    older = replace(a_host(), age_s=4.5, inventory_age_s=16.0, sample_age_s=5.0, clock_skew_s=0.2)
+    older = a_host_view(age_s=4.5, inventory_age_s=16.0, sample_age_s=5.0, clock_skew_s=0.2)
     fleet.change(hosts=[older])
 
     assert candidates(source) == {}
 
 
 async def test_a_host_that_is_away_shows_since_when() -> None:
-    fleet = FakeFleet(known_hosts=[replace(a_host(), online=False, age_s=60.0)])
+    fleet = FakeFleet(known_hosts=[a_host_view(online=False, age_s=60.0)])
 
     entry = candidates(await hosts(fleet))["h1"]
 

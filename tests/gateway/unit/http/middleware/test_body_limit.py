@@ -65,12 +65,14 @@ async def test_json_may_be_called_by_its_other_names(client: httpx.AsyncClient, 
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("path", [START, "/api/v1/vms/test1/stop"])
 async def test_a_body_of_no_length_is_no_body_whatever_it_is_called(
-    client: httpx.AsyncClient,
+    gateway: FakeGateway, client: httpx.AsyncClient, path: str
 ) -> None:
     headers = {"Content-Type": "application/octet-stream"}
 
-    assert (await client.post(START, content=b"", headers=headers)).status_code == 200
+    assert (await client.post(path, content=b"", headers=headers)).status_code == 200
+    assert gateway.operations.submitted[0].arguments.force is False
 
 
 @pytest.mark.parametrize("length", ["+2", "-2", "1_0", "٢", "2, 2", "0x2", "2 ", "", "9" * 5000])

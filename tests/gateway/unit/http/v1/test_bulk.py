@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from services.gateway.http.v1.bulk import AT_ONCE
-from shared.contracts.errors import HostUnreachable
 from shared.contracts.operations import Arguments, Failure, Kind, State
-from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.host import eventually
-from tests.support.known import an_instance, known
+from tests.support.gateway_http import FakeGateway
+from tests.support.polling import eventually
+from tests.support.views import a_view
 
 ACTIONS = "/api/v1/vms/actions"
 
@@ -72,46 +70,10 @@ async def test_no_failure_hides_another(gateway: FakeGateway, client: httpx.Asyn
     assert (data["succeeded"], data["failed"]) == (0, 3)
 
 
-async def test_what_is_as_asked_already_is_told_as_for_one(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.operations.ends = {"state": State.DONE, "changed": False}
-
-    answer = await act(client, ids=["vm-u1"])
-
-    [result] = answer.json()["data"]["results"]
-    assert (result["success"], result["error"]["code"]) == (False, "VM_ALREADY_RUNNING")
-
-
-async def test_a_host_that_is_away_fails_its_own(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.operations.refusal = HostUnreachable("h1")
-
-    answer = await act(client, ids=["vm-u1"])
-
-    [result] = answer.json()["data"]["results"]
-    assert (result["operation"], result["error"]["code"]) == (None, "HOST_UNREACHABLE")
-
-
-async def test_what_takes_longer_goes_on(gateway: FakeGateway) -> None:
-    gateway.operations.held = asyncio.Event()
-    gateway.settings = replace(LOOPBACK, sync_wait_s=0.01)
-
-    async with gateway.client() as client:
-        answer = await act(client, ids=["vm-u1", "vm-u2"])
-
-    data = answer.json()["data"]
-    assert (data["succeeded"], data["failed"], data["unfinished"]) == (0, 0, 2)
-    assert [(r["success"], r["state"], r["error"]) for r in data["results"]] == [
-        (False, "accepted", None)
-    ] * 2
-
-
 async def test_only_a_few_are_worked_on_at_a_time(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    many = [known(an_instance(f"c{number}")) for number in range(AT_ONCE + 5)]
+    many = [a_view(f"c{number}") for number in range(AT_ONCE + 5)]
     gateway.fleet.change(instances=many)
     gateway.operations.held = asyncio.Event()
 
@@ -167,7 +129,7 @@ async def test_what_names_no_vms_is_refused(
 async def test_a_selector_of_too_many_is_refused(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[known(an_instance(f"c{number}")) for number in range(1001)])
+    gateway.fleet.change(instances=[a_view(f"c{number}") for number in range(1001)])
 
     answer = await act(client, selector={"host": "h1"})
 

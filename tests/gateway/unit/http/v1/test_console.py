@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host, an_instance, known
+from tests.support.views import a_view
 from tests.support.vms import WEB
 
 CONSOLE = "/api/v1/vms/vm-u1/console"
@@ -75,17 +74,9 @@ async def test_a_type_that_the_vm_does_not_have_is_refused(
 
 @pytest.mark.parametrize("status", ["Stopped", "Frozen", "Error"])
 async def test_what_does_not_run_has_no_console(gateway: FakeGateway, status: str) -> None:
-    still = known(an_instance("still", uuid="u9", status=status))
+    still = a_view("still", uuid="u9", status=status)
     gateway.fleet.known_instances = [WEB, still]
 
     answer = await asked(gateway, "/api/v1/vms/vm-u9/console")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VM_ALREADY_STOPPED")
-
-
-async def test_what_is_on_a_host_that_is_away_has_no_console_now(gateway: FakeGateway) -> None:
-    gateway.fleet.known_hosts = [replace(a_host("h1"), online=False), a_host("h2")]
-
-    answer = await asked(gateway)
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "HOST_UNREACHABLE")

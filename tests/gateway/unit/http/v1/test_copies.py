@@ -11,8 +11,9 @@ import pytest
 from services.gateway.vms.snapshots import DescribedSnapshot
 from shared.contracts.instances import Proxy
 from shared.contracts.worker_api import Snapshot
+from tests.support.builders import a_documented_instance
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host, an_instance, known
+from tests.support.views import a_host_view, a_view
 
 pytestmark = pytest.mark.attack
 
@@ -20,15 +21,15 @@ VMS = "/api/v1/vms"
 UUID = "9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11"
 ID = f"vm-{UUID}"
 # The evil host is listed first, its instance by name too.
-ORIGINAL = known(an_instance("web", uuid=UUID, display_name="Web Server"), host="h1")
-COPY = replace(known(an_instance("web", uuid=UUID), host="evil"), duplicate=True)
+ORIGINAL = a_view("web", uuid=UUID, display_name="Web Server", host="h1")
+COPY = replace(a_view("web", uuid=UUID, host="evil"), duplicate=True)
 BOTH = [("original", ID, "h1"), ("copy", "evil:web", "evil")]
 
 
 @pytest.fixture
 def gateway() -> FakeGateway:
     gateway = FakeGateway()
-    gateway.fleet.known_hosts = [a_host("evil"), a_host("h1")]
+    gateway.fleet.known_hosts = [a_host_view("evil"), a_host_view("h1")]
     gateway.fleet.known_instances = [COPY, ORIGINAL]
     return gateway
 
@@ -53,7 +54,7 @@ async def test_reads_reach_the_original_or_the_copy_as_was_meant(
     for each in (COPY, ORIGINAL):
         listen = f"tcp:192.0.2.1:{len(each.host)}"
         proxy = Proxy(device="ssh", listen=listen, connect="tcp:127.0.0.1:22")
-        instance = an_instance("web", uuid=UUID, proxies=(proxy,))
+        instance = a_documented_instance("web", uuid=UUID, proxies=(proxy,))
         gateway.fleet.known_instances.remove(each)
         gateway.fleet.known_instances.append(replace(each, instance=instance))
 
@@ -141,7 +142,7 @@ async def test_the_name_that_a_copy_shares_means_the_original(client: httpx.Asyn
 async def test_no_name_that_a_host_gives_blocks_an_id_or_a_place(
     gateway: FakeGateway, client: httpx.AsyncClient, vm_id: str, trap: dict[str, str]
 ) -> None:
-    gateway.fleet.change(instances=[known(an_instance(**trap), host="evil"), ORIGINAL])
+    gateway.fleet.change(instances=[a_view(**trap, host="evil"), ORIGINAL])
 
     answer = await client.get(f"{VMS}/{vm_id}")
 
@@ -151,7 +152,7 @@ async def test_no_name_that_a_host_gives_blocks_an_id_or_a_place(
 async def test_the_id_of_what_is_gone_means_nothing_that_is_called_like_it(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[known(an_instance(ID), host="evil")])
+    gateway.fleet.change(instances=[a_view(ID, host="evil")])
 
     answer = await client.get(f"{VMS}/{ID}")
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import httpx
@@ -9,8 +8,9 @@ from msgspec.structs import replace
 
 from services.gateway.vms.templates import Template
 from shared.contracts.instance_config import Changes, ImageSource, Limits
+from tests.support.builders import a_description
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host, described, known
+from tests.support.views import a_host_view, view_of
 from tests.support.vms import WEB
 
 VM = "/api/v1/vms/vm-u1"
@@ -26,7 +26,7 @@ MY_VM = {"name": "my-vm", "template": "ubuntu20.04", "cpu": 1, "memory": 64, "di
 @pytest.fixture
 def limited(gateway: FakeGateway) -> FakeGateway:
     """The gateway, whose `vm-u1` has limits."""
-    gateway.fleet.known_instances = [known(replace(WEB.instance, limits=LIMITED))]
+    gateway.fleet.known_instances = [view_of(replace(WEB.instance, limits=LIMITED))]
     return gateway
 
 
@@ -71,7 +71,7 @@ async def test_no_rule_is_applied_to_limits_that_are_repeated(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     beyond = Limits(ingress=1, write=10**16, processes=2**40)
-    gateway.fleet.known_instances = [known(replace(WEB.instance, limits=beyond))]
+    gateway.fleet.known_instances = [view_of(replace(WEB.instance, limits=beyond))]
     shown = (await client.get(VM)).json()["data"]["limits"]
 
     answer = await client.put(VM, json={"limits": shown | {"processes": 7}})
@@ -118,7 +118,7 @@ async def test_a_new_vm_is_ordered_with_its_limits_and_shown_with_them(
     gateway: FakeGateway, client: httpx.AsyncClient, given: dict[str, Any], ordered: Limits
 ) -> None:
     gateway.templates.append(Template("ubuntu20.04", "", (ImageSource(alias="busybox"),)))
-    gateway.fleet.change(hosts=[dataclasses.replace(a_host("h1"), resources=described())])
+    gateway.fleet.change(hosts=[a_host_view("h1", resources=a_description())])
 
     created = await client.post("/api/v1/vms", json=MY_VM | given)
 

@@ -5,15 +5,18 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from tests.support.builders import a_documented_instance, an_instance_sample
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import MIB, a_host, a_sample, an_instance, known
+from tests.support.views import a_host_view, a_view, view_of
 from tests.support.vms import DB
 
 METRICS = "/api/v1/vms/vm-u1/metrics"
-AROUND = "from=2026-01-23T11:00:00Z&to=2026-01-23T12:00:00Z"
-MEASURED = known(
-    an_instance("web", uuid="u1"),
-    a_sample("web", cpu_percent=45.2, disk_read=1024000, disk_write=512000, network_rx=7),
+MEASURED = a_view(
+    "web",
+    uuid="u1",
+    sample=an_instance_sample(
+        "web", cpu_percent=45.2, disk_read=1024000, disk_write=512000, network_rx=7
+    ),
 )
 
 
@@ -21,27 +24,6 @@ MEASURED = known(
 def gateway(gateway: FakeGateway) -> FakeGateway:
     gateway.fleet.known_instances = [MEASURED, DB]
     return gateway
-
-
-async def test_the_newest_measurement_is_shown_in_the_documents_units(
-    client: httpx.AsyncClient,
-) -> None:
-    answer = await client.get(f"{METRICS}?{AROUND}")
-
-    assert answer.json() == {
-        "success": True,
-        "data": {
-            "cpu": {
-                "usage": 45.2,
-                "history": [{"timestamp": "2026-01-23T11:30:00Z", "value": 45.2}],
-            },
-            "memory": {"used": 256, "total": 512, "usage": 50.0},
-            "disk": {"read": 1024000, "write": 512000, "usage": 20.0},
-            "network": {"rx": 7, "tx": 50 * MIB},
-            "sampledAt": "2026-01-23T11:30:00Z",
-            "unknown": [],
-        },
-    }
 
 
 @pytest.mark.parametrize(
@@ -68,20 +50,12 @@ async def test_what_cannot_be_measured_so_is_refused_with_its_field(
     assert answer.json()["error"]["details"]["errors"][0]["field"] == field
 
 
-async def test_a_stopped_vm_uses_nothing(client: httpx.AsyncClient) -> None:
-    data = (await client.get("/api/v1/vms/db/metrics")).json()["data"]
-
-    assert data["cpu"] == {"usage": 0.0, "history": []}
-    assert (data["memory"]["used"], data["memory"]["total"]) == (0, 512)
-    assert (data["sampledAt"], data["unknown"]) == (None, [])
-
-
 async def test_what_was_not_measured_is_zero_and_named(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    unlimited = an_instance("web", uuid="u1", memory_limit=None, root_size=None)
-    unmeasured = replace(known(unlimited), sample=None, sampled_at=None)
-    gateway.fleet.change(instances=[unmeasured], hosts=[replace(a_host(), sample=None)])
+    unlimited = a_documented_instance("web", uuid="u1", memory_limit=None, root_size=None)
+    unmeasured = replace(view_of(unlimited), sample=None, sampled_at=None)
+    gateway.fleet.change(instances=[unmeasured], hosts=[a_host_view(sample=None)])
 
     data = (await client.get(METRICS)).json()["data"]
 

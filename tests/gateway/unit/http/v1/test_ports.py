@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import msgspec
 import pytest
 
-from shared.contracts.errors import PortInUse
 from shared.contracts.instance_config import Changes, Forward
 from shared.contracts.instances import Proxy
 from shared.contracts.operations import Kind
+from tests.support.builders import a_description, a_documented_instance
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import a_host, an_instance, described, known
+from tests.support.views import a_host_view, view_of
 
 PORTS = "/api/v1/vms/web/ports"
 SSH = Proxy(device="ssh", listen="tcp:203.0.113.5:20001", connect="tcp:127.0.0.1:22")
@@ -21,35 +19,15 @@ OWN = Proxy(
     connect="tcp:127.0.0.1:80",
     options={"bind": "instance"},
 )
-WEB = an_instance("web", proxies=(SSH, OWN))
+WEB = a_documented_instance("web", proxies=(SSH, OWN))
 
 
 @pytest.fixture
 def gateway() -> FakeGateway:
     gateway = FakeGateway()
-    host = replace(a_host("h1"), resources=described(address="203.0.113.5"))
-    gateway.fleet.change(hosts=[host], instances=[known(WEB)])
+    host = a_host_view("h1", resources=a_description(address="203.0.113.5"))
+    gateway.fleet.change(hosts=[host], instances=[view_of(WEB)])
     return gateway
-
-
-async def test_the_ports_are_shown_with_the_address_they_are_reached_at(
-    client: httpx.AsyncClient,
-) -> None:
-    answer = await client.get(PORTS)
-
-    assert answer.json()["data"] == {
-        "address": "203.0.113.5",
-        "ssh": 20001,
-        "forwards": [{"protocol": "tcp", "listen": 20001, "connect": 22, "count": 1}],
-        "others": [
-            {
-                "device": "web",
-                "listen": "tcp:0.0.0.0:80",
-                "connect": "tcp:127.0.0.1:80",
-                "options": {"bind": "instance"},
-            }
-        ],
-    }
 
 
 async def test_what_was_read_can_be_sent_back(
@@ -70,42 +48,15 @@ async def test_what_was_read_can_be_sent_back(
     assert change.arguments.etag == read.headers["etag"].strip('"')
 
 
-async def test_ports_may_be_left_to_the_host_to_choose(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    await client.put(PORTS, json={"forwards": [{"connect": 8080, "protocol": "udp"}]})
-
-    [change] = gateway.operations.submitted
-    assert change.arguments.changes == Changes(
-        forwards=(Forward(protocol="udp", listen=0, connect=8080, count=1),)
-    )
-
-
 async def test_the_answer_shows_the_ports_after_the_change(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    after = known(msgspec.structs.replace(WEB, proxies=()))
+    after = view_of(msgspec.structs.replace(WEB, proxies=()))
     gateway.operations.watch(lambda _: gateway.fleet.change(instances=[after]))
 
     answer = await client.put(PORTS, json={"forwards": []})
 
     assert (answer.json()["data"]["ssh"], answer.json()["data"]["forwards"]) == (None, [])
-
-
-async def test_a_port_in_use_is_a_409(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
-    gateway.operations.refusal = PortInUse("h1", "80")
-
-    answer = await client.put(PORTS, json={"forwards": [{"connect": 80, "listen": 80}]})
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "PORT_IN_USE")
-    assert answer.json()["error"]["details"] == {"host": "h1", "port": "80"}
-
-
-async def test_a_stale_tag_changes_nothing(gateway: FakeGateway, client: httpx.AsyncClient) -> None:
-    answer = await client.put(PORTS, json={"forwards": []}, headers={"If-Match": '"old"'})
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (412, "PRECONDITION_FAILED")
-    assert gateway.operations.submitted == []
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,14 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from shared.contracts.operations import Failure, Kind, State
+from shared.contracts.operations import Kind
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import an_instance, known
+from tests.support.views import a_view
 from tests.support.vms import WEB
 
 RENAME = "/api/v1/vms/vm-u1/rename"
-SHOP = known(an_instance("shop", uuid="u4", display_name="The Shop"))
-ELSEWHERE = known(an_instance("mail", uuid="u5"), host="h2")
+SHOP = a_view("shop", uuid="u4", display_name="The Shop")
+ELSEWHERE = a_view("mail", uuid="u5", host="h2")
 
 
 @pytest.fixture
@@ -56,17 +56,6 @@ async def test_a_name_that_another_one_of_the_host_has_is_refused(
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "VM_ALREADY_EXISTS")
     assert gateway.operations.submitted == []
-
-
-async def test_one_that_runs_keeps_lxds_name(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    running = Failure(code="instance_running", values=["web"])
-    gateway.operations.ends = {"state": State.FAILED, "failure": running}
-
-    answer = await client.post(RENAME, json={"name": "Front Page"})
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VM_ALREADY_RUNNING")
 
 
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 256}, {"name": "a\nb"}])

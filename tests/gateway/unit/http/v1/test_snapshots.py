@@ -4,17 +4,13 @@ import httpx
 import pytest
 
 from services.gateway.vms.snapshots import DescribedSnapshot
-from shared.contracts.errors import FleetError, HostUnreachable, InstanceReplaced, OutcomeUnknown
-from shared.contracts.operations import Arguments, Failure, Kind, State
+from shared.contracts.operations import Arguments, Kind
 from shared.contracts.worker_api import Snapshot
 from tests.support.gateway_http import FakeGateway
+from tests.support.vms import code
 
 SNAPSHOTS = "/api/v1/vms/vm-u1/snapshots"
 TAKEN = Snapshot(name="backup-1", created_at="2024-01-01T12:00:00.123456Z", size=4096)
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
 
 
 async def test_snapshots_are_listed_with_what_was_said_of_them(
@@ -58,46 +54,6 @@ async def test_snapshots_are_listed_with_what_was_said_of_them(
 
 
 @pytest.mark.parametrize(
-    ("refusal", "expected"),
-    [
-        (HostUnreachable("h1"), (503, "HOST_UNREACHABLE")),
-        (InstanceReplaced("web"), (409, "VM_REPLACED")),
-        (OutcomeUnknown("h1"), (504, "OUTCOME_UNKNOWN")),
-    ],
-)
-async def test_a_host_that_does_not_tell_is_no_empty_list(
-    gateway: FakeGateway,
-    client: httpx.AsyncClient,
-    refusal: FleetError,
-    expected: tuple[int, str],
-) -> None:
-    gateway.snapshots.refusal = refusal
-
-    assert code(await client.get(SNAPSHOTS)) == expected
-
-
-async def test_making_one_hands_on_all_that_is_said_of_it(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    body = {"name": "backup-2024-01-01", "description": "系统更新前的备份", "stateful": True}
-
-    answer = await client.post(SNAPSHOTS, json=body)
-
-    assert answer.status_code == 200
-    assert answer.json()["data"] == {
-        "id": "vm-u1",
-        "name": "Web Server",
-        "status": "running",
-        "snapshot": "backup-2024-01-01",
-    }
-    [change] = gateway.operations.submitted
-    assert (change.kind, change.target.uuid) == (Kind.SNAPSHOT, "u1")
-    assert change.arguments == Arguments(
-        snapshot="backup-2024-01-01", description="系统更新前的备份", stateful=True
-    )
-
-
-@pytest.mark.parametrize(
     ("method", "path", "kind"),
     [
         ("POST", f"{SNAPSHOTS}/before update/restore", Kind.RESTORE),
@@ -113,29 +69,6 @@ async def test_one_that_is_there_is_restored_or_deleted_whatever_it_is_called(
     assert answer.json()["data"]["snapshot"] == "before update"
     [change] = gateway.operations.submitted
     assert (change.kind, change.arguments) == (kind, Arguments(snapshot="before update"))
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body", "failure", "expected"),
-    [
-        ("POST", SNAPSHOTS, {"name": "s"}, "snapshot_exists", (409, "SNAPSHOT_ALREADY_EXISTS")),
-        ("POST", f"{SNAPSHOTS}/s/restore", None, "snapshot_not_found", (404, "SNAPSHOT_NOT_FOUND")),
-        ("DELETE", f"{SNAPSHOTS}/s", None, "snapshot_not_found", (404, "SNAPSHOT_NOT_FOUND")),
-    ],
-)
-async def test_a_failure_is_told_by_its_name(
-    gateway: FakeGateway,
-    client: httpx.AsyncClient,
-    method: str,
-    path: str,
-    body: dict[str, str] | None,
-    failure: str,
-    expected: tuple[int, str],
-) -> None:
-    ended = Failure(code=failure, values=["web", "s"])
-    gateway.operations.ends = {"state": State.FAILED, "failure": ended}
-
-    assert code(await client.request(method, path, json=body)) == expected
 
 
 @pytest.mark.parametrize(
@@ -162,13 +95,18 @@ async def test_what_lxd_would_not_take_is_refused(
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", ""), ("POST", ""), ("POST", "/s/restore"), ("DELETE", "/s")],
+    [
+        ("GET", "log"),
+        ("POST", "snapshots"),
+        ("POST", "snapshots/s/restore"),
+        ("DELETE", "snapshots/s"),
+    ],
 )
-async def test_an_unknown_vm_has_no_snapshots(
+async def test_an_unknown_vm_has_neither_snapshots_nor_a_log(
     client: httpx.AsyncClient, method: str, path: str
 ) -> None:
-    body = {"name": "s"} if (method, path) == ("POST", "") else None
+    body = {"name": "s"} if path == "snapshots" else None
 
-    answer = await client.request(method, f"/api/v1/vms/nix/snapshots{path}", json=body)
+    answer = await client.request(method, f"/api/v1/vms/nix/{path}", json=body)
 
     assert code(answer) == (404, "VM_NOT_FOUND")

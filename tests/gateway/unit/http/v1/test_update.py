@@ -5,20 +5,16 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.contracts.errors import InstanceChangedSince
 from shared.contracts.instance_config import Changes
 from shared.contracts.instance_etag import etag
-from shared.contracts.operations import Failure, Kind, State
+from shared.contracts.operations import Kind, State
+from tests.support.builders import GIB, MIB
 from tests.support.gateway_http import FakeGateway
-from tests.support.known import GIB, MIB, an_instance, known
-from tests.support.vms import DB, WEB
+from tests.support.views import a_view
+from tests.support.vms import DB, WEB, code
 
 VM = "/api/v1/vms/vm-u1"
 TAG = f'"{etag(WEB.instance)}"'
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
 
 
 @pytest.mark.parametrize(
@@ -75,16 +71,14 @@ async def test_an_answer_can_be_sent_back_and_changes_nothing(
     assert gateway.operations.submitted == []
 
 
-ODD = known(
-    an_instance(
-        "odd",
-        uuid="u9",
-        cpu_limit="0",
-        memory_limit=400_000,
-        root_size=0,
-        description=f"odd 20144 pw {'0' * 8000}",
-        labels={"two words": "x", "lines": "1\n2", "empty": ""},
-    )
+ODD = a_view(
+    "odd",
+    uuid="u9",
+    cpu_limit="0",
+    memory_limit=400_000,
+    root_size=0,
+    description=f"odd 20144 pw {'0' * 8000}",
+    labels={"two words": "x", "lines": "1\n2", "empty": ""},
 )
 
 
@@ -203,17 +197,6 @@ async def test_an_older_state_is_refused(
 
     assert code(answer) == (412, "PRECONDITION_FAILED")
     assert gateway.operations.submitted == []
-
-
-async def test_what_the_host_finds_changed_since_is_refused_too(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    found = Failure(code=InstanceChangedSince.code, values=["web"])
-    gateway.operations.ends = {"state": State.FAILED, "failure": found}
-
-    answer = await client.put(VM, json={"cpu": 2}, headers={"If-Match": TAG})
-
-    assert code(answer) == (412, "PRECONDITION_FAILED")
 
 
 async def test_an_update_needs_a_body(client: httpx.AsyncClient) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts.instance_etag import etag
 from tests.support.gateway_http import LOOPBACK, FakeGateway
-from tests.support.known import a_host, an_instance, away, known
+from tests.support.views import a_view
 from tests.support.vms import DB, WEB, WEB_TOO
 
 VMS = "/api/v1/vms"
@@ -86,17 +86,11 @@ async def test_a_page_says_where_it_stands(
     )
 
 
-async def test_a_list_without_entries_has_no_pages(client: httpx.AsyncClient) -> None:
-    found = pagination(await client.get(f"{VMS}?status=error"))
-
-    assert (found["total"], found["pages"], found["nextCursor"]) == (0, 0, None)
-
-
 async def test_a_cursor_goes_on_where_the_page_ended_whatever_came_since(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     first = await client.get(f"{VMS}?limit=2")
-    early = known(an_instance("aaa", uuid="u0"))
+    early = a_view("aaa", uuid="u0")
     gateway.fleet.change(instances=[WEB, DB, WEB_TOO, early])
 
     rest = await client.get(f"{VMS}?limit=2&cursor={pagination(first)['nextCursor']}")
@@ -110,12 +104,6 @@ async def test_what_is_no_cursor_is_refused(client: httpx.AsyncClient, cursor: s
     answer = await client.get(VMS, params={"cursor": cursor})
 
     assert answer.json()["error"]["details"]["errors"][0]["field"] == "cursor"
-
-
-async def test_only_the_fields_that_are_asked_for_are_shown(client: httpx.AsyncClient) -> None:
-    answer = await client.get(f"{VMS}?host=h2&project=p&fields=status,id,status")
-
-    assert answer.json()["data"]["vms"] == [{"status": "running", "id": "vm-u3"}]
 
 
 async def test_a_field_that_does_not_exist_is_refused(client: httpx.AsyncClient) -> None:
@@ -174,20 +162,11 @@ async def test_what_fits_nothing_is_not_found(client: httpx.AsyncClient, vm_id: 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "VM_NOT_FOUND")
 
 
-async def test_a_name_that_several_have_is_refused_with_their_ids(
-    client: httpx.AsyncClient,
-) -> None:
-    answer = await client.get(f"{VMS}/web")
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "AMBIGUOUS_VM")
-    assert answer.json()["error"]["details"] == {"name": "web", "ids": "vm-u1, vm-u3"}
-
-
 @pytest.mark.attack
 async def test_an_id_that_a_copy_shares_means_the_original(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    copy = replace(known(an_instance("copy", uuid="u1"), host="h2"), duplicate=True)
+    copy = replace(a_view("copy", uuid="u1", host="h2"), duplicate=True)
     gateway.fleet.change(instances=[WEB, copy])
 
     original = (await client.get(f"{VMS}/vm-u1")).json()["data"]
@@ -200,7 +179,7 @@ async def test_an_id_that_a_copy_shares_means_the_original(
 async def test_an_instance_to_which_lxd_gave_no_uuid_is_known_by_its_place(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.fleet.change(instances=[known(an_instance("old", uuid=""))])
+    gateway.fleet.change(instances=[a_view("old", uuid="")])
 
     answer = await client.get(f"{VMS}/h1:old")
 
@@ -213,27 +192,6 @@ async def test_one_vm_has_the_tag_that_guards_its_change(client: httpx.AsyncClie
     assert answer.headers["etag"] == f'"{etag(WEB.instance)}"'
 
 
-async def test_the_state_says_whether_it_is_known_to_be_so(
-    gateway: FakeGateway, client: httpx.AsyncClient
-) -> None:
-    gateway.fleet.change(instances=[WEB], hosts=[away(a_host("h1"), 42.0)])
-
-    answer = await client.get(f"{VMS}/vm-u1/status")
-
-    assert answer.json() == {
-        "success": True,
-        "data": {
-            "id": "vm-u1",
-            "name": "Web Server",
-            "status": "running",
-            "host": "h1",
-            "hostOnline": False,
-            "ageS": 42,
-            "stale": True,
-        },
-    }
-
-
 @pytest.mark.parametrize(
     ("token", "shown"), [(None, "web 22 ******** 1 2"), ("secret", "web 22 pass 1 2")]
 )
@@ -241,7 +199,7 @@ async def test_a_password_in_a_description_is_shown_to_those_who_may_see_it(
     gateway: FakeGateway, token: str | None, shown: str
 ) -> None:
     gateway.settings = replace(LOOPBACK, token="secret", open_networks=("127.0.0.0/8",))
-    gateway.fleet.change(instances=[known(an_instance("web", description="web 22 pass 1 2"))])
+    gateway.fleet.change(instances=[a_view("web", description="web 22 pass 1 2")])
     headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async with gateway.client(headers=headers) as client:
