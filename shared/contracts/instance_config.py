@@ -18,7 +18,7 @@ MOST_KEYS = 64
 Labels = Annotated[dict[Word, Word], Meta(max_length=MOST_LABELS)]
 
 
-class ImageSource(Struct, frozen=True, kw_only=True):
+class ImageSource(Struct, frozen=True, kw_only=True, gc=False):
     """Where an image comes from, identified by either `alias` or `fingerprint`.
 
     `remote` is the name of an image server that the host's operator allows, never an address;
@@ -30,7 +30,7 @@ class ImageSource(Struct, frozen=True, kw_only=True):
     remote: Word = ""
 
 
-class Forward(Struct, frozen=True, kw_only=True):
+class Forward(Struct, frozen=True, kw_only=True, gc=False):
     """Forward `count` ports of the host, from `listen` up, to the instance's, from `connect` up.
 
     `protocol` is `tcp` or `udp`. With a `listen` of 0 the host chooses the ports from its pool.
@@ -45,7 +45,7 @@ class Forward(Struct, frozen=True, kw_only=True):
 Forwards = Annotated[tuple[Forward, ...], Meta(max_length=MOST_DEVICES)]
 
 
-class Limits(Struct, frozen=True, kw_only=True):
+class Limits(Struct, frozen=True, kw_only=True, gc=False):
     """Limits on an instance's network traffic, disk traffic and processes.
 
     `ingress` and `egress` are bits per second of each network interface; `read` and `write` are

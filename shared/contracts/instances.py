@@ -1,7 +1,8 @@
 """Instances and hosts, as LXD describes them and as the sampler measures them.
 
 These are parts of the messages in `events` and `operations`. Sizes are bytes, shares are percent
-from 0 to 100, times are RFC 3339 with `Z`. `None` means unknown, never zero.
+from 0 to 100, times are RFC 3339 with `Z`. `None` means unknown, never zero. None of them is part of
+a reference cycle, so the garbage collector need not visit the hundred thousands of a large fleet.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ DEFAULT_PROJECT = "default"
 _YES = ("true", "1", "yes", "on")
 
 
-class Proxy(Struct, frozen=True, kw_only=True):
+class Proxy(Struct, frozen=True, kw_only=True, gc=False):
     """A proxy device; `listen` (`tcp:0.0.0.0:20001`) and `connect` in LXD's own notation.
 
     `options` are its other settings, such as `bind`, `nat` and `proxy_protocol`.
@@ -56,7 +57,7 @@ class Proxy(Struct, frozen=True, kw_only=True):
         return self.options.get("proxy_protocol", "").lower() in _YES
 
 
-class Trash(Struct, frozen=True, kw_only=True):
+class Trash(Struct, frozen=True, kw_only=True, gc=False):
     """The root that an instance had before its last rebuild or revert.
 
     LXD holds it as an instance called `name`, which no list shows, until `until`. `size` is its
@@ -68,7 +69,7 @@ class Trash(Struct, frozen=True, kw_only=True):
     size: Count | None = None
 
 
-class Instance(Struct, frozen=True, kw_only=True):
+class Instance(Struct, frozen=True, kw_only=True, gc=False):
     """The configuration of one instance in LXD, with its profiles applied.
 
     `uuid` is `volatile.uuid`. `revision` grows whenever the worker reads the instance again, and
@@ -113,7 +114,7 @@ class Instance(Struct, frozen=True, kw_only=True):
 USER_KEYS = ("description", "ssh_port", "nat_ports", "root_password")
 
 
-class Address(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Address(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One address of an instance; `family` is `inet` or `inet6`, `scope` LXD's `global`, `link`,
     `local`.
 
@@ -128,7 +129,7 @@ class Address(Struct, frozen=True, kw_only=True, omit_defaults=True):
     of_nic: bool = True
 
 
-class MemoryParts(Struct, frozen=True, kw_only=True):
+class MemoryParts(Struct, frozen=True, kw_only=True, gc=False):
     """The parts of an instance's memory in bytes, under the kernel's names."""
 
     cached: Count | None = None
@@ -145,7 +146,7 @@ class MemoryParts(Struct, frozen=True, kw_only=True):
     inactive_file: Count | None = None
 
 
-class Interface(Struct, frozen=True, kw_only=True):
+class Interface(Struct, frozen=True, kw_only=True, gc=False):
     """Traffic of a network interface since its creation, as counted inside the instance."""
 
     device: Word
@@ -159,7 +160,7 @@ class Interface(Struct, frozen=True, kw_only=True):
     tx_dropped: Count | None = None
 
 
-class BlockDevice(Struct, frozen=True, kw_only=True):
+class BlockDevice(Struct, frozen=True, kw_only=True, gc=False):
     """Reads and writes of a disk since the instance's start.
 
     The disk is one of the host's; for a virtual machine, one of its own.
@@ -172,7 +173,7 @@ class BlockDevice(Struct, frozen=True, kw_only=True):
     writes: Count | None = None
 
 
-class InstanceSample(Struct, frozen=True, kw_only=True):
+class InstanceSample(Struct, frozen=True, kw_only=True, gc=False):
     """One measurement of one instance; a stopped instance has none.
 
     `cpu_percent` is the share of the CPUs that the instance may use, 0-100, since the previous
@@ -215,7 +216,7 @@ class InstanceSample(Struct, frozen=True, kw_only=True):
     block_devices: Annotated[tuple[BlockDevice, ...], Meta(max_length=MOST_DEVICES)] | None = None
 
 
-class HostSample(Struct, frozen=True, kw_only=True):
+class HostSample(Struct, frozen=True, kw_only=True, gc=False):
     """One measurement of a host.
 
     Disk is LXD's storage pool, else the root file system; used = total - available. `network_*` are
