@@ -1,8 +1,8 @@
 """Instances and hosts, as LXD describes them and as the sampler measures them.
 
 These are parts of the messages in `events` and `operations`. Sizes are bytes, shares are percent
-from 0 to 100, times are RFC 3339 with `Z`. `None` means unknown, never zero. None of them is part of
-a reference cycle, so the garbage collector need not visit the hundred thousands of a large fleet.
+from 0 to 100, times are RFC 3339 with `Z`. `None` means unknown, never zero. They are in no
+reference cycle, so the garbage collector need not visit the many of a large fleet (`gc=False`).
 """
 
 from __future__ import annotations
