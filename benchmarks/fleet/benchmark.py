@@ -56,7 +56,7 @@ def table(measured: Mapping[int, Results]) -> Iterator[str]:
         bounds = [text_of(goal.must), text_of(goal.aim)]
         texts = [_text(goal, each) for each in row]
         verdict = goal.verdict(row[-1].values) if row[-1] else "missed"
-        yield f"| {' | '.join([what, *bounds, *texts, _growth(row), verdict])} |"
+        yield f"| {' | '.join([what, *bounds, *texts, _growth(goal, row), verdict])} |"
 
 
 async def _results(broker: Broker, hosts: int, scale: FleetScale) -> Results:
@@ -76,11 +76,12 @@ def _report_progress(place: Site, text: str) -> None:
     sys.stderr.flush()
 
 
-def _growth(row: list[Measured | None]) -> str:
+def _growth(goal: Goal, row: list[Measured | None]) -> str:
     first, last = row[0], row[-1]
     if len(row) < 2 or not (first and last and first.values[0]):
         return ""
-    return f"{last.values[0] / first.values[0]:.1f} times"
+    bound = f" (<= {goal.growth:g})" if goal.growth else ""
+    return f"{last.values[0] / first.values[0]:.1f} times{bound}"
 
 
 def _text(goal: Goal, measured: Measured | None) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,9 +33,10 @@ from benchmarks.fleet.http_client import (
     time_by_turns,
 )
 from benchmarks.fleet.simulator import SILENCE, SPEAK, STATUS, FleetSize, Status, serve
-from benchmarks.fleet.stream_clients import stream_clients
+from benchmarks.fleet.stream_clients import StreamClient, stream_clients
 from benchmarks.scale import FleetScale
 from tests.support.broker import Broker, fresh_vhost
+from tests.support.host import eventually
 
 VMS = "/api/v1/vms"
 HEALTH = "/api/health"
@@ -44,6 +45,8 @@ SCRAPE_TIMEOUT_S = 60.0
 # Whatever is waited for takes so long at most.
 MOST_S = 120.0
 POLL_S = 0.1
+# A change that has not come by then, counted from the last one's publication, is lost.
+LATE_S = 60.0
 # For so long all hosts must be online to count as back.
 STEADY_S = 3.0
 
@@ -126,7 +129,7 @@ async def reading(place: Site) -> Results:
             time_by_turns, port, reads, place.scale.rounds, timeout_s=TIMEOUT_S, most_s=MOST_S
         )
     results = {name: _measured(each) for name, each in durations.items()}
-    return results | {goals.BLOCKED_READING: Measured((blocked.longest,))}
+    return results | {goals.BLOCKED_READING: Measured((blocked.longest,), _missing(blocked))}
 
 
 async def streaming(place: Site) -> Results:
@@ -134,17 +137,19 @@ async def streaming(place: Site) -> Results:
     scale, commands = place.scale, place.simulator.commands
     commands.send(max(place.size.changes_per_s, scale.streamed_per_s))
     async with stream_clients(scale.clients, place.gateway.port, MOST_S) as clients:
-        before = await place.status()
+        since = time.monotonic()
         for client in clients:
-            client.restart()
+            client.restart(since)
+        before = await place.status()
         with measure_cpu(place.gateway.process) as cpu:
             await asyncio.sleep(scale.window_s)
+        commands.send(0.0)
         published = (await place.status()).changes - before.changes
-        await asyncio.sleep(STEADY_S)
+        await _settle(clients, published)
         latencies = [each for client in clients for each in client.latencies_ms]
     commands.send(place.size.changes_per_s)
-    due = published * scale.clients
-    lost = 100 * max(0.0, 1 - len(latencies) / due) if due else 0.0
+    due = published * len(clients)
+    lost = 100 * max(0.0, 1 - len(latencies) / due) if due else 100.0
     who = f"{len(clients)} of {scale.clients} clients"
     took = (centile(latencies, 50), centile(latencies, 99)) if latencies else (1000 * MOST_S,) * 2
     return {
@@ -169,7 +174,7 @@ async def scraping(place: Site) -> Results:
     return {
         goals.SCRAPE_HOST: Measured((centile(one.ms, 50),), _missing(one)),
         goals.SCRAPE_ALL: Measured((centile(every.ms, 50),), _missing(every)),
-        goals.BLOCKED_SCRAPE: Measured((blocked.longest,)),
+        goals.BLOCKED_SCRAPE: Measured((blocked.longest,), _missing(blocked)),
     }
 
 
@@ -184,7 +189,7 @@ async def silence(place: Site) -> Results:
     return {
         goals.OFFLINE: Measured((place.size.hosts if online is None else online,)),
         goals.BACK: Measured((took_s,), _shortage(back, place.size.hosts)),
-        goals.BLOCKED_BACK: Measured((blocked.longest,)),
+        goals.BLOCKED_BACK: Measured((blocked.longest,), _missing(blocked)),
     }
 
 
@@ -265,6 +270,15 @@ def _try(count: Callable[[HttpClient], int], port: int) -> int | None:
             return count(client)
         except NO_ANSWER:
             return None
+
+
+async def _settle(clients: list[StreamClient], changes: int) -> None:
+    """Wait until so many changes have come to every client, or for the longest time."""
+    with suppress(TimeoutError):
+        await eventually(
+            lambda: all(len(client.latencies_ms) >= changes for client in clients),
+            within_s=LATE_S,
+        )
 
 
 async def _until(

@@ -103,6 +103,9 @@ class SimulatedHost:
         return self.sequence
 
 
+Report = Callable[[SimulatedHost], Awaitable[None]]
+
+
 class Simulator:
     """All hosts; `hosts` are those that are connected."""
 
@@ -112,7 +115,7 @@ class Simulator:
         self._sample_key = f"{{}}.{SAMPLER}.{NAMES[Sampled]}"
         self._rng = random.Random(7)  # noqa: S311 - instances, not secrets
         self.hosts: list[SimulatedHost] = []
-        self._loops: list[asyncio.Task[None]] = []
+        self._loops: dict[Report, asyncio.Task[None]] = {}
         self._changes_per_s = size.changes_per_s
         self._changes = 0
         self._late_s = 0.0
@@ -135,35 +138,41 @@ class Simulator:
         await channel.basic_consume(queue, self._on_call, no_ack=True)
 
     def handle(self, commands: Connection, command: object) -> None:
-        """Execute a command."""
+        """Execute a command; raise what a report has failed with."""
+        for loop in self._loops.values():
+            if loop.done():
+                loop.result()
         if command == STATUS:
             commands.send(Status(self._changes, self._late_s))
             self._late_s = 0.0
             return
-        for loop in self._loops:
-            loop.cancel()
-        self._loops = []
         if isinstance(command, float):
             self._changes_per_s = command
+        if command != SPEAK:
+            self._stop(everything=command == SILENCE)
         if command != SILENCE:
             self.speak()
 
     def speak(self) -> None:
-        """Report for ever."""
+        """Report for ever what is not reported yet."""
         size, hosts = self._size, self._size.hosts
-        paces: list[tuple[float, Callable[[SimulatedHost], Awaitable[None]]]] = [
-            (hosts / size.heartbeat_s, self._beat),
-            (hosts / size.sample_s, self._sample),
-            (hosts / size.inventory_s, self._report_inventory),
-            (self._changes_per_s, self._change_any),
-        ]
-        self._loops = [
-            asyncio.create_task(self._keep_pace(per_s, report)) for per_s, report in paces if per_s
-        ]
+        paces: dict[Report, float] = {
+            self._beat: hosts / size.heartbeat_s,
+            self._sample: hosts / size.sample_s,
+            self._report_inventory: hosts / size.inventory_s,
+            self._change_any: self._changes_per_s,
+        }
+        for report, per_s in paces.items():
+            if per_s and report not in self._loops:
+                self._loops[report] = asyncio.create_task(self._keep_pace(per_s, report))
 
-    async def _keep_pace(
-        self, per_s: float, report: Callable[[SimulatedHost], Awaitable[None]]
-    ) -> None:
+    def _stop(self, *, everything: bool) -> None:
+        """Stop changes, or all reports."""
+        for report in list(self._loops):
+            if everything or report == self._change_any:
+                self._loops.pop(report).cancel()
+
+    async def _keep_pace(self, per_s: float, report: Report) -> None:
         """Have one host after the other report, so many a second."""
         began = time.monotonic()
         for count, host in enumerate(itertools.cycle(self.hosts)):

@@ -58,9 +58,9 @@ class StreamClient(asyncio.Protocol):
         """Remember that the gateway has closed the connection."""
         self.closed = True
 
-    def restart(self) -> None:
-        """Count only what is published from now on."""
-        self.since, self.latencies_ms = time.monotonic(), []
+    def restart(self, since: float) -> None:
+        """Count only what is published from a moment on."""
+        self.since, self.latencies_ms = since, []
 
     def close(self) -> None:
         """Disconnect, if it is connected."""

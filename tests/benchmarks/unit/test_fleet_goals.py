@@ -37,7 +37,7 @@ def test_a_row_shows_all_sizes_and_how_the_figure_grows() -> None:
 
     row = next(line for line in table(measured) if CPU in line)
 
-    figures = "| 60 | 35 | 20 % of a core | 50 % of a core (once) | 2.5 times | met |"
+    figures = "| 60 | 35 | 20 % of a core | 50 % of a core (once) | 2.5 times (<= 10) | met |"
     assert row == f"| {CPU} {figures}"
 
 
