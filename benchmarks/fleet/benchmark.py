@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping
+from math import inf
 
 import psutil
 
@@ -18,8 +19,8 @@ from benchmarks.fleet.phases import PHASES, Results, Site, site
 from benchmarks.scale import FleetScale, Scale
 from tests.support.broker import Broker, shared_broker
 
-# What a phase ends with if the gateway's process has.
-_ENDED = (OSError, psutil.Error)
+# What a phase ends with if the gateway's process has, or the simulator's.
+_ENDED = (OSError, EOFError, psutil.Error)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
@@ -27,14 +28,12 @@ def figures(scale: Scale) -> Iterator[Figure]:
     measured = measure(scale.fleet)
     small, large = min(measured), max(measured)
     for what, goal in GOALS.items():
-        got = measured[large].get(what)
-        if got is None:
-            continue
+        now, before = measured[large].get(what), measured[small].get(what)
         yield Figure(
             f"{what}, {large} hosts x {scale.fleet.instances}",
-            _text(goal, got),
-            f"{small} hosts: {_text(goal, measured[small].get(what))}",
-            goal.share(got.values) if goal.must else 0.0,
+            _text(now, goal.unit),
+            f"{small} hosts: {_text(before, goal.unit)}",
+            goal.share(now.values) if now else inf,
             goal.target(),
         )
 
@@ -49,12 +48,12 @@ def table(measured: Mapping[int, Results]) -> Iterator[str]:
     """Return the lines of a table with a column for each number of hosts, and how cost grows."""
     sizes = sorted(measured)
     columns = [f"{hosts} hosts" for hosts in sizes]
-    yield f"| what | must | aim | {' | '.join(columns)} | growth | verdict |"
-    yield f"|---|---|---|{'---|' * len(columns)}---|---|"
+    yield f"| what | unit | must | aim | {' | '.join(columns)} | growth | verdict |"
+    yield f"|---|---|---|---|{'---|' * len(columns)}---|---|"
     for what, goal in GOALS.items():
         row = [measured[hosts].get(what) for hosts in sizes]
-        bounds = [text_of(goal.must), text_of(goal.aim)]
-        texts = [_text(goal, each) for each in row]
+        bounds = [goal.unit, text_of(goal.must), text_of(goal.aim)]
+        texts = [_text(each) for each in row]
         verdict = goal.verdict(row[-1].values) if row[-1] else "missed"
         yield f"| {' | '.join([what, *bounds, *texts, _growth(goal, row), verdict])} |"
 
@@ -84,8 +83,8 @@ def _growth(goal: Goal, row: list[Measured | None]) -> str:
     return f"{last.values[0] / first.values[0]:.1f} times{bound}"
 
 
-def _text(goal: Goal, measured: Measured | None) -> str:
+def _text(measured: Measured | None, unit: str = "") -> str:
     if measured is None:
         return "not measured"
-    more = f" ({measured.more})" if measured.more else ""
-    return f"{text_of(measured.values)} {goal.unit}{more}"
+    more = f"({measured.more})" if measured.more else ""
+    return " ".join(filter(None, [text_of(measured.values), unit, more]))

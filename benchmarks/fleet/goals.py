@@ -24,8 +24,8 @@ class Goal:
     growth: float | None = None
 
     def share(self, values: tuple[float, ...]) -> float:
-        """Return the worst of the values as a share of what it must be."""
-        return _worst(values, self.must)
+        """Return the worst of the values as a share of what it must be; 0: nothing is promised."""
+        return _worst(values, self.must) if self.must else 0.0
 
     def verdict(self, values: tuple[float, ...]) -> str:
         """Return `missed`, `met`, or `aim` if that is reached too; empty: nothing is promised."""

@@ -37,7 +37,7 @@ def test_a_row_shows_all_sizes_and_how_the_figure_grows() -> None:
 
     row = next(line for line in table(measured) if CPU in line)
 
-    figures = "| 60 | 35 | 20 % of a core | 50 % of a core (once) | 2.5 times (<= 10) | met |"
+    figures = "| % of a core | 60 | 35 | 20 | 50 (once) | 2.5 times (<= 10) | met |"
     assert row == f"| {CPU} {figures}"
 
 
@@ -47,7 +47,7 @@ def test_what_a_collapsed_gateway_did_not_answer_is_missed() -> None:
     assert len(lines) == 2 + len(GOALS)
     assert (
         next(line for line in lines if LOST in line)
-        == f"| {LOST} | 0 |  | not measured |  | missed |"
+        == f"| {LOST} | lost | 0 |  | not measured |  | missed |"
     )
 
 
