@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
 JOBS ?= 2
+HOSTS ?= 100
 BIN := $(VENV)/bin
 # The tests of a file share what they have started, so a file goes to one process.
 OPTIONS = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(PYTEST)
@@ -12,13 +13,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo demo-clean check contract-lock environment constraints daemons browser \
-	console-page golden test test-unit test-contract test-integration test-e2e test-all attack compose-test bench \
+	console-page golden test test-unit test-contract test-integration test-e2e test-all attack compose-test bench bench-fleet \
 	house walk
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo 'Variables: FLEET_INSTALL=no (explain, do not install), VENV=DIR (an environment to use as it is),'
-	@echo '           PYTHON=python3.12, PYTEST="-k name" (options for pytest), JOBS=0 (tests in one process)'
+	@echo '           PYTHON=python3.12, PYTEST="-k name" (options for pytest), JOBS=0 (tests in one process),'
+	@echo '           HOSTS="100 1000" (sizes of the simulated fleet)'
 
 run: environment  ## the fleet on this machine, in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
@@ -71,6 +73,9 @@ compose-test: environment  ## the fleet in containers: built, started, driven, r
 
 bench: daemons  ## every figure that is promised, measured beside its baseline, in one table
 	@$(BIN)/python -m benchmarks
+
+bench-fleet: daemons  ## the gateway under HOSTS simulated hosts of 100 instances each
+	@BENCH_HOSTS="$(HOSTS)" $(BIN)/python -m benchmarks.fleet
 
 house: environment  ## size and shape of the code: lines, longest modules, imports, names of which there are two
 	@$(BIN)/python tools/house.py

@@ -24,6 +24,7 @@ from benchmarks import (
     stream_viewers,
 )
 from benchmarks.figures import Figure, show
+from benchmarks.fleet import benchmark as fleet
 from benchmarks.ground import fleet_on, loaded_lxd
 from benchmarks.scale import Scale, from_environment
 
@@ -37,7 +38,7 @@ ON_A_FLEET = (
     console,
     monitor_viewers,
 )
-BY_THEMSELVES = (stream_viewers, scrape, list_vms, flood)
+BY_THEMSELVES = (stream_viewers, scrape, list_vms, flood, fleet)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

@@ -16,6 +16,9 @@ import psutil
 # Sends a first message to its parent, such as its port, and then receives commands, None last.
 Server = Callable[[Connection], Awaitable[None]]
 
+# How long a server may take to end before it is killed.
+END_S = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
@@ -38,7 +41,7 @@ async def run_apart(server: Server | partial[Awaitable[None]]) -> AsyncIterator[
         greeting = await asyncio.to_thread(ours.recv)
         yield RunningServer(greeting, ours, psutil.Process(process.pid))
         ours.send(None)
-        await asyncio.to_thread(process.join)
+        await asyncio.to_thread(process.join, END_S)
     finally:
         process.kill()
 

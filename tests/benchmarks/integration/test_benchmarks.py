@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.__main__ import figures
 from benchmarks.figures import Figure
-from benchmarks.scale import Scale
+from benchmarks.scale import FleetScale, Scale
 from tests.support.broker import Broker
 from tests.support.lxd import Lxd
 
@@ -21,6 +21,17 @@ TINY = Scale(
     viewers=3,
     watched_s=1.0,
     scraped_hosts=2,
+    fleet=FleetScale(
+        hosts=(2, 3),
+        instances=3,
+        clients=2,
+        rounds=2,
+        scrapes=1,
+        window_s=1.0,
+        heartbeat_s=0.3,
+        sample_s=0.3,
+        silent_intervals=12.0,
+    ),
 )
 # What has been promised, as docs/benchmarks.md lists it.
 PROMISED = [
@@ -45,6 +56,21 @@ PROMISED = [
     "<= 5 ms (p50)",
     ">= 500 per second",
     *4 * ["<= 1.2 times (p50)", "<= 1.2 times (p50)", "<= 0 lost"],
+    "<= 60 % of a core",
+    "<= 900 MB",
+    *6 * ["<= 3 / 30 ms (p50 / p99)"],
+    *4 * ["<= 10 / 50 ms (p50 / p99)"],
+    *3 * ["<= 2 / - ms (p50 / p99)"],
+    "<= 50 ms",
+    "<= 20 / 150 ms (p50 / p99)",
+    "<= 60 % of a core",
+    "<= 10 ms",
+    "<= 4000 ms",
+    "<= 50 ms",
+    "<= 10 s",
+    "<= 50 ms",
+    "<= 8 s",
+    "<= 0 lost",
 ]
 
 

@@ -1,0 +1,1 @@
+"""Measure a gateway's process under a whole fleet of simulated hosts, over a real broker."""
