@@ -36,7 +36,7 @@ from benchmarks.fleet.simulator import SILENCE, SPEAK, STATUS, FleetSize, Status
 from benchmarks.fleet.stream_clients import StreamClient, stream_clients
 from benchmarks.scale import FleetScale
 from tests.support.broker import Broker, fresh_vhost
-from tests.support.host import eventually
+from tests.support.polling import NotInTime, eventually
 
 VMS = "/api/v1/vms"
 HEALTH = "/api/health"
@@ -274,7 +274,7 @@ def _try(count: Callable[[HttpClient], int], port: int) -> int | None:
 
 async def _settle(clients: list[StreamClient], changes: int) -> None:
     """Wait until so many changes have come to every client, or for the longest time."""
-    with suppress(TimeoutError):
+    with suppress(NotInTime):
         await eventually(
             lambda: all(len(client.latencies_ms) >= changes for client in clients),
             within_s=LATE_S,

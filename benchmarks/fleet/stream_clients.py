@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from benchmarks.fleet.simulator import PUBLISHED
-from tests.support.host import eventually
+from tests.support.polling import NotInTime, eventually
 
 PATH = "/ws/stream?topic=instances"
 # How many clients fetch the whole state at once.
@@ -81,7 +81,7 @@ async def stream_clients(
                 *(_connect(port) for _ in range(min(AT_ONCE, number - len(clients))))
             )
             clients += newest
-            with suppress(TimeoutError):
+            with suppress(NotInTime):
                 await eventually(partial(_have_changes, newest), within_s=end - time.monotonic())
         yield [each for each in clients if each.latencies_ms and not each.closed]
     finally:
