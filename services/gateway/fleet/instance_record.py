@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from services.gateway.fleet.capacity import Amount, commitment_of
 from services.gateway.fleet.change_set import ChangeCollector, InstanceKey
 from services.gateway.fleet.memory_budget import size_of
+from services.gateway.fleet.port_forwards import Nat
 from services.gateway.fleet.views import InstanceView
 from shared.contracts.instances import Address, Instance, InstanceSample
 from shared.contracts.status import is_alive
@@ -27,6 +28,7 @@ class InstanceRecord:
         "changed_at",
         "changes",
         "commitment",
+        "derived",
         "duplicate",
         "foreign_note",
         "instance",
@@ -52,6 +54,7 @@ class InstanceRecord:
         self.sampled_at: str | None = None
         self.duplicate = False
         self.foreign_note = False
+        self.derived: dict[str, Nat] = {}
         # Set by the index that holds the record.
         self.changes: ChangeCollector | None = None
         self._view: InstanceView | None = None
@@ -110,11 +113,12 @@ class InstanceRecord:
                 duplicate=self.duplicate,
                 foreign_note=self.foreign_note,
                 changed_at=self.changed_at,
+                derived=self.derived,
             )
         return self._view
 
     def _invalidate(self) -> None:
-        self._view = None
+        self._view, self.derived = None, {}
         if self.changes is not None:
             self.changes.instances.add(self.sort_key)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from services.gateway.error_boundary import NOT_RENDERABLE
 from services.gateway.fleet.capacity import NOTHING, Amount
 from services.gateway.fleet.memory_budget import NOTHING_LEFT_OUT, LeftOut
+from services.gateway.fleet.port_forwards import Nat, nat
 from services.gateway.fleet.remote_images import RemoteImages
 from shared.contracts.bounds import MOST_INSTANCES, clip
 from shared.contracts.events import HostDescribed, Sampled
@@ -85,7 +86,8 @@ class InstanceView:
     of its configuration or state; None: none was seen. `creation` is the operation that creates it
     and has not ended, or failed. `duplicate`: another instance held its uuid first. `foreign_note`:
     its note may belong to another instance (see `note_ownership`). `error` says why the view has no
-    details (see `without_details`).
+    details (see `without_details`). `derived` is what was found out about it: views that differ in
+    the sample only share it.
     """
 
     host: str
@@ -97,6 +99,15 @@ class InstanceView:
     changed_at: float | None = None
     creation: Operation | None = None
     error: str | None = None
+    derived: dict[str, Nat] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def nat(self) -> Nat:
+        """How the instance is reached through NAT."""
+        if "nat" not in self.derived:
+            found = nat(self.instance, foreign_note=self.foreign_note)
+            self.derived["nat"] = found
+        return self.derived["nat"]
 
     @property
     def target(self) -> Target:

@@ -248,7 +248,7 @@ def resources(known: InstanceView, host: HostView) -> ResourceUsage:
 
 def detail(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceDetail:
     """Return all about one instance; without `secrets` a known password is masked."""
-    reached = port_forwards.nat(known.instance, foreign_note=known.foreign_note)
+    reached = known.nat
     password = reached.root_password if secrets or not reached.root_password else notes.MASK
     return InstanceDetail(
         info=information(known, host, secrets=secrets),
@@ -262,7 +262,7 @@ def detail(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceDet
 
 def live(known: InstanceView, host: HostView) -> LiveInstance:
     """Return the entry of the live stream."""
-    reached = port_forwards.nat(known.instance, foreign_note=known.foreign_note)
+    reached = known.nat
     return LiveInstance(
         name=known.instance.name,
         status=known.instance.status,

@@ -12,7 +12,6 @@ from typing import Annotated
 from msgspec import Struct
 
 from services.gateway import units
-from services.gateway.fleet import port_forwards
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses import instances as shown
 from services.gateway.responses.fields import InstanceType, NotRenderable, described, one_of
@@ -259,7 +258,7 @@ FIELDS = Vm.__struct_encode_fields__
 def vm(known: InstanceView, host: HostView, *, secrets: bool) -> Vm:
     """Return all of an instance; without `secrets` a password in the description is masked."""
     instance, creation = known.instance, known.creation
-    reached = port_forwards.nat(instance, foreign_note=known.foreign_note)
+    reached = known.nat
     created = units.parse_time(instance.created_at)
     sizes = vm_sizes(known, host)
     return Vm(
