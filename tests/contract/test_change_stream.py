@@ -53,6 +53,7 @@ def test_every_message_of_the_description_has_a_schema() -> None:
         "delta",
         "resync",
         "ping",
+        "usage",
         "error",
     }
     for name in names:
@@ -98,6 +99,17 @@ async def test_the_other_messages_are_as_described() -> None:
     assert [each["type"] for each in (error, resync, state)] == ["error", "resync", "state"]
 
 
+async def test_the_use_of_what_is_named_is_as_described() -> None:
+    async with listening(gateway().app()) as port, stream(port) as viewer:
+        request = {"type": "subscribe", "topic": "usage", "keys": ["h1/default/test1"]}
+        check(request)
+        await viewer.send(json.dumps(request))
+        usage = await message(viewer)
+
+    check(usage)
+    assert usage["entries"]["h1/default/test1"]["cpu_percent"] == 47.5
+
+
 async def test_a_hundred_viewers_of_the_same_cost_one_reading() -> None:
     fake = gateway()
     async with listening(fake.app()) as port:
@@ -135,5 +147,5 @@ async def test_the_documents_javascript_client_works() -> None:
             client.kill()
             await client.communicate()
 
-    assert first.decode() == "h1/default/test1 Running 47.5%\n"
-    assert second.decode() == "h1/default/new Stopped 0%\n"
+    assert first.decode() == "h1/default/test1 Running 10.0.0.100\n"
+    assert second.decode() == "h1/default/new Stopped null\n"

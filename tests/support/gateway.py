@@ -157,6 +157,10 @@ class FakeFleet:
                 sort_key(each) for each in differ if isinstance(each, InstanceView)
             ),
         )
+        self.publish(changes)
+
+    def publish(self, changes: ChangeSet) -> None:
+        """Tell the watchers."""
         for watcher in list(self._watchers):
             watcher(changes)
 

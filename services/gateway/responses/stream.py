@@ -1,5 +1,7 @@
 """Instances and hosts as the stream of changes shows them: as the REST API does, without ages.
 
+What an instance uses is a topic of its own (`ws/usage.py`).
+
 An age grows while nothing changes. A stream that tells changes only cannot carry it, so a host that
 is away shows since when instead.
 """
@@ -18,9 +20,12 @@ from services.gateway.responses.instances import detail
 
 
 def instance_entry(known: InstanceView, host: HostView, *, secrets: bool) -> dict[str, Any]:
-    """Return what `GET /api/instances/{name}` answers; without `secrets` passwords are masked."""
+    """Return what `GET /api/instances/{name}` answers, without its use.
+
+    Without `secrets` passwords are masked.
+    """
     entry: dict[str, Any] = msgspec.to_builtins(detail(known, host, secrets=secrets))
-    del entry["info"]["age_s"]
+    del entry["info"]["age_s"], entry["resources"]
     return entry
 
 

@@ -11,7 +11,10 @@ from services.gateway.free_text import RULE, has_control_characters
 from shared.contracts.codec import UNREADABLE
 from shared.contracts.errors import InvalidInput
 
-Topic = Literal["instances", "hosts", "operations"]
+# The figures of how many instances one subscription may name.
+MOST_KEYS = 500
+
+Topic = Literal["instances", "hosts", "operations", "usage"]
 
 
 class TopicFilter(msgspec.Struct, frozen=True):
@@ -38,14 +41,29 @@ class TopicFilter(msgspec.Struct, frozen=True):
 
 
 class Subscribe(TopicFilter, frozen=True, tag="subscribe", forbid_unknown_fields=True):
-    """Subscribe to a filter; `after` is the token of the position to resume from."""
+    """Subscribe to a filter; `after` is the token of the position to resume from.
+
+    `keys` are instances whose figures `usage` is to tell, as `host/project/name`; empty: those of
+    the host.
+    """
 
     after: str | None = None
+    keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse invalid tokens and filters."""
         super().__post_init__()
-        refuse_control_characters(after=self.after)
+        refuse_control_characters(after=self.after, keys="".join(self.keys))
+        if self.topic == "usage":
+            self._require_names()
+        elif self.keys:
+            raise InvalidInput("keys", "stream_keys_of_usage")
+
+    def _require_names(self) -> None:
+        if not self.keys and self.host is None:
+            raise InvalidInput("keys", "stream_usage_of_what")
+        if len(self.keys) > MOST_KEYS or any(key.count("/") != 2 for key in self.keys):
+            raise InvalidInput("keys", "stream_keys")
 
 
 class Unsubscribe(TopicFilter, frozen=True, tag="unsubscribe", forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from services.gateway.ws.protocol import Subscribe, TopicFilter, Unsubscribe, de
 from services.gateway.ws.timeouts import SendTimeout
 from services.gateway.ws.topic_channel import Position, Reason, TopicChannel
 from services.gateway.ws.topic_registry import ClientProfile, TopicRegistry
+from services.gateway.ws.usage import UsageSubscription
 from shared.contracts.errors import FleetError, InvalidInput
 
 MOST_SUBSCRIPTIONS = 16
@@ -110,7 +111,7 @@ class StreamConnection:
         self._ping_s = ping_s
         self._wakeup = asyncio.Event()
         self._ping_is_due = False
-        self._subscriptions: dict[TopicFilter, Subscription] = {}
+        self._subscriptions: dict[TopicFilter, Subscription | UsageSubscription] = {}
 
     async def subscribe(self, request: Subscribe) -> None:
         """Subscribe, from now on or from the requested position.
@@ -120,11 +121,9 @@ class StreamConnection:
         topic_filter = request.topic_filter
         if len(self._subscriptions.keys() - {topic_filter}) >= MOST_SUBSCRIPTIONS:
             raise InvalidInput("message", "stream_full")
-        channel, release = await self._topics.acquire(topic_filter, self._profile)
+        subscription = await self._subscription(request)
         self._unsubscribe(topic_filter)
-        self._subscriptions[topic_filter] = Subscription(
-            channel, release, self._wakeup, request.after
-        )
+        self._subscriptions[topic_filter] = subscription
 
     async def receive(self) -> None:
         """Execute requests until the client disconnects; raise TimeoutError if it is too slow."""
@@ -155,6 +154,12 @@ class StreamConnection:
         """End all subscriptions."""
         for topic_filter in list(self._subscriptions):
             self._unsubscribe(topic_filter)
+
+    async def _subscription(self, request: Subscribe) -> Subscription | UsageSubscription:
+        if request.topic == "usage":
+            return self._topics.usage.subscribe(request, self._wakeup)
+        channel, release = await self._topics.acquire(request.topic_filter, self._profile)
+        return Subscription(channel, release, self._wakeup, request.after)
 
     async def _execute(self, request: Subscribe | Unsubscribe) -> None:
         if isinstance(request, Subscribe):

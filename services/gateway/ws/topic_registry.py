@@ -22,6 +22,7 @@ from services.gateway.ws.debouncer import Debouncer
 from services.gateway.ws.protocol import Topic, TopicFilter
 from services.gateway.ws.topic_channel import TopicChannel
 from services.gateway.ws.topic_sources import HostSource, InstanceSource, OperationSource, Source
+from services.gateway.ws.usage import Usage
 from shared.contracts.errors import FleetError
 from shared.contracts.operations import Operation
 
@@ -82,11 +83,12 @@ class TopicRegistry:
         self._linger_s = linger_s
         self._running: dict[object, RunningTopic] = {}
         self._lock = asyncio.Lock()
+        self.usage = Usage(fleet, self._boundary)
 
     async def acquire(
         self, topic_filter: TopicFilter, profile: ClientProfile
     ) -> tuple[TopicChannel, Callable[[], None]]:
-        """Return a channel, and the function that releases it.
+        """Return a channel, and the function that releases it; `usage` has none.
 
         The fleet view must be ready. Raises DatabaseUnavailable for the topic `operations`.
         """
@@ -110,18 +112,16 @@ class TopicRegistry:
         self._running.pop(key).stop()
 
     def _source(self, topic: Topic, profile: ClientProfile) -> Source:
-        match topic:
-            case "instances":
-                return InstanceSource(self._fleet, secrets=profile.secrets, boundary=self._boundary)
-            case "hosts":
-                return HostSource(self._fleet, self._now, self._boundary)
-            case "operations":
-                view = profile.language.render_operation
-                return OperationSource(self._operations, view, boundary=self._boundary)
+        if topic == "instances":
+            return InstanceSource(self._fleet, secrets=profile.secrets, boundary=self._boundary)
+        if topic == "hosts":
+            return HostSource(self._fleet, self._now, self._boundary)
+        view = profile.language.render_operation
+        return OperationSource(self._operations, view, boundary=self._boundary)
 
 
 def _variant(topic: Topic, profile: ClientProfile) -> object:
-    variants: dict[Topic, object] = {
+    variants: dict[str, object] = {
         "instances": profile.secrets,
         "hosts": None,
         "operations": profile.language.code,

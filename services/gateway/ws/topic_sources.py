@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from heapq import heapify, heapreplace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +23,7 @@ from services.gateway.fleet.views import HostView, InstanceView, host_without_de
 from services.gateway.operations.merge import merge_report
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import OperationFilter
-from services.gateway.responses.entry_cache import HostPart, HostViews, encoded, host_part
+from services.gateway.responses.entry_cache import HostViews, encoded
 from services.gateway.responses.operations import encoded_operation
 from services.gateway.responses.stream import (
     host_entry,
@@ -62,7 +62,7 @@ class Source(Protocol):
 class InstanceSource:
     """The instances, as the fleet view says that they change.
 
-    Where what they show of their host changes, they follow a part at a time.
+    Those of a host that goes or comes back follow it a part at a time.
     """
 
     def __init__(
@@ -76,15 +76,17 @@ class InstanceSource:
         self._changed_hosts: set[str] = set()
         # In the order of their changes.
         self._changed: dict[InstanceKey, None] = {}
-        self._host_parts: dict[str, HostPart] = {}
+        # Whether each is online, and its LXD connected.
+        self._host_states: dict[str, tuple[bool, bool]] = {}
 
     async def start(self, on_change: Callable[[], None]) -> Callable[[], None]:
         """Watch the fleet view."""
 
         def record(changes: ChangeSet) -> None:
             self._changed_hosts |= changes.hosts
-            self._changed.update(dict.fromkeys(chain(changes.instances, changes.samples)))
-            on_change()
+            self._changed.update(dict.fromkeys(changes.instances))
+            if changes.instances or changes.hosts:
+                on_change()
 
         self._changed_hosts.update(self._fleet.host_ids())
         return self._fleet.watch(record)
@@ -106,13 +108,13 @@ class InstanceSource:
         return bool(self._changed)
 
     def _follow(self, host: str, hosts: HostViews) -> None:
-        """Include all instances of a host whose part in their entries has changed."""
+        """Include all instances of a host that has gone or come back."""
         if not self._fleet.has_host(host):
-            self._host_parts.pop(host, None)
+            self._host_states.pop(host, None)
             return
-        part = host_part(hosts[host])
-        if self._host_parts.get(host) != part:
-            self._host_parts[host] = part
+        state = (hosts[host].online, hosts[host].lxd_connected)
+        if self._host_states.get(host) != state:
+            self._host_states[host] = state
             self._changed.update(dict.fromkeys(self._fleet.keys_of(host)))
 
     def _log_entry(self, key: InstanceKey, hosts: HostViews) -> LogEntry:

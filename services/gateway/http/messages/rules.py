@@ -68,6 +68,13 @@ RULES = {
     "stream_hosts_have_no_name": Text(
         "主题 hosts 只有 host 过滤", "the topic hosts can only be filtered by host"
     ),
+    "stream_keys_of_usage": Text("只用于主题 usage", "are for the topic usage only"),
+    "stream_usage_of_what": Text(
+        "主题 usage 须给出 host 或 keys", "or `host` must be given for the topic usage"
+    ),
+    "stream_keys": Text(
+        "至多 500 个，形如 主机/项目/名称", "must be at most 500, each like host/project/name"
+    ),
     "stream_full": Text("一个连接的订阅过多", "the connection has too many subscriptions"),
     "not_valid": Text("值无效", "is not valid"),
 }

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import pytest
 
+from services.gateway.fleet.change_set import ChangeSet
 from services.gateway.ws.change_log import LogEntry
 from services.gateway.ws.topic_sources import (
     MOST_AT_ONCE,
@@ -18,7 +17,7 @@ from services.gateway.ws.topic_sources import (
 )
 from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.operations import State
-from tests.support.builders import GIB, a_host_sample, an_operation
+from tests.support.builders import an_operation
 from tests.support.gateway import FakeFleet, FakeOperations
 from tests.support.views import a_host_view, a_view, an_offline_host
 
@@ -71,16 +70,24 @@ async def test_later_only_instances_that_changed_or_went() -> None:
 
 
 async def test_instances_change_with_what_they_show_of_their_host() -> None:
-    unlimited = a_view(memory_limit=None)
-    sample = msgspec.structs.replace(unlimited.sample, memory_total=None)
-    fleet = FakeFleet(known_instances=[replace(unlimited, sample=sample)])
+    fleet = FakeFleet()
     source = await instances(fleet)
     source.candidates()
 
-    bigger = a_host_view(sample=a_host_sample(memory_total=32 * GIB))
-    fleet.change(hosts=[bigger])
+    fleet.change(hosts=[a_host_view(lxd_connected=False)])
 
-    assert candidates(source)["h1/default/test1"]["resources"]["memory_total"] == 32 * 1024
+    assert candidates(source)["h1/default/test1"]["info"]["stale"] is True
+
+
+async def test_figures_are_no_change_of_an_instance() -> None:
+    fleet = FakeFleet()
+    source, wakeups = await instances(fleet), []
+    await source.start(lambda: wakeups.append(1))
+    source.candidates()
+
+    fleet.publish(ChangeSet(samples=frozenset({("test1", "h1", "default")})))
+
+    assert (wakeups, candidates(source)) == ([], {})
 
 
 async def test_a_password_is_told_to_nobody_without_the_right() -> None:
