@@ -47,7 +47,7 @@ def addresses(operation: Operation) -> dict[str, str]:
     """Return the headers that name an operation."""
     # A host may call an operation of its own as it likes; no header can carry every text.
     quoted = quote(operation.operation_id, safe="", errors="replace")
-    return {"Location": f"/api/operations/{quoted}", "X-Operation-Id": quoted}
+    return {"location": f"/api/operations/{quoted}", "x-operation-id": quoted}
 
 
 def _version(operation: Operation) -> dict[str, str]:

@@ -112,5 +112,5 @@ def _created(operation: Operation) -> Response:
         host=operation.host,
         operation=operation.operation_id,
     )
-    headers = {**told_beside(operation), "Location": f"{PREFIX}/vms/{vm_id}"}
+    headers = {**told_beside(operation), "location": f"{PREFIX}/vms/{vm_id}"}
     return success(data, status=201, headers=headers)

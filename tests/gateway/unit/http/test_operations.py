@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from services.gateway.operations.store import OperationFilter
-from shared.contracts.operations import State
+from shared.contracts.operations import Failure, State
 from tests.support.gateway_http import FakeGateway
 
 
@@ -93,3 +93,16 @@ async def test_a_filter_that_can_fit_nothing_is_refused(
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("path", ["/api/instances/test1/start", "/api/v1/vms/test1/start"])
+async def test_a_failure_that_names_another_operation_has_the_address_of_its_own_only(
+    gateway: FakeGateway, client: httpx.AsyncClient, path: str
+) -> None:
+    other = Failure(code="operation_in_progress", values=["test1", "op-other"])
+    gateway.operations.ends = {"state": State.FAILED, "failure": other}
+
+    answer = await client.post(path)
+
+    assert answer.status_code == 409
+    assert answer.headers.get_list("location") == ["/api/operations/op-1"]
