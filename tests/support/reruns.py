@@ -30,6 +30,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         end = "" if listed else ", so this run fails"
         text = f"RERUN: {len(found)} passed only the second time{end}"
         terminalreporter.write_line(text, red=True)
+        for report in terminalreporter.stats["rerun"]:
+            if report.nodeid in found:
+                terminalreporter.write_line(f"  {report.nodeid} ({report.when}): {why(report)}")
+
+
+def why(report: pytest.TestReport) -> str:
+    """Return the first line of what a test failed with."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message if crash else report.longrepr).partition("\n")[0]
 
 
 def flaky(reporter: pytest.TerminalReporter) -> set[str]:
