@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from itertools import chain
 
 import msgspec
 from starlette.websockets import WebSocket
@@ -60,7 +61,7 @@ class Subscription:
         channel.subscribe(wakeup)
         wakeup.set()
 
-    def messages(self) -> list[FramedMessage]:
+    def messages(self) -> Iterable[FramedMessage]:
         """Return the messages to send now, and advance the position.
 
         A resumed subscription gets a message even if nothing has changed since.
@@ -84,11 +85,11 @@ class Subscription:
         self._channel.unsubscribe(self._wakeup)
         self._release()
 
-    def _state(self) -> list[FramedMessage]:
-        state = self._channel.state()
+    def _state(self) -> Iterable[FramedMessage]:
+        sequence, messages = self._channel.state_in_parts()
         resync = [self._channel.resync(self._resync_reason)] if self._resync_reason else []
-        self._position, self._resumes, self._resync_reason = state.sequence, False, None
-        return [*resync, state.message]
+        self._position, self._resumes, self._resync_reason = sequence, False, None
+        return chain(resync, messages)
 
 
 class StreamConnection:

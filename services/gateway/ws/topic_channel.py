@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from services.gateway.ws.change_log import ChangeLog, LogChange, LogEntry
 from services.gateway.ws.frames import FramedMessage, frame_message
@@ -19,6 +19,10 @@ Entries = dict[str, msgspec.Raw]
 Reason = Literal["unknown_position", "too_old"]
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
+# Entries of a message of the state: some 0.6 MB.
+PART = 1000
+# In the token of a state that was not received whole.
+UNFINISHED = "unfinished"
 
 
 class Position(TopicFilter, frozen=True, kw_only=True):
@@ -86,6 +90,18 @@ class TopicChannel:
         """Return the whole state."""
         return self._cached(None) or self._add_to_cache(None, self._state())
 
+    def state_in_parts(self) -> tuple[int, Iterator[FramedMessage]]:
+        """Return the position of the whole state, and its messages, each made when it is sent.
+
+        They are a state of at most `PART` entries and, if that is not all, changes that add the
+        others. Only the last one's token leads on; before it has come, nothing was received whole.
+        """
+        sequence = self._log.sequence
+        entries = [entry for entry in self._log.current.values() if self._matches(entry)]
+        if len(entries) <= PART:
+            return sequence, iter([self.state().message])
+        return sequence, self._parts(sequence, entries)
+
     def after(self, position: int) -> EncodedMessage | None:
         """Return the changes since a position as one message; None: it is too old."""
         if cached := self._cached(position):
@@ -141,6 +157,15 @@ class TopicChannel:
         removed = [entry.key for entry in matching if entry.text is None]
         delta = DeltaMessage(**asdict(newest), changed=self._encoded(matching), removed=removed)
         return EncodedMessage(_frame(delta), newest.sequence, idle=not matching)
+
+    def _parts(self, sequence: int, entries: list[LogEntry]) -> Iterator[FramedMessage]:
+        whole = self.position_at(sequence)
+        unfinished = replace(whole, token=f"{self._source}-{UNFINISHED}")
+        first, *more = (entries[start : start + PART] for start in range(0, len(entries), PART))
+        yield _frame(StateMessage(**asdict(unfinished), entries=self._encoded(first)))
+        for part in more:
+            position = whole if part is more[-1] else unfinished
+            yield _frame(DeltaMessage(**asdict(position), changed=self._encoded(part), removed=[]))
 
     def _encoded(self, entries: Iterable[LogEntry]) -> Entries:
         return {

@@ -7,7 +7,7 @@ import pytest
 
 from services.gateway.ws.change_log import ChangeLog, LogEntry
 from services.gateway.ws.protocol import TopicFilter
-from services.gateway.ws.topic_channel import TopicChannel
+from services.gateway.ws.topic_channel import PART, TopicChannel
 
 ALL = TopicFilter("instances")
 
@@ -143,3 +143,34 @@ def test_a_token_is_good_for_its_own_view_of_its_own_log_only() -> None:
 
     assert TopicChannel(TopicFilter("instances", host="h1"), log).sequence_of(token) is None
     assert TopicChannel(ALL, later).sequence_of(token) is None
+
+
+def test_a_large_state_comes_in_parts_of_which_only_the_last_leads_on() -> None:
+    log = ChangeLog()
+    log.update([entry(f"i{number}") for number in range(2 * PART + 1)])
+    view = TopicChannel(ALL, log)
+
+    sequence, messages = view.state_in_parts()
+    first = json.loads(next(messages).text)
+    log.update([entry("i0", None), entry("new")])
+    *middle, last = [json.loads(message.text) for message in messages]
+
+    assert [each["type"] for each in (first, *middle, last)] == ["state", "delta", "delta"]
+    assert [len(first["entries"]), *(len(each["changed"]) for each in (*middle, last))] == [
+        PART,
+        PART,
+        1,
+    ]
+    assert [view.sequence_of(each["token"]) for each in (first, *middle, last)] == [None, None, 1]
+    assert sequence == 1
+    assert told(view, sequence) == ({"h1/default/new": 1}, ["h1/default/i0"])
+
+
+def test_a_state_that_fits_into_a_message_is_one() -> None:
+    log = ChangeLog()
+    log.update([entry(f"i{number}") for number in range(PART)])
+    view = TopicChannel(ALL, log)
+
+    _, messages = view.state_in_parts()
+
+    assert list(messages) == [view.state().message]
