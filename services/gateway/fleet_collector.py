@@ -6,14 +6,14 @@ While the view is not ready there are no series: absent, never zero.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
 from services.gateway.fleet.view import FleetView
-from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.fleet.views import HostView
 from shared.contracts.errors import FleetViewNotReady
 from shared.contracts.instances import HostSample
 from shared.contracts.status import Status
@@ -62,11 +62,11 @@ class FleetCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every family; none while the view is not ready."""
         try:
-            hosts, instances = self._fleet.hosts(), self._fleet.instances()
+            hosts, statuses = self._fleet.hosts(), self._fleet.statuses()
         except FleetViewNotReady:
             return
         yield _hosts_by_state(hosts)
-        yield _instances_by_status(instances)
+        yield _instances_by_status(statuses)
         measured = [(view.host, self._values(view)) for view in hosts]
         for name, text, _ in (*HOST_GAUGES, *SAMPLE_GAUGES):
             yield _by_host(name, text, ((host, values.get(name)) for host, values in measured))
@@ -93,8 +93,8 @@ def _hosts_by_state(hosts: Sequence[HostView]) -> GaugeMetricFamily:
     return family
 
 
-def _instances_by_status(instances: Iterable[InstanceView]) -> GaugeMetricFamily:
-    counts = Counter(str(view.instance.status) for view in instances)
+def _instances_by_status(statuses: Mapping[str, int]) -> GaugeMetricFamily:
+    counts = Counter({str(status): count for status, count in statuses.items()})
     named = {status: counts.pop(status, 0) for status in Status}
     family = GaugeMetricFamily("lxdfleet_instances", "Instances of all hosts.", labels=("status",))
     for status, count in (named | {OTHER: counts.total()}).items():

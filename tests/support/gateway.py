@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -103,8 +104,8 @@ class FakeFleet:
     def keys_of(self, host: str) -> list[InstanceKey]:
         return [sort_key(each) for each in self.known_instances if each.host == host]
 
-    def statuses(self) -> frozenset[str]:
-        return frozenset(each.instance.status for each in self.known_instances)
+    def statuses(self) -> Mapping[str, int]:
+        return Counter(each.instance.status for each in self.known_instances)
 
     def instance(
         self, name: str, host: str | None = None, project: str | None = None

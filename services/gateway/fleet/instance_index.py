@@ -126,9 +126,13 @@ class InstanceIndex:
         """Return a host's records, unsorted."""
         return list(self._by_host.get(host, ()))
 
-    def statuses(self) -> frozenset[str]:
-        """Return the present statuses."""
-        return frozenset(value for about, value in self._by_facet if about == "status")
+    def statuses(self) -> dict[str, int]:
+        """Return the present statuses, and how many instances have each."""
+        return {
+            value: len(records)
+            for (about, value), records in self._by_facet.items()
+            if about == "status"
+        }
 
     def select(self, query: InstanceQuery) -> Sequence[InstanceRecord]:
         """Return the matching records, sorted by name, host and project; do not change the list."""

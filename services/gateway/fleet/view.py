@@ -6,7 +6,7 @@ A write costs what it touches, a read what it returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from services.gateway.clock import Clock
@@ -132,8 +132,8 @@ class FleetView:
         """Return the keys of a host's instances, unsorted."""
         return [record.sort_key for record in self._index.of_host(host)]
 
-    def statuses(self) -> frozenset[str]:
-        """Return the statuses that instances have."""
+    def statuses(self) -> Mapping[str, int]:
+        """Return the statuses of instances, and how many instances have each."""
         return self._index.statuses()
 
     def instance(

@@ -17,7 +17,7 @@ from services.gateway.responses.prometheus_families import FAMILIES, Family, esc
 from shared.contracts.instances import Instance, InstanceSample
 
 # Instances whose lines of one family are written at once.
-AT_ONCE = 2000
+AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)

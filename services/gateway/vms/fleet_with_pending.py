@@ -88,7 +88,7 @@ class FleetWithPending:
 
     def statuses(self) -> frozenset[str]:
         """Return the statuses that instances have, pending ones included."""
-        return self._fleet.statuses() | {CREATING, NOT_CREATED}
+        return frozenset({*self._fleet.statuses(), CREATING, NOT_CREATED})
 
     def watch(self, on_change: Callable[[ChangeSet], None]) -> Callable[[], None]:
         """Follow the fleet view, as `FleetView.watch` does."""

@@ -23,7 +23,6 @@ from services.gateway.http.openapi import METRICS, READING, TOKEN, Responses, an
 from services.gateway.http.prefix import prefix_of
 from services.gateway.responses.metrics import MetricSubject, exposition, subjects
 from services.gateway.responses.system import ScrapeLabels, ScrapeTarget
-from shared.contracts.errors import FleetViewNotReady
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TEXT: Responses = {
@@ -50,7 +49,7 @@ async def everything(gateway: Gateway) -> Response:
 
     返回网关的指标，以及集群视图建立后所有实例的指标。
     """
-    return _answer(gateway, gateway.telemetry.text(), _all_subjects(gateway))
+    return _answer(gateway, gateway.telemetry.text(), await _all_subjects(gateway))
 
 
 @router.get(
@@ -104,12 +103,16 @@ async def targets(request: Request, gateway: Gateway) -> Response:
     return read(msgspec.json.encode([own, *hosts]))
 
 
-def _all_subjects(gateway: Dependencies) -> list[MetricSubject]:
-    fleet = gateway.fleet
-    try:
-        return subjects(fleet.instances(), fleet.hosts(), gateway.boundary)
-    except FleetViewNotReady:
-        return []
+async def _all_subjects(gateway: Dependencies) -> list[MetricSubject]:
+    """Return those of host after host; others are served in between."""
+    fleet, found = gateway.fleet, list[MetricSubject]()
+    if not fleet.ready:
+        return found
+    for known in fleet.hosts():
+        if fleet.has_host(known.host):
+            found += subjects(fleet.instances(known.host), [known], gateway.boundary)
+            await asyncio.sleep(0)
+    return found
 
 
 def _answer(gateway: Dependencies, first: bytes, measured: Sequence[MetricSubject]) -> Response:
