@@ -101,6 +101,9 @@ class FakeFleet:
         self.reads += 1
         return next((each for each in self.known_instances if sort_key(each) == key), None)
 
+    def keys(self) -> list[InstanceKey]:
+        return [sort_key(each) for each in self.known_instances]
+
     def keys_of(self, host: str) -> list[InstanceKey]:
         return [sort_key(each) for each in self.known_instances if each.host == host]
 

@@ -122,6 +122,10 @@ class InstanceIndex:
         """Return the records that share a uuid, its holder first."""
         return self.uuids.with_uuid(uuid)
 
+    def keys(self) -> list[InstanceKey]:
+        """Return the keys of all records, unsorted."""
+        return list(self._by_key)
+
     def of_host(self, host: str) -> Sequence[InstanceRecord]:
         """Return a host's records, unsorted."""
         return list(self._by_host.get(host, ()))

@@ -128,6 +128,10 @@ class FleetView:
         record = self._index.find(key)
         return record.view() if record else None
 
+    def keys(self) -> list[InstanceKey]:
+        """Return the keys of all instances, unsorted."""
+        return self._index.keys()
+
     def keys_of(self, host: str) -> list[InstanceKey]:
         """Return the keys of a host's instances, unsorted."""
         return [record.sort_key for record in self._index.of_host(host)]

@@ -11,14 +11,12 @@ from itertools import islice
 
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.change_set import ChangeSet, InstanceKey
-from services.gateway.fleet.instance_index import InstanceQuery
-from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.views import InstanceView
 from services.gateway.responses.entry_cache import subject_of
 from services.gateway.vms.fleet_with_pending import Fleet
 
 # Texts that are made before others get their turn.
-SLICE = 500
+SLICE = 200
 
 TextOf = Callable[[InstanceView], str]
 
@@ -39,7 +37,7 @@ class SearchIndex:
             return
         self._watching = True
         self._fleet.watch(self._on_change)
-        keys = (sort_key(view) for view in list(self._fleet.select(InstanceQuery())))
+        keys = iter(self._fleet.keys())
         while part := list(islice(keys, SLICE)):
             self._refresh(part)
             await asyncio.sleep(0)

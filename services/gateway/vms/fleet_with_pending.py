@@ -86,6 +86,10 @@ class FleetWithPending:
         """Return the instance of a name, host and project, unless it is pending."""
         return self._fleet.find(key)
 
+    def keys(self) -> list[InstanceKey]:
+        """Return the keys of all instances but the pending ones, unsorted."""
+        return self._fleet.keys()
+
     def statuses(self) -> frozenset[str]:
         """Return the statuses that instances have, pending ones included."""
         return frozenset({*self._fleet.statuses(), CREATING, NOT_CREATED})
