@@ -24,7 +24,7 @@ MOST_UNDELIVERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class PendingSecrets:
+class UndeliveredSecrets:
     """Secrets that the host has not confirmed yet; `until` is a Unix time."""
 
     operation: Operation
@@ -38,11 +38,11 @@ class SecretDelivery:
     def __init__(self, worker: WorkerClient, clock: Clock) -> None:
         self._worker = worker
         self._clock = clock
-        self._undelivered: OrderedDict[str, PendingSecrets] = OrderedDict()
+        self._undelivered: OrderedDict[str, UndeliveredSecrets] = OrderedDict()
 
     def add(self, operation: Operation, secrets: Secrets, until: float) -> None:
         """Hold the secrets of an operation that is being submitted."""
-        self._undelivered[operation.operation_id] = PendingSecrets(operation, secrets, until)
+        self._undelivered[operation.operation_id] = UndeliveredSecrets(operation, secrets, until)
         while len(self._undelivered) > MOST_UNDELIVERED:
             operation_id, _ = self._undelivered.popitem(last=False)
             log.warning("secrets dropped", extra={"operation": operation_id})

@@ -44,7 +44,7 @@ def subject_of(known: InstanceView) -> EntrySubject:
     return EntrySubject("instance", known.host, f"{known.instance.project}/{known.instance.name}")
 
 
-class HostSource(Protocol):
+class HostLookup(Protocol):
     """Has the hosts: the fleet view, with or without pending instances."""
 
     def host(self, host: str) -> HostView:
@@ -54,7 +54,7 @@ class HostSource(Protocol):
 class HostViews(dict[str, HostView]):
     """The views of the hosts that an answer shows, each made once."""
 
-    def __init__(self, fleet: HostSource) -> None:
+    def __init__(self, fleet: HostLookup) -> None:
         super().__init__()
         self._fleet = fleet
 

@@ -22,7 +22,7 @@ from services.gateway.ws.debouncer import Debouncer
 from services.gateway.ws.protocol import Topic, TopicFilter
 from services.gateway.ws.topic_channel import TopicChannel
 from services.gateway.ws.topic_sources import HostSource, InstanceSource, OperationSource, Source
-from services.gateway.ws.usage import Usage
+from services.gateway.ws.usage import UsageTopic
 from shared.contracts.errors import FleetError
 from shared.contracts.operations import Operation
 
@@ -83,7 +83,7 @@ class TopicRegistry:
         self._linger_s = linger_s
         self._running: dict[object, RunningTopic] = {}
         self._lock = asyncio.Lock()
-        self.usage = Usage(fleet, self._boundary)
+        self.usage = UsageTopic(fleet, self._boundary)
 
     async def acquire(
         self, topic_filter: TopicFilter, profile: ClientProfile

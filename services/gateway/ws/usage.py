@@ -30,7 +30,7 @@ class UsageMessage(TopicFilter, frozen=True, kw_only=True, tag="usage"):
     removed: list[str]
 
 
-class Usage:
+class UsageTopic:
     """The figures of all instances, each rendered once for all clients."""
 
     def __init__(
@@ -69,7 +69,7 @@ class UsageSubscription:
     """One client's subscription; `wakeup` is set when there is something to send."""
 
     def __init__(
-        self, usage: Usage, request: Subscribe, wakeup: asyncio.Event, interval_s: float
+        self, usage: UsageTopic, request: Subscribe, wakeup: asyncio.Event, interval_s: float
     ) -> None:
         self._usage = usage
         self._request = request

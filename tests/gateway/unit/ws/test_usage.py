@@ -9,7 +9,7 @@ import pytest
 
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.ws.protocol import MOST_KEYS, Subscribe, decode_message
-from services.gateway.ws.usage import Usage, UsageSubscription
+from services.gateway.ws.usage import UsageSubscription, UsageTopic
 from shared.contracts.errors import InvalidInput
 from tests.support.builders import an_instance_sample
 from tests.support.gateway import FakeFleet
@@ -24,7 +24,7 @@ class Client:
 
     def __init__(self, fleet: FakeFleet, interval_s: float = 0.0, **request: Any) -> None:
         self._wakeup = asyncio.Event()
-        usage = Usage(fleet, ErrorBoundary(), interval_s)
+        usage = UsageTopic(fleet, ErrorBoundary(), interval_s)
         self.subscription: UsageSubscription = usage.subscribe(
             Subscribe("usage", **request), self._wakeup
         )
@@ -98,7 +98,7 @@ async def test_a_client_that_has_left_is_woken_no_more() -> None:
 
 async def test_the_figures_of_many_clients_are_rendered_once() -> None:
     fleet, rendered = fleet_of_two(), []
-    usage = Usage(fleet, ErrorBoundary(), 0.0)
+    usage = UsageTopic(fleet, ErrorBoundary(), 0.0)
     render = usage._cache._render
     usage._cache._render = lambda view, host: rendered.append(view) or render(view, host)  # type: ignore[func-returns-value]
 
