@@ -112,8 +112,8 @@ def test_a_note_is_masked_and_told_under_whatever_name(fleet: Fleet) -> None:
     copy = copied(fleet, web, "copy")
     assert (facts(fleet, copy), facts(fleet, web)) == (NOTHING, FACTS)
     other = moved(fleet, web, "moved")
-    # Now it may be the note of either.
-    assert (facts(fleet, copy), facts(fleet, other)) == (NOTHING, NOTHING)
+    # Now it may be the note of either, as soon as both events of the move are there.
+    wait_until(lambda: (facts(fleet, copy), facts(fleet, other)) == (NOTHING, NOTHING), within_s=10)
     told = told_without_a_token(fleet, other) + told_without_a_token(fleet, copy)
     fleet.on["h1"].delete(copy)
 
