@@ -29,15 +29,6 @@ class ChangeCollector:
     instances: set[InstanceKey] = field(default_factory=set)
     samples: set[InstanceKey] = field(default_factory=set)
 
-    def __bool__(self) -> bool:
-        return bool(self.hosts or self.instances or self.samples)
-
-    def add(self, changes: ChangeSet) -> None:
-        """Add what was published."""
-        self.hosts |= changes.hosts
-        self.instances |= changes.instances
-        self.samples |= changes.samples
-
     def take(self) -> ChangeSet:
         """Return the changes since the last call."""
         samples = frozenset(self.samples - self.instances)

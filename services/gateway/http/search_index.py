@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.change_set import ChangeSet, InstanceKey
@@ -29,18 +28,23 @@ class SearchIndex:
         self._text_of = text_of
         self._boundary = boundary
         self._texts: dict[InstanceKey, str] = {}
-        self._watching = False
+        # The instances whose texts are to be made; None: nobody has searched yet.
+        self._missing: list[InstanceKey] | None = None
+        self._preparing = asyncio.Lock()
 
     async def prepare(self) -> None:
-        """Make the texts, unless they are made; others are served in between."""
-        if self._watching:
-            return
-        self._watching = True
-        self._fleet.watch(self._on_change)
-        keys = iter(self._fleet.keys())
-        while part := list(islice(keys, SLICE)):
-            self._refresh(part)
-            await asyncio.sleep(0)
+        """Return when all texts are made; others are served in between.
+
+        Where a caller gives up, the next one goes on.
+        """
+        async with self._preparing:
+            if self._missing is None:
+                self._missing = self._fleet.keys()
+                self._fleet.watch(self._on_change)
+            while self._missing:
+                self._refresh(self._missing[-SLICE:])
+                del self._missing[-SLICE:]
+                await asyncio.sleep(0)
 
     def search(self, text: str) -> list[InstanceView]:
         """Return the instances that mention a text, whatever its case, sorted."""

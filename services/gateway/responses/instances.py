@@ -249,15 +249,20 @@ def resources(known: InstanceView, host: HostView) -> ResourceUsage:
 def detail(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceDetail:
     """Return all about one instance; without `secrets` a known password is masked."""
     reached = known.nat
-    password = reached.root_password if secrets or not reached.root_password else notes.MASK
     return InstanceDetail(
         info=information(known, host, secrets=secrets),
         resources=resources(known, host),
         ssh_port=reached.ssh_port,
         nat_ports=reached.nat_ports,
-        root_password=password,
+        root_password=visible_password(known, secrets=secrets),
         addresses=addresses(known),
     )
+
+
+def visible_password(known: InstanceView, *, secrets: bool) -> str | None:
+    """Return the root password as a caller with or without the right to secrets reads it."""
+    password = known.nat.root_password
+    return password if secrets or not password else notes.MASK
 
 
 def live(known: InstanceView, host: HostView) -> LiveInstance:

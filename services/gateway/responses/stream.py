@@ -16,7 +16,7 @@ import msgspec
 from services.gateway import units
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.hosts import host_view
-from services.gateway.responses.instances import detail
+from services.gateway.responses.instances import addresses, information, visible_password
 
 
 def instance_entry(known: InstanceView, host: HostView, *, secrets: bool) -> dict[str, Any]:
@@ -24,9 +24,15 @@ def instance_entry(known: InstanceView, host: HostView, *, secrets: bool) -> dic
 
     Without `secrets` passwords are masked.
     """
-    entry: dict[str, Any] = msgspec.to_builtins(detail(known, host, secrets=secrets))
-    del entry["info"]["age_s"], entry["resources"]
-    return entry
+    info: dict[str, Any] = msgspec.to_builtins(information(known, host, secrets=secrets))
+    del info["age_s"]
+    return {
+        "info": info,
+        "ssh_port": known.nat.ssh_port,
+        "nat_ports": known.nat.nat_ports,
+        "root_password": visible_password(known, secrets=secrets),
+        "addresses": addresses(known),
+    }
 
 
 def host_entry(known: HostView, now: datetime) -> dict[str, Any]:

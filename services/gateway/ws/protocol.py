@@ -34,6 +34,14 @@ class TopicFilter(msgspec.Struct, frozen=True):
             if getattr(self, field) is not None:
                 raise InvalidInput(field, "stream_hosts_have_no_name")
 
+    def includes(self, host: str, name: str, project: str) -> bool:
+        """Whether what is of this host, name and project is part of it."""
+        return (
+            self.host in {None, host}
+            and self.name in {None, name}
+            and self.project in {None, project}
+        )
+
     @property
     def topic_filter(self) -> TopicFilter:
         """The filter alone, without the rest of the request."""

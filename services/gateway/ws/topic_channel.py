@@ -128,11 +128,7 @@ class TopicChannel:
         return int(number) if int(number) <= self._log.sequence else None
 
     def _matches(self, entry: LogEntry) -> bool:
-        return (
-            self.topic_filter.host in {None, entry.host}
-            and self.topic_filter.name in {None, entry.name}
-            and self.topic_filter.project in {None, entry.project}
-        )
+        return self.topic_filter.includes(entry.host, entry.name, entry.project)
 
     def _cached(self, position: int | None) -> EncodedMessage | None:
         if self._cached_at != self._log.sequence:

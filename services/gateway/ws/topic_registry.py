@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -144,8 +145,11 @@ async def _start(source: Source) -> RunningTopic:
         unsubscribe()
         debouncer.stop()
 
-    log.update(source.candidates())
-    while source.has_more:
-        await asyncio.sleep(0)
+    with ExitStack() as undo:
+        undo.callback(stop)
         log.update(source.candidates())
+        while source.has_more:
+            await asyncio.sleep(0)
+            log.update(source.candidates())
+        undo.pop_all()
     return RunningTopic(log, stop)

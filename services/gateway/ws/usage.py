@@ -52,7 +52,7 @@ class UsageTopic:
         for key in self._named(request):
             name, host, project = key
             view = self._fleet.find(key)
-            if view is not None and _matches(key, request.topic_filter):
+            if view is not None and request.includes(host, name, project):
                 found[f"{host}/{project}/{name}"] = self._cache.entry(view, hosts[host])
         return found
 
@@ -106,12 +106,3 @@ class UsageSubscription:
     def _on_interval(self) -> None:
         self._timer = None
         self._wakeup.set()
-
-
-def _matches(key: InstanceKey, wanted: TopicFilter) -> bool:
-    name, host, project = key
-    return (
-        wanted.host in {None, host}
-        and wanted.name in {None, name}
-        and wanted.project in {None, project}
-    )

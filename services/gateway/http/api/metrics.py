@@ -105,7 +105,8 @@ async def targets(request: Request, gateway: Gateway) -> Response:
 
 async def _all_subjects(gateway: Dependencies) -> list[MetricSubject]:
     """Return those of host after host; others are served in between."""
-    fleet, found = gateway.fleet, list[MetricSubject]()
+    fleet = gateway.fleet
+    found: list[MetricSubject] = []
     if not fleet.ready:
         return found
     for known in fleet.hosts():

@@ -63,3 +63,29 @@ async def test_others_are_served_while_the_texts_of_a_large_fleet_are_made() -> 
 
     assert made == SLICE
     assert (names(index.search("lab")), index.search("shop")) == (["new"], [])
+
+
+async def test_nobody_searches_in_half_an_index() -> None:
+    fleet = FakeFleet(known_instances=[described(f"i{n}", "shop") for n in range(2 * SLICE)])
+    index = SearchIndex(fleet, Texts(), ErrorBoundary())
+
+    first = asyncio.create_task(index.prepare())
+    await asyncio.sleep(0)
+    await index.prepare()
+
+    assert len(index.search("shop")) == 2 * SLICE
+    await first
+
+
+async def test_what_a_caller_who_gave_up_has_left_is_done_by_the_next() -> None:
+    fleet = FakeFleet(known_instances=[described(f"i{n}", "shop") for n in range(3 * SLICE)])
+    texts = Texts()
+    index = SearchIndex(fleet, texts, ErrorBoundary())
+
+    first = asyncio.create_task(index.prepare())
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await index.prepare()
+
+    assert len(index.search("shop")) == texts.made == 3 * SLICE

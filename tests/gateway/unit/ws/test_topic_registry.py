@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from services.gateway.ws.protocol import Topic, TopicFilter
 from services.gateway.ws.topic_channel import TopicChannel
 from services.gateway.ws.topic_registry import ClientProfile, TopicLanguage, TopicRegistry
+from services.gateway.ws.topic_sources import MOST_AT_ONCE
 from tests.support.gateway import FakeFleet, FakeOperations
 from tests.support.polling import eventually
 from tests.support.views import a_view
@@ -106,3 +107,17 @@ async def test_who_comes_back_in_time_keeps_the_log() -> None:
     await asyncio.sleep(0.06)
 
     assert fleet.watched > idle
+
+
+async def test_a_topic_whose_first_client_gives_up_is_watched_by_nobody() -> None:
+    fleet = FakeFleet(known_instances=[a_view(f"i{n}") for n in range(3 * MOST_AT_ONCE)])
+    shared = topics(fleet)
+    idle = fleet.watched
+
+    entering = asyncio.create_task(entered(shared, "instances", audience()))
+    await asyncio.sleep(0)
+    entering.cancel()
+    await asyncio.gather(entering, return_exceptions=True)
+
+    assert fleet.watched == idle
+    assert (await entered(shared, "instances", audience())).state().sequence
