@@ -6,9 +6,10 @@ import pytest
 
 from benchmarks.__main__ import figures
 from benchmarks.figures import Figure
-from benchmarks.scale import FleetScale, Scale
+from benchmarks.scale import Scale
 from tests.support.broker import Broker
 from tests.support.lxd import Lxd
+from tests.support.scales import TINY_FLEET
 
 pytestmark = pytest.mark.slow
 
@@ -21,17 +22,7 @@ TINY = Scale(
     viewers=3,
     watched_s=1.0,
     scraped_hosts=2,
-    fleet=FleetScale(
-        hosts=(2, 3),
-        instances=3,
-        clients=2,
-        rounds=2,
-        scrapes=1,
-        window_s=1.0,
-        heartbeat_s=0.3,
-        sample_s=0.3,
-        silent_intervals=12.0,
-    ),
+    fleet=TINY_FLEET,
 )
 # What has been promised, as docs/benchmarks.md lists it.
 PROMISED = [

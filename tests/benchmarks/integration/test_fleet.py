@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.fleet import benchmark, goals
 from benchmarks.fleet.phases import Results
-from benchmarks.scale import FleetScale
 from tests.support.broker import Broker
+from tests.support.scales import TINY_FLEET
 
 HOSTS = 3
-TINY = FleetScale(
-    hosts=(HOSTS,),
-    instances=3,
-    clients=2,
-    rounds=2,
-    scrapes=1,
-    window_s=1.0,
-    heartbeat_s=0.3,
-    sample_s=0.3,
-    silent_intervals=12.0,
-)
+TINY = replace(TINY_FLEET, hosts=(HOSTS,))
 
 
 @pytest.fixture(scope="module")
