@@ -32,9 +32,9 @@ from benchmarks.figures import Figure, at_most, centile, show, spread
 from benchmarks.scale import Scale, from_environment
 from deploy.local import broker as nodes
 from deploy.local import processes
-from shared.contracts.instances import Address
+from shared.contracts.samples import Address
 from tests.support.broker import Broker, Vhost, fresh_vhost, shared_broker
-from tests.support.builders import a_change, a_sample, an_instance
+from tests.support.builders import a_change, a_sample_message, an_instance
 from tests.support.daemons import ROOT
 from tests.support.flood import KINDS
 from tests.support.host import WireHost
@@ -63,14 +63,14 @@ class Neighbour:
         """Send samples with different marks, and a change of an instance with each."""
         while True:
             number = len(self.sent_at)
-            sample = a_sample(*self.host.instances, sequence=number + 1)
+            sample = a_sample_message(*self.host.instances, sequence=number + 1)
             address = str(ipaddress.IPv4Address(FIRST_MARK + number))
             mark = Address(device="eth0", family="inet", address=address, scope="global")
             marked = msgspec.structs.replace(sample.instances[0], addresses=[mark])
             instances = [marked, *sample.instances[1:]]
             sample = msgspec.structs.replace(sample, instances=instances)
             self.sent_at.append(time.perf_counter())
-            await self.host.publish("sampler.sample", sample)
+            await self.host.publish("sampler.sample.v2", sample)
             self.changes += 1
             changed = an_instance("c00", revision=10 + self.changes, description=f"{self.changes}")
             await self.host.publish(

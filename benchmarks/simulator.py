@@ -10,10 +10,11 @@ import msgspec
 from fastapi import FastAPI
 
 from services.gateway.clock import Clock
+from services.gateway.fleet.encoded_samples import EncodedSample, encoded_sample
 from services.gateway.fleet.view import FleetView
-from shared.contracts.events import Heartbeat, Inventory, Sampled
-from shared.contracts.instances import InstanceSample
-from tests.support.builders import a_documented_instance, a_host_sample
+from shared.contracts.events import Heartbeat, Inventory
+from shared.contracts.samples import InstanceSample
+from tests.support.builders import a_documented_instance, a_sample_message
 from tests.support.gateway import FakeFleet
 from tests.support.gateway_http import FakeGateway
 from tests.support.views import MEASURED
@@ -49,11 +50,13 @@ class Simulator:
         instances = [a_documented_instance(name, revision=1) for name in self._names]
         return Inventory(epoch=1, sequence=1, at=AT, instances=instances)
 
-    def _sample(self) -> Sampled:
-        return msgspec.structs.replace(
-            a_host_sample(),
-            sequence=self._round + 1,
-            instances=[self._instance_sample(name) for name in self._names],
+    def _sample(self) -> EncodedSample:
+        return encoded_sample(
+            msgspec.structs.replace(
+                a_sample_message(),
+                sequence=self._round + 1,
+                instances=[self._instance_sample(name) for name in self._names],
+            )
         )
 
     def _instance_sample(self, name: str) -> InstanceSample:

@@ -15,15 +15,14 @@ from shared.contracts.codec import encode
 from shared.contracts.events import Heartbeat, HostDescribed, Inventory, Sampled
 from shared.contracts.hosts import Capacity, Image, Network
 from shared.contracts.instance_config import Limits
-from shared.contracts.instances import (
+from shared.contracts.instances import Instance, Proxy
+from shared.contracts.samples import (
     Address,
     BlockDevice,
     HostSample,
-    Instance,
     InstanceSample,
     Interface,
     MemoryParts,
-    Proxy,
 )
 
 EPOCH = 1

@@ -15,7 +15,7 @@ from services.gateway.error_boundary import EntrySubject, ErrorBoundary
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView
 from shared.contracts.errors import FleetViewNotReady
-from shared.contracts.instances import HostSample
+from shared.contracts.samples import HostSample
 from shared.contracts.status import Status
 
 # Unknown statuses are counted as `Other`.

@@ -17,6 +17,7 @@ from services.metrics.sampler.instance_errors import InstanceErrors
 from services.metrics.sampler.kernel import process_age_s, read_host
 from services.metrics.sampler.lxd_source import MOST_ANSWER_BYTES, LxdSource
 from services.metrics.sampler.proc_net_dev import ProcNetDev
+from services.metrics.sampler.publishing import SamplePublisher
 from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.settings import Settings
 from services.metrics.telemetry import SamplerTelemetry
@@ -66,7 +67,9 @@ class SamplingProvider(DependencyProvider):  # type: ignore[misc]
         self._sampling = Sampling(
             _sources(),
             self._instance_cache,
-            self._telemetry.count_outcomes(self._publisher.publish),
+            self._telemetry.count_outcomes(
+                SamplePublisher(self._publisher, time.monotonic).publish
+            ),
             epoch=next_epoch(settings.state_dir / EPOCH_FILE),
             interval_s=settings.interval_s,
         )

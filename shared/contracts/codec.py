@@ -39,10 +39,11 @@ def encode(message: msgspec.Struct) -> bytes:
     return _encoder.encode(message)
 
 
-def decode(kind: type[T], body: bytes) -> T:
+def decode(kind: type[T], body: bytes | msgspec.Raw) -> T:
     """Return the message in `body`; raise `UnreadableMessage` if it is not of this kind."""
     try:
-        return _check_version(msgspec.json.decode(body, type=kind))
+        message: T = _decoder(kind).decode(body)
+        return _check_version(message)
     except UNREADABLE as exc:
         raise _unreadable(exc) from exc
 
@@ -58,7 +59,7 @@ def from_wire(kind: type[T], value: object) -> T:
     `msgspec.Raw` is decoded straight from its JSON, without intermediate values.
     """
     if isinstance(value, msgspec.Raw):
-        return decode(kind, bytes(value))
+        return decode(kind, value)
     try:
         message = _check_version(msgspec.convert(value, kind))
         # Python accepts a lone surrogate as text, but it cannot be encoded again.
@@ -66,6 +67,11 @@ def from_wire(kind: type[T], value: object) -> T:
     except UNREADABLE as exc:
         raise _unreadable(exc) from exc
     return message
+
+
+@cache
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(kind)
 
 
 def _unreadable(exc: BaseException) -> UnreadableMessage:

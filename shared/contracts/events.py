@@ -6,6 +6,9 @@ A producer (`worker` or `sampler`) numbers its events: `epoch` grows with every 
 producer, `sequence` by one with every event. A reader that finds a gap requests a full inventory,
 which is itself such an event. Samples are self-contained and need no gap handling.
 
+A second major version of an event has a key of its own, so that a reader of the first does not get
+it (`host.sampler.*` fits no key of four words).
+
 History:
 
     1.0  2026-11  Heartbeat, Inventory, InstanceChanged, InstanceRemoved, OperationChanged, Sampled
@@ -24,6 +27,7 @@ History:
                   Inventory, InstanceChanged: what a revert brings back
                   OperationChanged: see operations
                   Sampled: which addresses are of configured NICs
+    2.0  2026-11  Sampled: instances as arrays, under a key of its own; SampledV1 is 1.3 of it
 """
 
 from __future__ import annotations
@@ -43,13 +47,16 @@ from shared.contracts.hosts import (
     Network,
     Served,
 )
-from shared.contracts.instances import DEFAULT_PROJECT, HostSample, Instance, InstanceSample
+from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Operation
+from shared.contracts.samples import HostSample, InstanceSample
+from shared.contracts.samples_v1 import InstanceSampleV1
 
 VERSION = "1.1"
 HEARTBEAT_VERSION = "1.2"
 INSTANCE_VERSION = "1.3"
-SAMPLED_VERSION = "1.3"
+SAMPLED_VERSION = "2.0"
+SAMPLED_V1_VERSION = "1.3"
 WORKER = "worker"
 SAMPLER = "sampler"
 
@@ -173,6 +180,19 @@ class Sampled(Struct, frozen=True, kw_only=True):
     version: Version = SAMPLED_VERSION
 
 
+class SampledV1(Struct, frozen=True, kw_only=True):
+    """A `Sampled` with objects, for gateways that read no other."""
+
+    epoch: Count
+    sequence: Count
+    at: Word
+    interval_s: Duration
+    source: Word
+    host: HostSample
+    instances: Annotated[list[InstanceSampleV1], Meta(max_length=MOST_INSTANCES)]
+    version: Version = SAMPLED_V1_VERSION
+
+
 Event = (
     Heartbeat
     | Inventory
@@ -182,6 +202,7 @@ Event = (
     | ImageServersRead
     | OperationChanged
     | Sampled
+    | SampledV1
 )
 
 # The last word of the routing key, for each event.
@@ -193,10 +214,13 @@ TYPES: dict[str, type[Event]] = {
     "host": HostDescribed,
     "image-servers": ImageServersRead,
     "operation": OperationChanged,
-    "sample": Sampled,
+    "sample": SampledV1,
+    "sample.v2": Sampled,
 }
 NAMES: dict[type[Event], str] = {kind: name for name, kind in TYPES.items()}
-PRODUCER: dict[type[Event], str] = {kind: SAMPLER if kind is Sampled else WORKER for kind in NAMES}
+PRODUCER: dict[type[Event], str] = {
+    kind: SAMPLER if kind in (Sampled, SampledV1) else WORKER for kind in NAMES
+}
 
 _KIB, _MIB = 2**10, 2**20
 
@@ -212,4 +236,5 @@ MAX_BYTES: dict[type[Event], int] = {
     # A creation with the most SSH keys, and the created instance.
     OperationChanged: 1 * _MIB,
     Sampled: 16 * _MIB,
+    SampledV1: 16 * _MIB,
 }

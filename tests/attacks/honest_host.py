@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from tests.support.builders import a_sample, an_instance
+from tests.support.builders import a_sample_message, an_instance
 from tests.support.host import WireHost
 
 BEAT_S = 0.5
@@ -26,7 +26,9 @@ async def main() -> None:
             sequence += 1
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             await host.beat()
-            await host.publish("sampler.sample", replace(a_sample(web, sequence=sequence), at=now))
+            await host.publish(
+                "sampler.sample.v2", replace(a_sample_message(web, sequence=sequence), at=now)
+            )
             await asyncio.sleep(BEAT_S)
 
 

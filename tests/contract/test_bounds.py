@@ -14,7 +14,7 @@ from msgspec import inspect
 from services.gateway.bus.wire import Reply
 from shared.contracts import contract_lock, events
 from shared.contracts.bounds import MOST_INSTANCES, clip
-from shared.contracts.codec import decode, encode, from_wire, to_wire
+from shared.contracts.codec import decode, encode, from_wire, own_version, to_wire
 from shared.contracts.errors import LxdRefused, UnreadableMessage
 from shared.contracts.events import (
     Heartbeat,
@@ -22,6 +22,7 @@ from shared.contracts.events import (
     Inventory,
     OperationChanged,
     Sampled,
+    SampledV1,
 )
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, failure_of
@@ -29,7 +30,7 @@ from shared.contracts.streams import DATA, MOST_DATA, from_message
 from shared.platform.bus.rpc import Call
 from tests.support.builders import an_instance, an_operation
 
-GOLDEN = Path(__file__).parent / "golden" / "1.0"
+GOLDEN = Path(__file__).parent / "golden"
 
 READ = (*contract_lock.MESSAGES, Reply, Call)
 # What need not say what it is, and why nothing comes of that.
@@ -131,11 +132,12 @@ def test_an_error_is_cut_to_what_a_message_can_carry() -> None:
 
 def changed(kind: type[msgspec.Struct], place: str, value: object) -> dict[str, object]:
     """Return the golden message of a kind with another value at `place`."""
-    message: dict[str, object] = json.loads((GOLDEN / f"{kind.__name__}.json").read_text())
+    file = GOLDEN / own_version(kind) / f"{kind.__name__}.json"
+    message: dict[str, object] = json.loads(file.read_text())
     part, (*way, last) = message, place.split(".")
     for step in way:
         part = part[int(step) if step.isdecimal() else step]  # type: ignore[assignment,index,call-overload]
-    part[last] = value
+    part[int(last) if last.isdecimal() else last] = value  # type: ignore[index]
     return message
 
 
@@ -148,8 +150,10 @@ def changed(kind: type[msgspec.Struct], place: str, value: object) -> dict[str, 
         (Sampled, "host.cpu_cores", 2**40),
         (Sampled, "host.cpu_percent", 1e308),
         (Sampled, "host.cpu_percent", -0.1),
-        (Sampled, "instances.0.network_rx", 2**64),
-        (Sampled, "instances.0.cpu_percent", 101),
+        (SampledV1, "instances.0.network_rx", 2**64),
+        (Sampled, "instances.0.9", 2**64),
+        (SampledV1, "instances.0.cpu_percent", 101),
+        (Sampled, "instances.0.4", 101),
         (Heartbeat, "epoch", 2**63),
         (Heartbeat, "server_name", "x" * 256),
         (Inventory, "sequence", -1),
@@ -194,7 +198,9 @@ def test_a_value_out_of_bounds_makes_a_message_unreadable(
 
 
 def test_an_inventory_has_an_end() -> None:
-    one = json.loads((GOLDEN / "Inventory.json").read_text())["instances"][0]
+    one = json.loads((GOLDEN / own_version(Inventory) / "Inventory.json").read_text())["instances"][
+        0
+    ]
     message = changed(Inventory, "instances", [one] * (MOST_INSTANCES + 1))
 
     with pytest.raises(UnreadableMessage):

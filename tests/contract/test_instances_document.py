@@ -101,7 +101,7 @@ VARIANTS = {
     "as in the document": a_view(),
     "stopped": a_view(status="Stopped"),
     "without description, address, limit or sample": replace(
-        a_view(description="", memory_limit=None, root_size=None), sample=None
+        a_view(description="", memory_limit=None, root_size=None), encoded_sample=None
     ),
 }
 

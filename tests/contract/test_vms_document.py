@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from services.gateway.http.v1.envelope import named
-from shared.contracts.instances import Address
+from shared.contracts.samples import Address
 from tests.support.builders import GIB, MIB, a_documented_instance, an_instance_sample
 from tests.support.documents import VMS_API, code_blocks
 from tests.support.gateway_http import FakeGateway

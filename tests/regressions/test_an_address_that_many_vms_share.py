@@ -16,7 +16,7 @@ from services.gateway.responses.vms import vm
 from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.reading import reading_from_lxd
 from services.metrics.sampler.sanitize import Dropped
-from shared.contracts.instances import Address
+from shared.contracts.samples import Address
 from tests.support.builders import an_instance_sample
 from tests.support.sampler import HOST, POOLS
 from tests.support.views import a_host_view, a_view

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from services.gateway.fleet.encoded_samples import EncodedSample, encoded_sample
 from shared.contracts.events import (
     Heartbeat,
     HostDescribed,
@@ -19,8 +20,9 @@ from shared.contracts.events import (
 )
 from shared.contracts.hosts import Capacity, Image, Network
 from shared.contracts.instance_config import ImageSource, NewInstance
-from shared.contracts.instances import Address, HostSample, Instance, InstanceSample
+from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.samples import Address, HostSample, InstanceSample
 from tests.support.clock import STARTED
 
 MIB = 2**20
@@ -78,7 +80,7 @@ def an_instance_sample(name: str = "test1", **changes: Any) -> InstanceSample:
     return replace(documented, **changes)
 
 
-def a_host_sample(**changes: Any) -> Sampled:
+def a_host_sample(**changes: Any) -> EncodedSample:
     """Return a sample of no instances and of a host with the figures that the document shows."""
     documented = HostSample(
         cpu_cores=4,
@@ -88,11 +90,19 @@ def a_host_sample(**changes: Any) -> Sampled:
         disk_total=500 * GIB,
         disk_used=250 * GIB,
     )
-    return replace(a_sample(), at="2026-01-23T11:30:00Z", host=replace(documented, **changes))
+    message = a_sample_message()
+    return encoded_sample(
+        replace(message, at="2026-01-23T11:30:00Z", host=replace(documented, **changes))
+    )
 
 
-def a_sample(*instances: Instance, epoch: int = 1, sequence: int = 1) -> Sampled:
-    """Return a sample of a host and these instances."""
+def a_sample(*instances: Instance, epoch: int = 1, sequence: int = 1) -> EncodedSample:
+    """Return a sample of a host and these instances, as gateways hold it."""
+    return encoded_sample(a_sample_message(*instances, epoch=epoch, sequence=sequence))
+
+
+def a_sample_message(*instances: Instance, epoch: int = 1, sequence: int = 1) -> Sampled:
+    """Return a sample of a host and these instances, as samplers send it."""
     return Sampled(
         epoch=epoch,
         sequence=sequence,

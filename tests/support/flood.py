@@ -19,7 +19,13 @@ from typing import Any
 from shared.contracts.codec import encode
 from shared.contracts.events import OperationChanged
 from shared.platform.bus import topology
-from tests.support.builders import a_change, a_heartbeat, a_sample, an_instance, an_operation
+from tests.support.builders import (
+    a_change,
+    a_heartbeat,
+    a_sample_message,
+    an_instance,
+    an_operation,
+)
 from tests.support.caller import connect
 
 # So that every number takes up the same room: a body is made by putting another one in.
@@ -41,8 +47,8 @@ def events(host: str) -> list[tuple[str, bytes]]:
 def samples(host: str) -> list[tuple[str, bytes]]:
     """Return a sample of 1 MB."""
     listed = [an_instance(f"zz-{number:05}") for number in range(2000)]
-    sample = encode(a_sample(*listed, sequence=FIRST))
-    return [(f"{host}.sampler.sample", sample + b" " * (2**20 - len(sample)))]
+    sample = encode(a_sample_message(*listed, sequence=FIRST))
+    return [(f"{host}.sampler.sample.v2", sample + b" " * (2**20 - len(sample)))]
 
 
 def outcomes(host: str) -> list[tuple[str, bytes]]:

@@ -15,7 +15,7 @@ from kombu import Connection, Exchange, Queue
 
 from shared.contracts.codec import decode
 from shared.contracts.events import Sampled
-from shared.contracts.instances import InstanceSample
+from shared.contracts.samples import InstanceSample
 from shared.platform.bus import topology
 from tests.support.broker import OwnBroker, Vhost
 from tests.support.daemons import ROOT
@@ -31,7 +31,7 @@ class Reader:
     def __init__(self, connection: Connection, exchange: str) -> None:
         queue = Queue(
             exchange=Exchange(exchange, type="topic", durable=True),
-            routing_key=f"{HOST}.sampler.sample",
+            routing_key=f"{HOST}.sampler.sample.v2",
             exclusive=True,
             auto_delete=True,
         )(connection.channel())

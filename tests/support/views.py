@@ -7,16 +7,12 @@ from typing import Any
 
 import msgspec
 
+from services.gateway.fleet.encoded_samples import encoded_instance
 from services.gateway.fleet.remote_images import ServerImages
 from services.gateway.fleet.views import HostView, InstanceView
 from shared.contracts.hosts import Image
-from shared.contracts.instances import (
-    BlockDevice,
-    Instance,
-    InstanceSample,
-    Interface,
-    MemoryParts,
-)
+from shared.contracts.instances import Instance
+from shared.contracts.samples import BlockDevice, InstanceSample, Interface, MemoryParts
 from shared.contracts.status import is_alive
 from tests.support.builders import (
     a_description,
@@ -103,10 +99,11 @@ def view_of(
 ) -> InstanceView:
     """Return an instance of a host that is online; one that is not stopped has a sample."""
     measured = an_instance_sample(instance.name) if is_alive(instance.status) else None
+    shown = sample or measured
     return InstanceView(
         host=host,
         instance=instance,
-        sample=sample or measured,
+        encoded_sample=encoded_instance(shown) if shown else None,
         sampled_at="2026-01-23T11:30:00Z" if measured else None,
     )
 

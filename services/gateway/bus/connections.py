@@ -124,6 +124,7 @@ class BusConnections:
             self._on_connected()
             while not await end.wait():
                 await self._consumers.close_forgotten()
+                await self._consumers.bind_samples()
         finally:
             self._consuming = False
             await self._consumers.disconnect()

@@ -25,7 +25,7 @@ from aiormq.abc import DeliveredMessage
 from services.gateway.bus.connection import SharedConnection
 from services.gateway.bus.consumer import Consumer, OnLost, RateBudget, bind, channel_for
 from services.gateway.bus.dead_letters import UNKNOWN, DeadLetters
-from services.gateway.bus.event_validation import read_event
+from services.gateway.bus.event_validation import HostMessage, read_event
 from services.gateway.bus.outcome_reader import (
     MOST_CHANNELS,
     OUTCOMES,
@@ -35,7 +35,15 @@ from services.gateway.bus.outcome_reader import (
 from services.gateway.fleet.view import MOST_HOSTS
 from services.gateway.units import MIB
 from shared.contracts.errors import UnreadableMessage
-from shared.contracts.events import Event, Heartbeat, OperationChanged
+from shared.contracts.events import (
+    NAMES,
+    SAMPLER,
+    WORKER,
+    Heartbeat,
+    OperationChanged,
+    Sampled,
+    SampledV1,
+)
 from shared.contracts.operations import Operation
 from shared.platform.bus import topology
 
@@ -65,10 +73,12 @@ CHANNELS = 12
 # People change passwords. Whoever may still publish to two of a host's exchanges could otherwise
 # have its queues declared again with each heartbeat.
 RENAME_S = 5.0
+# A host of which no sample has come in the present form for so long may send the first one.
+FIRST_FORM_S = 20.0
 
 _OUTCOME = ".worker.operation"
 
-OnEvent = Callable[[str, Event], None]
+OnEvent = Callable[[str, HostMessage], None]
 OnOutcome = Callable[[Operation], Awaitable[None]]
 # Called with a host's id, and the name of its worker's missing queue.
 OnQueueMissing = Callable[[str, str], None]
@@ -76,14 +86,22 @@ OnQueueMissing = Callable[[str, str], None]
 OnDiscovered = Callable[[str, str, Heartbeat], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _HostSubscription:
-    """The consumers of a host's exchange, and the loop time of the subscription."""
+    """The consumers of a host's exchange, and the queue of its events on a channel.
+
+    `since` is the loop time of the subscription, `sampled_at` that of the last sample in the
+    present form. `first_form`: the queue is bound to samples in the first form, too.
+    """
 
     exchange: str
     since: float
     outcomes: OutcomeReader
     events: Consumer
+    channel: Channel
+    queue: str
+    sampled_at: float
+    first_form: bool = False
 
     async def close(self) -> None:
         """Stop both consumers."""
@@ -112,6 +130,7 @@ class EventConsumers:
         outcomes: SharedConnection,
         *,
         rename_s: float = RENAME_S,
+        first_form_s: float = FIRST_FORM_S,
     ) -> None:
         self._gateway = gateway
         self._on_discovered = on_discovered
@@ -123,6 +142,7 @@ class EventConsumers:
         self._on_throttled = on_throttled
         self._outcomes = outcomes
         self._rename_s = rename_s
+        self._first_form_s = first_form_s
         self._channels: list[Channel] = []
         self._subscriptions: dict[str, _HostSubscription] = {}
         # Hosts whose queues are being declared; they are reported once everything is consumed.
@@ -153,6 +173,17 @@ class EventConsumers:
             await self._subscriptions.pop(host).close()
             self._dead_letters.forget(host)
 
+    async def bind_samples(self) -> None:
+        """Consume samples in the first form of hosts that send none in the present form."""
+        now = asyncio.get_running_loop().time()
+        for host, each in list(self._subscriptions.items()):
+            wanted = now - each.sampled_at >= self._first_form_s
+            if wanted is each.first_form:
+                continue
+            each.first_form = wanted
+            change = each.channel.queue_bind if wanted else each.channel.queue_unbind
+            await change(each.queue, each.exchange, _sample_key(host, SampledV1))
+
     async def _subscribe_to_heartbeats(self, channel: Channel) -> None:
         queue = f"gateway.{self._session}.discovery"
         await channel.queue_declare(
@@ -168,14 +199,16 @@ class EventConsumers:
         channel = self._channels[len(self._subscriptions) % CHANNELS]
         events = self._consumer(host, self._event_handler(host), EVENTS)
         now = asyncio.get_running_loop().time()
-        self._subscriptions[host] = _HostSubscription(exchange, now, outcomes, events)
+        queue = f"gateway.{self._session}.events.{exchange.removeprefix(topology.HOST_EXCHANGES)}"
+        self._subscriptions[host] = _HostSubscription(
+            exchange, now, outcomes, events, channel, queue, sampled_at=now
+        )
         # Outcomes first: once an event is routed, its host takes it as stored.
         await outcomes.start()
-        queue = f"gateway.{self._session}.events.{exchange.removeprefix(topology.HOST_EXCHANGES)}"
         await channel.queue_declare(
             queue, exclusive=True, auto_delete=True, arguments=dict(EVENT_QUEUE_LIMITS)
         )
-        await bind(channel, queue, exchange, f"{host}.worker.*", f"{host}.sampler.*")
+        await bind(channel, queue, exchange, f"{host}.{WORKER}.*", _sample_key(host, Sampled))
         await events.start(channel, queue)
 
     def _consumer(
@@ -217,6 +250,7 @@ class EventConsumers:
             try:
                 event = _event_of(host, message)
                 self._declare_missing_queue(host, event)
+                self._note_sample(host, message)
                 self._on_event(host, event)
             except UnreadableMessage:
                 # The queue of outcomes holds operations too: one dead letter is enough.
@@ -225,7 +259,11 @@ class EventConsumers:
 
         return on_message
 
-    def _declare_missing_queue(self, host: str, event: Event) -> None:
+    def _note_sample(self, host: str, message: DeliveredMessage) -> None:
+        if message.routing_key == _sample_key(host, Sampled) and host in self._subscriptions:
+            self._subscriptions[host].sampled_at = asyncio.get_running_loop().time()
+
+    def _declare_missing_queue(self, host: str, event: HostMessage) -> None:
         # Before the event is handled: whoever calls the host because of it finds the queue.
         if isinstance(event, Heartbeat) and event.calls_queue:
             self._on_queue_missing(host, event.calls_queue)
@@ -240,7 +278,11 @@ class EventConsumers:
         return on_message
 
 
-def _event_of(host: str, message: DeliveredMessage) -> Event:
+def _sample_key(host: str, form: type[Sampled | SampledV1]) -> str:
+    return f"{host}.{SAMPLER}.{NAMES[form]}"
+
+
+def _event_of(host: str, message: DeliveredMessage) -> HostMessage:
     sender, event = read_event(message)
     if sender != host:
         raise UnreadableMessage("of another host")

@@ -9,12 +9,17 @@ from __future__ import annotations
 from aiormq.abc import DeliveredMessage
 
 from services.gateway.bus.frame_decoder import undecodable
+from services.gateway.fleet.encoded_samples import encoded_sample, read_sample
+from services.gateway.fleet.view import HostEvent
 from shared.contracts.codec import decode
 from shared.contracts.errors import UnreadableMessage
-from shared.contracts.events import MAX_BYTES, Event, OperationChanged
+from shared.contracts.events import MAX_BYTES, Event, OperationChanged, Sampled, SampledV1
 from shared.contracts.operations import Operation, State
 from shared.platform.bus import topology
 from shared.platform.bus.delivery import is_dead_letter
+
+# What a host publishes, decoded but for the samples of instances.
+HostMessage = HostEvent | OperationChanged
 
 # States that only gateways set; a worker has no such operation in its journal.
 _GATEWAY_STATES = frozenset({State.SUBMITTING, State.REJECTED})
@@ -45,7 +50,7 @@ def check_encoding(message: DeliveredMessage) -> None:
         raise UnreadableMessage("compressed")
 
 
-def read_event(message: DeliveredMessage) -> tuple[str, Event]:
+def read_event(message: DeliveredMessage) -> tuple[str, HostMessage]:
     """Return an event and its host; raise UnreadableMessage."""
     _, key = read_key(message)
     named = topology.read_event_key(key)
@@ -55,10 +60,17 @@ def read_event(message: DeliveredMessage) -> tuple[str, Event]:
     if len(message.body) > MAX_BYTES[kind]:
         raise UnreadableMessage(f"larger than {MAX_BYTES[kind]} bytes")
     check_encoding(message)
-    event = decode(kind, message.body)
+    event = _decode(kind, message.body)
     if isinstance(event, OperationChanged):
         _check_operation(event.operation, host)
     return host, event
+
+
+def _decode(kind: type[Event], body: bytes) -> HostMessage:
+    if kind is Sampled:
+        return read_sample(body)
+    event = decode(kind, body)
+    return encoded_sample(event) if isinstance(event, Sampled | SampledV1) else event
 
 
 def _check_operation(operation: Operation, host: str) -> None:

@@ -12,13 +12,14 @@ InstanceKey = tuple[str, str, str]
 class ChangeSet(NamedTuple):
     """The hosts and instances that look different, or are new or gone.
 
-    `instances` differ in state or configuration, or have another address; `samples` in figures
-    only. A host that falls silent is one change of the host: its instances are not named.
+    `instances` differ in state or configuration, or have another address. `samples` are hosts whose
+    instances have new figures. A host that falls silent is one change of the host: its instances
+    are not named.
     """
 
     hosts: frozenset[str] = frozenset()
     instances: frozenset[InstanceKey] = frozenset()
-    samples: frozenset[InstanceKey] = frozenset()
+    samples: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -27,11 +28,12 @@ class ChangeCollector:
 
     hosts: set[str] = field(default_factory=set)
     instances: set[InstanceKey] = field(default_factory=set)
-    samples: set[InstanceKey] = field(default_factory=set)
+    samples: set[str] = field(default_factory=set)
 
     def take(self) -> ChangeSet:
         """Return the changes since the last call."""
-        samples = frozenset(self.samples - self.instances)
-        changes = ChangeSet(frozenset(self.hosts), frozenset(self.instances), samples)
+        changes = ChangeSet(
+            frozenset(self.hosts), frozenset(self.instances), frozenset(self.samples)
+        )
         self.hosts, self.instances, self.samples = set(), set(), set()
         return changes

@@ -11,19 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from msgspec import Raw
+
 from services.gateway.fleet.capacity import NOTHING
+from services.gateway.fleet.encoded_samples import EncodedSample, SampleHead
 from services.gateway.fleet.instance_index import InstanceIndex, by_sort_key
 from services.gateway.fleet.instance_record import InstanceRecord, Order
-from services.gateway.fleet.memory_budget import MemoryBudget, MemoryUse, size_of_sample
+from services.gateway.fleet.memory_budget import MemoryBudget, MemoryUse
 from services.gateway.fleet.note_ownership import LocalKey, NoteOwnership
 from shared.contracts.bounds import MOST_INSTANCES
-from shared.contracts.events import MAX_BYTES, InstanceChanged, InstanceRemoved, Sampled
+from shared.contracts.events import MAX_BYTES, InstanceChanged, InstanceRemoved
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, Operation, is_gone
 from shared.contracts.status import is_alive
 
 # LXD's actions that begin a new run, also of an instance that was running before.
 _NEW_RUN = frozenset({"instance-started", "instance-restarted"})
+_NO_SAMPLE: tuple[SampleHead | None, Raw | None] = (None, None)
 
 
 class HostInventory:
@@ -140,7 +144,7 @@ class HostInventory:
         if record is None or event.action not in _NEW_RUN:
             return differs
         self._memory.add(-record.sample_size)
-        return record.set_sample(None, None) or differs
+        return record.clear_sample() or differs
 
     def apply_removal(self, event: InstanceRemoved) -> bool:
         """Drop an instance, unless its name was reported again since."""
@@ -179,26 +183,27 @@ class HostInventory:
         order = (operation.after_epoch, after.revision)
         return self._put(after, order, changed_at=self._wall())
 
-    def apply_sample(self, event: Sampled) -> bool:
+    def apply_sample(self, event: EncodedSample) -> None:
         """Set the sample of each running instance, and clear those that the event does not hold.
 
         A sample counts only for the instance with its uuid.
         """
-        samples = {(sample.project, sample.name): sample for sample in event.instances}
+        samples = {(head.project, head.name): (head, body) for head, body in event.instances}
         self._memory.add(-sum(record.sample_size for record in self._records.values()))
+        available, total = self._memory.available, 0
         self.samples_left_out = 0
-        differs, total = False, 0
         for key, record in self._records.items():
-            sample = samples.get(key)
-            if sample and not _is_sample_of(sample.uuid, record.instance):
-                sample = None
-            size = size_of_sample(sample) if sample else 0
-            if total + size > self._memory.available:
-                sample, size, self.samples_left_out = None, 0, self.samples_left_out + 1
-            differs |= record.set_sample(sample, event.at if sample else None, size)
-            total += size
+            head, body = samples.get(key, _NO_SAMPLE)
+            if head is None or body is None or not _is_sample_of(head.uuid, record.instance):
+                record.clear_sample()
+            elif total + len(body) > available:
+                self.samples_left_out += 1
+                record.clear_sample()
+            else:
+                record.set_sample(head, body, event.at)
+                total += len(body)
         self._memory.add(total)
-        return differs
+        self._index.changes.samples.add(self._host)
 
     def _add_created(self, operation: Operation) -> bool:
         instance = operation.after

@@ -7,6 +7,7 @@ host as not trusted and is otherwise ignored: the host itself falls silent and g
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from services.gateway.clock import Clock
 from services.gateway.fleet.certificate_pin import CertificatePin
+from services.gateway.fleet.encoded_samples import EncodedSample
 from services.gateway.fleet.event_cursor import EventCursor
 from services.gateway.fleet.host_inventory import HostInventory
 from services.gateway.fleet.instance_index import InstanceIndex
@@ -34,7 +36,6 @@ from shared.contracts.events import (
     InstanceChanged,
     InstanceRemoved,
     Inventory,
-    Sampled,
 )
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
@@ -111,7 +112,7 @@ class HostState:
         self._heard_at: float | None = None
         self._inventory_at: float | None = None
         self._sample_order = (0, 0)
-        self._sample: Sampled | None = None
+        self._sample: EncodedSample | None = None
         self._sample_at: float | None = None
         self._resources: HostDescribed | None = None
         self._resources_size = self._remote_images_size = 0
@@ -187,14 +188,15 @@ class HostState:
             needs_operations=not was_online,
         )
 
-    def apply_sample(self, event: Sampled) -> Reaction:
+    def apply_sample(self, event: EncodedSample) -> Reaction:
         """Apply the newest sample; ignore late ones and those of an older epoch."""
         order = (event.epoch, event.sequence)
         if order <= self._sample_order or not self.pin.trusted:
             return NOTHING
         self.inventory.apply_sample(event)
         # The instances' samples are held in their records only.
-        self._sample_order, self._sample = order, replace(event, instances=[])
+        self._sample_order = order
+        self._sample = dataclasses.replace(event, instances=())
         self._sample_at = self._clock.monotonic()
         return Reaction(changed=True)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from services.gateway.fleet.capacity import Amount, commitment_of
 from services.gateway.fleet.change_set import ChangeCollector, InstanceKey
+from services.gateway.fleet.encoded_samples import SampleHead
 from services.gateway.fleet.memory_budget import size_of
-from services.gateway.fleet.port_forwards import Nat
-from services.gateway.fleet.views import InstanceView
-from shared.contracts.instances import Address, Instance, InstanceSample
+from services.gateway.fleet.views import Derived, InstanceView
+from shared.contracts.instances import Instance
 from shared.contracts.status import is_alive
 
 # The order of an instance's states: the worker's epoch, then the instance's revision in it.
@@ -24,6 +25,7 @@ class InstanceRecord:
     """
 
     __slots__ = (
+        "_addresses",
         "_view",
         "changed_at",
         "changes",
@@ -34,7 +36,6 @@ class InstanceRecord:
         "instance",
         "order",
         "sample",
-        "sample_size",
         "sampled_at",
         "size",
         "sort_key",
@@ -49,12 +50,12 @@ class InstanceRecord:
         self.changed_at = changed_at
         self.size = size_of(instance)
         self.commitment: Amount = commitment_of(instance)
-        self.sample: InstanceSample | None = None
-        self.sample_size = 0
+        self.sample: Raw | None = None
+        self._addresses: Raw | None = None
         self.sampled_at: str | None = None
         self.duplicate = False
         self.foreign_note = False
-        self.derived: dict[str, Nat] = {}
+        self.derived = Derived()
         # Set by the index that holds the record.
         self.changes: ChangeCollector | None = None
         self._view: InstanceView | None = None
@@ -73,22 +74,32 @@ class InstanceRecord:
             self._invalidate()
             self.size, self.commitment = size_of(instance), commitment_of(instance)
         if not is_alive(instance.status):
-            self.set_sample(None, None)
+            self.clear_sample()
         return differs
 
-    def set_sample(self, sample: InstanceSample | None, at: str | None, size: int = 0) -> bool:
-        """Set or clear the sample of `size` bytes; return whether readers see a difference."""
-        if self.sample is None and sample is None:
-            return False
-        moved = _addresses(self.sample) != _addresses(sample)
-        self.sample, self.sampled_at, self.sample_size = sample, at, size
+    @property
+    def sample_size(self) -> int:
+        """The bytes of its sample."""
+        return 0 if self.sample is None else len(self.sample)
+
+    def set_sample(self, head: SampleHead, body: Raw, at: str) -> None:
+        """Set the sample, measured at this time."""
+        self._replace_sample(body, head.addresses, at)
+
+    def clear_sample(self) -> bool:
+        """Drop the sample; return whether there was one."""
+        had_one = self.sample is not None
+        if had_one:
+            self._replace_sample(None, None, None)
+        return had_one
+
+    def _replace_sample(self, body: Raw | None, addresses: Raw | None, at: str | None) -> None:
+        moved = self._addresses != addresses
+        # The encoded addresses too, even if they are equal: they would hold the earlier message.
+        self.sample, self._addresses, self.sampled_at = body, addresses, at
+        self._view = None
         if moved:
             self._invalidate()
-            return True
-        self._view = None
-        if self.changes is not None:
-            self.changes.samples.add(self.sort_key)
-        return True
 
     def set_duplicate(self, *, duplicate: bool) -> None:
         """Set whether another record holds its uuid."""
@@ -108,7 +119,7 @@ class InstanceRecord:
             self._view = InstanceView(
                 host=self.host,
                 instance=self.instance,
-                sample=self.sample,
+                encoded_sample=self.sample,
                 sampled_at=self.sampled_at,
                 duplicate=self.duplicate,
                 foreign_note=self.foreign_note,
@@ -118,10 +129,6 @@ class InstanceRecord:
         return self._view
 
     def _invalidate(self) -> None:
-        self._view, self.derived = None, {}
+        self._view, self.derived = None, Derived()
         if self.changes is not None:
             self.changes.instances.add(self.sort_key)
-
-
-def _addresses(sample: InstanceSample | None) -> tuple[Address, ...]:
-    return sample.addresses if sample else ()

@@ -12,12 +12,6 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from shared.contracts.codec import encode
-from shared.contracts.instances import InstanceSample
-
-# The size of a sample, and of each address, interface and disk in it. Encoding every new sample to
-# measure it would make sampling half as expensive again.
-SAMPLE_BYTES = 1024
-PART_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +67,3 @@ class MemoryUse:
 def size_of(struct: Struct) -> int:
     """Return the size of a report in bytes."""
     return len(encode(struct))
-
-
-def size_of_sample(sample: InstanceSample) -> int:
-    """Return the approximate size of a sample in bytes."""
-    parts = len(sample.addresses) + len(sample.interfaces or ()) + len(sample.block_devices or ())
-    return SAMPLE_BYTES + parts * PART_BYTES

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from services.gateway.clock import Clock
 from services.gateway.fleet.change_set import ChangeSet, InstanceKey
+from services.gateway.fleet.encoded_samples import EncodedSample
 from services.gateway.fleet.host_state import (
     NOTHING,
     REFUSED,
@@ -34,11 +35,11 @@ from shared.contracts.errors import (
     HostUnreachable,
     LxdUnavailable,
 )
-from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead, Sampled
+from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead
 from shared.contracts.operations import Kind, Operation, State
 
 # What a host reports of itself; outcomes of operations go to `FleetView.apply_outcome`.
-HostEvent = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | Sampled
+HostEvent = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | EncodedSample
 
 
 # Many times the fleet that this is made for. Each host has a queue for each gateway, and a broker
@@ -350,11 +351,11 @@ class FleetView:
 
 
 def _applied(
-    state: HostState, event: Heartbeat | WorkerEvent | HostDescribed | Sampled
+    state: HostState, event: Heartbeat | WorkerEvent | HostDescribed | EncodedSample
 ) -> Reaction:
     if isinstance(event, Heartbeat):
         return state.apply_heartbeat(event)
-    if isinstance(event, Sampled):
+    if isinstance(event, EncodedSample):
         return state.apply_sample(event)
     if isinstance(event, HostDescribed):
         return state.apply_resources(event)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec import Raw
+
 from services.gateway.error_boundary import NOT_RENDERABLE
 from services.gateway.fleet.capacity import NOTHING, Amount
+from services.gateway.fleet.encoded_samples import EncodedSample, addresses, instance_sample
 from services.gateway.fleet.memory_budget import NOTHING_LEFT_OUT, LeftOut
 from services.gateway.fleet.port_forwards import Nat, nat
 from services.gateway.fleet.remote_images import RemoteImages
 from shared.contracts.bounds import MOST_INSTANCES, clip
-from shared.contracts.events import HostDescribed, Sampled
-from shared.contracts.instances import Instance, InstanceSample
+from shared.contracts.events import HostDescribed
+from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
+from shared.contracts.samples import Address, InstanceSample
 
 # A broker restart delays samples longer than three intervals of a second.
 LEAST_FRESH_S = 15.0
@@ -44,7 +48,7 @@ class HostView:
     inventory_age_s: float | None
     clock_skew_s: float | None
     instances: int
-    sample: Sampled | None
+    sample: EncodedSample | None
     sample_age_s: float | None
     journal_length: int | None = None
     resources: HostDescribed | None = None
@@ -77,6 +81,14 @@ class Target(NamedTuple):
     uuid: str
 
 
+@dataclass(slots=True)
+class Derived:
+    """What was found out about an instance; None: it was not asked for yet."""
+
+    nat: Nat | None = None
+    addresses: tuple[Address, ...] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceView:
     """One instance, with the newest sample of its present run.
@@ -87,27 +99,40 @@ class InstanceView:
     and has not ended, or failed. `duplicate`: another instance held its uuid first. `foreign_note`:
     its note may belong to another instance (see `note_ownership`). `error` says why the view has no
     details (see `without_details`). `derived` is what was found out about it: views that differ in
-    the sample only share it.
+    the figures of the sample only share it.
     """
 
     host: str
     instance: Instance
-    sample: InstanceSample | None
+    encoded_sample: Raw | None
     sampled_at: str | None
     duplicate: bool = False
     foreign_note: bool = False
     changed_at: float | None = None
     creation: Operation | None = None
     error: str | None = None
-    derived: dict[str, Nat] = field(default_factory=dict, compare=False, repr=False)
+    derived: Derived = field(default_factory=Derived, compare=False, repr=False)
 
     @property
     def nat(self) -> Nat:
         """How the instance is reached through NAT."""
-        if "nat" not in self.derived:
-            found = nat(self.instance, foreign_note=self.foreign_note)
-            self.derived["nat"] = found
-        return self.derived["nat"]
+        if self.derived.nat is None:
+            self.derived.nat = nat(self.instance, foreign_note=self.foreign_note)
+        return self.derived.nat
+
+    @property
+    def sample(self) -> InstanceSample | None:
+        """The newest sample of its present run; it is decoded at each access."""
+        return None if self.encoded_sample is None else instance_sample(self.encoded_sample)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses in its sample."""
+        if self.encoded_sample is None:
+            return ()
+        if self.derived.addresses is None:
+            self.derived.addresses = addresses(self.encoded_sample)
+        return self.derived.addresses
 
     @property
     def target(self) -> Target:
@@ -132,7 +157,7 @@ def without_details(view: InstanceView) -> InstanceView:
     return InstanceView(
         host=view.host,
         instance=identity,
-        sample=None,
+        encoded_sample=None,
         sampled_at=None,
         duplicate=view.duplicate,
         error=NOT_RENDERABLE,

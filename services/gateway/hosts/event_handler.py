@@ -6,7 +6,8 @@ import asyncio
 import logging
 
 from services.gateway.clock import Clock, rfc3339
-from services.gateway.fleet.view import FleetView
+from services.gateway.fleet.encoded_samples import EncodedSample
+from services.gateway.fleet.view import FleetView, HostEvent
 from services.gateway.hosts.budget_log import BudgetLog
 from services.gateway.hosts.per_host_scheduler import PerHostScheduler
 from services.gateway.hosts.persistence import HostPersistence
@@ -15,7 +16,7 @@ from services.gateway.operations.merge import cap_created_at
 from services.gateway.operations.store import OperationStore
 from services.gateway.operations.sync import OperationSync
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
-from shared.contracts.events import Event, Heartbeat, Inventory, OperationChanged, Sampled
+from shared.contracts.events import Heartbeat, Inventory, OperationChanged
 from shared.contracts.operations import Operation
 from shared.contracts.worker_api import WorkerClient
 from shared.platform.run.backoff import Backoff
@@ -58,14 +59,15 @@ class HostEventHandler:
         )
         self._journals = PerHostScheduler(sync.sync_host, self._is_worth_a_retry, pause_s=pause_s)
 
-    def on_event(self, host: str, event: Event) -> None:
+    def on_event(self, host: str, event: HostEvent | OperationChanged) -> None:
         """Apply an event, and request what it shows to be missing."""
         if isinstance(event, OperationChanged):
             self._cache.record(cap_created_at(event.operation, self._now()))
             return
         reaction = self._fleet.apply(host, event)
         self._budget_log.record(host, reaction)
-        if isinstance(event, Inventory) or (reaction.changed and not isinstance(event, Sampled)):
+        differs = reaction.changed and not isinstance(event, EncodedSample)
+        if isinstance(event, Inventory) or differs:
             self._persistence.mark_unsaved(host)
         if reaction.needs_inventory:
             self._inventories.schedule(host)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -22,6 +21,8 @@ Present = Callable[[InstanceView, HostView], object]
 Render = Callable[[InstanceView, HostView], bytes]
 # Whether the host is online, whether its LXD answers, and the sizes of its memory and disk.
 HostPart = tuple[bool, bool, tuple[int, int] | None]
+# A host's entries, each with what it was made of.
+_Entries = dict[InstanceKey, tuple[InstanceView, HostPart, bytes]]
 
 
 def encoded(boundary: ErrorBoundary, present: Present) -> Render:
@@ -71,33 +72,37 @@ class EntryCache:
 
     def __init__(self, render: Render) -> None:
         self._render = render
-        self._kept: dict[InstanceKey, tuple[InstanceView, HostPart, bytes]] = {}
+        self._kept: dict[str, _Entries] = {}
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return sum(map(len, self._kept.values()))
 
     def entry(self, view: InstanceView, host: HostView) -> bytes:
         """Return an instance's entry."""
         key = sort_key(view)
         part = host_part(host)
-        kept = self._kept.get(key)
+        entries = self._kept.get(view.host, {})
+        kept = entries.get(key)
         if kept is not None and kept[0] is view and kept[1] == part:
             return kept[2]
         entry = self._render(view, host)
         if host.online and view.creation is None:
-            self._kept[key] = (view, part, entry)
+            self._kept.setdefault(view.host, entries)[key] = (view, part, entry)
         return entry
 
     def keep_only(self, keys: Iterable[InstanceKey]) -> None:
         """Drop all entries but those of these instances."""
-        for key in self._kept.keys() - set(keys):
-            del self._kept[key]
+        wanted = set(keys)
+        for entries in self._kept.values():
+            for key in entries.keys() - wanted:
+                del entries[key]
 
     def on_change(self, changes: ChangeSet) -> None:
         """Drop what has changed or is gone."""
-        if self._kept:
-            for key in chain(changes.instances, changes.samples):
-                self._kept.pop(key, None)
+        for host in changes.samples:
+            self._kept.pop(host, None)
+        for key in changes.instances:
+            self._kept.get(key[1], {}).pop(key, None)
 
 
 def host_part(host: HostView) -> HostPart:

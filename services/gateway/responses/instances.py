@@ -15,7 +15,7 @@ from services.gateway.fleet import port_forwards
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.fields import NotRenderable, Percent, described
 from shared.contracts import notes
-from shared.contracts.instances import Address, InstanceSample
+from shared.contracts.samples import Address, InstanceSample
 from shared.contracts.status import is_alive
 
 FIRST_DEVICE = "eth0"
@@ -342,7 +342,7 @@ def disk_total(taken: InstanceSample, known: InstanceView, host: HostView) -> in
 
 def _global(known: InstanceView) -> list[Address]:
     """Return the global addresses of an instance that is alive, `eth0` before other devices."""
-    told = () if known.sample is None or is_stopped(known) else known.sample.addresses
+    told = () if is_stopped(known) else known.addresses
     fitting = (each for each in told if each.scope == GLOBAL)
     return sorted(fitting, key=lambda each: each.device != FIRST_DEVICE)
 

@@ -14,7 +14,8 @@ from services.gateway import error_boundary
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.prometheus_families import FAMILIES, Family, escaped
-from shared.contracts.instances import Instance, InstanceSample
+from shared.contracts.instances import Instance
+from shared.contracts.samples import InstanceSample
 
 # Instances whose lines of one family are written at once.
 AT_ONCE = 500
@@ -39,9 +40,9 @@ def subjects(
     guard = boundary or ErrorBoundary()
     fresh = {known.host for known in hosts if known.fresh}
     found = (
-        _guarded_subject(known, known.sample, guard)
+        _guarded_subject(known, sample, guard)
         for known in instances
-        if known.sample is not None and known.host in fresh
+        if known.host in fresh and (sample := known.sample) is not None
     )
     return [each for each in found if each is not None]
 

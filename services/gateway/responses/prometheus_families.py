@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from shared.contracts.instances import BlockDevice, InstanceSample, Interface, MemoryParts
+from shared.contracts.samples import BlockDevice, InstanceSample, Interface, MemoryParts
 
 COUNTER, GAUGE = "counter", "gauge"
 NS_PER_S = 1_000_000_000

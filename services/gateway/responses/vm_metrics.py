@@ -16,7 +16,7 @@ from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses import instances as shown
 from services.gateway.responses.fields import Percent, described
 from services.gateway.responses.time_range import Period
-from shared.contracts.instances import InstanceSample
+from shared.contracts.samples import InstanceSample
 
 
 class VmReading(Struct, frozen=True):

@@ -49,6 +49,7 @@ def _memory(instance: Instance, host: HostView) -> int | None:
 def _disk(known: InstanceView, host: HostView) -> int | None:
     if known.instance.root_size is not None:
         return known.instance.root_size
-    if known.sample is not None and known.sample.disk_total is not None:
-        return known.sample.disk_total
+    sample = known.sample
+    if sample is not None and sample.disk_total is not None:
+        return sample.disk_total
     return host.sample.host.disk_total if host.sample else None

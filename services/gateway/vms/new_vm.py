@@ -98,7 +98,7 @@ def pending_instance(creation: PendingCreation, *, os: str = "") -> InstanceView
     return InstanceView(
         host=creation.operation.host,
         instance=_ordered_instance(creation, os),
-        sample=None,
+        encoded_sample=None,
         sampled_at=None,
         creation=creation.operation,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from shared.contracts.instances import BlockDevice, Interface, MemoryParts
+from shared.contracts.samples import BlockDevice, Interface, MemoryParts
 
 
 class InstanceEnded(Exception):

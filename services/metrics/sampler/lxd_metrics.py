@@ -23,7 +23,7 @@ from services.metrics.sampler.sanitize import (
     word,
 )
 from shared.contracts.bounds import MOST
-from shared.contracts.instances import BlockDevice, MemoryParts
+from shared.contracts.samples import BlockDevice, MemoryParts
 
 CPU_SECONDS = "cpu_seconds_total"
 # LXD's metrics, and our names for what they tell.

@@ -28,7 +28,7 @@ from services.metrics.sampler.sanitize import (
     word,
 )
 from shared.contracts.bounds import MOST
-from shared.contracts.instances import Interface
+from shared.contracts.samples import Interface
 from shared.lxd.models import NetworkCounters
 
 LOOPBACK = "lo"

@@ -39,7 +39,7 @@ from services.metrics.sampler.sanitize import (
 )
 from shared.contracts.bounds import MOST, Name, Word
 from shared.contracts.hosts import VIRTUAL_MACHINE
-from shared.contracts.instances import Address
+from shared.contracts.samples import Address
 from shared.contracts.sizes import size_in_bytes
 from shared.lxd.models import InstanceState, InterfaceState, NetworkAddress
 

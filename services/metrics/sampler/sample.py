@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -15,11 +16,12 @@ from services.metrics.sampler.reading import MIXED, Identity, InstanceReading, R
 from services.metrics.sampler.sanitize import MOST_INSTANCE_BYTES, TOO_MANY, Dropped
 from shared.contracts.bounds import MOST, MOST_CORES, MOST_INSTANCES, MOST_LOAD
 from shared.contracts.events import MAX_BYTES, Sampled
-from shared.contracts.instances import HostSample, InstanceSample
+from shared.contracts.samples import HostSample, InstanceSample
 
 # The most bytes of all instances in a message; the rest is some hundred bytes.
 MOST_MESSAGE_BYTES = MAX_BYTES[Sampled] - (1 << 20)
 
+S = TypeVar("S", bound=InstanceSample)
 _encoder = msgspec.json.Encoder()
 
 
@@ -71,10 +73,10 @@ def instance_samples(
     return samples
 
 
-def within_message(samples: list[InstanceSample], dropped: Dropped) -> list[InstanceSample]:
+def within_message(samples: list[S], dropped: Dropped) -> list[S]:
     """Shorten and drop samples, largest first, until they fit one message.
 
-    Fewer than nine hundred instances always fit.
+    Fewer than nine hundred instances always fit, in any form.
     """
     if len(samples) * MOST_INSTANCE_BYTES <= MOST_MESSAGE_BYTES:
         return samples
@@ -129,7 +131,7 @@ def _size(sample: InstanceSample) -> int:
     return len(_encoder.encode(sample)) + len(",")
 
 
-def _without_lists(sample: InstanceSample) -> InstanceSample:
+def _without_lists(sample: S) -> S:
     return replace(sample, addresses=(), interfaces=None, block_devices=None)
 
 

@@ -48,7 +48,7 @@ from services.metrics.sampler.sample import (
 from services.metrics.sampler.sanitize import Dropped
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
-from shared.contracts.instances import InstanceSample
+from shared.contracts.samples import InstanceSample
 from shared.lxd.models import NetworkCounters
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from shared.contracts.bounds import MOST, MOST_DEVICES
-from shared.contracts.instances import BlockDevice, MemoryParts
+from shared.contracts.samples import BlockDevice, MemoryParts
 
 T = TypeVar("T", bound=msgspec.Struct)
 

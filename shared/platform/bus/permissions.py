@@ -53,7 +53,7 @@ def host_permissions(host: str, password: str) -> Permissions:
         read=rf"^({calls}|{SERVICE}\.{name}\.in\.[0-9a-f]{{32}})$",
         topics={
             exchange: (
-                rf"^{name}\.(reply\.[A-Za-z0-9]{{1,64}}|(worker|sampler)\.[a-z-]{{1,32}}"
+                rf"^{name}\.(reply\.[A-Za-z0-9]{{1,64}}|(worker|sampler)\.[a-z-]{{1,32}}(\.v[0-9])?"
                 r"|out\.[0-9a-f]{32})$",
                 NOTHING,
             ),

@@ -52,7 +52,8 @@ class EventPublisher:
         )
         self._channel: Any = None
         self._unroutable = False
-        self._refused = False
+        # Whether the broker has refused what was published last.
+        self.refused = False
         self._lock = Semaphore()
         self._keeper: GreenThread | None = None
         self._backoff = reconnect_backoff()
@@ -81,12 +82,22 @@ class EventPublisher:
 
         Operations are persistent, and must reach a queue. Raises BrokerUnavailable.
         """
+        must_arrive = isinstance(event, OperationChanged)
+        if not self._publish(event, mandatory=must_arrive):
+            raise BrokerUnavailable
+
+    def publish_to_any(self, event: Event) -> bool:
+        """Publish one event; return whether it reached a queue. Raises BrokerUnavailable."""
+        return self._publish(event, mandatory=True)
+
+    def _publish(self, event: Event, *, mandatory: bool) -> bool:
+        """Publish one event; return False if it had to reach a queue and has not."""
         with self._lock:
             if self._channel is None:
                 raise BrokerUnavailable
             try:
                 with eventlet.Timeout(CONFIRM_TIMEOUT_S):
-                    self._publish_confirmed(event)
+                    self._publish_confirmed(event, mandatory=mandatory)
             except MessageNacked as exc:
                 # The queue of this host's outcomes is full.
                 raise BrokerUnavailable from exc
@@ -94,11 +105,10 @@ class EventPublisher:
                 self._note_refusal(exc)
                 self._disconnect()
                 raise BrokerUnavailable from exc
-            self._refused = False
-            if self._unroutable:
-                raise BrokerUnavailable
+            self.refused = False
+            return not self._unroutable
 
-    def _publish_confirmed(self, event: Event) -> None:
+    def _publish_confirmed(self, event: Event, *, mandatory: bool) -> None:
         persistent = isinstance(event, OperationChanged)
         message = self._channel.prepare_message(
             encode(event),
@@ -108,7 +118,7 @@ class EventPublisher:
         )
         self._unroutable = False
         key = topology.event_key(self._host, event)
-        self._channel.basic_publish(message, self._exchange, key, mandatory=persistent)
+        self._channel.basic_publish(message, self._exchange, key, mandatory=mandatory)
 
     def _keep_connected(self) -> None:
         while True:
@@ -150,8 +160,8 @@ class EventPublisher:
 
     def _note_refusal(self, exc: BaseException) -> None:
         # Logged once until something is published again.
-        if isinstance(exc, AccessRefused) and not self._refused:
-            self._refused = True
+        if isinstance(exc, AccessRefused) and not self.refused:
+            self.refused = True
             _log.error(LACKS_RIGHTS, extra={"reason": str(exc)})
 
     def _on_return(self, *_: object) -> None:

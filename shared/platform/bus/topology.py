@@ -7,7 +7,7 @@ services declare this topology; a host declares and binds nothing.
     fleet.calls                  lxd_worker.<host>.<method>  a call, by a gateway
     fleet.streams.in             <host>.in.<stream>          bytes for the host, by a gateway
     fleet.hosts.<host>.<digest>  <host>.reply.<gateway>      an answer, by the host
-                                 <host>.<producer>.<type>    an event
+                                 <host>.<producer>.<type>    an event; `<type>.v2` in a later form
                                  <host>.out.<stream>         bytes of a stream
     fleet.heartbeats             <host>.worker.heartbeat     by bindings to the hosts' exchanges
     fleet.dead                   <host or service>.<reason>  an unreadable message, by a gateway

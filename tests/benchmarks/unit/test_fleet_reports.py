@@ -46,4 +46,4 @@ def test_each_sample_of_a_host_is_newer_and_different() -> None:
 def test_a_sample_has_the_size_of_a_real_one() -> None:
     size = len(TEMPLATES.sample(42, 1, AT))
 
-    assert 110_000 < size < 140_000
+    assert 50_000 < size < 65_000

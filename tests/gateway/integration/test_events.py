@@ -14,7 +14,7 @@ from tests.support.builders import (
     a_change,
     a_heartbeat,
     a_removal,
-    a_sample,
+    a_sample_message,
     an_instance,
     an_operation,
 )
@@ -38,7 +38,7 @@ def names(gateway: Parts) -> list[str]:
 
 
 async def test_events_and_samples_reach_the_view(gateway: Parts, host: WireHost) -> None:
-    await host.publish("sampler.sample", a_sample(an_instance()))
+    await host.publish("sampler.sample.v2", a_sample_message(an_instance()))
     await host.publish(
         "worker.instance-changed", a_change(an_instance("new"), sequence=host.next_sequence())
     )
@@ -67,7 +67,7 @@ async def test_a_gap_is_closed_by_an_inventory_the_gateway_asks_for(
         ("worker.instance-removed", encode(a_heartbeat())),
         ("worker.operation", b"[]"),
         ("worker.sample", b"{}"),
-        ("sampler.unheard-of", b"{}"),
+        ("sampler.sample.v2", b"{}"),
         ("worker.heartbeat", encode(a_heartbeat(epoch=2**64))),
         ("worker.heartbeat", encode(a_heartbeat(version="2.0"))),
         ("worker.operation", b'{"operation": ' + encode(an_operation(host="h2")) + b"}"),

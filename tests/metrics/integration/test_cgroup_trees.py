@@ -12,7 +12,7 @@ from services.metrics.sampler.cgroups.open_cgroup import PARTS_S
 from services.metrics.sampler.cgroups.open_cgroups import CgroupFiles
 from services.metrics.sampler.kernel_counters import Details, DiskTraffic, InstanceEnded, Usage
 from services.metrics.sampler.sanitize import Dropped
-from shared.contracts.instances import BlockDevice, MemoryParts
+from shared.contracts.samples import BlockDevice, MemoryParts
 from tests.support.sampler import WEB
 
 PAYLOAD = "lxc.payload.web"

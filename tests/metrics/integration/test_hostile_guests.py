@@ -28,7 +28,7 @@ from services.metrics.sampler.sampling import Sampling, Sources
 from services.metrics.sampler.sanitize import MOST_INSTANCE_BYTES, Dropped
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import Sampled
-from shared.contracts.instances import InstanceSample
+from shared.contracts.samples import InstanceSample
 from shared.lxd.decoding import entries
 from tests.support.sampler import HOST, POOLS
 

@@ -23,7 +23,7 @@ from services.metrics.sampler.lxd_source import LxdSource
 from services.metrics.sampler.proc_net_dev import ProcNetDev
 from services.metrics.sampler.sampling import Sampling, Sources
 from shared.contracts.events import Sampled
-from shared.contracts.instances import InstanceSample, MemoryParts
+from shared.contracts.samples import InstanceSample, MemoryParts
 from shared.lxd.client import LxdClient
 from shared.lxd.scope import LxdScope
 from tests.support.lxd import Instances, Lxd, OwnLxd

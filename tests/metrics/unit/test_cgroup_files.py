@@ -17,7 +17,7 @@ from services.metrics.sampler.cgroups.files import (
     throttled,
     throttled_disks,
 )
-from shared.contracts.instances import MemoryParts
+from shared.contracts.samples import MemoryParts
 
 CPU_STAT = b"""\
 usage_usec 1234567

@@ -9,7 +9,7 @@ import pytest
 from services.metrics.sampler.kernel_counters import Details
 from services.metrics.sampler.lxd_metrics import details_in
 from services.metrics.sampler.sanitize import Dropped
-from shared.contracts.instances import BlockDevice, MemoryParts
+from shared.contracts.samples import BlockDevice, MemoryParts
 
 WEB = 'name="web",project="default",type="container"'
 DB = 'name="db",project="shop",type="virtual-machine"'

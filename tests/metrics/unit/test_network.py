@@ -10,7 +10,7 @@ from services.metrics.sampler.kernel_counters import Traffic
 from services.metrics.sampler.lxd_instances import Nic
 from services.metrics.sampler.network import parse_net_dev, traffic_from_outside, traffic_of
 from services.metrics.sampler.sanitize import Dropped
-from shared.contracts.instances import Interface
+from shared.contracts.samples import Interface
 from shared.lxd.models import NetworkCounters
 
 NET_DEV = """\

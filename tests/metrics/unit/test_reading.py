@@ -17,7 +17,7 @@ from services.metrics.sampler.reading import (
     with_usage,
 )
 from services.metrics.sampler.sanitize import Dropped
-from shared.contracts.instances import Address, Interface, MemoryParts
+from shared.contracts.samples import Address, Interface, MemoryParts
 
 HOST = HostReading(
     cpus=4,

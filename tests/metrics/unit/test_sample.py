@@ -23,13 +23,7 @@ from services.metrics.sampler.sample import (
 from services.metrics.sampler.sanitize import Dropped
 from shared.contracts.codec import decode, encode
 from shared.contracts.events import MAX_BYTES, Sampled
-from shared.contracts.instances import (
-    Address,
-    BlockDevice,
-    InstanceSample,
-    Interface,
-    MemoryParts,
-)
+from shared.contracts.samples import Address, BlockDevice, InstanceSample, Interface, MemoryParts
 from tests.support.sampler import HOST, POOLS, WEB, S
 
 IDENTITY = WEB.identity
@@ -334,7 +328,7 @@ def test_as_many_samples_as_a_host_has_are_sent_as_they_are() -> None:
 @pytest.mark.attack
 def test_of_samples_that_no_message_holds_the_largest_lose_their_lists() -> None:
     small = [large(number, addresses=1) for number in range(1500)]
-    samples = [*small, *[large(number) for number in range(1500, 3500)]]
+    samples = [*small, *[large(number, addresses=200) for number in range(1500, 3500)]]
     dropped = Dropped()
 
     sent = within_message(samples, dropped)

@@ -14,7 +14,7 @@ from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.sampling import Sampling, Sources
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
-from shared.contracts.instances import InstanceSample, MemoryParts
+from shared.contracts.samples import InstanceSample, MemoryParts
 from shared.lxd.models import NetworkCounters
 from tests.support.sampler import HOST, FakeCgroups, FakeLxd, FakeNetwork, described
 

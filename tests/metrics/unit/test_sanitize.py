@@ -17,7 +17,7 @@ from services.metrics.sampler.sanitize import (
     word,
 )
 from shared.contracts.codec import encode
-from shared.contracts.instances import Address, BlockDevice, MemoryParts
+from shared.contracts.samples import Address, BlockDevice, MemoryParts
 
 
 @pytest.mark.parametrize("number", [None, 0, 1, 2**63 - 1])

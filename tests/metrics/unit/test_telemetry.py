@@ -5,7 +5,7 @@ import pytest
 from services.metrics.telemetry import SamplerTelemetry
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import Sampled
-from shared.contracts.instances import HostSample, InstanceSample
+from shared.contracts.samples import HostSample, InstanceSample
 
 SAMPLE = Sampled(
     epoch=1,

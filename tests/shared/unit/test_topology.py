@@ -5,7 +5,7 @@ import re
 import pytest
 
 from shared.contracts.errors import InvalidInput
-from shared.contracts.events import Heartbeat, Sampled
+from shared.contracts.events import Heartbeat, Sampled, SampledV1
 from shared.platform.bus import topology
 
 
@@ -24,7 +24,8 @@ def test_a_host_id_that_could_reach_other_keys_is_refused(host: str) -> None:
     ("key", "read"),
     [
         ("h1.worker.heartbeat", ("h1", Heartbeat)),
-        ("h1.sampler.sample", ("h1", Sampled)),
+        ("h1.sampler.sample", ("h1", SampledV1)),
+        ("h1.sampler.sample.v2", ("h1", Sampled)),
         ("h1.sampler.heartbeat", None),
         ("h1.worker.sample", None),
         ("h1.worker.unheard-of", None),

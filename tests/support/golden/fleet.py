@@ -17,17 +17,20 @@ import msgspec
 from fastapi import FastAPI
 
 from services.gateway import units
+from services.gateway.bus.event_validation import HostMessage
 from services.gateway.consoles import ConsoleService
+from services.gateway.fleet.encoded_samples import EncodedSample, encoded_sample
 from services.gateway.health import GatewayHealth
 from services.gateway.http import create_app
 from services.gateway.settings import HttpSettings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.templates import Template
-from shared.contracts.events import Event, ImageServersRead, Inventory, OperationChanged, Sampled
+from shared.contracts.events import ImageServersRead, Inventory, OperationChanged
 from shared.contracts.hosts import Capacity, Image, Network, ServedImage
 from shared.contracts.instance_config import Forward, ImageSource, Limits
 from shared.contracts.instances import Instance, Proxy, Trash
 from shared.contracts.operations import Arguments, Kind, State, Submission
+from shared.contracts.samples import InstanceSample
 from shared.contracts.worker_api import Snapshot
 from tests.support.builders import (
     AT,
@@ -37,6 +40,7 @@ from tests.support.builders import (
     a_documented_instance,
     a_heartbeat,
     a_host_sample,
+    a_sample_message,
     an_instance_sample,
     an_operation,
 )
@@ -173,7 +177,7 @@ class ObedientWorkers(FakeWorkers):
     def __init__(self) -> None:
         super().__init__()
         self.ends: dict[str, object] | None = {}
-        self.publish: Callable[[str, Event], None] = lambda host, event: None
+        self.publish: Callable[[str, HostMessage], None] = lambda host, event: None
         self.instances: Callable[[Submission], Instance | None] = lambda submission: None
         self.snapshots = SNAPSHOTS
 
@@ -291,7 +295,7 @@ class GoldenGateway:
         """Change settings."""
         self.settings = replace(self.settings, **settings)  # type: ignore[arg-type]
 
-    def hear(self, host: str, *events: Event) -> None:
+    def hear(self, host: str, *events: HostMessage) -> None:
         """Take what a host reports."""
         for event in events:
             if not isinstance(event, OperationChanged):
@@ -347,7 +351,7 @@ class GoldenGateway:
         self.core.time.advance(1.5)
 
 
-def _beat(host: str, **more: object) -> Event:
+def _beat(host: str, **more: object) -> HostMessage:
     filled: dict[str, object] = {
         "fingerprint": f"fingerprint-of-{host}",
         "lxd": "5.0.2",
@@ -363,5 +367,6 @@ def _inventory(instances: Sequence[Instance]) -> Inventory:
     return Inventory(epoch=1, sequence=1, at=AT, instances=list(instances))
 
 
-def _sampled(samples: Sequence[object]) -> Sampled:
-    return msgspec.structs.replace(a_host_sample(load_1=0.5), instances=list(samples))
+def _sampled(samples: Sequence[InstanceSample]) -> EncodedSample:
+    instances = msgspec.structs.replace(a_sample_message(), instances=list(samples))
+    return replace(a_host_sample(load_1=0.5), instances=encoded_sample(instances).instances)

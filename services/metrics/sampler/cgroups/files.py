@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from shared.contracts.instances import MemoryParts
+from shared.contracts.samples import MemoryParts
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ from services.metrics.sampler.sanitize import (
     seconds,
 )
 from shared.contracts.bounds import MOST
-from shared.contracts.instances import BlockDevice, MemoryParts
+from shared.contracts.samples import BlockDevice, MemoryParts
 
 T = TypeVar("T")
 

@@ -16,7 +16,6 @@ from services.gateway.fleet.memory_budget import (
     MemoryBudget,
     MemoryUse,
     size_of,
-    size_of_sample,
 )
 from services.gateway.fleet.view import FleetView
 from services.gateway.hosts.budget_log import BudgetLog
@@ -154,9 +153,11 @@ def test_one_host_takes_nothing_from_the_room_of_another(time: FakeClock) -> Non
 
 def test_a_sample_without_room_is_unknown_and_counted(time: FakeClock) -> None:
     told = some("a", "b")
-    fleet = a_fleet(time, *told, size=3 * sum(map(size_of, told)) // 2 + 1024)
+    sample = a_sample(*told)
+    size = len(sample.instances[0][1])
+    fleet = a_fleet(time, *told, size=sum(map(size_of, told)) + 3 * size // 2)
 
-    fleet.apply("h1", a_sample(*told))
+    fleet.apply("h1", sample)
 
     assert [known.sample is not None for known in fleet.instances()] == [True, False]
     assert left_out(fleet) == LeftOut(samples=1)
@@ -179,7 +180,7 @@ def test_samples_of_instances_that_are_not_held_are_not_held_either(time: FakeCl
 
     sample = fleet.host("h1").sample
     assert sample is not None
-    assert sample.instances == []
+    assert sample.instances == ()
 
 
 def test_images_without_room_are_left_out_and_the_capacity_is_told(time: FakeClock) -> None:
@@ -309,8 +310,7 @@ def test_what_is_held_is_what_is_counted(events: list[tuple[object, ...]]) -> No
         happen(inventory, number, event)
 
         entries = inventory.records()
-        samples = [entry.sample for entry in entries if entry.sample]
-        held = sum(size_of(entry.instance) for entry in entries) + sum(map(size_of_sample, samples))
+        held = sum(size_of(entry.instance) + entry.sample_size for entry in entries)
         # The digits of a revision are not worth counting anew.
         assert abs(5000 - room.available - held) <= 2 * len(entries)
         assert room.available >= 0

@@ -71,7 +71,7 @@ def test_what_changed_or_is_gone_is_not_kept() -> None:
 
     cache.on_change(ChangeSet(instances=frozenset({sort_key(ONE)})))
     kept = [len(cache)]
-    cache.on_change(ChangeSet(samples=frozenset({sort_key(TWO)})))
+    cache.on_change(ChangeSet(samples=frozenset({TWO.host})))
 
     assert [*kept, len(cache)] == [1, 0]
 

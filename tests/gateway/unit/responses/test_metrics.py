@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.metrics import AT_ONCE, exposition, subjects
-from shared.contracts.instances import InstanceSample, MemoryParts
+from shared.contracts.samples import InstanceSample, MemoryParts
 from tests.support.builders import a_documented_instance, an_instance_sample
 from tests.support.views import MEASURED, a_host_view, a_measured_view, a_view, view_of
 

@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
+from services.gateway.fleet.encoded_samples import encoded_instance, encoded_sample
 from services.gateway.fleet.pagination import PageRequest
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
@@ -39,8 +40,9 @@ from services.gateway.ws.protocol import TopicFilter
 from services.gateway.ws.topic_channel import TopicChannel
 from services.gateway.ws.topic_sources import HostSource, InstanceSource
 from shared.contracts.events import Heartbeat, HostDescribed, Sampled
-from shared.contracts.instances import Instance, InstanceSample
+from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
+from shared.contracts.samples import InstanceSample
 from shared.contracts.worker_api import Snapshot
 from tests.support.builders import an_instance, an_inventory
 from tests.support.clock import FakeClock
@@ -66,7 +68,7 @@ def drawn_hosts() -> st.SearchStrategy[HostView]:
     return st.builds(
         replace,
         st.just(a_host_view("h1")),
-        sample=any_of(Sampled) | st.none(),
+        sample=any_of(Sampled).map(encoded_sample) | st.none(),
         sample_age_s=AGES | st.none(),
         age_s=AGES | st.none(),
         inventory_age_s=AGES,
@@ -82,7 +84,7 @@ def drawn_instances() -> st.SearchStrategy[InstanceView]:
         InstanceView,
         host=st.just("h1"),
         instance=any_of(Instance),
-        sample=any_of(InstanceSample) | st.none(),
+        encoded_sample=any_of(InstanceSample).map(encoded_instance) | st.none(),
         sampled_at=st.text(max_size=30) | any_of(Sampled).map(lambda sampled: sampled.at),
         duplicate=st.booleans(),
         changed_at=AGES | st.none(),

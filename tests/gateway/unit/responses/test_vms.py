@@ -27,7 +27,7 @@ def without_limits(**more: object) -> Instance:
 
 
 def test_a_container_without_limits_has_what_its_host_has() -> None:
-    shown = vm(replace(view_of(without_limits()), sample=None), a_host_view(), secrets=True)
+    shown = vm(replace(view_of(without_limits()), encoded_sample=None), a_host_view(), secrets=True)
 
     assert (shown.cpu, shown.memory, shown.disk) == (4, 16384, 500)
     assert shown.unknown == []
@@ -42,7 +42,7 @@ def test_a_virtual_machine_without_limits_has_lxds_own() -> None:
 
 
 def test_what_nobody_knows_is_zero_and_named() -> None:
-    unknown = replace(view_of(without_limits()), sample=None)
+    unknown = replace(view_of(without_limits()), encoded_sample=None)
 
     shown = vm(unknown, UNMEASURED, secrets=True)
 

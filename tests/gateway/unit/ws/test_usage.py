@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from tests.support.gateway import FakeFleet
 from tests.support.views import a_host_view, a_view
 
 WEB, DB = a_view("web"), a_view("db", host="h2")
-BUSY = replace(WEB, sample=an_instance_sample("web", cpu_percent=99.0))
+BUSY = a_view("web", sample=an_instance_sample("web", cpu_percent=99.0))
 
 
 class Client:

@@ -54,7 +54,7 @@ async def test_what_was_not_measured_is_zero_and_named(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
     unlimited = a_documented_instance("web", uuid="u1", memory_limit=None, root_size=None)
-    unmeasured = replace(view_of(unlimited), sample=None, sampled_at=None)
+    unmeasured = replace(view_of(unlimited), encoded_sample=None, sampled_at=None)
     gateway.fleet.change(instances=[unmeasured], hosts=[a_host_view(sample=None)])
 
     data = (await client.get(METRICS)).json()["data"]
