@@ -7,11 +7,13 @@ import logging
 import signal
 import sys
 import time
+from contextlib import AsyncExitStack
 
 import uvicorn
 
 from services.gateway import wiring
 from services.gateway.clock import Clock
+from services.gateway.gc_pauses import short_pauses
 from services.gateway.http import create_app
 from services.gateway.http.server import GatewayServer, config, connection_limit, limits, listen
 from services.gateway.service import running
@@ -56,7 +58,9 @@ async def serve(settings: Settings) -> None:
     server = GatewayServer(config(app, settings.http, allowed), limit, allowed)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _stop, server)
-    async with running(parts, settings, clock):
+    async with AsyncExitStack() as stack:
+        stack.enter_context(short_pauses())
+        await stack.enter_async_context(running(parts, settings, clock))
         log.info("listening", extra={"addresses": [f"{a}:{p}" for a, p in settings.http.binds]})
         await server.serve(sockets=listening)
 

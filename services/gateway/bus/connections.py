@@ -123,8 +123,7 @@ class BusConnections:
             self._consuming = True
             self._on_connected()
             while not await end.wait():
-                await self._consumers.close_forgotten()
-                await self._consumers.bind_samples()
+                await self._consumers.maintain()
         finally:
             self._consuming = False
             await self._consumers.disconnect()

@@ -25,6 +25,7 @@ from aiormq.abc import DeliveredMessage
 from services.gateway.bus.connection import SharedConnection
 from services.gateway.bus.consumer import Consumer, OnLost, RateBudget, bind, channel_for
 from services.gateway.bus.dead_letters import UNKNOWN, DeadLetters
+from services.gateway.bus.discovery import DiscoveryQueue
 from services.gateway.bus.event_validation import HostMessage, read_event
 from services.gateway.bus.outcome_reader import (
     MOST_CHANNELS,
@@ -67,7 +68,6 @@ DISCOVERY = RateBudget(
     prefetch=20,
 )
 EVENT_QUEUE_LIMITS = {"x-max-length": 10_000, "x-max-length-bytes": 64 * MIB}
-HEARTBEAT_QUEUE_LIMITS = {"x-max-length": 1_000, "x-max-length-bytes": 4 * MIB}
 # The hosts' events are spread over several channels, as a channel handles one request at a time.
 CHANNELS = 12
 # People change passwords. Whoever may still publish to two of a host's exchanges could otherwise
@@ -166,14 +166,19 @@ class EventConsumers:
         self._subscriptions = {}
         await self._outcomes.close()
 
-    async def close_forgotten(self) -> None:
-        """Stop consuming what hosts publish that are no longer known."""
+    async def maintain(self) -> None:
+        """Adapt what is consumed to the hosts that are known, and to the samples they send."""
+        await self._close_forgotten()
+        await self._bind_samples()
+        await self._discovery.pace(len(self._subscriptions))
+
+    async def _close_forgotten(self) -> None:
         hosts = self._subscribing.union(self._exchanges())
         for host in [host for host in self._subscriptions if host not in hosts]:
             await self._subscriptions.pop(host).close()
             self._dead_letters.forget(host)
 
-    async def bind_samples(self) -> None:
+    async def _bind_samples(self) -> None:
         """Consume samples in the first form of hosts that send none in the present form."""
         now = asyncio.get_running_loop().time()
         for host, each in list(self._subscriptions.items()):
@@ -185,12 +190,10 @@ class EventConsumers:
             await change(each.queue, each.exchange, _sample_key(host, SampledV1))
 
     async def _subscribe_to_heartbeats(self, channel: Channel) -> None:
-        queue = f"gateway.{self._session}.discovery"
-        await channel.queue_declare(
-            queue, exclusive=True, auto_delete=True, arguments=dict(HEARTBEAT_QUEUE_LIMITS)
-        )
-        await channel.queue_bind(queue, topology.HEARTBEATS.name, "#")
-        await self._consumer(UNKNOWN, self._on_heartbeat, DISCOVERY).start(channel, queue)
+        self._discovery = DiscoveryQueue(channel, f"gateway.{self._session}.discovery")
+        await self._discovery.declare()
+        consumer = self._consumer(UNKNOWN, self._on_heartbeat, DISCOVERY)
+        await consumer.start(channel, self._discovery.name)
 
     async def _subscribe(self, host: str, exchange: str) -> None:
         outcome_consumer = self._consumer(host, self._outcome_handler(host), OUTCOMES)

@@ -11,9 +11,10 @@ from aiormq.abc import DeliveredMessage
 from pamqp import commands
 from pamqp.header import ContentHeader
 
+from services.gateway.bus import discovery
 from services.gateway.bus.connection import Alarm
 from services.gateway.bus.dead_letters import DeadLetters
-from services.gateway.bus.event_consumers import RENAME_S, EventConsumers
+from services.gateway.bus.event_consumers import FIRST_FORM_S, RENAME_S, EventConsumers
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
 from shared.platform.bus import topology
@@ -29,6 +30,7 @@ class FakeBroker:
 
     free: asyncio.Event = field(default_factory=asyncio.Event)
     consumers: dict[str, tuple[str, Deliver]] = field(default_factory=dict)
+    bindings: set[tuple[str, str]] = field(default_factory=set)
 
     async def get(self) -> Any:
         return self
@@ -79,8 +81,11 @@ class FakeChannel:
     async def queue_declare(self, *_: object, **__: object) -> commands.Queue.DeclareOk:
         return commands.Queue.DeclareOk(message_count=0)
 
-    async def queue_bind(self, *_: object) -> None:
-        """Take any."""
+    async def queue_bind(self, queue: str, exchange: str, key: str) -> None:
+        self.broker.bindings.add((queue.split(".")[-1 if "discovery" in queue else 3], key))
+
+    async def queue_unbind(self, queue: str, exchange: str, key: str) -> None:
+        self.broker.bindings.remove((queue.split(".")[-1 if "discovery" in queue else 3], key))
 
     async def basic_consume(self, queue: str, deliver: Deliver) -> commands.Basic.ConsumeOk:
         tag = secrets.token_hex()
@@ -109,6 +114,7 @@ class Desk:
     broker: FakeBroker = field(default_factory=FakeBroker)
     known: dict[str, str] = field(default_factory=dict)
     rename_s: float = RENAME_S
+    first_form_s: float = FIRST_FORM_S
 
     async def open(self) -> EventConsumers:
         async def keep(operation: object) -> None:
@@ -126,6 +132,7 @@ class Desk:
             lambda host: None,
             self.broker,  # type: ignore[arg-type]
             rename_s=self.rename_s,
+            first_form_s=self.first_form_s,
         )
         await incoming.connect(self.broker, lambda *_: None)  # type: ignore[arg-type]
         return incoming
@@ -140,7 +147,7 @@ async def test_a_host_that_is_being_found_is_not_taken_for_a_forgotten_one() -> 
     finding = asyncio.create_task(desk.broker.heartbeat_of("h1"))
     await asyncio.sleep(0)
 
-    await incoming.close_forgotten()
+    await incoming.maintain()
     desk.broker.free.set()
     await finding
     await desk.broker.heartbeat_of("h1")
@@ -155,7 +162,7 @@ async def test_what_a_forgotten_host_publishes_is_read_no_more() -> None:
     incoming = await desk.open()
 
     del desk.known["h1"]
-    await incoming.close_forgotten()
+    await incoming.maintain()
 
     await eventually(lambda: len(desk.broker.queues_of("h2")) == len({"events", "outcomes"}))
     await eventually(lambda: desk.broker.queues_of("h1") == [])
@@ -204,3 +211,60 @@ async def test_who_writes_to_two_exchanges_has_queues_made_anew_now_and_then_onl
 
     assert desk.broker.queues_of("h1") == before
     assert desk.known["h1"] == first
+
+
+async def test_a_host_without_samples_in_the_present_form_is_asked_for_the_first() -> None:
+    desk = Desk(known={"h1": topology.host_exchange("h1", "first")}, first_form_s=0.0)
+    desk.broker.free.set()
+    incoming = await desk.open()
+    before = ("h1", "h1.sampler.sample") in desk.broker.bindings
+
+    await incoming.maintain()
+
+    assert not before
+    assert ("h1", "h1.sampler.sample") in desk.broker.bindings
+
+
+async def test_a_host_whose_samples_come_in_the_present_form_is_asked_for_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk(known={"h1": topology.host_exchange("h1", "first")}, first_form_s=0.0)
+    desk.broker.free.set()
+    incoming = await desk.open()
+    await incoming.maintain()
+    monkeypatch.setattr(incoming, "_first_form_s", 60.0)
+
+    await incoming.maintain()
+
+    assert {key for host, key in desk.broker.bindings if host == "h1"} >= {
+        "h1.worker.*",
+        "h1.sampler.sample.v2",
+    }
+    assert ("h1", "h1.sampler.sample") not in desk.broker.bindings
+
+
+@pytest.mark.parametrize(
+    ("hosts", "bound"),
+    [
+        pytest.param(3, True, id="a small fleet hears all heartbeats twice"),
+        pytest.param(300, False, id="a large one now and then"),
+    ],
+)
+async def test_new_hosts_are_looked_for(
+    hosts: int, bound: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "BOUND_S", 0.0)
+    known = {f"h{number}": topology.host_exchange(f"h{number}", "first") for number in range(hosts)}
+    desk = Desk(known=known)
+    desk.broker.free.set()
+    incoming = await desk.open()
+    first = ("discovery", "#") in desk.broker.bindings
+
+    await incoming.maintain()
+    then = ("discovery", "#") in desk.broker.bindings
+    monkeypatch.setattr(discovery, "PAUSE_PER_HOST_S", 0.0)
+    await incoming.maintain()
+
+    assert first
+    assert then is bound
+    assert ("discovery", "#") in desk.broker.bindings
