@@ -82,10 +82,10 @@ class FakeChannel:
         return commands.Queue.DeclareOk(message_count=0)
 
     async def queue_bind(self, queue: str, exchange: str, key: str) -> None:
-        self.broker.bindings.add((queue.split(".")[-1 if "discovery" in queue else 4], key))
+        self.broker.bindings.add((queue.split(".")[-1 if "discovery" in queue else -2], key))
 
     async def queue_unbind(self, queue: str, exchange: str, key: str) -> None:
-        self.broker.bindings.remove((queue.split(".")[-1 if "discovery" in queue else 4], key))
+        self.broker.bindings.remove((queue.split(".")[-1 if "discovery" in queue else -2], key))
 
     async def basic_consume(self, queue: str, deliver: Deliver) -> commands.Basic.ConsumeOk:
         tag = secrets.token_hex()
