@@ -1,4 +1,4 @@
-"""Samples as JSON objects, which gateways and samplers of release 0.1 read and send.
+"""Samples as JSON objects, which gateways and samplers of an earlier release read and send.
 
 Their fields are those of the present ones.
 """

@@ -1,7 +1,7 @@
 """Publish samples in the form that the fleet's gateways read.
 
 Gateways of this release read `Sampled`, and bind a queue to `SampledV1` only while a host sends no
-other. So whether that form reaches a queue tells whether a gateway of release 0.1 is there.
+other. So whether that form reaches a queue tells whether one of an earlier release is there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SampleBus(Protocol):
 
 
 class SamplePublisher:
-    """Publishes samples, and in the first form too while a gateway of release 0.1 is there.
+    """Publishes samples, and in the first form too while one of an earlier release is there.
 
     A host whose broker user has no right to the present form sends the first one only.
     """

@@ -50,7 +50,7 @@ def is_measured(gateway: Parts) -> bool:
     return gateway.fleet.instance("web").sample is not None
 
 
-async def test_a_sampler_of_release_0_1_is_read(gateway: Parts, host: WireHost) -> None:
+async def test_a_sampler_of_an_earlier_release_is_read(gateway: Parts, host: WireHost) -> None:
     for sequence in range(1, 60):
         await host.publish(FIRST, first_form(sequence))
         if is_measured(gateway):

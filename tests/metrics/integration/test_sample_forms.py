@@ -1,4 +1,4 @@
-"""A sampler as a process, and gateways of release 0.1 that read it."""
+"""A sampler as a process, and gateways of an earlier release that read it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.support.polling import wait_until
 from tests.support.sampler_process import HOST, Reader, Sampler
 
 FIRST = f"{HOST}.sampler.sample"
-# As `permissions` of release 0.1 had it.
-RIGHTS_OF_0_1 = (
+# As `permissions` of an earlier release had it.
+EARLIER_RIGHTS = (
     rf"^{HOST}\.(reply\.[A-Za-z0-9]{{1,64}}|(worker|sampler)\.[a-z-]{{1,32}}|out\.[0-9a-f]{{32}})$"
 )
 
@@ -35,7 +35,7 @@ def sampler(vhost: Vhost, tmp_path: Path) -> Iterator[Sampler]:
 
 @pytest.fixture
 def old_gateway(vhost: Vhost) -> Iterator[Queue]:
-    """The queue of a gateway of release 0.1, which takes all that a sampler says in three words."""
+    """The queue of a gateway of an earlier release, which takes all that a sampler says in three words."""
     exchange = vhost.host_exchange(HOST)
     topology.declare(vhost.uri, [exchange])
     with Connection(vhost.uri) as connection:
@@ -49,7 +49,7 @@ def old_gateway(vhost: Vhost) -> Iterator[Queue]:
         yield queue
 
 
-def test_a_gateway_of_release_0_1_gets_every_sample_and_nothing_that_it_cannot_read(
+def test_a_gateway_of_an_earlier_release_gets_every_sample_and_nothing_that_it_cannot_read(
     old_gateway: Queue, reader: Reader, sampler: Sampler
 ) -> None:
     messages = [
@@ -68,7 +68,7 @@ def test_without_the_right_to_the_present_form_samples_come_in_the_first(
     vhost: Vhost, old_gateway: Queue, tmp_path: Path
 ) -> None:
     uri = vhost.host_uri(HOST)
-    rights = {"exchange": vhost.host_exchange(HOST), "write": RIGHTS_OF_0_1, "read": "^$"}
+    rights = {"exchange": vhost.host_exchange(HOST), "write": EARLIER_RIGHTS, "read": "^$"}
     user = f"{vhost.name}-{HOST}"
     answer = vhost.broker.http.put(f"/topic-permissions/{vhost.name}/{user}", json=rights)
     answer.raise_for_status()

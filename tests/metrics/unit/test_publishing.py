@@ -21,7 +21,7 @@ SAMPLE = a_sample_message(an_instance())
 
 @dataclass
 class FakeBus:
-    """A broker with gateways; `old_ones`: some are of release 0.1."""
+    """A broker with gateways; `old_ones`: some are of an earlier release."""
 
     old_ones: bool = False
     refuses: bool = False
