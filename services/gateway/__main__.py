@@ -61,6 +61,9 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(short_pauses())
         await stack.enter_async_context(running(parts, settings, clock))
+        # Held, as the loop holds tasks weakly.
+        searches = asyncio.create_task(app.state.context.prepare_searches())
+        stack.callback(searches.cancel)
         log.info("listening", extra={"addresses": [f"{a}:{p}" for a, p in settings.http.binds]})
         await server.serve(sockets=listening)
 

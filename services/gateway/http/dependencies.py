@@ -76,6 +76,17 @@ class Dependencies:
         """The fleet view with the instances that are being created."""
         return self.creations.vms
 
+    async def prepare_searches(self) -> None:
+        """Prepare the searches of both APIs once the fleet view is ready."""
+        ready = asyncio.Event()
+        unsubscribe = self.fleet.watch(lambda _: ready.set())
+        while not self.fleet.ready:
+            ready.clear()
+            await ready.wait()
+        unsubscribe()
+        await self.answers.prepare_search()
+        await self.pages.prepare_search()
+
 
 async def context_of(request: Request) -> Dependencies:
     """Return what `create_app` put into the app."""

@@ -17,7 +17,13 @@ from services.gateway.http.name_resolution import require_instances
 from services.gateway.http.search_index import SearchIndex
 from services.gateway.http.versioned_cache import VersionedCache
 from services.gateway.responses import instances as shown
-from services.gateway.responses.entry_cache import EntryCache, HostViews, Render, encoded
+from services.gateway.responses.entry_cache import (
+    EntryCache,
+    HostViews,
+    Render,
+    encoded,
+    nothing_sampled,
+)
 
 NEXT_CURSOR = "x-next-cursor"
 
@@ -52,7 +58,8 @@ class InstanceList:
         both = (True, False)
         self._fleet = fleet
         self._entries = {
-            secrets: EntryCache(_rendering(boundary, secrets=secrets)) for secrets in both
+            secrets: EntryCache(_rendering(boundary, secrets=secrets), nothing_sampled)
+            for secrets in both
         }
         self._search = {
             secrets: SearchIndex(fleet, partial(_text, secrets=secrets), boundary)
@@ -61,6 +68,10 @@ class InstanceList:
         self.kept: VersionedCache[Tagged] = VersionedCache(fleet, monotonic)
         for entries in self._entries.values():
             fleet.watch(entries.on_change)
+
+    async def prepare_search(self) -> None:
+        """Prepare searches by those who may see passwords; others wait for their first one."""
+        await self._search[True].prepare()
 
     async def instances(self, question: ListQuery) -> Tagged:
         """Return the wanted instances as a JSON array, by name then host.

@@ -20,14 +20,40 @@ SLICE = 200
 TextOf = Callable[[InstanceView], str]
 
 
+class _HostTexts:
+    """The texts of a host's instances, also as one, which tells at once of most hosts: not here."""
+
+    def __init__(self) -> None:
+        self._texts: dict[InstanceKey, str] = {}
+        self._joined: str | None = None
+
+    def put(self, key: InstanceKey, text: str) -> None:
+        """Set an instance's text."""
+        self._texts[key], self._joined = text, None
+
+    def drop(self, key: InstanceKey) -> bool:
+        """Drop an instance's text; return whether it was the last one."""
+        self._texts.pop(key, None)
+        self._joined = None
+        return not self._texts
+
+    def mentioning(self, wanted: str) -> list[InstanceKey]:
+        """Return the instances whose texts contain a text."""
+        if self._joined is None:
+            self._joined = "\0".join(self._texts.values())
+        if wanted not in self._joined:
+            return []
+        return [key for key, text in self._texts.items() if wanted in text]
+
+
 class SearchIndex:
-    """The texts of all instances, by `text_of`: made for the first search, and kept since."""
+    """The texts of all instances, by `text_of`: made when `prepare` is first called, and kept."""
 
     def __init__(self, fleet: Fleet, text_of: TextOf, boundary: ErrorBoundary) -> None:
         self._fleet = fleet
         self._text_of = text_of
         self._boundary = boundary
-        self._texts: dict[InstanceKey, str] = {}
+        self._texts: dict[str, _HostTexts] = {}
         # The instances whose texts are to be made; None: nobody has searched yet.
         self._missing: list[InstanceKey] | None = None
         self._preparing = asyncio.Lock()
@@ -49,7 +75,7 @@ class SearchIndex:
     def search(self, text: str) -> list[InstanceView]:
         """Return the instances that mention a text, whatever its case, sorted."""
         wanted = text.lower()
-        found = sorted(key for key, mentioned in self._texts.items() if wanted in mentioned)
+        found = sorted(key for texts in self._texts.values() for key in texts.mentioning(wanted))
         return [view for key in found if (view := self._fleet.find(key))]
 
     def mentions(self, view: InstanceView, text: str) -> bool:
@@ -61,10 +87,11 @@ class SearchIndex:
 
     def _refresh(self, keys: Iterable[InstanceKey]) -> None:
         for key in keys:
-            if view := self._fleet.find(key):
-                self._texts[key] = self._text(view)
-            else:
-                self._texts.pop(key, None)
+            view, host = self._fleet.find(key), key[1]
+            if view:
+                self._texts.setdefault(host, _HostTexts()).put(key, self._text(view))
+            elif host in self._texts and self._texts[host].drop(key):
+                del self._texts[host]
 
     def _text(self, view: InstanceView) -> str:
         return self._boundary.render(

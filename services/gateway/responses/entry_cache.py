@@ -11,6 +11,7 @@ from services.gateway.error_boundary import EntrySubject, ErrorBoundary
 from services.gateway.fleet.change_set import ChangeSet, InstanceKey
 from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.views import (
+    Derived,
     HostView,
     InstanceView,
     host_without_details,
@@ -22,7 +23,9 @@ Render = Callable[[InstanceView, HostView], bytes]
 # Whether the host is online, whether its LXD answers, and the sizes of its memory and disk.
 HostPart = tuple[bool, bool, tuple[int, int] | None]
 # A host's entries, each with what it was made of.
-_Entries = dict[InstanceKey, tuple[InstanceView, HostPart, bytes]]
+_Entries = dict[InstanceKey, tuple[Derived, object, HostPart, bytes]]
+# Returns what an entry shows of the sample; equal values make equal entries.
+SamplePart = Callable[[InstanceView], object]
 
 
 def encoded(boundary: ErrorBoundary, present: Present) -> Render:
@@ -64,14 +67,25 @@ class HostViews(dict[str, HostView]):
         return view
 
 
-class EntryCache:
-    """Keeps each instance's rendering until the instance changes, or what it shows of its host.
+def nothing_sampled(_: InstanceView) -> None:
+    """Return what an entry without figures shows of the sample."""
 
-    What shows an age is not kept, nor what is not in the fleet view.
+
+def whole_sample(view: InstanceView) -> object:
+    """Return what an entry with figures shows of the sample."""
+    return view.encoded_sample
+
+
+class EntryCache:
+    """Keeps each instance's rendering until the instance changes, or what it shows of others.
+
+    Those are its host and, by `sample_part`, its sample. What shows an age is not kept, nor what is
+    not in the fleet view.
     """
 
-    def __init__(self, render: Render) -> None:
+    def __init__(self, render: Render, sample_part: SamplePart) -> None:
         self._render = render
+        self._sample_part = sample_part
         self._kept: dict[str, _Entries] = {}
 
     def __len__(self) -> int:
@@ -79,15 +93,15 @@ class EntryCache:
 
     def entry(self, view: InstanceView, host: HostView) -> bytes:
         """Return an instance's entry."""
-        key = sort_key(view)
-        part = host_part(host)
+        key, sampled, of_host = sort_key(view), self._sample_part(view), host_part(host)
         entries = self._kept.get(view.host, {})
         kept = entries.get(key)
-        if kept is not None and kept[0] is view and kept[1] == part:
-            return kept[2]
+        if kept and kept[0] is view.derived and kept[1] == sampled and kept[2] == of_host:
+            return kept[3]
         entry = self._render(view, host)
         if host.online and view.creation is None:
-            self._kept.setdefault(view.host, entries)[key] = (view, part, entry)
+            entries[key] = (view.derived, sampled, of_host, entry)
+            self._kept[view.host] = entries
         return entry
 
     def keep_only(self, keys: Iterable[InstanceKey]) -> None:
@@ -99,8 +113,9 @@ class EntryCache:
 
     def on_change(self, changes: ChangeSet) -> None:
         """Drop what has changed or is gone."""
-        for host in changes.samples:
-            self._kept.pop(host, None)
+        if self._sample_part is whole_sample:
+            for host in changes.samples:
+                self._kept.pop(host, None)
         for key in changes.instances:
             self._kept.get(key[1], {}).pop(key, None)
 

@@ -46,10 +46,18 @@ def _memory(instance: Instance, host: HostView) -> int | None:
     return host.sample.host.memory_total if host.sample else None
 
 
+def disk_in_sample(known: InstanceView) -> int | None:
+    """Return the size of its disk that is shown of its sample; None where there is a limit."""
+    if known.instance.root_size is not None:
+        return None
+    sample = known.sample
+    return sample.disk_total if sample else None
+
+
 def _disk(known: InstanceView, host: HostView) -> int | None:
     if known.instance.root_size is not None:
         return known.instance.root_size
-    sample = known.sample
-    if sample is not None and sample.disk_total is not None:
-        return sample.disk_total
+    sampled = disk_in_sample(known)
+    if sampled is not None:
+        return sampled
     return host.sample.host.disk_total if host.sample else None

@@ -18,7 +18,7 @@ from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses import instances as responses
-from services.gateway.responses.entry_cache import EntryCache, encoded
+from services.gateway.responses.entry_cache import EntryCache, encoded, whole_sample
 from services.gateway.responses.hosts import HostInfo, fleet_information
 from services.gateway.ws.frames import FramedMessage, frame_message
 
@@ -55,7 +55,7 @@ class MonitorMessages:
         self._host = host
         self._project = project
         self._now = now
-        self._entries = EntryCache(encoded(self._boundary, responses.live))
+        self._entries = EntryCache(encoded(self._boundary, responses.live), whole_sample)
         self._message = frame_message(b"")
         self._version: int | None = None
         self._slot = -1

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.change_set import InstanceKey
 from services.gateway.fleet.view import FleetView
-from services.gateway.responses.entry_cache import EntryCache, HostViews, encoded
+from services.gateway.responses.entry_cache import EntryCache, HostViews, encoded, whole_sample
 from services.gateway.responses.instances import resources
 from services.gateway.ws.frames import FramedMessage, frame_message
 from services.gateway.ws.protocol import Subscribe, TopicFilter
@@ -38,7 +38,7 @@ class UsageTopic:
     ) -> None:
         self._fleet = fleet
         self._interval_s = interval_s
-        self._cache = EntryCache(encoded(boundary, resources))
+        self._cache = EntryCache(encoded(boundary, resources), whole_sample)
         fleet.watch(self._cache.on_change)
 
     def subscribe(self, request: Subscribe, wakeup: asyncio.Event) -> UsageSubscription:

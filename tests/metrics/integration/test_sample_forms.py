@@ -35,7 +35,7 @@ def sampler(vhost: Vhost, tmp_path: Path) -> Iterator[Sampler]:
 
 @pytest.fixture
 def old_gateway(vhost: Vhost) -> Iterator[Queue]:
-    """The queue of a gateway of an earlier release, which takes all that a sampler says in three words."""
+    """The queue of a gateway of an earlier release, bound to all keys of three words."""
     exchange = vhost.host_exchange(HOST)
     topology.declare(vhost.uri, [exchange])
     with Connection(vhost.uri) as connection:

@@ -22,6 +22,7 @@ from services.gateway.http.versioned_cache import VersionedCache
 from services.gateway.responses.entry_cache import EntryCache, HostViews, Render, encoded
 from services.gateway.responses.fields import encoded_as
 from services.gateway.responses.vm_page import VmPage, VmPagination
+from services.gateway.responses.vm_sizes import disk_in_sample
 from services.gateway.responses.vms import Vm, vm
 from services.gateway.vms.fleet_with_pending import FleetWithPending
 
@@ -45,7 +46,8 @@ class Pages:
         both = (True, False)
         self._fleet = fleet
         self._entries = {
-            secrets: EntryCache(rendering(boundary, secrets=secrets)) for secrets in both
+            secrets: EntryCache(rendering(boundary, secrets=secrets), disk_in_sample)
+            for secrets in both
         }
         self._search = {
             secrets: SearchIndex(fleet, partial(search_text, secrets=secrets), boundary)
@@ -54,6 +56,10 @@ class Pages:
         self.kept: VersionedCache[Tagged] = VersionedCache(fleet, monotonic)
         for entries in self._entries.values():
             fleet.watch(entries.on_change)
+
+    async def prepare_search(self) -> None:
+        """Prepare searches by those who may see passwords; others wait for their first one."""
+        await self._search[True].prepare()
 
     async def page(self, question: PageQuestion) -> Tagged:
         """Return the page as the whole body of an answer.

@@ -144,6 +144,9 @@ async def test_a_page_renders_what_is_on_it_once(
     assert (len(await read(lists)), in_lists.since_last()) == (10, 0)
 
     fleet.apply("h00", a_sample(*instances_of("h00"), sequence=2))
+    assert (len(await read(lists)), in_lists.since_last()) == (10, 0)
+
+    fleet.apply("h00", a_change(an_instance("i00-h00", uuid="i00-h00", revision=2, os="new")))
     assert (len(await read(lists)), in_lists.since_last()) == (10, 1)
 
     assert (len(await read(lists, host="h50")), in_lists.since_last()) == (10, 10)

@@ -3,9 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.gateway.fleet.change_set import ChangeSet
+from services.gateway.fleet.encoded_samples import encoded_instance
 from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.views import HostView, InstanceView
-from services.gateway.responses.entry_cache import EntryCache
+from services.gateway.responses.entry_cache import EntryCache, nothing_sampled, whole_sample
+from services.gateway.responses.vm_sizes import disk_in_sample
+from tests.support.builders import an_instance_sample
 from tests.support.views import a_host_view, a_view, an_offline_host
 
 
@@ -26,7 +29,7 @@ HOST = a_host_view()
 
 def test_an_entry_is_rendered_once_while_nothing_changes() -> None:
     render = Rendering()
-    cache = EntryCache(render)
+    cache = EntryCache(render, whole_sample)
 
     entries = [cache.entry(view, host) for host in (HOST, a_host_view()) for view in (ONE, TWO)]
 
@@ -36,9 +39,9 @@ def test_an_entry_is_rendered_once_while_nothing_changes() -> None:
 
 def test_only_what_changed_is_rendered_again() -> None:
     render = Rendering()
-    cache = EntryCache(render)
+    cache = EntryCache(render, whole_sample)
 
-    for view in (ONE, TWO, ONE, replace(TWO), ONE):
+    for view in (ONE, TWO, ONE, a_view("two"), ONE):
         cache.entry(view, HOST)
 
     assert render.rendered == ["one", "two", "two"]
@@ -46,7 +49,7 @@ def test_only_what_changed_is_rendered_again() -> None:
 
 def test_a_host_that_loses_its_lxd_changes_its_entries() -> None:
     render = Rendering()
-    cache = EntryCache(render)
+    cache = EntryCache(render, whole_sample)
     cache.entry(ONE, HOST)
 
     cache.entry(ONE, replace(HOST, lxd_connected=False))
@@ -56,7 +59,7 @@ def test_a_host_that_loses_its_lxd_changes_its_entries() -> None:
 
 def test_what_shows_an_age_is_not_kept() -> None:
     render = Rendering()
-    cache = EntryCache(render)
+    cache = EntryCache(render, whole_sample)
 
     for seconds in (4.0, 5.0):
         cache.entry(ONE, an_offline_host(age_s=seconds))
@@ -65,7 +68,7 @@ def test_what_shows_an_age_is_not_kept() -> None:
 
 
 def test_what_changed_or_is_gone_is_not_kept() -> None:
-    cache = EntryCache(Rendering())
+    cache = EntryCache(Rendering(), whole_sample)
     for view in (ONE, TWO):
         cache.entry(view, HOST)
 
@@ -78,7 +81,7 @@ def test_what_changed_or_is_gone_is_not_kept() -> None:
 
 def test_only_what_is_named_is_kept() -> None:
     render = Rendering()
-    cache = EntryCache(render)
+    cache = EntryCache(render, whole_sample)
     for view in (ONE, TWO):
         cache.entry(view, HOST)
 
@@ -87,3 +90,29 @@ def test_only_what_is_named_is_kept() -> None:
         cache.entry(view, HOST)
 
     assert render.rendered == ["one", "two", "one"]
+
+
+def test_what_shows_no_figures_is_kept_when_they_change() -> None:
+    render = Rendering()
+    cache = EntryCache(render, nothing_sampled)
+    sampled = replace(ONE, encoded_sample=encoded_instance(an_instance_sample("one", processes=7)))
+    sampled_again = replace(sampled, encoded_sample=None)
+
+    cache.entry(sampled, HOST)
+    cache.on_change(ChangeSet(samples=frozenset({ONE.host})))
+    cache.entry(sampled_again, HOST)
+    cache.entry(a_view("one"), HOST)
+
+    assert render.rendered == ["one", "one"]
+
+
+def test_what_shows_a_part_of_the_sample_is_kept_until_that_changes() -> None:
+    render = Rendering()
+    cache = EntryCache(render, disk_in_sample)
+    unlimited = a_view("one", root_size=None)
+
+    for sample in ({"processes": 1}, {"processes": 2}, {"disk_total": 1}):
+        shown = encoded_instance(an_instance_sample("one", **sample))
+        cache.entry(replace(unlimited, encoded_sample=shown), HOST)
+
+    assert render.rendered == ["one", "one"]
