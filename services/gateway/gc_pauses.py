@@ -16,6 +16,8 @@ from contextlib import contextmanager
 
 # A heap is frozen after a full collection of so long.
 LONG_S = 0.01
+# Collections of the middle generation until a full one is due: some 20,000 new objects.
+MIDDLE_COLLECTIONS = 3
 _FULL = 2
 
 
@@ -34,11 +36,14 @@ def short_pauses(long_s: float = LONG_S) -> Iterator[None]:
             # Not here: within a collection there is no other. The thread may be any.
             loop.call_soon_threadsafe(_freeze)
 
+    young, middle, full = gc.get_threshold()
+    gc.set_threshold(young, middle, MIDDLE_COLLECTIONS)
     gc.callbacks.append(on_collection)
     try:
         yield
     finally:
         gc.callbacks.remove(on_collection)
+        gc.set_threshold(young, middle, full)
         gc.unfreeze()
 
 

@@ -86,7 +86,6 @@ class Derived:
     """What was found out about an instance; None: it was not asked for yet."""
 
     nat: Nat | None = None
-    addresses: tuple[Address, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +126,8 @@ class InstanceView:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """The addresses in its sample."""
-        if self.encoded_sample is None:
-            return ()
-        if self.derived.addresses is None:
-            self.derived.addresses = addresses(self.encoded_sample)
-        return self.derived.addresses
+        """The addresses in its sample; they are decoded at each access."""
+        return () if self.encoded_sample is None else addresses(self.encoded_sample)
 
     @property
     def target(self) -> Target:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import islice
 from typing import Protocol
 
 from services.gateway.fleet.host_state import StoredHost
@@ -15,6 +16,9 @@ from shared.contracts.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+# Hosts that are saved before others get their turn: some milliseconds with 100 instances each.
+AT_ONCE = 50
 
 
 class HostStore(Protocol):
@@ -48,12 +52,16 @@ class HostPersistence:
 
     async def save(self) -> None:
         """Save the changed hosts; they stay unsaved if the database is unavailable."""
-        unsaved, self._unsaved = self._unsaved.intersection(self._fleet.host_ids()), set()
-        try:
-            await self._save([self._fleet.stored_host(host) for host in unsaved])
-        except DatabaseUnavailable:
-            self._unsaved |= unsaved
-            raise
+        unsaved, self._unsaved = self._unsaved, set()
+        while unsaved:
+            some = set(islice(unsaved, AT_ONCE))
+            known = filter(self._fleet.has_host, some)
+            try:
+                await self._save([self._fleet.stored_host(host) for host in known])
+            except DatabaseUnavailable:
+                self._unsaved |= unsaved
+                raise
+            unsaved -= some
 
     async def forget(self, host: str) -> None:
         """Drop a host, its pin and its inventory; raise HostNotFound, HostStillOnline."""

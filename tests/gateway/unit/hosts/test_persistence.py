@@ -1,7 +1,12 @@
 """Hosts outlive the gateway's process."""
 
+from collections.abc import Sequence
+from unittest.mock import patch
+
 import pytest
 
+from services.gateway.fleet.host_state import StoredHost
+from services.gateway.hosts.persistence import AT_ONCE
 from shared.contracts.errors import DatabaseUnavailable, HostNotFound, HostStillOnline
 from tests.support.builders import a_change, a_heartbeat, an_instance
 from tests.support.core import Core
@@ -37,6 +42,24 @@ async def test_what_could_not_be_kept_is_kept_later(gateway: Core) -> None:
     await gateway.persistence.save()
 
     assert set(gateway.host_store.hosts) == {"h1"}
+
+
+async def test_many_hosts_are_kept_a_part_at_a_time(gateway: Core) -> None:
+    hosts = {f"n{number}" for number in range(2 * AT_ONCE + 1)}
+    for host in hosts:
+        gateway.events.on_event(host, a_heartbeat())
+    parts: list[int] = []
+    save = gateway.host_store.save
+
+    async def count(stored: Sequence[StoredHost]) -> None:
+        parts.append(len(stored))
+        await save(stored)
+
+    with patch.object(gateway.host_store, "save", count):
+        await gateway.persistence.save()
+
+    assert parts == [AT_ONCE, AT_ONCE, 1]
+    assert hosts <= set(gateway.host_store.hosts)
 
 
 async def test_a_forgotten_host_is_kept_nowhere(gateway: Core) -> None:
