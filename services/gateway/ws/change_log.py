@@ -54,12 +54,17 @@ class ChangeLog:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self.id = secrets.token_hex(8)
         self.sequence = 0
-        self.current: dict[str, LogEntry] = {}
+        self._current: dict[str, LogEntry] = {}
+        self._by_host: dict[str, dict[str, LogEntry]] = {}
         self._changes: deque[LogChange] = deque()
         self._bytes = 0
         self._most_bytes = most_bytes
         # Weak, so that an unused listener is dropped.
         self.listeners: WeakSet[ChangeListener] = WeakSet()
+
+    def current(self, host: str | None = None) -> list[LogEntry]:
+        """Return the current entries, of one host or of all."""
+        return list((self._current if host is None else self._by_host.get(host, {})).values())
 
     def update(self, candidates: Iterable[LogEntry]) -> None:
         """Add the entries that differ from the current state as one change."""
@@ -79,14 +84,23 @@ class ChangeLog:
         return {entry.key: entry for change in reversed(missed) for entry in change.entries}
 
     def _differs(self, entry: LogEntry) -> bool:
-        current = self.current.get(entry.key)
+        current = self._current.get(entry.key)
         return entry.text != (current.text if current else None)
 
     def _put(self, entry: LogEntry) -> None:
-        if entry.text is None:
-            del self.current[entry.key]
-        else:
-            self.current[entry.key] = entry
+        previous = self._current.get(entry.key)
+        # An operation may have moved to another host.
+        if previous and (entry.text is None or entry.host != previous.host):
+            self._drop(previous)
+        if entry.text is not None:
+            self._current[entry.key] = entry
+            self._by_host.setdefault(entry.host, {})[entry.key] = entry
+
+    def _drop(self, entry: LogEntry) -> None:
+        own = self._by_host[entry.host]
+        del own[entry.key], self._current[entry.key]
+        if not own:
+            del self._by_host[entry.host]
 
     def _append(self, change: LogChange) -> None:
         self._changes.append(change)

@@ -97,7 +97,7 @@ class TopicChannel:
         others. Only the last one's token leads on; before it has come, nothing was received whole.
         """
         sequence = self._log.sequence
-        entries = [entry for entry in self._log.current.values() if self._matches(entry)]
+        entries = self._current()
         if len(entries) <= PART:
             return sequence, iter([self.state().message])
         return sequence, self._parts(sequence, entries)
@@ -127,6 +127,13 @@ class TopicChannel:
             return None
         return int(number) if int(number) <= self._log.sequence else None
 
+    def _current(self) -> list[LogEntry]:
+        wanted = self.topic_filter
+        entries = self._log.current(wanted.host)
+        if wanted.name is None and wanted.project is None:
+            return entries
+        return [entry for entry in entries if self._matches(entry)]
+
     def _matches(self, entry: LogEntry) -> bool:
         return self.topic_filter.includes(entry.host, entry.name, entry.project)
 
@@ -142,7 +149,7 @@ class TopicChannel:
 
     def _state(self) -> EncodedMessage:
         newest = self.position_at(self._log.sequence)
-        entries = self._encoded(self._log.current.values())
+        entries = self._encoded(self._current())
         return EncodedMessage(
             _frame(StateMessage(**asdict(newest), entries=entries)), newest.sequence
         )
@@ -164,11 +171,7 @@ class TopicChannel:
             yield _frame(DeltaMessage(**asdict(position), changed=self._encoded(part), removed=[]))
 
     def _encoded(self, entries: Iterable[LogEntry]) -> Entries:
-        return {
-            entry.key: msgspec.Raw(entry.text)
-            for entry in entries
-            if entry.text is not None and self._matches(entry)
-        }
+        return {entry.key: msgspec.Raw(entry.text) for entry in entries if entry.text is not None}
 
 
 def _frame(message: StateMessage | DeltaMessage | Resync) -> FramedMessage:

@@ -202,5 +202,5 @@ async def test_any_heartbeat_gives_a_host_that_can_be_shown(beat: Heartbeat) -> 
     await source.start(lambda: None)
     log.update(source.candidates())
 
-    [entry] = log.current.values()
+    [entry] = log.current()
     assert parsed(entry.text or b"")["host"] == "h1"

@@ -24,7 +24,19 @@ def test_every_change_has_the_next_number() -> None:
     log.update([entry("a", "2")])
 
     assert log.sequence == 2
-    assert {key: each.text for key, each in log.current.items()} == {"a": b"2", "b": b"1"}
+    assert log.current() == [entry("a", "2"), entry("b")]
+
+
+def test_the_entries_of_a_host_are_had_alone_also_when_one_has_moved() -> None:
+    log = ChangeLog()
+    moved = entry("a")._replace(host="h2")
+
+    log.update([entry("a"), entry("b")])
+    log.update([moved])
+    log.update([entry("b", None)])
+
+    assert log.current() == log.current("h2") == [moved]
+    assert log.current("h1") == []
 
 
 def test_what_is_as_before_is_no_change() -> None:
@@ -64,7 +76,7 @@ def test_a_change_that_fits_into_no_log_is_still_the_present_state() -> None:
 
     assert log.since(0) is None
     assert log.since(1) == {}
-    assert log.current == {"a": entry("a")}
+    assert log.current() == [entry("a")]
 
 
 def test_readers_are_told_of_changes_for_as_long_as_they_are_there() -> None:
