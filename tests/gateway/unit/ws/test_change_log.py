@@ -29,7 +29,7 @@ def test_every_change_has_the_next_number() -> None:
 
 def test_the_entries_of_a_host_are_had_alone_also_when_one_has_moved() -> None:
     log = ChangeLog()
-    moved = entry("a")._replace(host="h2")
+    moved = entry("a", "2")._replace(host="h2")
 
     log.update([entry("a"), entry("b")])
     log.update([moved])
