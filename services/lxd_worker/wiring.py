@@ -153,7 +153,7 @@ def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
 def _supervisor(parts: _Parts) -> tuple[OperationSupervisor, PendingSecrets]:
     context, ended = parts.operations, parts.telemetry.operation_ended
     pending = PendingSecrets(parts.clock, lambda entry: supervisor.start(entry), context.secrets)
-    supervisor = OperationSupervisor(context, parts.threads.spawn, ended, held_back=pending)
+    supervisor = OperationSupervisor(context, parts.threads.start, ended, held_back=pending)
     return supervisor, pending
 
 

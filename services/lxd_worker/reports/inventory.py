@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 12 * 2**20
 # How often, and after how long, all is read again while a name passes from root to root.
 _TRIES, _TRY_AGAIN_S = 50, 0.1
+# The outcome of an operation says the same of its instance, and somebody waits for that.
+AFTER_OUTCOME_S = 0.02
 
 
 class InventoryReport:
@@ -159,7 +161,7 @@ class InventoryReport:
 
     def _answer(self, affected: AffectedInstance, reported: ObservedInstance) -> None:
         self._answered[affected.project, affected.name] = (affected, reported)
-        self._signal()
+        self._context.later(AFTER_OUTCOME_S, self._signal)
 
     def _request(self, affected: AffectedInstance) -> None:
         self._requested[affected.project, affected.name] = affected
