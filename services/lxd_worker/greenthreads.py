@@ -46,6 +46,14 @@ class GreenthreadGroup:
         self._threads.append(thread)
         thread.link(lambda _: self._threads.remove(thread))
 
+    def start(self, work: Callable[[A], None], argument: A) -> None:
+        """Run work in a greenthread of its own; return once it waits for something.
+
+        So it need not wait for its caller, who has something less urgent left to do.
+        """
+        self.spawn(work, argument)
+        eventlet.sleep(0)
+
     def kill_all(self) -> None:
         """Kill those that still run."""
         for thread in list(self._threads):

@@ -60,6 +60,17 @@ class ObservedInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceReading:
+    """What one answer of LXD's shows of an instance.
+
+    To the fleet, and to operations, without `init`; None: there is none.
+    """
+
+    reported: ObservedInstance
+    observation: Observation | None
+
+
+@dataclass(frozen=True, slots=True)
 class RootOwner:
     """An instance, by its place and its uuid, and what a revert of it would bring back."""
 
@@ -101,6 +112,9 @@ class Lxd(Protocol):
     def instance(self, project: str, name: str) -> ObservedInstance:
         """Return one instance as it is reported to the fleet."""
 
+    def read(self, project: str, name: str) -> InstanceReading:
+        """Return one instance as it is reported to the fleet, and observed briefly."""
+
     def cached_instances(self) -> Mapping[tuple[str, str], Instance] | None:
         """Return all instances, by project and name, as they were read last, without asking LXD.
 
@@ -112,6 +126,9 @@ class Lxd(Protocol):
 
     def observe_briefly(self, project: str, name: str) -> Observation | None:
         """Observe the same without `init`, which takes LXD several times as long as the rest."""
+
+    def observe_init(self, observed: Observation, project: str) -> Observation | None:
+        """Return a brief observation with `init`, observed anew if LXD cannot tell that yet."""
 
     def observe_fully(self, project: str, name: str) -> Observation | None:
         """Observe all of it, including its snapshots and the space it uses."""
@@ -188,6 +205,25 @@ class DaemonCapabilities:
     architecture: str
     types: tuple[InstanceType, ...]
     incus: bool = False
+
+
+class InstanceReports(Protocol):
+    """The reports of instances to the fleet, which share the readings of operations."""
+
+    def expect_reading(self, project: str, name: str, step: Step) -> None:
+        """Have LXD's events about an instance wait a moment for the reading after a step.
+
+        That is `read`; `cancel_reading` if there is none.
+        """
+
+    def read(self, project: str, name: str, *, is_done: bool) -> InstanceReading:
+        """Read an instance as `Lxd.read`, which answers the events about it so far as well.
+
+        `is_done`: LXD says that it has done the step. What it tells of that needs no reading then.
+        """
+
+    def cancel_reading(self, project: str, name: str) -> None:
+        """Have the events about an instance answered at once again."""
 
 
 class HostResources(Protocol):

@@ -67,7 +67,7 @@ def build_worker(
     worker = Worker(
         context=parts.operations,
         reporting=reporting,
-        operations=_operations(parts, reporting.inventory, supervisor, pending),
+        operations=_operations(parts, supervisor, pending),
         supervisor=supervisor,
         pending=pending,
         outbox=Outbox(journal, parts.publish, parts.changed.set, eventlet.spawn_after),
@@ -99,11 +99,15 @@ class _Parts:
         self.resources = LxdHostResources(self.client, self.is_connected)
         epoch = next_epoch(settings.state_dir / "worker.epoch")
         self.reports = ReportContext(epoch, self.publish, self.clock, omit, eventlet.spawn_after)
+        self.inventory = InventoryReport(
+            self.reports, self.lxd, journal, self.signals.inventory.set, self.is_connected
+        )
         self.operations = OperationContext(
             host=host,
             epoch=epoch,
             journal=journal,
             lxd=self.lxd,
+            reports=self.inventory,
             clock=self.clock,
             changed=self.changed.set,
             secrets={},
@@ -116,9 +120,6 @@ class _Parts:
 
 def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
     settings, signals, context = parts.settings, parts.signals, parts.reports
-    inventory = InventoryReport(
-        context, parts.lxd, parts.journal, signals.inventory.set, parts.is_connected
-    )
     host = HostReport(
         context=context,
         host=settings.host,
@@ -138,7 +139,7 @@ def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
         client=parts.client,
         scope=parts.scope,
         health=parts.health,
-        inventory=inventory,
+        inventory=parts.inventory,
         host=host,
         image_servers=image_servers,
         publisher=parts.publisher,
@@ -152,17 +153,16 @@ def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
 def _supervisor(parts: _Parts) -> tuple[OperationSupervisor, PendingSecrets]:
     context, ended = parts.operations, parts.telemetry.operation_ended
     pending = PendingSecrets(parts.clock, lambda entry: supervisor.start(entry), context.secrets)
-    supervisor = OperationSupervisor(context, parts.threads.spawn, ended, held_back=pending)
+    supervisor = OperationSupervisor(context, parts.threads.start, ended, held_back=pending)
     return supervisor, pending
 
 
 def _operations(
     parts: _Parts,
-    inventory: InventoryReport,
     supervisor: OperationSupervisor,
     pending: PendingSecrets,
 ) -> HostOperations:
-    settings, cached = parts.settings, inventory.cached_instances
+    settings, cached = parts.settings, parts.inventory.cached_instances
     admission = Admission(
         host=settings.host,
         resources=parts.resources,
@@ -180,7 +180,7 @@ def _operations(
         pending=pending,
         scope=parts.scope,
         cached=cached,
-        report=inventory.request_instance,
+        report=parts.inventory.request_instance,
     )
 
 

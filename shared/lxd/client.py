@@ -1,19 +1,21 @@
 """A client of LXD's and Incus's REST API: requests, waiting for operations, and their errors.
 
-Only the session and the events of pylxd are used. Its models send another request for each
-instance, and raise with status 200 if a request fails that LXD had accepted; its `api` makes
-objects of every answer.
+Of pylxd the events are used. Its models send another request for each instance, and raise with
+status 200 if a request fails that LXD had accepted; its `api` makes objects of every answer.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 import pylxd
@@ -33,6 +35,7 @@ from shared.lxd.errors import (
 )
 from shared.lxd.models import LxdTask
 from shared.lxd.session import lxd_client
+from shared.lxd.transport import LxdResponse, LxdTransport
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,19 @@ MOST_BYTES_IN_PART = 16 << 20
 MOST_REFUSAL_BYTES = 64 << 10
 
 _TRIES = 5
+
+# What a request, or pylxd, raises where LXD does not answer.
+_NO_ANSWER = (
+    OSError,
+    HTTPException,
+    ClientConnectionFailed,
+    requests.RequestException,
+    WebSocketException,
+)
+_JSON = {"Content-Type": "application/json"}
+_NO_HEADERS: Mapping[str, str] = {}
+# What stays as it is in a target that is written as a whole.
+_IN_TARGETS = "!#$%&'()*+,/:;=?@[]~"
 
 _NO_NAMES = frozenset({"", ".", ".."})
 # The fields by which LXD identifies an entry of a list.
@@ -92,6 +108,7 @@ class LxdClient:
         self._read_s = read_s
         self._connect_s = min(CONNECT_S, read_s)
         self._most_bytes = most_bytes
+        self._transport = LxdTransport(self.socket, most_bytes)
         self._client: pylxd.Client | None = None
 
     def get(
@@ -169,19 +186,19 @@ class LxdClient:
         etag: str = "",
     ) -> T:
         """Return LXD's answer to a PUT."""
-        return self._send(kind, "put", path, params, body, etag)
+        return self._send(kind, "PUT", path, params, body, etag)
 
     def patch(self, *path: str, params: Mapping[str, object], body: object, etag: str = "") -> None:
         """Change a part of something; LXD has done so when this returns."""
-        self._send(Any, "patch", path, params, body, etag)
+        self._send(Any, "PATCH", path, params, body, etag)
 
     def post(self, kind: type[T], *path: str, params: Mapping[str, object], body: object) -> T:
         """Return LXD's answer to a POST."""
-        return self._send(kind, "post", path, params, body)
+        return self._send(kind, "POST", path, params, body)
 
     def delete(self, kind: type[T], *path: str, params: Mapping[str, object] | None = None) -> T:
         """Return LXD's answer to a DELETE."""
-        return self._send(kind, "delete", path, params)
+        return self._send(kind, "DELETE", path, params)
 
     def wait(self, kind: type[T], lxd_operation: str, timeout_s: int) -> T:
         """Return one of LXD's operations at its end, or as it is after the time-out."""
@@ -200,10 +217,10 @@ class LxdClient:
         `target` is a path with its query; a body is sent as JSON, bytes as they are. Also raises
         the error of the operation.
         """
-        content = {"data": body} if isinstance(body, bytes) else {"json": body}
         with self._reading((target,)):
-            response = self._request(method.lower(), target, timeout_s + self._read_s, **content)
-            if response.status_code != requests.codes.accepted:
+            target = quote(target, safe=_IN_TARGETS)
+            response = self._request(method, target, timeout_s + self._read_s, body)
+            if response.status != HTTPStatus.ACCEPTED:
                 return self._decode(response, Any, (target,))
             begun = self._decode(response, LxdTask, (target,))
         done = self.wait(LxdTask, begun.id, timeout_s)
@@ -215,20 +232,20 @@ class LxdClient:
 
     @contextmanager
     def connection(self) -> Iterator[pylxd.Client]:
-        """Yield pylxd's client; its errors become ours."""
-        try:
+        """Yield pylxd's client, for LXD's events; its errors become ours."""
+        with self._translated():
             if self._client is None:
                 timeout = (self._connect_s, self._read_s)
                 self._client = lxd_client(self.socket, timeout, self._most_bytes)
             yield self._client
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
         except LXDAPIException as exc:
-            raise self._error(exc.response) from exc
-        except (
-            ClientConnectionFailed,
-            requests.RequestException,
-            OSError,
-            WebSocketException,
-        ) as exc:
+            raise self._error(exc.response.status_code, exc.response.content) from exc
+        except _NO_ANSWER as exc:
             raise LxdUnavailable(self.host) from exc
 
     def _get(
@@ -236,10 +253,10 @@ class LxdClient:
         path: tuple[str, ...],
         params: Mapping[str, object] | None = None,
         answer_s: float | None = None,
-        **options: Any,
-    ) -> requests.Response:
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> LxdResponse:
         answer_s = self._read_s if answer_s is None else answer_s
-        return self._request("get", _target(path), answer_s, params=params, **options)
+        return self._request("GET", _target(path, params), answer_s, headers=headers)
 
     def _send(
         self,
@@ -250,26 +267,34 @@ class LxdClient:
         body: object = None,
         etag: str = "",
     ) -> T:
-        options = {"params": params, "json": body, "headers": {"If-Match": etag} if etag else {}}
+        headers = {"If-Match": etag} if etag else _NO_HEADERS
         with self._reading(path):
-            response = self._request(method, _target(path), ACCEPT_S, **options)
+            target = _target(path, params)
+            response = self._request(method, target, ACCEPT_S, body, headers)
             return self._decode(response, kind, path)
 
     def _request(
-        self, method: str, target: str, answer_s: float, **options: Any
-    ) -> requests.Response:
-        with _logged(method, target), self.connection() as client:
-            timeout = (self._connect_s, answer_s)
-            response: requests.Response = client.api.session.request(
-                method, f"http+unix://lxd{target}", timeout=timeout, **options
-            )
+        self,
+        method: str,
+        target: str,
+        answer_s: float,
+        body: object = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> LxdResponse:
+        if body is None or isinstance(body, bytes):
+            content = body
+        else:
+            content, headers = json.dumps(body, allow_nan=False).encode(), {**headers, **_JSON}
+        timeout = (self._connect_s, answer_s)
+        with _logged(method, target), self._translated():
+            response = self._transport.request(method, target, headers, content, timeout)
             if not response.ok:
-                raise self._error(response)
+                raise self._error(response.status, response.content)
             if late := _late_refusal(response):
                 raise error_for(late.error_code, late.error, self.host)
         return response
 
-    def _decode(self, response: requests.Response, kind: type[T], path: tuple[str, ...]) -> T:
+    def _decode(self, response: LxdResponse, kind: type[T], path: tuple[str, ...]) -> T:
         try:
             return _metadata(response, kind)
         except UNREADABLE:
@@ -288,16 +313,17 @@ class LxdClient:
             log.warning("lxd's answer cannot be read", extra=reason)
             raise LxdUnavailable(self.host) from exc
 
-    def _error(self, response: requests.Response) -> Exception:
-        told = _refusal_in(response)
-        reason = told.error if told else response.content.decode(errors="replace")
-        return error_for(response.status_code, reason, self.host)
+    def _error(self, status: int, content: bytes) -> Exception:
+        told = _refusal_in(content)
+        reason = told.error if told else content.decode(errors="replace")
+        return error_for(status, reason, self.host)
 
 
 @contextmanager
 def _logged(method: str, target: str) -> Iterator[None]:
     began = time.monotonic()
-    said: dict[str, object] = {"method": method.upper(), "path": target.removeprefix("/1.0/")}
+    place = target.partition("?")[0].removeprefix("/1.0/")
+    said: dict[str, object] = {"method": method, "path": place}
     try:
         yield
     except (FleetError, LxdNotFound, PreconditionFailed) as exc:
@@ -305,7 +331,7 @@ def _logged(method: str, target: str) -> Iterator[None]:
         raise
     finally:
         said["took_ms"] = round((time.monotonic() - began) * 1000, 1)
-        log.log(logging.DEBUG if method == "get" else logging.INFO, "lxd asked", extra=said)
+        log.log(logging.DEBUG if method == "GET" else logging.INFO, "lxd asked", extra=said)
 
 
 class _Answer(msgspec.Struct, Generic[T]):
@@ -318,14 +344,15 @@ class _Refusal(msgspec.Struct):
     type: str = ""
 
 
-def _target(path: tuple[str, ...]) -> str:
-    """Return the URL of a path; raise LxdNotFound for a name that LXD takes for another path."""
+def _target(path: tuple[str, ...], params: Mapping[str, object] | None) -> str:
+    """Return the target of a request; raise LxdNotFound for a name that leads elsewhere."""
     if not _NO_NAMES.isdisjoint(path):
         raise LxdNotFound
-    return "/1.0" + "".join(f"/{quote(part, safe='')}" for part in path)
+    place = "/1.0" + "".join(f"/{quote(part, safe='')}" for part in path)
+    return f"{place}?{urlencode(params)}" if params else place
 
 
-def _late_refusal(response: requests.Response) -> _Refusal | None:
+def _late_refusal(response: LxdResponse) -> _Refusal | None:
     """Return the error in an answer with the HTTP status 200.
 
     Incus 6.0 sends the head of its answer to whoever waits before it knows how the wait ends.
@@ -333,18 +360,18 @@ def _late_refusal(response: requests.Response) -> _Refusal | None:
     is_json = "json" in response.headers.get("Content-Type", "")
     if not is_json or len(response.content) > MOST_REFUSAL_BYTES:
         return None
-    said = _refusal_in(response)
+    said = _refusal_in(response.content)
     return said if said and said.type == "error" else None
 
 
-def _refusal_in(response: requests.Response) -> _Refusal | None:
+def _refusal_in(content: bytes) -> _Refusal | None:
     try:
-        return msgspec.json.decode(response.content, type=_Refusal)
+        return msgspec.json.decode(content, type=_Refusal)
     except UNREADABLE:
         return None
 
 
-def _metadata(response: requests.Response, kind: type[T]) -> T:
+def _metadata(response: LxdResponse, kind: type[T]) -> T:
     return msgspec.json.decode(response.content, type=_Answer[kind]).metadata  # type: ignore[valid-type]
 
 

@@ -35,12 +35,21 @@ MOST_CREATIONS = 10_000
 CREATED = (State.DONE, State.UNKNOWN)
 UNFINISHED = tuple(set(State) - FINAL)
 
+# Every operation needs these several times, and making a statement takes longer than SQLite does.
+_OF_ID = operations.c.id == sa.bindparam("of")
+_RECORD_TO_MERGE = sa.select(operations.c.record).where(_OF_ID).with_for_update()
+_MERGE = sa.update(operations).where(_OF_ID)
+
 
 class SqlOperationStore:
     """Implements `OperationStore`."""
 
     def __init__(self, database: Database, retention: Retention = DEFAULT) -> None:
         self._database = database
+        self._additions = {
+            table: database.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+            for table in (operations, idempotency_keys)
+        }
         self._retention = retention
         self._write_counts = WriteCounts(retention)
         # Hashes of unreadable records that were logged.
@@ -207,18 +216,17 @@ class SqlOperationStore:
         if self._add(connection, operations, _row(operation, request)):
             snapshot_notes.apply_operation(connection, operation)
             return
-        same = operations.c.id == operation.operation_id
-        query = sa.select(operations.c.record).where(same).with_for_update()
-        stored = self._decode_or_none(connection.execute(query).scalar_one())
+        same = {"of": operation.operation_id}
+        record = connection.execute(_RECORD_TO_MERGE, same).scalar_one()
+        stored = self._decode_or_none(record)
         merged = merge_report(stored, operation) if stored else operation
         if merged is not stored:
-            connection.execute(sa.update(operations).where(same).values(_state_columns(merged)))
+            connection.execute(_MERGE, _state_columns(merged) | same)
             snapshot_notes.apply_operation(connection, merged)
 
     def _add(self, connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> bool:
         """Insert a row unless it conflicts; return whether it was inserted."""
-        new = self._database.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
-        return connection.execute(new.values(row)).first() is not None
+        return connection.execute(self._additions[table], row).first() is not None
 
 
 def _find(connection: sa.Connection, key: IdempotencyKey) -> Operation | None:

@@ -8,6 +8,7 @@ goes on with it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +23,9 @@ from shared.contracts.sanitizer import Unfit, fit, fit_message, parse
 # The parts that only describe an instance or an error. An earlier release may have written more
 # there than this one accepts; any other part decides what is done next, and is never left out.
 _DESCRIPTIVE = ("operation.after", "operation.failure", "before.shape", "first.shape")
+
+
+_NOTHING: Mapping[str, object] = {}
 
 
 class UnreadableRow(Exception):
@@ -42,15 +46,20 @@ class Rows:
         self, connection: Connection, *conditions: ColumnElement[bool]
     ) -> list[JournalEntry]:
         """Return the entries of all rows that meet the conditions."""
-        return self.entries_of(connection, select(operations).where(*conditions))
+        return self.entries_of(
+            connection, select(operations).where(operations.c.readable, *conditions)
+        )
 
-    def entries_of(self, connection: Connection, query: Select[Any]) -> list[JournalEntry]:
-        """Return the entries of the rows that a query of operations finds, in its order.
+    def entries_of(
+        self, connection: Connection, query: Select[Any], values: Mapping[str, object] = _NOTHING
+    ) -> list[JournalEntry]:
+        """Return the entries of the readable rows that a query of operations finds, in its order.
 
-        It is run again without those that cannot be read, so that a limit counts readable ones.
+        The query leaves out what is marked as unreadable. It is run again without what turns out to
+        be, so that a limit counts readable ones.
         """
         while True:
-            rows = connection.execute(query.where(operations.c.readable)).all()
+            rows = connection.execute(query, values).all()
             read = [(row, self._read(row.operation_id, row.entry)) for row in rows]
             unreadable = [row.operation_id for row, entry in read if entry is None]
             if not unreadable:

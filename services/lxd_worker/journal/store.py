@@ -14,7 +14,17 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.lxd_worker.journal.database import migrate, open_database
@@ -24,12 +34,34 @@ from services.lxd_worker.journal.rows import Rows, normalize
 from services.lxd_worker.journal.tables import last_sequence, operations, tombstones
 from services.lxd_worker.omissions import Omission, Omit
 from shared.contracts import errors
-from shared.contracts.operations import Operation
+from shared.contracts.operations import Kind, Operation
 
 T = TypeVar("T")
 
 _UNFINISHED = ~operations.c.final & operations.c.readable
 _HOLDS = _UNFINISHED & ~operations.c.waiting
+
+# Every operation needs these several times, and making a statement takes longer than SQLite does.
+_OF_ID = operations.c.operation_id == bindparam("id")
+_ENTRY = select(operations).where(_OF_ID, operations.c.readable)
+_REPLACE = update(operations).where(_OF_ID)
+_CONFIRM = _REPLACE.where(operations.c.sequence == bindparam("sent")).values(confirmed=True)
+_UNCONFIRMED = (
+    select(operations)
+    .where(~operations.c.confirmed, operations.c.readable)
+    .order_by(operations.c.sequence)
+)
+_FOLLOWING = (
+    update(last_sequence)
+    .values(sequence=last_sequence.c.sequence + 1)
+    .returning(last_sequence.c.sequence)
+)
+_OF_NAME = (operations.c.project == bindparam("place")) & (
+    (operations.c.instance == bindparam("name")) | (operations.c.new_name == bindparam("name"))
+)
+_HOLDER = select(operations).where(_OF_NAME, _HOLDS)
+_WAITING = select(operations.c.sequence).where(_OF_NAME, _UNFINISHED, operations.c.waiting).limit(1)
+_BURIED = select(tombstones.c.operation_id).where(tombstones.c.operation_id == bindparam("id"))
 
 
 class InThread(Protocol):
@@ -97,6 +129,8 @@ class SqlJournal:
 
     def follower(self, ended: Operation) -> JournalEntry | None:
         """See `Journal.follower`."""
+        if ended.kind is not Kind.CREATE and not ended.waits_for:
+            return None
         creation = ended.waits_for or ended.operation_id
         waited = (one for one in self.unfinished() if one.operation.waits_for == creation)
         return next(waited, None)
@@ -107,14 +141,12 @@ class SqlJournal:
 
     def unconfirmed(self, limit: int) -> list[Operation]:
         """See `Journal.unconfirmed`."""
-        unsent = select(operations).where(~operations.c.confirmed)
-        return self._operations(unsent.order_by(operations.c.sequence).limit(limit))
+        return self._operations(_UNCONFIRMED.limit(limit))
 
     def confirm(self, operation_id: str, sequence: int) -> None:
         """See `Journal.confirm`."""
-        sent = operations.c.sequence == sequence
-        mine = update(operations).where(operations.c.operation_id == operation_id, sent)
-        self._transaction(lambda connection: connection.execute(mine.values(confirmed=True)))
+        mine = {"id": operation_id, "sent": sequence}
+        self._transaction(lambda connection: connection.execute(_CONFIRM, mine))
 
     def prune(self, before: float) -> int:
         """See `Journal.prune`."""
@@ -177,7 +209,7 @@ class SqlJournal:
         accepted = self._numbered(connection, entry)
         waiting = bool(entry.operation.waits_for)
         row = {"operation_id": operation_id, "waiting": waiting, **_row(accepted)}
-        connection.execute(insert(operations).values(row))
+        connection.execute(insert(operations), row)
         self._length += 1
         self._unfinished += 1
         return Acceptance(accepted, fresh=True)
@@ -190,8 +222,7 @@ class SqlJournal:
         if changed == known:
             return known
         advanced = self._numbered(connection, changed)
-        mine = operations.c.operation_id == operation_id
-        connection.execute(update(operations).where(mine).values(**_row(advanced)))
+        connection.execute(_REPLACE, {"id": operation_id, **_row(advanced)})
         self._unfinished += known.operation.final - advanced.operation.final
         if advanced.operation.final or advanced.operation.instance != known.operation.instance:
             self._hand_on(connection, known.operation.project, known.operation.instance)
@@ -199,8 +230,7 @@ class SqlJournal:
 
     def _numbered(self, connection: Connection, entry: JournalEntry) -> JournalEntry:
         """Return the entry with the next sequence of the journal."""
-        following = update(last_sequence).values(sequence=last_sequence.c.sequence + 1)
-        sequence = connection.execute(following.returning(last_sequence.c.sequence)).scalar_one()
+        sequence = connection.execute(_FOLLOWING).scalar_one()
         self._newest = sequence
         return normalize(replace(entry, operation=replace(entry.operation, sequence=sequence)))
 
@@ -223,7 +253,8 @@ class SqlJournal:
 
     def _hand_on(self, connection: Connection, project: str, instance: str) -> None:
         """Give an instance to the operation that has waited for it longest, if it is free now."""
-        if self._holder(connection, project, instance):
+        name = {"place": project, "name": instance}
+        if connection.scalar(_WAITING, name) is None or self._holder(connection, project, instance):
             return
         unfinished = _of(project, instance) & _UNFINISHED
         # What waits has not changed since its acceptance, so this is the order of acceptance.
@@ -241,11 +272,11 @@ class SqlJournal:
         return known
 
     def _holder(self, connection: Connection, project: str, instance: str) -> JournalEntry | None:
-        held = self._rows.entries(connection, _of(project, instance), _HOLDS)
-        return next(iter(held), None)
+        name = {"place": project, "name": instance}
+        return next(iter(self._rows.entries_of(connection, _HOLDER, name)), None)
 
     def _entry(self, connection: Connection, operation_id: str) -> JournalEntry | None:
-        found = self._rows.entries(connection, operations.c.operation_id == operation_id)
+        found = self._rows.entries_of(connection, _ENTRY, {"id": operation_id})
         return next(iter(found), None)
 
 
@@ -255,8 +286,7 @@ def _is_unreadable(connection: Connection, operation_id: str) -> bool:
 
 
 def _refuse_buried(connection: Connection, operation_id: str) -> None:
-    mine = tombstones.c.operation_id == operation_id
-    if connection.scalar(select(tombstones.c.operation_id).where(mine)):
+    if connection.scalar(_BURIED, {"id": operation_id}):
         raise errors.OperationRefused(operation_id)
 
 

@@ -22,7 +22,13 @@ from services.lxd_worker.instances.devices import Devices
 from services.lxd_worker.instances.observation import InitProcess, InstanceConfig, Observation
 from services.lxd_worker.instances.parked_roots import ROOT, parked_name, parked_root, trash_of
 from services.lxd_worker.omissions import Omission, Omit
-from services.lxd_worker.protocols import LxdServer, ObservedInstance, ParkedRoots, RootOwner
+from services.lxd_worker.protocols import (
+    InstanceReading,
+    LxdServer,
+    ObservedInstance,
+    ParkedRoots,
+    RootOwner,
+)
 from shared.contracts.errors import FleetError, LxdRefused, LxdUnavailable
 from shared.contracts.instances import Instance
 from shared.contracts.sanitizer import Unfit, fit_message
@@ -104,12 +110,15 @@ class LxdReader:
 
     def instance(self, project: str, name: str) -> ObservedInstance:
         """See `Lxd.instance`."""
-        with self._one_reading() as revision:
-            found = self._get(project, name)
-            is_reported = found and self._is_reported(found)
-            instance = self._instance(found, revision) if found and is_reported else None
-            self._cache(project, name, instance)
-        return ObservedInstance(revision, instance)
+        reported, _ = self._read(project, name)
+        return reported
+
+    def read(self, project: str, name: str) -> InstanceReading:
+        """See `Lxd.read`."""
+        self._introduce()
+        reported, found = self._read(project, name)
+        is_ours = found and self._is_ours(found)
+        return InstanceReading(reported, self._observation(found) if found and is_ours else None)
 
     def cached_instances(self) -> Mapping[tuple[str, str], Instance] | None:
         """See `Lxd.cached_instances`."""
@@ -134,19 +143,26 @@ class LxdReader:
 
     def observe(self, project: str, name: str) -> Observation | None:
         """See `Lxd.observe`."""
-        ends_at = time.monotonic() + _TRANSITION_S
-        while True:
-            observed = self.observe_briefly(project, name)
-            if observed is None or observed.stopped:
-                return observed
-            path = ("instances", name, "state")
+        observed = self.observe_briefly(project, name)
+        return self.observe_init(observed, project) if observed else None
+
+    def observe_init(self, observed: Observation, project: str) -> Observation | None:
+        """See `Lxd.observe_init`."""
+        ends_at, found = time.monotonic() + _TRANSITION_S, observed
+        while not found.stopped:
+            path = ("instances", observed.name, "state")
             try:
                 state = self._from_guest(BriefInstanceState, *path, project=project)
             except LxdNotFound:
                 return None
             if state or time.monotonic() > ends_at:
-                return replace(observed, init=init_process(state.pid) if state else None)
+                return replace(found, init=init_process(state.pid) if state else None)
             time.sleep(_TRY_AGAIN_S)
+            again = self.observe_briefly(project, observed.name)
+            if again is None:
+                return None
+            found = again
+        return found
 
     def observe_briefly(self, project: str, name: str) -> Observation | None:
         """See `Lxd.observe_briefly`."""
@@ -183,6 +199,14 @@ class LxdReader:
         """Ask who LXD is, unless it has said so already."""
         if self._pid == 0:
             self.server()
+
+    def _read(self, project: str, name: str) -> tuple[ObservedInstance, InstanceDescription | None]:
+        with self._one_reading() as revision:
+            found = self._get(project, name)
+            is_reported = found and self._is_reported(found)
+            instance = self._instance(found, revision) if found and is_reported else None
+            self._cache(project, name, instance)
+        return ObservedInstance(revision, instance), found
 
     def _get(self, project: str, name: str) -> InstanceDescription | None:
         try:

@@ -6,7 +6,8 @@ import logging
 
 from services.lxd_worker.instances.observation import Observation, is_same_instance
 from services.lxd_worker.operations.record import OperationContext, OperationRecord
-from services.lxd_worker.transitions.next_step import changes_config
+from services.lxd_worker.protocols import ObservedInstance
+from services.lxd_worker.transitions.next_step import changes_config, is_shown_by_status
 from services.lxd_worker.transitions.rebuild import root_in_place
 from services.lxd_worker.transitions.steps import RootSwap, Situation, Step
 from shared.contracts.errors import FleetError, LxdUnavailable
@@ -14,19 +15,36 @@ from shared.contracts.instances import Instance
 
 log = logging.getLogger(__name__)
 
+_UNREAD = "instance not read at its operation's end"
+
 
 class OperationObserver:
     """Observes the instance of one operation."""
 
     def __init__(self, context: OperationContext, record: OperationRecord) -> None:
         self._lxd = context.lxd
+        self._reports = context.reports
         self._record = record
+        # The instance as it was read for the situation that was returned last.
+        self._reported: ObservedInstance | None = None
 
-    def situation(self, error: FleetError | None) -> Situation:
-        """Return the situation of the operation; `error` is why the last step failed."""
+    def expect(self, step: Step) -> None:
+        """Expect the end of a step: what LXD tells of it then is answered by `situation`."""
+        self._reported = None
+        if self._is_read_whole:
+            operation = self._record.operation
+            self._reports.expect_reading(operation.project, operation.instance, step)
+
+    def situation(self, error: FleetError | None, *, with_init: bool = False) -> Situation:
+        """Return the situation of the operation; `error` is why the last step failed.
+
+        Where the status shows enough the process is not observed, unless `with_init`.
+        """
+        self._reported = None
         entry, operation = self._record.entry, self._record.operation
         swap = self._roots()
-        found = root_in_place(swap) if swap else self._find()
+        with_init = with_init or error is not None
+        found = root_in_place(swap) if swap else self._find(with_init=with_init)
         now = found if found and self._is_same(found) else None
         return Situation(
             name=operation.instance,
@@ -54,13 +72,13 @@ class OperationObserver:
         """
         operation = self._record.operation
         try:
-            found = self._lxd.instance(operation.project, operation.instance).instance
+            reported = self._reported or self._lxd.instance(operation.project, operation.instance)
         except LxdUnavailable:
             return None
         except Exception:
-            names = self._record.names()
-            log.exception("instance not read at its operation's end", extra=names)
+            log.exception(_UNREAD, extra=self._record.names())
             return None
+        found = reported.instance
         is_replaced = found and operation.uuid not in ("", found.uuid)
         return None if is_replaced else found
 
@@ -79,16 +97,47 @@ class OperationObserver:
             new=next((root for root in roots if root.root == plan.incoming), None),
         )
 
-    def _find(self) -> Observation | None:
+    @property
+    def _is_read_whole(self) -> bool:
+        """Whether one reading at the end of a step is enough for the operation and the fleet."""
+        return not (changes_config(self._record.operation.kind) or self._record.entry.swap)
+
+    def _find(self, *, with_init: bool) -> Observation | None:
         """Observe the instance; once a rename was begun it may have either name."""
+        operation, taken = self._record.operation, self._record.entry.taken
+        if not self._is_read_whole:
+            if Step.RENAME in taken:
+                found = self._lxd.observe_fully(operation.project, operation.arguments.new_name)
+                if found and self._is_same(found):
+                    return found
+            return self._lxd.observe_fully(operation.project, operation.instance)
+        found = self._read(is_done=not with_init) if taken else self._observe_briefly()
+        if found is None or (not with_init and is_shown_by_status(operation.kind, found)):
+            return found
+        return self._with_init(found)
+
+    def _with_init(self, found: Observation) -> Observation | None:
+        whole = self._lxd.observe_init(found, self._record.operation.project)
+        if whole is None or whole.status != found.status:
+            self._reported = None
+        return whole
+
+    def _observe_briefly(self) -> Observation | None:
         operation = self._record.operation
-        is_change = changes_config(operation.kind)
-        observe = self._lxd.observe_fully if is_change else self._lxd.observe
-        if Step.RENAME in self._record.entry.taken:
-            found = observe(operation.project, operation.arguments.new_name)
-            if found and self._is_same(found):
-                return found
-        return observe(operation.project, operation.instance)
+        return self._lxd.observe_briefly(operation.project, operation.instance)
+
+    def _read(self, *, is_done: bool) -> Observation | None:
+        """Observe the instance as it is reported to the fleet, whatever is wrong with reporting."""
+        operation = self._record.operation
+        try:
+            reading = self._reports.read(operation.project, operation.instance, is_done=is_done)
+        except FleetError:
+            raise
+        except Exception:
+            log.exception(_UNREAD, extra=self._record.names())
+            return self._observe_briefly()
+        self._reported = reading.reported
+        return reading.observation
 
     def _is_same(self, observed: Observation) -> bool:
         entry = self._record.entry

@@ -8,7 +8,7 @@ from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.protocol import Change, Journal
 from services.lxd_worker.operations.secrets import SecretsById
-from services.lxd_worker.protocols import Lxd, Signal
+from services.lxd_worker.protocols import InstanceReports, Lxd, Signal
 from shared.contracts.operations import Operation
 
 
@@ -23,6 +23,7 @@ class OperationContext:
     epoch: int
     journal: Journal
     lxd: Lxd
+    reports: InstanceReports
     clock: WorkerClock
     changed: Signal
     secrets: SecretsById

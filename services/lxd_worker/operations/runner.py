@@ -61,6 +61,7 @@ class OperationRunner:
             self._insist(self._give_up)
         finally:
             self._context.secrets.pop(operation.operation_id, None)
+            self._context.reports.cancel_reading(operation.project, operation.instance)
         return self._record.operation
 
     def _insist(self, work: Callable[[], None]) -> None:

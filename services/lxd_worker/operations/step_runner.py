@@ -75,6 +75,7 @@ class StepRunner:
             if step in PASSWORD_STEPS:
                 take_password_step(step, self._record.entry, self._lxd, self._context.secrets)
                 return None
+            self._observer.expect(step)
             lxd_operation = self._request(step)
         except (errors.PermanentError, errors.StepInterrupted, errors.LxdBusy) as exc:
             return exc
@@ -130,7 +131,7 @@ class StepRunner:
         for name in self._observer.names():
             for lxd_operation in self._lxd.running_operations(operation.project, name):
                 self._wait.for_ever(lxd_operation)
-        situation = self._observer.situation(None)
+        situation = self._observer.situation(None, with_init=True)
         step = entry.taken[-1]
         if situation.swap:
             return judge_swap(step, situation.swap)

@@ -1,7 +1,8 @@
 """Reports the instances of this LXD, as one numbered sequence of events.
 
 Requests are collected and then served one by one in a single greenthread, so the order on the wire
-is that of the numbers. Several events about one instance that arrive together become one reading.
+is that of the numbers. Several events about one instance that arrive together become one reading,
+and what an operation reads at its end is not read again for LXD's event about it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from services.lxd_worker.instances.lifecycle_events import (
 )
 from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.omissions import Omission
-from services.lxd_worker.protocols import Lxd, ObservedInstance, Signal
+from services.lxd_worker.protocols import InstanceReading, Lxd, ObservedInstance, Signal
+from services.lxd_worker.reports.held_events import HeldEvents, Place
 from services.lxd_worker.reports.publishing import ReportContext, RetryTimer
 from services.lxd_worker.transitions.rebuild import SWAP_KINDS
+from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import Event, InstanceChanged, InstanceRemoved, Inventory
@@ -33,6 +36,8 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 12 * 2**20
 # How often, and after how long, all is read again while a name passes from root to root.
 _TRIES, _TRY_AGAIN_S = 50, 0.1
+# The outcome of an operation says the same of its instance, and somebody waits for that.
+AFTER_OUTCOME_S = 0.02
 
 
 class InventoryReport:
@@ -57,10 +62,13 @@ class InventoryReport:
         self._listening = listening
         self._busy = False
         self._all_requested = False
-        self._requested: dict[tuple[str, str], AffectedInstance] = {}
+        self._requested: dict[Place, AffectedInstance] = {}
+        self._held = HeldEvents(context.later, self._request, self._answer)
+        # Events that an operation's reading has answered.
+        self._answered: dict[Place, tuple[AffectedInstance, ObservedInstance]] = {}
         # What LXD has not answered; an instance that it never answers for must not delay others.
         self._all_unread = False
-        self._unread: dict[tuple[str, str], AffectedInstance] = {}
+        self._unread: dict[Place, AffectedInstance] = {}
         self._retry = RetryTimer(context.later, self._request_unread)
         self._sequence = 0
 
@@ -71,7 +79,13 @@ class InventoryReport:
 
     def cached_instances(self) -> Mapping[tuple[str, str], Instance] | None:
         """Return what was read last, if every event so far has been followed up."""
-        behind = self._all_requested or self._requested or self._busy or self._lacks
+        behind = (
+            self._all_requested
+            or self._requested
+            or self._held.any_held
+            or self._busy
+            or self._lacks
+        )
         return self._lxd.cached_instances() if self._listening() and not behind else None
 
     def request_all(self) -> None:
@@ -81,22 +95,39 @@ class InventoryReport:
 
     def request_instance(self, project: str, name: str) -> None:
         """Have one instance sent soon, unabridged even if the inventory had no room for that."""
-        self._requested[project, name] = AffectedInstance(project, name, "")
-        self._signal()
+        self._request(AffectedInstance(project, name, ""))
+
+    def expect_reading(self, project: str, name: str, step: Step) -> None:
+        """See `InstanceReports.expect_reading`."""
+        self._held.expect((project, name), step)
+
+    def cancel_reading(self, project: str, name: str) -> None:
+        """See `InstanceReports.cancel_reading`."""
+        self._held.cancel((project, name))
+
+    def read(self, project: str, name: str, *, is_done: bool) -> InstanceReading:
+        """See `InstanceReports.read`."""
+        reported = None
+        self._held.begin_reading((project, name), is_done=is_done)
+        try:
+            reading = self._lxd.read(project, name)
+            reported = reading.reported
+        finally:
+            self._held.end_reading((project, name), reported)
+        return reading
 
     def on_event(self, event: LifecycleEvent) -> None:
         """Have sent soon what an event of LXD's may have changed."""
         if affects_many(event):
             self.request_all()
         for one in affected_instances(event):
-            self._requested[one.project, one.name] = one
-            self._signal()
+            self._held.on_event(one)
 
     def publish_requested(self) -> None:
         """Send what was requested until nothing is left, or LXD does not answer."""
         self._busy = True
         try:
-            while self._all_requested or self._requested:
+            while self._all_requested or self._requested or self._answered:
                 self._try_next()
         finally:
             self._busy = False
@@ -120,9 +151,21 @@ class InventoryReport:
         if self._all_requested:
             self._all_requested = False
             self._requested.clear()
+            self._answered.clear()
+            self._held.clear()
             self._publish_inventory()
+        elif self._answered:
+            self._publish_observed(*self._answered.pop(next(iter(self._answered))))
         else:
             self._publish_change(self._requested.pop(next(iter(self._requested))))
+
+    def _answer(self, affected: AffectedInstance, reported: ObservedInstance) -> None:
+        self._answered[affected.project, affected.name] = (affected, reported)
+        self._context.later(AFTER_OUTCOME_S, self._signal)
+
+    def _request(self, affected: AffectedInstance) -> None:
+        self._requested[affected.project, affected.name] = affected
+        self._signal()
 
     def _request_unread(self) -> None:
         if not self._lacks:
@@ -178,7 +221,11 @@ class InventoryReport:
         self._unread[place] = affected
         found = self._lxd.instance(*place)
         self._unread.pop(place, None)
+        self._publish_observed(affected, found)
+
+    def _publish_observed(self, affected: AffectedInstance, found: ObservedInstance) -> None:
         # The root that gets the name is reported then.
+        place = (affected.project, affected.name)
         if found.instance is not None or place not in self._swapping():
             self._send(self._change(affected, found))
 

@@ -46,6 +46,14 @@ def changes_config(kind: Kind) -> bool:
     return kind in config.FIRST
 
 
+def is_shown_by_status(kind: Kind, now: Observation) -> bool:
+    """Whether the status alone shows that the instance is as a kind asks for.
+
+    Of a restart only the process shows it.
+    """
+    return now.stopped or (kind in power.AS_REQUESTED and power.AS_REQUESTED[kind](now))
+
+
 def early_failure(kind: Kind, situation: Situation) -> errors.FleetError | None:
     """Return why a command is not even accepted: it would fail without having begun anything."""
     if not changes_config(kind):

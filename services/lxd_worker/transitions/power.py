@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from services.lxd_worker.instances.observation import Observation
 from services.lxd_worker.transitions.steps import (
     Decision,
@@ -123,6 +125,13 @@ FIRST: dict[Kind, Rule] = {
     Kind.FREEZE: _freeze,
     Kind.UNFREEZE: _unfreeze,
     Kind.DELETE: _delete,
+}
+# The statuses that say as much as the process would, if LXD says that it has done the step.
+AS_REQUESTED: dict[Kind, Callable[[Observation], bool]] = {
+    Kind.CREATE: lambda now: now.running,
+    Kind.START: lambda now: now.running,
+    Kind.FREEZE: lambda now: now.frozen,
+    Kind.UNFREEZE: lambda now: now.active,
 }
 NEXT: dict[Kind, Rule] = {
     Kind.START: _after_start,

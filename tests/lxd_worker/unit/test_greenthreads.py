@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import eventlet
 
-from services.lxd_worker.greenthreads import AutoResetEvent
+from services.lxd_worker.greenthreads import AutoResetEvent, GreenthreadGroup
 
 
 def waits(event: AutoResetEvent) -> bool:
@@ -43,3 +43,20 @@ def test_an_event_wakes_whoever_waits() -> None:
     waiting.wait()
     assert waiting.dead
     assert waits(event)
+
+
+def test_work_that_is_started_goes_on_before_its_caller_until_it_waits() -> None:
+    done: list[str] = []
+
+    def work(name: str) -> None:
+        done.append(f"{name} begins")
+        eventlet.sleep(0.01)
+        done.append(f"{name} ends")
+
+    group = GreenthreadGroup()
+    group.start(work, "work")
+    done.append("its caller goes on")
+    eventlet.sleep(0.05)
+    group.kill_all()
+
+    assert done == ["work begins", "its caller goes on", "work ends"]

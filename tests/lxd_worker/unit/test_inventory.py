@@ -6,6 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.reports.inventory import InventoryReport
+from services.lxd_worker.transitions.steps import Step
+from shared.contracts.errors import LxdUnavailable
 from shared.contracts.events import (
     InstanceChanged,
     InstanceRemoved,
@@ -267,6 +269,174 @@ def test_whoever_wants_something_rings(bench: Bench, report: InventoryReport) ->
     report.request_all()
 
     assert bench.rings == ["inventory", "inventory"]
+
+
+def taking(report: InventoryReport, step: Step) -> None:
+    """Have an operation take a step on `web`."""
+    report.expect_reading("default", "web", step)
+
+
+def read(report: InventoryReport, *, is_done: bool = True) -> int:
+    """Read `web` at the end of a step; return the number of the reading."""
+    return report.read("default", "web", is_done=is_done).reported.revision
+
+
+def revisions(report: InventoryReport, wire: Wire) -> list[tuple[str, int]]:
+    """Return what is told of single instances, and by which reading."""
+    report.publish_requested()
+    changes = [one for one in wire.sent if isinstance(one, InstanceChanged)]
+    return [(one.action, one.instance.revision) for one in changes]
+
+
+def test_a_steps_reading_answers_what_came_before_it(report: InventoryReport, wire: Wire) -> None:
+    taking(report, Step.RESTART)
+    for action in ("instance-shutdown", "instance-started", "instance-restarted"):
+        report.on_event(lifecycle(action))
+    told_before = revisions(report, wire)
+
+    reading = read(report)
+
+    assert told_before == []
+    assert revisions(report, wire) == [("instance-restarted", reading)]
+
+
+def test_a_steps_reading_answers_what_is_told_of_the_step_later(
+    report: InventoryReport, wire: Wire
+) -> None:
+    taking(report, Step.FREEZE)
+    reading = read(report)
+
+    report.on_event(lifecycle("instance-paused"))
+
+    assert revisions(report, wire) == [("instance-paused", reading)]
+
+
+def test_a_steps_reading_answers_what_is_told_of_the_step_meanwhile(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    taking(report, Step.FREEZE)
+    bench.lxd.on_read = lambda: report.on_event(lifecycle("instance-paused"))
+
+    reading = read(report)
+
+    assert revisions(report, wire) == [("instance-paused", reading)]
+
+
+@pytest.mark.parametrize(
+    ("step", "is_done", "actions"),
+    [
+        # Once more, by somebody else.
+        (Step.START, True, ["instance-started", "instance-started"]),
+        (Step.START, True, ["instance-updated"]),
+        # Whatever is told after something else may be of something else.
+        (Step.START, True, ["instance-shutdown", "instance-started"]),
+        # LXD has not said that it has done it.
+        (Step.START, False, ["instance-started"]),
+        (Step.DELETE, True, ["instance-deleted"]),
+    ],
+)
+@pytest.mark.parametrize("is_meanwhile", [True, False])
+def test_anything_else_that_is_told_after_a_steps_reading_is_read_anew(
+    bench: Bench,
+    report: InventoryReport,
+    wire: Wire,
+    is_meanwhile: bool,
+    step: Step,
+    is_done: bool,
+    actions: list[str],
+) -> None:
+    def happen() -> None:
+        for action in actions:
+            report.on_event(lifecycle(action))
+
+    taking(report, step)
+    if is_meanwhile:
+        bench.lxd.on_read = happen
+    reading = read(report, is_done=is_done)
+    if not is_meanwhile:
+        happen()
+
+    last_action, last_reading = revisions(report, wire)[-1]
+
+    assert (last_action, last_reading > reading) == (actions[-1], True)
+
+
+def test_what_waits_too_long_for_a_steps_reading_is_read_by_itself(
+    report: InventoryReport, wire: Wire
+) -> None:
+    taking(report, Step.RESTART)
+    report.on_event(lifecycle("instance-shutdown"))
+
+    (release,) = wire.later
+    release()
+    told = revisions(report, wire)
+    reading = read(report)
+
+    assert [action for action, _ in told] == ["instance-shutdown"]
+    report.on_event(lifecycle("instance-restarted"))
+    assert revisions(report, wire)[1:] == [("instance-restarted", reading)]
+
+
+def test_what_waits_for_a_reading_that_fails_is_read_by_itself(
+    bench: Bench, report: InventoryReport, wire: Wire
+) -> None:
+    taking(report, Step.START)
+    report.on_event(lifecycle("instance-started"))
+    bench.lxd.away = 1
+
+    with pytest.raises(LxdUnavailable):
+        read(report)
+
+    assert [action for action, _ in revisions(report, wire)] == ["instance-started"]
+    report.on_event(lifecycle("instance-started"))
+    assert len(revisions(report, wire)) == 2
+
+
+def test_what_waits_for_a_reading_that_is_not_coming_is_read_by_itself(
+    report: InventoryReport, wire: Wire
+) -> None:
+    taking(report, Step.START)
+    report.on_event(lifecycle("instance-started"))
+
+    report.cancel_reading("default", "web")
+
+    assert [action for action, _ in revisions(report, wire)] == ["instance-started"]
+    report.on_event(lifecycle("instance-updated"))
+    assert [action for action, _ in revisions(report, wire)][1:] == ["instance-updated"]
+
+
+def test_other_instances_do_not_wait_for_a_steps_reading(
+    report: InventoryReport, wire: Wire
+) -> None:
+    taking(report, Step.START)
+    report.on_event(lifecycle("instance-started", "db"))
+
+    assert [action for action, _ in revisions(report, wire)] == ["instance-started"]
+
+
+def test_an_inventory_makes_what_waits_for_a_reading_needless(
+    report: InventoryReport, wire: Wire
+) -> None:
+    taking(report, Step.START)
+    report.on_event(lifecycle("instance-started"))
+    report.request_all()
+    report.publish_requested()
+
+    read(report)
+
+    assert revisions(report, wire) == []
+
+
+def test_nothing_is_known_while_an_event_waits_for_a_reading(
+    bench: Bench, report: InventoryReport
+) -> None:
+    remembered(bench)
+    taking(report, Step.START)
+    report.on_event(lifecycle("instance-started"))
+
+    assert report.cached_instances() is None
+    read(report)
+    assert report.cached_instances() is not None
 
 
 def remembered(bench: Bench) -> dict[tuple[str, str], Instance]:

@@ -20,7 +20,7 @@ from shared.lxd.scope import LxdScope
 from tests.support.builders import NO_ARGUMENTS, a_submission
 from tests.support.clock import FakeClock
 from tests.support.lxd_worker.journal import FakeJournal
-from tests.support.lxd_worker.lxd import FakeLxd
+from tests.support.lxd_worker.lxd import FakeLxd, FakeReports
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.resources import FakeResources
 
@@ -44,6 +44,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.lxd = FakeLxd(self.clock, web=observation(), db=observation("Stopped", uuid="u-db"))
+        self.reports = FakeReports(self.lxd)
         self.journal = FakeJournal(self.clock)
         self.pending = PendingSecrets(self.clock, self.spawned.append, self.secrets)
 
@@ -54,6 +55,7 @@ class Bench:
             epoch=3,
             journal=self.journal,
             lxd=self.lxd,
+            reports=self.reports,
             clock=self.clock,
             changed=lambda: self.rings.append("operations"),
             secrets=self.secrets,

@@ -14,6 +14,7 @@ from services.lxd_worker.instances.observation import InitProcess, InstanceConfi
 from services.lxd_worker.instances.parked_roots import ParkedRoot
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.protocols import (
+    InstanceReading,
     LxdOperation,
     LxdServer,
     ObservedInstance,
@@ -45,10 +46,11 @@ class FakeLxd:
     first. Each of the steps fails like that only once.
     `busy` is how often a step is refused because LXD does something else, `busy_at_once` whether
     that is said before it is taken on. `logs` are what it has written, by the instances' names.
-    `new_uuid` is what LXD gives an instance without one when it starts; `on_wait` is called once,
-    when somebody waits. `requests` are what LXD was asked to make, `limits` further fields of
-    instances by their names. `half_made`: it leaves a creation in the middle. `progress` is how far
-    it says that it is. `passwords` are those that guests were given, `noted` those written down.
+    `new_uuid` is what LXD gives an instance without one when it starts; `on_wait` and `on_read`
+    are called once, when somebody waits, or reads an instance for an operation. `requests` are what
+    LXD was asked to make, `limits` further fields of instances by their names. `half_made`: it
+    leaves a creation in the middle. `progress` is how far it says that it is. `passwords` are those
+    that guests were given, `noted` those written down.
     `until` is when each root that is set aside is to go, by its name.
     """
 
@@ -71,6 +73,7 @@ class FakeLxd:
         self.passwords: dict[str, str] = {}
         self.noted: dict[str, str] = {}
         self.on_wait: Callable[[], object] | None = None
+        self.on_read: Callable[[], object] | None = None
         self.busy: dict[Step, int] = {}
         self.busy_at_once = False
         self.logs: dict[str, str] = {}
@@ -104,6 +107,15 @@ class FakeLxd:
         revision = next(self._revisions)
         return ObservedInstance(revision, self._described(name, found, revision) if found else None)
 
+    def read(self, project: str, name: str) -> InstanceReading:
+        called, self.on_read = self.on_read, None
+        if called:
+            called()
+        reported = self.instance(project, name)
+        self.looks += 1
+        found = self._look(name)
+        return InstanceReading(reported, _briefly(found) if found else None)
+
     def cached_instances(self) -> dict[tuple[str, str], Instance] | None:
         return self.memory
 
@@ -121,7 +133,10 @@ class FakeLxd:
     def observe_briefly(self, project: str, name: str) -> Observation | None:
         self._answer()
         found = self._look(name)
-        return replace(found, init=None, snapshots=()) if found else None
+        return _briefly(found) if found else None
+
+    def observe_init(self, observed: Observation, project: str) -> Observation | None:
+        return self.observe(project, observed.name)
 
     def parked_roots(self) -> ParkedRoots:
         self._answer()
@@ -329,6 +344,28 @@ class FakeLxd:
         if after == "Stopped":
             now = replace(now, init=None)
         self.holds[request.name] = now
+
+
+class FakeReports:
+    """Reads instances for operations; `expected` are those whose events wait for that."""
+
+    def __init__(self, lxd: FakeLxd) -> None:
+        self.expected: set[tuple[str, str]] = set()
+        self._lxd = lxd
+
+    def expect_reading(self, project: str, name: str, step: Step) -> None:
+        self.expected.add((project, name))
+
+    def read(self, project: str, name: str, *, is_done: bool) -> InstanceReading:
+        self.expected.discard((project, name))
+        return self._lxd.read(project, name)
+
+    def cancel_reading(self, project: str, name: str) -> None:
+        self.expected.discard((project, name))
+
+
+def _briefly(look: Observation) -> Observation:
+    return replace(look, init=None, snapshots=(), root_used=None)
 
 
 @dataclass
