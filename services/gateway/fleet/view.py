@@ -24,7 +24,7 @@ from services.gateway.fleet.memory_budget import DEFAULT, MemoryBudget
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.remote_images import RemoteImages, index_by_alias
 from services.gateway.fleet.selection import Views
-from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.fleet.views import Availability, HostView, InstanceView
 from shared.contracts.errors import (
     FleetError,
     FleetViewNotReady,
@@ -35,6 +35,7 @@ from shared.contracts.errors import (
     LxdUnavailable,
 )
 from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead, Sampled
+from shared.contracts.instances import Instance, InstanceSample
 from shared.contracts.operations import Kind, Operation, State
 
 # What a host reports of itself; outcomes of operations go to `FleetView.apply_outcome`.
@@ -111,6 +112,17 @@ class FleetView:
         if host is not None:
             return [record.view() for record in self._state_of(host).inventory.records()]
         return list(self.select(InstanceQuery()))
+
+    def samples(self, host: str) -> Sequence[tuple[Instance, InstanceSample]]:
+        """Return a host's measured instances with their samples, by name; raise HostNotFound."""
+        records = self._state_of(host).inventory.records()
+        return [(each.instance, each.sample) for each in records if each.sample is not None]
+
+    def availability(self) -> Sequence[Availability]:
+        """Return whether each host can be worked with, sorted by id."""
+        self.require_ready()
+        now = self._clock.monotonic()
+        return [self._hosts[host].availability(now) for host in sorted(self._hosts)]
 
     def select(self, query: InstanceQuery) -> Sequence[InstanceView]:
         """Return the matching instances, sorted by name, host and project; raise HostNotFound.
