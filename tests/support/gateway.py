@@ -259,6 +259,9 @@ class FakeOperations(OperationService):
             raise OperationNotFound(operation_id)
         return self.known[operation_id]
 
+    async def get_creation(self, uuid: str) -> Operation:
+        return await self.get(uuid)
+
     async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
         if self.list_refusal is not None:
             raise self.list_refusal
