@@ -27,7 +27,7 @@ from benchmarks.scale import Scale, from_environment
 from benchmarks.simulator import INSTANCES_PER_HOST, Simulator, app_over
 from services.gateway.fleet.view import FleetView
 from services.gateway.responses.metrics import subjects
-from services.gateway.responses.prometheus_families import COUNTER, FAMILIES
+from services.gateway.responses.prometheus_families import COUNTER, SECTIONS
 from tests.support.gateway_http import listening
 
 
@@ -36,18 +36,25 @@ class Objects(Collector):
 
     def __init__(self, fleet: FleetView) -> None:
         # Only once, as on a slow machine samples would be too old later.
-        self._measured = subjects(fleet.instances(), fleet.hosts())
+        some_at_a_time = subjects(fleet, fleet.host_ids())
+        self._measured = [each for some in some_at_a_time for each in some.found]
 
     def collect(self) -> Iterable[Metric]:
         """Create an object for each series."""
-        for family in FAMILIES:
-            kind = CounterMetricFamily if family.kind == COUNTER else GaugeMetricFamily
-            made = kind(family.name, family.help, labels=("own", "subject"))
-            for each in self._measured:
-                for own, value in family.values(each.sample):
+        for section in SECTIONS:
+            kinds = (
+                CounterMetricFamily if family.kind == COUNTER else GaugeMetricFamily
+                for family in section.families
+            )
+            made = [
+                kind(family.name, family.help, labels=("all",))
+                for kind, family in zip(kinds, section.families, strict=True)
+            ]
+            for labels, values in section.rows(self._measured):
+                for family, value in zip(made, values, strict=True):
                     if value is not None:
-                        made.add_metric((own, each.typed_labels), value)
-            yield made
+                        family.add_metric((labels,), value)
+            yield from made
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

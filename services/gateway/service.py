@@ -35,6 +35,7 @@ async def running(parts: Parts, settings: Settings, clock: Clock) -> AsyncIterat
     """
     await parts.database.migrate()
     await parts.store.end_leases()
+    await parts.store.load_creations()
     await parts.hosts.load()
     await parts.pending.load(parts.operations)
     await parts.reservations.refresh()

@@ -1,6 +1,6 @@
 """Prometheus metrics of the gateway, and of the fleet's size and health.
 
-The many series of the instances are written by `responses.prometheus_families` instead.
+The many series of the instances are written by `responses.metrics` instead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
 from services.gateway.fleet.view import FleetView
-from services.gateway.fleet_collector import FleetCollector
+from services.gateway.responses.fleet_metrics import fleet_metrics
 from shared.contracts.errors import FleetError
 from shared.contracts.worker_api import Call
 from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_registry
@@ -62,15 +62,16 @@ class Telemetry:
     """The gateway's metrics."""
 
     def __init__(self, fleet: FleetView) -> None:
-        self._registry = new_registry()
+        # Those of the fleet are written between the two.
+        self._own, self._registry = new_registry(), CollectorRegistry()
         self._not_rendered = Counter(
             "lxdfleet_entries_not_rendered",
             "Entries that could not be rendered, each once until its failure changes.",
             ("kind",),
-            registry=self._registry,
+            registry=self._own,
         )
         self.boundary = ErrorBoundary(self._count_failure)
-        self._registry.register(FleetCollector(fleet, self.boundary))
+        self._fleet = fleet
         self.broker = BrokerTelemetry(self._registry)
         self.hosts = HostTelemetry(self._registry)
         self.operations = OperationTelemetry("lxdfleet", "request", self._registry)
@@ -102,9 +103,16 @@ class Telemetry:
         for limit in ("total", "address", "descriptors", "websockets"):
             self._refused.labels(limit)
 
+    def steps(self) -> Iterator[bytes]:
+        """Yield all metrics in Prometheus' text format; a step does not grow with the fleet."""
+        yield generate_latest(self._own)
+        for text in fleet_metrics(self._fleet, self.boundary):
+            yield text.encode()
+        yield generate_latest(self._registry)
+
     def text(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        """Return all metrics in Prometheus' text format at once."""
+        return b"".join(self.steps())
 
     @contextmanager
     def track_client(self, stream: str) -> Iterator[None]:

@@ -21,6 +21,7 @@ from tests.support.builders import (
     an_inventory,
 )
 from tests.support.clock import FakeClock
+from tests.support.gateway import FakeFleet
 from tests.support.lxd_worker.observations import observation
 from tests.support.views import a_host_view, view_of
 
@@ -79,7 +80,8 @@ def test_both_apis_and_prometheus_show_it(status: str) -> None:
     use = shown.resources(one, host)
     assert (use.memory_used, use.network_rx, use.unknown) == (256, 100, [])
     assert use.sampled_at_utc is not None
-    assert "lxd_memory_" in "".join(exposition(subjects([one], [host])))
+    measured = subjects(FakeFleet([host], [one]), [host.host])
+    assert b"lxd_memory_" in b"".join(exposition(measured))
 
 
 @pytest.mark.parametrize("status", ALIVE)

@@ -14,7 +14,7 @@ from services.gateway.fleet.change_set import ChangeSet, InstanceKey
 from services.gateway.fleet.instance_index import InstanceQuery, matches
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.pagination import sort_key
-from services.gateway.fleet.views import HostView, InstanceView, Target
+from services.gateway.fleet.views import Availability, HostView, InstanceView, Target
 from services.gateway.operations.command import Alternative, Caller, no_alternative
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import IdempotencyKey, OperationFilter
@@ -28,6 +28,7 @@ from shared.contracts.errors import (
     OperationNotCancellable,
     OperationNotFound,
 )
+from shared.contracts.instances import Instance
 from shared.contracts.operations import (
     Arguments,
     Command,
@@ -37,6 +38,7 @@ from shared.contracts.operations import (
     State,
     command_fields,
 )
+from shared.contracts.samples import InstanceSample
 from shared.contracts.worker_api import InstanceLog
 from tests.support.views import a_host_view, a_view
 
@@ -91,6 +93,15 @@ class FakeFleet:
             each for each in self.known_instances if matches(each.instance, each.host, query)
         )
         return sorted(fitting, key=sort_key)
+
+    def samples(self, host: str) -> Sequence[tuple[Instance, InstanceSample]]:
+        self.host(host)
+        of_host = (each for each in self.known_instances if each.host == host)
+        in_order = sorted(of_host, key=sort_key)
+        return [(each.instance, each.sample) for each in in_order if each.sample is not None]
+
+    def availability(self) -> Sequence[Availability]:
+        return [Availability(e.host, e.online, e.lxd_connected) for e in self.hosts()]
 
     def overlay(
         self, views: Sequence[InstanceView], includes: Callable[[InstanceView], bool]
@@ -248,6 +259,9 @@ class FakeOperations(OperationService):
         if operation_id not in self.known:
             raise OperationNotFound(operation_id)
         return self.known[operation_id]
+
+    async def get_creation(self, uuid: str) -> Operation:
+        return await self.get(uuid)
 
     async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
         if self.list_refusal is not None:

@@ -132,6 +132,11 @@ class MemoryOperationStore:
         self._demand()
         return self.operations.get(operation_id)
 
+    def may_hold_creation(self, operation_id: str) -> bool:
+        known = self.operations.get(operation_id)
+        created = known is not None and known.kind is Kind.CREATE and known.state is not State.DONE
+        return created or self._shared
+
     async def list(self, wanted: OperationFilter) -> Sequence[Operation]:
         self._demand()
         matching = [each for each in self.operations.values() if wanted.matches(each)]

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from services.gateway.clock import Clock
 from services.gateway.fleet.change_set import ChangeSet, InstanceKey
-from services.gateway.fleet.encoded_samples import EncodedSample
+from services.gateway.fleet.encoded_samples import EncodedSample, instance_sample
 from services.gateway.fleet.host_state import (
     NOTHING,
     REFUSED,
@@ -25,7 +25,7 @@ from services.gateway.fleet.memory_budget import DEFAULT, MemoryBudget
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.remote_images import RemoteImages, index_by_alias
 from services.gateway.fleet.selection import Views
-from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.fleet.views import Availability, HostView, InstanceView
 from shared.contracts.errors import (
     FleetError,
     FleetViewNotReady,
@@ -36,7 +36,9 @@ from shared.contracts.errors import (
     LxdUnavailable,
 )
 from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead
+from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, Operation, State
+from shared.contracts.samples import InstanceSample
 
 # What a host reports of itself; outcomes of operations go to `FleetView.apply_outcome`.
 HostEvent = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | EncodedSample
@@ -112,6 +114,20 @@ class FleetView:
         if host is not None:
             return [record.view() for record in self._state_of(host).inventory.records()]
         return list(self.select(InstanceQuery()))
+
+    def samples(self, host: str) -> Sequence[tuple[Instance, InstanceSample]]:
+        """Return a host's measured instances with their samples, by name; raise HostNotFound."""
+        return [
+            (record.instance, sample)
+            for record in self._state_of(host).inventory.records()
+            if record.sample is not None and (sample := instance_sample(record.sample))
+        ]
+
+    def availability(self) -> Sequence[Availability]:
+        """Return whether each host can be worked with, sorted by id."""
+        self.require_ready()
+        now = self._clock.monotonic()
+        return [self._hosts[host].availability(now) for host in sorted(self._hosts)]
 
     def select(self, query: InstanceQuery) -> Sequence[InstanceView]:
         """Return the matching instances, sorted by name, host and project; raise HostNotFound.

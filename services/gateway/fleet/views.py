@@ -72,6 +72,14 @@ class HostView:
         return self.sample_age_s <= max(LEAST_FRESH_S, 3 * self.sample.interval_s)
 
 
+class Availability(NamedTuple):
+    """Whether a host can be worked with, as in its `HostView`."""
+
+    host: str
+    online: bool
+    lxd_connected: bool
+
+
 class Target(NamedTuple):
     """The host, project and name of an instance, and its `volatile.uuid`."""
 

@@ -20,6 +20,7 @@ from services.gateway.http import console_page, exception_handlers
 from services.gateway.http.api import ROUTERS, system
 from services.gateway.http.api.operations import view as operation_view
 from services.gateway.http.dependencies import Dependencies
+from services.gateway.http.described_security import without_security
 from services.gateway.http.docs import DescribedApp
 from services.gateway.http.errors import HttpError, language_of, problem_text
 from services.gateway.http.instance_list import InstanceList
@@ -141,7 +142,7 @@ def _add_routes(
 ) -> None:
     for router in (*ROUTERS, *V1_ROUTERS, console_page.router):
         # Whole already, with their prefix and all: `include_router` would build each of them anew.
-        app.router.routes.extend(router.routes)
+        app.router.routes.extend(map(without_security, router.routes))
     app.router.routes.append(WebSocketRoute("/ws/monitor", monitor.serve))
     app.router.routes.append(WebSocketRoute("/ws/stream", stream.serve))
     app.router.default = _not_found

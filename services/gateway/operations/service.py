@@ -167,6 +167,17 @@ class OperationService:
             raise OperationNotFound(operation_id)
         return operation
 
+    async def get_creation(self, uuid: str) -> Operation:
+        """Return the creation of an instance that does not exist; raise OperationNotFound.
+
+        Most ids that nobody knows are asked for without a query: a page asks for instances that
+        have just been deleted. With several gateways there is one each time, as another gateway may
+        have stored a rejection that it told nobody.
+        """
+        if self._cache.find(uuid) is None and not self._store.may_hold_creation(uuid):
+            raise OperationNotFound(uuid)
+        return await self.get(uuid)
+
     async def list(self, filters: OperationFilter) -> Sequence[Operation]:
         """Return the matching operations, newest first, with their newest reports."""
         return self._cache.merge_with_stored(await self._store.list(filters), filters)

@@ -100,6 +100,9 @@ class OperationStore(Protocol):
     async def get(self, operation_id: str) -> Operation | None:
         """Return one operation."""
 
+    def may_hold_creation(self, operation_id: str) -> bool:
+        """Whether a creation that is not done may be stored; False only if none is."""
+
     async def list(self, filters: OperationFilter) -> Sequence[Operation]:
         """Return the newest matching operations, newest first."""
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from services.gateway.operations.merge import merge_report, shrink_to
 from services.gateway.operations.store import IdempotencyKey, Lease, OperationFilter, StoredRequest
 from services.gateway.persistence import snapshot_notes
+from services.gateway.persistence.creation_index import CreationIndex
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.retention import (
     DEFAULT,
@@ -52,6 +53,7 @@ class SqlOperationStore:
         }
         self._retention = retention
         self._write_counts = WriteCounts(retention)
+        self._creations = CreationIndex()
         # Hashes of unreadable records that were logged.
         self._logged_records: set[int] = set()
 
@@ -146,6 +148,15 @@ class SqlOperationStore:
         )
         return await self._read(query)
 
+    async def load_creations(self) -> None:
+        """Read which creations are not done, unless other gateways may store some at any time."""
+        if not self._database.shared:
+            await self._database.run(self._creations.load)
+
+    def may_hold_creation(self, operation_id: str) -> bool:
+        """Whether a creation that is not done may be stored; False only if none is."""
+        return self._creations.may_hold(operation_id)
+
     async def end_leases(self) -> None:
         """End the leases that no running gateway can hold: all, if the database is not shared."""
         if self._database.shared:
@@ -155,14 +166,17 @@ class SqlOperationStore:
 
     async def purge(self, *, keys_before: float, operations_before: float) -> None:
         """Delete keys and operations that were requested before these Unix times."""
-        await self._database.run(
-            lambda connection: purge(
+
+        def work(connection: sa.Connection) -> None:
+            purge(
                 connection,
                 self._retention,
                 keys_before=keys_before,
                 operations_before=operations_before,
             )
-        )
+
+        await self._database.run(work)
+        await self.load_creations()
 
     async def _read(self, query: sa.Select[Any]) -> Sequence[Operation]:
         """Return the operations of a query, skipping unreadable ones of another release."""
@@ -199,6 +213,7 @@ class SqlOperationStore:
             await self._database.run(partial(prune, host=host, retention=self._retention))
 
     def _insert(self, c: sa.Connection, operation: Operation, request: StoredRequest) -> Operation:
+        self._creations.add(operation)
         key = request.key
         if key and not self._add(c, idempotency_keys, _key_row(key, operation, request)):
             # The key may have been freed since; then it can be claimed.
@@ -212,6 +227,7 @@ class SqlOperationStore:
             self._merge_one(connection, operation)
 
     def _merge_one(self, connection: sa.Connection, operation: Operation) -> None:
+        self._creations.add(operation)
         request = StoredRequest(address="", created=_created(operation), lease=NO_LEASE)
         if self._add(connection, operations, _row(operation, request)):
             snapshot_notes.apply_operation(connection, operation)

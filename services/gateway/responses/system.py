@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Struct, field
 
-from services.gateway.fleet.views import HostView
+from services.gateway.fleet.views import Availability
 from services.gateway.responses.fields import always, one_of
 
 
@@ -134,7 +134,7 @@ class ScrapeTarget(Struct, frozen=True):
         return [ScrapeTarget(["gateway:8000"], ScrapeLabels("/metrics/hosts/h1", "h1"))]
 
 
-def health(hosts: Sequence[HostView]) -> Health:
+def health(hosts: Sequence[Availability]) -> Health:
     """Return whether any host's LXD can be worked with, and which ones'."""
     connected = any(host.online and host.lxd_connected for host in hosts)
     return Health(

@@ -48,6 +48,8 @@ async def use_operations(store: Any) -> None:
             await store.list(OperationFilter(**{name: FILTERS[name] for name in names}))
     await store.unresolved("g1", 1.0)
     await store.creations(5.0)
+    await store.load_creations()
+    store.may_hold_creation("op-1")
     await store.end_leases()
     await store.purge(keys_before=1.0, operations_before=1.0)
 

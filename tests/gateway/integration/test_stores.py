@@ -676,6 +676,80 @@ async def test_creations_are_those_that_gateways_have_submitted(stores: Stores) 
     assert {operation.operation_id for operation in found} == {"new", "made"}
 
 
+async def store_creations(store: OperationStore) -> None:
+    """Store a creation in each state that says what became of it, and a start that failed."""
+    for state in (State.SUBMITTING, State.DONE, State.UNKNOWN, State.REJECTED):
+        await store.insert(submitting(state.value, kind=Kind.CREATE), asked())
+    for state in (State.DONE, State.UNKNOWN):
+        await store.merge([an_operation(state.value, kind=Kind.CREATE, state=state)])
+    rejected = an_operation("rejected", kind=Kind.CREATE, state=State.REJECTED, sequence=0)
+    await store.reject(rejected, free_key=False)
+    await store.merge_page("h1", [an_operation("failed", kind=Kind.CREATE, state=State.FAILED)], 9)
+    await store.merge([an_operation("start", state=State.FAILED)])
+
+
+FAILED_CREATIONS = ("submitting", "unknown", "rejected", "failed")
+
+
+async def test_no_creation_that_may_have_failed_is_denied(stores: Stores) -> None:
+    store = stores.operations
+    if isinstance(store, SqlOperationStore):
+        await store.load_creations()
+
+    await store_creations(store)
+
+    assert all(map(store.may_hold_creation, FAILED_CREATIONS))
+
+
+async def test_after_a_restart_only_what_is_stored_may_be_a_creation(database: Database) -> None:
+    before = SqlOperationStore(database)
+    await store_creations(before)
+
+    store = SqlOperationStore(database)
+    unread = store.may_hold_creation("nobody")
+    await store.load_creations()
+
+    ids = ("nobody", "start", "done", *FAILED_CREATIONS)
+    assert unread
+    assert [each for each in ids if store.may_hold_creation(each)] == list(FAILED_CREATIONS)
+
+
+async def test_a_purged_creation_is_not_asked_for_any_more(database: Database) -> None:
+    store = SqlOperationStore(database)
+    await store.load_creations()
+    await store_creations(store)
+
+    await store.purge(keys_before=1e12, operations_before=1e12)
+
+    assert not any(map(store.may_hold_creation, FAILED_CREATIONS))
+
+
+async def test_what_another_gateway_stores_may_always_be_there(postgresql: str) -> None:
+    database = Database(fresh_database(postgresql))
+    await database.migrate()
+    store, other = SqlOperationStore(database), SqlOperationStore(database)
+    await store.load_creations()
+
+    await store_creations(other)
+
+    assert all(map(store.may_hold_creation, FAILED_CREATIONS))
+    await database.close()
+
+
+async def test_with_too_many_creations_the_database_is_asked(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.persistence.creation_index.MOST", 3)
+    store = SqlOperationStore(database)
+    await store.load_creations()
+
+    await store_creations(store)
+    over_while_running = store.may_hold_creation("nobody")
+    await store.load_creations()
+
+    assert (over_while_running, store.may_hold_creation("nobody")) == (True, True)
+
+
 @pytest.mark.attack
 @pytest.mark.parametrize("column", ["record", "copies"])
 @pytest.mark.parametrize("kept", [b"\xff", b"[[[[", b"7", b'"' + b"9" * 5000, b"[" * 100_000])

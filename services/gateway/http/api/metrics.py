@@ -7,22 +7,23 @@ has an `up` of its own.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
+from itertools import chain
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from services.gateway.bilingual import both
-from services.gateway.http.dependencies import Dependencies, Gateway, read
+from services.gateway.http.dependencies import Gateway, read
 from services.gateway.http.errors import HttpError
 from services.gateway.http.free_text import FreeText
 from services.gateway.http.name_resolution import known_host
 from services.gateway.http.openapi import METRICS, READING, TOKEN, Responses, answers, problems
 from services.gateway.http.prefix import prefix_of
-from services.gateway.responses.metrics import MetricSubject, exposition, subjects
+from services.gateway.responses.metrics import exposition, subjects
 from services.gateway.responses.system import ScrapeLabels, ScrapeTarget
+from services.gateway.time_slices import in_slices
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TEXT: Responses = {
@@ -32,6 +33,8 @@ TEXT: Responses = {
     }
 }
 ONE_HOST = ("host_not_found", "invalid_input", "fleet_view_not_ready", "not_sampled")
+# What is sent at once, in bytes: each part passes all middlewares.
+PART_BYTES = 1 << 17
 OF_GATEWAY = "/metrics/gateway"
 OF_HOST = "/metrics/hosts/{host}"
 
@@ -49,7 +52,10 @@ async def everything(gateway: Gateway) -> Response:
 
     返回网关的指标，以及集群视图建立后所有实例的指标。
     """
-    return _answer(gateway, gateway.telemetry.text(), await _all_subjects(gateway))
+    fleet, boundary = gateway.fleet, gateway.boundary
+    hosts = sorted(fleet.host_ids()) if fleet.ready else ()
+    instances = exposition(subjects(fleet, hosts, boundary), boundary)
+    return _streamed(chain(gateway.telemetry.steps(), instances))
 
 
 @router.get(
@@ -63,7 +69,7 @@ async def of_gateway(gateway: Gateway) -> Response:
 
     返回网关自身的指标：操作、调用、连接与集群规模。
     """
-    return _answer(gateway, gateway.telemetry.text(), [])
+    return _streamed(gateway.telemetry.steps())
 
 
 @router.get(
@@ -77,11 +83,10 @@ async def of_host(gateway: Gateway, host: FreeText) -> Response:
 
     返回一台主机的实例指标；数据过旧时为 503，因此 `up` 为 0。
     """
-    known = known_host(gateway.fleet, host)
-    if not known.fresh:
+    if not known_host(gateway.fleet, host).fresh:
         raise HttpError("not_sampled", host=host)
-    measured = subjects(gateway.fleet.instances(host), [known], gateway.boundary)
-    return _answer(gateway, b"", measured)
+    measured = subjects(gateway.fleet, [host], gateway.boundary)
+    return _streamed(exposition(measured, gateway.boundary))
 
 
 @router.get(
@@ -96,34 +101,24 @@ async def targets(request: Request, gateway: Gateway) -> Response:
     """
     address, prefix = request.url.netloc, prefix_of(request)
     own = ScrapeTarget([address], ScrapeLabels(prefix + OF_GATEWAY))
+    gateway.fleet.require_ready()
     hosts = [
-        ScrapeTarget([address], ScrapeLabels(prefix + OF_HOST.format(host=known.host), known.host))
-        for known in gateway.fleet.hosts()
+        ScrapeTarget([address], ScrapeLabels(prefix + OF_HOST.format(host=host), host))
+        for host in sorted(gateway.fleet.host_ids())
     ]
     return read(msgspec.json.encode([own, *hosts]))
 
 
-async def _all_subjects(gateway: Dependencies) -> list[MetricSubject]:
-    """Return those of host after host; others are served in between."""
-    fleet = gateway.fleet
-    found: list[MetricSubject] = []
-    if not fleet.ready:
-        return found
-    for known in fleet.hosts():
-        if fleet.has_host(known.host):
-            found += subjects(fleet.instances(known.host), [known], gateway.boundary)
-            await asyncio.sleep(0)
-    return found
+def _streamed(steps: Iterable[bytes]) -> Response:
+    return StreamingResponse(_parts(steps), media_type=MEDIA_TYPE)
 
 
-def _answer(gateway: Dependencies, first: bytes, measured: Sequence[MetricSubject]) -> Response:
-    pieces = exposition(measured, gateway.boundary)
-    return StreamingResponse(_parts(first, pieces), media_type=MEDIA_TYPE)
-
-
-async def _parts(first: bytes, pieces: Iterable[str]) -> AsyncIterator[bytes]:
-    """Yield piece after piece; others are served in between."""
-    yield first
-    for piece in pieces:
-        yield piece.encode()
-        await asyncio.sleep(0)
+async def _parts(steps: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield the text in parts of some size; others are served whenever a slice is used up."""
+    part = bytearray()
+    async for text in in_slices(steps):
+        part += text
+        if len(part) >= PART_BYTES:
+            yield bytes(part)
+            part.clear()
+    yield bytes(part)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from services.gateway import units
 from services.gateway.bilingual import both
 from services.gateway.fleet.view import FleetView
-from services.gateway.fleet.views import HostView
+from services.gateway.fleet.views import Availability
 from services.gateway.http.dependencies import Gateway, HostChoice, caught_up, read
 from services.gateway.http.errors import HttpError
 from services.gateway.http.name_resolution import require_instances
@@ -121,8 +121,8 @@ def _passed(checks: dict[str, bool]) -> Response:
     return read(msgspec.json.encode(Ready("ready", checks)))
 
 
-def _hosts_so_far(fleet: FleetView) -> Sequence[HostView]:
+def _hosts_so_far(fleet: FleetView) -> Sequence[Availability]:
     try:
-        return fleet.hosts()
+        return fleet.availability()
     except FleetViewNotReady:
         return []

@@ -86,7 +86,7 @@ async def _failed(gateway: Dependencies, vm_id: str) -> ResolvedInstance | None:
     if not vm_id.startswith(ID_PREFIX):
         return None
     try:
-        operation = await gateway.operations.get(vm_id.removeprefix(ID_PREFIX))
+        operation = await gateway.operations.get_creation(vm_id.removeprefix(ID_PREFIX))
         host = gateway.fleet.host(operation.host)
     except (OperationNotFound, HostNotFound):
         return None

@@ -6,22 +6,27 @@ What is counted are instances that are rendered and views that are made, never t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 import pytest
 
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.change_set import ChangeSet
+from services.gateway.fleet.host_state import HostState
 from services.gateway.fleet.instance_index import InstanceQuery
 from services.gateway.fleet.pagination import PageRequest
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.http.instance_list import InstanceFilter, InstanceList, ListQuery
 from services.gateway.responses import instances as shown
+from services.gateway.responses.metrics import subjects
 from services.gateway.responses.stream import instance_entry
 from services.gateway.ws.topic_sources import MOST_AT_ONCE, InstanceSource
 from shared.contracts.instances import Instance
 from tests.support.builders import a_change, a_heartbeat, a_sample, an_instance, an_inventory
 from tests.support.clock import FakeClock
+from tests.support.gateway import FakeFleet
+from tests.support.gateway_http import FakeGateway
 
 HOSTS = INSTANCES = 100
 
@@ -62,6 +67,20 @@ def changes(fleet: FleetView) -> list[ChangeSet]:
     published: list[ChangeSet] = []
     fleet.watch(published.append)
     return published
+
+
+@pytest.fixture
+def host_views(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the hosts of which a view was made, each as often as it was."""
+    made: list[str] = []
+    make = HostState.view
+
+    def counted(state: HostState) -> HostView:
+        made.append(state.host)
+        return make(state)
+
+    monkeypatch.setattr(HostState, "view", counted)
+    return made
 
 
 @pytest.fixture
@@ -161,6 +180,32 @@ def test_a_part_of_a_list_makes_its_views_only(fleet: FleetView) -> None:
 
     made = [record for record in running._records if record._view is not None]  # type: ignore[attr-defined]
     assert (len(running), len(page), len(made)) == (HOSTS * INSTANCES, 10, 10)
+
+
+async def test_health_makes_no_views(fleet: FleetView, host_views: list[str]) -> None:
+    async with FakeGateway(fleet=cast("FakeFleet", fleet)).client() as client:
+        listed = (await client.get("/api/health")).json()["hosts"]
+
+    assert (len(listed), host_views) == (HOSTS, [])
+
+
+def test_a_scrape_of_all_goes_from_host_to_host(fleet: FleetView, host_views: list[str]) -> None:
+    steps = subjects(fleet, fleet.host_ids())
+
+    first = next(steps)
+
+    assert (host_views, len(first.found)) == (["h00"], INSTANCES)
+    assert [len(some.found) for some in steps] == [INSTANCES] * (HOSTS - 1)
+    assert host_views == list(host_ids())
+
+
+async def test_a_scrape_of_one_host_reads_that_host(
+    fleet: FleetView, host_views: list[str]
+) -> None:
+    async with FakeGateway(fleet=cast("FakeFleet", fleet)).client() as client:
+        answer = await client.get("/metrics/hosts/h50")
+
+    assert (answer.status_code, set(host_views)) == (200, {"h50"})
 
 
 async def test_a_stream_renders_what_changed(

@@ -17,6 +17,7 @@ from shared.contracts.events import OperationChanged
 from shared.contracts.operations import Kind, State
 from tests.support.builders import a_heartbeat, an_instance, an_operation
 from tests.support.core import Core
+from tests.support.stores import MemoryOperationStore
 
 
 def published(operation: Any) -> OperationChanged:
@@ -239,3 +240,28 @@ async def test_after_a_connection_every_host_is_asked_until_its_worker_is_back(
 
     assert while_away > 1
     assert gateway.workers.called.count(("h1", "publish_inventory")) == while_away + 1
+
+
+async def test_the_database_is_not_asked_for_a_creation_that_it_cannot_hold(gateway: Core) -> None:
+    gateway.store.away = True
+
+    with pytest.raises(OperationNotFound):
+        await gateway.operations.get_creation("nobody")
+
+
+async def test_a_creation_is_known_before_the_database_has_it(gateway: Core) -> None:
+    failed = an_operation("u-new", kind=Kind.CREATE, state=State.FAILED)
+
+    gateway.events.on_event("h1", published(failed))
+
+    assert (await gateway.operations.get_creation("u-new")).state is State.FAILED
+
+
+async def test_a_creation_that_another_gateway_rejected_is_found() -> None:
+    gateway = Core(store=MemoryOperationStore(shared=True))
+    rejected = an_operation("u-new", kind=Kind.CREATE, state=State.REJECTED)
+    gateway.store.operations["u-new"] = rejected
+
+    assert await gateway.operations.get_creation("u-new") == rejected
+    with pytest.raises(OperationNotFound):
+        await gateway.operations.get_creation("nobody")

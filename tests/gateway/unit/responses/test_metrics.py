@@ -8,13 +8,15 @@ from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.metrics import AT_ONCE, exposition, subjects
 from shared.contracts.samples import InstanceSample, MemoryParts
 from tests.support.builders import a_documented_instance, an_instance_sample
+from tests.support.gateway import FakeFleet
 from tests.support.views import MEASURED, a_host_view, a_measured_view, a_view, view_of
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def text(*instances: InstanceView, hosts: tuple[HostView, ...] = (a_host_view(),)) -> str:
-    return "".join(exposition(subjects(instances, hosts)))
+    fleet = FakeFleet(list(hosts), list(instances))
+    return b"".join(exposition(subjects(fleet, fleet.host_ids()))).decode()
 
 
 def series(exposed: str) -> Series:
