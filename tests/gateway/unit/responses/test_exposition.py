@@ -91,6 +91,17 @@ def fleet_of(samples: Samples) -> FakeFleet:
     return FakeFleet([a_host_view()], views)
 
 
+class DecodedFleet(FakeFleet):
+    """A host's samples as they are, whatever no sampler could send."""
+
+    def __init__(self, *decoded: tuple[Instance, InstanceSample]) -> None:
+        super().__init__([a_host_view()], [])
+        self._decoded = decoded
+
+    def samples(self, host: str) -> Sequence[tuple[Instance, InstanceSample]]:
+        return self._decoded
+
+
 def written(fleet: FakeFleet, *hosts: str) -> str:
     return b"".join(exposition(subjects(fleet, hosts or ["h1"], STRICT), STRICT)).decode()
 
@@ -175,7 +186,7 @@ class CountedSample:
 def test_each_detail_of_a_sample_is_read_once() -> None:
     counts: dict[str, int] = {}
     counted = CountedSample(counts)
-    fleet = FakeFleet([a_host_view()], [a_view(sample=counted)])  # type: ignore[arg-type]
+    fleet = DecodedFleet((an_instance(), counted))  # type: ignore[arg-type]
 
     text = written(fleet)
 
@@ -209,7 +220,7 @@ def test_a_host_that_goes_or_falls_silent_during_a_scrape_is_left_out() -> None:
 def test_what_is_no_number_costs_its_own_series_only() -> None:
     parts = MemoryParts(rss="1,2")  # type: ignore[arg-type]
     odd = msgspec.structs.replace(MEASURED, memory=parts)
-    fleet = FakeFleet([a_host_view()], [a_view("odd", sample=odd), a_view("web", sample=MEASURED)])
+    fleet = DecodedFleet((an_instance("odd"), odd), (an_instance("web"), MEASURED))
 
     text = b"".join(exposition(subjects(fleet, ["h1"]))).decode()
 
