@@ -14,7 +14,7 @@ from services.gateway.fleet.change_set import ChangeSet, InstanceKey
 from services.gateway.fleet.instance_index import InstanceQuery, matches
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.pagination import sort_key
-from services.gateway.fleet.views import Availability, HostView, InstanceView, Target
+from services.gateway.fleet.views import Availability, HostPart, HostView, InstanceView, Target
 from services.gateway.operations.command import Alternative, Caller, no_alternative
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import IdempotencyKey, OperationFilter
@@ -80,6 +80,9 @@ class FakeFleet:
             if known_host.host == host:
                 return known_host
         raise HostNotFound(host)
+
+    def host_part(self, host: str) -> HostPart:
+        return self.host(host).part
 
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
         return self.select(InstanceQuery(host=host))

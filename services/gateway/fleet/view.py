@@ -25,7 +25,7 @@ from services.gateway.fleet.memory_budget import DEFAULT, MemoryBudget
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.remote_images import RemoteImages, index_by_alias
 from services.gateway.fleet.selection import Views
-from services.gateway.fleet.views import Availability, HostView, InstanceView
+from services.gateway.fleet.views import Availability, HostPart, HostView, InstanceView
 from shared.contracts.errors import (
     FleetError,
     FleetViewNotReady,
@@ -107,6 +107,10 @@ class FleetView:
     def host(self, host: str) -> HostView:
         """Return one host; raise HostNotFound."""
         return self._state_of(host).view()
+
+    def host_part(self, host: str) -> HostPart:
+        """Return what the entries of a host's instances show of it; raise HostNotFound."""
+        return self._state_of(host).part()
 
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
         """Return all instances, or one host's, by name then host; raise HostNotFound."""

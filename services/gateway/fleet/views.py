@@ -65,6 +65,11 @@ class HostView:
         return not (self.online and self.lxd_connected)
 
     @property
+    def part(self) -> HostPart:
+        """What the entries of its instances show of it."""
+        return host_part(self.sample, online=self.online, lxd_connected=self.lxd_connected)
+
+    @property
     def fresh(self) -> bool:
         """Whether the sample is current: fewer than three were missed."""
         if self.sample is None or self.sample_age_s is None:
@@ -78,6 +83,17 @@ class Availability(NamedTuple):
     host: str
     online: bool
     lxd_connected: bool
+
+
+class HostPart(NamedTuple):
+    """What the entries of instances show of their host, but for its age.
+
+    `totals` are the sizes of its memory and disk in bytes; None: not sampled yet.
+    """
+
+    online: bool
+    lxd_connected: bool
+    totals: tuple[int, int] | None
 
 
 class Target(NamedTuple):
@@ -141,6 +157,12 @@ class InstanceView:
     def target(self) -> Target:
         """Return what identifies the instance."""
         return Target(self.host, self.instance.project, self.instance.name, self.instance.uuid)
+
+
+def host_part(sample: EncodedSample | None, *, online: bool, lxd_connected: bool) -> HostPart:
+    """Return what the entries of a host's instances show of it."""
+    totals = (sample.host.memory_total, sample.host.disk_total) if sample else None
+    return HostPart(online, lxd_connected, totals)
 
 
 def without_details(view: InstanceView) -> InstanceView:

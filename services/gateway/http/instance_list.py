@@ -90,7 +90,7 @@ class InstanceList:
         headers = {NEXT_CURSOR: taken.next_cursor} if taken.next_cursor else {}
         hosts = HostViews(self._fleet)
         cache = self._entries[question.secrets]
-        entries = (cache.entry(view, hosts[view.host]) for view in taken.entries)
+        entries = (cache.entry(view, hosts) for view in taken.entries)
         return tagged(array(only(entry, question.fields) for entry in entries), headers)
 
     def _fitting(self, wanted: InstanceFilter, *, secrets: bool) -> Sequence[InstanceView]:

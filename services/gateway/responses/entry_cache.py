@@ -12,6 +12,7 @@ from services.gateway.fleet.change_set import ChangeSet, InstanceKey
 from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.views import (
     Derived,
+    HostPart,
     HostView,
     InstanceView,
     host_without_details,
@@ -20,8 +21,6 @@ from services.gateway.fleet.views import (
 
 Present = Callable[[InstanceView, HostView], object]
 Render = Callable[[InstanceView, HostView], bytes]
-# Whether the host is online, whether its LXD answers, and the sizes of its memory and disk.
-HostPart = tuple[bool, bool, tuple[int, int] | None]
 # A host's entries, each with what it was made of.
 _Entries = dict[InstanceKey, tuple[Derived, object, HostPart, bytes]]
 # Returns what an entry shows of the sample; equal values make equal entries.
@@ -54,6 +53,9 @@ class HostLookup(Protocol):
     def host(self, host: str) -> HostView:
         """Return one host; raise HostNotFound."""
 
+    def host_part(self, host: str) -> HostPart:
+        """Return what the entries of a host's instances show of it; raise HostNotFound."""
+
 
 class HostViews(dict[str, HostView]):
     """The views of the hosts that an answer shows, each made once."""
@@ -65,6 +67,10 @@ class HostViews(dict[str, HostView]):
     def __missing__(self, host: str) -> HostView:
         view = self[host] = self._fleet.host(host)
         return view
+
+    def part(self, host: str) -> HostPart:
+        """Return what the entries of a host's instances show of it, without a view."""
+        return self[host].part if host in self else self._fleet.host_part(host)
 
 
 def nothing_sampled(_: InstanceView) -> None:
@@ -91,15 +97,15 @@ class EntryCache:
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
 
-    def entry(self, view: InstanceView, host: HostView) -> bytes:
+    def entry(self, view: InstanceView, hosts: HostViews) -> bytes:
         """Return an instance's entry."""
-        key, sampled, of_host = sort_key(view), self._sample_part(view), host_part(host)
+        key, sampled, of_host = sort_key(view), self._sample_part(view), hosts.part(view.host)
         entries = self._kept.get(view.host, {})
         kept = entries.get(key)
         if kept and kept[0] is view.derived and kept[1] == sampled and kept[2] == of_host:
             return kept[3]
-        entry = self._render(view, host)
-        if host.online and view.creation is None:
+        entry = self._render(view, hosts[view.host])
+        if of_host.online and view.creation is None:
             entries[key] = (view.derived, sampled, of_host, entry)
             self._kept[view.host] = entries
         return entry
@@ -118,10 +124,3 @@ class EntryCache:
                 self._kept.pop(host, None)
         for key in changes.instances:
             self._kept.get(key[1], {}).pop(key, None)
-
-
-def host_part(host: HostView) -> HostPart:
-    """Return what the entries of instances show of their host, but for its age."""
-    machine = host.sample.host if host.sample else None
-    totals = (machine.memory_total, machine.disk_total) if machine else None
-    return host.online, host.lxd_connected, totals

@@ -15,7 +15,7 @@ from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.selection import Overlaid
 from services.gateway.fleet.view import FleetView
-from services.gateway.fleet.views import HostView, InstanceView
+from services.gateway.fleet.views import HostPart, HostView, InstanceView
 from services.gateway.vms.new_vm import CREATING, NOT_CREATED, PendingCreation, pending_instance
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.templates import Template, os_of
@@ -56,6 +56,10 @@ class FleetWithPending:
     def host(self, host: str) -> HostView:
         """Return one host; raise HostNotFound."""
         return self._fleet.host(host)
+
+    def host_part(self, host: str) -> HostPart:
+        """Return what the entries of a host's instances show of it; raise HostNotFound."""
+        return self._fleet.host_part(host)
 
     def instances(self, host: str | None = None) -> Sequence[InstanceView]:
         """Return all instances, or one host's, by name then host; raise HostNotFound."""

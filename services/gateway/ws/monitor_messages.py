@@ -18,7 +18,7 @@ from services.gateway.fleet.pagination import sort_key
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses import instances as responses
-from services.gateway.responses.entry_cache import EntryCache, encoded, whole_sample
+from services.gateway.responses.entry_cache import EntryCache, HostViews, encoded, whole_sample
 from services.gateway.responses.hosts import HostInfo, fleet_information
 from services.gateway.ws.frames import FramedMessage, frame_message
 
@@ -79,9 +79,10 @@ class MonitorMessages:
 
     def _encoded(self) -> bytes:
         self._fleet.require_ready()
-        hosts = {view.host: view for view in self._hosts()}
+        hosts = HostViews(self._fleet)
+        hosts.update({view.host: view for view in self._hosts()})
         instances = self._instances()
-        entries = [self._entries.entry(view, hosts[view.host]) for view in instances]
+        entries = [self._entries.entry(view, hosts) for view in instances]
         self._entries.keep_only(map(sort_key, instances))
         now = self._now()
         update = Update(

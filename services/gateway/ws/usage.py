@@ -53,7 +53,7 @@ class UsageTopic:
             name, host, project = key
             view = self._fleet.find(key)
             if view is not None and request.includes(host, name, project):
-                found[f"{host}/{project}/{name}"] = self._cache.entry(view, hosts[host])
+                found[f"{host}/{project}/{name}"] = self._cache.entry(view, hosts)
         return found
 
     def _named(self, request: Subscribe) -> Sequence[InstanceKey]:

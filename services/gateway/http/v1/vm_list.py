@@ -86,7 +86,7 @@ class Pages:
         taken = paginate(fitting, question.part, sort_key)
         hosts = HostViews(self._fleet)
         cache = self._entries[question.secrets]
-        entries = (cache.entry(view, hosts[view.host]) for view in taken.entries)
+        entries = (cache.entry(view, hosts) for view in taken.entries)
         vms = [encoded_as(Vm, only(entry, question.fields)) for entry in entries]
         page = VmPage(vms, _pagination(taken, question.part.limit))
         return tagged(msgspec.json.encode(SuccessEnvelope(data=page)))
