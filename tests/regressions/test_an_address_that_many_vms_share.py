@@ -112,7 +112,7 @@ def test_of_several_nics_the_first_one_goes_first() -> None:
     addresses = told(network, eth0={"type": "nic"}, eth1={"type": "nic"})
 
     one = a_view(sample=an_instance_sample(addresses=addresses))
-    assert (shown.address(one, "inet"), shown.address(one, "inet6")) == ("10.0.0.7", "fd42::7")
+    assert (one.reachable.ipv4, one.reachable.ipv6) == ("10.0.0.7", "fd42::7")
     assert [each.of_nic for each in addresses] == [True] * 4 + [False]
 
 
@@ -121,9 +121,7 @@ def test_what_a_container_calls_its_nic_is_as_lxd_was_told() -> None:
 
     addresses = told(network, "container", lan={"type": "nic", "name": "wan"})
 
-    assert (
-        shown.address(a_view(sample=an_instance_sample(addresses=addresses)), "inet") == "10.0.0.7"
-    )
+    assert a_view(sample=an_instance_sample(addresses=addresses)).reachable.ipv4 == "10.0.0.7"
 
 
 def test_a_mac_address_may_be_set_by_the_device() -> None:
@@ -131,9 +129,7 @@ def test_a_mac_address_may_be_set_by_the_device() -> None:
 
     addresses = told(network, eth0={"type": "nic", "hwaddr": "06:00:00:00:00:02"})
 
-    assert (
-        shown.address(a_view(sample=an_instance_sample(addresses=addresses)), "inet") == "10.0.0.7"
-    )
+    assert a_view(sample=an_instance_sample(addresses=addresses)).reachable.ipv4 == "10.0.0.7"
 
 
 def test_a_sampler_of_the_release_before_tells_of_all_alike() -> None:
@@ -141,6 +137,4 @@ def test_a_sampler_of_the_release_before_tells_of_all_alike() -> None:
 
     addresses = (msgspec.json.decode(earlier, type=Address),)
 
-    assert (
-        shown.address(a_view(sample=an_instance_sample(addresses=addresses)), "inet") == "10.0.0.7"
-    )
+    assert a_view(sample=an_instance_sample(addresses=addresses)).reachable.ipv4 == "10.0.0.7"

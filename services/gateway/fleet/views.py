@@ -12,12 +12,13 @@ from services.gateway.fleet.capacity import NOTHING, Amount
 from services.gateway.fleet.encoded_samples import EncodedSample, addresses, instance_sample
 from services.gateway.fleet.memory_budget import NOTHING_LEFT_OUT, LeftOut
 from services.gateway.fleet.port_forwards import Nat, nat
+from services.gateway.fleet.reachable import Reachable, reachable
 from services.gateway.fleet.remote_images import RemoteImages
 from shared.contracts.bounds import MOST_INSTANCES, clip
 from shared.contracts.events import HostDescribed
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
-from shared.contracts.samples import Address, InstanceSample
+from shared.contracts.samples import InstanceSample
 
 # A broker restart delays samples longer than three intervals of a second.
 LEAST_FRESH_S = 15.0
@@ -110,6 +111,7 @@ class Derived:
     """What was found out about an instance; None: it was not asked for yet."""
 
     nat: Nat | None = None
+    reachable: Reachable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,12 @@ class InstanceView:
         return None if self.encoded_sample is None else instance_sample(self.encoded_sample)
 
     @property
-    def addresses(self) -> tuple[Address, ...]:
-        """The addresses in its sample; they are decoded at each access."""
-        return () if self.encoded_sample is None else addresses(self.encoded_sample)
+    def reachable(self) -> Reachable:
+        """Where the instance is reached, by its sample."""
+        if self.derived.reachable is None:
+            sampled = () if self.encoded_sample is None else addresses(self.encoded_sample)
+            self.derived.reachable = reachable(self.instance, sampled)
+        return self.derived.reachable
 
     @property
     def target(self) -> Target:

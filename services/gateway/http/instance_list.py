@@ -122,5 +122,5 @@ def _rendering(boundary: ErrorBoundary, *, secrets: bool) -> Render:
 
 def _text(known: InstanceView, *, secrets: bool) -> str:
     about = shown.visible_description(known, secrets=secrets)
-    addresses = (shown.address(known, family) or "" for family in ("inet", "inet6"))
-    return "\n".join((known.instance.name, about, *addresses))
+    reached = known.reachable
+    return "\n".join((known.instance.name, about, reached.ipv4 or "", reached.ipv6 or ""))

@@ -15,11 +15,8 @@ from services.gateway.fleet import port_forwards
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.fields import NotRenderable, Percent, described
 from shared.contracts import notes
-from shared.contracts.samples import Address, InstanceSample
+from shared.contracts.samples import InstanceSample
 from shared.contracts.status import is_alive
-
-FIRST_DEVICE = "eth0"
-GLOBAL = "global"
 
 Age = Annotated[
     int,
@@ -208,8 +205,8 @@ def information(known: InstanceView, host: HostView, *, secrets: bool) -> Instan
     return InstanceInfo(
         name=instance.name,
         status=instance.status,
-        ipv4=address(known, "inet"),
-        ipv6=address(known, "inet6"),
+        ipv4=known.reachable.ipv4,
+        ipv6=known.reachable.ipv6,
         architecture=instance.architecture,
         created_at=units.local_text(created or units.EPOCH),
         description=visible_description(known, secrets=secrets),
@@ -255,7 +252,7 @@ def detail(known: InstanceView, host: HostView, *, secrets: bool) -> InstanceDet
         ssh_port=reached.ssh_port,
         nat_ports=reached.nat_ports,
         root_password=visible_password(known, secrets=secrets),
-        addresses=addresses(known),
+        addresses=list(known.reachable.all),
     )
 
 
@@ -271,11 +268,11 @@ def live(known: InstanceView, host: HostView) -> LiveInstance:
     return LiveInstance(
         name=known.instance.name,
         status=known.instance.status,
-        ipv4=address(known, "inet"),
+        ipv4=known.reachable.ipv4,
         resources=resources(known, host),
         ssh_port=reached.ssh_port,
         nat_ports=reached.nat_ports,
-        ipv6=address(known, "inet6"),
+        ipv6=known.reachable.ipv6,
         host=known.host,
         host_online=host.online,
         age_s=age_s(host),
@@ -284,21 +281,6 @@ def live(known: InstanceView, host: HostView) -> LiveInstance:
         type=known.instance.type,
         error=known.error,
     )
-
-
-def address(known: InstanceView, family: str) -> str | None:
-    """Return the first global address of a family on a configured NIC, `eth0` before others.
-
-    What somebody inside made (docker0, virbr0) has the same address in many instances.
-    """
-    fitting = (each for each in _global(known) if each.of_nic and each.family == family)
-    return next((each.address for each in fitting), None)
-
-
-def addresses(known: InstanceView) -> list[str]:
-    """Return all global addresses of configured NICs; where there are none, those of others."""
-    told = _global(known)
-    return [each.address for each in told if each.of_nic] or [each.address for each in told]
 
 
 def visible_description(known: InstanceView, *, secrets: bool) -> str:
@@ -338,13 +320,6 @@ def disk_total(taken: InstanceSample, known: InstanceView, host: HostView) -> in
     """Return how much disk a sample is to be seen against; an unlimited one has its pool's."""
     pool = host.sample.host.disk_total if host.sample else None
     return _first(taken.disk_total, known.instance.root_size, pool)
-
-
-def _global(known: InstanceView) -> list[Address]:
-    """Return the global addresses of an instance that is alive, `eth0` before other devices."""
-    told = () if is_stopped(known) else known.addresses
-    fitting = (each for each in told if each.scope == GLOBAL)
-    return sorted(fitting, key=lambda each: each.device != FIRST_DEVICE)
 
 
 def _first(*values: int | None) -> int | None:

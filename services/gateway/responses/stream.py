@@ -16,7 +16,7 @@ import msgspec
 from services.gateway import units
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.hosts import host_view
-from services.gateway.responses.instances import addresses, information, visible_password
+from services.gateway.responses.instances import information, visible_password
 
 
 def instance_entry(known: InstanceView, host: HostView, *, secrets: bool) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def instance_entry(known: InstanceView, host: HostView, *, secrets: bool) -> dic
         "ssh_port": known.nat.ssh_port,
         "nat_ports": known.nat.nat_ports,
         "root_password": visible_password(known, secrets=secrets),
-        "addresses": addresses(known),
+        "addresses": list(known.reachable.all),
     }
 
 

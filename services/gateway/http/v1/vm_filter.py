@@ -43,8 +43,8 @@ def search_text(known: InstanceView, *, secrets: bool) -> str:
         instance.name,
         display_name_of(instance),
         vm_id(known),
-        shown.address(known, "inet") or "",
-        shown.address(known, "inet6") or "",
+        known.reachable.ipv4 or "",
+        known.reachable.ipv6 or "",
         shown.visible_description(known, secrets=secrets),
     )
     return "\n".join(places)

@@ -96,7 +96,7 @@ def test_figures_that_nobody_can_read_are_unknown_and_those_of_others_are_not(
         read = [fleet.instance("bad").sample for _ in range(3)]
     shown = fleet.instance("good").sample
     assert read == [None] * 3
-    assert [each.address for each in fleet.instance("bad").addresses] == ["10.0.0.1"]
+    assert fleet.instance("bad").reachable.all == ("10.0.0.1",)
     assert shown is not None
     assert shown.cpu_percent == 5.0
     assert len(caplog.records) == 1

@@ -30,7 +30,7 @@ def test_a_stopped_instance_does_not_show_the_sample_of_its_last_run() -> None:
 
     assert use.memory_used == 0
     assert use.sampled_at_utc is None
-    assert shown.address(stopped, "inet") is None
+    assert stopped.reachable.ipv4 is None
 
 
 def test_an_unlimited_instance_has_its_hosts_totals() -> None:
@@ -82,7 +82,7 @@ def test_nothing_is_null_when_neither_instance_nor_host_was_measured() -> None:
 def test_the_address_is_the_first_global_one_and_eth0_goes_first(
     addresses: tuple[Address, ...], expected: str | None
 ) -> None:
-    assert shown.address(a_view(sample=an_instance_sample(addresses=addresses)), "inet") == expected
+    assert a_view(sample=an_instance_sample(addresses=addresses)).reachable.ipv4 == expected
 
 
 def test_the_addresses_are_all_global_ones_and_eth0s_go_first() -> None:
@@ -93,7 +93,7 @@ def test_the_addresses_are_all_global_ones_and_eth0s_go_first() -> None:
         address("eth0", "fd42::1", family="inet6"),
     )
 
-    assert shown.addresses(a_view(sample=an_instance_sample(addresses=told))) == [
+    assert list(a_view(sample=an_instance_sample(addresses=told)).reachable.all) == [
         "10.0.0.1",
         "fd42::1",
         "10.0.0.9",
