@@ -84,7 +84,9 @@ def age(seconds: float) -> float:
 
 def local_text(moment: datetime, zone: tzinfo | None = None) -> str:
     """Return a time as text without a zone, in `zone` (None: the gateway's own)."""
-    return moment.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")
+    # Faster than `astimezone(None)`.
+    local = moment.astimezone(zone) if zone else datetime.fromtimestamp(moment.timestamp())
+    return local.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def utc_text(moment: datetime) -> str:

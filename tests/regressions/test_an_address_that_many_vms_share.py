@@ -17,6 +17,7 @@ from services.metrics.sampler.lxd_instances import InstanceWithState
 from services.metrics.sampler.reading import reading_from_lxd
 from services.metrics.sampler.sanitize import Dropped
 from shared.contracts.samples import Address
+from shared.contracts.samples_v1 import AddressV1
 from tests.support.builders import an_instance_sample
 from tests.support.sampler import HOST, POOLS
 from tests.support.views import a_host_view, a_view
@@ -135,6 +136,7 @@ def test_a_mac_address_may_be_set_by_the_device() -> None:
 def test_a_sampler_of_the_release_before_tells_of_all_alike() -> None:
     earlier = b'{"device":"enp5s0","family":"inet","address":"10.0.0.7","scope":"global"}'
 
-    addresses = (msgspec.json.decode(earlier, type=Address),)
+    told = msgspec.json.decode(earlier, type=AddressV1)
+    addresses = (msgspec.convert(told, Address, from_attributes=True),)
 
     assert a_view(sample=an_instance_sample(addresses=addresses)).reachable.ipv4 == "10.0.0.7"

@@ -15,7 +15,7 @@ from services.gateway.responses.entry_cache import subject_of
 from services.gateway.vms.fleet_with_pending import Fleet
 
 # Texts that are made before others get their turn.
-SLICE = 200
+SLICE = 50
 
 TextOf = Callable[[InstanceView], str]
 

@@ -33,8 +33,8 @@ from services.gateway.ws.change_log import LogEntry
 from shared.contracts.bounds import clip
 from shared.contracts.operations import Operation, State
 
-# Instances that are rendered before others get their turn: some 5 ms.
-MOST_AT_ONCE = 100
+# Instances that are rendered before others get their turn: some 3 ms.
+MOST_AT_ONCE = 50
 # The topic holds the newest operations; GET /api/operations lists the others.
 NEWEST = 500
 
