@@ -14,7 +14,7 @@ from aiormq.abc import AbstractChannel
 from shared.platform.bus import topology
 
 LIMITS = {"x-max-length": 1_000, "x-max-length-bytes": 4 * 2**20}
-# Twice the interval of heartbeats, so that each host is heard.
+# Twice the interval of heartbeats, so that each host is heard; it begins anew with each host found.
 BOUND_S = 4.0
 # Between two times, for each known host. A pause of less than `SHORTEST_S` is not worth it.
 PAUSE_PER_HOST_S = 0.01
@@ -36,6 +36,10 @@ class DiscoveryQueue:
             self.name, exclusive=True, auto_delete=True, arguments=dict(LIMITS)
         )
         await self._bind()
+
+    def note_found(self) -> None:
+        """Record that a new host was found: where one is there are more."""
+        self._since = asyncio.get_running_loop().time()
 
     async def pace(self, hosts: int) -> None:
         """Bind or unbind it if that is due, with so many known hosts."""

@@ -234,6 +234,7 @@ class EventConsumers:
             await self._subscribe(host, exchange)
             self._declare_missing_queue(host, event)
             self._on_discovered(host, exchange, event)
+            self._discovery.note_found()
             if current:
                 log.info("host exchange changed", extra={"host": host})
                 await current.close()

@@ -268,3 +268,21 @@ async def test_new_hosts_are_looked_for(
     assert first
     assert then is bound
     assert ("discovery", "#") in desk.broker.bindings
+
+
+async def test_while_hosts_are_found_others_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {f"h{number}": topology.host_exchange(f"h{number}", "first") for number in range(300)}
+    desk = Desk(known=known)
+    desk.broker.free.set()
+    incoming = await desk.open()
+    monkeypatch.setattr(discovery, "BOUND_S", 0.05)
+    await asyncio.sleep(0.05)
+
+    await desk.broker.heartbeat_of("new")
+    await incoming.maintain()
+    then = ("discovery", "#") in desk.broker.bindings
+    await asyncio.sleep(0.06)
+    await incoming.maintain()
+
+    assert then
+    assert ("discovery", "#") not in desk.broker.bindings
