@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from cachetools import LRUCache
 from sortedcontainers import SortedKeyList
 
 from services.gateway.fleet.change_set import ChangeCollector, InstanceKey
@@ -20,6 +21,8 @@ from services.gateway.fleet.instance_record import InstanceRecord
 from services.gateway.fleet.uuid_index import UuidIndex
 from shared.contracts.instances import Instance
 
+# Labels whose instances are kept sorted.
+SORTED_LABELS = 64
 by_sort_key = attrgetter("sort_key")
 # A condition: what it is about, and the value.
 Facet = tuple[str, str]
@@ -68,6 +71,8 @@ class InstanceIndex:
         self._by_display_name: RecordSets = defaultdict(dict)
         self._by_host: RecordSets = defaultdict(dict)
         self._by_label: RecordSets = defaultdict(dict)
+        # Of the labels that were asked for, until one of their instances comes or goes.
+        self._sorted_by_label: LRUCache[str, SortedRecords] = LRUCache(SORTED_LABELS)
         self._sorted = _no_records()
         # Few values, each of many instances.
         self._by_facet: dict[Facet, SortedRecords] = defaultdict(_no_records)
@@ -155,12 +160,17 @@ class InstanceIndex:
         if query.host is not None:
             yield self._by_host.get(query.host, {})
         for label in query.labels:
-            yield self._by_label.get(label, {})
+            yield self._labelled(label)
         for about, value in (("project", query.project), ("type", query.type)):
             if value is not None:
                 yield self._by_facet.get((about, value), [])
         if query.statuses is not None:
             yield self._with_status(query.statuses)
+
+    def _labelled(self, label: str) -> SortedRecords:
+        if label not in self._sorted_by_label:
+            self._sorted_by_label[label] = _sorted(self._by_label.get(label, ()))
+        return self._sorted_by_label[label]
 
     def _with_status(self, statuses: frozenset[str]) -> Sequence[InstanceRecord]:
         found = [self._by_facet.get(("status", status)) for status in statuses]
@@ -174,6 +184,7 @@ class InstanceIndex:
             self._by_facet[facet].add(record)
         for label in _labels(instance):
             self._by_label[label][record] = None
+            self._sorted_by_label.pop(label, None)
         if instance.display_name:
             self._by_display_name[instance.display_name][record] = None
 
@@ -184,13 +195,18 @@ class InstanceIndex:
                 del self._by_facet[facet]
         for label in _labels(instance):
             _drop(self._by_label, label, record)
+            self._sorted_by_label.pop(label, None)
         if instance.display_name:
             _drop(self._by_display_name, instance.display_name, record)
 
 
 def _no_records() -> SortedRecords:
-    records: SortedRecords = SortedKeyList(key=by_sort_key)
-    return records
+    return _sorted(())
+
+
+def _sorted(records: Iterable[InstanceRecord]) -> SortedRecords:
+    in_order: SortedRecords = SortedKeyList(records, key=by_sort_key)
+    return in_order
 
 
 def _filed_under(instance: Instance) -> tuple[object, ...]:
