@@ -9,6 +9,9 @@ from typing import TypeVar
 
 # Seconds. Everybody waits for the end of a slice, and a pass of the loop may hold several.
 SLICE_S = 0.005
+# Passes of the loop between two slices. One reads at most 256 KiB from the broker, and what hosts
+# report must not pile up there for the length of the work.
+PASSES = 3
 
 T = TypeVar("T")
 
@@ -24,5 +27,6 @@ async def in_slices(
     for step in steps:
         yield step
         if clock() >= ends_at:
-            await asyncio.sleep(0)
+            for _ in range(PASSES):
+                await asyncio.sleep(0)
             ends_at = clock() + SLICE_S
