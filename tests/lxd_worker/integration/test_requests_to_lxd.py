@@ -63,9 +63,14 @@ def requests_for(
     operation = bus.carry_out(submission(kind, name, uuid, arguments={"stop_timeout_s": 5.0}))
     assert operation.state is State.DONE
     if operation.changed:
-        change, *_ = bus.until(lambda: bus.of(InstanceChanged)[reported:])
-        assert operation.after is not None
-        assert change.instance.status == operation.after.status
+        after = operation.after
+        assert after is not None
+
+        def is_reported() -> bool:
+            changes = bus.of(InstanceChanged)[reported:]
+            return any(each.instance.status == after.status for each in changes)
+
+        bus.until(is_reported)
     # Longer than an event is held.
     bus.receive(0.3)
     return requests_of(worker, name)[before:]
