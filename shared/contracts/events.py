@@ -163,8 +163,8 @@ class OperationChanged(Struct, frozen=True, kw_only=True):
     version: Version = operations.VERSION
 
 
-class Sampled(Struct, frozen=True, kw_only=True):
-    """One sample of the host and its running instances.
+class SampleEnvelope(Struct, frozen=True, kw_only=True):
+    """What every form of a sample tells beside its instances.
 
     `source` says how the instances were read: from `cgroup`, from `lxd`, or `mixed`. Values that
     only LXD has (disk use, addresses, virtual machines) are up to a minute old.
@@ -176,19 +176,18 @@ class Sampled(Struct, frozen=True, kw_only=True):
     interval_s: Duration
     source: Word
     host: HostSample
+
+
+class Sampled(SampleEnvelope, frozen=True, kw_only=True):
+    """One sample of the host and its running instances."""
+
     instances: Annotated[list[InstanceSample], Meta(max_length=MOST_INSTANCES)]
     version: Version = SAMPLED_VERSION
 
 
-class SampledV1(Struct, frozen=True, kw_only=True):
+class SampledV1(SampleEnvelope, frozen=True, kw_only=True):
     """A `Sampled` with objects, for gateways that read no other."""
 
-    epoch: Count
-    sequence: Count
-    at: Word
-    interval_s: Duration
-    source: Word
-    host: HostSample
     instances: Annotated[list[InstanceSampleV1], Meta(max_length=MOST_INSTANCES)]
     version: Version = SAMPLED_V1_VERSION
 

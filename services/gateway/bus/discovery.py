@@ -11,9 +11,10 @@ import asyncio
 
 from aiormq.abc import AbstractChannel
 
+from services.gateway.units import MIB
 from shared.platform.bus import topology
 
-LIMITS = {"x-max-length": 1_000, "x-max-length-bytes": 4 * 2**20}
+LIMITS = {"x-max-length": 1_000, "x-max-length-bytes": 4 * MIB}
 # Twice the interval of heartbeats, so that each host is heard; it begins anew with each host found.
 BOUND_S = 4.0
 # Between two times, for each known host. A pause of less than `SHORTEST_S` is not worth it.

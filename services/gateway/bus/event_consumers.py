@@ -33,12 +33,11 @@ from services.gateway.bus.outcome_reader import (
     OutcomeReader,
     SharedChannel,
 )
+from services.gateway.fleet.encoded_samples import EncodedSample
 from services.gateway.fleet.view import MOST_HOSTS
 from services.gateway.units import MIB
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import (
-    NAMES,
-    SAMPLER,
     WORKER,
     Heartbeat,
     OperationChanged,
@@ -187,7 +186,7 @@ class EventConsumers:
                 continue
             each.first_form = wanted
             change = each.channel.queue_bind if wanted else each.channel.queue_unbind
-            await change(each.queue, each.exchange, _sample_key(host, SampledV1))
+            await change(each.queue, each.exchange, topology.event_key_of(host, SampledV1))
 
     async def _subscribe_to_heartbeats(self, channel: Channel) -> None:
         self._discovery = DiscoveryQueue(channel, f"gateway.{self._session}.discovery")
@@ -211,7 +210,9 @@ class EventConsumers:
         await channel.queue_declare(
             queue, exclusive=True, auto_delete=True, arguments=dict(EVENT_QUEUE_LIMITS)
         )
-        await bind(channel, queue, exchange, f"{host}.{WORKER}.*", _sample_key(host, Sampled))
+        await bind(
+            channel, queue, exchange, f"{host}.{WORKER}.*", topology.event_key_of(host, Sampled)
+        )
         await events.start(channel, queue)
 
     def _consumer(
@@ -254,7 +255,7 @@ class EventConsumers:
             try:
                 event = _event_of(host, message)
                 self._declare_missing_queue(host, event)
-                self._note_sample(host, message)
+                self._note_sample(host, event, message.routing_key)
                 self._on_event(host, event)
             except UnreadableMessage:
                 # The queue of outcomes holds operations too: one dead letter is enough.
@@ -263,8 +264,10 @@ class EventConsumers:
 
         return on_message
 
-    def _note_sample(self, host: str, message: DeliveredMessage) -> None:
-        if message.routing_key == _sample_key(host, Sampled) and host in self._subscriptions:
+    def _note_sample(self, host: str, event: HostMessage, key: str | None) -> None:
+        if not isinstance(event, EncodedSample) or host not in self._subscriptions:
+            return
+        if key == topology.event_key_of(host, Sampled):
             self._subscriptions[host].sampled_at = asyncio.get_running_loop().time()
 
     def _declare_missing_queue(self, host: str, event: HostMessage) -> None:
@@ -280,10 +283,6 @@ class EventConsumers:
             await self._on_outcome(event.operation)
 
         return on_message
-
-
-def _sample_key(host: str, form: type[Sampled | SampledV1]) -> str:
-    return f"{host}.{SAMPLER}.{NAMES[form]}"
 
 
 def _event_of(host: str, message: DeliveredMessage) -> HostMessage:

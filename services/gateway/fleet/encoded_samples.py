@@ -18,14 +18,11 @@ from services.gateway.token_bucket import TokenBucket
 from shared.contracts.bounds import (
     MOST_DEVICES,
     MOST_INSTANCES,
-    Count,
-    Duration,
     Version,
-    Word,
 )
 from shared.contracts.codec import decode, encode
 from shared.contracts.errors import UnreadableMessage
-from shared.contracts.events import SAMPLED_VERSION, Sampled, SampledV1
+from shared.contracts.events import SAMPLED_VERSION, Sampled, SampledV1, SampleEnvelope
 from shared.contracts.instances import DEFAULT_PROJECT
 from shared.contracts.samples import Address, HostSample, InstanceSample
 
@@ -54,15 +51,9 @@ class _Addressed(Struct, frozen=True, array_like=True, gc=False):
     addresses: Annotated[tuple[Address, ...], Meta(max_length=MOST_DEVICES)] = ()
 
 
-class _Message(Struct, frozen=True, kw_only=True):
+class _Message(SampleEnvelope, frozen=True, kw_only=True):
     """A `Sampled` whose instances are encoded."""
 
-    epoch: Count
-    sequence: Count
-    at: Word
-    interval_s: Duration
-    source: Word
-    host: HostSample
     instances: Annotated[list[Raw], Meta(max_length=MOST_INSTANCES)]
     version: Version = SAMPLED_VERSION
 
@@ -108,7 +99,7 @@ def addresses(body: Raw) -> tuple[Address, ...]:
     return found.addresses if found else ()
 
 
-def _held(sample: _Message | Sampled | SampledV1, bodies: Iterable[Raw]) -> EncodedSample:
+def _held(sample: SampleEnvelope, bodies: Iterable[Raw]) -> EncodedSample:
     return EncodedSample(
         epoch=sample.epoch,
         sequence=sample.sequence,

@@ -115,7 +115,7 @@ def host_of(exchange: str) -> str:
 
 def heartbeat_key(host: str) -> str:
     """Return the routing key of a worker's heartbeats."""
-    return f"{host}.{WORKER}.{NAMES[Heartbeat]}"
+    return event_key_of(host, Heartbeat)
 
 
 def outcomes_queue(exchange: str) -> Queue:
@@ -191,7 +191,12 @@ def _digest(purpose: str, host: str, password: str) -> str:
 
 def event_key(host: str, event: Event) -> str:
     """Return the routing key of a host's event."""
-    return f"{host}.{PRODUCER[type(event)]}.{NAMES[type(event)]}"
+    return event_key_of(host, type(event))
+
+
+def event_key_of(host: str, kind: type[Event]) -> str:
+    """Return the routing key of a host's events of a type."""
+    return f"{host}.{PRODUCER[kind]}.{NAMES[kind]}"
 
 
 def read_event_key(routing_key: str) -> tuple[str, type[Event]] | None:
