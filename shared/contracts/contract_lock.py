@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from shared.contracts import consoles, events, operations, streams, worker_api
+from shared.contracts import consoles, events, operations, policies, policy_api, streams, worker_api
 from shared.contracts.codec import own_version
 
 FILE = Path(__file__).with_name("lock.json")
@@ -28,6 +28,17 @@ MESSAGES: tuple[type[msgspec.Struct], ...] = (
     worker_api.OperationPage,
     worker_api.SnapshotList,
     worker_api.InstanceLog,
+    policies.Plan,
+    policies.SimulationRequest,
+    policies.Simulation,
+    policies.SnapshotMark,
+    policies.RunRequest,
+    policies.RunsStarted,
+    policies.PolicyRunPage,
+    policy_api.PolicyList,
+    policy_api.RunQuery,
+    policy_api.RunPage,
+    policy_api.PlanList,
     consoles.OpenConsole,
     streams.Credit,
     streams.Resize,

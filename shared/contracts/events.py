@@ -27,6 +27,7 @@ History:
                   Inventory, InstanceChanged: what a revert brings back
                   OperationChanged: see operations
                   Sampled: which addresses are of configured NICs
+    1.0  2026-11  PolicyRunChanged, ProtectionReported
     2.0  2026-11  Sampled: instances as arrays, under a key of its own; SampledV1 is 1.3 of it
 """
 
@@ -36,7 +37,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared.contracts import operations
+from shared.contracts import operations, policies
 from shared.contracts.bounds import MOST_INSTANCES, Count, Duration, Name, Version, Word
 from shared.contracts.hosts import (
     MOST_IMAGES,
@@ -49,6 +50,7 @@ from shared.contracts.hosts import (
 )
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Operation
+from shared.contracts.policies import PolicyRun, Protections
 from shared.contracts.samples import HostSample, InstanceSample
 from shared.contracts.samples_v1 import InstanceSampleV1
 
@@ -163,6 +165,33 @@ class OperationChanged(Struct, frozen=True, kw_only=True):
     version: Version = operations.VERSION
 
 
+class PolicyRunChanged(Struct, frozen=True, kw_only=True):
+    """What was done for a slot of a snapshot policy changed.
+
+    Ordered by `run.sequence`, without an event number. Its version is that of the run.
+    """
+
+    run: PolicyRun
+    version: Version = policies.VERSION
+
+
+class ProtectionReported(Struct, frozen=True, kw_only=True):
+    """How the host's instances are protected by snapshot policies.
+
+    Self-contained, without an event number. `plan_version` and `digest` are those of the plan that
+    the host carries out (0 and empty: none). `clock_trusted`: it prunes, as its clock agreed with
+    the centre's and has not jumped since. `at` is by the host's clock.
+    """
+
+    epoch: Count
+    at: Word
+    plan_version: Count = 0
+    digest: Word = ""
+    clock_trusted: bool = False
+    instances: Protections = []
+    version: Version = policies.VERSION
+
+
 class SampleEnvelope(Struct, frozen=True, kw_only=True):
     """What every form of a sample tells beside its instances.
 
@@ -200,6 +229,8 @@ Event = (
     | HostDescribed
     | ImageServersRead
     | OperationChanged
+    | PolicyRunChanged
+    | ProtectionReported
     | Sampled
     | SampledV1
 )
@@ -213,6 +244,8 @@ TYPES: dict[str, type[Event]] = {
     "host": HostDescribed,
     "image-servers": ImageServersRead,
     "operation": OperationChanged,
+    "policy-run": PolicyRunChanged,
+    "protection": ProtectionReported,
     "sample": SampledV1,
     "sample.v2": Sampled,
 }
@@ -234,6 +267,8 @@ MAX_BYTES: dict[type[Event], int] = {
     ImageServersRead: 4 * _MIB,
     # A creation with the most SSH keys, and the created instance.
     OperationChanged: 1 * _MIB,
+    PolicyRunChanged: 64 * _KIB,
+    ProtectionReported: 8 * _MIB,
     Sampled: 16 * _MIB,
     SampledV1: 16 * _MIB,
 }

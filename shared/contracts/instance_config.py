@@ -10,10 +10,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared.contracts.bounds import MOST_DEVICES, Cores, Count, Port, Text, Word
+from shared.contracts.bounds import MOST_DEVICES, Cores, Count, Duration, Port, Text, Word
 
 MOST_LABELS = 64
 MOST_KEYS = 64
+# Words of a command.
+MOST_WORDS = 64
 
 Labels = Annotated[dict[Word, Word], Meta(max_length=MOST_LABELS)]
 
@@ -28,6 +30,21 @@ class ImageSource(Struct, frozen=True, kw_only=True, gc=False):
     alias: Word = ""
     fingerprint: Word = ""
     remote: Word = ""
+
+
+class GuestCommand(Struct, frozen=True, kw_only=True):
+    """A command that runs as root inside the instance, without a shell."""
+
+    command: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=MOST_WORDS)]
+    timeout_s: Duration = 60.0
+
+
+class SnapshotSource(Struct, frozen=True, kw_only=True, gc=False):
+    """A snapshot of an instance on the same host, in the same project, to make a new one of."""
+
+    instance: Word
+    uuid: Word
+    snapshot: Word
 
 
 class Forward(Struct, frozen=True, kw_only=True, gc=False):
@@ -69,6 +86,7 @@ class NewInstance(Struct, frozen=True, kw_only=True):
     `cpu` is a number of CPUs. `network` is a managed network or a bridge of the host; empty: as in
     the profiles. `auto_start` starts it after creation and whenever the host boots. `ports` is how
     many ports of the host's pool are forwarded to it, besides the one for SSH that `ssh` requests.
+    `copy_of` is the snapshot that it is a copy of, instead of an image.
     `cloud_init_digest` was used by an earlier release and is now always empty: a digest would let
     whoever reads the command try out passwords.
     """
@@ -88,6 +106,7 @@ class NewInstance(Struct, frozen=True, kw_only=True):
     ports: Annotated[int, Meta(ge=0, le=1000)] = 0
     cloud_init_digest: Word = ""
     limits: Limits = NO_LIMITS
+    copy_of: SnapshotSource | None = None
 
 
 class Changes(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,8 @@ History:
                   password, with the new password in Secrets.root_password
                   Instance, NewInstance, Changes: limits
                   rebuild, revert, with Arguments.image; Instance.trash
+    1.4  2026-11  Arguments: pre, post, safety_snapshot
+                  NewInstance: copy_of
 """
 
 from __future__ import annotations
@@ -43,10 +45,10 @@ from shared.contracts.bounds import (
     clip,
 )
 from shared.contracts.errors import FleetError
-from shared.contracts.instance_config import Changes, ImageSource, NewInstance
+from shared.contracts.instance_config import Changes, GuestCommand, ImageSource, NewInstance
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 
-VERSION = "1.3"
+VERSION = "1.4"
 LONGEST_CLOUD_INIT = 64 * 1024
 LONGEST_PASSWORD = 128
 
@@ -102,8 +104,10 @@ class Arguments(Struct, frozen=True, kw_only=True):
     create and update. `etag` (see `instances.etag`) makes an update conditional: it is refused if
     the instance has changed since the caller read it. `new_name` and `display_name` are for rename.
     `snapshot` names the snapshot to make, restore or delete; `stateful` includes the memory,
-    `description` is the user's. `image` is the image of a rebuild. `placement` says why this host
-    was chosen; gateways store it, and do not send it to workers.
+    `description` is the user's. `pre` and `post` are commands that run in the guest before and
+    after a snapshot, `safety_snapshot` is the name of one to take before a restore. `image` is the
+    image of a rebuild. `placement` says why this host was chosen; gateways store it, and do not
+    send it to workers.
     """
 
     force: bool = False
@@ -116,6 +120,9 @@ class Arguments(Struct, frozen=True, kw_only=True):
     snapshot: Word = ""
     stateful: bool = False
     description: Text = ""
+    pre: GuestCommand | None = None
+    post: GuestCommand | None = None
+    safety_snapshot: Word = ""
     image: ImageSource | None = None
     placement: Text = ""
 

@@ -10,6 +10,8 @@ release):
     1.3  2026-11  instance_log
                   prepare accepts password
                   submit accepts rebuild and revert; OperationPage: see operations
+    1.4  2026-11  set_plan, run_policy, simulate_policy, mark_snapshot, policy_runs_since
+                  Snapshot: policy, protected, tags
 """
 
 from __future__ import annotations
@@ -25,6 +27,16 @@ from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.operations import VERSION, Operation, Secrets, Submission, is_answer_to
+from shared.contracts.policies import (
+    Choices,
+    Plan,
+    PolicyRunPage,
+    RunRequest,
+    RunsStarted,
+    Simulation,
+    SimulationRequest,
+    SnapshotMark,
+)
 
 SERVICE = "lxd_worker"
 MOST_SNAPSHOTS = 10_000
@@ -57,6 +69,7 @@ ERRORS: tuple[type[errors.FleetError], ...] = (
     errors.OperationNotFound,
     errors.OperationRefused,
     errors.PasswordNotSet,
+    errors.PolicyNotFound,
     errors.PortInUse,
     errors.SnapshotExists,
     errors.SnapshotNotFound,
@@ -99,7 +112,8 @@ class OperationPage(Struct, frozen=True, kw_only=True):
 class Snapshot(Struct, frozen=True, kw_only=True):
     """A snapshot of an instance; `size` in bytes, None if the storage does not report it.
 
-    Times are RFC 3339 with `Z`; `expires_at` is empty if it never expires.
+    Times are RFC 3339 with `Z`; `expires_at` is empty if it never expires. `policy` is the name of
+    the policy that took it; `protected` and `tags` as in `SnapshotMark`.
     """
 
     name: Word
@@ -107,13 +121,16 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     stateful: bool = False
     size: Count | None = None
     expires_at: Moment = ""
+    policy: Word = ""
+    protected: bool = False
+    tags: Choices = ()
 
 
 class SnapshotList(Struct, frozen=True, kw_only=True):
     """All snapshots of one instance, oldest first."""
 
     snapshots: Annotated[list[Snapshot], Meta(max_length=MOST_SNAPSHOTS)]
-    version: Version = "1.1"
+    version: Version = "1.4"
 
 
 class InstanceLog(Struct, frozen=True, kw_only=True):
@@ -202,6 +219,44 @@ class WorkerClient:
         OutcomeUnknown it may be open; it closes once nobody listens.
         """
         await self._call(host, "open_console", [to_wire(request)])
+
+    async def set_plan(self, plan: Plan) -> None:
+        """Give a host its plan of snapshot policies, or confirm its clock with the present one.
+
+        An older version than the host has changes nothing. Raises InvalidInput for another host's
+        plan, a policy that cannot be carried out, and a version that the host has with another
+        digest; DatabaseUnavailable, WorkerOutdated.
+        """
+        await self._call(plan.host, "set_plan", [to_wire(plan)])
+
+    async def run_policy(self, host: str, request: RunRequest) -> RunsStarted:
+        """Run a policy now; return once the host has recorded what it will do.
+
+        Raises PolicyNotFound if it is not in the host's plan, InstanceNotFound, LxdUnavailable,
+        DatabaseUnavailable, WorkerOutdated.
+        """
+        return from_wire(RunsStarted, await self._call(host, "run_policy", [to_wire(request)]))
+
+    async def simulate_policy(self, host: str, request: SimulationRequest) -> Simulation:
+        """Return what a policy would do on a host.
+
+        Raises InvalidInput, InstanceNotFound, LxdUnavailable, DatabaseUnavailable, WorkerOutdated.
+        """
+        answer = await self._call(host, "simulate_policy", [to_wire(request)])
+        return from_wire(Simulation, answer)
+
+    async def mark_snapshot(self, host: str, mark: SnapshotMark) -> None:
+        """Protect a snapshot from all policies, or tag it; replaces earlier marks.
+
+        Raises InstanceNotFound, InstanceReplaced, SnapshotNotFound, InvalidInput, LxdUnavailable,
+        DatabaseUnavailable, WorkerOutdated.
+        """
+        await self._call(host, "mark_snapshot", [to_wire(mark)])
+
+    async def policy_runs_since(self, host: str, sequence: int, limit: int = 500) -> PolicyRunPage:
+        """Return the runs of policies that changed after a sequence, oldest change first."""
+        answer = await self._call(host, "policy_runs_since", [sequence, limit])
+        return from_wire(PolicyRunPage, answer)
 
     async def publish_inventory(self, host: str) -> None:
         """Make the worker publish its inventory as an event, in order with its other events."""

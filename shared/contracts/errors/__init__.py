@@ -3,6 +3,7 @@
     FleetError
     +-- TemporaryError: the same request may work later
     |   +-- HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable
+    |   +-- SnapshotsUnavailable
     |   +-- FleetViewNotReady, OperationInProgress, OutcomeUnknown, HostBusy, StepInterrupted
     |   +-- LxdBusy
     |   +-- SecretsNotReceived, TooManyConsoles, ConsoleInUse, StreamLost
@@ -13,6 +14,7 @@
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
         +-- ImageNotFound, SnapshotNotFound, SnapshotExists, LogNotFound, PasswordNotSet
+        +-- PolicyNotFound, PolicyExists, PolicyChangedSince
         +-- TrashNotFound
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
         +-- LxdRefused, NoEffect, StepTimedOut, Cancelled, WorkerOutdated, WorkerFailed
@@ -50,6 +52,9 @@ from shared.contracts.errors.permanent import (
     OperationNotFound,
     OperationRefused,
     PasswordNotSet,
+    PolicyChangedSince,
+    PolicyExists,
+    PolicyNotFound,
     PortInUse,
     SnapshotExists,
     SnapshotNotFound,
@@ -71,6 +76,7 @@ from shared.contracts.errors.temporary import (
     OperationInProgress,
     OutcomeUnknown,
     SecretsNotReceived,
+    SnapshotsUnavailable,
     StepInterrupted,
     StreamLost,
     TooManyConsoles,
@@ -115,10 +121,14 @@ __all__ = [
     "OutcomeUnknown",
     "PasswordNotSet",
     "PermanentError",
+    "PolicyChangedSince",
+    "PolicyExists",
+    "PolicyNotFound",
     "PortInUse",
     "SecretsNotReceived",
     "SnapshotExists",
     "SnapshotNotFound",
+    "SnapshotsUnavailable",
     "StepInterrupted",
     "StepTimedOut",
     "StreamLost",

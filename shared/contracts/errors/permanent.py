@@ -220,6 +220,33 @@ class PasswordNotSet(PermanentError):
 
 
 @dataclass(eq=False)
+class PolicyNotFound(PermanentError):
+    """There is no such snapshot policy, or the host has not been given it yet."""
+
+    code = "policy_not_found"
+    text = "there is no snapshot policy {policy!r}"
+    policy: str
+
+
+@dataclass(eq=False)
+class PolicyExists(PermanentError):
+    """Another snapshot policy has this name."""
+
+    code = "policy_exists"
+    text = "there is a snapshot policy {policy!r} already"
+    policy: str
+
+
+@dataclass(eq=False)
+class PolicyChangedSince(PermanentError):
+    """The snapshot policy has changed since the caller read it."""
+
+    code = "policy_changed_since"
+    text = "the snapshot policy {policy!r} has changed since it was read"
+    policy: str
+
+
+@dataclass(eq=False)
 class TrashNotFound(PermanentError):
     """The instance was never rebuilt, or its earlier root has been deleted since."""
 

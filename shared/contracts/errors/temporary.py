@@ -46,6 +46,13 @@ class FleetViewNotReady(TemporaryError):
     text = "the fleet is still being read"
 
 
+class SnapshotsUnavailable(TemporaryError):
+    """The snapshots service does not answer; hosts carry out the plans that they have."""
+
+    code = "snapshots_unavailable"
+    text = "the snapshots service does not answer"
+
+
 @dataclass(eq=False)
 class OperationInProgress(TemporaryError):
     """Another operation holds the instance's lock."""

@@ -104,6 +104,22 @@ ERRORS = {
         "实例 {name} 的密码未能设置：{reason}",
         "The password of instance {name} could not be set: {reason}",
     ),
+    "policy_not_found": Text(
+        "快照策略 {policy} 不存在，或尚未下发到该主机",
+        "Snapshot policy {policy} does not exist, or has not reached this host yet",
+    ),
+    "policy_exists": Text(
+        "已有名为 {policy} 的快照策略", "A snapshot policy named {policy} already exists"
+    ),
+    "policy_changed_since": Text(
+        "快照策略 {policy} 在读取之后已被更改，请重新读取",
+        "Snapshot policy {policy} has changed since it was read; read it again",
+    ),
+    "snapshots_unavailable": Text(
+        "快照服务暂不可用；各主机仍按已有计划执行，请稍后重试",
+        "The snapshots service is not available; hosts carry out the plans that they have. "
+        "Try again later",
+    ),
     "trash_not_found": Text(
         "实例 {name} 没有可恢复的旧系统",
         "Instance {name} has no former system to restore",
