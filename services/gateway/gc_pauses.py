@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # A heap is frozen after a full collection of so long.
-LONG_S = 0.01
+LONG_S = 0.005
 # Collections of the middle generation until a full one is due: some 20,000 new objects.
 MIDDLE_COLLECTIONS = 3
 _FULL = 2

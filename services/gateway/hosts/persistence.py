@@ -17,8 +17,8 @@ from shared.contracts.errors import (
 
 log = logging.getLogger(__name__)
 
-# Hosts that are saved before others get their turn: some milliseconds with 100 instances each.
-AT_ONCE = 50
+# Hosts that are saved before others get their turn: a millisecond or two with 100 instances each.
+AT_ONCE = 10
 
 
 class HostStore(Protocol):

@@ -6,11 +6,13 @@ A text holds what its kind of caller gets to see, so that nobody can guess a pas
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.change_set import ChangeSet, InstanceKey
 from services.gateway.fleet.views import InstanceView
+from services.gateway.http.trigram_filter import TrigramFilter
 from services.gateway.responses.entry_cache import subject_of
 from services.gateway.vms.fleet_with_pending import Fleet
 
@@ -20,30 +22,71 @@ SLICE = 50
 TextOf = Callable[[InstanceView], str]
 
 
-class _HostTexts:
-    """The texts of a host's instances, also as one, which tells at once of most hosts: not here."""
+# Texts that are looked into together.
+BLOCK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The texts of a few instances of one host."""
+
+    number: int
+    texts: dict[InstanceKey, str] = field(default_factory=dict)
+
+    def mentioning(self, wanted: str) -> Iterator[InstanceKey]:
+        """Yield the instances whose texts contain a text."""
+        return (key for key, text in self.texts.items() if wanted in text)
+
+
+def host_of(key: InstanceKey) -> str:
+    """Return the host of an instance."""
+    return key[1]
+
+
+class _Texts:
+    """The texts of all instances."""
 
     def __init__(self) -> None:
-        self._texts: dict[InstanceKey, str] = {}
-        self._joined: str | None = None
+        self._filter = TrigramFilter()
+        self._blocks: dict[int, _Block] = {}
+        self._block_of: dict[InstanceKey, _Block] = {}
+        # A block of each host in which there may be room, and numbers of former blocks.
+        self._open: dict[str, _Block] = {}
+        self._free: list[int] = []
 
     def put(self, key: InstanceKey, text: str) -> None:
         """Set an instance's text."""
-        self._texts[key], self._joined = text, None
+        block = self._block_of.get(key) or self._block_for(key)
+        block.texts[key] = text
+        self._filter.add(block.number, text)
 
-    def drop(self, key: InstanceKey) -> bool:
-        """Drop an instance's text; return whether it was the last one."""
-        self._texts.pop(key, None)
-        self._joined = None
-        return not self._texts
+    def drop(self, key: InstanceKey) -> None:
+        """Drop an instance's text, if there is one."""
+        block = self._block_of.pop(key, None)
+        if block is None:
+            return
+        del block.texts[key]
+        if block.texts:
+            self._open[host_of(key)] = block
+            return
+        self._free.append(block.number)
+        del self._blocks[block.number]
+        if self._open.get(host_of(key)) is block:
+            del self._open[host_of(key)]
 
-    def mentioning(self, wanted: str) -> list[InstanceKey]:
-        """Return the instances whose texts contain a text."""
-        if self._joined is None:
-            self._joined = "\0".join(self._texts.values())
-        if wanted not in self._joined:
-            return []
-        return [key for key, text in self._texts.items() if wanted in text]
+    def mentioning(self, wanted: str) -> Iterator[InstanceKey]:
+        """Yield the instances whose texts contain a text, in no order."""
+        for number in self._filter.candidates(wanted):
+            if block := self._blocks.get(number):
+                yield from block.mentioning(wanted)
+
+    def _block_for(self, key: InstanceKey) -> _Block:
+        block = self._open.get(host_of(key))
+        if block is None or len(block.texts) >= BLOCK:
+            block = _Block(self._free.pop() if self._free else len(self._blocks))
+            self._open[host_of(key)] = self._blocks[block.number] = block
+        self._block_of[key] = block
+        return block
 
 
 class SearchIndex:
@@ -53,7 +96,7 @@ class SearchIndex:
         self._fleet = fleet
         self._text_of = text_of
         self._boundary = boundary
-        self._texts: dict[str, _HostTexts] = {}
+        self._texts = _Texts()
         # The instances whose texts are to be made; None: nobody has searched yet.
         self._missing: list[InstanceKey] | None = None
         self._preparing = asyncio.Lock()
@@ -75,7 +118,7 @@ class SearchIndex:
     def search(self, text: str) -> list[InstanceView]:
         """Return the instances that mention a text, whatever its case, sorted."""
         wanted = text.lower()
-        found = sorted(key for texts in self._texts.values() for key in texts.mentioning(wanted))
+        found = sorted(self._texts.mentioning(wanted))
         return [view for key in found if (view := self._fleet.find(key))]
 
     def mentions(self, view: InstanceView, text: str) -> bool:
@@ -87,11 +130,10 @@ class SearchIndex:
 
     def _refresh(self, keys: Iterable[InstanceKey]) -> None:
         for key in keys:
-            view, host = self._fleet.find(key), key[1]
-            if view:
-                self._texts.setdefault(host, _HostTexts()).put(key, self._text(view))
-            elif host in self._texts and self._texts[host].drop(key):
-                del self._texts[host]
+            if view := self._fleet.find(key):
+                self._texts.put(key, self._text(view))
+            else:
+                self._texts.drop(key)
 
     def _text(self, view: InstanceView) -> str:
         return self._boundary.render(

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+
+import pytest
 
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.views import InstanceView
-from services.gateway.http.search_index import SLICE, SearchIndex
+from services.gateway.http.search_index import BLOCK, SLICE, SearchIndex
 from tests.support.gateway import FakeFleet
 from tests.support.views import a_view
 
@@ -89,3 +92,32 @@ async def test_what_a_caller_who_gave_up_has_left_is_done_by_the_next() -> None:
     await index.prepare()
 
     assert len(index.search("shop")) == texts.made == 3 * SLICE
+
+
+async def test_what_comes_and_goes_in_large_numbers_is_found_as_long_as_it_is_there() -> None:
+    def fleet_of(numbers: Iterable[int]) -> list[InstanceView]:
+        return [described(f"i{n}", f"number {n:03}") for n in numbers]
+
+    fleet = FakeFleet(known_instances=fleet_of(range(5 * BLOCK)))
+    index = SearchIndex(fleet, Texts(), ErrorBoundary())
+    await index.prepare()
+
+    fleet.change(instances=fleet_of(range(0, 5 * BLOCK, 2)))
+    fleet.change(instances=fleet_of(range(4 * BLOCK)))
+
+    assert names(index.search("number 077")) == []
+    assert names(index.search("number 063")) == ["i63"]
+    assert len(index.search("number")) == 4 * BLOCK
+
+
+@pytest.mark.parametrize(
+    "wanted", ["", "s", "sh", "sho", "\u5546\u5e97", "\u5546\u5e97\u4e00", "no"]
+)
+async def test_a_text_of_any_length_and_script_is_found(wanted: str) -> None:
+    texts = ["shop", "\u5546\u5e97\u4e00\u53f7", "lab"]
+    fleet = FakeFleet(known_instances=[described(f"i{n}", text) for n, text in enumerate(texts)])
+    index = SearchIndex(fleet, Texts(), ErrorBoundary())
+    await index.prepare()
+
+    expected = [f"i{n}" for n, text in enumerate(texts) if wanted in f"i{n} {text}"]
+    assert names(index.search(wanted)) == expected
