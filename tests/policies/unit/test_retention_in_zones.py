@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.contracts.policies import Retention, RetentionRule
 from shared.policies.moments import parse_moment
@@ -192,7 +193,7 @@ def test_periods_are_those_of_the_clocks_of_the_zone(
     # As many as there are, so that no oldest one is kept for the counts that are left.
     counts = {rule: len([each for each in expected if each])}
 
-    assert why(times, Retention(**counts, rule=documents), timezone) == expected
+    assert why(times, replace(Retention(rule=documents), **counts), timezone) == expected
 
 
 def test_a_snapshot_without_a_time_is_as_old_as_can_be() -> None:
