@@ -186,6 +186,12 @@ class Lxd(Protocol):
     def running_operations(self, project: str, name: str) -> list[str]:
         """Return LXD's ids of all that it is doing to an instance now, whoever asked for it."""
 
+    def is_in_use(self, project: str, name: str) -> bool:
+        """Whether LXD works with an instance or a snapshot of it, be it to send it elsewhere.
+
+        Programs and consoles in it are no such work.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class HostMachine:

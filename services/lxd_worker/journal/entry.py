@@ -83,7 +83,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     `taken` are the steps begun so far, in order. `before` is the observation before the last of
     them and `lxd_operation` LXD's id of it, empty until LXD has answered with one; `first` is the
     observation before the first. `start_by` is Unix time. `undone_for` is why what a creation made
-    is removed again.
+    is removed again. `remark` is what went wrong although the operation is done.
     """
 
     operation: Operation
@@ -95,6 +95,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     first: Observation | None = None
     plan: AllocationPlan | None = None
     undone_for: Failure | None = None
+    remark: Failure | None = None
 
     @classmethod
     def accept(

@@ -137,16 +137,18 @@ class LxdDaemon(LxdReader):
 
     def running_operations(self, project: str, name: str) -> list[str]:
         """See `Lxd.running_operations`; later observations are of the LXD that runs now."""
+        return [task.id for task in self._running(project) if task.concerns(name)]
+
+    def is_in_use(self, project: str, name: str) -> bool:
+        """See `Lxd.is_in_use`."""
+        return any(task.uses(name) for task in self._running(project))
+
+    def _running(self, project: str) -> list[LxdTask]:
         self.server()
         with refusal_is_unavailability(self._client.host):
             params = {"project": project, "recursion": 1}
             tasks = self._client.get(dict[str, list[LxdTask]], "operations", params=params)
-        return [
-            task.id
-            for group in tasks.values()
-            for task in group
-            if task.concerns(name) and task.running
-        ]
+        return [task for group in tasks.values() for task in group if task.running]
 
 
 def _timeout(step: Step, timeout_s: float) -> dict[str, object]:
