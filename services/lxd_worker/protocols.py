@@ -14,7 +14,7 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import FleetError
 from shared.contracts.events import Event
 from shared.contracts.hosts import Image, InstanceType, Network
-from shared.contracts.instance_config import ImageSource
+from shared.contracts.instance_config import GuestCommand, ImageSource
 from shared.contracts.instances import Instance, Trash
 from shared.contracts.worker_api import Snapshot
 
@@ -172,6 +172,14 @@ class Lxd(Protocol):
         """Write root's password wherever an older one is noted; return once that is done.
 
         Raises InstanceNotFound, LxdRefused and LxdBusy; after LxdUnavailable it is unknown.
+        """
+
+    def run_command(self, project: str, name: str, command: GuestCommand) -> None:
+        """Run a command inside a running guest; return once it has ended with status 0.
+
+        After its time it is killed, as it is when this worker dies. Raises CommandFailed,
+        InstanceNotFound and LxdBusy. After OutcomeUnknown and LxdUnavailable it is unknown what
+        became of it.
         """
 
     def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:

@@ -62,7 +62,7 @@ class Outcome:
 
     `after` is the instance as it is then, read in the worker's run `after_epoch`. `needs_restart`
     are the fields that take effect at its next start; `gone`: it no longer exists. `log` is what
-    LXD has written about the failure.
+    LXD has written about the failure. `remark` is what went wrong besides.
     """
 
     changed: bool = True
@@ -72,6 +72,7 @@ class Outcome:
     needs_restart: tuple[str, ...] = ()
     gone: bool = False
     log: str = ""
+    remark: FleetError | None = None
 
 
 _CHANGED = Outcome()
@@ -208,8 +209,9 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
         if self.operation.final:
             return self
         failure = None if outcome.error is None else failure_of(outcome.error)
+        remark = failure_of(outcome.remark) if outcome.remark else None
         return _with(
-            self,
+            replace(self, remark=remark),
             state=state,
             finished_at=at,
             changed=outcome.changed,

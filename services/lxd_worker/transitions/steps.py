@@ -56,18 +56,21 @@ class Done:
     """The instance is as requested; `changed` is False if it already was.
 
     `needs_restart` are the fields that take effect at its next start. `gone`: it no longer exists.
+    `remark` is what went wrong all the same.
     """
 
     changed: bool
     needs_restart: tuple[str, ...] = ()
     gone: bool = False
+    remark: FleetError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The operation cannot go on."""
+    """The operation cannot go on; `remark` is what went wrong besides."""
 
     error: FleetError
+    remark: FleetError | None = None
 
 
 @dataclass(frozen=True, slots=True)

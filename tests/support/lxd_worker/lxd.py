@@ -29,6 +29,7 @@ from shared.contracts.errors import (
     LxdBusy,
     LxdUnavailable,
 )
+from shared.contracts.instance_config import GuestCommand
 from shared.contracts.instances import Instance, Proxy
 from shared.contracts.worker_api import Snapshot
 from tests.support.clock import FakeClock
@@ -52,7 +53,9 @@ class FakeLxd:
     leaves a creation in the middle. `progress` is how far it says that it is. `passwords` are those
     that guests were given, `noted` those written down.
     `until` is when each root that is set aside is to go, by its name. `used` are instances that LXD
-    works with; `created_at` and `expires_at` are of snapshots, by the names of both.
+    works with; `ran` are the commands in guests, `failing` those that fail, by their programs, and
+    `on_command` is called in the middle of each. `created_at` and `expires_at` are of snapshots, by
+    the names of both.
     """
 
     def __init__(self, clock: FakeClock, **holds: Observation) -> None:
@@ -82,6 +85,9 @@ class FakeLxd:
         self.looks = 0
         self.until: dict[str, int] = {}
         self.used: set[str] = set()
+        self.ran: list[tuple[str, ...]] = []
+        self.failing: dict[str, FleetError] = {}
+        self.on_command: Callable[[GuestCommand], object] | None = None
         self.created_at: dict[tuple[str, str], str] = {}
         self.expires_at: dict[tuple[str, str], str] = {}
         self.refuses_to_discard: dict[str, FleetError] = {}
@@ -230,6 +236,18 @@ class FakeLxd:
         self._answer()
         self._at_once(Step.NOTE_PASSWORD, name)
         self.noted[name] = password
+
+    def run_command(self, project: str, name: str, command: GuestCommand) -> None:
+        self._answer()
+        self.ran.append(command.command)
+        self._clock.sleep(self.takes_s.get(Step.RUN_PRE, 0.0))
+        if (called := self.on_command) is not None:
+            called(command)
+        if error := self.failing.get(command.command[0]):
+            raise error
+        if Step.RUN_PRE in self.unanswered:
+            self.unanswered.remove(Step.RUN_PRE)
+            raise LxdUnavailable("h1")
 
     def _at_once(self, step: Step, name: str) -> None:
         """Take a step of which LXD has no operation."""
