@@ -62,7 +62,7 @@ class Outcome:
 
     `after` is the instance as it is then, read in the worker's run `after_epoch`. `needs_restart`
     are the fields that take effect at its next start; `gone`: it no longer exists. `log` is what
-    LXD has written about the failure.
+    LXD has written about the failure. `remark` is what went wrong besides.
     """
 
     changed: bool = True
@@ -72,6 +72,7 @@ class Outcome:
     needs_restart: tuple[str, ...] = ()
     gone: bool = False
     log: str = ""
+    remark: FleetError | None = None
 
 
 _CHANGED = Outcome()
@@ -83,7 +84,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     `taken` are the steps begun so far, in order. `before` is the observation before the last of
     them and `lxd_operation` LXD's id of it, empty until LXD has answered with one; `first` is the
     observation before the first. `start_by` is Unix time. `undone_for` is why what a creation made
-    is removed again.
+    is removed again. `remark` is what went wrong although the operation is done.
     """
 
     operation: Operation
@@ -95,6 +96,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     first: Observation | None = None
     plan: AllocationPlan | None = None
     undone_for: Failure | None = None
+    remark: Failure | None = None
 
     @classmethod
     def accept(
@@ -207,8 +209,9 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
         if self.operation.final:
             return self
         failure = None if outcome.error is None else failure_of(outcome.error)
+        remark = failure_of(outcome.remark) if outcome.remark else None
         return _with(
-            self,
+            replace(self, remark=remark),
             state=state,
             finished_at=at,
             changed=outcome.changed,

@@ -21,7 +21,7 @@ from kombu import Connection
 
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable
-from shared.contracts.events import Event, OperationChanged
+from shared.contracts.events import Event, OperationChanged, PolicyRunChanged
 from shared.platform.bus import topology
 from shared.platform.run.backoff import reconnect_backoff
 
@@ -31,6 +31,8 @@ BEAT_S = 0.5
 CONFIRM_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
 PERSISTENT, TRANSIENT = 2, 1
+# What is sent again until the broker has it.
+_LASTING = (OperationChanged, PolicyRunChanged)
 LACKS_RIGHTS = "the broker user lacks rights that this release needs: renew it with add_user"
 
 
@@ -80,9 +82,10 @@ class EventPublisher:
     def publish(self, event: Event) -> None:
         """Publish one event; return once the broker has confirmed it.
 
-        Operations are persistent, and must reach a queue. Raises BrokerUnavailable.
+        Operations and runs of policies are persistent, and must reach a queue. Raises
+        BrokerUnavailable.
         """
-        must_arrive = isinstance(event, OperationChanged)
+        must_arrive = isinstance(event, _LASTING)
         if not self._publish(event, mandatory=must_arrive):
             raise BrokerUnavailable
 
@@ -109,7 +112,7 @@ class EventPublisher:
             return not self._unroutable
 
     def _publish_confirmed(self, event: Event, *, mandatory: bool) -> None:
-        persistent = isinstance(event, OperationChanged)
+        persistent = isinstance(event, _LASTING)
         message = self._channel.prepare_message(
             encode(event),
             content_type="application/json",
