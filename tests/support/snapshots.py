@@ -43,6 +43,7 @@ from tests.support.polling import wait_until
 
 ERRORS = {error.__name__: error for error in BY_CODE.values()}
 PATIENCE_S = 30.0
+BEAT_S = 1.0
 
 
 def a_policy(name: str = "nightly", **changes: Any) -> Policy:
@@ -210,7 +211,7 @@ def _error(error: dict[str, Any]) -> Exception:
 class PlanHost:
     """A host whose worker takes plans, and reports them; it runs in a thread of its own.
 
-    `trusted` is whether it trusts its clock once it has a plan, `answers` whether it reports at
+    `trusted` is whether it trusts its clock once it has a plan, `reports` whether it reports at
     all. `recorded` are the runs of its own record.
     """
 
@@ -249,7 +250,6 @@ class PlanHost:
         self._channel = self._out.channel()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self.report()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -259,7 +259,9 @@ class PlanHost:
             self._out.close()
 
     def report(self) -> None:
-        """Publish which plan it has."""
+        """Publish which plan it has, unless it is told not to."""
+        if not self.reports:
+            return
         plan = self.plan
         self.publish(
             ProtectionReported(
@@ -293,9 +295,10 @@ class PlanHost:
             channel.basic_consume(self._queue, callback=self._take, no_ack=True)
             beat_at = 0.0
             while not self._stopping.is_set():
-                if time.monotonic() - beat_at > 1:
+                if time.monotonic() - beat_at > BEAT_S:
                     beat_at = time.monotonic()
                     self.publish(a_heartbeat(epoch=self.epoch))
+                    self.report()
                 with contextlib.suppress(TimeoutError):
                     connection.drain_events(timeout=0.05)
 
@@ -305,8 +308,7 @@ class PlanHost:
         result: object = None
         if method == "set_plan":
             self.plans.append(from_wire(Plan, arguments[0]))
-            if self.reports:
-                self.report()
+            self.report()
         elif method == "policy_runs_since":
             sequence, limit = arguments
             later = [run for run in self.recorded if run.sequence > sequence]

@@ -54,7 +54,11 @@ SNAPSHOTS_PERMISSIONS = Permissions(
     read=r"^(fleet\.heartbeats|fleet\.hosts\..+|nameko-rpc|snapshots\..+)$",
     topics={
         CALLS.name: (rf"^{SERVICE}\.[A-Za-z0-9_-]+\.(set_plan|policy_runs_since)$", NOTHING),
-        CENTRAL_CALLS.name: (r"^[A-Za-z0-9-]{1,64}$", r"^snapshots\.\*$"),
+        # The callers' addresses: a gateway's, and those that nameko makes.
+        CENTRAL_CALLS.name: (
+            r"^(gateway\.[A-Za-z0-9.-]{1,200}|[0-9a-f-]{32,36})$",
+            r"^snapshots\.\*$",
+        ),
         DEAD.name: (r"^[A-Za-z0-9_-]+\.unreadable$", NOTHING),
         HEARTBEATS.name: (NOTHING, "^#$"),
     },
