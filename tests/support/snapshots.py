@@ -221,6 +221,7 @@ class PlanHost:
         self.reports = True
         self.plans: list[Plan] = []
         self.recorded: list[PolicyRun] = []
+        self.on_call: Callable[[Any], object] = lambda message: None
         self.epoch = int(time.time())
         self._broker = broker
         self._uri = broker.host_uri(host)
@@ -303,6 +304,7 @@ class PlanHost:
                     connection.drain_events(timeout=0.05)
 
     def _take(self, message: Any) -> None:
+        self.on_call(message)
         method = message.delivery_info["routing_key"].rpartition(".")[2]
         arguments = json.loads(message.body)["args"]
         result: object = None
