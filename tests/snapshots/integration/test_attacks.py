@@ -64,9 +64,8 @@ class Scene:
     def dead_letters(self) -> int:
         """How many messages the service could not read, as it tells Prometheus."""
         told = httpx.get(f"http://127.0.0.1:{self._port}/metrics").text
-        return int(
-            float(re.findall(r"^lxdfleet_snapshots_dead_letters_total (\S+)", told, re.MULTILINE)[0])
-        )
+        [number] = re.findall(r"(?m)^lxdfleet_snapshots_dead_letters_total (\S+)", told)
+        return int(float(number))
 
     def wait_for(self, host: PlanHost, within_s: float = PATIENCE_S) -> None:
         """Have a host report a run, and wait until it is in the history."""
@@ -226,7 +225,7 @@ def test_the_first_dead_letters_of_a_host_are_kept_with_their_reason(scene: Scen
         found = wait_until(letter, within_s=PATIENCE_S)
         while found.delivery_info["routing_key"] != "h2.unreadable":
             found = wait_until(letter, within_s=PATIENCE_S)
-    assert found.body == b"{no json"
+    assert found.body == "{no json"
     assert found.headers["fleet-key"] == "h2.worker.policy-run"
 
 
