@@ -15,10 +15,12 @@ import amqp
 import httpx
 import pytest
 
+from deploy.local import rabbitmq_definitions
 from deploy.local.processes import free_port
 from shared.contracts.codec import encode, to_wire
 from shared.contracts.events import PolicyRunChanged
 from shared.platform.bus import topology
+from shared.platform.bus.permissions import Permissions
 from tests.support.broker import Broker, Vhost, fresh_vhost
 from tests.support.caller import connect
 from tests.support.polling import wait_until
@@ -114,6 +116,44 @@ def test_a_host_cannot_call_the_service(scene: Scene, taken_over: Any, exchange:
 
     with pytest.raises(amqp.AccessRefused):
         taken_over.channel().basic_publish_confirm(message, exchange, key)
+
+    assert scene.caller.policies() == []
+
+
+def release_0_1_0(host: str) -> Permissions:
+    """Return what a host could do then on the exchange that is used for these calls now."""
+    own = rf"lxd_worker\.{host}\.calls"
+    return Permissions(
+        configure=rf"^{own}$",
+        write=rf"^(nameko-rpc|{own})$",
+        read=rf"^(nameko-rpc|{own})$",
+        topics={"nameko-rpc": (rf"^{host}\.reply\.[^.]+$", rf"^lxd_worker\.{host}\.[^.]+$")},
+    )
+
+
+def test_a_user_of_release_0_1_0_cannot_call_the_service_either(scene: Scene) -> None:
+    name = f"{scene.vhost.name}-old"
+    user = rabbitmq_definitions.User(name, "secret", release_0_1_0("h0"))
+    properties = {"content_type": "application/json", "reply_to": "h0.reply.x"}
+    with contextlib.closing(connect(scene.vhost.broker.add(scene.vhost.name, user))) as old:
+        copied = amqp.Message(
+            CREATE, application_headers={"CC": ["snapshots.create"]}, **properties
+        )
+        with contextlib.suppress(amqp.AccessRefused):
+            old.channel().basic_publish_confirm(copied, "nameko-rpc", "h0.reply.x")
+        channel, queue = old.channel(), "lxd_worker.h0.calls"
+        letters = {
+            "x-message-ttl": 0,
+            "x-dead-letter-exchange": "nameko-rpc",
+            "x-dead-letter-routing-key": "snapshots.create",
+        }
+        channel.queue_declare(queue, arguments=letters)
+        channel.queue_bind(queue, "nameko-rpc", "lxd_worker.h0.x")
+        with contextlib.closing(connect(scene.vhost.uri)) as central:
+            message = amqp.Message(CREATE, **properties)
+            central.channel().basic_publish_confirm(message, "nameko-rpc", "lxd_worker.h0.x")
+        dropped = "call of doubtful origin dropped"
+        wait_until(lambda: scene.service.log.count(dropped) >= 2, within_s=PATIENCE_S)
 
     assert scene.caller.policies() == []
 
