@@ -51,7 +51,8 @@ def test_a_word_of_the_glossary_is_decided_where_it_says(word: str, path: str, n
 
 
 @pytest.mark.parametrize(
-    "container", ["services.gateway", "services.lxd_worker", "services.metrics"]
+    "container",
+    ["services.gateway", "services.lxd_worker", "services.metrics", "services.snapshots"],
 )
 def test_the_architecture_tells_the_order_of_imports_that_is_enforced(container: str) -> None:
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
