@@ -35,13 +35,27 @@ from shared.contracts.errors import (
     HostUnreachable,
     LxdUnavailable,
 )
-from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead
+from shared.contracts.events import (
+    Heartbeat,
+    HostDescribed,
+    ImageServersRead,
+    PolicyRunChanged,
+    ProtectionReported,
+)
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, Operation, State
 from shared.contracts.samples import InstanceSample
 
 # What a host reports of itself; outcomes of operations go to `FleetView.apply_outcome`.
-HostEvent = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | EncodedSample
+HostEvent = (
+    Heartbeat
+    | WorkerEvent
+    | HostDescribed
+    | ImageServersRead
+    | EncodedSample
+    | PolicyRunChanged
+    | ProtectionReported
+)
 
 
 # Many times the fleet that this is made for. Each host has a queue for each gateway, and a broker
@@ -259,6 +273,8 @@ class FleetView:
             if len(self._hosts) >= self._most_hosts:
                 return REFUSED
             state = self._add(host)
+        if isinstance(event, PolicyRunChanged | ProtectionReported):
+            return NOTHING
         if isinstance(event, ImageServersRead):
             return self._after_event(
                 state, state.apply_remote_images(event, self._intern(index_by_alias(event)))
