@@ -24,7 +24,16 @@ from shared.contracts.hosts import Capacity, Image, Network
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
-from shared.contracts.policies import PolicyRun, Protection, ProtectionState, RunState
+from shared.contracts.policies import (
+    Policy,
+    PolicyRun,
+    Protection,
+    ProtectionState,
+    Retention,
+    RunState,
+    Schedule,
+    Selection,
+)
 from shared.contracts.samples import Address, HostSample, InstanceSample
 from tests.support.clock import STARTED
 
@@ -138,6 +147,18 @@ def a_heartbeat(epoch: int = 1, sequence: int = 0, **changes: Any) -> Heartbeat:
         interval_s=5.0,
     )
     return replace(connected, **changes)
+
+
+def a_policy(policy_id: str = "p-1", **changes: Any) -> Policy:
+    """Return a policy `daily` that keeps a week of all instances of the project `default`."""
+    daily = Policy(
+        id=policy_id,
+        name="daily",
+        schedule=Schedule(cron="45 20 * * *", timezone="Asia/Shanghai"),
+        selection=Selection(projects=("default",)),
+        retention=Retention(keep_daily=7),
+    )
+    return replace(daily, **changes)
 
 
 def a_protection(instance: Instance, **changes: Any) -> Protection:

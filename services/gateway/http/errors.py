@@ -99,6 +99,7 @@ STATUS: dict[str, int] = {
     "too_many_consoles": 503,
     "worker_outdated": 503,
     "outcome_unknown": 504,
+    "snapshots_silent": 504,
     "step_timed_out": 504,
 }
 

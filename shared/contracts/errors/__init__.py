@@ -5,6 +5,7 @@
     |   +-- HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable
     |   +-- SnapshotsUnavailable
     |   +-- FleetViewNotReady, OperationInProgress, OutcomeUnknown, HostBusy, StepInterrupted
+    |   |   +-- SnapshotsSilent, an OutcomeUnknown
     |   +-- LxdBusy
     |   +-- SecretsNotReceived, TooManyConsoles, ConsoleInUse, StreamLost
     +-- PermanentError: the same request will fail again
@@ -76,6 +77,7 @@ from shared.contracts.errors.temporary import (
     OperationInProgress,
     OutcomeUnknown,
     SecretsNotReceived,
+    SnapshotsSilent,
     SnapshotsUnavailable,
     StepInterrupted,
     StreamLost,
@@ -128,6 +130,7 @@ __all__ = [
     "SecretsNotReceived",
     "SnapshotExists",
     "SnapshotNotFound",
+    "SnapshotsSilent",
     "SnapshotsUnavailable",
     "StepInterrupted",
     "StepTimedOut",

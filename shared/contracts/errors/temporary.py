@@ -73,6 +73,14 @@ class OutcomeUnknown(TemporaryError):
 
 
 @dataclass(eq=False)
+class SnapshotsSilent(OutcomeUnknown):
+    """The snapshots service was asked and did not answer; `host` is its name."""
+
+    code = "snapshots_silent"
+    text = "no answer from the snapshots service"
+
+
+@dataclass(eq=False)
 class HostBusy(TemporaryError):
     """The host's worker has as many unfinished operations as it may have."""
 
