@@ -21,11 +21,11 @@ from services.gateway.bus.consumer import OnLost
 from services.gateway.units import MIB
 from shared.contracts.errors import BrokerUnavailable, SnapshotsSilent, SnapshotsUnavailable
 from shared.contracts.policy_api import SERVICE
+from shared.platform.bus import topology
 from shared.platform.logs import correlation_id
 
 log = logging.getLogger(__name__)
 
-EXCHANGE = "nameko-rpc"
 # Answers that are not read at once. A page of runs has up to some hundred KiB.
 REPLY_QUEUE_LIMITS = {"x-max-length": 1_000, "x-max-length-bytes": 64 * MIB}
 # Calls that wait for their answers.
@@ -55,14 +55,12 @@ class CentralCalls:
         # Unroutable calls must raise: nobody consumes them.
         channel = await connection.channel(on_return_raises=True)
         channel.close_callbacks.add(on_lost)
-        # The service declares it too, but may not have been here yet.
-        await channel.declare_exchange(EXCHANGE, "topic", durable=True)
         replies = await channel.get_underlay_channel()
         replies.on_consumer_cancel_callbacks.add(on_lost)
         await replies.queue_declare(
             self._reply_to, exclusive=True, auto_delete=True, arguments=dict(REPLY_QUEUE_LIMITS)
         )
-        await replies.queue_bind(self._reply_to, EXCHANGE, self._reply_to)
+        await replies.queue_bind(self._reply_to, topology.CENTRAL_CALLS.name, self._reply_to)
         await replies.basic_consume(self._reply_to, self._on_reply, no_ack=True)
         self._channel = channel
 
@@ -112,7 +110,7 @@ class CentralCalls:
 
     async def _send(self, channel: AbstractChannel, method: str, message: Message) -> None:
         try:
-            exchange = await channel.get_exchange(EXCHANGE, ensure=False)
+            exchange = await channel.get_exchange(topology.CENTRAL_CALLS.name, ensure=False)
             await exchange.publish(message, f"{SERVICE}.{method}", mandatory=True)
         except PublishError as exc:
             raise SnapshotsUnavailable from exc

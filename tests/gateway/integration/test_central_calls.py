@@ -128,6 +128,7 @@ async def test_a_lost_connection_leaves_the_outcome_unknown_and_the_next_call_un
 
 
 async def test_while_the_broker_is_blocked_no_call_is_sent(vhost: Vhost) -> None:
+    topology.declare(vhost.uri)
     alarm = Alarm()
     alarm.reason = "memory"
     calls = CentralCalls("g1", alarm, timeout_s=0.5)
