@@ -64,6 +64,18 @@ WAYS = (
         [f"GET {V1}"],
         {"query.cursor": "$response.body#/data/pagination/nextCursor"},
     ),
+    LinkTemplate(
+        "GET /api/v1/protection",
+        ["200"],
+        ONE_VM,
+        {"path.id": "$response.body#/data/instances/0/id"},
+    ),
+    LinkTemplate(
+        "GET /api/v1/protection",
+        ["200"],
+        ["GET /api/v1/protection"],
+        {"query.cursor": "$response.body#/data/pagination/nextCursor"},
+    ),
     LinkTemplate(f"POST {V1}", ["201"], ONE_VM, {"path.id": "$response.body#/data/id"}),
     LinkTemplate(
         f"POST {V1}", ["201"], ONE_OPERATION, {"path.id": "$response.body#/data/operation"}
