@@ -1,0 +1,109 @@
+"""What a policy will do with an instance, by the functions that its host decides by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from shared.contracts.policies import (
+    MOST_LISTED,
+    MOST_SIMULATED,
+    JudgedSnapshot,
+    Policy,
+    SimulatedAction,
+    SimulatedEvent,
+)
+from shared.policies import reasons
+from shared.policies.moments import slot_text
+from shared.policies.naming import snapshot_name
+from shared.policies.retention import Held, Judgement, judge, pruned
+from shared.policies.schedule import delay_s, slots
+
+
+class SimulatedInstance(NamedTuple):
+    """What a policy does with one instance, and what is there at the end.
+
+    `truncated`: more happens than is listed; `judged` is what is there after the last event.
+    """
+
+    events: list[SimulatedEvent]
+    judged: list[JudgedSnapshot]
+    truncated: bool
+
+
+def simulate(
+    policy: Policy,
+    host: str,
+    instance: str,
+    held: Sequence[Held],
+    start: datetime,
+    days: int,
+    plan_delay_s: float = 0.0,
+    most: int = MOST_SIMULATED,
+) -> SimulatedInstance:
+    """Return what a policy does with an instance of a host after `start`, and what is left then.
+
+    `held` are the snapshots that are there, with their guards, which stay as they are. A slot takes
+    a snapshot as long after it as the host begins, and prunes right afterwards; before the first
+    one nothing is pruned.
+    """
+    zone = policy.schedule.timezone
+    existing = {snapshot.name for snapshot in held}
+    end = start + timedelta(days=days)
+    present = list(held)
+    events: list[SimulatedEvent] = []
+    for slot, now in _due(policy, host, start, end, plan_delay_s):
+        taken = Held(snapshot_name(policy, instance, slot), now)
+        if any(snapshot.name == taken.name for snapshot in present):
+            continue
+        judged = judge([*present, taken], policy.retention, zone, now)
+        caused = _events(taken, judged, now)
+        if len(events) + len(caused) > most:
+            judged = judge(present, policy.retention, zone, now)
+            return SimulatedInstance(events, _listed(judged, existing, most), truncated=True)
+        events += caused
+        present = [each.held for each in judged if each.kept]
+    judged = judge(present, policy.retention, zone, end)
+    return SimulatedInstance(events, _listed(judged, existing, most), len(judged) > most)
+
+
+def _due(
+    policy: Policy, host: str, start: datetime, end: datetime, plan_delay_s: float
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the slots that a host begins after one moment and not after another, and when."""
+    delay = timedelta(seconds=int(delay_s(policy.schedule, host, plan_delay_s)))
+    for slot in slots(policy.schedule, start - delay, end - delay):
+        yield slot, slot + delay
+
+
+def _events(taken: Held, judged: Sequence[Judgement], now: datetime) -> list[SimulatedEvent]:
+    at = slot_text(now)
+    return [
+        SimulatedEvent(at=at, action=SimulatedAction.TAKE, snapshot=taken.name),
+        *(
+            SimulatedEvent(
+                at=at,
+                action=SimulatedAction.PRUNE,
+                snapshot=each.held.name,
+                reasons=each.reasons[:MOST_LISTED],
+            )
+            for each in pruned(judged)
+        ),
+    ]
+
+
+def _listed(judged: Sequence[Judgement], existing: set[str], most: int) -> list[JudgedSnapshot]:
+    """Return judgements as they are told, the newest first."""
+    newest_first = sorted(judged, key=lambda each: each.held.created_at, reverse=True)
+    return [
+        JudgedSnapshot(
+            snapshot=each.held.name,
+            created_at=slot_text(each.held.created_at),
+            taken=each.held.name in existing,
+            owned=reasons.FOREIGN not in each.held.guards,
+            kept=each.kept,
+            reasons=each.reasons[:MOST_LISTED],
+        )
+        for each in newest_first[:most]
+    ]

@@ -1,0 +1,75 @@
+"""What a policy will do, told beforehand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from shared.contracts.policies import Policy, Retention, Schedule, Selection, SimulatedAction
+from shared.policies import reasons
+from shared.policies.retention import Held
+from shared.policies.simulation import simulate
+
+START = datetime(2026, 11, 29, 20, tzinfo=UTC)
+
+
+def nightly(retention: Retention) -> Policy:
+    """Return a policy that is due at 02:00 UTC."""
+    return Policy(
+        id="p",
+        name="nightly",
+        schedule=Schedule(cron="0 2 * * *"),
+        selection=Selection(names=("*",)),
+        retention=retention,
+    )
+
+
+def test_what_would_be_taken_and_pruned_and_why_the_rest_stays() -> None:
+    foreign = Held("mine", START - timedelta(days=9), guards=(reasons.FOREIGN,))
+    owned = Held("nightly-1", START - timedelta(days=1))
+
+    told = simulate(nightly(Retention(keep_last=2)), "h1", "web", [foreign, owned], START, 2)
+
+    assert [(each.at, each.action, each.snapshot) for each in told.events] == [
+        ("2026-11-30T02:00:00Z", SimulatedAction.TAKE, "nightly-20261130T020000Z"),
+        ("2026-12-01T02:00:00Z", SimulatedAction.TAKE, "nightly-20261201T020000Z"),
+        ("2026-12-01T02:00:00Z", SimulatedAction.PRUNE, "nightly-1"),
+    ]
+    assert told.events[-1].reasons == (reasons.NO_RULE,)
+    assert [
+        (each.snapshot, each.taken, each.owned, each.kept, each.reasons) for each in told.judged
+    ] == [
+        ("nightly-20261201T020000Z", False, True, True, ("last 1", "newest")),
+        ("nightly-20261130T020000Z", False, True, True, ("last 2",)),
+        ("mine", True, False, True, ("foreign",)),
+    ]
+    assert not told.truncated
+
+
+def test_without_days_it_tells_what_the_retention_says_of_what_is_there() -> None:
+    held = [Held(f"s{age}", START - timedelta(days=age)) for age in range(3)]
+
+    told = simulate(nightly(Retention(keep_last=1)), "h1", "web", held, START, 0)
+
+    assert told.events == []
+    assert [(each.snapshot, each.kept) for each in told.judged] == [
+        ("s0", True),
+        ("s1", False),
+        ("s2", False),
+    ]
+
+
+def test_a_long_list_is_cut_after_a_whole_slot_and_says_so() -> None:
+    told = simulate(nightly(Retention(keep_last=1)), "h1", "web", [], START, 30, most=4)
+
+    assert [each.action.value for each in told.events] == ["take", "take", "prune"]
+    assert [each.snapshot for each in told.judged] == ["nightly-20261201T020000Z"]
+    assert told.truncated
+
+
+def test_a_host_begins_late_by_its_jitter_and_its_groups_delay() -> None:
+    policy = nightly(Retention(keep_last=9))
+
+    told = simulate(policy, "h1", "web", [], START, 1, plan_delay_s=120)
+
+    assert [each.at for each in told.events] == ["2026-11-30T02:02:00Z"]
+    assert [each.snapshot for each in told.events] == ["nightly-20261130T020000Z"]
