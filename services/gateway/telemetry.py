@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
 from services.gateway.fleet.view import FleetView
 from services.gateway.responses.fleet_metrics import fleet_metrics
+from services.gateway.responses.protection_metrics import protection_metrics
 from shared.contracts.errors import FleetError
 from shared.contracts.policy_api import CallSnapshots
 from shared.contracts.worker_api import Call
@@ -116,6 +117,7 @@ class Telemetry:
         yield generate_latest(self._own)
         for text in fleet_metrics(self._fleet, self.boundary):
             yield text.encode()
+        yield from protection_metrics(self._fleet, self.boundary)
         yield generate_latest(self._registry)
 
     def text(self) -> bytes:

@@ -53,7 +53,7 @@ class FakeCentre:
             raise self.refusal
         answer = self._methods()[method](*args)
         if self.loses_answers:
-            raise SnapshotsSilent("snapshots")
+            raise SnapshotsSilent
         return answer
 
     def _methods(self) -> dict[str, Callable[..., object]]:

@@ -14,6 +14,8 @@ from services.gateway.fleet.change_set import ChangeSet, InstanceKey
 from services.gateway.fleet.instance_index import InstanceQuery, matches
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.pagination import sort_key
+from services.gateway.fleet.protection_view import ProtectionView
+from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import Availability, HostPart, HostView, InstanceView, Target
 from services.gateway.operations.command import Alternative, Caller, no_alternative
 from services.gateway.operations.service import OperationService
@@ -40,6 +42,7 @@ from shared.contracts.operations import (
 )
 from shared.contracts.samples import InstanceSample
 from shared.contracts.worker_api import InstanceLog
+from tests.support.clock import FakeClock
 from tests.support.views import a_host_view, a_view
 
 
@@ -55,6 +58,10 @@ class FakeFleet:
     reads: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
     reserved: dict[str, str] = field(default_factory=dict)
+    # Of no host: none has reported.
+    protections: ProtectionView = field(
+        default_factory=lambda: FleetView(FakeClock().clock).protections
+    )
     _watchers: list[Callable[[ChangeSet], None]] = field(default_factory=list)
 
     def require_ready(self) -> None:

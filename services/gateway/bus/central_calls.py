@@ -91,11 +91,11 @@ class CentralCalls:
                 await self._send(channel, method, self._message(call_id, args))
                 body = await reply
         except TimeoutError:
-            raise SnapshotsSilent(SERVICE) from None
+            raise SnapshotsSilent from None
         finally:
             del self._pending[call_id]
         if body is None:
-            raise SnapshotsSilent(SERVICE)
+            raise SnapshotsSilent
         return wire.decode_central_reply(body)
 
     def _message(self, call_id: str, args: list[object]) -> Message:
@@ -115,7 +115,7 @@ class CentralCalls:
         except PublishError as exc:
             raise SnapshotsUnavailable from exc
         except CONNECTION_EXCEPTIONS as exc:
-            raise SnapshotsSilent(SERVICE) from exc
+            raise SnapshotsSilent from exc
 
     async def _on_reply(self, message: DeliveredMessage) -> None:
         reply = self._pending.get(message.header.properties.correlation_id or "")

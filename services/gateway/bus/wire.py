@@ -26,7 +26,6 @@ from shared.contracts.errors import (
     WorkerOutdated,
 )
 from shared.contracts.policy_api import ERRORS as CENTRAL_ERRORS
-from shared.contracts.policy_api import SERVICE
 from shared.contracts.worker_api import ERRORS
 
 log = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ def _to_central_error(remote: RemoteError) -> FleetError:
     text = clip(f"{remote.exc_type}: {remote.value}", _LONGEST)
     log.error("call of the snapshots service failed", extra={"error": text})
     # One of an earlier release does not know the method, and has done nothing.
-    return SnapshotsUnavailable() if remote.exc_type in _NOT_BEGUN else SnapshotsSilent(SERVICE)
+    return SnapshotsUnavailable() if remote.exc_type in _NOT_BEGUN else SnapshotsSilent()
 
 
 def _to_error(remote: RemoteError, host: str) -> FleetError:

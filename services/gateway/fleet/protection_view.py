@@ -19,11 +19,24 @@ from shared.contracts.policies import PolicyRun
 
 
 class ProtectionView:
-    """How instances are protected; `find_host` returns the state of a host, None: not known."""
+    """How instances are protected.
 
-    def __init__(self, index: InstanceIndex, find_host: Callable[[str], HostState | None]) -> None:
+    `find_host` returns the state of a host, None: not known. `wall` returns Unix time.
+    """
+
+    def __init__(
+        self,
+        index: InstanceIndex,
+        find_host: Callable[[str], HostState | None],
+        wall: Callable[[], float],
+    ) -> None:
         self._index = index
         self._find_host = find_host
+        self._wall = wall
+
+    def now(self) -> float:
+        """Return Unix time, by which snapshots have their age."""
+        return self._wall()
 
     def of(self, key: InstanceKey) -> InstanceProtection:
         """Return how the instance of a name, host and project is protected."""

@@ -77,7 +77,7 @@ class FleetView:
         self._hosts: dict[str, HostState] = {}
         self._shown_online: dict[str, bool] = {}
         self._index = InstanceIndex(clock.monotonic)
-        self.protections = ProtectionView(self._index, self._hosts.get)
+        self.protections = ProtectionView(self._index, self._hosts.get, clock.wall)
         self._applied_sequences: dict[str, int] = {}
         self._version = 0
         self._listeners: dict[object, Callable[[ChangeSet], None]] = {}

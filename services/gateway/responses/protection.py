@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from services.gateway import units
 from services.gateway.error_boundary import NOT_RENDERABLE
@@ -197,5 +197,5 @@ def bare_protection(known: InstanceView, *, host_online: bool) -> VmProtection:
     )
 
 
-def _age_s(moment: datetime | None, now: datetime) -> Annotated[int, Meta(ge=0)] | None:
+def _age_s(moment: datetime | None, now: datetime) -> int | None:
     return None if moment is None else int(max(0.0, (now - moment).total_seconds()))

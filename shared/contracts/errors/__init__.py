@@ -3,9 +3,8 @@
     FleetError
     +-- TemporaryError: the same request may work later
     |   +-- HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable
-    |   +-- SnapshotsUnavailable
+    |   +-- SnapshotsUnavailable, SnapshotsSilent
     |   +-- FleetViewNotReady, OperationInProgress, OutcomeUnknown, HostBusy, StepInterrupted
-    |   |   +-- SnapshotsSilent, an OutcomeUnknown
     |   +-- LxdBusy
     |   +-- SecretsNotReceived, TooManyConsoles, ConsoleInUse, StreamLost
     +-- PermanentError: the same request will fail again

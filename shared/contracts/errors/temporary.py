@@ -72,9 +72,8 @@ class OutcomeUnknown(TemporaryError):
     host: str
 
 
-@dataclass(eq=False)
-class SnapshotsSilent(OutcomeUnknown):
-    """The snapshots service was asked and did not answer; `host` is its name."""
+class SnapshotsSilent(TemporaryError):
+    """The snapshots service was sent a request but did not answer; it may be carried out."""
 
     code = "snapshots_silent"
     text = "no answer from the snapshots service"

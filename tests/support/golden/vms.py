@@ -120,6 +120,27 @@ def reads() -> Iterator[Case]:
     yield Case("vms/snapshots-no-database", f"GET {BASE}/web/snapshots", given=away)
 
 
+def protection() -> Iterator[Case]:
+    """Yield how instances are protected by snapshot policies."""
+    base = "GET /api/v1/protection"
+    for name, query in {
+        "all": "?limit=100",
+        "first-page": "?limit=2",
+        "second-page": "?limit=2&page=2",
+        "of-a-state": "?state=failing",
+        "of-a-host": "?host=h1&state=unprotected&limit=100",
+        "of-a-project": "?project=shop",
+        "search": "?search=web&state=",
+        "none": "?search=nix",
+        "of-no-host": "?host=nix",
+        "wrong": "?state=nix&page=0",
+        "wrong-cursor": "?cursor=nix",
+    }.items():
+        yield Case(f"protection/{name}", f"{base}{query}")
+    yield Case("protection/unready", base, unready=True)
+    yield Case("protection/stranger", base, caller="stranger")
+
+
 def actions() -> Iterator[Case]:
     """Yield every action of the document, and how one may end."""
     yield from each_action("vm-actions", f"{BASE}/")
@@ -252,5 +273,5 @@ def many() -> Iterator[Case]:
 
 def cases() -> Iterator[Case]:
     """Yield them all."""
-    for part in (reads, actions, changes, snapshots, creation, many):
+    for part in (reads, protection, actions, changes, snapshots, creation, many):
         yield from part()
