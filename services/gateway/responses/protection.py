@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -18,12 +18,11 @@ from services.gateway.fleet.encoded_protection import (
 )
 from services.gateway.fleet.views import InstanceView, without_details
 from services.gateway.responses.fields import NotRenderable, described, one_of
+from services.gateway.responses.policy_runs import Explain
 from services.gateway.responses.vm_page import VmPagination
 from services.gateway.responses.vms import vm_id
 from services.gateway.vms.naming import display_name_of
 
-# Returns the text for the code of a slot that brought no snapshot.
-Explain = Callable[[str], str]
 State = Annotated[
     str,
     one_of(*STATES),

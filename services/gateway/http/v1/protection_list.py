@@ -16,8 +16,8 @@ from services.gateway.http.dependencies import Dependencies
 from services.gateway.http.name_resolution import require_instances
 from services.gateway.http.v1.vm_filter import VmFilter
 from services.gateway.responses.fields import encoded_as
+from services.gateway.responses.policy_runs import Explain
 from services.gateway.responses.protection import (
-    Explain,
     ProtectionPage,
     VmProtection,
     bare_protection,
