@@ -319,11 +319,12 @@ class FakeOperations(OperationService):
 class FakeSnapshots:
     """Snapshots by the uuid of their instance; `refusal` is raised instead of listing them.
 
-    `asked` are the instances whose snapshots were listed.
+    `asked` are the instances whose snapshots were listed, `marked` the marks that were set.
     """
 
     of: dict[str, list[DescribedSnapshot]] = field(default_factory=dict)
     asked: list[Target] = field(default_factory=list)
+    marked: list[tuple[Target, str, bool, tuple[str, ...]]] = field(default_factory=list)
     refusal: FleetError | None = None
 
     async def list(self, target: Target) -> Sequence[DescribedSnapshot]:
@@ -331,6 +332,17 @@ class FakeSnapshots:
             raise self.refusal
         self.asked.append(target)
         return self.of.get(target.uuid, [])
+
+    async def mark(
+        self, target: Target, snapshot: str, *, protected: bool, tags: tuple[str, ...]
+    ) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.marked.append((target, snapshot, protected, tags))
+
+    def require_policies(self, host: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
 
 
 @dataclass

@@ -194,6 +194,14 @@ SERVED = [
 ]
 SNAPSHOTS = [
     Snapshot(name="before", created_at="2026-01-23T11:30:00Z"),
+    Snapshot(
+        name="daily-20260123T200000Z",
+        created_at="2026-01-23T20:00:00Z",
+        expires_at="2026-02-23T20:00:00Z",
+        policy="daily",
+        protected=True,
+        tags=("release", "1.0"),
+    ),
     Snapshot(name="full", created_at="2026-01-24T11:30:00Z", stateful=True, size=5 * MIB),
 ]
 
