@@ -88,12 +88,23 @@ async def every(pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
             await work()
         except FleetError as exc:
             log.warning("work postponed", extra={"reason": str(exc)})
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+            # A library has passed on a cancellation of its own.
+            log.exception("unexpected failure")
+            wait_s = max(pause_s, backoff.next_s())
         except Exception:
             log.exception("unexpected failure")
             wait_s = max(pause_s, backoff.next_s())
         else:
             backoff.reset()
         await asyncio.sleep(wait_s)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _end(loops: list[asyncio.Task[None]]) -> None:

@@ -25,6 +25,7 @@ class Line:
         self.port = processes.free_port()
         self._target_port = target_port
         self._writers: set[asyncio.StreamWriter] = set()
+        self._held = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -34,9 +35,14 @@ class Line:
         """Carry connections again."""
         self._server = self._run(asyncio.start_server(self._carry, "127.0.0.1", self.port))
 
+    def hold(self) -> None:
+        """Swallow whatever is sent, and every close, as if the other end hung; until a cut."""
+        self._held = True
+
     def cut(self) -> None:
         """Drop every connection, and refuse new ones."""
         self._run(self._drop())
+        self._held = False
 
     def close(self) -> None:
         """Cut the line for good."""
@@ -52,8 +58,9 @@ class Line:
         with suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
             self._writers |= {writer, far_writer}
-            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-        writer.close()
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        if not self._held:
+            writer.close()
 
     async def _drop(self) -> None:
         self._server.close()
@@ -63,10 +70,11 @@ class Line:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*others, return_exceptions=True)
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(CHUNK):
+                if not self._held:
+                    writer.write(data)
+                    await writer.drain()
+        if not self._held:
+            writer.close()

@@ -1,8 +1,13 @@
-"""Connections to the broker that survive malformed frames and notice when the broker is blocked."""
+"""Connections to the broker, with what aiormq lacks.
+
+They survive malformed frames, notice when the broker is blocked, and whoever waits for an answer
+learns of a lost connection by an error, never by a cancellation that nobody has asked for.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from contextvars import ContextVar
 
@@ -10,6 +15,7 @@ import aio_pika
 import pamqp.frame
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aiormq.base import FutureStore
 from pamqp import commands
 from pamqp.frame import FrameTypes
 from yarl import URL
@@ -85,3 +91,17 @@ def _unmarshal(data_in: bytes) -> tuple[int, int, FrameTypes]:
 
 # aiormq has no parameter for its frame decoder, but looks this function up at each frame.
 pamqp.frame.unmarshal = _unmarshal
+
+
+_reject_all = FutureStore.reject_all
+
+
+def _reject_as_lost(waiting: FutureStore, reason: object) -> Awaitable[None]:
+    # What hangs is given up by the cancellation of aiormq's own reader. Passed on as it is, that
+    # would end the task of whoever waits.
+    is_cancellation = reason is asyncio.CancelledError or isinstance(reason, asyncio.CancelledError)
+    lost = ConnectionResetError("the connection to the broker was closed")
+    return _reject_all(waiting, lost if is_cancellation else reason)
+
+
+FutureStore.reject_all = _reject_as_lost  # type: ignore[method-assign]

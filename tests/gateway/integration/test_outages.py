@@ -12,6 +12,9 @@ import pytest
 from aio_pika.exceptions import AMQPError
 
 from services.gateway.bus import outcome_reader
+from services.gateway.bus.connection import CONNECTION_ERRORS, connect
+from services.gateway.bus.consumer import channel_for
+from services.gateway.bus.event_consumers import EVENTS
 from services.gateway.wiring import Parts
 from shared.contracts.errors import BrokerUnavailable, FleetError
 from shared.contracts.operations import State
@@ -28,6 +31,8 @@ from .conftest import has_accepted, has_read
 
 LEADER_TIMEOUT_S = 5.0
 WELL_AGAIN_S = 2.0
+# Long enough for every connection with a heartbeat each second to be given up.
+HUNG_S = 8.0
 
 Start = Callable[..., Awaitable[Parts]]
 
@@ -40,6 +45,11 @@ async def connected(start: Start, broker: OwnBroker) -> AsyncIterator[Parts]:
     async with WireHost(broker.host_uri("h1"), "h1", an_instance()):
         await eventually(lambda: has_read(gateway))
         yield gateway
+
+
+def through(line: Line, vhost: Vhost) -> str:
+    """Return the gateway's URI of a broker at the other end of a line."""
+    return vhost.uri.replace(f":{vhost.broker.node.ports.amqp}", f":{line.port}")
 
 
 async def stop_is_accepted(gateway: Parts) -> bool:
@@ -151,7 +161,7 @@ async def test_a_gateway_that_starts_without_a_broker_knows_what_it_knew(
     broker = line(vhost.broker.node.ports.amqp)
     broker.cut()
 
-    second = await start(vhost.uri.replace(f":{vhost.broker.node.ports.amqp}", f":{broker.port}"))
+    second = await start(through(broker, vhost))
     await eventually(lambda: second.fleet.ready)
 
     known = second.fleet.instance("web")
@@ -167,7 +177,7 @@ async def test_a_call_cut_off_on_its_way_is_found_out_and_runs_once(
     start: Start, vhost: Vhost, line: Callable[[int], Line]
 ) -> None:
     broker = line(vhost.broker.node.ports.amqp)
-    gateway = await start(vhost.uri.replace(f":{vhost.broker.node.ports.amqp}", f":{broker.port}"))
+    gateway = await start(through(broker, vhost))
     await eventually(lambda: gateway.bus.connected)
     async with WireHost(vhost.host_uri("h1"), "h1", an_instance()) as host:
         await eventually(lambda: has_read(gateway))
@@ -185,11 +195,52 @@ async def test_a_call_cut_off_on_its_way_is_found_out_and_runs_once(
         assert len(host.journal.submissions) == 1
 
 
+async def test_what_waits_for_a_broker_that_hangs_is_told_of_the_lost_connection(
+    vhost: Vhost, line: Callable[[int], Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.bus.connection.HEARTBEAT_S", 1)
+    broker = line(vhost.broker.node.ports.amqp)
+    connection = await connect(through(broker, vhost))
+    channel = await channel_for(EVENTS, connection, lambda *_: None)
+
+    broker.hold()
+
+    with pytest.raises(CONNECTION_ERRORS):
+        await channel.queue_declare("q", exclusive=True)
+
+
+async def test_hosts_are_heard_again_after_a_broker_that_hung(
+    start: Start, vhost: Vhost, line: Callable[[int], Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.bus.connection.HEARTBEAT_S", 1)
+    broker = line(vhost.broker.node.ports.amqp)
+    gateway = await start(through(broker, vhost))
+    await eventually(lambda: gateway.bus.connected)
+    maintain = gateway.consumers.maintain
+
+    async def ask_and_maintain() -> None:
+        await gateway.consumers._channels[0].queue_declare("", exclusive=True)
+        await maintain()
+
+    monkeypatch.setattr(gateway.consumers, "maintain", ask_and_maintain)
+    broker.hold()
+    await asyncio.sleep(HUNG_S)
+
+    broker.cut()
+    broker.mend()
+
+    async with WireHost(vhost.host_uri("h1"), "h1", an_instance()):
+        await eventually(lambda: has_read(gateway), within_s=10)
+
+
 SUBMIT_AND_TELL = """
 import asyncio, sys, time
 from services.gateway import wiring
 from services.gateway.clock import Clock
 from services.gateway.bus import outcome_reader
+from services.gateway.bus.connection import CONNECTION_ERRORS, connect
+from services.gateway.bus.consumer import channel_for
+from services.gateway.bus.event_consumers import EVENTS
 from services.gateway.operations.command import Caller, command_for
 from services.gateway.service import running
 from services.gateway.settings import HttpSettings, Settings

@@ -6,8 +6,10 @@ from services.gateway.service import every
 from shared.contracts.errors import DatabaseUnavailable
 
 
-@pytest.mark.parametrize("failure", [DatabaseUnavailable(), ZeroDivisionError("bug")])
-async def test_a_loop_outlives_whatever_its_work_raises(failure: Exception) -> None:
+@pytest.mark.parametrize(
+    "failure", [DatabaseUnavailable(), ZeroDivisionError("bug"), asyncio.CancelledError()]
+)
+async def test_a_loop_outlives_whatever_its_work_raises(failure: BaseException) -> None:
     runs: list[int] = []
 
     async def work() -> None:
