@@ -63,6 +63,7 @@ STATUS: dict[str, int] = {
     "operation_in_progress": 409,
     "operation_not_cancellable": 409,
     "password_not_set": 409,
+    "command_failed": 409,
     "policy_exists": 409,
     "port_in_use": 409,
     "snapshot_exists": 409,
