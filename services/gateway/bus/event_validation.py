@@ -9,11 +9,19 @@ from __future__ import annotations
 from aiormq.abc import DeliveredMessage
 
 from services.gateway.bus.frame_decoder import undecodable
+from services.gateway.fleet.encoded_protection import encoded_protection, read_protection
 from services.gateway.fleet.encoded_samples import encoded_sample, read_sample
-from services.gateway.fleet.view import HostEvent
+from services.gateway.fleet.host_events import HostEvent
 from shared.contracts.codec import decode
 from shared.contracts.errors import UnreadableMessage
-from shared.contracts.events import MAX_BYTES, Event, OperationChanged, Sampled, SampledV1
+from shared.contracts.events import (
+    MAX_BYTES,
+    Event,
+    OperationChanged,
+    ProtectionReported,
+    Sampled,
+    SampledV1,
+)
 from shared.contracts.operations import Operation, State
 from shared.platform.bus import topology
 from shared.platform.bus.delivery import check_origin, check_plain_json
@@ -62,8 +70,12 @@ def read_event(message: DeliveredMessage) -> tuple[str, HostMessage]:
 def _decode(kind: type[Event], body: bytes) -> HostMessage:
     if kind is Sampled:
         return read_sample(body)
+    if kind is ProtectionReported:
+        return read_protection(body)
     event = decode(kind, body)
-    return encoded_sample(event) if isinstance(event, Sampled | SampledV1) else event
+    if isinstance(event, Sampled | SampledV1):
+        return encoded_sample(event)
+    return encoded_protection(event) if isinstance(event, ProtectionReported) else event
 
 
 def _check_operation(operation: Operation, host: str) -> None:
