@@ -50,7 +50,9 @@ def test_a_host_carries_out_its_plan_while_central_services_are_away_and_tells_o
         for service in (snapshots, fleet.processes["gateway"]):
             service.start()
 
-        first = wait_until(lambda: taken(caller, uuid), within_s=60, ignoring=(SnapshotsUnavailable, TimeoutError))[-1]
+        first = wait_until(
+            lambda: taken(caller, uuid), within_s=60, ignoring=(SnapshotsUnavailable, TimeoutError)
+        )[-1]
         assert (first.policy, first.instance) == ("minutely", name)
         # The next one takes its place.
         wait_until(
