@@ -43,7 +43,7 @@ from shared.contracts.policies import (
 from shared.contracts.policy_api import RunQuery
 from shared.contracts.streams import DATA, MOST_DATA, from_message
 from shared.contracts.worker_api import SnapshotList
-from shared.platform.bus.rpc import Call
+from shared.platform.bus.checked_rpc import Call
 from tests.support.builders import an_instance, an_operation
 
 GOLDEN = Path(__file__).parent / "golden"

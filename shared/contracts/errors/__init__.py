@@ -3,7 +3,7 @@
     FleetError
     +-- TemporaryError: the same request may work later
     |   +-- HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable
-    |   +-- SnapshotsUnavailable
+    |   +-- SnapshotsUnavailable, SnapshotsSilent
     |   +-- FleetViewNotReady, OperationInProgress, OutcomeUnknown, HostBusy, StepInterrupted
     |   +-- LxdBusy
     |   +-- SecretsNotReceived, TooManyConsoles, ConsoleInUse, StreamLost
@@ -14,6 +14,7 @@
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
         +-- ImageNotFound, SnapshotNotFound, SnapshotExists, LogNotFound, PasswordNotSet
+        +-- CommandFailed
         +-- PolicyNotFound, PolicyExists, PolicyChangedSince
         +-- TrashNotFound
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
@@ -30,6 +31,7 @@ from shared.contracts.errors.permanent import (
     AmbiguousName,
     AmbiguousProject,
     Cancelled,
+    CommandFailed,
     HostIdentityMismatch,
     HostNotFound,
     HostStillOnline,
@@ -76,6 +78,7 @@ from shared.contracts.errors.temporary import (
     OperationInProgress,
     OutcomeUnknown,
     SecretsNotReceived,
+    SnapshotsSilent,
     SnapshotsUnavailable,
     StepInterrupted,
     StreamLost,
@@ -88,6 +91,7 @@ __all__ = [
     "AmbiguousProject",
     "BrokerUnavailable",
     "Cancelled",
+    "CommandFailed",
     "ConsoleInUse",
     "DatabaseUnavailable",
     "FleetError",
@@ -128,6 +132,7 @@ __all__ = [
     "SecretsNotReceived",
     "SnapshotExists",
     "SnapshotNotFound",
+    "SnapshotsSilent",
     "SnapshotsUnavailable",
     "StepInterrupted",
     "StepTimedOut",

@@ -100,6 +100,10 @@ ERRORS = {
         "实例 {name} 已有快照 {snapshot}", "Instance {name} already has a snapshot {snapshot}"
     ),
     "log_not_found": Text("实例 {name} 没有启动日志", "Instance {name} has no startup log"),
+    "command_failed": Text(
+        "实例 {name} 内的命令 {command} 失败：{reason}",
+        "The command {command} in instance {name} failed: {reason}",
+    ),
     "password_not_set": Text(
         "实例 {name} 的密码未能设置：{reason}",
         "The password of instance {name} could not be set: {reason}",
@@ -119,6 +123,10 @@ ERRORS = {
         "快照服务暂不可用；各主机仍按已有计划执行，请稍后重试",
         "The snapshots service is not available; hosts carry out the plans that they have. "
         "Try again later",
+    ),
+    "snapshots_silent": Text(
+        "快照服务没有应答，结果未知；请重新读取后再试",
+        "The snapshots service did not answer; the outcome is unknown. Read again before you retry",
     ),
     "trash_not_found": Text(
         "实例 {name} 没有可恢复的旧系统",
