@@ -64,6 +64,7 @@ STATUS: dict[str, int] = {
     "operation_in_progress": 409,
     "operation_not_cancellable": 409,
     "password_not_set": 409,
+    "policy_disabled": 409,
     "policy_exists": 409,
     "port_in_use": 409,
     "snapshot_exists": 409,
