@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 
@@ -41,3 +43,13 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait; eventlet has patched this."""
         time.sleep(seconds)
+
+
+def boot_time() -> tuple[str, float]:
+    """Return the id of the present boot, and the seconds since then, suspension included."""
+    return _boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@cache
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

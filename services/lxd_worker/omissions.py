@@ -23,7 +23,8 @@ class Omission(StrEnum):
     `ANSWER`: a part of an answer of LXD's that cannot be read. `QUESTION`: what LXD refused to
     report about the host. `EVENT`: an event of LXD's that cannot be read. `INSTANCE`: a whole
     instance, `FIELDS`: values of an instance, an image or a network, that no message can hold.
-    `OPERATION`: a row of the journal that cannot be read. `MESSAGE`: a whole message to the fleet.
+    `OPERATION`: a row of the journal that cannot be read, `POLICY`: one about snapshot policies.
+    `MESSAGE`: a whole message to the fleet.
     """
 
     ANSWER = "answer"
@@ -32,6 +33,7 @@ class Omission(StrEnum):
     INSTANCE = "instance"
     FIELDS = "fields"
     OPERATION = "operation"
+    POLICY = "policy"
     MESSAGE = "message"
 
 

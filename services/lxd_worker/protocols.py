@@ -14,9 +14,10 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import FleetError
 from shared.contracts.events import Event
 from shared.contracts.hosts import Image, InstanceType, Network
-from shared.contracts.instance_config import ImageSource
+from shared.contracts.instance_config import GuestCommand, ImageSource
 from shared.contracts.instances import Instance, Trash
 from shared.contracts.worker_api import Snapshot
+from shared.lxd.models import SnapshotContent
 
 # Sends an event to the fleet and returns once the broker has it; raises BrokerUnavailable.
 Publish = Callable[[Event], None]
@@ -151,6 +152,9 @@ class Lxd(Protocol):
     def snapshot_devices(self, project: str, name: str, snapshot: str) -> Devices:
         """Return the devices that an instance would have after a snapshot of it is restored."""
 
+    def snapshot_content(self, project: str, name: str, snapshot: str) -> SnapshotContent | None:
+        """Return all that an instance made of a snapshot would have; None if there is none."""
+
     def request(self, step: Step, entry: JournalEntry) -> str:
         """Hand a step of an operation to LXD and return LXD's id of it.
 
@@ -174,6 +178,14 @@ class Lxd(Protocol):
         Raises InstanceNotFound, LxdRefused and LxdBusy; after LxdUnavailable it is unknown.
         """
 
+    def run_command(self, project: str, name: str, command: GuestCommand) -> None:
+        """Run a command inside a running guest; return once it has ended with status 0.
+
+        After its time it is killed, as it is when this worker dies. Raises CommandFailed,
+        InstanceNotFound and LxdBusy. After OutcomeUnknown and LxdUnavailable it is unknown what
+        became of it.
+        """
+
     def wait(self, lxd_operation: str, timeout_s: float) -> LxdOperation | None:
         """Return how far LXD is, at the end of a request or after the time-out.
 
@@ -185,6 +197,12 @@ class Lxd(Protocol):
 
     def running_operations(self, project: str, name: str) -> list[str]:
         """Return LXD's ids of all that it is doing to an instance now, whoever asked for it."""
+
+    def is_in_use(self, project: str, name: str) -> bool:
+        """Whether LXD works with an instance or a snapshot of it, be it to send it elsewhere.
+
+        Programs and consoles in it are no such work.
+        """
 
 
 @dataclass(frozen=True, slots=True)

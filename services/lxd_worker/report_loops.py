@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from services.lxd_worker.greenthreads import AutoResetEvent
 from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.omissions import Omission
+from services.lxd_worker.policies.protection import REGULAR_S, ProtectionReport
 from services.lxd_worker.protocols import Lxd
 from services.lxd_worker.reports.heartbeat import LxdHealth, heartbeat
 from services.lxd_worker.reports.host_report import HostReport
@@ -22,6 +23,8 @@ from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
 from shared.platform.run.backoff import jitter
 
+# Between two reports of how instances are protected.
+PROTECTION_S = 2.0
 # Between two reports: the first event is reported at once, a burst after it becomes one reading.
 GATHER_S = 0.02
 RECONNECT_S = 0.5
@@ -44,6 +47,7 @@ class ReportSignals:
     inventory: AutoResetEvent = field(default_factory=AutoResetEvent)
     host: AutoResetEvent = field(default_factory=AutoResetEvent)
     image_servers: AutoResetEvent = field(default_factory=AutoResetEvent)
+    protection: AutoResetEvent = field(default_factory=AutoResetEvent)
 
 
 @dataclass(slots=True)
@@ -59,6 +63,7 @@ class Reporting:
     inventory: InventoryReport
     host: HostReport
     image_servers: ImageServersReport
+    protection: ProtectionReport
     publisher: EventPublisher
     calls: HostRpcConsumer
     signals: ReportSignals
@@ -72,6 +77,7 @@ class Reporting:
         self.inventory.request_all()
         self.host.request()
         self.image_servers.request()
+        self.protection.request()
 
     def on_connected(self) -> None:
         """Report everything to a broker that is back.
@@ -96,6 +102,7 @@ class Reporting:
         yield self._publish_image_servers, GATHER_S
         yield self.image_servers.read_due, CHECK_SERVERS_S
         yield self.inventory.request_all, self.inventory_s
+        yield self._publish_protection, PROTECTION_S
 
     def _send_heartbeat(self) -> None:
         self.signals.heartbeat.wait(self.heartbeat_s)
@@ -121,10 +128,12 @@ class Reporting:
         self.signals.probe.set()
         # Only a whole inventory shows what happened while nobody listened.
         self.request_everything()
+        self.protection.on_listening()
 
     def _on_event(self, event: LifecycleEvent) -> None:
         self.inventory.on_event(event)
         self.host.on_event(event)
+        self.protection.on_event(event)
 
     def _on_unreadable_event(self, reason: str) -> None:
         self.context.omit(Omission.EVENT, "lifecycle", reason)
@@ -142,3 +151,7 @@ class Reporting:
     def _publish_image_servers(self) -> None:
         self.signals.image_servers.wait()
         self.image_servers.publish_if_changed()
+
+    def _publish_protection(self) -> None:
+        self.signals.protection.wait(REGULAR_S)
+        self.protection.publish()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from nameko.extensions import DependencyProvider
 
-from services.lxd_worker.instance_queries import list_snapshots, read_log
-from services.lxd_worker.journal.protocol import Journal
+from services.lxd_worker.instance_queries import read_log
+from services.lxd_worker.journal.store import SqlJournal
 from services.lxd_worker.omissions import Omit
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
@@ -16,10 +16,11 @@ from services.lxd_worker.worker import Worker
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.consoles import OpenConsole
 from shared.contracts.operations import Secrets, Submission
+from shared.contracts.policies import Plan, RunRequest, SimulationRequest, SnapshotMark
 from shared.contracts.worker_api import SERVICE
 from shared.platform.bus.rpc import Correlation, HostRpcConsumer, host_rpc
 
-OpenJournal = Callable[[Settings, Omit], Journal]
+OpenJournal = Callable[[Settings, Omit], SqlJournal]
 
 
 class WorkerProvider(DependencyProvider):  # type: ignore[misc]
@@ -98,12 +99,37 @@ class HostWorker:
     @host_rpc
     def snapshots(self, project: str, name: str, uuid: str) -> object:
         """List the snapshots of an instance."""
-        return to_wire(list_snapshots(self.worker.context.lxd, project, name, uuid))
+        return to_wire(self.worker.policies.snapshots(project, name, uuid))
 
     @host_rpc
     def instance_log(self, project: str, name: str, uuid: str) -> object:
         """Return LXD's log of the last start of an instance."""
         return to_wire(read_log(self.worker.context.lxd, project, name, uuid))
+
+    @host_rpc
+    def set_plan(self, plan: object) -> None:
+        """Take this host's plan of snapshot policies."""
+        self.worker.policies.set_plan(from_wire(Plan, plan))
+
+    @host_rpc
+    def run_policy(self, request: object) -> object:
+        """Run a policy now."""
+        return to_wire(self.worker.policies.run_policy(from_wire(RunRequest, request)))
+
+    @host_rpc
+    def simulate_policy(self, request: object) -> object:
+        """Return what a policy would do."""
+        return to_wire(self.worker.policies.simulate_policy(from_wire(SimulationRequest, request)))
+
+    @host_rpc
+    def mark_snapshot(self, mark: object) -> None:
+        """Protect a snapshot from policies, or tag it."""
+        self.worker.policies.mark_snapshot(from_wire(SnapshotMark, mark))
+
+    @host_rpc
+    def policy_runs_since(self, sequence: int, limit: int) -> object:
+        """List the runs of policies that changed."""
+        return to_wire(self.worker.policies.policy_runs_since(sequence, limit))
 
     @host_rpc
     def publish_inventory(self) -> None:

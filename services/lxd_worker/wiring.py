@@ -7,14 +7,13 @@ from functools import partial
 
 import eventlet
 
-from services.lxd_worker.clock import SystemClock
+from services.lxd_worker.clock import SystemClock, boot_time
 from services.lxd_worker.console_stream import HostStreams
 from services.lxd_worker.consoles import ConsoleSessions
 from services.lxd_worker.creation.admission import Admission
 from services.lxd_worker.creation.allocations import Allocations
 from services.lxd_worker.creation.port_pool import ports_in_use
 from services.lxd_worker.greenthreads import AutoResetEvent, GreenthreadGroup
-from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.journal.store import SqlJournal
 from services.lxd_worker.lxd.console import LxdTerminals
 from services.lxd_worker.lxd.daemon import LxdDaemon
@@ -25,6 +24,10 @@ from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
+from services.lxd_worker.policies.assembly import build_policies
+from services.lxd_worker.policies.outbox import PolicyRunOutbox
+from services.lxd_worker.policies.service import HostPolicies
+from services.lxd_worker.policies.store import SqlPolicyStore
 from services.lxd_worker.rebuild.trash import TrashCollector
 from services.lxd_worker.report_loops import Reporting, ReportSignals
 from services.lxd_worker.reports.heartbeat import LxdHealth
@@ -36,6 +39,7 @@ from services.lxd_worker.reports.publishing import BoundedPublisher, ReportConte
 from services.lxd_worker.settings import Settings
 from services.lxd_worker.telemetry import WorkerTelemetry
 from services.lxd_worker.worker import Worker
+from shared.contracts.operations import Operation
 from shared.lxd.client import LxdClient
 from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
@@ -44,34 +48,43 @@ from shared.platform.run.epoch import next_epoch
 from shared.platform.run.native_thread import run_in_native_thread
 
 
-def open_journal(settings: Settings, omit: Omit) -> Journal:
+def open_journal(settings: Settings, omit: Omit) -> SqlJournal:
     """Return the journal of the state directory; the caller holds its `process_lock`."""
     return SqlJournal(settings.state_dir / "journal.db", run_in_native_thread, omit)
 
 
 def build_worker(
-    settings: Settings, journal: Journal, telemetry: WorkerTelemetry, calls: HostRpcConsumer
+    settings: Settings, journal: SqlJournal, telemetry: WorkerTelemetry, calls: HostRpcConsumer
 ) -> Worker:
     """Return the worker of one host; nothing of it runs yet."""
     # Read before any call can come in: what a call adds later is started by that call.
     unfinished = journal.unfinished()
     parts = _Parts(settings, journal, telemetry)
-    reporting = _reporting(parts, calls)
     supervisor, pending = _supervisor(parts)
+    operations = _operations(parts, supervisor, pending)
+    policies = _policies(parts, operations)
+    parts.on_ended.append(policies.scheduler.on_ended)
+    reporting = _reporting(parts, policies, calls)
     for entry in unfinished:
         if entry.awaits_secrets:
             pending.expect(entry)
     worker = Worker(
         context=parts.operations,
         reporting=reporting,
-        operations=_operations(parts, supervisor, pending),
+        operations=operations,
         supervisor=supervisor,
         pending=pending,
         outbox=Outbox(journal, parts.publish, parts.changed.set, eventlet.spawn_after),
         trash=TrashCollector(parts.lxd, journal, parts.clock),
+        policies=policies,
+        policy_runs=PolicyRunOutbox(
+            parts.store, parts.publish, parts.runs_changed.set, eventlet.spawn_after
+        ),
         consoles=_consoles(parts),
         threads=parts.threads,
         operations_changed=parts.changed,
+        policies_changed=parts.policies_changed,
+        policy_runs_changed=parts.runs_changed,
         unfinished=unfinished,
         journal_days=settings.journal_days,
     )
@@ -82,11 +95,14 @@ def build_worker(
 class _Parts:
     """What several parts of the worker share."""
 
-    def __init__(self, settings: Settings, journal: Journal, telemetry: WorkerTelemetry) -> None:
+    def __init__(self, settings: Settings, journal: SqlJournal, telemetry: WorkerTelemetry) -> None:
         host, omit = settings.host, telemetry.omissions
         self.settings, self.journal, self.telemetry = settings, journal, telemetry
         self.clock, self.threads = SystemClock(), GreenthreadGroup()
         self.signals, self.changed = ReportSignals(), AutoResetEvent()
+        self.policies_changed, self.runs_changed = AutoResetEvent(), AutoResetEvent()
+        self.on_ended = [telemetry.operation_ended]
+        self.store = SqlPolicyStore(journal.database, omit)
         self.publisher = EventPublisher(settings.amqp_uri, host)
         self.publish = BoundedPublisher(self.publisher.publish, omit)
         self.scope = LxdScope(settings.lxd_projects)
@@ -110,12 +126,17 @@ class _Parts:
             secrets={},
         )
 
+    def operation_ended(self, operation: Operation) -> None:
+        """Tell everybody who waits for the ends of operations."""
+        for call in self.on_ended:
+            call(operation)
+
     def is_connected(self) -> bool:
         """Whether LXD answers and its events arrive."""
         return self.health.connected
 
 
-def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
+def _reporting(parts: _Parts, policies: HostPolicies, calls: HostRpcConsumer) -> Reporting:
     settings, signals, context = parts.settings, parts.signals, parts.reports
     host = HostReport(
         context=context,
@@ -139,6 +160,7 @@ def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
         inventory=parts.inventory,
         host=host,
         image_servers=image_servers,
+        protection=policies.protection,
         publisher=parts.publisher,
         calls=calls,
         signals=signals,
@@ -148,9 +170,11 @@ def _reporting(parts: _Parts, calls: HostRpcConsumer) -> Reporting:
 
 
 def _supervisor(parts: _Parts) -> tuple[OperationSupervisor, PendingSecrets]:
-    context, ended = parts.operations, parts.telemetry.operation_ended
+    context = parts.operations
     pending = PendingSecrets(parts.clock, lambda entry: supervisor.start(entry), context.secrets)
-    supervisor = OperationSupervisor(context, parts.threads.start, ended, held_back=pending)
+    supervisor = OperationSupervisor(
+        context, parts.threads.start, parts.operation_ended, held_back=pending
+    )
     return supervisor, pending
 
 
@@ -181,6 +205,22 @@ def _operations(
     )
 
 
+def _policies(parts: _Parts, operations: HostOperations) -> HostPolicies:
+    return build_policies(
+        context=parts.operations,
+        reports=parts.reports,
+        operations=operations,
+        store=parts.store,
+        cached=parts.inventory.cached_instances,
+        boot_time=boot_time,
+        spawn=parts.threads.spawn,
+        wake=parts.policies_changed.set,
+        runs_changed=parts.runs_changed.set,
+        protection_changed=parts.signals.protection.set,
+        ended=parts.telemetry.policy_run_ended,
+    )
+
+
 def _consoles(parts: _Parts) -> ConsoleSessions:
     settings = parts.settings
     return ConsoleSessions(
@@ -203,11 +243,15 @@ def _connect(worker: Worker, telemetry: WorkerTelemetry, calls: HostRpcConsumer)
     reporting.publisher.on_connected += [
         reporting.signals.heartbeat.set,
         worker.operations_changed.set,
+        worker.policy_runs_changed.set,
         reporting.on_connected,
         telemetry.broker.note_connection,
     ]
     telemetry.broker.watch(lambda: reporting.publisher.connected)
     telemetry.watch(lambda: worker.context.journal.length, lambda: reporting.health.connected)
+    telemetry.watch_policies(
+        lambda: worker.policies.plan.version, lambda: worker.policies.clock_guard.trusted
+    )
 
 
 def _host_memory() -> int:

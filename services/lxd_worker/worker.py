@@ -13,6 +13,8 @@ from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
+from services.lxd_worker.policies.outbox import PolicyRunOutbox
+from services.lxd_worker.policies.service import HostPolicies
 from services.lxd_worker.rebuild.trash import TrashCollector
 from services.lxd_worker.report_loops import Loop, Reporting
 from shared.platform.run.background_loop import run_forever
@@ -41,9 +43,13 @@ class Worker:
     pending: PendingSecrets
     outbox: Outbox
     trash: TrashCollector
+    policies: HostPolicies
+    policy_runs: PolicyRunOutbox
     consoles: ConsoleSessions
     threads: GreenthreadGroup
     operations_changed: AutoResetEvent
+    policies_changed: AutoResetEvent
+    policy_runs_changed: AutoResetEvent
     unfinished: list[JournalEntry]
     journal_days: float
 
@@ -68,13 +74,23 @@ class Worker:
         yield self.supervisor.resume_abandoned, ABANDONED_S
         yield self._prune, PRUNE_EVERY_S
         yield self.trash.collect, COLLECT_S
+        yield self._carry_out_policies, 0.0
+        yield self._publish_policy_runs, 0.0
 
     def _publish_operations(self) -> None:
         self.operations_changed.wait()
         self.outbox.publish_unconfirmed()
 
+    def _carry_out_policies(self) -> None:
+        self.policies_changed.wait(self.policies.scheduler.work())
+
+    def _publish_policy_runs(self) -> None:
+        self.policy_runs_changed.wait()
+        self.policy_runs.publish_unconfirmed()
+
     def _prune(self) -> None:
         self.context.journal.prune(self.context.clock.unix() - self.journal_days * DAY_S)
+        self.policies.tidy(self.journal_days * DAY_S)
 
 
 def _run(loop: Loop) -> None:

@@ -84,6 +84,7 @@ OUTCOMES: frozenset[type[errors.FleetError]] = frozenset(
     {
         *ERRORS,
         errors.Cancelled,
+        errors.CommandFailed,
         errors.NoEffect,
         errors.OutcomeUnknown,
         errors.SecretsNotReceived,

@@ -22,6 +22,11 @@ Devices = dict[str, dict[str, str]]
 
 _SUCCESS = 200
 _CANCELLED = 401
+# The resources of an operation that name instances, and snapshots of them.
+_INSTANCES = ("instances",)
+_WITH_SNAPSHOTS = ("instances", "instances_snapshots")
+# What LXD calls the operations of programs and consoles in an instance.
+_OF_PEOPLE = ("Executing command", "Showing console")
 
 
 def is_root_disk(device: Mapping[str, str]) -> bool:
@@ -172,6 +177,16 @@ class SnapshotDescription(Struct, frozen=True):
     devices: Devices = {}
 
 
+class SnapshotContent(SnapshotDescription, frozen=True):
+    """A snapshot with all that an instance made of it would have; `expanded_*` as elsewhere."""
+
+    architecture: str = ""
+    config: dict[str, str] = {}
+    profiles: tuple[str, ...] | None = ()
+    expanded_config: dict[str, str] = {}
+    expanded_devices: Devices = {}
+
+
 class Total(Struct, frozen=True):
     """How much there is of something."""
 
@@ -235,6 +250,7 @@ class LxdTask(Struct, frozen=True):
     id: str
     status_code: int
     class_: str = field(default="task", name="class")
+    description: str = ""
     err: str = ""
     resources: dict[str, list[str]] | None = None
     metadata: dict[str, Any] | None = None
@@ -256,9 +272,17 @@ class LxdTask(Struct, frozen=True):
 
         An `exec` is not; it may last for days.
         """
-        paths = (self.resources or {}).get("instances") or []
+        return self.class_ == "task" and self._is_about(name, _INSTANCES)
+
+    def uses(self, name: str) -> bool:
+        """Whether it works with this instance or a snapshot of it, be it to send it elsewhere."""
+        return self.description not in _OF_PEOPLE and self._is_about(name, _WITH_SNAPSHOTS)
+
+    def _is_about(self, name: str, kinds: tuple[str, ...]) -> bool:
+        resources = self.resources or {}
+        paths = [path for kind in kinds for path in resources.get(kind) or []]
         names = [path.removeprefix("/1.0/instances/").partition("?")[0] for path in paths]
-        return self.class_ == "task" and name in [one.partition("/")[0] for one in names]
+        return name in [one.partition("/")[0] for one in names]
 
 
 class ExecMetadata(Struct, frozen=True, rename={"status": "return"}):

@@ -52,6 +52,7 @@ STATUS: dict[str, int] = {
     "ambiguous_project": 409,
     "ambiguous_vm": 409,
     "cancelled": 409,
+    "command_failed": 409,
     "console_in_use": 409,
     "host_identity_mismatch": 409,
     "host_still_online": 409,

@@ -77,9 +77,25 @@ def _check_rename(arguments: Arguments) -> None:
 
 
 def _check_snapshot(arguments: Arguments) -> None:
-    if not _SNAPSHOT.fullmatch(arguments.snapshot):
+    _check_new_snapshot("snapshot", arguments.snapshot)
+    if arguments.safety_snapshot:
+        raise InvalidInput("safety_snapshot", "for a restore only")
+    for field in ("pre", "post"):
+        command = getattr(arguments, field)
+        if command and (not command.command[0] or any("\0" in one for one in command.command)):
+            raise InvalidInput(field, "a program and its arguments, without NUL")
+
+
+def _check_restore(arguments: Arguments) -> None:
+    _check_present_snapshot(arguments)
+    if arguments.safety_snapshot:
+        _check_new_snapshot("safety_snapshot", arguments.safety_snapshot)
+
+
+def _check_new_snapshot(field: str, name: str) -> None:
+    if not _SNAPSHOT.fullmatch(name):
         rule = "1-63 characters without spaces and any of '/%?+&', not starting with '.'"
-        raise InvalidInput("snapshot", rule)
+        raise InvalidInput(field, rule)
 
 
 def _check_present_snapshot(arguments: Arguments) -> None:
@@ -97,7 +113,7 @@ _CHECKS: dict[Kind, Callable[[Arguments], None]] = {
     Kind.UPDATE: _check_update,
     Kind.RENAME: _check_rename,
     Kind.SNAPSHOT: _check_snapshot,
-    Kind.RESTORE: _check_present_snapshot,
+    Kind.RESTORE: _check_restore,
     Kind.DELETE_SNAPSHOT: _check_present_snapshot,
     Kind.REBUILD: _check_rebuild,
 }

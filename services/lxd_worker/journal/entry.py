@@ -42,18 +42,30 @@ class RootSwapPlan(Struct, frozen=True, kw_only=True):
     disk: int = 0
 
 
+class CopyPlan(Struct, frozen=True, kw_only=True):
+    """What an instance made of a snapshot has beside what LXD copies; `config` is replaced in it.
+
+    An empty setting removes one of the snapshot's.
+    """
+
+    architecture: str
+    profiles: tuple[str, ...]
+    config: dict[str, str]
+
+
 class AllocationPlan(Struct, frozen=True, kw_only=True):
     """What the host gives to an instance; fixed at acceptance, since later commands must count it.
 
     `source` is LXD's source for the image, `devices` are root disk, NIC and proxies. `secret`: the
     operation takes secrets, which are kept in memory only; for a password that is the whole plan.
-    `swap` belongs to a rebuild or a revert.
+    `swap` belongs to a rebuild or a revert, `copy_plan` to an instance made of a snapshot.
     """
 
     source: dict[str, str] = {}
     devices: Devices = {}
     secret: bool = False
     swap: RootSwapPlan | None = None
+    copy_plan: CopyPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +74,7 @@ class Outcome:
 
     `after` is the instance as it is then, read in the worker's run `after_epoch`. `needs_restart`
     are the fields that take effect at its next start; `gone`: it no longer exists. `log` is what
-    LXD has written about the failure.
+    LXD has written about the failure. `remark` is what went wrong besides.
     """
 
     changed: bool = True
@@ -72,6 +84,7 @@ class Outcome:
     needs_restart: tuple[str, ...] = ()
     gone: bool = False
     log: str = ""
+    remark: FleetError | None = None
 
 
 _CHANGED = Outcome()
@@ -83,7 +96,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     `taken` are the steps begun so far, in order. `before` is the observation before the last of
     them and `lxd_operation` LXD's id of it, empty until LXD has answered with one; `first` is the
     observation before the first. `start_by` is Unix time. `undone_for` is why what a creation made
-    is removed again.
+    is removed again. `remark` is what went wrong although the operation is done.
     """
 
     operation: Operation
@@ -95,6 +108,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     first: Observation | None = None
     plan: AllocationPlan | None = None
     undone_for: Failure | None = None
+    remark: Failure | None = None
 
     @classmethod
     def accept(
@@ -207,8 +221,9 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
         if self.operation.final:
             return self
         failure = None if outcome.error is None else failure_of(outcome.error)
+        remark = failure_of(outcome.remark) if outcome.remark else None
         return _with(
-            self,
+            replace(self, remark=remark),
             state=state,
             finished_at=at,
             changed=outcome.changed,

@@ -22,7 +22,7 @@ from shared.contracts.sanitizer import Unfit, fit, fit_message, parse
 
 # The parts that only describe an instance or an error. An earlier release may have written more
 # there than this one accepts; any other part decides what is done next, and is never left out.
-_DESCRIPTIVE = ("operation.after", "operation.failure", "before.shape", "first.shape")
+_DESCRIPTIVE = ("operation.after", "operation.failure", "remark", "before.shape", "first.shape")
 
 
 _NOTHING: Mapping[str, object] = {}

@@ -1,16 +1,11 @@
-"""The journal in SQLite; the only place where SQL errors exist.
-
-Every call runs in the one native thread behind `InThread`, over a single connection: eventlet has
-patched the locks inside SQLAlchemy, and two native threads must never wait for the same green lock.
-The thread also keeps a slow disk from delaying heartbeats.
-"""
+"""The journal of operations in SQLite."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -25,9 +20,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
-from services.lxd_worker.journal.database import migrate, open_database
+from services.lxd_worker.journal.database import InThread, JournalDatabase, migrate
 from services.lxd_worker.journal.entry import JournalEntry, require_free
 from services.lxd_worker.journal.protocol import MOST_PAGE_BYTES, Acceptance, Change
 from services.lxd_worker.journal.rows import Rows, normalize
@@ -64,24 +58,18 @@ _WAITING = select(operations.c.sequence).where(_OF_NAME, _UNFINISHED, operations
 _BURIED = select(tombstones.c.operation_id).where(tombstones.c.operation_id == bindparam("id"))
 
 
-class InThread(Protocol):
-    """Runs a function in the journal's thread."""
-
-    def __call__(self, work: Callable[[], T], /) -> T:
-        """Return what it returns, or raise what it raises."""
-
-
 class SqlJournal:
     """Operations in a SQLite file, see `Journal`; what a method has written is on disk."""
 
     def __init__(self, file: Path, in_thread: InThread, omit: Omit) -> None:
-        self._in_thread = in_thread
+        self.database = JournalDatabase(file, in_thread)
         self._omit = omit
         self._rows = Rows()
-        self._engine = open_database(file)
         # The numbers of all rows and of the unfinished ones: counting would read every row.
         self._length = 0
         self._unfinished = 0
+        # As they were before the present transaction.
+        self._counts = (0, 0)
         # No change has a later sequence number; one that was not committed may have had it.
         self._newest = 0
         self._transaction(self._prepare)
@@ -154,30 +142,26 @@ class SqlJournal:
 
     def close(self) -> None:
         """Close the file."""
-        self._in_thread(self._engine.dispose)
+        self.database.close()
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
-        def run() -> T:
-            counts = self._length, self._unfinished
-            try:
-                with self._engine.begin() as connection:
-                    result = work(connection)
-                    if self._rows.unreadable:
-                        self._unfinished = _count(connection, _UNFINISHED)
-                    return result
-            except BaseException:
-                self._length, self._unfinished = counts
-                raise
+        def counted(connection: Connection) -> T:
+            self._counts = self._length, self._unfinished
+            result = work(connection)
+            if self._rows.unreadable:
+                self._unfinished = _count(connection, _UNFINISHED)
+            return result
 
         try:
-            return self._in_thread(run)
-        except SQLAlchemyError as exc:
-            raise errors.DatabaseUnavailable from exc
+            return self.database.transaction(counted, self._restore_counts)
         finally:
             # Not in the journal's thread: logs and metrics have locks of their own.
             while self._rows.unreadable:
                 operation_id, reason = self._rows.unreadable.popleft()
                 self._omit(Omission.OPERATION, operation_id, reason)
+
+    def _restore_counts(self) -> None:
+        self._length, self._unfinished = self._counts
 
     def _operations(self, query: Select[Any]) -> list[Operation]:
         found = self._transaction(lambda connection: self._rows.entries_of(connection, query))

@@ -8,6 +8,7 @@ from services.lxd_worker.instances.connection_note import password_patch
 from services.lxd_worker.instances.description import EditableInstance, abridge, to_instance
 from services.lxd_worker.instances.update_request import DesiredConfig, update_body
 from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.transitions.step_verdict import new_snapshot
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import (
     InstanceChangedSince,
@@ -108,7 +109,9 @@ class ConfigRequests:
 
     def _snapshot(self, entry: JournalEntry) -> LxdTask:
         arguments = entry.operation.arguments
-        body = {"name": arguments.snapshot, "stateful": arguments.stateful}
+        # What is taken before a restore holds no memory, whatever the other one does.
+        stateful = arguments.stateful and not arguments.safety_snapshot
+        body = {"name": new_snapshot(arguments), "stateful": stateful}
         return self._client.post(LxdTask, *_path(entry), "snapshots", params=_of(entry), body=body)
 
     def _restore(self, entry: JournalEntry) -> LxdTask:

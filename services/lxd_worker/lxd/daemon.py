@@ -11,6 +11,7 @@ from services.lxd_worker.instances.description import EditableInstance, Instance
 from services.lxd_worker.instances.parked_roots import TRASH, ParkedRoot, parked_root
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.lxd.config_requests import ConfigRequests
+from services.lxd_worker.lxd.guest_commands import GuestCommands
 from services.lxd_worker.lxd.passwords import GuestPasswords
 from services.lxd_worker.lxd.progress import progress_of
 from services.lxd_worker.lxd.reader import LxdReader, refusal_is_unavailability
@@ -19,6 +20,7 @@ from services.lxd_worker.omissions import Omit
 from services.lxd_worker.protocols import LxdOperation
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound, LxdRefused
+from shared.contracts.instance_config import GuestCommand
 from shared.contracts.worker_api import MOST_LOG
 from shared.lxd.client import LxdClient
 from shared.lxd.errors import LxdNotFound, PreconditionFailed
@@ -49,6 +51,7 @@ class LxdDaemon(LxdReader):
         super().__init__(client, host_memory, scope, omit)
         self._config_requests = ConfigRequests(client, host_memory)
         self._passwords = GuestPasswords(client)
+        self._commands = GuestCommands(client)
         self._root_swaps = RootSwapRequests(client, lambda: scope.member)
 
     def request(self, step: Step, entry: JournalEntry) -> str:
@@ -81,6 +84,10 @@ class LxdDaemon(LxdReader):
     def note_password(self, project: str, name: str, password: str) -> None:
         """See `Lxd.note_password`."""
         self._config_requests.note_password(project, name, password)
+
+    def run_command(self, project: str, name: str, command: GuestCommand) -> None:
+        """See `Lxd.run_command`."""
+        self._commands.run(project, name, command)
 
     def delete_parked(self, root: ParkedRoot) -> None:
         """See `Lxd.delete_parked`."""
@@ -137,16 +144,18 @@ class LxdDaemon(LxdReader):
 
     def running_operations(self, project: str, name: str) -> list[str]:
         """See `Lxd.running_operations`; later observations are of the LXD that runs now."""
+        return [task.id for task in self._running(project) if task.concerns(name)]
+
+    def is_in_use(self, project: str, name: str) -> bool:
+        """See `Lxd.is_in_use`."""
+        return any(task.uses(name) for task in self._running(project))
+
+    def _running(self, project: str) -> list[LxdTask]:
         self.server()
         with refusal_is_unavailability(self._client.host):
             params = {"project": project, "recursion": 1}
             tasks = self._client.get(dict[str, list[LxdTask]], "operations", params=params)
-        return [
-            task.id
-            for group in tasks.values()
-            for task in group
-            if task.concerns(name) and task.running
-        ]
+        return [task for group in tasks.values() for task in group if task.running]
 
 
 def _timeout(step: Step, timeout_s: float) -> dict[str, object]:

@@ -158,12 +158,15 @@ class OperationRunner:
                 changed=decision.changed,
                 needs_restart=decision.needs_restart,
                 gone=decision.gone,
+                remark=decision.remark,
             )
         elif isinstance(decision.error, errors.Cancelled):
-            self._finish(State.CANCELLED, error=decision.error)
+            self._finish(State.CANCELLED, error=decision.error, remark=decision.remark)
         else:
             changed = bool(self._record.entry.taken)
-            self._finish(State.FAILED, changed=changed, error=decision.error)
+            self._finish(
+                State.FAILED, changed=changed, error=decision.error, remark=decision.remark
+            )
 
     def _finish(
         self,
@@ -173,6 +176,7 @@ class OperationRunner:
         error: errors.FleetError | None = None,
         needs_restart: tuple[str, ...] = (),
         gone: bool = False,
+        remark: errors.FleetError | None = None,
     ) -> None:
         """Journal the end, with the instance as it is now."""
         outcome = Outcome(
@@ -182,6 +186,7 @@ class OperationRunner:
             after_epoch=self._context.epoch,
             needs_restart=needs_restart,
             gone=gone,
+            remark=remark,
             log=self._steps.start_log if isinstance(error, errors.LxdRefused) else "",
         )
         self._end(state, outcome)

@@ -15,6 +15,7 @@ from services.lxd_worker.operations.secrets import (
     take_password_step,
 )
 from services.lxd_worker.transitions.rebuild import judge_swap
+from services.lxd_worker.transitions.snapshots import COMMAND_STEPS
 from services.lxd_worker.transitions.step_verdict import Verdict, judge, judge_creation
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts import errors
@@ -75,6 +76,9 @@ class StepRunner:
             if step in PASSWORD_STEPS:
                 take_password_step(step, self._record.entry, self._lxd, self._context.secrets)
                 return None
+            if step in COMMAND_STEPS:
+                self._run_command(step)
+                return None
             self._observer.expect(step)
             lxd_operation = self._request(step)
         except (errors.PermanentError, errors.StepInterrupted, errors.LxdBusy) as exc:
@@ -86,6 +90,17 @@ class StepRunner:
         if step is Step.CREATE:
             return request_creation(self._record.entry, self._lxd, self._context.secrets)
         return self._lxd.request(step, self._record.entry)
+
+    def _run_command(self, step: Step) -> None:
+        """Run a command inside the guest; nobody can find out later what became of it."""
+        operation = self._record.operation
+        arguments = operation.arguments
+        command = arguments.pre if step is Step.RUN_PRE else arguments.post
+        try:
+            if command:
+                self._lxd.run_command(operation.project, operation.instance, command)
+        except errors.OutcomeUnknown as exc:
+            raise errors.StepInterrupted(step.value) from exc
 
     def _may_try_again(self) -> bool:
         log.info("lxd is busy with the instance", extra=self._record.names())
@@ -103,6 +118,8 @@ class StepRunner:
 
     def _end_of_step(self) -> errors.FleetError | None:
         """Return the step's error by LXD's word, or by evidence if LXD has forgotten it."""
+        if self._record.entry.taken[-1] in COMMAND_STEPS:
+            return errors.StepInterrupted(self._record.operation.step)
         if lxd_operation := self._record.entry.lxd_operation:
             state = self._wait.until_ended(lxd_operation)
             if state is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.lxd_worker.instances.limits import first_unmet
 from services.lxd_worker.instances.observation import Observation
+from services.lxd_worker.transitions.snapshots import after_snapshot, take_snapshot
 from services.lxd_worker.transitions.steps import (
     Decision,
     Done,
@@ -48,17 +49,13 @@ def _rename(situation: Situation, now: Observation) -> Decision:
     return Step.RENAME if now.stopped else Failed(errors.InstanceRunning(situation.name))
 
 
-def _snapshot(situation: Situation, now: Observation) -> Decision:
-    wanted = situation.arguments
-    if wanted.snapshot in now.snapshots:
-        return Failed(errors.SnapshotExists(situation.name, wanted.snapshot))
-    if wanted.stateful and now.stopped:
-        return Failed(errors.InstanceNotRunning(situation.name))
-    return Step.SNAPSHOT
-
-
 def _restore(situation: Situation, now: Observation) -> Decision:
-    return Step.RESTORE if _has_snapshot(situation, now) else _no_snapshot(situation)
+    if not _has_snapshot(situation, now):
+        return _no_snapshot(situation)
+    safety = situation.arguments.safety_snapshot
+    if safety in now.snapshots:
+        return Failed(errors.SnapshotExists(situation.name, safety))
+    return Step.SNAPSHOT if safety else Step.RESTORE
 
 
 def _delete_snapshot(situation: Situation, now: Observation) -> Decision:
@@ -97,14 +94,12 @@ def _after_rename(situation: Situation, _: Observation) -> Decision:
 
 def _after_restore(situation: Situation, now: Observation) -> Decision:
     """LXD drops the description, and restores the display name of the snapshot's time."""
+    if situation.last is Step.SNAPSHOT and not situation.error:
+        return Step.RESTORE
     if situation.last is Step.RESTORE and not situation.error and situation.first:
         was, is_now = situation.first.config, now.config
         kept = (was.description, was.display_name) == (is_now.description, is_now.display_name)
         return Done(changed=True) if kept else Step.DESCRIBE
-    return conclude(situation, as_asked=False)
-
-
-def _after_snapshot(situation: Situation, _: Observation) -> Decision:
     return conclude(situation, as_asked=False)
 
 
@@ -131,7 +126,7 @@ def _no_snapshot(situation: Situation) -> Failed:
 FIRST: dict[Kind, Rule] = {
     Kind.UPDATE: _update,
     Kind.RENAME: _rename,
-    Kind.SNAPSHOT: _snapshot,
+    Kind.SNAPSHOT: take_snapshot,
     Kind.RESTORE: _restore,
     Kind.DELETE_SNAPSHOT: _delete_snapshot,
     Kind.PASSWORD: _password,
@@ -139,7 +134,7 @@ FIRST: dict[Kind, Rule] = {
 NEXT: dict[Kind, Rule] = {
     Kind.UPDATE: _after_update,
     Kind.RENAME: _after_rename,
-    Kind.SNAPSHOT: _after_snapshot,
+    Kind.SNAPSHOT: after_snapshot,
     Kind.RESTORE: _after_restore,
     Kind.DELETE_SNAPSHOT: _after_delete_snapshot,
     Kind.PASSWORD: _after_password,

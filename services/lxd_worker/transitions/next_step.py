@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.lxd_worker.instances.observation import Observation
-from services.lxd_worker.transitions import config, power, rebuild
+from services.lxd_worker.transitions import config, power, rebuild, snapshots
 from services.lxd_worker.transitions.step_verdict import Verdict, judge
 from services.lxd_worker.transitions.steps import Decision, Done, Failed, Situation, Step, Undo
 from shared.contracts import errors
@@ -29,7 +29,8 @@ def decide(kind: Kind, situation: Situation) -> Decision:
         return decide_creation(_checked(situation))
     if kind in rebuild.SWAP_KINDS:
         return rebuild.decide_swap(kind, situation)
-    if isinstance(situation.error, (errors.Cancelled, errors.StepInterrupted, errors.LxdBusy)):
+    ends = isinstance(situation.error, (errors.Cancelled, errors.StepInterrupted, errors.LxdBusy))
+    if situation.error and ends and kind is not Kind.SNAPSHOT:
         return Failed(situation.error)
     if situation.now is None:
         return _gone(kind, situation)
@@ -66,6 +67,8 @@ def abort(kind: Kind, situation: Situation, error: errors.FleetError) -> Decisio
     """Return how an operation goes on that is given up because of an error."""
     if kind in rebuild.SWAP_KINDS:
         return rebuild.roll_back(kind, situation, error)
+    if kind is Kind.SNAPSHOT:
+        return snapshots.abort_snapshot(situation, error)
     return undo_creation(situation, error) if kind is Kind.CREATE else Failed(error)
 
 

@@ -42,6 +42,11 @@ def judge_creation(now: Observation | None) -> Verdict:
     return Verdict.DONE if now and now.complete else Verdict.NOT_DONE
 
 
+def new_snapshot(arguments: Arguments) -> str:
+    """Return the name of the snapshot that is taken: of a restore, the one before it."""
+    return arguments.safety_snapshot or arguments.snapshot
+
+
 # LXD deletes an ephemeral instance when it stops.
 _ENDS_IT = (Step.DELETE, Step.STOP, Step.FORCE_STOP)
 
@@ -107,7 +112,7 @@ def _updated(arguments: Arguments, before: Observation, now: Observation) -> Ver
 
 def _snapshot_taken(arguments: Arguments, before: Observation, now: Observation) -> Verdict:
     """LXD lists a snapshot from the start, even one during which it was killed."""
-    there = arguments.snapshot in now.snapshots
+    there = new_snapshot(arguments) in now.snapshots
     return _by(done=there and now.lxd == before.lxd, not_done=not there)
 
 
@@ -118,7 +123,7 @@ def _snapshot_deleted(arguments: Arguments, before: Observation, now: Observatio
 
 
 def _without_trace(before: Observation, now: Observation) -> Verdict:
-    """Only the password itself would show it, and that is stored nowhere."""
+    """Only the guest could show it."""
     return Verdict.UNDECIDABLE
 
 
@@ -139,6 +144,8 @@ _JUDGES: dict[Step, Callable[[Observation, Observation], Verdict]] = {
     Step.RESTORE: _restored,
     Step.SET_PASSWORD: _without_trace,
     Step.NOTE_PASSWORD: _without_trace,
+    Step.RUN_PRE: _without_trace,
+    Step.RUN_POST: _without_trace,
 }
 _JUDGES_OF_CHANGES: dict[Step, Callable[[Arguments, Observation, Observation], Verdict]] = {
     Step.UPDATE: _updated,

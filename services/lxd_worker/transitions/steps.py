@@ -15,8 +15,9 @@ class Step(StrEnum):
     """One request to LXD.
 
     `STOP` and `RESTART` ask the guest, `FORCE_...` do not. `DESCRIBE` writes the display name and
-    the description. `NOTE_PASSWORD` writes what `SET_PASSWORD` has set wherever one was noted. From
-    `BUILD` on they belong to a swap of roots; see `rebuild`.
+    the description. `NOTE_PASSWORD` writes what `SET_PASSWORD` has set wherever one was noted.
+    `RUN_PRE` and `RUN_POST` run commands in the guest, before and after a snapshot. From `BUILD` on
+    they belong to a swap of roots; see `rebuild`.
     """
 
     START = "start"
@@ -36,6 +37,8 @@ class Step(StrEnum):
     DELETE_SNAPSHOT = "delete-snapshot"
     SET_PASSWORD = "set-password"  # noqa: S105 - a step
     NOTE_PASSWORD = "note-password"  # noqa: S105 - a step
+    RUN_PRE = "run-pre"
+    RUN_POST = "run-post"
     BUILD = "build"
     DETACH = "detach"
     MOVE_OUT = "move-out"
@@ -53,18 +56,21 @@ class Done:
     """The instance is as requested; `changed` is False if it already was.
 
     `needs_restart` are the fields that take effect at its next start. `gone`: it no longer exists.
+    `remark` is what went wrong all the same.
     """
 
     changed: bool
     needs_restart: tuple[str, ...] = ()
     gone: bool = False
+    remark: FleetError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The operation cannot go on."""
+    """The operation cannot go on; `remark` is what went wrong besides."""
 
     error: FleetError
+    remark: FleetError | None = None
 
 
 @dataclass(frozen=True, slots=True)

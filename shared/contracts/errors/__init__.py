@@ -14,6 +14,7 @@
         +-- InstanceRunning, InstanceNotRunning, InstanceNotFrozen
         +-- InstanceExists, InstanceChangedSince, InsufficientResources, PortInUse
         +-- ImageNotFound, SnapshotNotFound, SnapshotExists, LogNotFound, PasswordNotSet
+        +-- CommandFailed
         +-- PolicyNotFound, PolicyExists, PolicyChangedSince
         +-- TrashNotFound
         +-- OperationNotFound, OperationRefused, OperationExpired, OperationNotCancellable
@@ -30,6 +31,7 @@ from shared.contracts.errors.permanent import (
     AmbiguousName,
     AmbiguousProject,
     Cancelled,
+    CommandFailed,
     HostIdentityMismatch,
     HostNotFound,
     HostStillOnline,
@@ -89,6 +91,7 @@ __all__ = [
     "AmbiguousProject",
     "BrokerUnavailable",
     "Cancelled",
+    "CommandFailed",
     "ConsoleInUse",
     "DatabaseUnavailable",
     "FleetError",

@@ -220,6 +220,17 @@ class PasswordNotSet(PermanentError):
 
 
 @dataclass(eq=False)
+class CommandFailed(PermanentError):
+    """A command inside the guest, before or after a snapshot, failed; `reason` says why."""
+
+    code = "command_failed"
+    text = "the command {command!r} in instance {name!r} failed: {reason}"
+    name: str
+    command: str
+    reason: str
+
+
+@dataclass(eq=False)
 class PolicyNotFound(PermanentError):
     """There is no such snapshot policy, or the host has not been given it yet."""
 

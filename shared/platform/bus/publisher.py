@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from shared.contracts.codec import encode
 from shared.contracts.errors import BrokerUnavailable
-from shared.contracts.events import Event, OperationChanged
+from shared.contracts.events import Event, OperationChanged, PolicyRunChanged
 from shared.platform.bus import topology
 from shared.platform.bus.confirmed_publisher import ConfirmedPublisher
+
+# What is sent again until the broker has it.
+_LASTING = (OperationChanged, PolicyRunChanged)
 
 
 class EventPublisher(ConfirmedPublisher):
@@ -24,9 +27,10 @@ class EventPublisher(ConfirmedPublisher):
     def publish(self, event: Event) -> None:
         """Publish one event; return once the broker has confirmed it.
 
-        Operations are persistent, and must reach a queue. Raises BrokerUnavailable.
+        Operations and runs of policies are persistent, and must reach a queue. Raises
+        BrokerUnavailable.
         """
-        must_arrive = isinstance(event, OperationChanged)
+        must_arrive = isinstance(event, _LASTING)
         if not self._publish(event, mandatory=must_arrive):
             raise BrokerUnavailable
 
@@ -36,7 +40,7 @@ class EventPublisher(ConfirmedPublisher):
 
     def _publish(self, event: Event, *, mandatory: bool) -> bool:
         """Publish one event; return False if it had to reach a queue and has not."""
-        persistent = isinstance(event, OperationChanged)
+        persistent = isinstance(event, _LASTING)
         key = topology.event_key(self._host, event)
         return self.send(
             self._exchange, key, encode(event), mandatory=mandatory, persistent=persistent

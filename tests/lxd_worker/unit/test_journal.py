@@ -255,7 +255,7 @@ def test_a_write_returns_when_it_is_on_the_disk(tmp_path: Path) -> None:
     full = 2
     journal = SqlJournal(tmp_path / "journal.db", here, Omissions())
 
-    with journal._engine.connect() as connection:
+    with journal.database._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == full
 

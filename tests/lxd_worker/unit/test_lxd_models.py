@@ -64,6 +64,26 @@ def test_only_tasks_on_the_instance_itself_concern_it(
     assert task(**changes).concerns("web") is concerned
 
 
+@pytest.mark.parametrize(
+    ("changes", "used"),
+    [
+        ({"resources": {"instances": ["/1.0/instances/web"]}}, True),
+        ({"resources": {"instances": ["/1.0/instances/web/snap"]}}, True),
+        ({"resources": {"instances_snapshots": ["/1.0/instances/web/snapshots/snap"]}}, True),
+        ({"resources": {"instances": ["/1.0/instances/new", "/1.0/instances/web"]}}, True),
+        ({"class": "websocket", "description": "Migrating instance"}, True),
+        ({"class": "websocket", "description": "Executing command"}, False),
+        ({"class": "websocket", "description": "Showing console"}, False),
+        ({"resources": {"instances": ["/1.0/instances/db"]}}, False),
+        ({"resources": None}, False),
+    ],
+)
+def test_whoever_sends_or_reads_an_instance_uses_it_but_nobody_who_works_in_it(
+    changes: dict[str, Any], used: bool
+) -> None:
+    assert task(**changes).uses("web") is used
+
+
 def test_a_process_is_known_by_its_pid_and_its_start() -> None:
     me = init_process(os.getpid())
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from services.lxd_worker.journal import store as adapter
+from services.lxd_worker.journal import database as adapter
 from services.lxd_worker.journal.database import open_database
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.journal.store import SqlJournal

@@ -110,7 +110,7 @@ def test_a_leap_day_is_due_in_leap_years_only() -> None:
 
 
 def test_each_slot_comes_after_the_one_before_in_any_zone_and_schedule() -> None:
-    for cron in ("*/7 * * * *", "0 2,3 * * *", "30 */2 * * *", "15 0 * * *", "0 0 * * MON"):
+    for cron in ("*/23 * * * *", "0 2,3 * * *", "30 */2 * * *", "15 0 * * *", "0 0 * * MON"):
         for timezone in (BERLIN, "America/New_York", "Australia/Lord_Howe", "America/Havana"):
             schedule = Schedule(cron=cron, timezone=timezone)
             found = list(slots(schedule, moment(2027), moment(2028)))

@@ -9,6 +9,7 @@ from msgspec.structs import astuple, replace
 from services.lxd_worker.instances.devices import Devices, proxies_in
 from services.lxd_worker.instances.observation import InstanceConfig, Observation
 from services.lxd_worker.journal.entry import JournalEntry
+from services.lxd_worker.transitions.step_verdict import new_snapshot
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.forwards import forward_of
 from shared.contracts.instance_config import Changes, Limits
@@ -62,7 +63,7 @@ def _renamed(look: Observation, entry: JournalEntry) -> Observation:
 
 
 def _snapshot_taken(look: Observation, entry: JournalEntry) -> Observation:
-    return replace(look, snapshots=(*look.snapshots, entry.operation.arguments.snapshot))
+    return replace(look, snapshots=(*look.snapshots, new_snapshot(entry.operation.arguments)))
 
 
 def _restored(look: Observation, _: JournalEntry) -> Observation:

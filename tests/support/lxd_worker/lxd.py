@@ -29,8 +29,10 @@ from shared.contracts.errors import (
     LxdBusy,
     LxdUnavailable,
 )
+from shared.contracts.instance_config import GuestCommand
 from shared.contracts.instances import Instance, Proxy
 from shared.contracts.worker_api import Snapshot
+from shared.lxd.models import SnapshotContent
 from tests.support.clock import FakeClock
 from tests.support.lxd_worker import swap_effects
 from tests.support.lxd_worker.config_effects import effect_on
@@ -51,7 +53,10 @@ class FakeLxd:
     LXD was asked to make, `limits` further fields of instances by their names. `half_made`: it
     leaves a creation in the middle. `progress` is how far it says that it is. `passwords` are those
     that guests were given, `noted` those written down.
-    `until` is when each root that is set aside is to go, by its name.
+    `until` is when each root that is set aside is to go, by its name. `used` are instances that LXD
+    works with; `ran` are the commands in guests, `failing` those that fail, by their programs, and
+    `on_command` is called in the middle of each. `contents`, `created_at` and `expires_at` are of
+    snapshots, by the names of both.
     """
 
     def __init__(self, clock: FakeClock, **holds: Observation) -> None:
@@ -80,6 +85,13 @@ class FakeLxd:
         self.away = 0
         self.looks = 0
         self.until: dict[str, int] = {}
+        self.used: set[str] = set()
+        self.contents: dict[tuple[str, str], SnapshotContent] = {}
+        self.ran: list[tuple[str, ...]] = []
+        self.failing: dict[str, FleetError] = {}
+        self.on_command: Callable[[GuestCommand], object] | None = None
+        self.created_at: dict[tuple[str, str], str] = {}
+        self.expires_at: dict[tuple[str, str], str] = {}
         self.refuses_to_discard: dict[str, FleetError] = {}
         self.memory: dict[tuple[str, str], Instance] | None = None
         self._clock = clock
@@ -167,7 +179,7 @@ class FakeLxd:
     def snapshots(self, project: str, name: str) -> list[Snapshot]:
         self._answer()
         found = self.holds.get(name)
-        return [Snapshot(name=one, created_at="") for one in found.snapshots] if found else []
+        return [self._snapshot(name, one) for one in found.snapshots] if found else []
 
     def start_log(self, project: str, name: str) -> str | None:
         self._answer()
@@ -176,6 +188,10 @@ class FakeLxd:
     def snapshot_devices(self, project: str, name: str, snapshot: str) -> Devices:
         self._answer()
         return self.devices_in_snapshot
+
+    def snapshot_content(self, project: str, name: str, snapshot: str) -> SnapshotContent | None:
+        self._answer()
+        return self.contents.get((name, snapshot))
 
     def request(self, step: Step, entry: JournalEntry) -> str:
         self._answer()
@@ -227,6 +243,18 @@ class FakeLxd:
         self._at_once(Step.NOTE_PASSWORD, name)
         self.noted[name] = password
 
+    def run_command(self, project: str, name: str, command: GuestCommand) -> None:
+        self._answer()
+        self.ran.append(command.command)
+        self._clock.sleep(self.takes_s.get(Step.RUN_PRE, 0.0))
+        if (called := self.on_command) is not None:
+            called(command)
+        if error := self.failing.get(command.command[0]):
+            raise error
+        if Step.RUN_PRE in self.unanswered:
+            self.unanswered.remove(Step.RUN_PRE)
+            raise LxdUnavailable("h1")
+
     def _at_once(self, step: Step, name: str) -> None:
         """Take a step of which LXD has no operation."""
         if name not in self.holds:
@@ -268,6 +296,14 @@ class FakeLxd:
             if request.name == name and not request.over
         ]
 
+    def is_in_use(self, project: str, name: str) -> bool:
+        return bool(self.running_operations(project, name)) or name in self.used
+
+    def _snapshot(self, name: str, snapshot: str) -> Snapshot:
+        key = (name, snapshot)
+        created_at, expires_at = self.created_at.get(key, ""), self.expires_at.get(key, "")
+        return Snapshot(name=snapshot, created_at=created_at, expires_at=expires_at)
+
     def _look(self, name: str) -> Observation | None:
         found = self.holds.get(name)
         return replace(found, name=name) if found else None
@@ -305,9 +341,9 @@ class FakeLxd:
             complete=not self.half_made,
             name=name,
             config=InstanceConfig(
-                cpu_limit=config["limits.cpu"],
-                memory_limit=int(config["limits.memory"]),
-                root_size=int(devices["root"]["size"]),
+                cpu_limit=config.get("limits.cpu", ""),
+                memory_limit=int(config.get("limits.memory", 0)) or None,
+                root_size=int(devices["root"].get("size", 0)) or None,
                 proxies=proxies,
             ),
         )
@@ -324,6 +360,8 @@ class FakeLxd:
             return
         if request.entry and request.step not in _AFTER:
             now = effect_on(self.holds.pop(request.name), request.step, request.entry)
+            for snapshot in now.snapshots:
+                self.created_at.setdefault((request.name, snapshot), self._clock.now())
             if request.step is Step.RESTORE and not now.stopped:
                 now = replace(now, init=InitProcess(next(self._pids), 2))
             self.holds[now.name] = now

@@ -100,6 +100,10 @@ ERRORS = {
         "实例 {name} 已有快照 {snapshot}", "Instance {name} already has a snapshot {snapshot}"
     ),
     "log_not_found": Text("实例 {name} 没有启动日志", "Instance {name} has no startup log"),
+    "command_failed": Text(
+        "实例 {name} 内的命令 {command} 失败：{reason}",
+        "The command {command} in instance {name} failed: {reason}",
+    ),
     "password_not_set": Text(
         "实例 {name} 的密码未能设置：{reason}",
         "The password of instance {name} could not be set: {reason}",

@@ -1,0 +1,1 @@
+"""Snapshot policies: the host's plan, carried out by the host itself."""

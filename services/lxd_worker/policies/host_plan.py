@@ -1,0 +1,173 @@
+"""The plan that this host carries out, and which of its policies are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+
+import msgspec
+
+from services.lxd_worker.clock import WorkerClock
+from services.lxd_worker.policies.protocol import PolicyStore
+from services.lxd_worker.policies.records import Cursor
+from shared.contracts.errors import InvalidInput
+from shared.contracts.instances import Instance
+from shared.contracts.policies import Plan, Policy
+from shared.policies.plan import digest
+from shared.policies.schedule import delay_s, latest_slot, next_slot
+from shared.policies.selection import selects
+from shared.policies.validation import check_policy
+
+# A slot that is recorded further ahead than this was recorded by a clock that was wrong.
+MOST_AHEAD_S = 300.0
+
+
+@dataclass(slots=True)
+class HostPlan:
+    """Keeps the plan of one host. Every method that writes raises DatabaseUnavailable.
+
+    `changed` is called with every new plan.
+    """
+
+    host: str
+    store: PolicyStore
+    clock: WorkerClock
+    changed: Callable[[], None]
+    _plan: Plan | None = field(init=False)
+    _policies: dict[str, Policy] = field(init=False)
+    _cursors: dict[str, Cursor] = field(init=False)
+    # When the runs of each policy's next slot begin, in seconds since 1970.
+    _due: dict[str, float] = field(init=False, default_factory=dict)
+    _setting: Lock = field(init=False, default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self._plan = self.store.plan()
+        self._policies = _by_id(self._plan)
+        self._cursors = self.store.cursors()
+
+    @property
+    def plan(self) -> Plan | None:
+        """The present plan; None: the centre has sent none yet."""
+        return self._plan
+
+    @property
+    def version(self) -> int:
+        """The version of the present plan; 0: there is none."""
+        return self._plan.plan_version if self._plan else 0
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The policies of the present plan."""
+        return self._plan.policies if self._plan else ()
+
+    def policy(self, policy_id: str) -> Policy | None:
+        """Return a policy of the present plan."""
+        return self._policies.get(policy_id)
+
+    def selects(self, policy: Policy, instance: Instance) -> bool:
+        """Whether a policy selects an instance; one that LXD has given no uuid yet waits for it."""
+        place = (self.host, instance.project, instance.name)
+        return bool(instance.uuid) and selects(policy.selection, *place, instance.labels)
+
+    def set(self, plan: Plan) -> None:
+        """Take a plan, unless it is older than the present one, or the same.
+
+        A policy that is new, or has a new schedule, begins now. Raises InvalidInput.
+        """
+        with self._setting:
+            if self._is_newer(plan):
+                self._replace(plan)
+
+    def due_at(self, policy: Policy) -> float:
+        """Return when the runs of a policy's next slot begin, in seconds since 1970."""
+        if policy.id not in self._due:
+            slot = next_slot(policy.schedule, self._after(policy))
+            self._due[policy.id] = slot.timestamp() + self.delay_s(policy)
+        return self._due[policy.id]
+
+    def next_slot(self, policy: Policy) -> datetime:
+        """Return the first slot for which no runs are recorded."""
+        return next_slot(policy.schedule, self._after(policy))
+
+    def delay_s(self, policy: Policy) -> float:
+        """Return how long after a slot its runs begin."""
+        return delay_s(policy.schedule, self.host, self._plan.delay_s if self._plan else 0.0)
+
+    def slot_due(self, policy: Policy) -> datetime | None:
+        """Return the newest slot whose runs are to begin; those before it are left out."""
+        until = self.clock.unix() - self.delay_s(policy)
+        return latest_slot(policy.schedule, self._after(policy), _moment(until))
+
+    def on_begun(self, policy: Policy, slot: float) -> None:
+        """Take in that the runs of a slot are recorded."""
+        cursor = self._cursors.get(policy.id)
+        if cursor and cursor.slot < slot:
+            self._move(policy.id, cursor, slot)
+
+    def follow_clock(self) -> None:
+        """Go back to now with policies whose slots were recorded by a clock that was ahead.
+
+        A slot of which a run is recorded has none a second time.
+        """
+        now = self.clock.unix()
+        for policy_id, cursor in list(self._cursors.items()):
+            if cursor.slot > now + MOST_AHEAD_S:
+                self.store.move_cursor(policy_id, now)
+                self._move(policy_id, cursor, now)
+
+    def _is_newer(self, plan: Plan) -> bool:
+        """Whether a valid plan replaces the present one; raises InvalidInput."""
+        _check(plan, self.host)
+        now = self._plan
+        if now and (plan.plan_version, plan.digest) == (now.plan_version, now.digest):
+            return False
+        if now and plan.plan_version == now.plan_version:
+            raise InvalidInput("digest", f"that of version {now.plan_version}, or a new version")
+        return now is None or plan.plan_version > now.plan_version
+
+    def _replace(self, plan: Plan) -> None:
+        for policy in plan.policies:
+            if policy != self._policies.get(policy.id):
+                check_policy(policy)
+                # Checking a schedule takes milliseconds, in which the host's heartbeat waits.
+                self.clock.sleep(0)
+        cursors = {policy.id: self._cursor(policy) for policy in plan.policies}
+        self.store.replace_plan(plan, cursors)
+        self._plan, self._policies, self._cursors = plan, _by_id(plan), cursors
+        self._due.clear()
+        self.changed()
+
+    def _cursor(self, policy: Policy) -> Cursor:
+        schedule = msgspec.json.encode(policy.schedule).decode()
+        known = self._cursors.get(policy.id)
+        if known and known.schedule == schedule:
+            return known
+        return Cursor(schedule=schedule, slot=self.clock.unix())
+
+    def _move(self, policy_id: str, cursor: Cursor, slot: float) -> None:
+        if self._cursors.get(policy_id) is cursor:
+            self._cursors[policy_id] = msgspec.structs.replace(cursor, slot=slot)
+        self._due.pop(policy_id, None)
+
+    def _after(self, policy: Policy) -> datetime:
+        cursor = self._cursors.get(policy.id)
+        return _moment(cursor.slot if cursor else self.clock.unix())
+
+
+def _check(plan: Plan, host: str) -> None:
+    if plan.host != host:
+        raise InvalidInput("host", f"this worker serves {host}")
+    if plan.digest != digest(plan.policies, plan.at_once, plan.delay_s):
+        raise InvalidInput("digest", "that of the policies and limits of the plan")
+    if len(_by_id(plan)) != len(plan.policies):
+        raise InvalidInput("policies", "each once")
+
+
+def _by_id(plan: Plan | None) -> dict[str, Policy]:
+    return {policy.id: policy for policy in plan.policies} if plan else {}
+
+
+def _moment(unix: float) -> datetime:
+    return datetime.fromtimestamp(unix, UTC)

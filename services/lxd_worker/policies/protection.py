@@ -1,0 +1,215 @@
+"""How well the host's instances are protected by its policies.
+
+Nothing is polled: which snapshots there are is recorded as they are taken and pruned. What somebody
+else deletes is told by LXD's events, upon which that instance's snapshots are listed again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from services.lxd_worker.policies.clock_guard import ClockGuard
+from services.lxd_worker.policies.host_instances import HostInstances
+from services.lxd_worker.policies.host_plan import HostPlan
+from services.lxd_worker.policies.protocol import PolicyStore
+from services.lxd_worker.policies.records import Failures, Stock
+from services.lxd_worker.protocols import Lxd, Signal
+from services.lxd_worker.reports.publishing import ReportContext
+from shared.contracts.bounds import MOST_INSTANCES
+from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
+from shared.contracts.events import ProtectionReported
+from shared.contracts.instances import Instance
+from shared.contracts.policies import (
+    MOST_POLICIES_OF_ONE,
+    Policy,
+    PolicyRun,
+    Protection,
+    ProtectionState,
+)
+from shared.lxd.models import LifecycleEvent
+from shared.policies.moments import parse_moment, slot_text
+
+log = logging.getLogger(__name__)
+
+# Also if nothing has changed.
+REGULAR_S = 60.0
+# A slot whose snapshot has not come so long after it is overdue.
+LATE_S = 300.0
+# Of the instances whose snapshots are to be listed again, so many are at each report.
+LISTED_AT_ONCE = 20
+_CHANGES_SNAPSHOTS = ("instance-snapshot-deleted", "instance-snapshot-renamed")
+
+Place = tuple[str, str]
+
+
+@dataclass(slots=True)
+class ProtectionReport:
+    """Sends the protection of all instances; `signal` wakes whoever calls `publish`.
+
+    `oldest_slots` returns the oldest slots whose snapshot is still to come, by policy and uuid.
+    """
+
+    context: ReportContext
+    store: PolicyStore
+    plan: HostPlan
+    instances: HostInstances
+    clock_guard: ClockGuard
+    lxd: Lxd
+    signal: Signal
+    oldest_slots: Callable[[], Mapping[tuple[str, str], str]]
+    _stock: dict[tuple[str, str], Stock] | None = None
+    _failures: dict[tuple[str, str], Failures] = field(default_factory=dict)
+    _last: ProtectionReported | None = None
+    _sent_at: float = 0.0
+    _requested: bool = True
+    _failures_changed: bool = True
+    # Instances by project and name, and by project and uuid, that are looked at again.
+    _stale: dict[Place, None] = field(default_factory=dict)
+    _restocked: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    def request(self) -> None:
+        """Have it sent soon, whether or not it has changed."""
+        self._requested = True
+        self.signal()
+
+    def on_run(self, run: PolicyRun) -> None:
+        """Take in that a run has changed."""
+        self._restocked[run.project, run.uuid] = None
+        self._failures_changed = True
+        self.signal()
+
+    def on_event(self, event: LifecycleEvent) -> None:
+        """Have it checked soon if an event of LXD's may have changed it."""
+        action = event.metadata.action
+        if action in _CHANGES_SNAPSHOTS:
+            name = event.metadata.source.partition("?")[0].split("/snapshots/")[0]
+            self._stale[event.project, name.rpartition("/")[2]] = None
+        if action.startswith("instance-"):
+            self.signal()
+
+    def on_listening(self) -> None:
+        """List again all snapshots: nobody has listened to LXD for a while."""
+        if self._stock is not None:
+            known = self.instances.known() or ()
+            owners = {(one.project, one.uuid): (one.project, one.name) for one in known}
+            self._stale |= {owners[key]: None for key in self._stock if key in owners}
+        self.signal()
+
+    def publish(self) -> None:
+        """Send it if it has changed, was requested, or was sent a minute ago.
+
+        Raises DatabaseUnavailable. What cannot be sent now is sent with the reconnection.
+        """
+        self._list_stale()
+        report = self._report()
+        if report is None:
+            return
+        is_new = self._last is None or replace(report, at=self._last.at) != self._last
+        now = self.context.clock.monotonic()
+        if not (is_new or self._requested or now >= self._sent_at + REGULAR_S):
+            return
+        try:
+            self.context.publish(report)
+        except BrokerUnavailable as exc:
+            log.info("protection not reported", extra={"error": str(exc)})
+            return
+        self._requested, self._last, self._sent_at = False, report, now
+
+    def _list_stale(self) -> None:
+        for place in list(self._stale)[:LISTED_AT_ONCE]:
+            known = self.instances.known() or ()
+            found = next((one for one in known if (one.project, one.name) == place), None)
+            if found and found.uuid:
+                try:
+                    listed = self.lxd.snapshots(*place)
+                except LxdUnavailable:
+                    return
+                now = self.context.clock.unix()
+                self.store.reconcile(found.project, found.uuid, listed, now)
+                self._restocked[found.project, found.uuid] = None
+            self._stale.pop(place, None)
+        if self._stale:
+            self.signal()
+
+    def _refresh(self, now: str) -> dict[tuple[str, str], Stock]:
+        if self._stock is None:
+            self._stock = self.store.stock(now)
+        for key in list(self._restocked):
+            del self._restocked[key]
+            self._stock[key] = self.store.stock_of(*key, now)
+        if self._failures_changed:
+            self._failures_changed = False
+            self._failures = self.store.failures()
+        return self._stock
+
+    def _report(self) -> ProtectionReported | None:
+        """Return the report; None: nobody knows which instances there are."""
+        known = self.instances.known()
+        if known is None:
+            return None
+        unix = self.context.clock.unix()
+        stock, oldest = self._refresh(self.context.clock.now()), self.oldest_slots()
+        overdue = slot_text(datetime.fromtimestamp(unix - LATE_S, UTC))
+        slots = {one.id: slot_text(self.plan.next_slot(one)) for one in self.plan.policies}
+        plan = self.plan.plan
+        return ProtectionReported(
+            epoch=self.context.epoch,
+            at=self.context.clock.now(),
+            plan_version=plan.plan_version if plan else 0,
+            digest=plan.digest if plan else "",
+            clock_trusted=self.clock_guard.trusted,
+            instances=[
+                self._protection(one, policies, stock, oldest, overdue, slots)
+                for one, policies in self.instances.with_policies(list(known)[:MOST_INSTANCES])
+            ],
+        )
+
+    def _protection(
+        self,
+        instance: Instance,
+        policies: tuple[Policy, ...],
+        stock: Mapping[tuple[str, str], Stock],
+        oldest: Mapping[tuple[str, str], str],
+        overdue: str,
+        slots: Mapping[str, str],
+    ) -> Protection:
+        own = stock.get((instance.project, instance.uuid), _NO_STOCK)
+        keys = [(policy.id, instance.uuid) for policy in policies]
+        pending = [slots[policy.id] for policy in policies] + [
+            oldest[key] for key in keys if key in oldest
+        ]
+        failures = [self._failures[key] for key in keys if key in self._failures]
+        worst = max(failures, key=lambda one: one.count, default=_NO_FAILURES)
+        due = min(pending, default="")
+        return Protection(
+            name=instance.name,
+            uuid=instance.uuid,
+            state=_state(policies, worst, is_late=bool(due) and due < overdue),
+            project=instance.project,
+            policies=tuple(policy.name for policy in policies[:MOST_POLICIES_OF_ONE]),
+            newest_good=_seconds(own.newest),
+            snapshots=own.snapshots,
+            due=due,
+            failures=worst.count,
+            code=worst.code,
+        )
+
+
+_NO_STOCK, _NO_FAILURES = Stock(), Failures()
+
+
+def _state(policies: Iterable[Policy], worst: Failures, *, is_late: bool) -> ProtectionState:
+    if not policies:
+        return ProtectionState.UNPROTECTED
+    if worst.count:
+        return ProtectionState.FAILING
+    return ProtectionState.LATE if is_late else ProtectionState.PROTECTED
+
+
+def _seconds(moment: str) -> str:
+    return slot_text(parse_moment(moment)) if moment else ""

@@ -1,0 +1,171 @@
+"""The calls about snapshot policies, and about snapshots as policies see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from services.lxd_worker.instance_queries import list_snapshots
+from services.lxd_worker.instances.validation import check_name
+from services.lxd_worker.operations.record import OperationContext
+from services.lxd_worker.policies.clock_guard import ClockGuard
+from services.lxd_worker.policies.host_instances import HostInstances
+from services.lxd_worker.policies.host_plan import HostPlan
+from services.lxd_worker.policies.protection import ProtectionReport
+from services.lxd_worker.policies.protocol import PolicyStore
+from services.lxd_worker.policies.records import SnapshotRecord
+from services.lxd_worker.policies.scheduler import PolicyScheduler
+from services.lxd_worker.policies.snapshots import held, with_records
+from shared.contracts.errors import InstanceNotFound, InvalidInput, SnapshotNotFound
+from shared.contracts.instances import DEFAULT_PROJECT, Instance
+from shared.contracts.operations import Kind
+from shared.contracts.policies import (
+    MOST_RUNS,
+    InstanceSimulation,
+    Plan,
+    Policy,
+    PolicyRunPage,
+    RunRequest,
+    RunsStarted,
+    Simulation,
+    SimulationRequest,
+    SnapshotMark,
+)
+from shared.contracts.worker_api import SnapshotList
+from shared.policies.simulation import simulate
+from shared.policies.validation import check_policy, check_tags
+
+# Records of snapshots: so many of policies, and marks, has no host.
+MOST_RECORDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class HostPolicies:
+    """Answers the snapshots service and the gateways; errors as listed in `WorkerClient`."""
+
+    context: OperationContext
+    store: PolicyStore
+    plan: HostPlan
+    clock_guard: ClockGuard
+    instances: HostInstances
+    scheduler: PolicyScheduler
+    protection: ProtectionReport
+
+    def set_plan(self, plan: Plan) -> None:
+        """Take a plan, or confirm the clock with the present one."""
+        self.plan.set(plan)
+        present = self.plan.plan
+        if present and present.plan_version == plan.plan_version:
+            self.clock_guard.compare(plan.clock)
+        self.protection.request()
+
+    def run_policy(self, request: RunRequest) -> RunsStarted:
+        """Run a policy now."""
+        wanted = replace(request, project=request.project or DEFAULT_PROJECT)
+        return RunsStarted(instances=self.scheduler.run_now(wanted))
+
+    def simulate_policy(self, request: SimulationRequest) -> Simulation:
+        """Return what a policy would do from now on."""
+        check_policy(request.policy)
+        selected = self._simulated(request)
+        instances, truncated = [], False
+        for instance in selected[: request.limit]:
+            simulation, is_cut = self._simulate(request.policy, instance, request.days)
+            instances.append(simulation)
+            truncated |= is_cut
+            # A long simulation takes a while, in which the host's heartbeat waits.
+            self.context.clock.sleep(0)
+        return Simulation(selected=len(selected), instances=instances, truncated=truncated)
+
+    def mark_snapshot(self, mark: SnapshotMark) -> None:
+        """Protect a snapshot from all policies, or tag it."""
+        check_tags("tags", mark.tags)
+        listed = list_snapshots(self.context.lxd, mark.project, mark.name, mark.uuid).snapshots
+        found = next((one for one in listed if one.name == mark.snapshot), None)
+        if found is None:
+            raise SnapshotNotFound(mark.name, mark.snapshot)
+        now = self.context.clock.unix()
+        records = self.store.reconcile(mark.project, mark.uuid, listed, now)
+        known = next((one for one in records if one.snapshot == mark.snapshot), None)
+        record = known or SnapshotRecord(
+            project=mark.project,
+            uuid=mark.uuid,
+            snapshot=mark.snapshot,
+            created_at=found.created_at,
+            expires_at=found.expires_at,
+        )
+        marked = replace(record, protected=mark.protected, tags=mark.tags)
+        if marked.policy_id or marked.protected or marked.tags:
+            if not self.store.keep_snapshot(marked, MOST_RECORDS):
+                raise InvalidInput("snapshot", f"at most {MOST_RECORDS} marks on a host")
+        else:
+            self.store.forget_snapshot(mark.project, mark.uuid, mark.snapshot)
+        self._require_not_deleted(mark)
+
+    def policy_runs_since(self, sequence: int, limit: int) -> PolicyRunPage:
+        """Return what changed after a sequence number, oldest change first."""
+        limit = max(1, min(limit, MOST_RUNS))
+        found = self.store.runs_since(sequence, limit)
+        more = bool(found and self.store.runs_since(found[-1].sequence, 1))
+        return PolicyRunPage(runs=found, more=more)
+
+    def snapshots(self, project: str, name: str, uuid: str) -> SnapshotList:
+        """Return the snapshots of the instance that has this uuid, oldest first."""
+        listed = list_snapshots(self.context.lxd, project, name, uuid)
+        if not uuid:
+            return listed
+        records = self.store.snapshots_of(project, uuid)
+        return replace(listed, snapshots=with_records(listed.snapshots, records))
+
+    def tidy(self, journal_days_s: float) -> None:
+        """Delete what is older than the journal; raises DatabaseUnavailable."""
+        now = self.context.clock.unix()
+        cached = self.instances.cached()
+        present = None if cached is None else [(one.project, one.uuid) for one in cached.values()]
+        self.store.tidy(present, now, now - journal_days_s)
+
+    def _require_not_deleted(self, mark: SnapshotMark) -> None:
+        """Raise SnapshotNotFound if the snapshot is just being deleted."""
+        holder = self.context.journal.holder(mark.project, mark.name)
+        if holder is None or holder.operation.kind is not Kind.DELETE_SNAPSHOT:
+            return
+        if holder.operation.arguments.snapshot == mark.snapshot:
+            raise SnapshotNotFound(mark.name, mark.snapshot)
+
+    def _simulated(self, request: SimulationRequest) -> Sequence[Instance]:
+        """Return the instances of a simulation; raises InstanceNotFound for one that is gone."""
+        selected = self.instances.selected_by(request.policy)
+        if not request.name:
+            return selected
+        place = (request.project or DEFAULT_PROJECT, request.name)
+        check_name(request.name)
+        if self.instances.named(*place) is None:
+            raise InstanceNotFound(request.name)
+        return [one for one in selected if (one.project, one.name) == place]
+
+    def _simulate(
+        self, policy: Policy, instance: Instance, days: int
+    ) -> tuple[InstanceSimulation, bool]:
+        listed = self.context.lxd.snapshots(instance.project, instance.name)
+        records = self.store.snapshots_of(instance.project, instance.uuid)
+        plan = self.plan.plan
+        found = simulate(
+            policy,
+            self.context.host,
+            instance.name,
+            held(listed, records, policy.id),
+            datetime.fromtimestamp(self.context.clock.unix(), UTC),
+            days,
+            plan.delay_s if plan else 0.0,
+        )
+        simulation = InstanceSimulation(
+            name=instance.name,
+            uuid=instance.uuid,
+            project=instance.project,
+            events=found.events,
+            snapshots=found.judged,
+        )
+        return simulation, found.truncated

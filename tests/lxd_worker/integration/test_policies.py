@@ -1,0 +1,221 @@
+"""A real worker carries out snapshot policies on a real LXD."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shared.contracts.codec import from_wire, to_wire
+from shared.contracts.events import PolicyRunChanged, ProtectionReported
+from shared.contracts.policies import (
+    Policy,
+    PolicyRun,
+    PolicyRunPage,
+    ProtectionState,
+    RunRequest,
+    RunsStarted,
+    RunState,
+    Schedule,
+    Selection,
+    Simulation,
+    SimulationRequest,
+    SnapshotMark,
+)
+from shared.contracts.worker_api import SnapshotList
+from tests.lxd_worker.integration.conftest import module_fixtures
+from tests.support.bus_side import BusSide
+from tests.support.lxd import Instances
+from tests.support.lxd_worker.policies import a_plan, a_policy
+from tests.support.worker_process import WorkerProcess
+
+vhost, worker = module_fixtures()
+# Due once in four years: runs are requested.
+SELDOM = Schedule(cron="0 0 29 2 *")
+_versions = iter(range(1, 1000))
+
+
+@dataclass
+class Centre:
+    """What central services ask of a host."""
+
+    bus: BusSide
+    instances: Instances
+    started: list[str] = field(default_factory=list)
+
+    def give(self, *policies: Policy, clock: float | None = None) -> None:
+        now = time.time() if clock is None else clock
+        self.bus.call("set_plan", to_wire(a_plan(*policies, version=next(_versions), clock=now)))
+
+    def policy(self, *names: str, **changes: Any) -> Policy:
+        changes = {"schedule": SELDOM, "selection": Selection(names=names)} | changes
+        return a_policy(**changes)
+
+    def run(self, policy: Policy, second: int, **changes: Any) -> int:
+        request = RunRequest(policy_id=policy.id, at=f"2026-11-29T12:00:{second:02}Z")
+        answer = self.bus.call("run_policy", to_wire(replace(request, **changes)))
+        return from_wire(RunsStarted, answer).instances
+
+    def over(self, name: str, second: int) -> PolicyRun:
+        """Wait until a run is told that is over, with all that it prunes."""
+        at = f"2026-11-29T12:00:{second:02}Z"
+
+        def told() -> PolicyRun | None:
+            runs = [one.run for one in self.bus.of(PolicyRunChanged)]
+            mine = [run for run in runs if (run.instance, run.slot) == (name, at)]
+            return mine[-1] if mine and mine[-1].state is not RunState.RUNNING else None
+
+        return self.bus.until(told)
+
+    def snapshots(self, name: str) -> list[str]:
+        listed = self.instances.lxd.call("GET", f"/1.0/instances/{name}/snapshots")
+        return [path.rpartition("/")[2] for path in listed]
+
+    def until_there(self, name: str, *seconds: int) -> None:
+        wanted = {f"hourly-20261129T1200{second:02}Z" for second in seconds}
+        self.bus.until(lambda: set(self.snapshots(name)) == wanted)
+
+    def protection(self, name: str, state: ProtectionState) -> Any:
+        def told() -> Any:
+            reports = self.bus.of(ProtectionReported)
+            mine = [one for one in reports[-1].instances if one.name == name] if reports else []
+            return mine[0] if mine and mine[0].state is state else None
+
+        return self.bus.until(told)
+
+
+@pytest.fixture
+def centre(bus: BusSide, instances: Instances, worker: WorkerProcess) -> Centre:
+    return Centre(bus, instances)
+
+
+def test_a_policy_takes_snapshots_prunes_them_and_tells_so(
+    centre: Centre, instances: Instances
+) -> None:
+    web, db = instances.launch("web"), instances.launch("db")
+    policy = centre.policy(web, db)
+    instances.lxd.call("POST", f"/1.0/instances/{web}/snapshots", {"name": "by-hand"})
+    centre.give(policy)
+
+    assert centre.run(policy, 1) == 2
+    first = centre.over(web, 1)
+    for second in (2, 3):
+        centre.run(policy, second, project="default", name=web)
+        centre.over(web, second)
+    kept = {f"hourly-20261129T12000{second}Z" for second in (2, 3)} | {"by-hand"}
+    centre.bus.until(lambda: set(centre.snapshots(web)) == kept)
+
+    assert (first.state, first.manual, first.policy) == (RunState.TAKEN, True, "hourly")
+    listed = from_wire(
+        SnapshotList,
+        centre.bus.call("snapshots", "default", web, instances.lxd.uuid_of(web)),
+    ).snapshots
+    assert {one.name: one.policy for one in listed} == dict.fromkeys(kept, "hourly") | {
+        "by-hand": ""
+    }
+    told = centre.protection(web, ProtectionState.PROTECTED)
+    assert told.policies == ("hourly",)
+    report = centre.bus.of(ProtectionReported)[-1]
+    assert report.clock_trusted
+    pruned = centre.bus.until(
+        lambda: [one.run for one in centre.bus.of(PolicyRunChanged) if one.run.pruned]
+    )
+    assert pruned[-1].pruned == ("hourly-20261129T120001Z",)
+    page = from_wire(PolicyRunPage, centre.bus.call("policy_runs_since", 0, 500))
+    assert {run.state for run in page.runs if run.instance in (web, db)} == {RunState.TAKEN}
+
+
+def test_a_snapshot_that_is_deleted_in_lxd_is_seen_without_polling(
+    centre: Centre, instances: Instances
+) -> None:
+    name = instances.launch()
+    policy = centre.policy(name)
+    centre.give(policy)
+    centre.run(policy, 1)
+    centre.over(name, 1)
+    centre.bus.until(
+        lambda: centre.protection(name, ProtectionState.PROTECTED).snapshots == 1 or None
+    )
+
+    instances.lxd.call("DELETE", f"/1.0/instances/{name}/snapshots/hourly-20261129T120001Z")
+
+    centre.bus.until(
+        lambda: centre.protection(name, ProtectionState.PROTECTED).snapshots == 0 or None
+    )
+
+
+def test_what_is_protected_or_expires_stays(centre: Centre, instances: Instances) -> None:
+    name = instances.launch()
+    policy = centre.policy(name)
+    centre.give(policy)
+    for second in (1, 2):
+        centre.run(policy, second)
+        centre.over(name, second)
+    uuid = instances.lxd.uuid_of(name)
+    mark = SnapshotMark(
+        project="default",
+        name=name,
+        uuid=uuid,
+        snapshot="hourly-20261129T120001Z",
+        protected=True,
+    )
+    centre.bus.call("mark_snapshot", to_wire(mark))
+    instances.lxd.call(
+        "PUT",
+        f"/1.0/instances/{name}/snapshots/hourly-20261129T120002Z",
+        {"expires_at": "2030-01-01T00:00:00Z"},
+    )
+    for second in (3, 4, 5):
+        centre.run(policy, second)
+        centre.over(name, second)
+
+    centre.until_there(name, 1, 2, 4, 5)
+
+
+def test_a_clock_that_disagrees_prunes_nothing_until_it_agrees(
+    centre: Centre, instances: Instances
+) -> None:
+    name = instances.launch()
+    policy = centre.policy(name)
+    centre.give(policy, clock=time.time() + 3600)
+    for second in (1, 2, 3):
+        centre.run(policy, second)
+        centre.over(name, second)
+    held = centre.snapshots(name)
+    untrusted = centre.bus.until(lambda: centre.bus.of(ProtectionReported) or None)[-1]
+    centre.give(policy)
+    centre.run(policy, 4)
+
+    centre.until_there(name, 3, 4)
+    assert len(held) == 3
+    assert not untrusted.clock_trusted
+
+
+def test_a_simulation_lists_what_is_there_and_what_will_be(
+    centre: Centre, instances: Instances
+) -> None:
+    name = instances.launch()
+    policy = centre.policy(name)
+    centre.give(policy)
+    centre.run(policy, 1)
+    centre.over(name, 1)
+    daily = replace(policy, schedule=Schedule(cron="0 3 * * *"))
+
+    answer = centre.bus.call("simulate_policy", to_wire(SimulationRequest(policy=daily, days=5)))
+
+    (instance,) = from_wire(Simulation, answer).instances
+    assert [event.action for event in instance.events] == [
+        "take",
+        "take",
+        "prune",
+        "take",
+        "prune",
+        "take",
+        "prune",
+        "take",
+        "prune",
+    ]
+    assert instance.events[2].snapshot == "hourly-20261129T120001Z"

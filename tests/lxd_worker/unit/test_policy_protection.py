@@ -1,0 +1,227 @@
+"""What a host tells of how its instances are protected, and what a policy would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from services.lxd_worker.policies.outbox import PolicyRunOutbox
+from services.lxd_worker.transitions.steps import Step
+from shared.contracts.errors import BrokerUnavailable, InstanceNotFound, InvalidInput, LxdRefused
+from shared.contracts.events import PolicyRunChanged, ProtectionReported
+from shared.contracts.policies import (
+    Protection,
+    ProtectionState,
+    Retention,
+    Selection,
+    SimulatedAction,
+    SimulationRequest,
+)
+from shared.lxd.models import LifecycleEvent, LifecycleMetadata
+from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
+
+ONLY_WEB = Selection(names=("web",))
+POLICY = a_policy(selection=ONLY_WEB)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[PolicyBench]:
+    with policy_bench(tmp_path) as bench:
+        yield bench
+
+
+def reported(host: PolicyBench) -> ProtectionReported:
+    host.lxd.memory = {("default", one.name): one for one in host.lxd.instances()}
+    host.policies.protection.request()
+    host.policies.protection.publish()
+    host.lxd.memory = None
+    report = host.wire.sent[-1]
+    assert isinstance(report, ProtectionReported)
+    return report
+
+
+def of(host: PolicyBench, name: str = "web") -> Protection:
+    return next(one for one in reported(host).instances if one.name == name)
+
+
+def test_a_host_tells_which_plan_it_carries_out_and_whether_its_clock_is_right(
+    host: PolicyBench,
+) -> None:
+    none = reported(host)
+    host.give(POLICY)
+    plan, report = host.policies.plan.plan, reported(host)
+
+    assert (none.plan_version, none.digest, none.clock_trusted) == (0, "", False)
+    assert (report.plan_version, report.digest) == (1, plan.digest)
+    assert report.clock_trusted
+
+
+def test_an_instance_is_as_well_protected_as_its_policies_protect_it(host: PolicyBench) -> None:
+    host.give(POLICY, a_policy("other", selection=ONLY_WEB))
+    new = of(host)
+    host.until_hour()
+    protected, unprotected = of(host), of(host, "db")
+
+    assert (new.state, new.newest_good, new.due) == (
+        ProtectionState.PROTECTED,
+        "",
+        "2026-11-18T12:00:00Z",
+    )
+    assert protected.state is ProtectionState.PROTECTED
+    assert protected.policies == ("hourly", "other")
+    assert protected.newest_good == "2026-11-18T12:00:00Z"
+    assert (protected.snapshots, protected.due) == (2, "2026-11-18T13:00:00Z")
+    assert unprotected.state is ProtectionState.UNPROTECTED
+    assert (unprotected.due, unprotected.policies) == ("", ())
+
+
+def test_slots_that_brought_no_snapshot_are_counted_until_one_does(host: PolicyBench) -> None:
+    host.give(POLICY)
+    host.lxd.refuses[Step.SNAPSHOT] = LxdRefused("no space left on device")
+    host.until_hour(2)
+    failing = of(host)
+    host.lxd.refuses.clear()
+    host.until_hour()
+
+    assert (failing.state, failing.failures) == (ProtectionState.FAILING, 2)
+    assert failing.code == "lxd_refused"
+    assert of(host).state is ProtectionState.PROTECTED
+
+
+def test_a_slot_that_waits_for_minutes_is_late(host: PolicyBench) -> None:
+    host.give(POLICY)
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    begun = of(host)
+    host.clock.advance(301)
+
+    assert begun.state is ProtectionState.PROTECTED
+    late = of(host)
+    assert (late.state, late.due) == (ProtectionState.LATE, "2026-11-18T12:00:00Z")
+
+
+def test_a_snapshot_that_somebody_deletes_is_no_longer_counted_on(host: PolicyBench) -> None:
+    host.give(POLICY)
+    host.until_hour(2)
+    before = of(host)
+    found = host.lxd.holds["web"]
+    host.lxd.holds["web"] = replace(found, snapshots=found.snapshots[:1])
+    gone = f"/1.0/instances/web/snapshots/{found.snapshots[1]}"
+    event = LifecycleEvent(LifecycleMetadata("instance-snapshot-deleted", gone))
+    host.policies.protection.on_event(event)
+
+    after = of(host)
+    assert (before.snapshots, before.newest_good) == (2, "2026-11-18T13:00:00Z")
+    assert (after.snapshots, after.newest_good) == (1, "2026-11-18T12:00:00Z")
+
+
+def test_what_happened_while_nobody_listened_to_lxd_is_found_out(host: PolicyBench) -> None:
+    host.give(POLICY)
+    host.until_hour()
+    reported(host)
+    host.lxd.holds["web"] = replace(host.lxd.holds["web"], snapshots=())
+    host.lxd.memory = {("default", one.name): one for one in host.lxd.instances()}
+    host.policies.protection.on_listening()
+
+    assert of(host).snapshots == 0
+
+
+def test_a_report_is_sent_when_it_differs_and_once_a_minute(host: PolicyBench) -> None:
+    host.give(POLICY)
+    reported(host)
+    host.lxd.memory = {("default", one.name): one for one in host.lxd.instances()}
+    sent = []
+    for seconds in (2, 2, 55, 2, 2):
+        host.clock.advance(seconds)
+        host.policies.protection.publish()
+        sent.append(len(host.wire.sent))
+
+    assert sent == [1, 1, 1, 2, 2]
+
+
+def test_a_report_that_the_broker_did_not_get_is_sent_again(host: PolicyBench) -> None:
+    host.lxd.memory = {}
+    host.wire.cut = 1
+    host.policies.protection.publish()
+    host.policies.protection.publish()
+
+    assert len(host.wire.sent) == 1
+
+
+def test_before_lxd_has_listed_its_instances_nothing_is_told(host: PolicyBench) -> None:
+    host.policies.protection.publish()
+
+    assert host.wire.sent == []
+
+
+def test_runs_are_reported_until_the_broker_has_them(host: PolicyBench) -> None:
+    host.give(POLICY)
+    host.until_hour()
+    host.wire.cut = 1
+    outbox = PolicyRunOutbox(
+        host.store, host.wire.publish, lambda: None, lambda *_: host.wire.later.append(list)
+    )
+
+    with pytest.raises(BrokerUnavailable):
+        outbox.publish_unconfirmed()
+    outbox.publish_unconfirmed()
+    outbox.publish_unconfirmed()
+
+    (event,) = host.wire.sent
+    assert isinstance(event, PolicyRunChanged)
+    assert event.run == host.runs()[0]
+    assert len(host.wire.later) == 1
+
+
+def test_a_simulation_tells_what_then_happens(host: PolicyBench) -> None:
+    host.give(POLICY)
+    host.until_hour(3)
+
+    simulated = host.policies.simulate_policy(SimulationRequest(policy=POLICY, days=1))
+    host.until_hour(24)
+
+    (instance,) = simulated.instances
+    taken = [one.snapshot for one in instance.events if one.action is SimulatedAction.TAKE]
+    pruned = [one.snapshot for one in instance.events if one.action is SimulatedAction.PRUNE]
+    runs = sorted(host.runs(), key=lambda run: run.slot)[3:]
+    assert simulated.selected == 1
+    assert taken == [run.snapshot for run in runs]
+    assert pruned == [snapshot for run in runs for snapshot in run.pruned]
+    assert [one.snapshot for one in instance.snapshots if one.kept] == host.snapshots()[::-1]
+
+
+def test_a_simulation_tells_what_would_become_of_the_snapshots_that_are_there(
+    host: PolicyBench,
+) -> None:
+    host.give(POLICY)
+    host.until_hour(2)
+    stricter = replace(POLICY, retention=Retention(keep_last=1))
+
+    simulated = host.policies.simulate_policy(SimulationRequest(policy=stricter, days=0))
+
+    judged = simulated.instances[0].snapshots
+    assert [(one.owned, one.taken, one.kept) for one in judged] == [
+        (True, True, True),
+        (True, True, False),
+    ]
+    assert host.snapshots() == [one.snapshot for one in reversed(judged)]
+
+
+def test_a_simulation_may_be_of_one_instance_and_of_a_policy_that_does_not_exist(
+    host: PolicyBench,
+) -> None:
+    every = a_policy("new")
+    one = host.policies.simulate_policy(SimulationRequest(policy=every, name="db", days=1))
+    few = host.policies.simulate_policy(SimulationRequest(policy=every, limit=1, days=1))
+
+    assert [instance.name for instance in one.instances] == ["db"]
+    assert (few.selected, len(few.instances)) == (2, 1)
+    with pytest.raises(InstanceNotFound):
+        host.policies.simulate_policy(SimulationRequest(policy=every, name="nope"))
+    with pytest.raises(InvalidInput):
+        host.policies.simulate_policy(
+            SimulationRequest(policy=replace(every, retention=Retention()))
+        )
