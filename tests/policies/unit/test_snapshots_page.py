@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.gateway.http.request_models.policies import PolicyBody
 from shared.contracts.errors import InvalidInput
 from shared.contracts.policies import Retention, RetentionRule, Schedule
 from shared.policies import reasons
@@ -18,6 +19,7 @@ from shared.policies.plan import DEFAULT_AT_ONCE, DEFAULT_FLEET_AT_ONCE, GROUP_D
 from shared.policies.reasons import word_of
 from shared.policies.retention import Held, judge
 from shared.policies.schedule import check_schedule, slots
+from shared.policies.validation import check_policy
 from tests.support.daemons import ROOT
 from tests.support.documents import code_blocks
 
@@ -56,6 +58,15 @@ def test_the_picture_is_what_the_rules_keep() -> None:
     [shown] = [block for block in code_blocks(PAGE) if block.language == "picture"]
 
     assert shown.text.splitlines() == list(picture())
+
+
+def test_the_example_is_a_policy_that_is_taken() -> None:
+    [example] = code_blocks(PAGE, language="json")
+
+    policy = PolicyBody.model_validate(example.json()).to_policy("p")
+
+    check_policy(policy)
+    assert policy.retention.keep_tags == ("release",)
 
 
 CLOCK_CHANGES = re.findall(
