@@ -17,6 +17,7 @@ from shared.contracts.hosts import Image, InstanceType, Network
 from shared.contracts.instance_config import GuestCommand, ImageSource
 from shared.contracts.instances import Instance, Trash
 from shared.contracts.worker_api import Snapshot
+from shared.lxd.models import SnapshotContent
 
 # Sends an event to the fleet and returns once the broker has it; raises BrokerUnavailable.
 Publish = Callable[[Event], None]
@@ -150,6 +151,9 @@ class Lxd(Protocol):
 
     def snapshot_devices(self, project: str, name: str, snapshot: str) -> Devices:
         """Return the devices that an instance would have after a snapshot of it is restored."""
+
+    def snapshot_content(self, project: str, name: str, snapshot: str) -> SnapshotContent | None:
+        """Return all that an instance made of a snapshot would have; None if there is none."""
 
     def request(self, step: Step, entry: JournalEntry) -> str:
         """Hand a step of an operation to LXD and return LXD's id of it.

@@ -10,6 +10,7 @@ patch()
 from services.snapshots.service import service_for
 from services.snapshots.settings import Settings
 from services.snapshots.telemetry import SnapshotsTelemetry
+from services.snapshots.wiring import Snapshots
 from shared.contracts.policy_api import SERVICE
 from shared.platform import logs
 from shared.platform.run.background_loop import touch_liveness_file
@@ -32,7 +33,10 @@ def main() -> None:
         touch_liveness_file(state_dir_or_exit(settings.state_dir)),
         serve_metrics(listener, telemetry.registry),
     ):
-        serve(service_for(settings, telemetry), settings.amqp_uri, max_workers=MOST_CALLS)
+        snapshots = Snapshots(settings, telemetry)
+        # Until then SIGTERM ends the process at once: it has nothing to stop.
+        snapshots.migrate()
+        serve(service_for(snapshots), settings.amqp_uri, max_workers=MOST_CALLS)
 
 
 if __name__ == "__main__":

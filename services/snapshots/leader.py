@@ -36,6 +36,8 @@ T = TypeVar("T")
 # Messages that are stored in one transaction, and the longest wait for one.
 BATCH, WAIT_S = 200, 0.5
 PLAN_S, SAVE_S, PURGE_S = 1.0, 2.0, 600.0
+# After an error that nobody expected.
+LISTEN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ class Leader:
             self.sync.add(host, record.runs_sequence, self.clock())
         self.publisher.start()
         self._loops = [
-            eventlet.spawn(self.listener.run),
+            eventlet.spawn(run_forever, self.listener.run, LISTEN_S),
             eventlet.spawn(run_forever, self._handle, 0.0),
             eventlet.spawn(run_forever, self._plan, 0.0),
             eventlet.spawn(run_forever, self.registry.save_changed, SAVE_S),
@@ -115,11 +117,14 @@ class Leader:
 
     def _handle(self) -> None:
         self.inboxes.wait(WAIT_S)
-        batch = [(each, self._read(each)) for each in self.inboxes.take(BATCH)]
-        readable = [(each.host, message) for each, message in batch if message is not None]
-        self._store(readable)
-        for received, _ in batch:
-            self.inboxes.note_handled(received)
+        batch = self.inboxes.take(BATCH)
+        try:
+            read = [(each.host, self._read(each)) for each in batch]
+            self._store([(host, message) for host, message in read if message is not None])
+        finally:
+            # Whatever became of them: unacknowledged, they would keep their hosts' next ones back.
+            for received in batch:
+                self.inboxes.note_handled(received)
         eventlet.sleep(0)
 
     def _read(self, received: Received) -> Message | None:

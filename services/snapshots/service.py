@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import eventlet
 from msgspec import Struct
 from nameko.extensions import DependencyProvider
 
-from services.snapshots.settings import Settings
-from services.snapshots.telemetry import SnapshotsTelemetry
 from services.snapshots.wiring import Snapshots
 from shared.contracts.bounds import Count, Word
 from shared.contracts.codec import from_wire, to_wire
-from shared.contracts.errors import DatabaseUnavailable
 from shared.contracts.policies import Policy
 from shared.contracts.policy_api import SERVICE, RunQuery
 from shared.platform.bus.central_rpc import central_rpc
 from shared.platform.bus.checked_rpc import Correlation
-from shared.platform.run.backoff import Backoff
 
 
 class _Revision(Struct, frozen=True):
@@ -25,18 +20,10 @@ class _Revision(Struct, frozen=True):
 
 
 class SnapshotsProvider(DependencyProvider):  # type: ignore[misc]
-    """Builds the service's parts; they live as long as the service."""
+    """Provides the service's parts; they live as long as the service."""
 
-    def __init__(self, settings: Settings, telemetry: SnapshotsTelemetry) -> None:
-        self._settings = settings
-        self._telemetry = telemetry
-
-    def setup(self) -> None:
-        """Migrate the database, however long it takes until it is there."""
-        self._snapshots = Snapshots(self._settings, self._telemetry)
-        backoff = Backoff(0.5, 5.0)
-        while not self._migrated():
-            eventlet.sleep(backoff.next_s())
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
 
     def start(self) -> None:
         """Compete for the lease."""
@@ -46,13 +33,6 @@ class SnapshotsProvider(DependencyProvider):  # type: ignore[misc]
         """Stop, and let another copy lead."""
         self._snapshots.leadership.stop()
         self._snapshots.database.close()
-
-    def _migrated(self) -> bool:
-        try:
-            self._snapshots.database.migrate()
-        except DatabaseUnavailable:
-            return False
-        return True
 
     def get_dependency(self, worker_ctx: object) -> Snapshots:
         """Return the parts; all calls share them."""
@@ -98,7 +78,7 @@ class SnapshotsService:
         return to_wire(self.snapshots.plans())
 
 
-def service_for(settings: Settings, telemetry: SnapshotsTelemetry) -> type[SnapshotsService]:
-    """Return the service, as nameko expects it."""
-    members = {"snapshots": SnapshotsProvider(settings, telemetry)}
+def service_for(snapshots: Snapshots) -> type[SnapshotsService]:
+    """Return the service, as nameko expects it; its database is migrated."""
+    members = {"snapshots": SnapshotsProvider(snapshots)}
     return type("Snapshots", (SnapshotsService,), members)

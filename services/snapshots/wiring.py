@@ -25,10 +25,11 @@ from services.snapshots.runs.history import RunHistory
 from services.snapshots.runs.sync import RunSync
 from services.snapshots.settings import Settings
 from services.snapshots.telemetry import SnapshotsTelemetry
-from shared.contracts.errors import BrokerUnavailable
+from shared.contracts.errors import BrokerUnavailable, DatabaseUnavailable
 from shared.contracts.policies import Plan
 from shared.contracts.policy_api import PlanList, RunPage, RunQuery
 from shared.platform.bus.confirmed_publisher import ConfirmedPublisher
+from shared.platform.run.backoff import Backoff
 
 # After the death of the copy that leads, another one leads within this time.
 LEASE_S = 10.0
@@ -47,6 +48,19 @@ class Snapshots:
         self.leadership = Leadership(self._lease, self._build_leader)
         self.policies = PolicyService(SqlPolicies(self.database), self.leadership.poke)
         self._watch()
+
+    def migrate(self) -> None:
+        """Migrate the database, however long it takes until it is there."""
+        backoff = Backoff(0.5, 5.0)
+        while not self._migrated():
+            eventlet.sleep(backoff.next_s())
+
+    def _migrated(self) -> bool:
+        try:
+            self.database.migrate()
+        except DatabaseUnavailable:
+            return False
+        return True
 
     def runs(self, query: RunQuery) -> RunPage:
         """Return what was done for slots of policies."""

@@ -177,6 +177,16 @@ class SnapshotDescription(Struct, frozen=True):
     devices: Devices = {}
 
 
+class SnapshotContent(SnapshotDescription, frozen=True):
+    """A snapshot with all that an instance made of it would have; `expanded_*` as elsewhere."""
+
+    architecture: str = ""
+    config: dict[str, str] = {}
+    profiles: tuple[str, ...] | None = ()
+    expanded_config: dict[str, str] = {}
+    expanded_devices: Devices = {}
+
+
 class Total(Struct, frozen=True):
     """How much there is of something."""
 

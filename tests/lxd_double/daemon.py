@@ -79,13 +79,15 @@ class Daemon:
         """
         check_name(wanted["name"])
         source = wanted.get("source", {})
-        if source.get("type") not in ("image", "none"):
+        if source.get("type") not in ("image", "none", "copy"):
             raise Refused(f"Unknown source type {source.get('type', '')}")
         for profile in wanted.get("profiles") or ():
             if profile != "default":
                 raise Refused(f'Requested profile "{profile}" doesn\'t exist', 500)
         if "alias" in source and source["alias"] not in self.images:
             raise not_found("Image alias")
+        if source["type"] == "copy":
+            wanted = self._with_copied(wanted, source["source"])
 
         async def work(operation: Operation) -> None:
             await self._create(wanted, operation, member)
@@ -154,6 +156,20 @@ class Daemon:
         instance.devices.update(wanted.get("devices", {}))
         instance.description = wanted.get("description", "")
         self.events.lifecycle("updated", name)
+
+    def _with_copied(self, wanted: dict[str, Any], source: str) -> dict[str, Any]:
+        """Return what is wanted with what it does not name from a snapshot, `NAME/SNAPSHOT`."""
+        name, _, snapshot = source.partition("/")
+        copied = self.instance(name).snapshots.get(snapshot)
+        if copied is None:
+            raise not_found("Instance snapshot")
+        own = {k: v for k, v in copied.config.items() if not k.startswith("volatile.")}
+        config = own | (wanted.get("config") or {})
+        return {
+            **wanted,
+            "config": {key: text for key, text in config.items() if text},
+            "devices": copied.devices | (wanted.get("devices") or {}),
+        }
 
     async def _create(self, wanted: dict[str, Any], operation: Operation, member: str) -> None:
         name, source = wanted["name"], wanted["source"]

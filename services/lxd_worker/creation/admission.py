@@ -16,6 +16,7 @@ from services.lxd_worker.creation.capacity import (
     require_capacity,
     total_capacity,
 )
+from services.lxd_worker.creation.copies import copied_devices, copied_root, copy_plan
 from services.lxd_worker.creation.port_pool import HostPorts, NatPool, assign_ports
 from services.lxd_worker.creation.request import Remotes, local_source, remote_source, validate
 from services.lxd_worker.instances.devices import (
@@ -26,11 +27,18 @@ from services.lxd_worker.instances.devices import (
     root_disk,
 )
 from services.lxd_worker.instances.limits import with_limits
-from services.lxd_worker.journal.entry import AllocationPlan
+from services.lxd_worker.instances.validation import check_name
+from services.lxd_worker.journal.entry import AllocationPlan, CopyPlan
 from services.lxd_worker.protocols import HostResources
-from shared.contracts.errors import InstanceExists, InvalidInput
+from shared.contracts.errors import (
+    InstanceExists,
+    InstanceNotFound,
+    InstanceReplaced,
+    InvalidInput,
+    SnapshotNotFound,
+)
 from shared.contracts.hosts import Capacity
-from shared.contracts.instance_config import ImageSource, NewInstance
+from shared.contracts.instance_config import ImageSource, NewInstance, SnapshotSource
 from shared.contracts.operations import Submission
 from shared.contracts.truncation import first_few
 
@@ -40,7 +48,8 @@ class HostOffer:
     """What the host has for a new instance, apart from what other commands may take as well.
 
     `root` is the name and the settings of the root disk, `nics` are the NICs that are not left to
-    the profile, `capacity` is what may be committed in all.
+    the profile, `capacity` is what may be committed in all. `copy_plan` belongs to an instance made
+    of a snapshot, whose other devices are among the `nics`.
     """
 
     new: NewInstance
@@ -48,6 +57,7 @@ class HostOffer:
     root: tuple[str, dict[str, str]]
     nics: Devices
     capacity: Capacity
+    copy_plan: CopyPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +76,13 @@ class Admission:
     ports_in_use: Callable[[], HostPorts]
 
     def offer(self, submission: Submission) -> HostOffer:
-        """Return what there is for a new instance; raises ImageNotFound and InvalidInput."""
+        """Return what there is for a new instance; raises ImageNotFound and InvalidInput.
+
+        For one made of a snapshot: InstanceNotFound, InstanceReplaced and SnapshotNotFound.
+        """
         new = validate(submission)
+        if new.copy_of:
+            return self._offer_copy(submission.project, new, new.copy_of)
         profile = self.resources.default_devices(submission.project)
         name, root = root_disk(profile)
         own = {name: root} | self._nic(profile, new.network)
@@ -91,15 +106,19 @@ class Admission:
         Raises InstanceExists, InsufficientResources and InvalidInput.
         """
         new = offer.new
+        if secret and offer.copy_plan:
+            raise InvalidInput("secrets", "none, as it is copied")
         if commitments.has(submission.project, submission.instance):
             raise InstanceExists(submission.instance)
         require_capacity(self.host, offer.capacity, commitments.capacity(), demand(new))
         name, root = offer.root
-        disk = root | {"pool": self._pool(root), "size": str(new.disk)}
+        size = {"size": str(new.disk)} if new.disk else {}
+        disk = root | {"pool": self._pool(root)} | size
         return AllocationPlan(
             source=offer.source,
             devices={name: disk} | offer.nics | self._forwards(new, commitments),
             secret=secret,
+            copy_plan=offer.copy_plan,
         )
 
     def require_growth(self, project: str, commitments: Commitments, growth: Capacity) -> None:
@@ -119,6 +138,31 @@ class Admission:
     def taken_ports(self, commitments: Commitments) -> HostPorts:
         """Return the ports of the host that cannot be given out."""
         return commitments.ports() | self.ports_in_use()
+
+    def _offer_copy(self, project: str, new: NewInstance, source: SnapshotSource) -> HostOffer:
+        lxd = self.allocations.lxd
+        check_name(source.instance)
+        found = lxd.instance(project, source.instance).instance
+        if found is None:
+            raise InstanceNotFound(source.instance)
+        if found.uuid != source.uuid:
+            raise InstanceReplaced(source.instance)
+        if found.type != new.type:
+            raise InvalidInput("type", f"that of the other one, {found.type}")
+        content = lxd.snapshot_content(project, source.instance, source.snapshot)
+        if content is None:
+            raise SnapshotNotFound(source.instance, source.snapshot)
+        root = copied_root(content)
+        if root is None:
+            raise InvalidInput("copy_of", "a snapshot with a root disk")
+        return HostOffer(
+            new=new,
+            source={"type": "copy", "source": f"{source.instance}/{source.snapshot}"},
+            root=root,
+            nics=copied_devices(content) | self._nic(content.expanded_devices, new.network),
+            capacity=self._capacity(dict([root])),
+            copy_plan=copy_plan(content, new),
+        )
 
     def _capacity(self, profile: Devices) -> Capacity:
         """Return what may be committed in all to instances with this profile's root disk."""

@@ -13,10 +13,10 @@ from services.lxd_worker.instances.connection_note import USER_NOTE, connection_
 from services.lxd_worker.instances.description import DISPLAY_NAME, LABEL, OPERATION
 from services.lxd_worker.instances.limits import PROCESSES
 from services.lxd_worker.instances.validation import check_labels, check_limits
-from services.lxd_worker.journal.entry import AllocationPlan
+from services.lxd_worker.journal.entry import AllocationPlan, CopyPlan
 from shared.contracts.errors import ImageNotFound, InvalidInput
 from shared.contracts.hosts import CONTAINER, VIRTUAL_MACHINE, Image
-from shared.contracts.instance_config import ImageSource, NewInstance
+from shared.contracts.instance_config import NO_LIMITS, ImageSource, NewInstance
 from shared.contracts.operations import Operation, Submission
 
 PROFILE = "default"
@@ -37,7 +37,8 @@ def validate(submission: Submission) -> NewInstance:
     new = submission.arguments.create
     if new is None:
         raise InvalidInput("create", "what to create")
-    for field, is_valid, rule in _rules(submission, new):
+    rules = _rules_of_copy if new.copy_of else _rules
+    for field, is_valid, rule in rules(submission, new):
         if not is_valid:
             raise InvalidInput(field, rule)
     check_labels(new.labels)
@@ -85,6 +86,8 @@ def creation_body(
     operation: Operation, new: NewInstance, plan: AllocationPlan, secrets: Mapping[str, str]
 ) -> dict[str, object]:
     """Return the body of LXD's `POST /1.0/instances`."""
+    if plan.copy_plan:
+        return _body_of_copy(operation, new, plan, plan.copy_plan)
     return {
         "name": operation.instance,
         "type": new.type,
@@ -94,6 +97,42 @@ def creation_body(
         "config": _config(operation, new, plan, secrets),
         "devices": plan.devices,
     }
+
+
+def _body_of_copy(
+    operation: Operation, new: NewInstance, plan: AllocationPlan, copied: CopyPlan
+) -> dict[str, object]:
+    """Return the same for an instance made of a snapshot; LXD takes the rest from there."""
+    given = {
+        "volatile.uuid": operation.uuid,
+        "boot.autostart": "true" if new.auto_start else "false",
+        OPERATION: operation.operation_id,
+        DISPLAY_NAME: new.display_name,
+    } | {f"{LABEL}{key}": text for key, text in new.labels.items()}
+    return {
+        "name": operation.instance,
+        "type": new.type,
+        "architecture": copied.architecture,
+        "description": new.description,
+        "profiles": list(copied.profiles),
+        "source": plan.source,
+        "config": copied.config | given,
+        "devices": plan.devices,
+    }
+
+
+def _rules_of_copy(submission: Submission, new: NewInstance) -> list[tuple[str, bool, str]]:
+    nothing = "nothing, as it is copied"
+    image = new.image
+    return [
+        ("instance", not submission.instance.endswith("-"), "a letter or digit at the end"),
+        ("uuid", bool(_UUID.fullmatch(submission.uuid)), "a UUID in lower case"),
+        ("image", not (image.alias or image.fingerprint or image.remote), nothing),
+        ("ssh_keys", not new.ssh_keys, nothing),
+        ("secrets", not submission.secrets, nothing),
+        ("limits", new.limits == NO_LIMITS, nothing),
+        ("ports", not new.ssh and not new.ports, "none, as those of the other one are in use"),
+    ]
 
 
 def _rules(submission: Submission, new: NewInstance) -> list[tuple[str, bool, str]]:

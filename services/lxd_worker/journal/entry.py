@@ -42,18 +42,30 @@ class RootSwapPlan(Struct, frozen=True, kw_only=True):
     disk: int = 0
 
 
+class CopyPlan(Struct, frozen=True, kw_only=True):
+    """What an instance made of a snapshot has beside what LXD copies; `config` is replaced in it.
+
+    An empty setting removes one of the snapshot's.
+    """
+
+    architecture: str
+    profiles: tuple[str, ...]
+    config: dict[str, str]
+
+
 class AllocationPlan(Struct, frozen=True, kw_only=True):
     """What the host gives to an instance; fixed at acceptance, since later commands must count it.
 
     `source` is LXD's source for the image, `devices` are root disk, NIC and proxies. `secret`: the
     operation takes secrets, which are kept in memory only; for a password that is the whole plan.
-    `swap` belongs to a rebuild or a revert.
+    `swap` belongs to a rebuild or a revert, `copy_plan` to an instance made of a snapshot.
     """
 
     source: dict[str, str] = {}
     devices: Devices = {}
     secret: bool = False
     swap: RootSwapPlan | None = None
+    copy_plan: CopyPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ from shared.lxd.models import (
     BriefInstanceState,
     DiskState,
     ServerInfo,
+    SnapshotContent,
     SnapshotDescription,
 )
 from shared.lxd.scope import LxdScope
@@ -194,6 +195,17 @@ class LxdReader:
         found = self._details(project, name)
         described = (found and found.snapshots) or ()
         return next((one.devices for one in described if one.name == snapshot), {})
+
+    def snapshot_content(self, project: str, name: str, snapshot: str) -> SnapshotContent | None:
+        """See `Lxd.snapshot_content`."""
+        self._introduce()
+        path, params = ("instances", name, "snapshots"), {"project": project, "recursion": 1}
+        with refusal_is_unavailability(self._client.host):
+            try:
+                listed = self._client.get(list[SnapshotContent], *path, params=params)
+            except LxdNotFound:
+                return None
+        return next((one for one in listed if one.name.rpartition("/")[2] == snapshot), None)
 
     def _introduce(self) -> None:
         """Ask who LXD is, unless it has said so already."""

@@ -126,6 +126,7 @@ class Planner:
                 self._issue(self._changed_plans(policies, hosts))
                 self._planned_for = hosts
             self._generation, self._policies = generation, policies
+            self._unsettled_since = self._clock()
         self._reissue()
 
     def send_due(self) -> int:

@@ -276,7 +276,7 @@ def test_answers_to_calls_that_nobody_made_change_nothing(scene: Scene, taken_ov
     seen: list[str] = []
     scene.attacker.on_call = lambda message: seen.append(message.properties["reply_to"])
     scene.caller.create(a_policy())
-    reply_to = wait_until(lambda: seen and seen[0], within_s=PATIENCE_S)
+    reply_to = wait_until(lambda: "".join(seen[:1]), within_s=PATIENCE_S)
 
     for _ in range(20):
         message = amqp.Message(answer, content_type="application/json", correlation_id="0" * 32)

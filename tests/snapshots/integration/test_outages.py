@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import sqlite3
+import time
 from pathlib import Path
 
+import httpx
+import pytest
 from msgspec.structs import replace
 
-from tests.support.broker import OwnBroker
+from deploy.local.processes import free_port
+from shared.contracts.errors import DatabaseUnavailable
+from tests.support.broker import OwnBroker, Vhost
 from tests.support.polling import wait_until
 from tests.support.snapshots import PlanHost, PolicyCaller, a_policy, a_run, processes
 
@@ -57,3 +64,42 @@ def test_a_service_whose_broker_is_away_ends_in_order(
         own_broker.kill()
 
         assert service.stop() == 0
+
+
+def test_a_locked_database_is_told_and_holds_up_nothing_else(vhost: Vhost, tmp_path: Path) -> None:
+    port = free_port()
+    with processes(vhost, tmp_path) as start:
+        service = start(FLEET_METRICS_BIND=f"127.0.0.1:{port}")
+        with contextlib.closing(PolicyCaller(vhost.uri)) as caller:
+            caller.wait_until_it_answers(service)
+            with contextlib.closing(sqlite3.connect(tmp_path / "snapshots.db")) as other:
+                other.execute("begin exclusive")
+                with pytest.raises(DatabaseUnavailable):
+                    caller.create(a_policy())
+                # The process goes on: its metrics are served while the transaction waits.
+                call = caller.send("policies", '{"args": [], "kwargs": {}}')
+                begun = time.monotonic()
+                httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status()
+                assert time.monotonic() - begun < 2.0
+                other.rollback()
+            assert call
+            wait_until(
+                lambda: caller.create(a_policy()),
+                within_s=PATIENCE_S,
+                ignoring=(DatabaseUnavailable, TimeoutError),
+            )
+        assert service.leads
+
+
+def test_a_service_waits_for_its_database_and_can_be_ended_meanwhile(
+    vhost: Vhost, tmp_path: Path
+) -> None:
+    with processes(vhost, tmp_path) as start:
+        service = start(database=f"postgresql://nobody@/nothing?host={tmp_path}")
+        wait_until(
+            lambda: "database not reached" in service.log,
+            within_s=PATIENCE_S,
+            seen=lambda: service.log,
+        )
+
+        assert service.stop() == -signal.SIGTERM

@@ -32,6 +32,7 @@ from shared.contracts.errors import (
 from shared.contracts.instance_config import GuestCommand
 from shared.contracts.instances import Instance, Proxy
 from shared.contracts.worker_api import Snapshot
+from shared.lxd.models import SnapshotContent
 from tests.support.clock import FakeClock
 from tests.support.lxd_worker import swap_effects
 from tests.support.lxd_worker.config_effects import effect_on
@@ -54,8 +55,8 @@ class FakeLxd:
     that guests were given, `noted` those written down.
     `until` is when each root that is set aside is to go, by its name. `used` are instances that LXD
     works with; `ran` are the commands in guests, `failing` those that fail, by their programs, and
-    `on_command` is called in the middle of each. `created_at` and `expires_at` are of snapshots, by
-    the names of both.
+    `on_command` is called in the middle of each. `contents`, `created_at` and `expires_at` are of
+    snapshots, by the names of both.
     """
 
     def __init__(self, clock: FakeClock, **holds: Observation) -> None:
@@ -85,6 +86,7 @@ class FakeLxd:
         self.looks = 0
         self.until: dict[str, int] = {}
         self.used: set[str] = set()
+        self.contents: dict[tuple[str, str], SnapshotContent] = {}
         self.ran: list[tuple[str, ...]] = []
         self.failing: dict[str, FleetError] = {}
         self.on_command: Callable[[GuestCommand], object] | None = None
@@ -186,6 +188,10 @@ class FakeLxd:
     def snapshot_devices(self, project: str, name: str, snapshot: str) -> Devices:
         self._answer()
         return self.devices_in_snapshot
+
+    def snapshot_content(self, project: str, name: str, snapshot: str) -> SnapshotContent | None:
+        self._answer()
+        return self.contents.get((name, snapshot))
 
     def request(self, step: Step, entry: JournalEntry) -> str:
         self._answer()
@@ -335,9 +341,9 @@ class FakeLxd:
             complete=not self.half_made,
             name=name,
             config=InstanceConfig(
-                cpu_limit=config["limits.cpu"],
-                memory_limit=int(config["limits.memory"]),
-                root_size=int(devices["root"]["size"]),
+                cpu_limit=config.get("limits.cpu", ""),
+                memory_limit=int(config.get("limits.memory", 0)) or None,
+                root_size=int(devices["root"].get("size", 0)) or None,
                 proxies=proxies,
             ),
         )
