@@ -61,14 +61,15 @@ def write_definitions(file: Path, users: list[User]) -> None:
 def secrets_of(passwords: Path, users: list[User], broker_port: int) -> list[Secret]:
     """Return every secret with its reader.
 
-    The gateway shares a network with the broker; a host's services use the host's network, and
-    reach the broker at its published port.
+    The central services share a network with the broker; a host's services use the host's network,
+    and reach the broker at its published port.
     """
-    central, host = users
+    central, snapshots, host = users
     token = credentials.password(passwords / "token")
     return [
         Secret("gateway/amqp-uri", _uri("broker:5672", central), LXDFLEET),
         Secret("gateway/token", token, LXDFLEET),
+        Secret("snapshots/amqp-uri", _uri("broker:5672", snapshots), LXDFLEET),
         Secret("host/amqp-uri", _uri(f"127.0.0.1:{broker_port}", host), LXDFLEET),
         Secret("prometheus/token", token, PROMETHEUS),
         Secret("grafana/admin-password", credentials.password(passwords / "grafana"), GRAFANA),

@@ -17,7 +17,7 @@ from deploy.local.install_packages import Requirement, RequirementsNotMet, insta
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
-EXTRAS = "gateway,lxd-worker,metrics,postgresql,local,dev"
+EXTRAS = "gateway,lxd-worker,metrics,snapshots,postgresql,local,dev"
 OLDEST = (3, 11)
 
 

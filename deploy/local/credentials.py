@@ -12,9 +12,14 @@ from pathlib import Path
 
 from deploy.local.rabbitmq_definitions import User
 from shared.platform import private_files
-from shared.platform.bus.permissions import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.bus.permissions import (
+    CENTRAL_PERMISSIONS,
+    SNAPSHOTS_PERMISSIONS,
+    host_permissions,
+)
 
 CENTRAL = "central"
+SNAPSHOTS = "snapshots"
 
 
 def host_user(host: str) -> str:
@@ -23,12 +28,13 @@ def host_user(host: str) -> str:
 
 
 def users(directory: Path, hosts: Iterable[str]) -> list[User]:
-    """Return the central services' user, and one with a host's rights for each host.
+    """Return the gateway's user, the snapshots service's, and one for each host.
 
     Raises InvalidInput if a host's id cannot be part of a routing key.
     """
     central = User(CENTRAL, password(directory / CENTRAL), CENTRAL_PERMISSIONS)
-    return [central, *(_host(directory / host_user(host), host) for host in hosts)]
+    snapshots = User(SNAPSHOTS, password(directory / SNAPSHOTS), SNAPSHOTS_PERMISSIONS)
+    return [central, snapshots, *(_host(directory / host_user(host), host) for host in hosts)]
 
 
 def password(file: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.credentials import CENTRAL, host_user
+from deploy.local.credentials import CENTRAL, SNAPSHOTS, host_user
 
 PORT = 8000
 
@@ -49,7 +49,7 @@ class Service:
 def services(
     hosts: Sequence[LocalHost], directory: Path, uris: Mapping[str, Path], env: Mapping[str, str]
 ) -> list[Service]:
-    """Return the gateway, and a worker and a sampler for each host.
+    """Return the gateway, the snapshots service, and a worker and a sampler for each host.
 
     Each has its state in a directory of its own under `directory`. `uris` has the file with each
     broker user's URI. `env` is passed on, for example `FLEET_LOG_LEVEL`, except variables that are
@@ -61,7 +61,10 @@ def services(
         state = {"FLEET_STATE_DIR": str(directory / name), "FLEET_AMQP_URI_FILE": str(uris[user])}
         return Service(name, module, common | state | own)
 
-    result = [service("gateway", "services.gateway", CENTRAL, FLEET_HTTP_BIND=binds(env))]
+    result = [
+        service("gateway", "services.gateway", CENTRAL, FLEET_HTTP_BIND=binds(env)),
+        service("snapshots", "services.snapshots", SNAPSHOTS),
+    ]
     for host in hosts:
         settings = {"FLEET_HOST": host.id, "FLEET_LXD_SOCKET": str(host.socket)}
         user = host_user(host.id)

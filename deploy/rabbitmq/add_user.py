@@ -1,8 +1,9 @@
-"""Create the broker user of a host, or of the gateway, with exactly the rights that it needs.
+"""Create the broker user of a host, the gateway or the snapshots service, with the rights it needs.
 
     python -m deploy.rabbitmq.add_user host h1 --address amqps://broker.example:5671/fleet \\
         --uri-file h1.uri
     python -m deploy.rabbitmq.add_user gateway --address ... --uri-file gateway.uri
+    python -m deploy.rabbitmq.add_user snapshots --address ... --uri-file snapshots.uri
 
 Prints definitions for `rabbitmqctl import_definitions`: the user, with a salted hash of its
 password, and the limits of the virtual host's queues. The URI with the password is written to the
@@ -24,8 +25,16 @@ from urllib.parse import quote, unquote, urlsplit
 
 from deploy.local import rabbitmq_definitions
 from shared.contracts.errors import InvalidInput
-from shared.platform.bus.permissions import CENTRAL_PERMISSIONS, Permissions, host_permissions
+from shared.platform.bus.permissions import (
+    CENTRAL_PERMISSIONS,
+    SNAPSHOTS_PERMISSIONS,
+    Permissions,
+    host_permissions,
+)
 from shared.platform.bus.topology import validate_host
+
+# The central services' users, and their rights.
+CENTRAL = {"gateway": CENTRAL_PERMISSIONS, "snapshots": SNAPSHOTS_PERMISSIONS}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if (options.role == "host") != bool(options.host):
-        parser.error("the role host needs an id, the role gateway takes none")
+        parser.error("the role host needs an id, the others take none")
+    if options.host in CENTRAL:
+        parser.error(f"{options.host} is the name of a central service's user")
     name = options.host or options.role
     try:
         if options.host:
@@ -41,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         password = stored_password(options.uri_file, name) or secrets.token_urlsafe(32)
     except (InvalidInput, ValueError) as exc:
         parser.error(str(exc))
-    permissions = host_permissions(name, password) if options.host else CENTRAL_PERMISSIONS
+    permissions = host_permissions(name, password) if options.host else CENTRAL[name]
     if not options.uri_file.exists():
         write_secret(options.uri_file, address_of(options.address, name, password))
     json.dump(_definitions(name, password, permissions, options.address), sys.stdout, indent=2)
@@ -85,7 +96,7 @@ def _definitions(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.rabbitmq.add_user")
-    parser.add_argument("role", choices=["host", "gateway"])
+    parser.add_argument("role", choices=["host", *CENTRAL])
     parser.add_argument("host", nargs="?", help="the host's id (for the role host)")
     parser.add_argument(
         "--address", required=True, help="amqp(s)://host:port/vhost, without a user"

@@ -23,6 +23,16 @@ _LIMITS: dict[str, tuple[str, dict[str, int]]] = {
         r"^lxd_worker\..*\.in\.[0-9a-f]+$",
         {"max-length": 10_000, "max-length-bytes": MIB, "expires": MINUTE_MS},
     ),
+    # A host's reports, changes of runs and answers; its reports are at most 8 MiB each.
+    "snapshots-hosts": (
+        r"^snapshots\.[0-9a-f]{32}\.",
+        {"max-length": 5000, "max-length-bytes": 32 * MIB},
+    ),
+    # Policies of a few kB; callers wait at most 10 s.
+    "snapshots-calls": (
+        r"^snapshots\.calls$",
+        {"max-length": 1000, "max-length-bytes": 32 * MIB, "message-ttl": MINUTE_MS},
+    ),
     # A few kB each, kept for a week to investigate failures.
     "dead-letters": (
         r"^fleet\.dead-letters$",

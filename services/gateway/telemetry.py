@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from services.gateway.error_boundary import EntrySubject, ErrorBoundary
 from services.gateway.fleet.view import FleetView
 from services.gateway.responses.fleet_metrics import fleet_metrics
+from services.gateway.responses.protection_metrics import protection_metrics
 from shared.contracts.errors import FleetError
+from shared.contracts.policy_api import CallSnapshots
 from shared.contracts.worker_api import Call
 from shared.platform.telemetry import BrokerTelemetry, OperationTelemetry, new_registry
 
@@ -82,6 +84,13 @@ class Telemetry:
             buckets=CALL_BUCKETS_S,
             registry=self._registry,
         )
+        self._central_calls = Histogram(
+            "lxdfleet_snapshots_rpc_seconds",
+            "From a call of the snapshots service to its answer, by method and outcome.",
+            ("method", "outcome"),
+            buckets=CALL_BUCKETS_S,
+            registry=self._registry,
+        )
         self._clients = Gauge(
             "lxdfleet_websocket_clients",
             "Clients of a live stream.",
@@ -108,6 +117,7 @@ class Telemetry:
         yield generate_latest(self._own)
         for text in fleet_metrics(self._fleet, self.boundary):
             yield text.encode()
+        yield from protection_metrics(self._fleet, self.boundary)
         yield generate_latest(self._registry)
 
     def text(self) -> bytes:
@@ -140,16 +150,30 @@ class Telemetry:
         """
 
         async def instrumented(host: str, method: str, args: list[object]) -> object:
-            started, outcome = time.perf_counter(), CANCELLED
-            try:
-                answer = await call(host, method, args)
-                outcome = ANSWERED
-            except FleetError as error:
-                outcome = error.code
-                raise
-            else:
-                return answer
-            finally:
-                self._calls.labels(method, outcome).observe(time.perf_counter() - started)
+            with _measured(self._calls, method):
+                return await call(host, method, args)
 
         return instrumented
+
+    def instrument_central(self, call: CallSnapshots) -> CallSnapshots:
+        """Return the same for calls of the snapshots service."""
+
+        async def instrumented(method: str, args: list[object]) -> object:
+            with _measured(self._central_calls, method):
+                return await call(method, args)
+
+        return instrumented
+
+
+@contextmanager
+def _measured(calls: Histogram, method: str) -> Iterator[None]:
+    """Observe how long a call takes, and its outcome."""
+    started, outcome = time.perf_counter(), CANCELLED
+    try:
+        yield
+        outcome = ANSWERED
+    except FleetError as error:
+        outcome = error.code
+        raise
+    finally:
+        calls.labels(method, outcome).observe(time.perf_counter() - started)

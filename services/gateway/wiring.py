@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from services.gateway.bus.calls import Calls
+from services.gateway.bus.central_calls import CentralCalls
 from services.gateway.bus.connection import Alarm, SharedConnection
 from services.gateway.bus.connections import BusConnections
 from services.gateway.bus.dead_letters import DeadLetters
@@ -33,6 +34,7 @@ from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.snapshots import SnapshotService
+from shared.contracts.policy_api import SnapshotsClient
 from shared.contracts.worker_api import WorkerClient
 
 # How much longer than a call a submission stays leased to its gateway.
@@ -81,6 +83,8 @@ class _Wiring:
             self.fleet.exchange_of,
             timeout_s=settings.call_timeout_s,
         )
+        self.central = CentralCalls(self.gateway, self.alarm, timeout_s=settings.call_timeout_s)
+        self.policies = SnapshotsClient(self.telemetry.instrument_central(self.central))
         self.worker = WorkerClient(self.telemetry.instrument(self.calls))
         self.database = Database(settings.database_url)
         retention = Retention(operations=settings.operations_per_host)
@@ -140,6 +144,7 @@ class _Wiring:
         bus = BusConnections(
             self.settings.amqp_uri,
             self.calls,
+            self.central,
             consumers,
             self.dead_letters,
             self.alarm,

@@ -1,4 +1,4 @@
-"""Greenthreads: an event that wakes one of them, a group that is killed together, and a thread."""
+"""Greenthreads: an event that wakes one of them, and a group that is killed together."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import eventlet
-from eventlet import tpool
 from eventlet.event import Event
 from eventlet.greenthread import GreenThread
 
-T = TypeVar("T")
 A = TypeVar("A")
 
 
@@ -58,10 +56,3 @@ class GreenthreadGroup:
         """Kill those that still run."""
         for thread in list(self._threads):
             thread.kill()
-
-
-def run_in_native_thread(work: Callable[[], T]) -> T:
-    """Run work in the process's one native thread; only the caller's greenthread waits."""
-    tpool.set_num_threads(1)
-    result: T = tpool.execute(work)
-    return result

@@ -13,11 +13,7 @@ from services.lxd_worker.consoles import ConsoleSessions
 from services.lxd_worker.creation.admission import Admission
 from services.lxd_worker.creation.allocations import Allocations
 from services.lxd_worker.creation.port_pool import ports_in_use
-from services.lxd_worker.greenthreads import (
-    AutoResetEvent,
-    GreenthreadGroup,
-    run_in_native_thread,
-)
+from services.lxd_worker.greenthreads import AutoResetEvent, GreenthreadGroup
 from services.lxd_worker.journal.store import SqlJournal
 from services.lxd_worker.lxd.console import LxdTerminals
 from services.lxd_worker.lxd.daemon import LxdDaemon
@@ -49,6 +45,7 @@ from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
 from shared.platform.run.epoch import next_epoch
+from shared.platform.run.native_thread import run_in_native_thread
 
 
 def open_journal(settings: Settings, omit: Omit) -> SqlJournal:

@@ -34,7 +34,7 @@ ERRORS: tuple[type[errors.FleetError], ...] = (
 )
 
 # Calls a method with JSON values and returns its answer. Raises SnapshotsUnavailable (certainly not
-# carried out), BrokerUnavailable (certainly not sent), OutcomeUnknown (sent, no answer), or the
+# carried out), BrokerUnavailable (certainly not sent), SnapshotsSilent (sent, no answer), or the
 # FleetError that the service answered with.
 CallSnapshots = Callable[[str, list[object]], Awaitable[object]]
 

@@ -27,7 +27,7 @@ from shared.contracts.events import (
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.operations import Arguments, Failure, failure_of
 from shared.contracts.streams import DATA, MOST_DATA, from_message
-from shared.platform.bus.rpc import Call
+from shared.platform.bus.checked_rpc import Call
 from tests.support.builders import an_instance, an_operation
 
 GOLDEN = Path(__file__).parent / "golden"

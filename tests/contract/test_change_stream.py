@@ -16,10 +16,13 @@ from websockets.asyncio.client import connect
 from deploy.local.console_page import NODE
 from services.gateway.ws.stream_connection import Ping
 from services.gateway.ws.topic_channel import Position
+from shared.contracts.events import PolicyRunChanged
 from shared.contracts.operations import Failure, State
-from tests.support.builders import an_operation
+from shared.contracts.policies import RunState
+from tests.support.builders import a_run, an_operation
 from tests.support.documents import API, code_blocks
 from tests.support.gateway_http import LOOPBACK, listening
+from tests.support.golden.fleet import GoldenGateway
 from tests.support.views import a_view
 from tests.support.watching import gateway, message
 
@@ -83,6 +86,20 @@ async def test_states_and_changes_are_as_described(topic: str, changes: dict[str
     assert (state["type"], delta["type"]) == ("state", "delta")
     assert state["entries"]
     assert delta["changed"] or delta["removed"]
+
+
+async def test_runs_and_the_protection_of_instances_are_as_described() -> None:
+    golden = GoldenGateway(settings=LOOPBACK)
+    async with listening(golden.app()) as port, stream(port, "?topic=snapshots") as viewer:
+        state = await message(viewer)
+        golden.hear("h1", PolicyRunChanged(run=a_run("run-2", state=RunState.RUNNING)))
+        delta = await message(viewer)
+
+    check(state)
+    check(delta)
+    assert {entry["kind"] for entry in state["entries"].values()} == {"run", "protection"}
+    assert next(iter(state["entries"])) == "run/h1/run-1"
+    assert list(delta["changed"]) == ["run/h1/run-2"]
 
 
 async def test_the_other_messages_are_as_described() -> None:

@@ -80,7 +80,11 @@ async def test_what_a_link_takes_of_an_answer_names_what_is_there(source: str) -
     places = {f"path.{name}": NAMES[name] for name in re.findall(r"\{(\w+)\}", source)}
     async with a_gateway().client(headers=BEARER) as client:
         await send(client, "POST /api/v1/vms/{id}/stop", {"path.id": "vm-u1"})
-        several = {"query.limit": "1"} if re.fullmatch(r"GET \S+/(vms|instances)", source) else {}
+        several = (
+            {"query.limit": "1"}
+            if re.fullmatch(r"GET \S+/(vms|instances|protection)", source)
+            else {}
+        )
         answer = await send(client, source, places | several)
         assert answer.is_success, answer.text
         for target in sorted(links, key=lambda name: name.startswith("DELETE ")):

@@ -23,11 +23,17 @@ import pytest
 from deploy.local import broker as nodes
 from deploy.local import rabbitmq_definitions
 from shared.platform.bus import topology
-from shared.platform.bus.permissions import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.bus.permissions import (
+    CENTRAL_PERMISSIONS,
+    SNAPSHOTS_PERMISSIONS,
+    host_permissions,
+)
 from tests.support.daemons import ROOT, mark, missing
 from tests.support.line import Line
 
 FIXTURES = {"broker", "vhost", "own_broker"}
+# The name of the snapshots service's user, which cannot be a host's id.
+SNAPSHOTS = ".snapshots"
 
 
 def host_exchange(host: str, uri: str) -> str:
@@ -63,6 +69,15 @@ class Vhost:
         if host not in self.hosts:
             self.hosts[host] = self.broker.add(self.name, _host(f"{self.name}-{host}", host))
         return self.hosts[host]
+
+    @property
+    def snapshots_uri(self) -> str:
+        """The address of a user who may do what the snapshots service may do, and no more."""
+        if SNAPSHOTS not in self.hosts:
+            self.hosts[SNAPSHOTS] = self.broker.add(
+                self.name, _snapshots(f"{self.name}-{SNAPSHOTS}")
+            )
+        return self.hosts[SNAPSHOTS]
 
     def renewed_host_uri(self, host: str) -> str:
         """Return the address of the host's user after its password has changed."""
@@ -105,6 +120,14 @@ class OwnBroker:
     def uri(self) -> str:
         """The address of a central service's user."""
         return self._uri("central")
+
+    @property
+    def snapshots_uri(self) -> str:
+        """The address of a user who may do what the snapshots service may do, and no more."""
+        if SNAPSHOTS not in self._users:
+            self._users[SNAPSHOTS] = _snapshots(SNAPSHOTS)
+            self.start()
+        return self._uri(SNAPSHOTS)
 
     def host_uri(self, host: str) -> str:
         """Return the address of a user who may do what this host may do, and no more."""
@@ -241,6 +264,10 @@ def _is_last(sessions: IO[str]) -> bool:
 
 def _central(name: str, *, tags: str = "") -> rabbitmq_definitions.User:
     return rabbitmq_definitions.User(name, secrets.token_urlsafe(12), CENTRAL_PERMISSIONS, tags)
+
+
+def _snapshots(name: str) -> rabbitmq_definitions.User:
+    return rabbitmq_definitions.User(name, secrets.token_urlsafe(12), SNAPSHOTS_PERMISSIONS)
 
 
 def _host(name: str, host: str) -> rabbitmq_definitions.User:

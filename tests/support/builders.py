@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from services.gateway.fleet.encoded_protection import EncodedProtection, encoded_protection
 from services.gateway.fleet.encoded_samples import EncodedSample, encoded_sample
 from shared.contracts.events import (
     Heartbeat,
@@ -16,12 +17,23 @@ from shared.contracts.events import (
     InstanceChanged,
     InstanceRemoved,
     Inventory,
+    ProtectionReported,
     Sampled,
 )
 from shared.contracts.hosts import Capacity, Image, Network
 from shared.contracts.instance_config import ImageSource, NewInstance
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.policies import (
+    Policy,
+    PolicyRun,
+    Protection,
+    ProtectionState,
+    Retention,
+    RunState,
+    Schedule,
+    Selection,
+)
 from shared.contracts.samples import Address, HostSample, InstanceSample
 from tests.support.clock import STARTED
 
@@ -135,6 +147,67 @@ def a_heartbeat(epoch: int = 1, sequence: int = 0, **changes: Any) -> Heartbeat:
         interval_s=5.0,
     )
     return replace(connected, **changes)
+
+
+def a_policy(policy_id: str = "p-1", **changes: Any) -> Policy:
+    """Return a policy `daily` that keeps a week of all instances of the project `default`."""
+    daily = Policy(
+        id=policy_id,
+        name="daily",
+        schedule=Schedule(cron="45 20 * * *", timezone="Asia/Shanghai"),
+        selection=Selection(projects=("default",)),
+        retention=Retention(keep_daily=7),
+    )
+    return replace(daily, **changes)
+
+
+def a_protection(instance: Instance, **changes: Any) -> Protection:
+    """Return how a policy `daily` protects an instance that has a snapshot of yesterday."""
+    protected = Protection(
+        name=instance.name,
+        uuid=instance.uuid,
+        project=instance.project,
+        state=ProtectionState.PROTECTED,
+        policies=("daily",),
+        newest_good="2026-11-19T20:00:00Z",
+        snapshots=7,
+        due="2026-11-20T20:00:00Z",
+    )
+    return replace(protected, **changes)
+
+
+def a_protection_report(*instances: Protection, **changes: Any) -> EncodedProtection:
+    """Return what a host with a plan reports of these instances, as gateways hold it."""
+    report = ProtectionReported(
+        epoch=1,
+        at=AT,
+        plan_version=12,
+        digest="a" * 64,
+        clock_trusted=True,
+        instances=list(instances),
+    )
+    return encoded_protection(replace(report, **changes))
+
+
+def a_run(operation_id: str = "run-1", *, sequence: int = 1, **changes: Any) -> PolicyRun:
+    """Return the run of a policy `daily` that took a snapshot of `web` and pruned one."""
+    run = PolicyRun(
+        operation_id=operation_id,
+        policy_id="p-1",
+        policy="daily",
+        revision=3,
+        slot="2026-11-20T09:00:00Z",
+        instance="web",
+        uuid="uuid-web",
+        state=RunState.TAKEN,
+        sequence=sequence,
+        snapshot="daily-20261120T090000Z",
+        started_at="2026-11-20T09:00:01Z",
+        finished_at="2026-11-20T09:00:03Z",
+        pruned=("daily-20261113T090000Z",),
+        pruned_count=1,
+    )
+    return replace(run, **changes)
 
 
 def an_inventory(*instances: Instance, epoch: int = 1, sequence: int = 1) -> Inventory:

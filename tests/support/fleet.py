@@ -67,7 +67,7 @@ class Fleet:
     """A running fleet.
 
     `on` holds, by host, this fleet's instances there, `processes` its services by name: `gateway`,
-    `worker-h1`, `sampler-h1` and so on. `http` calls `url`.
+    `snapshots`, `worker-h1`, `sampler-h1` and so on. `http` calls `url`.
     """
 
     url: str
@@ -127,7 +127,8 @@ def fleet_of(
     """
     topology.declare(vhost.uri)
     uris = {credentials.host_user(host): vhost.host_uri(host) for host in hosts}
-    files = credentials.write_uris(directory, {credentials.CENTRAL: vhost.uri} | uris)
+    central = {credentials.CENTRAL: vhost.uri, credentials.SNAPSHOTS: vhost.snapshots_uri}
+    files = credentials.write_uris(directory, central | uris)
     env = _environment() | settings | {"FLEET_HTTP_BIND": binds}
     named = [LocalHost(host, lxd.socket) for host, lxd in hosts.items()]
     with ExitStack() as stack:

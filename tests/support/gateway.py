@@ -14,6 +14,8 @@ from services.gateway.fleet.change_set import ChangeSet, InstanceKey
 from services.gateway.fleet.instance_index import InstanceQuery, matches
 from services.gateway.fleet.name_resolution import require_unique
 from services.gateway.fleet.pagination import sort_key
+from services.gateway.fleet.protection_view import ProtectionView
+from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import Availability, HostPart, HostView, InstanceView, Target
 from services.gateway.operations.command import Alternative, Caller, no_alternative
 from services.gateway.operations.service import OperationService
@@ -40,6 +42,7 @@ from shared.contracts.operations import (
 )
 from shared.contracts.samples import InstanceSample
 from shared.contracts.worker_api import InstanceLog
+from tests.support.clock import FakeClock
 from tests.support.views import a_host_view, a_view
 
 
@@ -55,6 +58,10 @@ class FakeFleet:
     reads: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
     reserved: dict[str, str] = field(default_factory=dict)
+    # Of no host: none has reported.
+    protections: ProtectionView = field(
+        default_factory=lambda: FleetView(FakeClock().clock).protections
+    )
     _watchers: list[Callable[[ChangeSet], None]] = field(default_factory=list)
 
     def require_ready(self) -> None:
@@ -312,11 +319,12 @@ class FakeOperations(OperationService):
 class FakeSnapshots:
     """Snapshots by the uuid of their instance; `refusal` is raised instead of listing them.
 
-    `asked` are the instances whose snapshots were listed.
+    `asked` are the instances whose snapshots were listed, `marked` the marks that were set.
     """
 
     of: dict[str, list[DescribedSnapshot]] = field(default_factory=dict)
     asked: list[Target] = field(default_factory=list)
+    marked: list[tuple[Target, str, bool, tuple[str, ...]]] = field(default_factory=list)
     refusal: FleetError | None = None
 
     async def list(self, target: Target) -> Sequence[DescribedSnapshot]:
@@ -324,6 +332,17 @@ class FakeSnapshots:
             raise self.refusal
         self.asked.append(target)
         return self.of.get(target.uuid, [])
+
+    async def mark(
+        self, target: Target, snapshot: str, *, protected: bool, tags: tuple[str, ...]
+    ) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.marked.append((target, snapshot, protected, tags))
+
+    def require_policies(self, host: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
 
 
 @dataclass

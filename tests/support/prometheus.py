@@ -46,6 +46,20 @@ def check_config(file: Path) -> str:
     return done.stdout
 
 
+def check_rules(rules: Path, cases: str, folder: Path) -> None:
+    """Have promtool check a file of rules and try it on cases in its own form.
+
+    `RULES` in them stands for the file. A case that fails fails the test.
+    """
+    program, file = _program("promtool"), folder / "cases.yml"
+    file.write_text(cases.replace("RULES", str(rules)))
+    for command in (["check", "rules", rules], ["test", "rules", file]):
+        done = subprocess.run(
+            [program, *map(str, command)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 @dataclass(frozen=True, slots=True)
 class Prometheus:
     """A running server; `http` calls its API."""

@@ -15,6 +15,7 @@ from shared.contracts.errors import (
     OperationNotFound,
     OperationRefused,
     OutcomeUnknown,
+    SnapshotNotFound,
     UnreadableMessage,
 )
 from shared.contracts.operations import (
@@ -25,6 +26,7 @@ from shared.contracts.operations import (
     Submission,
     command_fields,
 )
+from shared.contracts.policies import SnapshotMark
 from shared.contracts.worker_api import InstanceLog, OperationPage, Snapshot, SnapshotList
 
 
@@ -36,8 +38,8 @@ class FakeWorkers:
     `hold` makes submissions wait, `holding` calls of some methods; those of `failing` raise.
     `answers` are a test's own, by method. `ends_with`: why what gets its secrets ends.
     `called` lists (host, method), `sent` every byte of a call with its host. `snapshots` are those
-    of any instance. `damaged` are operations whose rows cannot be read. `secrets` are those that
-    came, with the host that they came to.
+    of any instance, `marks` what was said of them. `damaged` are operations whose rows cannot be
+    read. `secrets` are those that came, with the host that they came to.
     """
 
     def __init__(self) -> None:
@@ -50,6 +52,7 @@ class FakeWorkers:
         self.sent: list[tuple[str, bytes]] = []
         self.secrets: dict[str, tuple[str, Secrets]] = {}
         self.snapshots: list[Snapshot] = []
+        self.marks: list[SnapshotMark] = []
         self.log = ""
         self.refusal: FleetError | None = None
         self.refusals: dict[str, FleetError] = {}
@@ -101,8 +104,15 @@ class FakeWorkers:
             "operations_since": self._operations_since,
             "publish_inventory": lambda host: None,
             "instance_log": lambda host, *_: to_wire(InstanceLog(text=self.log)),
+            "mark_snapshot": lambda host, wired: self._mark(wired),
             "snapshots": lambda host, *_: to_wire(SnapshotList(snapshots=self.snapshots)),
         }
+
+    def _mark(self, wired: object) -> None:
+        mark = from_wire(SnapshotMark, wired)
+        if mark.snapshot not in {each.name for each in self.snapshots}:
+            raise SnapshotNotFound(mark.name, mark.snapshot)
+        self.marks.append(mark)
 
     def _submit(self, host: str, wired: object) -> object:
         if refusal := self.refusal or self.refusals.get(host):

@@ -20,6 +20,7 @@ from kombu.exceptions import KombuError
 
 from services.gateway.bus import connection as connections
 from services.gateway.bus.calls import Calls
+from services.gateway.bus.central_calls import CentralCalls
 from services.gateway.bus.connection import Alarm
 from services.gateway.bus.dead_letters import DeadLetters
 from services.gateway.bus.event_consumers import EventConsumers
@@ -42,7 +43,7 @@ _LOST = (*connections.CONNECTION_ERRORS, AMQPError, KombuError)
 
 
 class BusConnections:
-    """Connects `calls`, `consumers` and `dead_letters`.
+    """Connects `calls`, `central`, `consumers` and `dead_letters`.
 
     `on_connected` is called each time that events are consumed again; `exchanges` returns those of
     the known hosts, by host.
@@ -52,6 +53,7 @@ class BusConnections:
         self,
         amqp_uri: str,
         calls: Calls,
+        central: CentralCalls,
         consumers: EventConsumers,
         dead_letters: DeadLetters,
         alarm: Alarm,
@@ -60,6 +62,7 @@ class BusConnections:
     ) -> None:
         self._uri = amqp_uri
         self._calls = calls
+        self._central = central
         self._consumers = consumers
         self._dead_letters = dead_letters
         self._alarm = alarm
@@ -99,6 +102,7 @@ class BusConnections:
                 exchange = await letters.get_exchange(topology.DEAD.name, ensure=False)
                 self._dead_letters.connect(exchange)
                 await self._calls.connect(connection, end.set)
+                await self._central.connect(connection, end.set)
             calls = await probes.get_exchange(topology.CALLS.name, ensure=False)
             log.info("connected to the broker", extra={"purpose": "calls"})
             while not await end.wait():
@@ -107,6 +111,7 @@ class BusConnections:
                 await self._calls.close_forgotten(set(self._exchanges().values()))
         finally:
             self._calls.disconnect()
+            self._central.disconnect()
             self._dead_letters.connect(None)
             self._alarm.reason = ""
             await connections.close(connection)

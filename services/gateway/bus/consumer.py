@@ -17,8 +17,8 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from services.gateway.bus.connection import CONNECTION_ERRORS
 from services.gateway.bus.dead_letters import DeadLetters
-from services.gateway.token_bucket import TokenBucket
 from shared.contracts.errors import UnreadableMessage
+from shared.platform.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractExchange
 from aiormq.abc import DeliveredMessage
 
 from services.gateway.bus.connection import CONNECTION_ERRORS, Alarm
-from services.gateway.token_bucket import TokenBucket
+from shared.platform.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 

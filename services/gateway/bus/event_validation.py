@@ -9,14 +9,22 @@ from __future__ import annotations
 from aiormq.abc import DeliveredMessage
 
 from services.gateway.bus.frame_decoder import undecodable
+from services.gateway.fleet.encoded_protection import encoded_protection, read_protection
 from services.gateway.fleet.encoded_samples import encoded_sample, read_sample
-from services.gateway.fleet.view import HostEvent
+from services.gateway.fleet.host_events import HostEvent
 from shared.contracts.codec import decode
 from shared.contracts.errors import UnreadableMessage
-from shared.contracts.events import MAX_BYTES, Event, OperationChanged, Sampled, SampledV1
+from shared.contracts.events import (
+    MAX_BYTES,
+    Event,
+    OperationChanged,
+    ProtectionReported,
+    Sampled,
+    SampledV1,
+)
 from shared.contracts.operations import Operation, State
 from shared.platform.bus import topology
-from shared.platform.bus.delivery import is_dead_letter
+from shared.platform.bus.delivery import check_origin, check_plain_json
 
 # What a host publishes, decoded but for the samples of instances.
 HostMessage = HostEvent | OperationChanged
@@ -32,22 +40,15 @@ def read_key(message: DeliveredMessage) -> tuple[str, str]:
     """
     if reason := undecodable(message):
         raise UnreadableMessage(reason)
-    host, key = topology.host_of(message.exchange or ""), message.routing_key or ""
-    is_own_key = bool(host) and key.startswith(f"{host}.")
-    if not is_own_key or is_dead_letter(message.header.properties.headers):
-        raise UnreadableMessage("of doubtful origin")
+    key = message.routing_key or ""
+    host = check_origin(message.exchange or "", key, message.header.properties.headers)
     return host, key
 
 
 def check_encoding(message: DeliveredMessage) -> None:
     """Raise UnreadableMessage if the properties declare anything but plain JSON in UTF-8."""
     properties = message.header.properties
-    if (properties.content_type or "application/json") != "application/json":
-        raise UnreadableMessage(f"not JSON but {properties.content_type!r}")
-    if (properties.content_encoding or "utf-8").lower() != "utf-8":
-        raise UnreadableMessage(f"not UTF-8 but {properties.content_encoding!r}")
-    if "compression" in (properties.headers or {}):
-        raise UnreadableMessage("compressed")
+    check_plain_json(properties.content_type, properties.content_encoding, properties.headers)
 
 
 def read_event(message: DeliveredMessage) -> tuple[str, HostMessage]:
@@ -69,8 +70,12 @@ def read_event(message: DeliveredMessage) -> tuple[str, HostMessage]:
 def _decode(kind: type[Event], body: bytes) -> HostMessage:
     if kind is Sampled:
         return read_sample(body)
+    if kind is ProtectionReported:
+        return read_protection(body)
     event = decode(kind, body)
-    return encoded_sample(event) if isinstance(event, Sampled | SampledV1) else event
+    if isinstance(event, Sampled | SampledV1):
+        return encoded_sample(event)
+    return encoded_protection(event) if isinstance(event, ProtectionReported) else event
 
 
 def _check_operation(operation: Operation, host: str) -> None:

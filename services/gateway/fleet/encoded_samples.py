@@ -14,7 +14,6 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from services.gateway.token_bucket import TokenBucket
 from shared.contracts.bounds import (
     MOST_DEVICES,
     MOST_INSTANCES,
@@ -25,6 +24,7 @@ from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import SAMPLED_VERSION, Sampled, SampledV1, SampleEnvelope
 from shared.contracts.instances import DEFAULT_PROJECT
 from shared.contracts.samples import Address, HostSample, InstanceSample
+from shared.platform.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 

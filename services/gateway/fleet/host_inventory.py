@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec import Raw
 
 from services.gateway.fleet.capacity import NOTHING
+from services.gateway.fleet.encoded_protection import EncodedProtection
 from services.gateway.fleet.encoded_samples import EncodedSample, SampleHead
+from services.gateway.fleet.host_protections import HostProtections
 from services.gateway.fleet.instance_index import InstanceIndex, by_sort_key
 from services.gateway.fleet.instance_record import InstanceRecord, Order
 from services.gateway.fleet.memory_budget import MemoryBudget, MemoryUse
@@ -34,7 +36,8 @@ class HostInventory:
     """The instances of one host. Each update returns whether readers see a difference.
 
     `commitment` is the sum of all instances' limits, `samples_left_out` the number of samples
-    beyond the budget. `wall` returns Unix time, for the time of a change.
+    beyond the budget; `protections` is what is known of their snapshots. `wall` returns Unix
+    time, for the time of a change.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class HostInventory:
         self._newest: Order = (0, 0)
         self._records: dict[LocalKey, InstanceRecord] = {}
         self._notes = NoteOwnership(self._records)
+        self.protections = HostProtections(index.protections, memory)
         self._deleted: dict[LocalKey, str] = {}
         self._left_out: set[LocalKey] = set()
 
@@ -205,6 +209,10 @@ class HostInventory:
         self._memory.add(total)
         self._index.changes.samples.add(self._host)
 
+    def apply_protection(self, event: EncodedProtection) -> bool:
+        """Replace what the host has reported of its instances' protection."""
+        return self.protections.apply(event, self._records)
+
     def _add_created(self, operation: Operation) -> bool:
         instance = operation.after
         if operation.kind is not Kind.CREATE or instance is None or instance.uuid != operation.uuid:
@@ -251,6 +259,7 @@ class HostInventory:
             return self._leave_out(key)
         self._left_out.discard(key)
         self._records[key] = record
+        record.protection = self.protections.of(key, record.instance.uuid)
         self._index.add(record)
         self._notes.add(key, record)
         self._memory.add(record.size)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from services.gateway.clock import Clock
 from services.gateway.fleet.certificate_pin import CertificatePin
+from services.gateway.fleet.encoded_protection import EncodedProtection
 from services.gateway.fleet.encoded_samples import EncodedSample
 from services.gateway.fleet.event_cursor import EventCursor
 from services.gateway.fleet.host_inventory import HostInventory
@@ -27,6 +28,7 @@ from services.gateway.fleet.memory_budget import (
     MemoryUse,
     size_of,
 )
+from services.gateway.fleet.recent_runs import RecentRuns
 from services.gateway.fleet.remote_images import RemoteImages
 from services.gateway.fleet.views import Availability, HostPart, HostView, host_part
 from shared.contracts.events import (
@@ -39,6 +41,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation
+from shared.contracts.policies import PolicyRun
 
 MISSED_INTERVALS = 3
 FIRST_INTERVAL_S = 5.0
@@ -118,6 +121,9 @@ class HostState:
         self._resources_size = self._remote_images_size = 0
         self._own_images_left_out = self._remote_images_left_out = 0
         self.remote_images: RemoteImages | None = None
+        self.runs = RecentRuns(self._memory)
+        self.pruned = 0
+        self._protection_at: float | None = None
 
     @property
     def online(self) -> bool:
@@ -145,11 +151,17 @@ class HostState:
         return self.pin.verified and not self.has_reported
 
     @property
+    def protection_age_s(self) -> float | None:
+        """How long ago it has reported how its instances are protected; None: never."""
+        return self._age_s(self._protection_at)
+
+    @property
     def left_out(self) -> LeftOut:
         """What the host has reported beyond its budget."""
         return LeftOut(
             instances=self.inventory.left_out,
             samples=self.inventory.samples_left_out,
+            protections=self.inventory.protections.left_out,
             images=self._own_images_left_out + self._remote_images_left_out,
         )
 
@@ -225,6 +237,23 @@ class HostState:
         self._memory.add(size)
         self.remote_images, self._remote_images_size = images, size
         return Reaction(changed=True)
+
+    def apply_protection(self, event: EncodedProtection) -> Reaction:
+        """Apply how the host's instances are protected, from the verified epoch only."""
+        if not self._is_from_verified_epoch(event.epoch):
+            return NOTHING
+        self._protection_at = self._clock.monotonic()
+        return Reaction(changed=self.inventory.apply_protection(event))
+
+    def apply_run(self, run: PolicyRun) -> set[str]:
+        """Hold a run of a policy; return the ids of the runs that differ, or are gone."""
+        if not self.pin.trusted:
+            return set()
+        known = self.runs.find(run.operation_id)
+        changed = self.runs.record(run)
+        if changed and run.pruned_count > (before := known.pruned_count if known else 0):
+            self.pruned += run.pruned_count - before
+        return changed
 
     def apply_outcome(self, operation: Operation) -> None:
         """Apply a finished operation's outcome; the cursor stays."""

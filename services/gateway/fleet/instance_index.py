@@ -18,6 +18,7 @@ from sortedcontainers import SortedKeyList
 
 from services.gateway.fleet.change_set import ChangeCollector, InstanceKey
 from services.gateway.fleet.instance_record import InstanceRecord
+from services.gateway.fleet.protection_index import ProtectionIndex
 from services.gateway.fleet.uuid_index import UuidIndex
 from shared.contracts.instances import Instance
 
@@ -66,6 +67,7 @@ class InstanceIndex:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.uuids = UuidIndex(monotonic)
         self.changes = ChangeCollector()
+        self.protections = ProtectionIndex(self.changes)
         self._by_key: dict[InstanceKey, InstanceRecord] = {}
         self._by_name: RecordSets = defaultdict(dict)
         self._by_display_name: RecordSets = defaultdict(dict)
@@ -88,6 +90,7 @@ class InstanceIndex:
         self._by_name[record.instance.name][record] = None
         self._by_host[record.host][record] = None
         self._sorted.add(record)
+        self.protections.add(record)
         self._file(record, record.instance)
         if record.instance.uuid:
             self.uuids.add(record)
@@ -104,6 +107,7 @@ class InstanceIndex:
         _drop(self._by_name, record.instance.name, record)
         _drop(self._by_host, record.host, record)
         self._sorted.remove(record)
+        self.protections.remove(record)
         self._unfile(record, record.instance)
         if record.instance.uuid:
             self.uuids.remove(record)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from services.gateway.fleet.capacity import Amount, commitment_of
 from services.gateway.fleet.change_set import ChangeCollector, InstanceKey
+from services.gateway.fleet.encoded_protection import NOT_REPORTED, InstanceProtection
 from services.gateway.fleet.encoded_samples import SampleHead
 from services.gateway.fleet.memory_budget import size_of
 from services.gateway.fleet.views import Derived, InstanceView
@@ -35,6 +36,7 @@ class InstanceRecord:
         "foreign_note",
         "instance",
         "order",
+        "protection",
         "sample",
         "sampled_at",
         "size",
@@ -50,6 +52,7 @@ class InstanceRecord:
         self.changed_at = changed_at
         self.size = size_of(instance)
         self.commitment: Amount = commitment_of(instance)
+        self.protection: InstanceProtection = NOT_REPORTED
         self.sample: Raw | None = None
         self._addresses: Raw | None = None
         self.sampled_at: str | None = None

@@ -36,9 +36,11 @@ class LeftOut(Struct, frozen=True, kw_only=True):
     samples: int = 0
     # Its own and those of image servers.
     images: int = 0
+    # How instances are protected by snapshot policies.
+    protections: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.instances or self.samples or self.images)
+        return bool(self.instances or self.samples or self.images or self.protections)
 
 
 NOTHING_LEFT_OUT = LeftOut()

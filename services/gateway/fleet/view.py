@@ -11,18 +11,19 @@ from dataclasses import replace
 
 from services.gateway.clock import Clock
 from services.gateway.fleet.change_set import ChangeSet, InstanceKey
-from services.gateway.fleet.encoded_samples import EncodedSample, instance_sample
+from services.gateway.fleet.encoded_samples import instance_sample
+from services.gateway.fleet.host_events import HostEvent, apply_event
 from services.gateway.fleet.host_state import (
     NOTHING,
     REFUSED,
     HostState,
     Reaction,
     StoredHost,
-    WorkerEvent,
 )
 from services.gateway.fleet.instance_index import InstanceIndex, InstanceQuery
 from services.gateway.fleet.memory_budget import DEFAULT, MemoryBudget
 from services.gateway.fleet.name_resolution import require_unique
+from services.gateway.fleet.protection_view import ProtectionView
 from services.gateway.fleet.remote_images import RemoteImages, index_by_alias
 from services.gateway.fleet.selection import Views
 from services.gateway.fleet.views import Availability, HostPart, HostView, InstanceView
@@ -35,14 +36,15 @@ from shared.contracts.errors import (
     HostUnreachable,
     LxdUnavailable,
 )
-from shared.contracts.events import Heartbeat, HostDescribed, ImageServersRead
+from shared.contracts.events import (
+    Heartbeat,
+    ImageServersRead,
+    PolicyRunChanged,
+)
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Kind, Operation, State
+from shared.contracts.policies import PolicyRun
 from shared.contracts.samples import InstanceSample
-
-# What a host reports of itself; outcomes of operations go to `FleetView.apply_outcome`.
-HostEvent = Heartbeat | WorkerEvent | HostDescribed | ImageServersRead | EncodedSample
-
 
 # Many times the fleet that this is made for. Each host has a queue for each gateway, and a broker
 # user that an operator has created.
@@ -75,6 +77,7 @@ class FleetView:
         self._hosts: dict[str, HostState] = {}
         self._shown_online: dict[str, bool] = {}
         self._index = InstanceIndex(clock.monotonic)
+        self.protections = ProtectionView(self._index, self._hosts.get, clock.wall)
         self._applied_sequences: dict[str, int] = {}
         self._version = 0
         self._listeners: dict[object, Callable[[ChangeSet], None]] = {}
@@ -259,11 +262,13 @@ class FleetView:
             if len(self._hosts) >= self._most_hosts:
                 return REFUSED
             state = self._add(host)
+        if isinstance(event, PolicyRunChanged):
+            return self._apply_run(state, event.run)
         if isinstance(event, ImageServersRead):
             return self._after_event(
                 state, state.apply_remote_images(event, self._intern(index_by_alias(event)))
             )
-        return self._after_event(state, _applied(state, event))
+        return self._after_event(state, apply_event(state, event))
 
     def apply_outcome(self, operation: Operation) -> None:
         """Apply a finished operation's outcome; call it before waking those who wait for it."""
@@ -307,6 +312,7 @@ class FleetView:
         if state.online:
             raise HostStillOnline(host)
         state.inventory.clear()
+        self._index.changes.runs |= {(host, run) for run in state.runs.clear()}
         del self._hosts[host], self._shown_online[host]
         self._applied_sequences.pop(host, None)
         self._awaited.discard(host)
@@ -331,6 +337,13 @@ class FleetView:
         if self._update_ready() or flipped or reaction.changed:
             self._publish_change(state.host)
         return replace(reaction, left_out=state.left_out) if state.left_out else reaction
+
+    def _apply_run(self, state: HostState, run: PolicyRun) -> Reaction:
+        changed = state.apply_run(run)
+        self._index.changes.runs |= {(state.host, each) for each in changed}
+        if changed:
+            self._publish_change()
+        return Reaction(changed=bool(changed))
 
     def _end_creation(self, operation: Operation) -> None:
         if operation.final and operation.kind is Kind.CREATE:
@@ -368,15 +381,3 @@ class FleetView:
             return self._hosts[host]
         except KeyError:
             raise HostNotFound(host) from None
-
-
-def _applied(
-    state: HostState, event: Heartbeat | WorkerEvent | HostDescribed | EncodedSample
-) -> Reaction:
-    if isinstance(event, Heartbeat):
-        return state.apply_heartbeat(event)
-    if isinstance(event, EncodedSample):
-        return state.apply_sample(event)
-    if isinstance(event, HostDescribed):
-        return state.apply_resources(event)
-    return state.apply_event(event)

@@ -6,8 +6,10 @@ import asyncio
 import logging
 
 from services.gateway.clock import Clock, rfc3339
+from services.gateway.fleet.encoded_protection import EncodedProtection
 from services.gateway.fleet.encoded_samples import EncodedSample
-from services.gateway.fleet.view import FleetView, HostEvent
+from services.gateway.fleet.host_events import HostEvent
+from services.gateway.fleet.view import FleetView
 from services.gateway.hosts.budget_log import BudgetLog
 from services.gateway.hosts.per_host_scheduler import PerHostScheduler
 from services.gateway.hosts.persistence import HostPersistence
@@ -16,7 +18,7 @@ from services.gateway.operations.merge import cap_created_at
 from services.gateway.operations.store import OperationStore
 from services.gateway.operations.sync import OperationSync
 from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
-from shared.contracts.events import Heartbeat, Inventory, OperationChanged
+from shared.contracts.events import Heartbeat, Inventory, OperationChanged, PolicyRunChanged
 from shared.contracts.operations import Operation
 from shared.contracts.worker_api import WorkerClient
 from shared.platform.run.backoff import Backoff
@@ -27,6 +29,8 @@ PAUSE_S = 0.5
 # Workers take about as long as the gateway to reconnect to the broker.
 RETURN_S = 10.0
 DATABASE_RETRY_S = 1.0
+# What is not saved with a host: it is reported again.
+_NOT_SAVED = EncodedSample | EncodedProtection | PolicyRunChanged
 
 
 class HostEventHandler:
@@ -66,7 +70,7 @@ class HostEventHandler:
             return
         reaction = self._fleet.apply(host, event)
         self._budget_log.record(host, reaction)
-        differs = reaction.changed and not isinstance(event, EncodedSample)
+        differs = reaction.changed and not isinstance(event, _NOT_SAVED)
         if isinstance(event, Inventory) or differs:
             self._persistence.mark_unsaved(host)
         if reaction.needs_inventory:

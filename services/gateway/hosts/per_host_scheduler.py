@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from services.gateway.token_bucket import TokenBucket
 from shared.contracts.errors import FleetError, TemporaryError
 from shared.platform.run.backoff import Backoff
+from shared.platform.token_bucket import TokenBucket
 
 # For all hosts together; the first `AT_ONCE` are requested without delay.
 MOST_PER_S = 34.0

@@ -25,6 +25,7 @@ from services.gateway.http.docs import DescribedApp
 from services.gateway.http.errors import HttpError, language_of, problem_text
 from services.gateway.http.instance_list import InstanceList
 from services.gateway.http.listener import ConnectionLimit
+from services.gateway.http.messages import run_reason
 from services.gateway.http.middleware.authentication import (
     CONSOLES,
     AuthenticationMiddleware,
@@ -160,4 +161,5 @@ def _words(connection: HTTPConnection) -> TopicLanguage:
         language,
         translate_error=lambda error: problem_text(error, language),
         render_operation=lambda operation: operation_view(operation, language),
+        explain_run=lambda code: run_reason(code, language),
     )

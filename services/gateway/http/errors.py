@@ -25,6 +25,7 @@ from shared.contracts.errors import (
     OperationInProgress,
     OutcomeUnknown,
     PasswordNotSet,
+    SnapshotsSilent,
     TemporaryError,
 )
 from shared.contracts.truncation import first_few
@@ -100,6 +101,7 @@ STATUS: dict[str, int] = {
     "too_many_consoles": 503,
     "worker_outdated": 503,
     "outcome_unknown": 504,
+    "snapshots_silent": 504,
     "step_timed_out": 504,
 }
 
@@ -201,7 +203,9 @@ def _headers(error: FleetError | HttpError) -> dict[str, str]:
         # It may be a host's word: in a header it must not begin another one.
         return {"location": f"/api/operations/{quote(error.operation_id, safe='')}"}
     # Not after a lost answer: that request may have been carried out and must not be repeated.
-    again = isinstance(error, TemporaryError) and not isinstance(error, OutcomeUnknown)
+    again = isinstance(error, TemporaryError) and not isinstance(
+        error, OutcomeUnknown | SnapshotsSilent
+    )
     return {"retry-after": RETRY_AFTER_S} if again else {}
 
 

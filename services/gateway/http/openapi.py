@@ -41,6 +41,7 @@ HOSTS = both("主机", "Hosts")
 MONITORING = both("实时监控", "Live monitoring")
 VMS = both("虚拟机", "VMs")
 VM_SNAPSHOTS = both("虚拟机快照", "VM snapshots")
+SNAPSHOT_POLICIES = both("快照策略", "Snapshot policies")
 VM_METRICS = both("虚拟机监控", "VM metrics")
 METRICS = both("指标", "Metrics")
 
@@ -77,6 +78,14 @@ TAGS = [
             both(
                 "VM API v1：快照的查询、创建、恢复与删除",
                 "VM API v1: listing, creating, restoring and deleting snapshots",
+            ),
+        ),
+        (
+            SNAPSHOT_POLICIES,
+            both(
+                "VM API v1：定时快照、保留规则与各实例的保护状态",
+                "VM API v1: scheduled snapshots, what is kept of them, and how instances are "
+                "protected",
             ),
         ),
         (VM_METRICS, both("VM API v1：性能指标", "VM API v1: performance metrics")),

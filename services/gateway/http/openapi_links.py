@@ -30,6 +30,8 @@ ONE_VM = (
 ONE_SNAPSHOT = (
     f"POST {V1}/{{id}}/snapshots/{{snapshotId}}/restore",
     f"DELETE {V1}/{{id}}/snapshots/{{snapshotId}}",
+    f"PUT {V1}/{{id}}/snapshots/{{snapshotId}}/marks",
+    f"POST {V1}/{{id}}/snapshots/{{snapshotId}}/clone",
 )
 ONE_INSTANCE = (
     "GET /api/instances/{name}",
@@ -64,6 +66,18 @@ WAYS = (
         [f"GET {V1}"],
         {"query.cursor": "$response.body#/data/pagination/nextCursor"},
     ),
+    LinkTemplate(
+        "GET /api/v1/protection",
+        ["200"],
+        ONE_VM,
+        {"path.id": "$response.body#/data/instances/0/id"},
+    ),
+    LinkTemplate(
+        "GET /api/v1/protection",
+        ["200"],
+        ["GET /api/v1/protection"],
+        {"query.cursor": "$response.body#/data/pagination/nextCursor"},
+    ),
     LinkTemplate(f"POST {V1}", ["201"], ONE_VM, {"path.id": "$response.body#/data/id"}),
     LinkTemplate(
         f"POST {V1}", ["201"], ONE_OPERATION, {"path.id": "$response.body#/data/operation"}
@@ -88,6 +102,18 @@ WAYS = (
         LATER,
         ONE_SNAPSHOT,
         {"path.id": "$response.body#/data/id", "path.snapshotId": "$response.body#/data/snapshot"},
+    ),
+    LinkTemplate(
+        f"POST {V1}/{{id}}/snapshots/{{snapshotId}}/clone",
+        ["201"],
+        ONE_VM,
+        {"path.id": "$response.body#/data/id"},
+    ),
+    LinkTemplate(
+        f"POST {V1}/{{id}}/snapshots/{{snapshotId}}/clone",
+        ["201"],
+        ONE_OPERATION,
+        {"path.id": "$response.body#/data/operation"},
     ),
     LinkTemplate(
         "GET /api/instances",

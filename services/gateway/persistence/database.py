@@ -1,42 +1,27 @@
-"""Database access: threads, transactions, migrations and the translation of errors.
+"""Database access off the event loop, and the migrations of the gateway's schema.
 
-Nothing here blocks the event loop. SQLite gets one thread, as it has one writer anyway; commits
-survive a power cut. No SQLAlchemy error leaves this package, and no log contains the parameters of
-a statement: some are passwords. U+FFFD replaces characters that PostgreSQL rejects, so that no
-outcome is lost because of a NUL.
+SQLite gets one thread, as it has one writer anyway.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
 
 from services.gateway.persistence import tables
-from shared.contracts.bounds import writable
-from shared.contracts.errors import DatabaseUnavailable, UnreadableMessage
-
-log = logging.getLogger(__name__)
+from shared.contracts.errors import DatabaseUnavailable
+from shared.platform.database import Insert, SqlDatabase, migrate
 
 T = TypeVar("T")
-Insert = sqlite.Insert | postgresql.Insert
 
 POSTGRESQL_THREADS = 4
-BUSY_TIMEOUT_MS = 5000
-CONNECT_TIMEOUT_S = 5
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# Any number unique to this schema: gateways that start together migrate one after the other.
 _MIGRATION_LOCK = 0x1D5F1EE7
 
 
@@ -44,8 +29,8 @@ class Database:
     """Runs transactions off the event loop. `shared`: other gateways may write too."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(sa.make_url(url))
-        self.shared = self._engine.dialect.name != "sqlite"
+        self._sql = SqlDatabase(url, pool=POSTGRESQL_THREADS)
+        self.shared = self._sql.shared
         threads = POSTGRESQL_THREADS if self.shared else 1
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="database")
 
@@ -55,33 +40,20 @@ class Database:
         Raises DatabaseUnavailable, and UnreadableMessage for values that cannot be stored.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._transaction, work)
+        return await loop.run_in_executor(self._threads, self._sql.transaction, work)
 
     async def migrate(self) -> None:
         """Migrate the schema to this release."""
-        await self.run(_migrate)
+        await self.run(lambda connection: migrate(connection, MIGRATIONS, _MIGRATION_LOCK))
 
     async def close(self) -> None:
         """Finish running transactions and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
-        self._engine.dispose()
+        self._sql.dispose()
 
     def insert(self, table: sa.Table) -> Insert:
         """Return an insert that supports `on_conflict`."""
-        return postgresql.insert(table) if self.shared else sqlite.insert(table)
-
-    def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        try:
-            with self._engine.begin() as connection:
-                return work(connection)
-        except (DataError, IntegrityError, OverflowError) as exc:
-            raise UnreadableMessage(f"cannot be stored: {exc}") from exc
-        except OperationalError as exc:
-            log.warning("database not reached", extra={"reason": str(exc.orig)})
-            raise DatabaseUnavailable from exc
-        except SQLAlchemyError as exc:
-            log.exception("database transaction failed")
-            raise DatabaseUnavailable from exc
+        return self._sql.insert(table)
 
 
 async def answers(database: Database) -> bool:
@@ -92,79 +64,3 @@ async def answers(database: Database) -> bool:
     except DatabaseUnavailable:
         return False
     return True
-
-
-def _engine(url: sa.URL) -> sa.Engine:
-    engine = _bare_engine(url)
-    sa.event.listen(engine, "before_cursor_execute", _make_writable, retval=True)
-    return engine
-
-
-def _bare_engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
-            url.set(drivername="postgresql+psycopg"),
-            hide_parameters=True,
-            pool_size=POSTGRESQL_THREADS,
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
-        )
-    if url.database:
-        _make_private(Path(url.database))
-    engine = sa.create_engine(url, poolclass=sa.StaticPool, hide_parameters=True)
-    sa.event.listen(engine, "connect", _set_up_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _make_writable(
-    _connection: sa.Connection,
-    _cursor: object,
-    statement: str,
-    parameters: Any,
-    _context: object,
-    executemany: bool,
-) -> tuple[str, Any]:
-    if executemany:
-        return statement, [_writable(row) for row in parameters]
-    return statement, _writable(parameters)
-
-
-def _writable(row: Any) -> Any:
-    """Return the parameters of a statement, named or positional, as storable values."""
-    if isinstance(row, dict):
-        return dict(zip(row, map(_storable_value, row.values()), strict=True))
-    return tuple(map(_storable_value, row))
-
-
-def _storable_value(value: object) -> object:
-    return writable(value) if isinstance(value, str) else value
-
-
-def _make_private(file: Path) -> None:
-    # Descriptions of instances contain passwords; SQLite gives its other files the same mode.
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=0o600)
-
-
-def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    # Python's driver would otherwise begin transactions late, and not before DDL.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes later could not wait for another writer.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _migrate(connection: sa.Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

@@ -36,6 +36,7 @@ HOST_GAUGES: tuple[tuple[str, str, Callable[[HostView], float | None]], ...] = (
     ("host_instances_left_out", "Beyond its budget.", lambda view: view.left_out.instances),
     ("host_samples_left_out", "Beyond its budget.", lambda view: view.left_out.samples),
     ("host_images_left_out", "Beyond its budget.", lambda view: view.left_out.images),
+    ("host_protections_left_out", "Beyond its budget.", lambda view: view.left_out.protections),
     ("sample_age_seconds", "Age of the host's newest sample.", lambda view: view.sample_age_s),
     ("host_clock_skew_seconds", "Its clock minus ours.", lambda view: view.clock_skew_s),
     ("journal_length", "Operations in its worker's journal.", lambda view: view.journal_length),

@@ -32,7 +32,23 @@ class VmSnapshot(Struct, frozen=True, kw_only=True, rename="camel", omit_default
         ),
     ]
     stateful: Annotated[bool, described("包含内存状态", "It includes the state of the memory")]
-    expires_at: str | None
+    expires_at: Annotated[
+        str | None,
+        described(
+            "在 LXD 中设置的到期时间，届时由 LXD 删除",
+            "The expiry that was set in LXD, which deletes it then",
+        ),
+    ]
+    policy: Annotated[
+        str | None,
+        described("创建它的快照策略；不是由策略创建时为 null", "The policy that took it, or null"),
+    ]
+    protected: Annotated[
+        bool, described("任何策略都不会删除它", "No policy deletes it, whatever it keeps")
+    ]
+    tags: Annotated[
+        list[str], described("供 `keepTags` 使用的标签", "Tags, for `keepTags` of policies")
+    ]
     error: NotRenderable = None
 
 
@@ -55,8 +71,35 @@ class VmSnapshots(Struct, frozen=True):
             size=1048576,
             stateful=False,
             expires_at=None,
+            policy=None,
+            protected=False,
+            tags=["release"],
         )
         return [VmSnapshots([snapshot])]
+
+
+class VmSnapshotMarks(Struct, frozen=True, kw_only=True):
+    """The marks of a snapshot, as they are from now on.
+
+    快照现在的标记。
+    """
+
+    id: str
+    snapshot: str
+    protected: bool
+    tags: list[str]
+
+    @classmethod
+    def examples(cls) -> list[VmSnapshotMarks]:
+        """Return examples for OpenAPI."""
+        return [
+            VmSnapshotMarks(
+                id="vm-9a1f4c52-6a4c-4a8e-9a0e-0c7b6f3f0a11",
+                snapshot="backup-2024-01-01",
+                protected=True,
+                tags=["release"],
+            )
+        ]
 
 
 def vm_snapshot(described: DescribedSnapshot) -> VmSnapshot:
@@ -72,6 +115,9 @@ def vm_snapshot(described: DescribedSnapshot) -> VmSnapshot:
         stateful=snapshot.stateful,
         # One that expires in no year that we can show does not expire.
         expires_at=units.utc_text(expires_at) if expires_at else None,
+        policy=snapshot.policy or None,
+        protected=snapshot.protected,
+        tags=list(snapshot.tags),
     )
 
 

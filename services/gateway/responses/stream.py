@@ -14,9 +14,12 @@ from typing import Any
 import msgspec
 
 from services.gateway import units
+from services.gateway.fleet.encoded_protection import InstanceProtection
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.responses.hosts import host_view
 from services.gateway.responses.instances import information, visible_password
+from services.gateway.responses.policy_runs import Explain, PolicyRunView
+from services.gateway.responses.protection import VmProtection, bare_protection, vm_protection
 
 
 def instance_entry(known: InstanceView, host: HostView, *, secrets: bool) -> dict[str, Any]:
@@ -33,6 +36,29 @@ def instance_entry(known: InstanceView, host: HostView, *, secrets: bool) -> dic
         "root_password": visible_password(known, secrets=secrets),
         "addresses": list(known.reachable.all),
     }
+
+
+def protection_entry(
+    known: InstanceView, held: InstanceProtection, explain: Explain
+) -> dict[str, Any]:
+    """Return what `GET /api/v1/protection` answers of an instance, without ages and its host."""
+    return _protection_entry(vm_protection(known, held, units.EPOCH, explain, host_online=True))
+
+
+def bare_protection_entry(known: InstanceView) -> dict[str, Any]:
+    """Return the entry of an instance that cannot be rendered."""
+    return _protection_entry(bare_protection(known, host_online=True))
+
+
+def _protection_entry(shown: VmProtection) -> dict[str, Any]:
+    entry: dict[str, Any] = msgspec.to_builtins(shown)
+    del entry["ageSeconds"], entry["hostOnline"]
+    return {"kind": "protection", **entry}
+
+
+def run_entry(shown: PolicyRunView) -> dict[str, Any]:
+    """Return what `GET /api/v1/policies/runs` answers of a run."""
+    return {"kind": "run", **msgspec.to_builtins(shown)}
 
 
 def host_entry(known: HostView, now: datetime) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from services.gateway.fleet.pagination import Page
+from services.gateway.fleet.views import InstanceView
 from services.gateway.responses.fields import described
 from services.gateway.responses.vms import Vm
 
@@ -41,3 +43,14 @@ class VmPage(Struct, frozen=True):
     def examples(cls) -> list[VmPage]:
         """Return examples for OpenAPI."""
         return [VmPage(Vm.examples(), VmPagination(1, 10, 25, 3, "WyJ3ZWIiXQ"))]
+
+
+def pagination_of(taken: Page[InstanceView], limit: int) -> VmPagination:
+    """Return where a page stands."""
+    return VmPagination(
+        page=taken.page,
+        limit=limit,
+        total=taken.total,
+        pages=-(-taken.total // limit),
+        next_cursor=taken.next_cursor,
+    )

@@ -135,6 +135,34 @@ class VmSnapshotResult(VmResult, frozen=True, kw_only=True, rename="camel"):
         return [VmSnapshotResult(id=_ID, name=_NAME, status="running", snapshot=snapshot)]
 
 
+class VmRestored(VmSnapshotResult, frozen=True, kw_only=True, rename="camel"):
+    """The VM that was restored to a snapshot.
+
+    恢复到快照的虚拟机。
+    """
+
+    safety_snapshot: Annotated[
+        str | None,
+        described(
+            "恢复之前先创建的快照；未要求时为 null",
+            "The snapshot that was taken before, null if none was asked for",
+        ),
+    ]
+
+    @classmethod
+    def examples(cls) -> list[VmResult]:
+        """Return examples for OpenAPI."""
+        return [
+            VmRestored(
+                id=_ID,
+                name=_NAME,
+                status="running",
+                snapshot="backup-2024-01-01",
+                safety_snapshot="before-restore-20240102T120000Z",
+            )
+        ]
+
+
 class VmActionResult(Struct, frozen=True, kw_only=True):
     """What became of an action on one VM; `state` is its operation's, null where there is none.
 

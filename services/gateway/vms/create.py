@@ -15,14 +15,14 @@ from uuid import uuid4
 
 from services.gateway.fleet import capacity
 from services.gateway.fleet.view import FleetView
-from services.gateway.fleet.views import HostView
+from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.operations.command import Caller
 from services.gateway.operations.service import OperationService
 from services.gateway.operations.store import IdempotencyKey
 from services.gateway.vms import templates
 from services.gateway.vms.fleet_with_pending import FleetWithPending
 from services.gateway.vms.naming import display_name_of, unique_name
-from services.gateway.vms.new_vm import NewVm, missing_references
+from services.gateway.vms.new_vm import NewVm, VmCopy, missing_references
 from services.gateway.vms.pending import PendingCreations
 from services.gateway.vms.placement import (
     DEFAULT_RULE,
@@ -86,7 +86,7 @@ class CreationService:
         InsufficientResources, PortInUse and InvalidInput.
         """
         hosts = self._available_hosts(vm.host)
-        self._require_new_name(vm)
+        self._require_name(vm.name, vm.host, vm.project)
         command = self._place(vm, hosts, self._new_uuid(), caller, {})
         errors: dict[str, FleetError] = {}
         with self._pending.hold(command) as decision:
@@ -104,6 +104,29 @@ class CreationService:
                 new_name="" if vm.host else vm.name,
                 alternative=next_host,
             )
+
+    async def copy(
+        self, copy: VmCopy, source: InstanceView, caller: Caller, key: IdempotencyKey | None
+    ) -> Operation:
+        """Submit the creation of a new instance from a snapshot, on the host that has it.
+
+        Raises as `create` does for a requested host.
+        """
+        host, project, _, _ = source.target
+        self._available_hosts(host)
+        self._require_name(copy.name, host, project)
+        command = Command(
+            kind=Kind.CREATE,
+            host=host,
+            project=project,
+            instance=unique_name(copy.name, self._names_on(host, project)),
+            uuid=self._new_uuid(),
+            arguments=Arguments(create=copy.to_new_instance(source)),
+            principal=caller.principal,
+            correlation_id=caller.correlation_id,
+        )
+        with self._pending.hold(command):
+            return await self._operations.submit(command, caller, key)
 
     def templates(self) -> list[ListedTemplate]:
         """Return the templates of the file, then the images that hosts have or may fetch."""
@@ -185,21 +208,21 @@ class CreationService:
                 pending[target.host].append(new)
         return [_candidate(view, pending[view.host]) for view in hosts]
 
-    def _require_new_name(self, vm: NewVm) -> None:
+    def _require_name(self, name: str, host: str, project: str) -> None:
         """Raise InstanceExists if the name is in use, on the requested host or on any."""
         existing = (
             display_name_of(each.instance)
-            for each in self._fleet.with_display_name(vm.name)
-            if each.instance.project == vm.project
-            and (vm.host == each.host if vm.host else not each.duplicate)
+            for each in self._fleet.with_display_name(name)
+            if each.instance.project == project
+            and (host == each.host if host else not each.duplicate)
         )
         pending = (
             new.display_name
             for target, new in self._pending.all().items()
-            if vm.host in {"", target.host} and target.project == vm.project
+            if host in {"", target.host} and target.project == project
         )
-        if vm.name in chain(existing, pending):
-            raise InstanceExists(vm.name)
+        if name in chain(existing, pending):
+            raise InstanceExists(name)
 
     def _names_on(self, host: str, project: str) -> set[str]:
         existing = {

@@ -6,14 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
-from services.gateway.fleet.capacity import Amount
+from services.gateway.fleet.capacity import Amount, commitment_of
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.vms import templates
 from services.gateway.vms.placement import Requirements, Rule
 from services.gateway.vms.templates import Template
-from shared.contracts.instance_config import NO_LIMITS, ImageSource, Limits, NewInstance
+from shared.contracts.instance_config import (
+    NO_LIMITS,
+    ImageSource,
+    Limits,
+    NewInstance,
+    SnapshotSource,
+)
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Operation, Secrets
 from shared.contracts.status import Status
@@ -80,6 +86,35 @@ class NewVm:
         """Return the secrets, which are never stored, and sent to the chosen host only."""
         secrets = Secrets(cloud_init=self.cloud_init, root_password=self.root_password)
         return secrets if secrets.non_empty() else None
+
+
+@dataclass(frozen=True, slots=True)
+class VmCopy:
+    """A request for a new instance made of a snapshot; `name` is the display name."""
+
+    name: str
+    snapshot: str
+    auto_start: bool = False
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def to_new_instance(self, source: InstanceView) -> NewInstance:
+        """Return the order to the worker; its sizes are the source's, 0 for those without limit."""
+        amount = commitment_of(replace(source.instance, trash=None))
+        return NewInstance(
+            image=ImageSource(),
+            copy_of=SnapshotSource(
+                instance=source.instance.name, uuid=source.instance.uuid, snapshot=self.snapshot
+            ),
+            type=source.instance.type,
+            cpu=amount.cpu,
+            memory=amount.memory,
+            disk=amount.disk,
+            display_name=self.name,
+            description=self.description,
+            auto_start=self.auto_start,
+            labels=dict(self.labels),
+        )
 
 
 # The status of an instance under creation, and of one whose creation failed.

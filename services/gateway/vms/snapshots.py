@@ -12,8 +12,12 @@ from typing import NamedTuple, Protocol
 from services.gateway import units
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import Target
+from shared.contracts.errors import WorkerOutdated
 from shared.contracts.operations import Kind, Operation, State
+from shared.contracts.policies import SnapshotMark
 from shared.contracts.worker_api import Snapshot, WorkerClient
+
+Tags = tuple[str, ...]
 
 
 class SnapshotNote(NamedTuple):
@@ -41,7 +45,7 @@ class DescribedSnapshot(NamedTuple):
 
 
 class SnapshotService:
-    """Lists the snapshots of instances; operations change them."""
+    """Lists the snapshots of instances, and marks them; operations change them."""
 
     def __init__(self, fleet: FleetView, worker: WorkerClient, notes: SnapshotNotes) -> None:
         self._fleet = fleet
@@ -58,6 +62,32 @@ class SnapshotService:
             raise refusal
         answer = await self._worker.snapshots(*target)
         return with_descriptions(answer.snapshots, await self._notes.of(target.host, target.uuid))
+
+    async def mark(self, target: Target, snapshot: str, *, protected: bool, tags: Tags) -> None:
+        """Protect a snapshot from all policies, and tag it; replaces earlier marks.
+
+        Raises as `list` does, and SnapshotNotFound, WorkerOutdated.
+        """
+        self.require_policies(target.host)
+        mark = SnapshotMark(
+            project=target.project,
+            name=target.name,
+            uuid=target.uuid,
+            snapshot=snapshot,
+            protected=protected,
+            tags=tags,
+        )
+        await self._worker.mark_snapshot(target.host, mark)
+
+    def require_policies(self, host: str) -> None:
+        """Raise why a host cannot be asked, or WorkerOutdated if its worker knows no policies.
+
+        One of an earlier release would leave out of a command what it does not know of.
+        """
+        if refusal := self._fleet.access_error(host):
+            raise refusal
+        if self._fleet.protections.report(host) is None:
+            raise WorkerOutdated(host)
 
 
 def note_of(operation: Operation) -> SnapshotNote | None:

@@ -14,7 +14,7 @@ from shared.contracts.errors import InvalidInput
 # The figures of how many instances one subscription may name.
 MOST_KEYS = 500
 
-Topic = Literal["instances", "hosts", "operations", "usage"]
+Topic = Literal["instances", "hosts", "operations", "snapshots", "usage"]
 
 
 class TopicFilter(msgspec.Struct, frozen=True):

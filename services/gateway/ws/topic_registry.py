@@ -18,9 +18,11 @@ from weakref import WeakValueDictionary
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.view import FleetView
 from services.gateway.operations.service import OperationService
+from services.gateway.responses.policy_runs import Explain
 from services.gateway.ws.change_log import ChangeLog
 from services.gateway.ws.debouncer import Debouncer
 from services.gateway.ws.protocol import Topic, TopicFilter
+from services.gateway.ws.snapshot_source import SnapshotSource
 from services.gateway.ws.topic_channel import TopicChannel
 from services.gateway.ws.topic_sources import HostSource, InstanceSource, OperationSource, Source
 from services.gateway.ws.usage import UsageTopic
@@ -36,6 +38,7 @@ class TopicLanguage(NamedTuple):
     code: str
     translate_error: Callable[[FleetError], str]
     render_operation: Callable[[Operation], Any]
+    explain_run: Explain
 
 
 class ClientProfile(NamedTuple):
@@ -117,6 +120,8 @@ class TopicRegistry:
             return InstanceSource(self._fleet, secrets=profile.secrets, boundary=self._boundary)
         if topic == "hosts":
             return HostSource(self._fleet, self._now, self._boundary)
+        if topic == "snapshots":
+            return SnapshotSource(self._fleet, profile.language.explain_run, self._boundary)
         view = profile.language.render_operation
         return OperationSource(self._operations, view, boundary=self._boundary)
 
@@ -126,6 +131,7 @@ def _variant(topic: Topic, profile: ClientProfile) -> object:
         "instances": profile.secrets,
         "hosts": None,
         "operations": profile.language.code,
+        "snapshots": profile.language.code,
     }
     return variants[topic]
 

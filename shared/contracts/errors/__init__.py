@@ -3,7 +3,7 @@
     FleetError
     +-- TemporaryError: the same request may work later
     |   +-- HostUnreachable, LxdUnavailable, BrokerUnavailable, DatabaseUnavailable
-    |   +-- SnapshotsUnavailable
+    |   +-- SnapshotsUnavailable, SnapshotsSilent
     |   +-- FleetViewNotReady, OperationInProgress, OutcomeUnknown, HostBusy, StepInterrupted
     |   +-- LxdBusy
     |   +-- SecretsNotReceived, TooManyConsoles, ConsoleInUse, StreamLost
@@ -78,6 +78,7 @@ from shared.contracts.errors.temporary import (
     OperationInProgress,
     OutcomeUnknown,
     SecretsNotReceived,
+    SnapshotsSilent,
     SnapshotsUnavailable,
     StepInterrupted,
     StreamLost,
@@ -131,6 +132,7 @@ __all__ = [
     "SecretsNotReceived",
     "SnapshotExists",
     "SnapshotNotFound",
+    "SnapshotsSilent",
     "SnapshotsUnavailable",
     "StepInterrupted",
     "StepTimedOut",

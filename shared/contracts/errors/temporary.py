@@ -72,6 +72,13 @@ class OutcomeUnknown(TemporaryError):
     host: str
 
 
+class SnapshotsSilent(TemporaryError):
+    """The snapshots service was sent a request but did not answer; it may be carried out."""
+
+    code = "snapshots_silent"
+    text = "no answer from the snapshots service"
+
+
 @dataclass(eq=False)
 class HostBusy(TemporaryError):
     """The host's worker has as many unfinished operations as it may have."""

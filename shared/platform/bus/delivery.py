@@ -18,6 +18,9 @@ from collections.abc import Mapping
 
 from amqp.exceptions import FrameSyntaxError
 
+from shared.contracts.errors import UnreadableMessage
+from shared.platform.bus import topology
+
 # The errors that it raises then. Consumers treat them as a lost connection; a test has hypothesis
 # look for others.
 UNDECODABLE: tuple[type[Exception], ...] = (
@@ -44,3 +47,26 @@ def is_direct(
 def is_dead_letter(headers: Mapping[str, object] | None) -> bool:
     """Return whether the broker has dead-lettered the message."""
     return "x-death" in (headers or {})
+
+
+def check_origin(exchange: str, key: str, headers: Mapping[str, object] | None) -> str:
+    """Return the host that published a message; raise UnreadableMessage.
+
+    It must have been published directly to the host's own exchange, under a key of the host.
+    """
+    host = topology.host_of(exchange)
+    if not host or not key.startswith(f"{host}.") or is_dead_letter(headers):
+        raise UnreadableMessage("of doubtful origin")
+    return host
+
+
+def check_plain_json(
+    content_type: object, encoding: object, headers: Mapping[str, object] | None
+) -> None:
+    """Raise UnreadableMessage if the properties declare anything but plain JSON in UTF-8."""
+    if (content_type or "application/json") != "application/json":
+        raise UnreadableMessage(f"not JSON but {content_type!r}"[:200])
+    if str(encoding or "utf-8").lower() != "utf-8":
+        raise UnreadableMessage(f"not UTF-8 but {encoding!r}"[:200])
+    if "compression" in (headers or {}):
+        raise UnreadableMessage("compressed")

@@ -1,4 +1,4 @@
-"""What a user of the broker may read, write and declare: a host's, and the central services'."""
+"""What users of the broker may read, write and declare: a host's, and the central services'."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import re
 from dataclasses import dataclass, field
 
 from shared.contracts.worker_api import SERVICE
-from shared.platform.bus.topology import calls_queue, host_exchange, validate_host
+from shared.platform.bus.topology import (
+    CALLS,
+    CENTRAL_CALLS,
+    DEAD,
+    HEARTBEATS,
+    calls_queue,
+    host_exchange,
+    validate_host,
+)
 
 # Limits of one host's user. A worker needs 14 connections and one for each stream, a sampler two;
 # most of them have one channel.
@@ -35,6 +43,28 @@ class Permissions:
 
 
 CENTRAL_PERMISSIONS = Permissions(configure=".*", write=".*", read=".*", topics={})
+
+# The snapshots service calls two methods of workers, answers its own callers, and reads what hosts
+# publish. It declares its own queues only, and the exchange of the calls to it. Before RabbitMQ 4 a
+# `CC` header evades the limits on routing keys, so they protect hosts from its mistakes, and from
+# whoever takes it over only since then.
+SNAPSHOTS_PERMISSIONS = Permissions(
+    configure=r"^(nameko-rpc|snapshots\..+)$",
+    write=r"^(fleet\.calls|fleet\.dead|nameko-rpc|snapshots\..+)$",
+    read=r"^(fleet\.heartbeats|fleet\.hosts\..+|nameko-rpc|snapshots\..+)$",
+    topics={
+        CALLS.name: (rf"^{SERVICE}\.[A-Za-z0-9_-]+\.(set_plan|policy_runs_since)$", NOTHING),
+        # The callers' addresses: a gateway's, and those that nameko makes.
+        CENTRAL_CALLS.name: (
+            r"^(gateway\.[A-Za-z0-9.-]{1,200}|[0-9a-f-]{32,36})$",
+            r"^snapshots\.\*$",
+        ),
+        DEAD.name: (r"^[A-Za-z0-9_-]+\.unreadable$", NOTHING),
+        HEARTBEATS.name: (NOTHING, "^#$"),
+    },
+    # Of all copies. One needs four, and some for answers that it gives at the same time.
+    limits={"max-connections": 128, "max-channels": 256},
+)
 
 
 def host_permissions(host: str, password: str) -> Permissions:

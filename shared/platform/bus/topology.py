@@ -11,6 +11,8 @@ services declare this topology; a host declares and binds nothing.
                                  <host>.out.<stream>         bytes of a stream
     fleet.heartbeats             <host>.worker.heartbeat     by bindings to the hosts' exchanges
     fleet.dead                   <host or service>.<reason>  an unreadable message, by a gateway
+    nameko-rpc                   <service>.<method>          a call of a central service, by another
+                                 <id of the caller>          its answer; no host has a right on it
 
 A host reads only from queues that gateways declare and bind for it, and writes only to an exchange
 of its own. So its messages reach the queues that gateways hold for it, and no other host's: a check
@@ -49,6 +51,9 @@ CALLS = Exchange("fleet.calls", type="topic", durable=True)
 STREAMS_IN = Exchange("fleet.streams.in", type="topic", durable=True)
 HEARTBEATS = Exchange("fleet.heartbeats", type="topic", durable=True)
 DEAD = Exchange("fleet.dead", type="topic", durable=True)
+
+# nameko's name for it.
+CENTRAL_CALLS = Exchange("nameko-rpc", type="topic", durable=True)
 
 # Prefixes of each host's exchange and of its queue of outcomes.
 HOST_EXCHANGES = "fleet.hosts."
@@ -92,7 +97,7 @@ def declare(amqp_uri: str, exchanges: Iterable[str] = (), *, timeout_s: float = 
         # Without it kombu would retry after two seconds.
         connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         channel = connection.channel()
-        for exchange in (CALLS, STREAMS_IN, HEARTBEATS, DEAD):
+        for exchange in (CALLS, STREAMS_IN, HEARTBEATS, DEAD, CENTRAL_CALLS):
             exchange(channel).declare()
         for name in exchanges:
             Exchange(name, type="topic", durable=True)(channel).declare()
@@ -156,6 +161,26 @@ def calls_queue(host: str, password: str) -> str:
 def is_calls_queue(name: str, host: str) -> bool:
     """Return whether a host may have its worker consume calls from a queue of this name."""
     return re.fullmatch(rf"{SERVICE}\.{re.escape(host)}\.[0-9a-f]{{32}}\.calls", name) is not None
+
+
+def central_calls_queue(service: str) -> Queue:
+    """Return the queue from which all copies of a central service take their calls.
+
+    It goes with the last of them, so that the broker returns a call that nobody would serve; one
+    whose caller has given up is dropped.
+    """
+    return Queue(
+        f"{service}.calls",
+        exchange=CENTRAL_CALLS,
+        routing_key=f"{service}.*",
+        durable=False,
+        auto_delete=True,
+        queue_arguments={
+            "x-message-ttl": 10_000,
+            "x-max-length": 1_000,
+            "x-max-length-bytes": 32 * 2**20,
+        },
+    )
 
 
 def reply_key(host: str, gateway: str) -> str:

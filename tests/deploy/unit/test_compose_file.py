@@ -9,7 +9,7 @@ from tests.support.daemons import ROOT
 
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = FILE["services"]
-OURS = ("secrets", "gateway", "worker", "sampler")
+OURS = ("secrets", "gateway", "snapshots", "worker", "sampler")
 
 
 def by_default(text: str) -> str:
@@ -40,6 +40,7 @@ def test_each_container_is_shown_its_own_secrets_and_cannot_change_them() -> Non
     assert folders == {
         "broker": ["./var/compose/broker:/run/secrets:ro"],
         "gateway": ["./var/compose/gateway:/run/secrets:ro"],
+        "snapshots": ["./var/compose/snapshots:/run/secrets:ro"],
         "worker": ["./var/compose/host:/run/secrets:ro"],
         "sampler": ["./var/compose/host:/run/secrets:ro"],
         "prometheus": ["./var/compose/prometheus:/run/secrets:ro"],
@@ -54,6 +55,7 @@ def test_our_containers_start_with_no_more_rights_than_they_need() -> None:
     assert rights == {
         "secrets": ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
         "gateway": [],
+        "snapshots": [],
         "worker": ["SETGID", "SETUID"],
         "sampler": ["SETGID", "SETUID"],
     }

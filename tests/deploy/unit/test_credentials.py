@@ -4,7 +4,11 @@ import pytest
 
 from deploy.local import credentials
 from shared.contracts.errors import InvalidInput
-from shared.platform.bus.permissions import CENTRAL_PERMISSIONS, host_permissions
+from shared.platform.bus.permissions import (
+    CENTRAL_PERMISSIONS,
+    SNAPSHOTS_PERMISSIONS,
+    host_permissions,
+)
 
 
 def test_a_password_is_drawn_once_and_kept_from_others(tmp_path: Path) -> None:
@@ -19,21 +23,22 @@ def test_a_password_is_drawn_once_and_kept_from_others(tmp_path: Path) -> None:
 def test_users_have_passwords_of_their_own(tmp_path: Path) -> None:
     users = credentials.users(tmp_path, ["h1", "h2"])
 
-    assert [user.name for user in users] == ["central", "host-h1", "host-h2"]
-    assert len({user.password for user in users}) == 3
+    assert [user.name for user in users] == ["central", "snapshots", "host-h1", "host-h2"]
+    assert len({user.password for user in users}) == 4
 
 
 def test_a_host_may_do_what_a_host_may(tmp_path: Path) -> None:
-    central, host = credentials.users(tmp_path, ["h1"])
+    central, snapshots, host = credentials.users(tmp_path, ["h1"])
 
     assert central.permissions == CENTRAL_PERMISSIONS
+    assert snapshots.permissions == SNAPSHOTS_PERMISSIONS
     assert host.permissions == host_permissions("h1", host.password)
 
 
 def test_a_host_that_calls_itself_central_is_only_a_host(tmp_path: Path) -> None:
-    central, host = credentials.users(tmp_path, ["central"])
+    central, snapshots, *hosts = credentials.users(tmp_path, ["central", "snapshots"])
 
-    assert central.name != host.name
+    assert not {central.name, snapshots.name} & {host.name for host in hosts}
 
 
 def test_a_host_id_that_no_routing_key_can_hold_is_refused(tmp_path: Path) -> None:

@@ -20,11 +20,13 @@ def definitions(tmp_path: Path, users: list[User]) -> Any:
     return json.loads(file.read_text())
 
 
-def test_the_broker_learns_of_the_gateway_and_the_host(tmp_path: Path, users: list[User]) -> None:
+def test_the_broker_learns_of_the_central_services_and_the_host(
+    tmp_path: Path, users: list[User]
+) -> None:
     written = definitions(tmp_path, users)
 
     assert [vhost["name"] for vhost in written["vhosts"]] == ["fleet"]
-    assert [user["name"] for user in written["users"]] == ["central", "host-h1"]
+    assert [user["name"] for user in written["users"]] == ["central", "snapshots", "host-h1"]
 
 
 def test_the_broker_is_told_no_password(tmp_path: Path, users: list[User]) -> None:
@@ -36,24 +38,28 @@ def test_the_broker_is_told_no_password(tmp_path: Path, users: list[User]) -> No
 def test_each_service_finds_the_broker_from_its_own_network(
     tmp_path: Path, users: list[User]
 ) -> None:
-    central, host = users
+    central, snapshots, host = users
 
     drawn = draw_secrets.secrets_of(tmp_path, users, 15672)
 
     texts = {secret.file: secret.text for secret in drawn}
     assert texts["gateway/amqp-uri"] == f"amqp://central:{central.password}@broker:5672/fleet"
+    assert texts["snapshots/amqp-uri"] == (
+        f"amqp://snapshots:{snapshots.password}@broker:5672/fleet"
+    )
     assert texts["host/amqp-uri"] == f"amqp://host-h1:{host.password}@127.0.0.1:15672/fleet"
 
 
-def test_no_container_of_a_host_is_shown_the_gateways_secrets(
+def test_no_container_of_a_host_is_shown_the_central_services_secrets(
     tmp_path: Path, users: list[User]
 ) -> None:
-    central, _ = users
+    central, snapshots, _ = users
 
     drawn = draw_secrets.secrets_of(tmp_path, users, 5672)
 
     of_host = [secret.text for secret in drawn if secret.file.startswith("host/")]
-    assert not [text for text in of_host if central.password in text]
+    for user in (central, snapshots):
+        assert not [text for text in of_host if user.password in text]
 
 
 def test_prometheus_knocks_with_the_gateways_token(tmp_path: Path, users: list[User]) -> None:

@@ -6,17 +6,34 @@ from deploy.local import services
 from deploy.local.services import LocalHost, Service
 
 HOSTS = [LocalHost("h1", Path("/one/unix.socket")), LocalHost("h2", Path("/two/unix.socket"))]
-URIS = {"central": Path("/c"), "host-h1": Path("/h1"), "host-h2": Path("/h2")}
+URIS = {
+    "central": Path("/c"),
+    "snapshots": Path("/s"),
+    "host-h1": Path("/h1"),
+    "host-h2": Path("/h2"),
+}
 
 
 def listed(env: dict[str, str]) -> dict[str, Service]:
     return {one.name: one for one in services.services(HOSTS, Path("/var/x"), URIS, env)}
 
 
-def test_a_fleet_has_one_gateway_and_two_services_for_each_host() -> None:
+def test_a_fleet_has_two_central_services_and_two_for_each_host() -> None:
     names = set(listed({}))
 
-    assert names == {"gateway", "worker-h1", "sampler-h1", "worker-h2", "sampler-h2"}
+    of_hosts = {"worker-h1", "sampler-h1", "worker-h2", "sampler-h2"}
+    assert names == {"gateway", "snapshots"} | of_hosts
+
+
+def test_the_snapshots_service_has_a_user_of_its_own() -> None:
+    snapshots = listed({"FLEET_SNAPSHOTS_AT_ONCE": "2"})["snapshots"]
+
+    assert snapshots.module == "services.snapshots"
+    assert snapshots.env == {
+        "FLEET_SNAPSHOTS_AT_ONCE": "2",
+        "FLEET_STATE_DIR": "/var/x/snapshots",
+        "FLEET_AMQP_URI_FILE": "/s",
+    }
 
 
 def test_a_host_is_given_its_own_user_and_daemon_and_state() -> None:

@@ -12,7 +12,7 @@ from services.gateway.http import server as gateway
 from shared.platform.run import runner
 from tests.support.daemons import ROOT, missing
 
-NAMES = ("gateway", "worker", "sampler")
+NAMES = ("gateway", "worker", "sampler", "snapshots")
 
 
 def path(name: str) -> str:
@@ -31,7 +31,9 @@ def directives(name: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [("gateway", 1.5), ("worker", 2.5), ("sampler", 2.5)], ids=NAMES
+    ("name", "most"),
+    [("gateway", 1.5), ("worker", 2.5), ("sampler", 2.5), ("snapshots", 1.5)],
+    ids=NAMES,
 )
 def test_systemd_finds_a_unit_little_exposed(name: str, most: float) -> None:
     if shutil.which("systemd-analyze") is None:
@@ -90,15 +92,16 @@ def test_a_service_is_started_again_for_ever_unless_its_settings_are_wrong(name:
 
 def test_systemd_waits_longer_than_a_service_takes_to_end() -> None:
     longest = {"gateway": gateway.GRACE_S, "worker": 2 * runner.GRACE_S}
-    longest["sampler"] = longest["worker"]
+    longest["sampler"] = longest["snapshots"] = longest["worker"]
 
     for name in NAMES:
         assert int(directives(name)["TimeoutStopSec"][0]) > longest[name]
 
 
-def test_only_the_gateway_needs_nothing_of_other_processes() -> None:
-    assert directives("gateway")["DynamicUser"] == ["yes"]
-    assert directives("gateway")["ProtectProc"] == ["invisible"]
+def test_only_the_central_services_need_nothing_of_other_processes() -> None:
+    for name in ("gateway", "snapshots"):
+        assert directives(name)["DynamicUser"] == ["yes"]
+        assert directives(name)["ProtectProc"] == ["invisible"]
     # They look at the processes of instances.
     assert not {"ProtectProc", "ProcSubset", "PrivateUsers"} & set(directives("worker"))
     assert not {"ProtectProc", "ProcSubset", "PrivateUsers"} & set(directives("sampler"))

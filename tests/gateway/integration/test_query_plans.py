@@ -63,7 +63,7 @@ async def use_hosts(store: Any) -> None:
 async def test_no_query_of_the_stores_reads_a_whole_table(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/gateway.db")
     await database.migrate()
-    plans = QueryPlans(database._engine, metadata)
+    plans = QueryPlans(database._sql._engine, metadata)
     kept = Called(SqlOperationStore(database, Retention(operations=0)))
     hosts, notes = Called(SqlHostStore(database)), Called(SqlSnapshotNotes(database))
 

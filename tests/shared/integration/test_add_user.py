@@ -39,6 +39,28 @@ def test_a_host_made_by_the_tool_can_log_in_and_do_no_more_than_a_host(
     broker.http.delete("/users/h1").raise_for_status()
 
 
+def test_the_snapshots_service_gets_its_own_user_with_fewer_rights_than_a_gateway(
+    broker: Broker, vhost: Vhost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topology.declare(vhost.uri)
+    file = tmp_path / "snapshots.uri"
+    address = f"amqp://127.0.0.1:{broker.node.ports.amqp}/{vhost.name}"
+
+    add_user.main(["snapshots", "--address", address, "--uri-file", str(file)])
+    printed = json.loads(capsys.readouterr().out)
+    broker.http.post("/definitions", json=printed).raise_for_status()
+
+    try:
+        with closing(connect(file.read_text().strip())) as connection:
+            call = amqp.Message(b"{}")
+            channel = connection.channel()
+            channel.basic_publish_confirm(call, "fleet.calls", "lxd_worker.h1.set_plan")
+            with pytest.raises(amqp.AccessRefused):
+                channel.basic_publish_confirm(call, "fleet.calls", "lxd_worker.h1.submit")
+    finally:
+        broker.http.delete("/users/snapshots").raise_for_status()
+
+
 def definitions_of(
     file: Path, capsys: pytest.CaptureFixture[str], host: str = "h1"
 ) -> dict[str, Any]:
@@ -98,7 +120,10 @@ def test_a_file_that_holds_something_else_is_refused_and_left_alone(
     assert file.read_text() == content
 
 
-@pytest.mark.parametrize("role", [["host"], ["host", "a.b"], ["gateway", "h1"]])
+@pytest.mark.parametrize(
+    "role",
+    [["host"], ["host", "a.b"], ["gateway", "h1"], ["snapshots", "h1"], ["host", "snapshots"]],
+)
 def test_a_role_that_makes_no_sense_is_refused_before_anything_is_written(
     role: list[str], tmp_path: Path
 ) -> None:

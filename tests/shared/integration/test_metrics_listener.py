@@ -1,4 +1,4 @@
-"""The worker's and the sampler's own `/metrics`: real processes, a real broker, LXD's double."""
+"""The own `/metrics` of worker, sampler and snapshots service: real processes, a real broker."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
         def start(name: str, uri: str, **env: str) -> Scraped:
             port = processes.free_port()
-            users = {credentials.CENTRAL: uri, credentials.host_user("h1"): uri}
+            names = (credentials.CENTRAL, credentials.SNAPSHOTS, credentials.host_user("h1"))
+            users = dict.fromkeys(names, uri)
             files = credentials.write_uris(tmp_path, users)
             paths = {"PYTHONPATH": str(ROOT)}
             listed = services([LocalHost("h1", double.socket)], tmp_path, files, paths)
@@ -100,6 +101,16 @@ def test_the_sampler_tells_what_became_of_its_samples(start: Start, uri: str) ->
     assert sampler.tells("lxdfleet_sampler_samples_total published", 2)
     assert sampler.tells("lxdfleet_sampler_instances", 1)
     assert sampler.tells("lxdfleet_sampler_round_seconds_count", 2)
+
+
+def test_the_snapshots_service_tells_whether_it_leads(start: Start, vhost: Vhost) -> None:
+    topology.declare(vhost.uri)
+    snapshots = start("snapshots", vhost.snapshots_uri)
+
+    assert snapshots.tells("lxdfleet_snapshots_leads", 1)
+    assert snapshots.tells("lxdfleet_broker_connected", 1)
+    assert 'lxdfleet_snapshots_plans_sent_total{outcome="sent"} 0.0' in snapshots.text()
+    assert complaints(snapshots.text()) == set()
 
 
 @pytest.mark.parametrize("name", ["worker-h1", "sampler-h1"])

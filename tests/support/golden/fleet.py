@@ -25,11 +25,12 @@ from services.gateway.http import create_app
 from services.gateway.settings import HttpSettings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.templates import Template
-from shared.contracts.events import ImageServersRead, Inventory, OperationChanged
+from shared.contracts.events import ImageServersRead, Inventory, OperationChanged, PolicyRunChanged
 from shared.contracts.hosts import Capacity, Image, Network, ServedImage
 from shared.contracts.instance_config import Forward, ImageSource, Limits
 from shared.contracts.instances import Instance, Proxy, Trash
 from shared.contracts.operations import Arguments, Kind, State, Submission
+from shared.contracts.policies import ProtectionState
 from shared.contracts.samples import InstanceSample
 from shared.contracts.worker_api import Snapshot
 from tests.support.builders import (
@@ -40,6 +41,9 @@ from tests.support.builders import (
     a_documented_instance,
     a_heartbeat,
     a_host_sample,
+    a_protection,
+    a_protection_report,
+    a_run,
     a_sample_message,
     an_instance_sample,
     an_operation,
@@ -154,6 +158,32 @@ SAMPLES = (
     ),
     an_instance_sample("cache", uuid=uuid(3), addresses=()),
 )
+# As h1 reports them.
+PROTECTIONS = (
+    a_protection(WEB, newest_good="2026-11-18T10:00:00Z", due="2026-11-19T10:00:00Z"),
+    a_protection(
+        ON_H1[1],
+        state=ProtectionState.LATE,
+        newest_good="2026-11-17T10:00:00Z",
+        due="2026-11-19T10:00:00Z",
+    ),
+    a_protection(
+        ON_H1[2],
+        state=ProtectionState.FAILING,
+        newest_good="",
+        snapshots=0,
+        due="2026-11-18T12:00:00Z",
+        failures=3,
+        code="command_failed",
+    ),
+    a_protection(
+        ON_H1[7],
+        newest_good="2026-11-18T10:00:00Z",
+        due="2026-11-19T10:00:00Z",
+        policies=("daily", "monthly"),
+    ),
+)
+RUN = a_run(uuid=uuid(1))
 IMAGES = [
     Image(fingerprint="ab12cd34ef56", aliases=("busybox",), os="busybox1", architecture="x86_64"),
     Image(fingerprint="0123456789ab", type="virtual-machine", os="debian12"),
@@ -164,6 +194,14 @@ SERVED = [
 ]
 SNAPSHOTS = [
     Snapshot(name="before", created_at="2026-01-23T11:30:00Z"),
+    Snapshot(
+        name="daily-20260123T200000Z",
+        created_at="2026-01-23T20:00:00Z",
+        expires_at="2026-02-23T20:00:00Z",
+        policy="daily",
+        protected=True,
+        tags=("release", "1.0"),
+    ),
     Snapshot(name="full", created_at="2026-01-24T11:30:00Z", stateful=True, size=5 * MIB),
 ]
 
@@ -347,6 +385,7 @@ class GoldenGateway:
             _sampled((an_instance_sample("desktop", uuid=uuid(11)),)),
             a_description(images=[], capacity=Capacity(cpu=4, memory=4 * GIB, disk=50 * GIB)),
         )
+        self.hear("h1", a_protection_report(*PROTECTIONS), PolicyRunChanged(run=RUN))
         self.hear("h4", _beat("h4"), _inventory(ON_H4), _beat("h4", lxd_connected=False))
         self.core.time.advance(1.5)
 

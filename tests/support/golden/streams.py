@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from tests.support.builders import AT, a_change, a_heartbeat, a_removal
+from shared.contracts.events import PolicyRunChanged
+from shared.contracts.policies import RunState
+from tests.support.builders import AT, a_change, a_heartbeat, a_removal, a_run
 from tests.support.golden import givens
 from tests.support.golden.exchanges import Case
 from tests.support.golden.fleet import WEB, GoldenGateway
@@ -30,6 +32,13 @@ def _operation_ends(gateway: GoldenGateway) -> None:
     gateway.go_on("op-1", state="done", sequence=6, finished_at=AT)
 
 
+def _a_run_fails(gateway: GoldenGateway) -> None:
+    failed = a_run("run-2", uuid=WEB.uuid, state=RunState.FAILED, code="lxd_busy", sequence=2)
+    gateway.hear(
+        "h1", PolicyRunChanged(run=replace(failed, snapshot="", pruned=(), pruned_count=0))
+    )
+
+
 def monitor() -> Iterator[Case]:
     """Yield the live stream of the document."""
     yield Case("ws/monitor", MONITOR)
@@ -50,6 +59,7 @@ def stream() -> Iterator[Case]:
         ("instances-removed", "instances&host=h1&name=web", _web_goes),
         ("hosts", "hosts", _h1_loses_its_lxd),
         ("operations", "operations", _operation_ends),
+        ("snapshots", "snapshots&host=h1", _a_run_fails),
     ):
         steps = (None, change, None)
         yield Case(f"ws/stream-{name}", f"{STREAM}?topic={topic}", steps=steps, given=going)

@@ -37,6 +37,7 @@ MORE = {
     "ssh": True,
     "ports": 3,
 }
+SAFELY = {"safetySnapshot": True}
 WRONG = {
     "name": "a\nb",
     "template": "",
@@ -120,6 +121,27 @@ def reads() -> Iterator[Case]:
     yield Case("vms/snapshots-no-database", f"GET {BASE}/web/snapshots", given=away)
 
 
+def protection() -> Iterator[Case]:
+    """Yield how instances are protected by snapshot policies."""
+    base = "GET /api/v1/protection"
+    for name, query in {
+        "all": "?limit=100",
+        "first-page": "?limit=2",
+        "second-page": "?limit=2&page=2",
+        "of-a-state": "?state=failing",
+        "of-a-host": "?host=h1&state=unprotected&limit=100",
+        "of-a-project": "?project=shop",
+        "search": "?search=web&state=",
+        "none": "?search=nix",
+        "of-no-host": "?host=nix",
+        "wrong": "?state=nix&page=0",
+        "wrong-cursor": "?cursor=nix",
+    }.items():
+        yield Case(f"protection/{name}", f"{base}{query}")
+    yield Case("protection/unready", base, unready=True)
+    yield Case("protection/stranger", base, caller="stranger")
+
+
 def actions() -> Iterator[Case]:
     """Yield every action of the document, and how one may end."""
     yield from each_action("vm-actions", f"{BASE}/")
@@ -199,6 +221,30 @@ def snapshots() -> Iterator[Case]:
     yield Case("vm-snapshots/make-wrong", f"POST {base}", body={"name": "a/b", "stateful": 1})
     yield Case("vm-snapshots/make-goes-on", f"POST {base}", body=new, given=givens.nothing_ends)
     yield Case("vm-snapshots/restore", f"POST {base}/before/restore")
+    for name, safety in {"first": True, "named": "my-own", "wrong": "a/b", "number": 1}.items():
+        body = {"safetySnapshot": safety}
+        yield Case(f"vm-snapshots/restore-safety-{name}", f"POST {base}/before/restore", body=body)
+    on_h2 = f"POST {BASE}/desktop/snapshots/before"
+    yield Case("vm-snapshots/restore-safety-outdated", f"{on_h2}/restore", body=SAFELY)
+    marks = {"protected": True, "tags": ["release", "release", "1.0"]}
+    yield Case("vm-snapshots/mark", f"PUT {base}/before/marks", body=marks)
+    yield Case("vm-snapshots/mark-nothing", f"PUT {base}/before/marks", body={})
+    yield Case("vm-snapshots/mark-none", f"PUT {base}/nix/marks", body=marks)
+    yield Case("vm-snapshots/mark-away", f"PUT {BASE}/far/snapshots/x/marks", body=marks)
+    yield Case("vm-snapshots/mark-outdated", f"PUT {on_h2[5:]}/marks", body=marks)
+    wrong_marks = {"protected": 1, "tags": ["a b", ""], "x": 1}
+    yield Case("vm-snapshots/mark-wrong", f"PUT {base}/before/marks", body=wrong_marks)
+    clone, on = f"POST {base}/before/clone", givens.nothing_ends
+    copied = {"name": "Web Restored", "autoStart": True, "labels": {"env": "test"}}
+    yield Case("vm-snapshots/clone", clone, body={"name": "Web Restored"}, given=on)
+    yield Case("vm-snapshots/clone-all", clone, body=copied | {"description": "x"}, given=on)
+    yield Case("vm-snapshots/clone-done", clone, body=copied)
+    yield Case("vm-snapshots/clone-name-taken", clone, body={"name": "Web Server"})
+    yield Case("vm-snapshots/clone-wrong", clone, body={"name": "", "autoStart": 1, "cpu": 2})
+    yield Case("vm-snapshots/clone-outdated", f"{on_h2}/clone", body=copied)
+    yield Case("vm-snapshots/clone-away", f"POST {BASE}/far/snapshots/x/clone", body=copied)
+    missing = givens.worker_says(errors.SnapshotNotFound("web", "before"))
+    yield Case("vm-snapshots/clone-none", clone, body=copied, given=missing)
     yield Case("vm-snapshots/delete", f"DELETE {base}/before")
     lost = givens.operation_fails(errors.SnapshotNotFound("web", "nix"))
     yield Case("vm-snapshots/restore-none", f"POST {base}/nix/restore", given=lost)
@@ -252,5 +298,5 @@ def many() -> Iterator[Case]:
 
 def cases() -> Iterator[Case]:
     """Yield them all."""
-    for part in (reads, actions, changes, snapshots, creation, many):
+    for part in (reads, protection, actions, changes, snapshots, creation, many):
         yield from part()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from services.gateway.bilingual import Language
 from services.gateway.http.messages.errors import ERRORS
 from services.gateway.http.messages.outcomes import OUTCOMES
+from services.gateway.http.messages.reasons import OTHER, RETENTION, RUNS
 from services.gateway.http.messages.rules import RULES as _RULES
 from services.gateway.http.messages.rules import WORKER_RULES
 from services.gateway.http.messages.text import Text
@@ -24,3 +25,25 @@ def translate(code: str, language: Language, **values: object) -> str:
     """Return the text of a code; a code without a text is a bug (KeyError)."""
     template: str = getattr(TEXTS[code], language)
     return template.format_map(values)
+
+
+def retention_reason(reason: str, language: Language) -> str:
+    """Return the text for why a snapshot stays or goes, in a word and its value.
+
+    A host of a later release may give reasons without a text: those stay as they are.
+    """
+    word, _, value = reason.partition(" ")
+    if value.endswith(" oldest"):
+        word = "oldest"
+    text = RETENTION.get(word)
+    return _in(text, language).format(value=value) if text else reason
+
+
+def run_reason(code: str, language: Language) -> str:
+    """Return the text for why a slot of a policy brought no snapshot."""
+    return _in(RUNS.get(code, OTHER), language).format(value=code)
+
+
+def _in(text: Text, language: Language) -> str:
+    template: str = getattr(text, language)
+    return template

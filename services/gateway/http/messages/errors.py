@@ -124,6 +124,10 @@ ERRORS = {
         "The snapshots service is not available; hosts carry out the plans that they have. "
         "Try again later",
     ),
+    "snapshots_silent": Text(
+        "快照服务没有应答，结果未知；请重新读取后再试",
+        "The snapshots service did not answer; the outcome is unknown. Read again before you retry",
+    ),
     "trash_not_found": Text(
         "实例 {name} 没有可恢复的旧系统",
         "Instance {name} has no former system to restore",

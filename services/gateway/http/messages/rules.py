@@ -47,6 +47,9 @@ RULES = {
         "a snapshot name must be 1-63 characters without whitespace, control characters and "
         "/ % ? + &, and must not start with a dot",
     ),
+    "safety_snapshot": Text(
+        "须为 true、false 或快照名称", "must be true, false or a snapshot's name"
+    ),
     "literal_error": Text("须为 {expected} 之一", "must be one of {expected}"),
     "enum": Text("须为 {expected} 之一", "must be one of {expected}"),
     "json_invalid": Text("不是有效的JSON", "is not valid JSON"),

@@ -60,7 +60,7 @@ async def create(request: Mutating, body: VmCreation) -> Response:
 
     可以立即对它发出操作，这些操作在创建之后执行。
     """
-    return _created(await request.recall() or await _submitted(request, _wanted(body)))
+    return created(await request.recall() or await _submitted(request, _wanted(body)))
 
 
 async def _submitted(request: Mutation, vm: NewVm) -> Operation:
@@ -98,7 +98,7 @@ def not_there(field: str, there: Sequence[str]) -> dict[str, Any]:
     return {"type": "literal_error", "loc": ("body", field), "ctx": {"expected": expected}}
 
 
-def _created(operation: Operation) -> Response:
+def created(operation: Operation) -> Response:
     """Return the new VM as it stands; raise what its creation failed with."""
     if operation.final and operation.state is not State.DONE:
         raise error_of(operation)

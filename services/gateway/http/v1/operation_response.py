@@ -17,7 +17,13 @@ from services.gateway.http.errors import HttpError, LocalizedError, told
 from services.gateway.http.mutations import Mutation
 from services.gateway.http.operation_response import error_of, told_beside
 from services.gateway.http.v1 import envelope
-from services.gateway.responses.vm_results import DELETED, VmResult, VmSnapshotResult, VmUpdated
+from services.gateway.responses.vm_results import (
+    DELETED,
+    VmRestored,
+    VmResult,
+    VmSnapshotResult,
+    VmUpdated,
+)
 from services.gateway.responses.vms import ID_PREFIX, status_of, vm_id
 from services.gateway.vms.fleet_with_pending import Fleet
 from services.gateway.vms.naming import display_name_of
@@ -89,7 +95,14 @@ def _with_details(now: VmResult, operation: Operation) -> VmResult:
     """Return the same with what an operation of this kind tells beside the VM."""
     if operation.kind is Kind.UPDATE:
         return VmUpdated(**asdict(now), needs_restart=list(map(to_camel, operation.needs_restart)))
-    if snapshot := operation.arguments.snapshot:
+    arguments = operation.arguments
+    if operation.kind is Kind.RESTORE:
+        return VmRestored(
+            **asdict(now),
+            snapshot=arguments.snapshot,
+            safety_snapshot=arguments.safety_snapshot or None,
+        )
+    if snapshot := arguments.snapshot:
         return VmSnapshotResult(**asdict(now), snapshot=snapshot)
     return now
 

@@ -10,7 +10,7 @@ import msgspec
 
 from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.fleet.instance_index import matches
-from services.gateway.fleet.pagination import Page, PageRequest, paginate, sort_key
+from services.gateway.fleet.pagination import PageRequest, paginate, sort_key
 from services.gateway.fleet.views import HostView, InstanceView
 from services.gateway.http.conditional_response import Tagged, tagged
 from services.gateway.http.field_selection import only
@@ -21,7 +21,7 @@ from services.gateway.http.v1.vm_filter import VmFilter, query_of, search_text
 from services.gateway.http.versioned_cache import VersionedCache
 from services.gateway.responses.entry_cache import EntryCache, HostViews, Render, encoded
 from services.gateway.responses.fields import encoded_as
-from services.gateway.responses.vm_page import VmPage, VmPagination
+from services.gateway.responses.vm_page import VmPage, pagination_of
 from services.gateway.responses.vm_sizes import disk_in_sample
 from services.gateway.responses.vms import Vm, vm
 from services.gateway.vms.fleet_with_pending import FleetWithPending
@@ -88,7 +88,7 @@ class Pages:
         cache = self._entries[question.secrets]
         entries = (cache.entry(view, hosts) for view in taken.entries)
         vms = [encoded_as(Vm, only(entry, question.fields)) for entry in entries]
-        page = VmPage(vms, _pagination(taken, question.part.limit))
+        page = VmPage(vms, pagination_of(taken, question.part.limit))
         return tagged(msgspec.json.encode(SuccessEnvelope(data=page)))
 
     def _fit(self, wanted: VmFilter, *, secrets: bool) -> Sequence[InstanceView]:
@@ -115,13 +115,3 @@ def rendering(boundary: ErrorBoundary, *, secrets: bool) -> Render:
         return vm(known, host, secrets=secrets)
 
     return encoded(boundary, present)
-
-
-def _pagination(taken: Page[InstanceView], limit: int) -> VmPagination:
-    return VmPagination(
-        page=taken.page,
-        limit=limit,
-        total=taken.total,
-        pages=-(-taken.total // limit),
-        next_cursor=taken.next_cursor,
-    )

@@ -11,13 +11,12 @@ from aiormq.abc import DeliveredMessage
 from pamqp import commands
 from pamqp.header import ContentHeader
 
-from services.gateway.bus import discovery
 from services.gateway.bus.connection import Alarm
 from services.gateway.bus.dead_letters import DeadLetters
 from services.gateway.bus.event_consumers import FIRST_FORM_S, RENAME_S, EventConsumers
 from shared.contracts.codec import encode
 from shared.contracts.events import Event
-from shared.platform.bus import topology
+from shared.platform.bus import discovery, topology
 from tests.support.builders import a_heartbeat
 from tests.support.polling import eventually
 

@@ -18,10 +18,10 @@ from services.gateway.fleet.encoded_samples import (
     read_sample,
 )
 from services.gateway.fleet.view import FleetView
-from services.gateway.token_bucket import TokenBucket
 from shared.contracts.codec import encode
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import Sampled, SampledV1
+from shared.platform.token_bucket import TokenBucket
 from tests.support.builders import a_heartbeat, a_sample_message, an_instance, an_inventory
 from tests.support.clock import FakeClock
 from tests.support.views import MEASURED

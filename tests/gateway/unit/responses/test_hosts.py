@@ -38,7 +38,12 @@ def test_without_any_measurement_all_figures_are_zero_and_unknown() -> None:
 def test_a_host_says_what_of_it_is_not_shown() -> None:
     view = shown.host_view(a_host_view(left_out=LeftOut(instances=2, images=1)))
 
-    assert msgspec.to_builtins(view)["left_out"] == {"instances": 2, "samples": 0, "images": 1}
+    assert msgspec.to_builtins(view)["left_out"] == {
+        "instances": 2,
+        "samples": 0,
+        "images": 1,
+        "protections": 0,
+    }
 
 
 def test_a_host_says_what_it_is_and_when_it_was_heard_of() -> None:

@@ -32,7 +32,7 @@ def made(name: str, send_s: float = 10.0) -> tuple[Stream, Callable[[int], Peer]
     telemetry = Telemetry(fleet)
     if name == "monitor":
         return Monitor(fleet, 0.05, now, time.monotonic, telemetry, send_s), Peer
-    words = TopicLanguage("en", str, lambda operation: operation.state)
+    words = TopicLanguage("en", str, lambda operation: operation.state, str)
     topics = TopicRegistry(fleet, FakeOperations(), now)
     pace = StreamTimeouts(send_s=send_s)
     stream = FleetStream(fleet, topics, lambda _: words, now, telemetry, pace)

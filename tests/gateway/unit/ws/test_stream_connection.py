@@ -27,7 +27,7 @@ class Bench:
         self.operations = FakeOperations()
         self.pace = StreamTimeouts(**pace)
         self.topics = TopicRegistry(self.fleet, self.operations, self._now)
-        words = TopicLanguage("en", str, lambda operation: operation.state)
+        words = TopicLanguage("en", str, lambda operation: operation.state, str)
         self.telemetry = Telemetry(self.fleet)
         self.stream = FleetStream(
             self.fleet, self.topics, lambda _: words, self._now, self.telemetry, self.pace

@@ -13,7 +13,9 @@ from tests.support.views import a_view
 
 
 def audience(*, secrets: bool = True, language: str = "zh") -> ClientProfile:
-    return ClientProfile(secrets, TopicLanguage(language, str, lambda operation: operation.state))
+    return ClientProfile(
+        secrets, TopicLanguage(language, str, lambda operation: operation.state, str)
+    )
 
 
 def topics(fleet: FakeFleet, linger_s: float = 60.0) -> TopicRegistry:

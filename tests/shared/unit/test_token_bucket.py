@@ -1,4 +1,4 @@
-from services.gateway.token_bucket import TokenBucket
+from shared.platform.token_bucket import TokenBucket
 from tests.support.clock import FakeClock
 
 

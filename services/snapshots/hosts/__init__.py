@@ -1,0 +1,1 @@
+"""The hosts that are known, and what each reports of its plan."""

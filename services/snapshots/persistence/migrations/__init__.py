@@ -1,0 +1,1 @@
+"""How a database reaches the schema of this release; run at every start of the service."""

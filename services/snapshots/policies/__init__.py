@@ -1,0 +1,1 @@
+"""The policies of the fleet: what may be asked for, and who asked first."""

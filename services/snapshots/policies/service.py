@@ -1,0 +1,136 @@
+"""Creates, changes and deletes policies.
+
+Each of its methods is safe to repeat, because a call is served again if the copy that served it was
+killed before it answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from shared.contracts.codec import own_version
+from shared.contracts.errors import (
+    InvalidInput,
+    PolicyChangedSince,
+    PolicyExists,
+    PolicyNotFound,
+)
+from shared.contracts.policies import MOST_POLICIES, Policy
+from shared.contracts.policy_api import PolicyList
+from shared.policies.validation import check_policy
+
+T = TypeVar("T")
+
+LONGEST_ID = 64
+
+
+class Policies(Protocol):
+    """The stored policies, within one transaction."""
+
+    def find(self, policy_id: str) -> Policy | None:
+        """Return a policy by its id."""
+
+    def named(self, name: str) -> Policy | None:
+        """Return a policy by its name."""
+
+    def all(self) -> list[Policy]:
+        """Return all policies, by name."""
+
+    def count(self) -> int:
+        """Return how many there are."""
+
+    def put(self, policy: Policy) -> Policy:
+        """Insert or replace a policy; return it."""
+
+    def remove(self, policy_id: str) -> None:
+        """Delete a policy if it is there."""
+
+
+class PolicyStore(Protocol):
+    """Transactions over the stored policies; both methods raise DatabaseUnavailable."""
+
+    def read(self, work: Callable[[Policies], T]) -> T:
+        """Return what `work` makes of the policies."""
+
+    def change(self, work: Callable[[Policies], T]) -> T:
+        """The same, while nobody else changes them; an error leaves them as they were."""
+
+
+class PolicyService:
+    """The use cases; `changed` is called after each change."""
+
+    def __init__(self, store: PolicyStore, changed: Callable[[], None]) -> None:
+        self._store = store
+        self._changed = changed
+
+    def create(self, policy: Policy) -> Policy:
+        """See `SnapshotsClient.create`."""
+        _check(policy)
+        return self._change(lambda stored: _create(stored, replace(policy, revision=1)))
+
+    def update(self, policy: Policy) -> Policy:
+        """See `SnapshotsClient.update`."""
+        _check(policy)
+        return self._change(lambda stored: _update(stored, policy))
+
+    def delete(self, policy_id: str, revision: int) -> None:
+        """See `SnapshotsClient.delete`."""
+        self._change(lambda stored: _delete(stored, policy_id, revision))
+
+    def policies(self) -> PolicyList:
+        """Return all policies, by name."""
+        return PolicyList(policies=self._store.read(lambda stored: stored.all()))
+
+    def _change(self, work: Callable[[Policies], T]) -> T:
+        result = self._store.change(work)
+        self._changed()
+        return result
+
+
+def _create(stored: Policies, policy: Policy) -> Policy:
+    policy = _in_own_version(policy)
+    namesake, same = stored.named(policy.name), stored.find(policy.id)
+    if same == policy:
+        return policy
+    if namesake or same:
+        raise PolicyExists(policy.name)
+    if stored.count() >= MOST_POLICIES:
+        raise InvalidInput("policies", f"at most {MOST_POLICIES} policies")
+    return stored.put(policy)
+
+
+def _update(stored: Policies, policy: Policy) -> Policy:
+    present = stored.find(policy.id)
+    if present is None:
+        raise PolicyNotFound(policy.id)
+    changed = _in_own_version(replace(policy, revision=policy.revision + 1))
+    if present == changed:
+        return present
+    if present.revision != policy.revision:
+        raise PolicyChangedSince(policy.name)
+    namesake = stored.named(policy.name)
+    if namesake and namesake.id != policy.id:
+        raise PolicyExists(policy.name)
+    return stored.put(changed)
+
+
+def _delete(stored: Policies, policy_id: str, revision: int) -> None:
+    present = stored.find(policy_id)
+    if present is None:
+        raise PolicyNotFound(policy_id)
+    if revision not in (0, present.revision):
+        raise PolicyChangedSince(present.name)
+    stored.remove(policy_id)
+
+
+def _check(policy: Policy) -> None:
+    if not 0 < len(policy.id) <= LONGEST_ID:
+        raise InvalidInput("id", f"1 to {LONGEST_ID} characters")
+    check_policy(policy)
+
+
+def _in_own_version(policy: Policy) -> Policy:
+    return replace(policy, version=own_version(Policy))

@@ -1,0 +1,290 @@
+"""The stores on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from services.snapshots.hosts.record import HostRecord
+from services.snapshots.persistence import database as databases
+from services.snapshots.persistence.database import Database
+from services.snapshots.persistence.lease import LeaseLost, PlanLease
+from services.snapshots.persistence.plan_store import SqlPlans
+from services.snapshots.persistence.policy_store import PolicyTable, SqlPolicies
+from services.snapshots.persistence.run_store import SqlRuns
+from services.snapshots.persistence.tables import metadata
+from shared.contracts.errors import DatabaseUnavailable, InvalidInput
+from shared.contracts.policies import PolicyRun, RunState
+from shared.contracts.policy_api import RunQuery
+from tests.support.polling import wait_until
+from tests.support.postgresql import fresh_database
+from tests.support.query_plans import QueryPlans
+from tests.support.snapshots import a_policy, a_run
+
+DIGEST = "d" * 64
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/snapshots.db"
+    return fresh_database(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    opened = Database(url)
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+def test_the_migrations_lead_to_the_schema_the_code_uses(database: Database) -> None:
+    def differences(connection: sa.Connection) -> list[object]:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    assert database.run(differences) == []
+
+
+def test_migrating_again_keeps_what_is_there(database: Database) -> None:
+    store = SqlPolicies(database)
+    store.change(lambda policies: policies.put(a_policy()))
+
+    database.migrate()
+
+    assert store.read(lambda policies: policies.all()) == [a_policy()]
+
+
+def test_policies_are_found_by_id_and_name_and_listed_by_name(database: Database) -> None:
+    store = SqlPolicies(database)
+    for name in ("nightly", "hourly"):
+        store.change(lambda policies, name=name: policies.put(a_policy(name)))
+
+    listed = store.read(lambda policies: policies.all())
+    assert [each.name for each in listed] == ["hourly", "nightly"]
+    assert store.read(lambda policies: policies.find("id-hourly")) == a_policy("hourly")
+    assert store.read(lambda policies: policies.named("nightly")) == a_policy("nightly")
+    assert store.read(lambda policies: policies.count()) == 2
+    store.change(lambda policies: policies.remove("id-hourly"))
+    assert store.read(lambda policies: policies.find("id-hourly")) is None
+
+
+def test_a_change_that_fails_leaves_policies_and_their_number_of_changes(
+    database: Database,
+) -> None:
+    store, plans = SqlPolicies(database), SqlPlans(database, PlanLease(database, "a", 10.0))
+    store.change(lambda policies: policies.put(a_policy()))
+
+    def fail(policies: PolicyTable) -> None:
+        policies.remove("id-nightly")
+        raise InvalidInput("x", "y")
+
+    with pytest.raises(InvalidInput):
+        store.change(fail)
+
+    assert plans.policies() == (1, [a_policy()])
+
+
+def test_one_owner_at_a_time_has_the_lease(database: Database) -> None:
+    first, second = (PlanLease(database, name, 10.0) for name in "ab")
+
+    assert first.hold()
+    assert not second.hold()
+    assert first.hold()
+
+    first.release()
+    assert second.hold()
+    assert not first.hold()
+
+
+def test_a_lease_that_is_not_renewed_ends(database: Database) -> None:
+    first, second = PlanLease(database, "a", 0.2), PlanLease(database, "b", 10.0)
+    assert first.hold()
+    assert not second.hold()
+
+    wait_until(second.hold, within_s=5)
+
+    with pytest.raises(LeaseLost):
+        database.run(first.require)
+    database.run(second.require)
+
+
+def test_a_lease_from_before_the_clock_was_put_back_holds_nobody_up(database: Database) -> None:
+    assert PlanLease(database, "a", 1e6).hold()
+
+    assert PlanLease(database, "b", 10.0).hold()
+
+
+def a_host(host: str = "h1", **changes: object) -> HostRecord:
+    return HostRecord(host, f"exchange-{host}", 1.0, **changes)
+
+
+def test_only_the_owner_of_the_lease_writes_plans_and_hosts(database: Database) -> None:
+    owner, other = (SqlPlans(database, PlanLease(database, name, 10.0)) for name in "ab")
+    assert PlanLease(database, "a", 10.0).hold()
+    owner.save([a_host()])
+
+    for write in (
+        lambda: other.save([a_host("h2")]),
+        lambda: other.issue({"h1": DIGEST}, {}, 0),
+        lambda: other.forget(["h1"]),
+    ):
+        with pytest.raises(LeaseLost):
+            write()
+
+    assert other.hosts() == [a_host()]
+
+
+@pytest.fixture
+def plans(database: Database) -> SqlPlans:
+    lease = PlanLease(database, "a", 60.0)
+    assert lease.hold()
+    return SqlPlans(database, lease)
+
+
+def test_versions_grow_over_all_hosts_and_are_stored(plans: SqlPlans) -> None:
+    plans.save([a_host("h1"), a_host("h2")])
+
+    first = plans.issue({"h1": DIGEST, "h2": DIGEST}, {}, least=1000)
+    second = plans.issue({"h2": "e" * 64}, {"h2": 5000}, least=900)
+    third = plans.issue({"h1": "f" * 64}, {}, least=900)
+
+    assert (first, second, third) == ({"h1": 1000, "h2": 1001}, {"h2": 5001}, {"h1": 1003})
+    stored = {each.host: (each.plan_version, each.digest) for each in plans.hosts()}
+    assert stored == {"h1": (1003, "f" * 64), "h2": (5001, "e" * 64)}
+
+
+def test_saving_a_host_leaves_the_plan_that_it_is_to_have(plans: SqlPlans) -> None:
+    plans.save([a_host()])
+    plans.issue({"h1": DIGEST}, {}, least=1000)
+
+    plans.save([a_host(carried_version=3, clock_trusted=True, runs_sequence=9)])
+
+    [stored] = plans.hosts()
+    assert (stored.plan_version, stored.digest) == (1000, DIGEST)
+    assert (stored.carried_version, stored.clock_trusted, stored.runs_sequence) == (3, True, 9)
+
+
+@pytest.fixture
+def runs(database: Database) -> SqlRuns:
+    return SqlRuns(database)
+
+
+def hours(*numbers: int) -> list[tuple[str, PolicyRun]]:
+    """Return runs of h1 at these hours."""
+    return [("h1", a_run(number + 1, f"2026-11-29T{number:02}:00:00Z")) for number in numbers]
+
+
+def listed(runs: SqlRuns, **query: object) -> list[int]:
+    return [each.run.sequence for each in runs.page(RunQuery(**query)).runs]
+
+
+def test_a_later_change_replaces_an_earlier_one_in_whatever_order_they_come(
+    runs: SqlRuns,
+) -> None:
+    running, taken = a_run(1, state=RunState.RUNNING), a_run(2)
+
+    runs.record([("h1", running)], 1.0)
+    runs.record([("h1", taken), ("h1", running), ("h1", taken)], 2.0)
+    runs.record([("h1", running)], 3.0)
+
+    assert [each.run for each in runs.page(RunQuery()).runs] == [taken]
+    assert runs.sequences("h1", [taken.operation_id, "another"]) == {taken.operation_id: 2}
+    assert runs.sequences("h2", [taken.operation_id]) == {}
+
+
+def test_runs_are_listed_from_the_newest_slot_by_each_filter(runs: SqlRuns) -> None:
+    runs.record(hours(3, 1, 2), 1.0)
+    runs.record([("h2", a_run(9, uuid="u2", policy_id="p2", state=RunState.FAILED))], 1.0)
+
+    assert listed(runs, host="h1") == [4, 3, 2]
+    assert listed(runs, policy_id="p2") == [9]
+    assert listed(runs, uuid="u2") == [9]
+    assert listed(runs, state=RunState.FAILED) == [9]
+    assert listed(runs, host="h1", state=RunState.FAILED) == []
+
+
+def test_pages_have_each_run_once_while_new_ones_come(runs: SqlRuns) -> None:
+    runs.record(hours(*range(5)), 1.0)
+    first = runs.page(RunQuery(limit=2))
+    runs.record(hours(7), 2.0)
+
+    second = runs.page(RunQuery(limit=2, before=first.cursor))
+    third = runs.page(RunQuery(limit=2, before=second.cursor))
+
+    pages = [[each.run.sequence for each in page.runs] for page in (first, second, third)]
+    assert pages == [[5, 4], [3, 2], [1]]
+    assert third.cursor == ""
+
+
+@pytest.mark.parametrize("cursor", ["x", "a b", "a b c d"])
+def test_a_cursor_that_is_none_is_refused(runs: SqlRuns, cursor: str) -> None:
+    with pytest.raises(InvalidInput, match="before"):
+        runs.page(RunQuery(before=cursor))
+
+
+def test_old_runs_go_by_our_clock_and_too_many_by_their_slots(runs: SqlRuns) -> None:
+    runs.record(hours(5, 6), 1.0)
+    runs.record(hours(1, 2, 3), 10.0)
+
+    assert runs.purge(before=5.0) == 2
+    assert runs.purge(before=5.0) == 0
+    assert listed(runs) == [4, 3, 2]
+    assert runs.prune("h1", most=2) == 1
+    assert runs.prune("h2", most=0) == 0
+    assert listed(runs) == [4, 3]
+
+
+def test_forgetting_a_host_takes_its_runs_and_no_other(plans: SqlPlans, runs: SqlRuns) -> None:
+    plans.save([a_host("h1"), a_host("h2")])
+    runs.record([*hours(1), ("h2", a_run(9))], 1.0)
+
+    plans.forget(["h1"])
+
+    assert [each.host for each in plans.hosts()] == ["h2"]
+    assert listed(runs) == [9]
+
+
+def test_no_query_reads_all_runs(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/snapshots.db")
+    database.migrate()
+    runs = SqlRuns(database)
+    plans = QueryPlans(database._sql._engine, metadata)
+    for query in (
+        RunQuery(),
+        RunQuery(host="h1"),
+        RunQuery(policy_id="p"),
+        RunQuery(uuid="u"),
+        RunQuery(state=RunState.FAILED),
+        RunQuery(host="h1", before="2026-11-29T03:00:00Z h1 x"),
+    ):
+        runs.page(query)
+    runs.purge(1.0)
+    runs.prune("h1", 10)
+    runs.sequences("h1", ["x"])
+
+    database.close()
+    # Deletes of old and surplus rows end at a limit, in the order of an index.
+    assert plans.scans(["runs"]) == {}
+
+
+def test_a_database_that_is_away_fails_at_once_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    database = Database(f"postgresql://nobody@/nothing?host={tmp_path}")
+    calls: list[int] = []
+    with pytest.raises(DatabaseUnavailable):
+        database.run(lambda connection: calls.append(1))
+    monkeypatch.setattr(database._sql, "transaction", lambda work: calls.append(2))
+
+    with pytest.raises(DatabaseUnavailable):
+        database.run(lambda connection: None)
+    assert calls == []
+    monkeypatch.setattr(databases, "FAIL_FAST_S", 0.0)
+    database.run(lambda connection: None)
+    assert calls == [2]
