@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from services.gateway.http import messages
+from services.gateway.http.messages.reasons import RETENTION, RUNS
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.policies import InstanceSimulation, Simulation, SimulationRequest
 from shared.policies import reasons
@@ -54,5 +54,5 @@ def test_the_document_names_every_reason_and_there_is_a_text_for_each() -> None:
 
     assert {word for word in words if f"`{word}`" not in text} == set()
     assert {word for word in reasons.WHY_SKIPPED if f"`{word}`" not in text} == set()
-    assert words | {reasons.OLDEST} == messages.RETENTION.keys()
-    assert messages.RUNS.keys() >= {*reasons.WHY_SKIPPED}
+    assert words | {reasons.OLDEST} == RETENTION.keys()
+    assert RUNS.keys() >= {*reasons.WHY_SKIPPED}
