@@ -16,6 +16,7 @@ from benchmarks import (
     list_instances,
     list_vms,
     monitor_viewers,
+    policy_plan,
     round_trip,
     sampling,
     scrape,
@@ -38,7 +39,7 @@ ON_A_FLEET = (
     console,
     monitor_viewers,
 )
-BY_THEMSELVES = (stream_viewers, scrape, list_vms, flood, fleet)
+BY_THEMSELVES = (policy_plan, stream_viewers, scrape, list_vms, flood, fleet)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

@@ -32,7 +32,7 @@ def limit(host: PolicyBench, pages: int) -> None:
         used = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count={used + pages}")
 
-    host.bench.journal.database.transaction(work)
+    host.database.transaction(work)
 
 
 @pytest.mark.parametrize("pages", [0, 1, 2, 3])
@@ -119,7 +119,7 @@ def test_a_row_that_cannot_be_read_hides_no_other(host: PolicyBench) -> None:
             "UPDATE policy_runs SET run = x'00' WHERE operation_id = ?", (first.operation_id,)
         )
 
-    host.bench.journal.database.transaction(damage)
+    host.database.transaction(damage)
 
     assert len(host.runs()) == 1
     assert len(host.store.unconfirmed_runs(10)) == 1
