@@ -140,6 +140,7 @@ class PolicyBench:
             store=self.store,
             cached=self.lxd.cached_instances,
             boot_time=lambda: (self.boot[0], self.clock.monotonic() + self.boot[1]),
+            calculate=here,
             spawn=lambda work, run_id: self.due.append((work, run_id)),
             wake=lambda: None,
             runs_changed=lambda: None,
