@@ -16,6 +16,7 @@ from benchmarks import (
     list_instances,
     list_vms,
     monitor_viewers,
+    policies,
     round_trip,
     sampling,
     scrape,
@@ -38,7 +39,7 @@ ON_A_FLEET = (
     console,
     monitor_viewers,
 )
-BY_THEMSELVES = (stream_viewers, scrape, list_vms, flood, fleet)
+BY_THEMSELVES = (stream_viewers, scrape, list_vms, policies, flood, fleet)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

@@ -21,6 +21,8 @@ from datetime import datetime
 from operator import itemgetter
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from shared.contracts.policies import Retention, RetentionRule
 from shared.policies import reasons
 from shared.policies.periods import Periods, periods_of, reason_of
@@ -39,7 +41,7 @@ class Held:
     guards: tuple[str, ...] = ()
 
 
-class Judgement(NamedTuple):
+class Judgement(Struct, frozen=True, gc=False):
     """Whether a snapshot stays, and why, in words of `reasons`."""
 
     held: Held
@@ -98,7 +100,7 @@ def _guards(snapshot: Held, now: datetime) -> tuple[str, ...]:
 def _apply(counted: list[tuple[Held, _Why]], retention: Retention, timezone: str) -> None:
     """Add the reasons of a retention; `counted` is sorted, newest first."""
     why = [its for _, its in counted]
-    periods = [periods_of(snapshot.created_at, timezone) for snapshot, _ in counted]
+    periods = periods_of((snapshot.created_at for snapshot, _ in counted), timezone)
     keep = _pbs if retention.rule is RetentionRule.PBS else _restic
     keep(periods, why, retention)
     if retention.keep_tags:

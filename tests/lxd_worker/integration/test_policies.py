@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -12,15 +10,10 @@ from msgspec.structs import replace
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.events import PolicyRunChanged, ProtectionReported
 from shared.contracts.policies import (
-    Policy,
-    PolicyRun,
     PolicyRunPage,
     ProtectionState,
-    RunRequest,
-    RunsStarted,
     RunState,
     Schedule,
-    Selection,
     Simulation,
     SimulationRequest,
     SnapshotMark,
@@ -29,62 +22,10 @@ from shared.contracts.worker_api import SnapshotList
 from tests.lxd_worker.integration.conftest import module_fixtures
 from tests.support.bus_side import BusSide
 from tests.support.lxd import Instances
-from tests.support.lxd_worker.policies import a_plan, a_policy
+from tests.support.lxd_worker.centre import Centre
 from tests.support.worker_process import WorkerProcess
 
 vhost, worker = module_fixtures()
-# Due once in four years: runs are requested.
-SELDOM = Schedule(cron="0 0 29 2 *")
-_versions = iter(range(1, 1000))
-
-
-@dataclass
-class Centre:
-    """What central services ask of a host."""
-
-    bus: BusSide
-    instances: Instances
-    started: list[str] = field(default_factory=list)
-
-    def give(self, *policies: Policy, clock: float | None = None) -> None:
-        now = time.time() if clock is None else clock
-        self.bus.call("set_plan", to_wire(a_plan(*policies, version=next(_versions), clock=now)))
-
-    def policy(self, *names: str, **changes: Any) -> Policy:
-        changes = {"schedule": SELDOM, "selection": Selection(names=names)} | changes
-        return a_policy(**changes)
-
-    def run(self, policy: Policy, second: int, **changes: Any) -> int:
-        request = RunRequest(policy_id=policy.id, at=f"2026-11-29T12:00:{second:02}Z")
-        answer = self.bus.call("run_policy", to_wire(replace(request, **changes)))
-        return from_wire(RunsStarted, answer).instances
-
-    def over(self, name: str, second: int) -> PolicyRun:
-        """Wait until a run is told that is over, with all that it prunes."""
-        at = f"2026-11-29T12:00:{second:02}Z"
-
-        def told() -> PolicyRun | None:
-            runs = [one.run for one in self.bus.of(PolicyRunChanged)]
-            mine = [run for run in runs if (run.instance, run.slot) == (name, at)]
-            return mine[-1] if mine and mine[-1].state is not RunState.RUNNING else None
-
-        return self.bus.until(told)
-
-    def snapshots(self, name: str) -> list[str]:
-        listed = self.instances.lxd.call("GET", f"/1.0/instances/{name}/snapshots")
-        return [path.rpartition("/")[2] for path in listed]
-
-    def until_there(self, name: str, *seconds: int) -> None:
-        wanted = {f"hourly-20261129T1200{second:02}Z" for second in seconds}
-        self.bus.until(lambda: set(self.snapshots(name)) == wanted)
-
-    def protection(self, name: str, state: ProtectionState) -> Any:
-        def told() -> Any:
-            reports = self.bus.of(ProtectionReported)
-            mine = [one for one in reports[-1].instances if one.name == name] if reports else []
-            return mine[0] if mine and mine[0].state is state else None
-
-        return self.bus.until(told)
 
 
 @pytest.fixture

@@ -73,3 +73,33 @@ def test_a_host_begins_late_by_its_jitter_and_its_groups_delay() -> None:
 
     assert [each.at for each in told.events] == ["2026-11-30T02:02:00Z"]
     assert [each.snapshot for each in told.events] == ["nightly-20261130T020000Z"]
+
+
+def test_of_overdue_slots_the_newest_is_caught_up_at_once() -> None:
+    policy = nightly(Retention(keep_last=9))
+
+    told = simulate(policy, "h1", "web", [], START, 1, begun=START - timedelta(days=3))
+
+    assert [(each.at, each.snapshot) for each in told.events] == [
+        ("2026-11-29T20:00:00Z", "nightly-20261129T020000Z"),
+        ("2026-11-30T02:00:00Z", "nightly-20261130T020000Z"),
+    ]
+
+
+def test_a_slot_before_a_policy_began_is_none_of_its() -> None:
+    policy = nightly(Retention(keep_last=9))
+    start = datetime(2026, 11, 30, 2, 1, tzinfo=UTC)
+
+    told = simulate(policy, "h1", "web", [], start, 2, plan_delay_s=120)
+
+    assert [each.at for each in told.events] == ["2026-12-01T02:02:00Z"]
+
+
+def test_a_slot_whose_name_somebody_has_used_brings_nothing() -> None:
+    taken = Held("nightly-20261130T020000Z", START, guards=(reasons.FOREIGN,))
+    old = Held("old", START - timedelta(days=5))
+
+    told = simulate(nightly(Retention(keep_last=1)), "h1", "web", [taken, old], START, 1)
+
+    assert told.events == []
+    assert [each.snapshot for each in told.judged] == [taken.name, old.name]

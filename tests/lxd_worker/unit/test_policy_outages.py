@@ -1,0 +1,127 @@
+"""No room for the worker's database, a broker that is away, an LXD that is busy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.lxd_worker.policies.outbox import PolicyRunOutbox
+from services.lxd_worker.policies.store import MOST_RUNS
+from services.lxd_worker.transitions.steps import Step
+from shared.contracts.errors import BrokerUnavailable, DatabaseUnavailable
+from shared.contracts.events import PolicyRunChanged
+from shared.contracts.policies import RunState, Selection
+from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
+
+POLICY = a_policy(selection=Selection(names=("web",)))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[PolicyBench]:
+    with policy_bench(tmp_path) as bench:
+        bench.give(POLICY)
+        yield bench
+
+
+def limit(host: PolicyBench, pages: int) -> None:
+    """Let the database have so many pages, beside those that it has."""
+
+    def work(connection: object) -> None:
+        used = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={used + pages}")
+
+    host.bench.journal.database.transaction(work)
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2, 3])
+def test_on_a_full_disk_nothing_is_taken_that_is_not_recorded_and_later_all_goes_on(
+    host: PolicyBench, pages: int
+) -> None:
+    host.until_hour(2)
+    limit(host, pages)
+    # An operation under way waits for room.
+    host.clock.on_sleep = lambda: limit(host, 1_000_000)
+    host.to_full_hour()
+    for _ in range(20):
+        try:
+            host.policies.scheduler.work()
+            host.step()
+        except DatabaseUnavailable:
+            host.clock.advance(1)
+    taken = host.lxd.asked.count(Step.SNAPSHOT)
+    limit(host, 1_000_000)
+    host.kill()
+    host.work()
+    host.clock.advance(60)
+    host.work()
+    host.until_hour()
+
+    assert taken in (2, 3)
+    states = {run.slot[11:13]: run.state for run in host.runs()}
+    assert states == dict.fromkeys(("12", "13", "14", "15"), RunState.TAKEN)
+    assert host.snapshots() == ["hourly-20261118T140000Z", "hourly-20261118T150000Z"]
+    assert host.lxd.asked.count(Step.SNAPSHOT) == 4
+
+
+def test_while_the_broker_is_away_for_ten_slots_all_are_taken_and_later_told_in_order(
+    host: PolicyBench,
+) -> None:
+    outbox = PolicyRunOutbox(host.store, host.wire.publish, lambda: None, lambda *_: None)
+    host.wire.cut = 10
+    for _ in range(10):
+        host.until_hour()
+        with pytest.raises(BrokerUnavailable):
+            outbox.publish_unconfirmed()
+    outbox.publish_unconfirmed()
+
+    told = [one.run for one in host.wire.sent if isinstance(one, PolicyRunChanged)]
+    assert [run.slot[11:13] for run in told] == [str(hour) for hour in range(12, 22)]
+    assert {run.state for run in told} == {RunState.TAKEN}
+    assert len(host.snapshots()) == 2
+
+
+def test_a_busy_lxd_is_waited_for(host: PolicyBench) -> None:
+    host.lxd.busy = {Step.SNAPSHOT: 3}
+    host.until_hour()
+
+    (run,) = host.runs()
+    assert run.state is RunState.TAKEN
+    assert host.lxd.asked.count(Step.SNAPSHOT) == 1
+
+
+def test_the_history_of_runs_has_an_end(host: PolicyBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.lxd_worker.policies.store.MOST_RUNS", 3)
+    host.until_hour(5)
+
+    host.policies.tidy(7 * 86400)
+
+    assert [run.slot[11:13] for run in host.runs()] == ["14", "15", "16"]
+    assert MOST_RUNS > 100_000
+
+
+def test_runs_that_were_told_go_with_the_journal(host: PolicyBench) -> None:
+    host.until_hour(2)
+    PolicyRunOutbox(host.store, host.wire.publish, list, lambda *_: None).publish_unconfirmed()
+
+    host.policies.tidy(-10 * 365 * 86400)
+
+    assert host.runs() == []
+
+
+def test_a_row_that_cannot_be_read_hides_no_other(host: PolicyBench) -> None:
+    host.until_hour(2)
+    first = host.runs()[0]
+
+    def damage(connection: object) -> None:
+        connection.exec_driver_sql(
+            "UPDATE policy_runs SET run = x'00' WHERE operation_id = ?", (first.operation_id,)
+        )
+
+    host.bench.journal.database.transaction(damage)
+
+    assert len(host.runs()) == 1
+    assert len(host.store.unconfirmed_runs(10)) == 1
+    host.until_hour()
+    assert len(host.runs()) == 2
