@@ -79,6 +79,10 @@ RULES = {
         "至多 500 个，形如 主机/项目/名称", "must be at most 500, each like host/project/name"
     ),
     "stream_full": Text("一个连接的订阅过多", "the connection has too many subscriptions"),
+    "masked": Text(
+        "是对未携带令牌的调用者隐藏后的内容，请给出命令本身",
+        "is masked for callers without the token; give the command itself",
+    ),
     "near_now": Text(
         "须在过去一天之内，不晚于现在五分钟",
         "must be within the last day, or the next five minutes",

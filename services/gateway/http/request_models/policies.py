@@ -24,6 +24,7 @@ from services.gateway.http.request_models.schema import Camel, with_example
 from services.gateway.http.request_models.values import Description, Labels, Number
 from services.gateway.http.request_models.vm_creation import LXD_WORD, HostId
 from services.gateway.http.request_models.vm_snapshots import TAG
+from services.gateway.responses.policies import MASK
 from shared.contracts.bounds import A_DAY_S, LONGEST_TEXT, LONGEST_WORD
 from shared.contracts.errors import InvalidInput
 from shared.contracts.instance_config import MOST_WORDS, GuestCommand
@@ -124,6 +125,13 @@ def _check_pattern(pattern: str, info: ValidationInfo) -> str:
     """Refuse a pattern whose names LXD would not take, where the policy's own name is good."""
     _check(name=info.data.get("name", _GOOD.name), pattern=pattern)
     return pattern
+
+
+def _not_masked(words: list[str]) -> list[str]:
+    """Refuse what a caller without the token reads instead of a command, sent back."""
+    if words == [MASK]:
+        raise PydanticCustomError("masked", "not a command")
+    return words
 
 
 Kept = Annotated[int, Field(ge=0, le=MOST_KEPT), Number]
@@ -234,6 +242,7 @@ class PolicyCommandRequest(Camel):
     command: Annotated[
         list[Word],
         Field(min_length=1, max_length=MOST_WORDS),
+        AfterValidator(_not_masked),
         _checked(lambda words: {"pre": GuestCommand(command=tuple(words))}),
     ]
     timeout_seconds: Annotated[float, Field(gt=0, le=A_DAY_S, allow_inf_nan=False), Number] = 60

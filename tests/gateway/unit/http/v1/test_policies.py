@@ -78,6 +78,8 @@ async def test_what_is_not_given_in_a_replacement_has_its_default(
         ({"name": "a/b"}, "name"),
         ({"selection": {"names": ["../x"]}}, "selection.names"),
         ({"pre": {"command": []}}, "pre.command"),
+        # What a caller without the token has read, sent back.
+        ({"pre": {"command": ["******"]}}, "pre.command"),
         ({"post": {"command": ["x"], "timeoutSeconds": 0}}, "post.timeoutSeconds"),
     ],
 )
@@ -153,6 +155,7 @@ async def test_the_error_of_a_host_says_so_and_not_the_whole_answer(
     assert (host["state"], host["error"]["code"], host["vms"]) == ("failed", "POLICY_NOT_FOUND", [])
 
 
+@pytest.mark.attack
 async def test_nobody_without_a_token_reads_what_a_command_may_hold(
     gateway: FakeGateway,
 ) -> None:

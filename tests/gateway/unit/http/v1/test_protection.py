@@ -105,6 +105,7 @@ async def test_a_code_of_a_later_release_is_told_as_it_is(
     assert desktop["message"] == "there was no snapshot ({moon})"
 
 
+@pytest.mark.attack
 async def test_an_entry_that_cannot_be_read_hides_no_other(
     client: httpx.AsyncClient, golden: GoldenGateway
 ) -> None:
