@@ -344,7 +344,7 @@ class FakeSnapshots:
             raise self.refusal
         self.marked.append((target, snapshot, protected, tags))
 
-    def require_policies(self, host: str) -> None:
+    async def require_policies(self, host: str) -> None:
         if self.refusal is not None:
             raise self.refusal
 

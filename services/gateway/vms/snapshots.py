@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 from services.gateway import units
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import Target
-from shared.contracts.errors import WorkerOutdated
 from shared.contracts.operations import Kind, Operation, State
 from shared.contracts.policies import SnapshotMark
 from shared.contracts.worker_api import Snapshot, WorkerClient
@@ -68,7 +67,8 @@ class SnapshotService:
 
         Raises as `list` does, and SnapshotNotFound, WorkerOutdated.
         """
-        self.require_policies(target.host)
+        if refusal := self._fleet.access_error(target.host):
+            raise refusal
         mark = SnapshotMark(
             project=target.project,
             name=target.name,
@@ -79,15 +79,14 @@ class SnapshotService:
         )
         await self._worker.mark_snapshot(target.host, mark)
 
-    def require_policies(self, host: str) -> None:
-        """Raise why a host cannot be asked, or WorkerOutdated if its worker knows no policies.
+    async def require_policies(self, host: str) -> None:
+        """Raise WorkerOutdated if the host's worker knows no policies, or why it cannot be asked.
 
         One of an earlier release would leave out of a command what it does not know of.
         """
         if refusal := self._fleet.access_error(host):
             raise refusal
-        if self._fleet.protections.report(host) is None:
-            raise WorkerOutdated(host)
+        await self._worker.policy_runs_since(host, 0, limit=1)
 
 
 def note_of(operation: Operation) -> SnapshotNote | None:

@@ -45,6 +45,12 @@ def the_broker_is_away(gateway: GoldenGateway) -> None:
     gateway.workers.unreachable = dict.fromkeys(("h1", "h2"), errors.BrokerUnavailable())
 
 
+def workers_know_no_policies(gateway: GoldenGateway) -> None:
+    gateway.workers.failing = dict.fromkeys(
+        ("policy_runs_since", "mark_snapshot"), errors.WorkerOutdated("h2")
+    )
+
+
 def there_are_policies(gateway: GoldenGateway) -> None:
     nightly = a_policy(
         POLICY,

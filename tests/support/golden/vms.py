@@ -324,13 +324,15 @@ def snapshots() -> Iterator[Case]:
         body = {"safetySnapshot": safety}
         yield Case(f"vm-snapshots/restore-safety-{name}", f"POST {base}/before/restore", body=body)
     on_h2 = f"POST {BASE}/desktop/snapshots/before"
-    yield Case("vm-snapshots/restore-safety-outdated", f"{on_h2}/restore", body=SAFELY)
+    old = givens.workers_know_no_policies
+    outdated = f"{on_h2}/restore"
+    yield Case("vm-snapshots/restore-safety-outdated", outdated, body=SAFELY, given=old)
     marks = {"protected": True, "tags": ["release", "release", "1.0"]}
     yield Case("vm-snapshots/mark", f"PUT {base}/before/marks", body=marks)
     yield Case("vm-snapshots/mark-nothing", f"PUT {base}/before/marks", body={})
     yield Case("vm-snapshots/mark-none", f"PUT {base}/nix/marks", body=marks)
     yield Case("vm-snapshots/mark-away", f"PUT {BASE}/far/snapshots/x/marks", body=marks)
-    yield Case("vm-snapshots/mark-outdated", f"PUT {on_h2[5:]}/marks", body=marks)
+    yield Case("vm-snapshots/mark-outdated", f"PUT {on_h2[5:]}/marks", body=marks, given=old)
     wrong_marks = {"protected": 1, "tags": ["a b", ""], "x": 1}
     yield Case("vm-snapshots/mark-wrong", f"PUT {base}/before/marks", body=wrong_marks)
     clone, on = f"POST {base}/before/clone", givens.nothing_ends
@@ -340,7 +342,7 @@ def snapshots() -> Iterator[Case]:
     yield Case("vm-snapshots/clone-done", clone, body=copied)
     yield Case("vm-snapshots/clone-name-taken", clone, body={"name": "Web Server"})
     yield Case("vm-snapshots/clone-wrong", clone, body={"name": "", "autoStart": 1, "cpu": 2})
-    yield Case("vm-snapshots/clone-outdated", f"{on_h2}/clone", body=copied)
+    yield Case("vm-snapshots/clone-outdated", f"{on_h2}/clone", body=copied, given=old)
     yield Case("vm-snapshots/clone-away", f"POST {BASE}/far/snapshots/x/clone", body=copied)
     missing = givens.worker_says(errors.SnapshotNotFound("web", "before"))
     yield Case("vm-snapshots/clone-none", clone, body=copied, given=missing)

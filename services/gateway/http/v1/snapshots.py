@@ -142,15 +142,13 @@ async def restore(
 
     `safetySnapshot` 先为现状创建快照，其名称见响应。
     """
-    gateway = mutation.request.gateway
+    request, gateway = mutation.request, mutation.request.gateway
     safety = _safety_name(body.safety_snapshot if body else False, gateway.now())
-
-    def arguments(seen: ResolvedInstance) -> Arguments:
-        if safety:
-            gateway.snapshots.require_policies(seen.known.host)
-        return Arguments(snapshot=snapshot, safety_snapshot=safety)
-
-    return await mutation.execute(Kind.RESTORE, arguments)
+    if safety and not await request.recall():
+        seen = found(gateway.vms, mutation.selector)
+        await gateway.snapshots.require_policies(seen.known.host)
+    arguments = Arguments(snapshot=snapshot, safety_snapshot=safety)
+    return await mutation.execute(Kind.RESTORE, lambda _: arguments)
 
 
 @router.put(
@@ -217,7 +215,7 @@ async def _cloned(
 ) -> Operation:
     gateway = request.gateway
     source = found(gateway.vms, choice).known
-    gateway.snapshots.require_policies(source.host)
+    await gateway.snapshots.require_policies(source.host)
     copy = VmCopy(
         name=body.name,
         snapshot=snapshot,
