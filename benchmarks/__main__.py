@@ -16,6 +16,7 @@ from benchmarks import (
     list_instances,
     list_vms,
     monitor_viewers,
+    policies,
     policy_plan,
     round_trip,
     sampling,
@@ -39,7 +40,7 @@ ON_A_FLEET = (
     console,
     monitor_viewers,
 )
-BY_THEMSELVES = (policy_plan, stream_viewers, scrape, list_vms, flood, fleet)
+BY_THEMSELVES = (stream_viewers, scrape, list_vms, policies, policy_plan, flood, fleet)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

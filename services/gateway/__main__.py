@@ -47,6 +47,7 @@ async def serve(settings: Settings) -> None:
         operations=parts.operations,
         creations=parts.creations,
         snapshots=parts.snapshots,
+        policies=parts.policies,
         logs=parts.logs,
         consoles=parts.consoles,
         hosts=parts.hosts,

@@ -29,6 +29,7 @@ from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
 from services.gateway.persistence.retention import Retention
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
+from services.gateway.policies.service import PolicyService
 from services.gateway.settings import Settings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
@@ -50,6 +51,7 @@ class Parts:
     creations: CreationService
     pending: PendingCreations
     snapshots: SnapshotService
+    policies: PolicyService
     logs: LogService
     consoles: ConsoleService
     hosts: HostPersistence
@@ -176,6 +178,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         creations=CreationService(made.fleet, operations, pending, settings.templates),
         pending=pending,
         snapshots=SnapshotService(made.fleet, made.worker, SqlSnapshotNotes(made.database)),
+        policies=PolicyService(made.fleet, made.policies, made.worker),
         logs=LogService(made.fleet, made.worker),
         consoles=ConsoleService(made.fleet, made.streams(), made.worker),
         hosts=made.hosts,

@@ -7,6 +7,7 @@ New Year is one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -17,10 +18,10 @@ from shared.policies.zones import zone_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Offsets from UTC are multiples of it, since 1972 everywhere: no period begins within one.
-_QUARTER = timedelta(minutes=15)
+_QUARTER_S = 900
 _HOURS, _MONTHS, _WEEKDAYS = 24, 12, 7
 # Snapshots of many instances are of the same quarters.
-_REMEMBERED = 8192
+_REMEMBERED = 4096
 
 
 class Periods(NamedTuple):
@@ -33,9 +34,9 @@ class Periods(NamedTuple):
     year: int
 
 
-def periods_of(moment: datetime, timezone: str) -> Periods:
-    """Return the periods of a moment."""
-    return _periods((moment - _EPOCH) // _QUARTER, timezone)
+def periods_of(moments: Iterable[datetime], timezone: str) -> list[Periods]:
+    """Return the periods of each moment."""
+    return [_periods(moment.timestamp() // _QUARTER_S, timezone) for moment in moments]
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -45,8 +46,8 @@ def reason_of(word: str, period: int) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _periods(quarter: int, timezone: str) -> Periods:
-    moment = _EPOCH + quarter * _QUARTER
+def _periods(quarter: float, timezone: str) -> Periods:
+    moment = _EPOCH + timedelta(seconds=quarter * _QUARTER_S)
     # LXD writes the year 1 where it knows no time.
     with suppress(OverflowError):
         moment = moment.astimezone(zone_of(timezone))

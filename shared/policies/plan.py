@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-import msgspec
+from msgspec import Struct, json, structs
 
 from shared.contracts.bounds import A_DAY_S
 from shared.contracts.policies import Plan, Policy
@@ -20,7 +20,7 @@ GROUP_DELAY_S = 60.0
 DEFAULT_AT_ONCE = 4
 DEFAULT_FLEET_AT_ONCE = 64
 
-_encoder = msgspec.json.Encoder(order="deterministic")
+_encoder = json.Encoder(order="deterministic")
 
 
 def plan_for(
@@ -57,8 +57,22 @@ def plan_for(
 
 
 def digest(policies: Sequence[Policy], at_once: int, delay: float) -> str:
-    """Return the SHA-256 of what a plan makes its host do, in hexadecimal digits."""
-    return hashlib.sha256(_encoder.encode((policies, at_once, delay))).hexdigest()
+    """Return the SHA-256 of what a plan makes its host do, in hexadecimal digits.
+
+    Fields with their defaults are left out, and so is the message's version: a host that does not
+    know a field yet gets the same digest as long as nobody uses it.
+    """
+    parts = [_without_defaults(policy) for policy in policies], at_once, delay
+    return hashlib.sha256(_encoder.encode(parts)).hexdigest()
+
+
+def _without_defaults(value: Struct) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for field in structs.fields(value):
+        its = getattr(value, field.name)
+        if its != field.default and field.name != "version":
+            found[field.name] = _without_defaults(its) if isinstance(its, Struct) else its
+    return found
 
 
 def group_delay_s(host: str, hosts: Sequence[str], fleet_at_once: int) -> float:

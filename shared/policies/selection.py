@@ -16,8 +16,8 @@ def selects(
         not selects_nothing(selection)
         and may_select_host(selection, host)
         and (not selection.projects or project in selection.projects)
-        and (not selection.names or any(fnmatchcase(name, each) for each in selection.names))
         and all(labels.get(key) == value for key, value in selection.labels.items())
+        and (not selection.names or any(fnmatchcase(name, each) for each in selection.names))
     )
 
 

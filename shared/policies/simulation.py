@@ -11,6 +11,7 @@ from shared.contracts.policies import (
     MOST_SIMULATED,
     JudgedSnapshot,
     Policy,
+    Schedule,
     SimulatedAction,
     SimulatedEvent,
 )
@@ -18,13 +19,17 @@ from shared.policies import reasons
 from shared.policies.moments import slot_text
 from shared.policies.naming import snapshot_name
 from shared.policies.retention import Held, Judgement, judge, pruned
-from shared.policies.schedule import delay_s, slots
+from shared.policies.schedule import delay_s, latest_slot, slots
+
+# So many judgements take a fifth of a second, as a rule, in which a worker does nothing else.
+MOST_JUDGED = 200_000
 
 
 class SimulatedInstance(NamedTuple):
     """What a policy does with one instance, and what is there at the end.
 
-    `truncated`: more happens than is listed; `judged` is what is there after the last event.
+    `truncated`: more happens than is listed, or was worked out; `judged` is what is there after the
+    last event.
     """
 
     events: list[SimulatedEvent]
@@ -40,26 +45,30 @@ def simulate(
     start: datetime,
     days: int,
     plan_delay_s: float = 0.0,
+    begun: datetime | None = None,
     most: int = MOST_SIMULATED,
 ) -> SimulatedInstance:
     """Return what a policy does with an instance of a host after `start`, and what is left then.
 
-    `held` are the snapshots that are there, with their guards, which stay as they are. A slot takes
-    a snapshot as long after it as the host begins, and prunes right afterwards; before the first
-    one nothing is pruned.
+    `held` are the snapshots that are there, with their guards, which stay as they are. `begun` is
+    the last slot that the host has begun already: of those overdue the newest is caught up at once;
+    None: the policy begins at `start`. A slot takes a snapshot as long after it as the host begins,
+    and prunes right afterwards; before the first one nothing is pruned.
     """
     zone = policy.schedule.timezone
     existing = {snapshot.name for snapshot in held}
     end = start + timedelta(days=days)
     present = list(held)
     events: list[SimulatedEvent] = []
-    for slot, now in _due(policy, host, start, end, plan_delay_s):
+    effort = 0
+    delay = timedelta(seconds=delay_s(policy.schedule, host, plan_delay_s))
+    for slot, now in _due(policy.schedule, delay, begun or start, start, end):
         taken = Held(snapshot_name(policy, instance, slot), now)
         if any(snapshot.name == taken.name for snapshot in present):
             continue
         judged = judge([*present, taken], policy.retention, zone, now)
-        caused = _events(taken, judged, now)
-        if len(events) + len(caused) > most:
+        caused, effort = _events(taken, judged, now), effort + len(judged)
+        if len(events) + len(caused) > most or effort > MOST_JUDGED:
             judged = judge(present, policy.retention, zone, now)
             return SimulatedInstance(events, _listed(judged, existing, most), truncated=True)
         events += caused
@@ -69,11 +78,13 @@ def simulate(
 
 
 def _due(
-    policy: Policy, host: str, start: datetime, end: datetime, plan_delay_s: float
+    schedule: Schedule, delay: timedelta, begun: datetime, start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
     """Yield the slots that a host begins after one moment and not after another, and when."""
-    delay = timedelta(seconds=int(delay_s(policy.schedule, host, plan_delay_s)))
-    for slot in slots(policy.schedule, start - delay, end - delay):
+    overdue = latest_slot(schedule, begun, start - delay)
+    if overdue is not None:
+        yield overdue, start
+    for slot in slots(schedule, max(begun, start - delay), end - delay):
         yield slot, slot + delay
 
 

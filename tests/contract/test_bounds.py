@@ -21,12 +21,28 @@ from shared.contracts.events import (
     ImageServersRead,
     Inventory,
     OperationChanged,
+    PolicyRunChanged,
+    ProtectionReported,
     Sampled,
     SampledV1,
 )
 from shared.contracts.instance_config import ImageSource, NewInstance
-from shared.contracts.operations import Arguments, Failure, failure_of
+from shared.contracts.operations import Arguments, Failure, Submission, failure_of
+from shared.contracts.policies import (
+    MOST_LISTED,
+    Plan,
+    PolicyRun,
+    Protection,
+    ProtectionState,
+    RunRequest,
+    RunState,
+    Simulation,
+    SimulationRequest,
+    SnapshotMark,
+)
+from shared.contracts.policy_api import RunQuery
 from shared.contracts.streams import DATA, MOST_DATA, from_message
+from shared.contracts.worker_api import SnapshotList
 from shared.platform.bus.checked_rpc import Call
 from tests.support.builders import an_instance, an_operation
 
@@ -104,6 +120,50 @@ def test_a_creation_with_all_that_a_caller_may_give_fits_into_an_event() -> None
 
     assert decode(OperationChanged, encode(event)) == event
     assert len(encode(event)) < events.MAX_BYTES[OperationChanged]
+
+
+def test_a_run_that_pruned_a_great_deal_fits_into_an_event() -> None:
+    run = PolicyRun(
+        operation_id="x" * 36,
+        policy_id="x" * 36,
+        policy="p" * 63,
+        revision=2**63 - 1,
+        slot="2026-11-30T01:30:00Z",
+        instance="i" * 63,
+        uuid="x" * 36,
+        state=RunState.FAILED,
+        sequence=2**63 - 1,
+        snapshot="\u4e2d" * 63,
+        message="\u4e2d" * 8192,
+        # LXD takes at most 63 characters.
+        pruned=("\u4e2d" * 63,) * MOST_LISTED,
+        pruned_count=10_000,
+    )
+
+    event = PolicyRunChanged(run=run)
+
+    assert decode(PolicyRunChanged, encode(event)) == event
+    assert len(encode(event)) < events.MAX_BYTES[PolicyRunChanged]
+
+
+def test_a_report_of_the_most_instances_with_four_policies_each_fits_into_an_event() -> None:
+    one = Protection(
+        name="i" * 63,
+        uuid="x" * 36,
+        state=ProtectionState.UNPROTECTED,
+        project="p" * 63,
+        policies=("n" * 63,) * 4,
+        newest_good="2026-11-30T01:32:07Z",
+        snapshots=10_000,
+        due="2026-12-01T01:30:00Z",
+        failures=1000,
+        code="insufficient_resources",
+    )
+    report = ProtectionReported(
+        epoch=1, at="2026-11-30T01:32:07Z", instances=[one] * MOST_INSTANCES
+    )
+
+    assert len(encode(report)) < events.MAX_BYTES[ProtectionReported]
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
@@ -184,6 +244,43 @@ def changed(kind: type[msgspec.Struct], place: str, value: object) -> dict[str, 
         (Inventory, "instances.0.profiles", ["default"] * 65),
         (Inventory, "instances.0.networks", ["lxdbr0"] * 257),
         (Inventory, "version", "1." + "0" * 15),
+        (PolicyRunChanged, "run.slot", "2026-11-30"),
+        (PolicyRunChanged, "run.state", "taken "),
+        (PolicyRunChanged, "run.policy", "every night"),
+        (PolicyRunChanged, "run.message", "x" * 8193),
+        (PolicyRunChanged, "run.pruned", ["s"] * 65),
+        (PolicyRunChanged, "run.pruned_count", -1),
+        (ProtectionReported, "instances.0.policies", ["p"] * 33),
+        (ProtectionReported, "instances.0.newest_good", "soon"),
+        (ProtectionReported, "instances.0.failures", 2**63),
+        (ProtectionReported, "instances.0.state", "perhaps"),
+        (Plan, "digest", "9f86"),
+        (Plan, "clock", "1" * 256),
+        (Plan, "at_once", 0),
+        (Plan, "at_once", 1001),
+        (Plan, "delay_s", 86_401),
+        (Plan, "policies.0.name", "../x"),
+        (Plan, "policies.0.schedule.cron", "*" * 256),
+        (Plan, "policies.0.schedule.jitter_s", -1),
+        (Plan, "policies.0.retention.keep_last", 10_001),
+        (Plan, "policies.0.retention.keep_daily", -1),
+        (Plan, "policies.0.retention.rule", "borg"),
+        (Plan, "policies.0.selection.names", ["*"] * 257),
+        (Plan, "policies.0.selection.labels", {str(number): "" for number in range(65)}),
+        (Plan, "policies.0.pre.command", []),
+        (Plan, "policies.0.pre.command", ["x"] * 65),
+        (Plan, "policies.0.pre.timeout_s", 86_401),
+        (SimulationRequest, "days", 1201),
+        (SimulationRequest, "limit", 0),
+        (Simulation, "instances.0.events.0.reasons", ["x"] * 65),
+        (SnapshotMark, "tags", ["x"] * 257),
+        (RunRequest, "at", "now"),
+        (RunQuery, "limit", 1001),
+        (RunQuery, "state", "lost"),
+        (SnapshotList, "snapshots.0.tags", ["x" * 256]),
+        (Submission, "arguments.pre.command", []),
+        (Submission, "arguments.safety_snapshot", "x" * 256),
+        (Submission, "arguments.create.copy_of.snapshot", "x" * 256),
     ],
 )
 def test_a_value_out_of_bounds_makes_a_message_unreadable(

@@ -28,11 +28,17 @@ from services.gateway.http.openapi_links import (
     ONE_OPERATION,
     ONE_VM,
 )
+from services.gateway.http.request_models.policies import PolicyBody
+from services.gateway.http.request_models.policy_runs import PolicySimulationRequest
 from services.gateway.http.request_models.vm_actions import VmRebuild, VmRename
 from services.gateway.http.request_models.vm_bulk_action import VmActions
 from services.gateway.http.request_models.vm_creation import VmCreation
 from services.gateway.http.request_models.vm_ports import VmPortsChange
-from services.gateway.http.request_models.vm_snapshots import VmSnapshotCreation
+from services.gateway.http.request_models.vm_snapshots import (
+    VmClone,
+    VmSnapshotCreation,
+    VmSnapshotMarksChange,
+)
 from services.gateway.http.request_models.vm_update import VmUpdate
 from tests.support.gateway_http import listening, openapi
 from tests.support.living_gateway import TOKEN, a_gateway
@@ -143,6 +149,14 @@ BODIES = [
     ("POST", "/api/v1/vms/actions", VmActions),
     ("PUT", "/api/v1/vms/{id}/ports", VmPortsChange),
     ("POST", "/api/v1/vms/{id}/snapshots", VmSnapshotCreation),
+    ("PUT", "/api/v1/vms/{id}/snapshots/{snapshotId}/marks", VmSnapshotMarksChange),
+    ("POST", "/api/v1/vms/{id}/snapshots/{snapshotId}/clone", VmClone),
+]
+# Whether a cron expression is ever due, no schema can say.
+OF_POLICIES: list[tuple[str, str, type[BaseModel]]] = [
+    ("POST", "/api/v1/policies", PolicyBody),
+    ("PUT", "/api/v1/policies/{id}", PolicyBody),
+    ("POST", "/api/v1/policies/simulate", PolicySimulationRequest),
 ]
 
 
@@ -160,6 +174,16 @@ def test_a_body_as_it_is_described_is_one_that_is_taken(
     is_taken()
 
 
+@pytest.mark.parametrize(("method", "path", "model"), OF_POLICIES)
+def test_the_example_of_a_policy_is_one_that_is_taken(
+    method: str, path: str, model: type[BaseModel]
+) -> None:
+    assert openapi()["paths"][path][method.lower()]["requestBody"]["required"]
+
+    for example in openapi()["components"]["schemas"][model.__name__]["examples"]:
+        model.model_validate(example)
+
+
 def test_every_body_is_tried() -> None:
     paths = openapi()["paths"]
     with_body = {
@@ -169,4 +193,4 @@ def test_every_body_is_tried() -> None:
         if way.get("requestBody", {}).get("required")
     }
 
-    assert with_body == {(method, path) for method, path, _ in BODIES}
+    assert with_body == {(method, path) for method, path, _ in BODIES + OF_POLICIES}

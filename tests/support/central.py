@@ -69,8 +69,10 @@ class FakeCentre:
     def _create(self, wired: object) -> object:
         policy = from_wire(Policy, wired)
         known = self.policies.get(policy.id)
-        if known is not None:
+        if known == policy:
             return to_wire(known)
+        if known is not None:
+            raise PolicyExists(policy.name)
         self._require_new_name(policy)
         self.policies[policy.id] = policy
         return to_wire(policy)

@@ -26,6 +26,7 @@ from shared.contracts.errors import (
     FleetError,
     FleetViewNotReady,
     HostNotFound,
+    HostUnreachable,
     IdempotencyKeyReused,
     OperationNotCancellable,
     OperationNotFound,
@@ -149,6 +150,9 @@ class FakeFleet:
 
     def reserved_for(self, uuid: str) -> str | None:
         return self.reserved.get(uuid)
+
+    def access_error(self, host: str) -> FleetError | None:
+        return None if self.host(host).online else HostUnreachable(host)
 
     def has_applied(self, host: str, sequence: int) -> bool:
         return self.outcomes.get(host, 0) >= sequence

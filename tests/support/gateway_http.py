@@ -24,11 +24,15 @@ from services.gateway.http.connection import HttpLimits
 from services.gateway.http.docs import DescribedApp
 from services.gateway.http.listener import ConnectionLimit, Listener
 from services.gateway.http.server import GatewayServer, websocket_connection
+from services.gateway.policies.service import PolicyService
 from services.gateway.settings import MOST_CONNECTIONS, HttpSettings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
 from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.vms.templates import Template
+from shared.contracts.policy_api import SnapshotsClient
+from shared.contracts.worker_api import WorkerClient
+from tests.support.central import FakeCentre
 from tests.support.clock import FakeClock
 from tests.support.consoles import FakeConsoles
 from tests.support.gateway import (
@@ -39,6 +43,7 @@ from tests.support.gateway import (
     FakeOperations,
     FakeSnapshots,
 )
+from tests.support.workers import FakeWorkers
 
 LOOPBACK = HttpSettings(
     binds=(("127.0.0.1", 8000),), token=None, allowed_origins=(), open_networks=()
@@ -54,6 +59,8 @@ class FakeGateway:
     operations: FakeOperations = field(default_factory=FakeOperations)
     templates: list[Template] = field(default_factory=list)
     snapshots: FakeSnapshots = field(default_factory=FakeSnapshots)
+    centre: FakeCentre = field(default_factory=FakeCentre)
+    workers: FakeWorkers = field(default_factory=FakeWorkers)
     logs: FakeLogs = field(default_factory=FakeLogs)
     consoles: FakeConsoles = field(default_factory=FakeConsoles)
     hosts: FakeHosts = field(default_factory=FakeHosts)
@@ -69,6 +76,7 @@ class FakeGateway:
             operations=self.operations,
             creations=CreationService(fleet, self.operations, pending, self.templates),
             snapshots=cast("SnapshotService", self.snapshots),
+            policies=PolicyService(fleet, SnapshotsClient(self.centre), WorkerClient(self.workers)),
             logs=cast("LogService", self.logs),
             consoles=cast("ConsoleService", self.consoles),
             hosts=cast("HostPersistence", self.hosts),

@@ -13,8 +13,10 @@ from shared.contracts.errors import HostStillOnline
 from shared.contracts.hosts import Network
 from shared.contracts.instance_config import ImageSource
 from shared.contracts.operations import Command, Kind, Operation, Secrets
+from shared.contracts.policy_api import HostRun
 from shared.contracts.worker_api import Snapshot
-from tests.support.builders import a_description, a_documented_instance
+from tests.support.builders import a_description, a_documented_instance, a_policy, a_run
+from tests.support.central import FakeCentre
 from tests.support.gateway import FakeFleet, FakeHosts, FakeOperations, FakeSnapshots
 from tests.support.gateway_http import LOOPBACK, FakeGateway
 from tests.support.views import a_host_view, a_view, view_of
@@ -63,7 +65,11 @@ def a_gateway() -> FakeGateway:
     fleet = FakeFleet()
     fleet.change(hosts=hosts, instances=instances)
     snapshot = DescribedSnapshot(Snapshot(name="before", created_at="2026-01-23T11:30:00Z"), "")
+    centre = FakeCentre()
+    centre.policies = {"p-1": a_policy(name="nightly")}
+    centre.runs, centre.cursor = [HostRun(host="h1", run=a_run())], "c-1"
     return FakeGateway(
+        centre=centre,
         settings=replace(LOOPBACK, token=TOKEN),
         fleet=fleet,
         operations=LivingOperations(fleet=fleet),

@@ -26,7 +26,7 @@ from shared.contracts.operations import (
     Submission,
     command_fields,
 )
-from shared.contracts.policies import SnapshotMark
+from shared.contracts.policies import RunsStarted, Simulation, SnapshotMark
 from shared.contracts.worker_api import InstanceLog, OperationPage, Snapshot, SnapshotList
 
 
@@ -104,6 +104,8 @@ class FakeWorkers:
             "operations_since": self._operations_since,
             "publish_inventory": lambda host: None,
             "instance_log": lambda host, *_: to_wire(InstanceLog(text=self.log)),
+            "run_policy": lambda host, wired: to_wire(RunsStarted(instances=1)),
+            "simulate_policy": lambda host, wired: to_wire(Simulation(selected=0, instances=[])),
             "mark_snapshot": lambda host, wired: self._mark(wired),
             "snapshots": lambda host, *_: to_wire(SnapshotList(snapshots=self.snapshots)),
         }

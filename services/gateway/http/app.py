@@ -46,6 +46,7 @@ from services.gateway.http.v1.routers import ROUTERS as V1_ROUTERS
 from services.gateway.http.v1.vm_list import Pages
 from services.gateway.operations.command import Caller
 from services.gateway.operations.service import OperationService
+from services.gateway.policies.service import PolicyService
 from services.gateway.settings import HttpSettings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
@@ -66,6 +67,7 @@ def create_app(
     operations: OperationService,
     creations: CreationService,
     snapshots: SnapshotService,
+    policies: PolicyService,
     logs: LogService,
     consoles: ConsoleService,
     hosts: HostPersistence,
@@ -84,6 +86,7 @@ def create_app(
         operations=operations,
         creations=creations,
         snapshots=snapshots,
+        policies=policies,
         logs=logs,
         hosts=hosts,
         health=health,

@@ -31,6 +31,7 @@ from services.gateway.http.tickets import Tickets
 from services.gateway.http.v1.vm_list import Pages
 from services.gateway.operations.command import Caller
 from services.gateway.operations.service import OperationService
+from services.gateway.policies.service import PolicyService
 from services.gateway.settings import HttpSettings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.create import CreationService
@@ -55,6 +56,7 @@ class Dependencies:
     operations: OperationService
     creations: CreationService
     snapshots: SnapshotService
+    policies: PolicyService
     logs: LogService
     hosts: HostPersistence
     health: GatewayHealth

@@ -229,5 +229,6 @@ EXAMPLE_VALUES = {
     "path": "/api/nothing",
     "method": "PATCH",
     "missing": "database",
+    "policy": "daily",
     "most": "32",
 }

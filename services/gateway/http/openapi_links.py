@@ -33,6 +33,17 @@ ONE_SNAPSHOT = (
     f"PUT {V1}/{{id}}/snapshots/{{snapshotId}}/marks",
     f"POST {V1}/{{id}}/snapshots/{{snapshotId}}/clone",
 )
+POLICIES = "/api/v1/policies"
+ONE_POLICY = (
+    f"GET {POLICIES}/{{id}}",
+    f"PUT {POLICIES}/{{id}}",
+    f"GET {POLICIES}/{{id}}/runs",
+    f"GET {POLICIES}/{{id}}/simulate",
+    f"POST {POLICIES}/{{id}}/run",
+    f"DELETE {POLICIES}/{{id}}",
+)
+# Takes a key, and is no operation.
+NO_OPERATION = {f"POST {POLICIES}"}
 ONE_INSTANCE = (
     "GET /api/instances/{name}",
     "GET /api/instances/{name}/resources",
@@ -64,6 +75,19 @@ WAYS = (
         f"GET {V1}",
         ["200"],
         [f"GET {V1}"],
+        {"query.cursor": "$response.body#/data/pagination/nextCursor"},
+    ),
+    LinkTemplate(
+        f"GET {POLICIES}",
+        ["200"],
+        ONE_POLICY,
+        {"path.id": "$response.body#/data/policies/0/id"},
+    ),
+    LinkTemplate(f"POST {POLICIES}", ["201"], ONE_POLICY, {"path.id": "$response.body#/data/id"}),
+    LinkTemplate(
+        f"GET {POLICIES}/runs",
+        ["200"],
+        [f"GET {POLICIES}/runs"],
         {"query.cursor": "$response.body#/data/pagination/nextCursor"},
     ),
     LinkTemplate(
@@ -162,5 +186,5 @@ def add_links(document: dict[str, Any]) -> None:
 def _to_operations(operations: Mapping[str, Any], without: set[str]) -> Iterator[LinkTemplate]:
     for source, operation in operations.items():
         names = {parameter["name"] for parameter in operation.get("parameters", ())}
-        if KEY in names and source not in without:
+        if KEY in names and source not in without | NO_OPERATION:
             yield LinkTemplate(source, LATER, ONE_OPERATION, TO_OPERATION)

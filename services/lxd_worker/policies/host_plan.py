@@ -91,6 +91,13 @@ class HostPlan:
         """Return the first slot for which no runs are recorded."""
         return next_slot(policy.schedule, self._after(policy))
 
+    def begun(self, policy: Policy) -> datetime:
+        """Return the last slot that is recorded for a policy as it is given.
+
+        One that the host has not, or has with another schedule, begins now.
+        """
+        return _moment(self._cursor(policy).slot)
+
     def delay_s(self, policy: Policy) -> float:
         """Return how long after a slot its runs begin."""
         return delay_s(policy.schedule, self.host, self._plan.delay_s if self._plan else 0.0)

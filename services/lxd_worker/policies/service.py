@@ -163,6 +163,7 @@ class HostPolicies:
             datetime.fromtimestamp(self.context.clock.unix(), UTC),
             days,
             plan.delay_s if plan else 0.0,
+            begun=self.plan.begun(policy),
         )
         with self._calculating:
             found = self.calculate(calculation)

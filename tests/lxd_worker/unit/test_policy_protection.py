@@ -193,6 +193,20 @@ def test_a_simulation_tells_what_then_happens(host: PolicyBench) -> None:
     assert [one.snapshot for one in instance.snapshots if one.kept] == host.snapshots()[::-1]
 
 
+def test_a_simulation_tells_that_a_missed_slot_is_caught_up_at_once(host: PolicyBench) -> None:
+    host.give(POLICY)
+    host.until_hour(1)
+    host.clock.advance(3 * 3600 + 600)
+
+    simulated = host.policies.simulate_policy(SimulationRequest(policy=POLICY, days=0))
+    host.work()
+
+    (instance,) = simulated.instances
+    newest = max(host.runs(), key=lambda run: run.slot)
+    assert [one.snapshot for one in instance.events] == [newest.snapshot]
+    assert len(host.runs()) == 2
+
+
 def test_a_simulation_tells_what_would_become_of_the_snapshots_that_are_there(
     host: PolicyBench,
 ) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.policies import Plan, Policy, Retention, Schedule, Selection
-from shared.policies.plan import GROUP_DELAY_S, plan_for
+from shared.policies.plan import GROUP_DELAY_S, digest, plan_for
 
 HOSTS = tuple(f"h{number}" for number in range(1, 9))
 
@@ -53,6 +53,17 @@ def test_the_digest_is_of_what_a_host_does_and_not_of_when_it_was_told() -> None
     assert plan("h1", policy("a", stateful=True), policy("b")).digest != first.digest
     assert plan("h1", policy("a"), policy("b"), at_once=3).digest != first.digest
     assert from_wire(Plan, to_wire(first)) == first
+
+
+def test_the_digest_of_a_host_that_does_not_know_an_unused_field_yet_is_the_same() -> None:
+    class Newer(Policy, frozen=True, kw_only=True):
+        later: str = ""
+
+    known = policy("a")
+    newer = Newer(**{name: getattr(known, name) for name in known.__struct_fields__})
+
+    assert digest([replace(newer, version="1.7")], 4, 0.0) == digest([known], 4, 0.0)
+    assert digest([replace(newer, later="x")], 4, 0.0) != digest([known], 4, 0.0)
 
 
 def test_a_limit_of_the_fleet_is_divided_among_its_hosts() -> None:

@@ -2,79 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.contracts.policies import Retention, RetentionRule
 from shared.policies.moments import parse_moment
 from shared.policies.reasons import word_of
 from shared.policies.retention import Held, judge
+from tests.support.retention_references import REFERENCES, Kept
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 END = datetime(2029, 1, 1, tzinfo=UTC)
-FORMATS = {
-    "hourly": "%Y-%m-%dT%H",
-    "daily": "%Y-%m-%d",
-    "weekly": "%G-W%V",
-    "monthly": "%Y-%m",
-    "yearly": "%Y",
-}
-
-Kept = set[str]
-
-
-@cache
-def period_of(time: datetime, rule: str, zone: ZoneInfo) -> str:
-    """Return the text of the period that a time is in."""
-    return time.astimezone(zone).strftime(FORMATS[rule])
-
-
-def by_restic(newest_first: list[Held], retention: Retention, zone: ZoneInfo) -> Kept:
-    """Return what restic's rule keeps, in the plain words of its documents."""
-    found = {each.name for each in newest_first[: retention.keep_last]}
-    for rule in FORMATS:
-        left, last = getattr(retention, f"keep_{rule}"), ""
-        for position, each in enumerate(newest_first):
-            period = period_of(each.created_at, rule, zone)
-            if left and (period != last or position == len(newest_first) - 1):
-                found.add(each.name)
-                left, last = left - 1, period
-    return found
-
-
-def by_pbs(newest_first: list[Held], retention: Retention, zone: ZoneInfo) -> Kept:
-    """Return what the rule of Proxmox Backup Server keeps, in the plain words of its documents."""
-    found = {each.name for each in newest_first[: retention.keep_last]}
-    gone: set[str] = set()
-    for rule in FORMATS:
-        periods = {each.name: period_of(each.created_at, rule, zone) for each in newest_first}
-        covered = {periods[name] for name in found}
-        counted: set[str] = set()
-        for each in newest_first:
-            period = periods[each.name]
-            if each.name in found or each.name in gone or period in covered:
-                continue
-            if period in counted:
-                gone.add(each.name)
-            elif len(counted) < getattr(retention, f"keep_{rule}"):
-                counted.add(period)
-                found.add(each.name)
-            else:
-                break
-    return found
-
-
-REFERENCES: dict[RetentionRule, Callable[[list[Held], Retention, ZoneInfo], Kept]] = {
-    RetentionRule.RESTIC: by_restic,
-    RetentionRule.PBS: by_pbs,
-}
 
 
 def kept(held: list[Held], retention: Retention, timezone: str) -> Kept:
@@ -192,7 +136,7 @@ def test_periods_are_those_of_the_clocks_of_the_zone(
     # As many as there are, so that no oldest one is kept for the counts that are left.
     counts = {rule: len([each for each in expected if each])}
 
-    assert why(times, Retention(**counts, rule=documents), timezone) == expected
+    assert why(times, replace(Retention(rule=documents), **counts), timezone) == expected
 
 
 def test_a_snapshot_without_a_time_is_as_old_as_can_be() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -141,6 +142,77 @@ def test_the_next_and_the_latest_slot_are_those_of_the_whole_list(cron: str, tim
                 latest_slot(schedule, start - timedelta(days=2), now)
                 == ([each for each in whole if each <= now][-1])
             )
+
+
+def shown(moment: datetime, zone: ZoneInfo) -> tuple[int, int]:
+    """Return the hour and the minute that clocks in a zone show."""
+    local = moment.astimezone(zone)
+    return local.hour, local.minute
+
+
+def minute_by_minute(hours: set[int], minutes: set[int], timezone: str, day: str) -> list[datetime]:
+    """Return the moments of three days at which clocks show one of the times."""
+    zone, start = ZoneInfo(timezone), parse_moment(f"{day}T00:00:00Z") - timedelta(days=1)
+    moments = (start + timedelta(minutes=minute) for minute in range(3 * 1440))
+    times = {(hour, minute) for hour in hours for minute in minutes}
+    return [each for each in moments if shown(each, zone) in times]
+
+
+def each_once(moments: list[datetime], timezone: str) -> list[datetime]:
+    """Return the moments without those at which clocks show a time of the day again."""
+    local = {
+        each.astimezone(ZoneInfo(timezone)).replace(tzinfo=None): each for each in moments[::-1]
+    }
+    return sorted(local.values())
+
+
+@pytest.mark.parametrize("day", CHANGES)
+@pytest.mark.parametrize("timezone", [BERLIN, "Australia/Lord_Howe", "America/New_York", "UTC"])
+@pytest.mark.parametrize(
+    ("cron", "hours", "minutes"),
+    [
+        ("*/20 * * * *", {*range(24)}, {0, 20, 40}),
+        ("*/10 1,2 * * *", {1, 2}, {0, 10, 20, 30, 40, 50}),
+        ("0,45 */2 * * *", {*range(0, 24, 2)}, {0, 45}),
+        ("5 */1 * * *", {*range(24)}, {5}),
+    ],
+)
+def test_a_schedule_with_a_star_is_due_whenever_clocks_show_its_time(
+    cron: str, hours: set[int], minutes: set[int], timezone: str, day: str
+) -> None:
+    expected = minute_by_minute(hours, minutes, timezone, day)
+    start = parse_moment(f"{day}T00:00:00Z") - timedelta(days=1, seconds=1)
+
+    found = list(slots(Schedule(cron=cron, timezone=timezone), start, start + timedelta(days=3)))
+
+    assert found == expected
+
+
+@pytest.mark.parametrize("timezone", [BERLIN, "Australia/Lord_Howe", "America/New_York", "UTC"])
+@pytest.mark.parametrize(
+    ("cron", "hours", "minutes"),
+    [
+        ("0,10,30,45 1,2 * * *", {1, 2}, {0, 10, 30, 45}),
+        ("15 0,3,23 * * *", {0, 3, 23}, {15}),
+    ],
+)
+def test_a_schedule_of_certain_times_is_due_once_a_day_at_each_and_after_a_gap(
+    cron: str, hours: set[int], minutes: set[int], timezone: str
+) -> None:
+    for day in CHANGES:
+        expected = each_once(minute_by_minute(hours, minutes, timezone, day), timezone)
+        start = parse_moment(f"{day}T00:00:00Z") - timedelta(days=1, seconds=1)
+
+        found = set(slots(Schedule(cron=cron, timezone=timezone), start, start + timedelta(days=3)))
+
+        more = found - set(expected)
+        assert set(expected) <= found
+        # At most the end of the gap, which no clock shows a minute before.
+        assert len(more) <= 1
+        for each in more:
+            before = each - timedelta(minutes=1)
+            zone = ZoneInfo(timezone)
+            assert each.astimezone(zone).utcoffset() != before.astimezone(zone).utcoffset()
 
 
 def test_a_slot_is_not_the_latest_of_a_time_before_it() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from shared.contracts.policies import Policy, Retention, Schedule, Selection, SimulatedAction
 from shared.policies import reasons
 from shared.policies.retention import Held
-from shared.policies.simulation import simulate
+from shared.policies.simulation import MOST_JUDGED, simulate
 
 START = datetime(2026, 11, 29, 20, tzinfo=UTC)
 
@@ -66,6 +66,17 @@ def test_a_long_list_is_cut_after_a_whole_slot_and_says_so() -> None:
     assert told.truncated
 
 
+def test_a_simulation_of_a_great_many_snapshots_is_cut_too() -> None:
+    many = [Held(f"s{age}", START - timedelta(hours=age)) for age in range(1000)]
+    policy = nightly(Retention(keep_hourly=10_000))
+
+    told = simulate(policy, "h1", "web", many, START, 1200)
+
+    assert told.truncated
+    slots = len(told.events)
+    assert sum(range(1001, 1001 + slots)) <= MOST_JUDGED < sum(range(1001, 1002 + slots))
+
+
 def test_a_host_begins_late_by_its_jitter_and_its_groups_delay() -> None:
     policy = nightly(Retention(keep_last=9))
 
@@ -73,3 +84,33 @@ def test_a_host_begins_late_by_its_jitter_and_its_groups_delay() -> None:
 
     assert [each.at for each in told.events] == ["2026-11-30T02:02:00Z"]
     assert [each.snapshot for each in told.events] == ["nightly-20261130T020000Z"]
+
+
+def test_of_overdue_slots_the_newest_is_caught_up_at_once() -> None:
+    policy = nightly(Retention(keep_last=9))
+
+    told = simulate(policy, "h1", "web", [], START, 1, begun=START - timedelta(days=3))
+
+    assert [(each.at, each.snapshot) for each in told.events] == [
+        ("2026-11-29T20:00:00Z", "nightly-20261129T020000Z"),
+        ("2026-11-30T02:00:00Z", "nightly-20261130T020000Z"),
+    ]
+
+
+def test_a_slot_before_a_policy_began_is_none_of_its() -> None:
+    policy = nightly(Retention(keep_last=9))
+    start = datetime(2026, 11, 30, 2, 1, tzinfo=UTC)
+
+    told = simulate(policy, "h1", "web", [], start, 2, plan_delay_s=120)
+
+    assert [each.at for each in told.events] == ["2026-12-01T02:02:00Z"]
+
+
+def test_a_slot_whose_name_somebody_has_used_brings_nothing() -> None:
+    taken = Held("nightly-20261130T020000Z", START, guards=(reasons.FOREIGN,))
+    old = Held("old", START - timedelta(days=5))
+
+    told = simulate(nightly(Retention(keep_last=1)), "h1", "web", [taken, old], START, 1)
+
+    assert told.events == []
+    assert [each.snapshot for each in told.judged] == [taken.name, old.name]

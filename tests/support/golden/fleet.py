@@ -22,6 +22,7 @@ from services.gateway.consoles import ConsoleService
 from services.gateway.fleet.encoded_samples import EncodedSample, encoded_sample
 from services.gateway.health import GatewayHealth
 from services.gateway.http import create_app
+from services.gateway.policies.service import PolicyService
 from services.gateway.settings import HttpSettings
 from services.gateway.telemetry import Telemetry
 from services.gateway.vms.templates import Template
@@ -31,8 +32,9 @@ from shared.contracts.instance_config import Forward, ImageSource, Limits
 from shared.contracts.instances import Instance, Proxy, Trash
 from shared.contracts.operations import Arguments, Kind, State, Submission
 from shared.contracts.policies import ProtectionState
+from shared.contracts.policy_api import SnapshotsClient
 from shared.contracts.samples import InstanceSample
-from shared.contracts.worker_api import Snapshot
+from shared.contracts.worker_api import Snapshot, WorkerClient
 from tests.support.builders import (
     AT,
     GIB,
@@ -48,6 +50,7 @@ from tests.support.builders import (
     an_instance_sample,
     an_operation,
 )
+from tests.support.central import FakeCentre
 from tests.support.consoles import FakeConsoles
 from tests.support.core import Core
 from tests.support.gateway import FakeHealth
@@ -298,6 +301,7 @@ class GoldenGateway:
     settings: HttpSettings = SETTINGS
     unready: bool = False
     workers: ObedientWorkers = field(default_factory=ObedientWorkers)
+    centre: FakeCentre = field(default_factory=FakeCentre)
     consoles: FakeConsoles = field(default_factory=FakeConsoles)
     health: FakeHealth = field(default_factory=FakeHealth)
 
@@ -319,6 +323,9 @@ class GoldenGateway:
             operations=core.operations,
             creations=core.creations,
             snapshots=core.snapshots,
+            policies=PolicyService(
+                core.fleet, SnapshotsClient(self.centre), WorkerClient(self.workers)
+            ),
             logs=core.logs,
             consoles=cast("ConsoleService", self.consoles),
             hosts=core.persistence,

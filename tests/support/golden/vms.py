@@ -38,6 +38,36 @@ MORE = {
     "ports": 3,
 }
 SAFELY = {"safetySnapshot": True}
+POLICIES, POLICY = "/api/v1/policies", givens.POLICY
+NEW_POLICY: dict[str, object] = {
+    "name": "daily",
+    "schedule": {"cron": "30 2 * * *", "timezone": "Asia/Shanghai"},
+    "selection": {"labels": {"env": "prod"}},
+    "retention": {"keepLast": 3, "keepDaily": 7},
+}
+WHOLE_POLICY: dict[str, object] = {
+    "schedule": {"cron": "0 */6 * * *", "timezone": "UTC", "jitterSeconds": 600},
+    "selection": {"hosts": ["h1"], "projects": ["default"], "names": ["w*"], "labels": {}},
+    "retention": {"keepHourly": 4, "keepYearly": 1, "keepTags": ["release"], "rule": "pbs"},
+    "enabled": False,
+    "description": "每六小时",
+    "pattern": "{policy}-{instance}-{time}",
+    "pre": {"command": ["/bin/sync"], "timeoutSeconds": 5},
+    "post": {"command": ["logger", "done"]},
+    "stateful": True,
+    "atOnce": 1,
+}
+WRONG_POLICY = {
+    "name": "a b",
+    "schedule": {"cron": "* * * *", "timezone": "Nix/Nix", "jitterSeconds": -1},
+    "selection": {"names": ["a/b"], "labels": {"a b": "c"}},
+    "retention": {"keepLast": -1, "keepTags": ["a b"]},
+    "pattern": "a/{time}",
+    "pre": {"command": [""]},
+    "atOnce": 0,
+    "stateful": "yes",
+    "x": 1,
+}
 WRONG = {
     "name": "a\nb",
     "template": "",
@@ -140,6 +170,75 @@ def protection() -> Iterator[Case]:
         yield Case(f"protection/{name}", f"{base}{query}")
     yield Case("protection/unready", base, unready=True)
     yield Case("protection/stranger", base, caller="stranger")
+
+
+def policies() -> Iterator[Case]:
+    """Yield what is done with snapshot policies."""
+    base, one = POLICIES, f"{POLICIES}/{POLICY}"
+    there = givens.there_are_policies
+    away, silent = givens.the_snapshots_service_is_away, givens.the_snapshots_service_is_silent
+    for name, request in {
+        "list": f"GET {base}",
+        "one": f"GET {one}",
+        "one-disabled": f"GET {base}/p-off",
+        "one-missing": f"GET {base}/nix",
+        "runs": f"GET {base}/runs",
+        "runs-filtered": f"GET {base}/runs?host=h1&vm=web&state=failed&limit=2&cursor=c-1",
+        "runs-of-one": f"GET {one}/runs",
+        "runs-of-no-vm": f"GET {base}/runs?vm=nix",
+        "runs-wrong": f"GET {base}/runs?state=nix&limit=0",
+        "plans": f"GET {base}/plans",
+        "simulate": f"GET {one}/simulate?days=2",
+        "simulate-one-vm": f"GET {one}/simulate?vm=web&limit=1",
+        "simulate-away": f"GET {one}/simulate?vm=far",
+        "simulate-missing": f"GET {base}/nix/simulate",
+        "simulate-wrong": f"GET {one}/simulate?days=-1&limit=99",
+        "delete": f"DELETE {one}",
+        "delete-missing": f"DELETE {base}/nix",
+        "run": f"POST {one}/run",
+        "run-disabled": f"POST {base}/p-off/run",
+        "run-missing": f"POST {base}/nix/run",
+    }.items():
+        yield Case(f"policies/{name}", request, given=there)
+    yield Case("policies/none", f"GET {base}")
+    yield Case("policies/for-a-guest", f"GET {one}", caller="guest", given=there)
+    yield Case("policies/by-a-guest", f"POST {base}", NEW_POLICY, caller="guest")
+    for name, given in {"away": away, "silent": silent}.items():
+        yield Case(f"policies/list-{name}", f"GET {base}", given=given)
+        yield Case(f"policies/create-{name}", f"POST {base}", NEW_POLICY, given=given)
+        yield Case(f"policies/plans-{name}", f"GET {base}/plans", given=given)
+    yield Case("policies/create", f"POST {base}", NEW_POLICY)
+    yield Case("policies/create-all", f"POST {base}", NEW_POLICY | WHOLE_POLICY)
+    nothing = NEW_POLICY | {"selection": {}}
+    yield Case("policies/create-of-nothing", f"POST {base}", nothing)
+    unfit = NEW_POLICY | {"selection": {"names": ["nix-*"]}}
+    yield Case("policies/create-that-fits-nothing", f"POST {base}", unfit)
+    yield Case("policies/create-name-taken", f"POST {base}", NEW_POLICY, given=there)
+    yield Case("policies/create-wrong", f"POST {base}", WRONG_POLICY)
+    yield Case("policies/create-nothing", f"POST {base}", {})
+    never = NEW_POLICY | {"schedule": {"cron": "0 0 30 2 *"}}
+    yield Case("policies/create-never-due", f"POST {base}", never)
+    renamed = NEW_POLICY | {"name": "nightly", "revision": 1, "id": "x", "warnings": []}
+    yield Case("policies/replace", f"PUT {one}", renamed, given=there)
+    current, stale = {"if-match": '"3"'}, {"if-match": '"2"'}
+    yield Case("policies/replace-if", f"PUT {one}", renamed, headers=current, given=there)
+    yield Case("policies/replace-stale", f"PUT {one}", renamed, headers=stale, given=there)
+    yield Case("policies/replace-missing", f"PUT {base}/nix", renamed, given=there)
+    yield Case("policies/replace-wrong", f"PUT {one}", WRONG_POLICY, given=there)
+    yield Case("policies/delete-stale", f"DELETE {one}", headers=stale, given=there)
+    at = {"vm": "web", "at": "2026-11-18T11:00:00.5+00:00"}
+    yield Case("policies/run-one-vm", f"POST {one}/run", at, given=there)
+    yield Case("policies/run-away", f"POST {one}/run", {"vm": "far"}, given=there)
+    yield Case("policies/run-no-vm", f"POST {one}/run", {"vm": "nix"}, given=there)
+    yield Case("policies/run-long-ago", f"POST {one}/run", {"at": "2020-01-01"}, given=there)
+    old = {"at": "2026-11-17T11:00:00Z"}
+    yield Case("policies/run-too-long-ago", f"POST {one}/run", old, given=there)
+    yield Case("policies/run-wrong", f"POST {one}/run", {"at": "now", "x": 1}, given=there)
+    any_policy = {"policy": NEW_POLICY, "days": 2, "vm": "web"}
+    yield Case("policies/simulate-unsaved", f"POST {base}/simulate", any_policy, given=there)
+    wrong = {"policy": WRONG_POLICY, "days": "x", "limit": 0}
+    yield Case("policies/simulate-unsaved-wrong", f"POST {base}/simulate", wrong)
+    yield Case("policies/simulate-unready", f"GET {one}/simulate", given=there, unready=True)
 
 
 def actions() -> Iterator[Case]:
@@ -298,5 +397,5 @@ def many() -> Iterator[Case]:
 
 def cases() -> Iterator[Case]:
     """Yield them all."""
-    for part in (reads, protection, actions, changes, snapshots, creation, many):
+    for part in (reads, protection, policies, actions, changes, snapshots, creation, many):
         yield from part()

@@ -6,19 +6,31 @@ stands here letter for letter.
 
 from __future__ import annotations
 
+from itertools import chain
+from string import Formatter
+
 from services.gateway.bilingual import Language
 from services.gateway.http.messages.errors import ERRORS
 from services.gateway.http.messages.outcomes import OUTCOMES
+from services.gateway.http.messages.policy_rules import POLICY_RULES
 from services.gateway.http.messages.reasons import OTHER, RETENTION, RUNS
 from services.gateway.http.messages.rules import RULES as _RULES
 from services.gateway.http.messages.rules import WORKER_RULES
 from services.gateway.http.messages.text import Text
 
+
+def _takes_values(text: Text) -> bool:
+    parts = chain.from_iterable(map(Formatter().parse, text))
+    return any(field is not None for _, field, _, _ in parts)
+
+
 # What an error of bad input may name as its rule; none of them needs a value.
 RULES = {
-    code: text for code, text in {**_RULES, **WORKER_RULES}.items() if "{" not in text.en + text.zh
+    code: text
+    for code, text in {**_RULES, **WORKER_RULES, **POLICY_RULES}.items()
+    if not _takes_values(text)
 }
-TEXTS: dict[str, Text] = {**ERRORS, **_RULES, **WORKER_RULES, **OUTCOMES}
+TEXTS: dict[str, Text] = {**ERRORS, **_RULES, **WORKER_RULES, **POLICY_RULES, **OUTCOMES}
 
 
 def translate(code: str, language: Language, **values: object) -> str:

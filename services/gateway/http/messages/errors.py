@@ -112,6 +112,10 @@ ERRORS = {
         "快照策略 {policy} 不存在，或尚未下发到该主机",
         "Snapshot policy {policy} does not exist, or has not reached this host yet",
     ),
+    "policy_disabled": Text(
+        "快照策略 {policy} 已停用，请先启用",
+        "Snapshot policy {policy} is disabled; enable it first",
+    ),
     "policy_exists": Text(
         "已有名为 {policy} 的快照策略", "A snapshot policy named {policy} already exists"
     ),

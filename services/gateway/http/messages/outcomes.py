@@ -5,6 +5,12 @@ from __future__ import annotations
 from services.gateway.http.messages.text import Text
 
 OUTCOMES = {
+    "policy_selects_nothing": Text(
+        "选择条件全部为空，不选中任何实例", "All of the selection is empty: it selects no instance"
+    ),
+    "matches_nothing": Text(
+        "目前没有实例符合选择条件", "No instance fits the selection at present"
+    ),
     "start.done": Text("实例 {name} 启动成功", "Instance {name} started"),
     "start.already": Text("实例 {name} 已在运行", "Instance {name} was already running"),
     "stop.done": Text("实例 {name} 停止成功", "Instance {name} stopped"),

@@ -79,6 +79,10 @@ RULES = {
         "至多 500 个，形如 主机/项目/名称", "must be at most 500, each like host/project/name"
     ),
     "stream_full": Text("一个连接的订阅过多", "the connection has too many subscriptions"),
+    "near_now": Text(
+        "须在过去一天之内，不晚于现在五分钟",
+        "must be within the last day, or the next five minutes",
+    ),
     "not_valid": Text("值无效", "is not valid"),
 }
 

@@ -24,6 +24,7 @@ NAMES: dict[str, tuple[str, int]] = {
     "instance_not_frozen": ("VM_ALREADY_STOPPED", 400),
     "instance_exists": ("VM_ALREADY_EXISTS", 409),
     "instance_changed_since": ("PRECONDITION_FAILED", 412),
+    "policy_changed_since": ("PRECONDITION_FAILED", 412),
     "instance_replaced": ("VM_REPLACED", 409),
     "lxd_busy": ("OPERATION_IN_PROGRESS", 409),
     "snapshot_exists": ("SNAPSHOT_ALREADY_EXISTS", 409),

@@ -1,0 +1,1 @@
+"""Snapshot policies: changing them, running them now, and what they would do."""
