@@ -134,6 +134,9 @@ class Lxd(Protocol):
     def observe_fully(self, project: str, name: str) -> Observation | None:
         """Observe all of it, including its snapshots and the space it uses."""
 
+    def observe_snapshots(self, project: str, name: str) -> Observation | None:
+        """Observe an instance briefly, with its snapshots, without a look into the guest."""
+
     def parked_roots(self) -> ParkedRoots:
         """Return the parked roots, which no other method lists."""
 

@@ -185,6 +185,14 @@ class LxdReader:
             root_used=found.root_used,
         )
 
+    def observe_snapshots(self, project: str, name: str) -> Observation | None:
+        """See `Lxd.observe_snapshots`."""
+        observed = self.observe_briefly(project, name)
+        if observed is None:
+            return None
+        listed = self._listed(list[SnapshotDescription], project, name)
+        return replace(observed, snapshots=tuple(snapshot.name for snapshot in listed))
+
     def snapshots(self, project: str, name: str) -> list[Snapshot]:
         """See `Lxd.snapshots`."""
         described = self._listed(list[SnapshotDescription], project, name)

@@ -7,7 +7,11 @@ import logging
 from services.lxd_worker.instances.observation import Observation, is_same_instance
 from services.lxd_worker.operations.record import OperationContext, OperationRecord
 from services.lxd_worker.protocols import ObservedInstance
-from services.lxd_worker.transitions.next_step import changes_config, is_shown_by_status
+from services.lxd_worker.transitions.next_step import (
+    changes_config,
+    is_shown_by_status,
+    shows_in_snapshots,
+)
 from services.lxd_worker.transitions.rebuild import root_in_place
 from services.lxd_worker.transitions.steps import RootSwap, Situation, Step
 from shared.contracts.errors import FleetError, LxdUnavailable
@@ -105,6 +109,8 @@ class OperationObserver:
     def _find(self, *, with_init: bool) -> Observation | None:
         """Observe the instance; once a rename was begun it may have either name."""
         operation, taken = self._record.operation, self._record.entry.taken
+        if shows_in_snapshots(operation.kind):
+            return self._lxd.observe_snapshots(operation.project, operation.instance)
         if not self._is_read_whole:
             if Step.RENAME in taken:
                 found = self._lxd.observe_fully(operation.project, operation.arguments.new_name)

@@ -20,7 +20,11 @@ from services.lxd_worker.operations.validation import (
     start_by,
 )
 from services.lxd_worker.protocols import CachedInstances
-from services.lxd_worker.transitions.next_step import changes_config, early_failure
+from services.lxd_worker.transitions.next_step import (
+    changes_config,
+    early_failure,
+    shows_in_snapshots,
+)
 from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from services.lxd_worker.transitions.steps import Situation
 from shared.contracts import errors
@@ -171,11 +175,18 @@ class HostOperations:
         if holder and holder.operation.kind in SWAP_KINDS:
             # At this moment no root may have the name.
             raise errors.OperationInProgress(submission.instance, holder.operation.operation_id)
-        observe = self.context.lxd.observe_fully if is_change else self.context.lxd.observe_briefly
-        observed = observe(submission.project, submission.instance)
+        observed = self._observe(submission)
         observed = require_instance(observed, submission.instance, submission.uuid)
         if error := self._early_failure(submission, observed):
             raise error
+
+    def _observe(self, submission: Submission) -> Observation | None:
+        lxd, place = self.context.lxd, (submission.project, submission.instance)
+        if shows_in_snapshots(submission.kind):
+            return lxd.observe_snapshots(*place)
+        if changes_config(submission.kind):
+            return lxd.observe_fully(*place)
+        return lxd.observe_briefly(*place)
 
     def _is_cached(self, submission: Submission) -> bool:
         """Whether the instance is known to exist, with this uuid, without asking LXD."""

@@ -47,6 +47,11 @@ def changes_config(kind: Kind) -> bool:
     return kind in config.FIRST
 
 
+def shows_in_snapshots(kind: Kind) -> bool:
+    """Whether the status and the list of snapshots show all that the rules of a kind go by."""
+    return kind in (Kind.SNAPSHOT, Kind.DELETE_SNAPSHOT)
+
+
 def is_shown_by_status(kind: Kind, now: Observation) -> bool:
     """Whether the status alone shows that the instance is as a kind asks for.
 

@@ -132,7 +132,11 @@ def test_what_lxd_only_says_it_has_done_has_failed(
     assert (operation.state, operation.failure) == (State.FAILED, failure_of(NoEffect(step.value)))
 
 
-def test_snapshots_come_and_go(bench: Bench) -> None:
+def test_snapshots_come_and_go_without_a_look_into_the_guest(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(type(bench.lxd), "observe_fully")
+
     bench.run(Kind.SNAPSHOT, "web", S1)
     there = bench.lxd.holds["web"].snapshots
 

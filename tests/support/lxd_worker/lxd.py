@@ -142,6 +142,12 @@ class FakeLxd:
         self.looks += 1
         return self._look(name)
 
+    def observe_snapshots(self, project: str, name: str) -> Observation | None:
+        self._answer()
+        self.looks += 1
+        found = self._look(name)
+        return replace(_briefly(found), snapshots=found.snapshots) if found else None
+
     def observe_briefly(self, project: str, name: str) -> Observation | None:
         self._answer()
         found = self._look(name)
