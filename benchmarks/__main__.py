@@ -17,6 +17,7 @@ from benchmarks import (
     list_vms,
     monitor_viewers,
     policies,
+    policy_plan,
     round_trip,
     sampling,
     scrape,
@@ -39,7 +40,7 @@ ON_A_FLEET = (
     console,
     monitor_viewers,
 )
-BY_THEMSELVES = (stream_viewers, scrape, list_vms, policies, flood, fleet)
+BY_THEMSELVES = (policy_plan, policies, stream_viewers, scrape, list_vms, flood, fleet)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

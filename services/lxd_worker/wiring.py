@@ -45,7 +45,7 @@ from shared.lxd.scope import LxdScope
 from shared.platform.bus.publisher import EventPublisher
 from shared.platform.bus.rpc import HostRpcConsumer
 from shared.platform.run.epoch import next_epoch
-from shared.platform.run.native_thread import run_in_native_thread
+from shared.platform.run.native_thread import calculate_aside, run_in_native_thread
 
 
 def open_journal(settings: Settings, omit: Omit) -> SqlJournal:
@@ -213,6 +213,7 @@ def _policies(parts: _Parts, operations: HostOperations) -> HostPolicies:
         store=parts.store,
         cached=parts.inventory.cached_instances,
         boot_time=boot_time,
+        calculate=calculate_aside,
         spawn=parts.threads.spawn,
         wake=parts.policies_changed.set,
         runs_changed=parts.runs_changed.set,

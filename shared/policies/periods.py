@@ -21,7 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUARTER_S = 900
 _HOURS, _MONTHS, _WEEKDAYS = 24, 12, 7
 # Snapshots of many instances are of the same quarters.
-_REMEMBERED = 8192
+_REMEMBERED = 4096
 
 
 class Periods(NamedTuple):

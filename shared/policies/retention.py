@@ -16,23 +16,21 @@ that is only in use does count. The newest of those that count always stays.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from shared.contracts.policies import Retention, RetentionRule
 from shared.policies import reasons
-from shared.policies.periods import Periods, periods_of, reason_of
+from shared.policies.periods import periods_of, reason_of
 
 # Guards of snapshots that count all the same.
 _COUNTED = frozenset((reasons.IN_USE,))
+_NO_RULE = (reasons.NO_RULE,)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True, gc=False):
     """A snapshot that an instance has; `guards` are words of `reasons` that keep it."""
 
     name: str
@@ -49,6 +47,18 @@ class Judgement(Struct, frozen=True, gc=False):
     reasons: tuple[str, ...]
 
 
+class _Counted(NamedTuple):
+    """The snapshots that count, newest first: their places in the list, and their periods.
+
+    `columns` has all their hours, then all their days and so on. `why` is of all snapshots, by
+    place: the reasons to which the rules add.
+    """
+
+    places: list[int]
+    columns: list[tuple[int, ...]]
+    why: list[tuple[str, ...]]
+
+
 class _Rule(NamedTuple):
     """One of the `keep_*` of a retention, for a period."""
 
@@ -57,27 +67,22 @@ class _Rule(NamedTuple):
     column: int
 
 
-# Why a snapshot stays: a list of reasons that the rules add to.
-_Why = list[str]
-
-
 def judge(
     held: Sequence[Held], retention: Retention, timezone: str, now: datetime
 ) -> list[Judgement]:
     """Return for each of an instance's snapshots, in the order given, whether it stays and why."""
-    why: list[_Why] = [[] for _ in held]
-    counted = []
-    for snapshot, its in zip(held, why, strict=True):
+    why: list[tuple[str, ...]] = [()] * len(held)
+    places = []
+    for place, snapshot in enumerate(held):
         if snapshot.guards or snapshot.created_at > now:
-            its.extend(_guards(snapshot, now))
-            if not _COUNTED.issuperset(its):
+            why[place] = _guards(snapshot, now)
+            if not _COUNTED.issuperset(why[place]):
                 continue
-        counted.append((snapshot, its))
-    counted.sort(key=_age, reverse=True)
-    if counted:
-        _apply(counted, retention, timezone)
+        places.append(place)
+    if places:
+        _apply(held, _newest_first(held, places), why, retention, timezone)
     return [
-        Judgement(snapshot, bool(its), tuple(its) or (reasons.NO_RULE,))
+        Judgement(snapshot, bool(its), its or _NO_RULE)
         for snapshot, its in zip(held, why, strict=True)
     ]
 
@@ -88,68 +93,80 @@ def pruned(judged: Sequence[Judgement]) -> list[Judgement]:
     return sorted(gone, key=lambda each: (each.held.created_at, each.held.name))
 
 
-def _age(counted: tuple[Held, _Why]) -> tuple[datetime, str]:
-    return counted[0].created_at, counted[0].name
-
-
 def _guards(snapshot: Held, now: datetime) -> tuple[str, ...]:
     future = (reasons.FUTURE,) if snapshot.created_at > now else ()
     return snapshot.guards + future
 
 
-def _apply(counted: list[tuple[Held, _Why]], retention: Retention, timezone: str) -> None:
-    """Add the reasons of a retention; `counted` is sorted, newest first."""
-    why = [its for _, its in counted]
-    periods = periods_of((snapshot.created_at for snapshot, _ in counted), timezone)
-    keep = _pbs if retention.rule is RetentionRule.PBS else _restic
-    keep(periods, why, retention)
+def _newest_first(held: Sequence[Held], places: list[int]) -> list[int]:
+    """Return the places of snapshots by their age; of the same age, by their names."""
+    times = [snapshot.created_at for snapshot in held]
+    places.sort(key=times.__getitem__, reverse=True)
+    if len(set(times)) < len(times):
+        places.sort(key=lambda place: (times[place], held[place].name), reverse=True)
+    return places
+
+
+def _apply(
+    held: Sequence[Held],
+    places: list[int],
+    why: list[tuple[str, ...]],
+    retention: Retention,
+    timezone: str,
+) -> None:
+    """Add the reasons of a retention for the snapshots at these places, newest first."""
+    periods = periods_of([held[place].created_at for place in places], timezone)
+    counted = _Counted(places, list(zip(*periods, strict=True)), why)
+    for place, index in zip(places, range(1, retention.keep_last + 1), strict=False):
+        why[place] += (f"{reasons.LAST} {index}",)
+    if retention.rule is RetentionRule.PBS:
+        _pbs(counted, retention)
+    else:
+        _restic(counted, retention)
     if retention.keep_tags:
-        for snapshot, its in counted:
-            its.extend(
-                f"{reasons.TAG} {each}" for each in retention.keep_tags if each in snapshot.tags
+        for place in places:
+            tags = held[place].tags
+            why[place] += tuple(
+                f"{reasons.TAG} {tag}" for tag in retention.keep_tags if tag in tags
             )
-    why[0].append(reasons.NEWEST)
+    why[places[0]] += (reasons.NEWEST,)
 
 
-def _restic(periods: list[Periods], why: list[_Why], retention: Retention) -> None:
-    _keep_last(why, retention.keep_last)
+def _restic(counted: _Counted, retention: Retention) -> None:
+    why = counted.why
     for word, keep, column in _rules(retention):
-        left, last = keep, None
-        for period, its in zip(map(itemgetter(column), periods), why, strict=True):
-            if period == last:
-                continue
-            its.append(reason_of(word, period))
-            left, last = left - 1, period
-            if not left:
-                break
-        if left and len(why) > 1 and periods[-1][column] == periods[-2][column]:
-            why[-1].append(f"{reason_of(word, periods[-1][column])} {reasons.OLDEST}")
+        left, last = keep, -1
+        periods = counted.columns[column]
+        for period, place in zip(periods, counted.places, strict=True):
+            if period != last:
+                why[place] += (reason_of(word, period),)
+                left, last = left - 1, period
+                if not left:
+                    break
+        if left and len(periods) > 1 and periods[-1] == periods[-2]:
+            why[counted.places[-1]] += (f"{reason_of(word, last)} {reasons.OLDEST}",)
 
 
-def _pbs(periods: list[Periods], why: list[_Why], retention: Retention) -> None:
-    _keep_last(why, retention.keep_last)
-    kept = list(range(min(retention.keep_last, len(why))))
-    undecided = list(range(len(kept), len(why)))
+def _pbs(counted: _Counted, retention: Retention) -> None:
+    total = len(counted.places)
+    kept = list(range(min(retention.keep_last, total)))
+    undecided = list(range(len(kept), total))
     for word, keep, column in _rules(retention):
-        represented = {periods[each][column] for each in kept}
-        counted: set[int] = set()
+        periods = counted.columns[column]
+        represented = {periods[each] for each in kept}
+        found: set[int] = set()
         decide, undecided = iter(undecided), []
         for each in decide:
-            period = periods[each][column]
+            period = periods[each]
             if period in represented:
                 undecided.append(each)
-            elif period not in counted:
-                if len(counted) == keep:
+            elif period not in found:
+                if len(found) == keep:
                     undecided += [each, *decide]
                     break
-                counted.add(period)
+                found.add(period)
                 kept.append(each)
-                why[each].append(reason_of(word, period))
-
-
-def _keep_last(why: list[_Why], keep: int) -> None:
-    for place, its in enumerate(why[:keep], 1):
-        its.append(f"{reasons.LAST} {place}")
+                counted.why[counted.places[each]] += (reason_of(word, period),)
 
 
 def _rules(retention: Retention) -> list[_Rule]:

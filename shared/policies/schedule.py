@@ -97,7 +97,7 @@ def _is_valid_for_longer_months(cron: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _next(cron: str, timezone: str, after: datetime) -> datetime | None:
     return next(_slots(cron, zone_of(timezone), after), None)
 
@@ -112,7 +112,7 @@ def _slots(cron: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
             yield slot
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _latest(cron: str, timezone: str, until: datetime) -> datetime | None:
     zone = zone_of(timezone)
     local, repeats, second_pass = repeated(until, zone)

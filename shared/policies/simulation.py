@@ -21,11 +21,15 @@ from shared.policies.naming import snapshot_name
 from shared.policies.retention import Held, Judgement, judge, pruned
 from shared.policies.schedule import delay_s, latest_slot, slots
 
+# So many judgements take a fifth of a second, as a rule, in which a worker does nothing else.
+MOST_JUDGED = 200_000
+
 
 class SimulatedInstance(NamedTuple):
     """What a policy does with one instance, and what is there at the end.
 
-    `truncated`: more happens than is listed; `judged` is what is there after the last event.
+    `truncated`: more happens than is listed, or was worked out; `judged` is what is there after the
+    last event.
     """
 
     events: list[SimulatedEvent]
@@ -56,14 +60,15 @@ def simulate(
     end = start + timedelta(days=days)
     present = list(held)
     events: list[SimulatedEvent] = []
+    effort = 0
     delay = timedelta(seconds=delay_s(policy.schedule, host, plan_delay_s))
     for slot, now in _due(policy.schedule, delay, begun or start, start, end):
         taken = Held(snapshot_name(policy, instance, slot), now)
         if any(snapshot.name == taken.name for snapshot in present):
             continue
         judged = judge([*present, taken], policy.retention, zone, now)
-        caused = _events(taken, judged, now)
-        if len(events) + len(caused) > most:
+        caused, effort = _events(taken, judged, now), effort + len(judged)
+        if len(events) + len(caused) > most or effort > MOST_JUDGED:
             judged = judge(present, policy.retention, zone, now)
             return SimulatedInstance(events, _listed(judged, existing, most), truncated=True)
         events += caused

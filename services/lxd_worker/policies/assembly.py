@@ -10,7 +10,7 @@ from services.lxd_worker.policies.clock_guard import BootTime, ClockGuard
 from services.lxd_worker.policies.host_instances import HostInstances
 from services.lxd_worker.policies.host_plan import HostPlan
 from services.lxd_worker.policies.protection import ProtectionReport
-from services.lxd_worker.policies.protocol import PolicyStore
+from services.lxd_worker.policies.protocol import Calculate, PolicyStore
 from services.lxd_worker.policies.pruning import Pruning
 from services.lxd_worker.policies.run_steps import RunSteps
 from services.lxd_worker.policies.scheduler import PolicyScheduler
@@ -28,6 +28,7 @@ def build_policies(
     store: PolicyStore,
     cached: CachedInstances,
     boot_time: BootTime,
+    calculate: Calculate,
     spawn: Callable[[Callable[[str], None], str], object],
     wake: Signal,
     runs_changed: Signal,
@@ -76,4 +77,13 @@ def build_policies(
         over=ended,
     )
     scheduler.resume()
-    return HostPolicies(context, store, plan, guard, instances, scheduler, protection)
+    return HostPolicies(
+        context=context,
+        store=store,
+        plan=plan,
+        clock_guard=guard,
+        instances=instances,
+        scheduler=scheduler,
+        protection=protection,
+        calculate=calculate,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from services.lxd_worker.policies.records import (
     ClockAgreement,
@@ -15,6 +15,16 @@ from services.lxd_worker.policies.records import (
 )
 from shared.contracts.policies import Plan, PolicyRun
 from shared.contracts.worker_api import Snapshot
+
+T = TypeVar("T")
+
+
+class Calculate(Protocol):
+    """Runs a calculation of seconds, so that nothing else has to wait for it."""
+
+    def __call__(self, work: Callable[[], T], /) -> T:
+        """Return what it returns, or raise what it raises."""
+
 
 # Returns a new version of a record, or the same one to leave it; may be called on any thread.
 RunChange = Callable[[RunRecord], RunRecord]

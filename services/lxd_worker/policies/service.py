@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from threading import Lock
 
 from msgspec.structs import replace
 
@@ -15,7 +17,7 @@ from services.lxd_worker.policies.clock_guard import ClockGuard
 from services.lxd_worker.policies.host_instances import HostInstances
 from services.lxd_worker.policies.host_plan import HostPlan
 from services.lxd_worker.policies.protection import ProtectionReport
-from services.lxd_worker.policies.protocol import PolicyStore
+from services.lxd_worker.policies.protocol import Calculate, PolicyStore
 from services.lxd_worker.policies.records import SnapshotRecord
 from services.lxd_worker.policies.scheduler import PolicyScheduler
 from services.lxd_worker.policies.snapshots import held, with_records
@@ -53,6 +55,8 @@ class HostPolicies:
     instances: HostInstances
     scheduler: PolicyScheduler
     protection: ProtectionReport
+    calculate: Calculate
+    _calculating: Lock = field(default_factory=Lock)
 
     def set_plan(self, plan: Plan) -> None:
         """Take a plan, or confirm the clock with the present one."""
@@ -76,8 +80,6 @@ class HostPolicies:
             simulation, is_cut = self._simulate(request.policy, instance, request.days)
             instances.append(simulation)
             truncated |= is_cut
-            # A long simulation takes a while, in which the host's heartbeat waits.
-            self.context.clock.sleep(0)
         return Simulation(selected=len(selected), instances=instances, truncated=truncated)
 
     def mark_snapshot(self, mark: SnapshotMark) -> None:
@@ -152,7 +154,8 @@ class HostPolicies:
         listed = self.context.lxd.snapshots(instance.project, instance.name)
         records = self.store.snapshots_of(instance.project, instance.uuid)
         plan = self.plan.plan
-        found = simulate(
+        calculation = partial(
+            simulate,
             policy,
             self.context.host,
             instance.name,
@@ -162,6 +165,8 @@ class HostPolicies:
             plan.delay_s if plan else 0.0,
             begun=self.plan.begun(policy),
         )
+        with self._calculating:
+            found = self.calculate(calculation)
         simulation = InstanceSimulation(
             name=instance.name,
             uuid=instance.uuid,

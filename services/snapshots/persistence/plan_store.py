@@ -16,6 +16,12 @@ from shared.contracts.policies import Policy
 # What saving a host leaves as it is.
 _ISSUED = {"host", "plan_version", "digest"}
 
+_GIVE = (
+    sa.update(hosts)
+    .where(hosts.c.host == sa.bindparam("of"))
+    .values(plan_version=sa.bindparam("version"), digest=sa.bindparam("plan"))
+)
+
 
 class SqlPlans:
     """Reads and writes the plans' versions; every method raises DatabaseUnavailable.
@@ -80,9 +86,11 @@ class SqlPlans:
         }
         newest = first + len(digests) - 1
         connection.execute(sa.update(counters).where(counter).values(value=newest))
-        for host, version in versions.items():
-            given = {"plan_version": version, "digest": digests[host]}
-            connection.execute(sa.update(hosts).where(hosts.c.host == host).values(given))
+        given = [
+            {"of": host, "version": version, "plan": digests[host]}
+            for host, version in versions.items()
+        ]
+        connection.execute(_GIVE, given)
         return versions
 
     def _save(self, connection: sa.Connection, values: list[dict[str, object]]) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from services.snapshots.persistence.database import Database
 from services.snapshots.persistence.tables import runs
 from shared.contracts.codec import decode, encode
-from shared.contracts.errors import InvalidInput
+from shared.contracts.errors import InvalidInput, UnreadableMessage
 from shared.contracts.policies import PolicyRun
 from shared.contracts.policy_api import HostRun, RunPage, RunQuery
+
+log = logging.getLogger(__name__)
 
 # Rows that one transaction deletes, so that none takes long.
 PURGED_AT_ONCE = 5_000
@@ -45,17 +49,14 @@ class SqlRuns:
 
     def page(self, query: RunQuery) -> RunPage:
         """Return the runs of a query; raises InvalidInput for a bad cursor."""
-        columns = sa.select(runs.c.host, runs.c.record)
+        columns = sa.select(*_ORDER, runs.c.record)
         ordered = columns.where(*_conditions(query)).order_by(*(each.desc() for each in _ORDER))
         rows = self._database.run(
             lambda connection: connection.execute(ordered.limit(query.limit + 1)).all()
         )
-        listed = [
-            HostRun(host=host, run=decode(PolicyRun, record.encode()))
-            for host, record in rows[: query.limit]
-        ]
-        more = len(rows) > query.limit
-        return RunPage(runs=listed, cursor=_cursor(listed[-1]) if more else "")
+        listed = rows[: query.limit]
+        cursor = " ".join(listed[-1][:-1]) if len(rows) > query.limit else ""
+        return RunPage(runs=list(_readable(listed)), cursor=cursor)
 
     def purge(self, before: float) -> int:
         """Delete some runs that were stored before a Unix time; return how many."""
@@ -114,8 +115,14 @@ def _conditions(query: RunQuery) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _cursor(last: HostRun) -> str:
-    return f"{last.run.slot} {last.host} {last.run.operation_id}"
+def _readable(rows: Iterable[Any]) -> Iterator[HostRun]:
+    """Yield the runs of rows; one that this release cannot read is left out, and logged."""
+    for row in rows:
+        try:
+            yield HostRun(host=row.host, run=decode(PolicyRun, row.record.encode()))
+        except UnreadableMessage as exc:
+            of = {"host": row.host, "operation_id": row.operation_id}
+            log.warning("unreadable run", extra={**of, "reason": exc.reason})
 
 
 def _position(cursor: str) -> list[sa.ColumnElement[str]]:

@@ -20,7 +20,7 @@ TIMEOUT_S = 10.0
 PAUSE_S = 5.0
 REGULAR_S = 3600.0
 # To all hosts together, for each call of `due`.
-MOST_AT_ONCE = 10
+MOST_AT_ONCE = 30
 PAGE = 200
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,11 +29,11 @@ def host(tmp_path: Path) -> Iterator[PolicyBench]:
 def limit(host: PolicyBench, pages: int) -> None:
     """Let the database have so many pages, beside those that it has."""
 
-    def work(connection: object) -> None:
+    def work(connection: Any) -> None:
         used = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count={used + pages}")
 
-    host.bench.journal.database.transaction(work)
+    host.database.transaction(work)
 
 
 @pytest.mark.parametrize("pages", [0, 1, 2, 3])
@@ -114,12 +115,12 @@ def test_a_row_that_cannot_be_read_hides_no_other(host: PolicyBench) -> None:
     host.until_hour(2)
     first = host.runs()[0]
 
-    def damage(connection: object) -> None:
+    def damage(connection: Any) -> None:
         connection.exec_driver_sql(
             "UPDATE policy_runs SET run = x'00' WHERE operation_id = ?", (first.operation_id,)
         )
 
-    host.bench.journal.database.transaction(damage)
+    host.database.transaction(damage)
 
     assert len(host.runs()) == 1
     assert len(host.store.unconfirmed_runs(10)) == 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from shared.contracts.policies import Policy, Retention, Schedule, Selection, SimulatedAction
 from shared.policies import reasons
 from shared.policies.retention import Held
-from shared.policies.simulation import simulate
+from shared.policies.simulation import MOST_JUDGED, simulate
 
 START = datetime(2026, 11, 29, 20, tzinfo=UTC)
 
@@ -64,6 +64,17 @@ def test_a_long_list_is_cut_after_a_whole_slot_and_says_so() -> None:
     assert [each.action.value for each in told.events] == ["take", "take", "prune"]
     assert [each.snapshot for each in told.judged] == ["nightly-20261201T020000Z"]
     assert told.truncated
+
+
+def test_a_simulation_of_a_great_many_snapshots_is_cut_too() -> None:
+    many = [Held(f"s{age}", START - timedelta(hours=age)) for age in range(1000)]
+    policy = nightly(Retention(keep_hourly=10_000))
+
+    told = simulate(policy, "h1", "web", many, START, 1200)
+
+    assert told.truncated
+    slots = len(told.events)
+    assert sum(range(1001, 1001 + slots)) <= MOST_JUDGED < sum(range(1001, 1002 + slots))
 
 
 def test_a_host_begins_late_by_its_jitter_and_its_groups_delay() -> None:

@@ -174,7 +174,7 @@ class YearsOfPolicies(RuleBasedStateMachine):
     def let_a_snapshot_expire_in_lxd(self, data: st.DataObject, days: int) -> None:
         self._chosen(data).expires_at = self.host.now + timedelta(days=days)
 
-    @rule(name=names, days=st.integers(0, 400), hours_off=st.integers(0, 100) | st.just(0))
+    @rule(name=names, days=st.integers(0, 200), hours_off=st.integers(0, 100) | st.just(0))
     def simulate_and_see(self, name: str, days: int, hours_off: int) -> None:
         host = self.host
         host.sleep(timedelta(hours=hours_off))
@@ -288,5 +288,5 @@ def _kept(counted: list[Held], policy: Policy) -> set[str]:
 # When it fails, the shortest way there is worth some minutes.
 TestYearsOfPolicies = pytest.mark.timeout(600)(YearsOfPolicies.TestCase)
 TestYearsOfPolicies.settings = settings(
-    max_examples=max(20, settings().max_examples // 5), stateful_step_count=40, deadline=None
+    max_examples=max(15, settings().max_examples // 5), stateful_step_count=40, deadline=None
 )

@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 
 from services.snapshots.hosts.record import HostRecord
 from services.snapshots.persistence import database as databases
+from services.snapshots.persistence import tables
 from services.snapshots.persistence.database import Database
 from services.snapshots.persistence.lease import LeaseLost, PlanLease
 from services.snapshots.persistence.plan_store import SqlPlans
@@ -220,6 +221,17 @@ def test_pages_have_each_run_once_while_new_ones_come(runs: SqlRuns) -> None:
     pages = [[each.run.sequence for each in page.runs] for page in (first, second, third)]
     assert pages == [[5, 4], [3, 2], [1]]
     assert third.cursor == ""
+
+
+def test_a_run_that_cannot_be_read_back_costs_no_other(database: Database, runs: SqlRuns) -> None:
+    runs.record(hours(1, 2, 3), 1.0)
+    spoilt = sa.update(tables.runs).where(tables.runs.c.sequence == 3).values(record="{")
+    database.run(lambda connection: connection.execute(spoilt))
+
+    first = runs.page(RunQuery(limit=2))
+    second = runs.page(RunQuery(limit=2, before=first.cursor))
+
+    assert [each.run.sequence for each in (*first.runs, *second.runs)] == [4, 2]
 
 
 @pytest.mark.parametrize("cursor", ["x", "a b", "a b c d"])

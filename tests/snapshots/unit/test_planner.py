@@ -8,93 +8,16 @@ import pytest
 from msgspec.structs import replace
 
 from services.snapshots.plans.delivery import Carried
-from services.snapshots.plans.planner import MOST_SETTLE_S, SETTLE_S, PlanLimits, Planner
+from services.snapshots.plans.planner import MOST_SETTLE_S, SETTLE_S
 from shared.contracts.bounds import MOST
 from shared.contracts.errors import BrokerUnavailable, DatabaseUnavailable
-from shared.contracts.policies import Plan, Policy, Selection
+from shared.contracts.policies import Selection
+from tests.support.planner import PlannerBench
 from tests.support.snapshots import a_policy
 
 
-class Versions:
-    """Policies and versions in memory."""
-
-    def __init__(self) -> None:
-        self.changes = 0
-        self.listed: list[Policy] = []
-        self.last = 0
-        self.issued: list[dict[str, int]] = []
-        self.fails = False
-
-    def change(self, *policies: Policy) -> None:
-        self.listed, self.changes = list(policies), self.changes + 1
-
-    def generation(self) -> int:
-        return self.changes
-
-    def policies(self) -> tuple[int, list[Policy]]:
-        return self.changes, list(self.listed)
-
-    def issue(self, digests: dict[str, str], above: dict[str, int], least: int) -> dict[str, int]:
-        if self.fails:
-            raise DatabaseUnavailable
-        first = max(self.last + 1, least)
-        self.last = first + len(digests) - 1
-        versions = {
-            host: max(first + place, above.get(host, 0) + 1) for place, host in enumerate(digests)
-        }
-        self.issued.append(versions)
-        return versions
-
-
-class Bench:
-    """A planner; `now` is its clock, `hosts` are known, those in `absent` have no worker."""
-
-    def __init__(self, *hosts: str) -> None:
-        self.store = Versions()
-        self.hosts = list(hosts)
-        self.now = 100.0
-        self.sent: list[Plan] = []
-        self.absent: set[str] = set()
-        self.broker_away = False
-        self.planner = Planner(
-            self.store,
-            PlanLimits(at_once=4, fleet_at_once=8),
-            lambda: self.hosts,
-            self._send,
-            lambda: None,
-            lambda: self.now,
-        )
-
-    def _send(self, plan: Plan) -> bool:
-        if self.broker_away:
-            raise BrokerUnavailable
-        if plan.host in self.absent:
-            return False
-        self.sent.append(plan)
-        return True
-
-    def run(self, seconds: float) -> None:
-        """Let time pass, and the planner do what is due each second."""
-        end = self.now + seconds
-        while self.now < end:
-            self.now += 1.0
-            self.planner.compile_if_due()
-            self.planner.send_due()
-
-    def carry(self, *, trusted: bool = True) -> None:
-        """Have each host report the last plan that it was sent."""
-        for plan in {plan.host: plan for plan in self.sent}.values():
-            carried = Carried(plan.plan_version, plan.digest, trusted)
-            self.planner.on_report(plan.host, carried, is_back=False)
-
-    def policies_of(self, host: str) -> list[str]:
-        """Return the policies in the last plan that the host was sent."""
-        last = [plan for plan in self.sent if plan.host == host][-1]
-        return [policy.name for policy in last.policies]
-
-
 def test_each_host_gets_the_policies_that_may_select_its_instances() -> None:
-    bench = Bench("h1", "h2")
+    bench = PlannerBench("h1", "h2")
     only_h2 = Selection(hosts=("h2",), names=("*",))
     bench.store.change(a_policy("all"), a_policy("second", selection=only_h2))
 
@@ -106,7 +29,7 @@ def test_each_host_gets_the_policies_that_may_select_its_instances() -> None:
 
 
 def test_versions_are_above_the_time_in_ms_and_grow_over_the_fleet() -> None:
-    bench = Bench("h1", "h2")
+    bench = PlannerBench("h1", "h2")
     before = int(time.time() * 1000)
     for number in range(3):
         bench.store.change(a_policy(description=str(number)))
@@ -118,7 +41,7 @@ def test_versions_are_above_the_time_in_ms_and_grow_over_the_fleet() -> None:
 
 
 def test_a_change_that_leaves_a_host_as_it_was_gives_it_no_new_plan() -> None:
-    bench = Bench("h1", "h2")
+    bench = PlannerBench("h1", "h2")
     bench.store.change(a_policy("all"))
     bench.run(SETTLE_S + 2)
     bench.carry()
@@ -132,7 +55,7 @@ def test_a_change_that_leaves_a_host_as_it_was_gives_it_no_new_plan() -> None:
 
 
 def test_a_database_that_never_had_a_policy_takes_no_hosts_plan_away() -> None:
-    bench = Bench("h1")
+    bench = PlannerBench("h1")
     bench.planner.on_report("h1", Carried(7, "d" * 64, clock_trusted=True), is_back=True)
 
     bench.run(60)
@@ -142,7 +65,7 @@ def test_a_database_that_never_had_a_policy_takes_no_hosts_plan_away() -> None:
 
 
 def test_the_last_policy_that_is_deleted_leaves_hosts_an_empty_plan() -> None:
-    bench = Bench("h1")
+    bench = PlannerBench("h1")
     bench.store.change(a_policy())
     bench.run(SETTLE_S + 2)
     bench.carry()
@@ -154,7 +77,7 @@ def test_the_last_policy_that_is_deleted_leaves_hosts_an_empty_plan() -> None:
 
 
 def test_hosts_that_are_found_one_after_another_are_waited_for_but_not_for_ever() -> None:
-    bench = Bench()
+    bench = PlannerBench()
     bench.store.change(a_policy())
 
     for number in range(30):
@@ -165,7 +88,7 @@ def test_hosts_that_are_found_one_after_another_are_waited_for_but_not_for_ever(
 
 
 def test_a_host_with_a_later_plan_gets_this_one_under_a_version_above_it() -> None:
-    bench = Bench("h1", "h2")
+    bench = PlannerBench("h1", "h2")
     bench.store.change(a_policy())
     bench.run(SETTLE_S + 2)
     bench.carry()
@@ -183,7 +106,7 @@ def test_a_host_with_a_later_plan_gets_this_one_under_a_version_above_it() -> No
 
 @pytest.mark.attack
 def test_a_host_that_reports_the_largest_number_harms_only_itself() -> None:
-    bench = Bench("h1", "h2")
+    bench = PlannerBench("h1", "h2")
     bench.store.change(a_policy())
     bench.run(SETTLE_S + 2)
 
@@ -198,7 +121,7 @@ def test_a_host_that_reports_the_largest_number_harms_only_itself() -> None:
 
 
 def test_a_plan_is_sent_with_the_present_time_whenever_it_is_sent() -> None:
-    bench = Bench("h1")
+    bench = PlannerBench("h1")
     bench.store.change(a_policy())
     bench.run(SETTLE_S + 2)
     bench.carry(trusted=False)
@@ -210,7 +133,7 @@ def test_a_plan_is_sent_with_the_present_time_whenever_it_is_sent() -> None:
 
 
 def test_plans_wait_for_a_broker_that_is_away_and_for_hosts() -> None:
-    bench = Bench("h1", "h2")
+    bench = PlannerBench("h1", "h2")
     bench.store.change(a_policy())
     bench.absent.add("h2")
     bench.broker_away = True
@@ -231,7 +154,7 @@ def test_plans_wait_for_a_broker_that_is_away_and_for_hosts() -> None:
 
 
 def test_versions_that_could_not_be_stored_are_issued_later() -> None:
-    bench = Bench("h1")
+    bench = PlannerBench("h1")
     bench.store.change(a_policy())
     bench.store.fails = True
     with pytest.raises(DatabaseUnavailable):
@@ -245,12 +168,12 @@ def test_versions_that_could_not_be_stored_are_issued_later() -> None:
 
 
 def test_what_was_stored_before_a_start_is_sent_under_its_version() -> None:
-    first = Bench("h1")
+    first = PlannerBench("h1")
     first.store.change(a_policy())
     first.run(SETTLE_S + 2)
     plan = first.sent[-1]
 
-    second = Bench("h1")
+    second = PlannerBench("h1")
     second.store.change(replace(a_policy()))
     second.planner.load("h1", plan.plan_version, plan.digest, Carried())
     second.run(SETTLE_S + 2)

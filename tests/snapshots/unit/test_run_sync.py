@@ -134,7 +134,7 @@ def test_pages_without_progress_end_the_asking() -> None:
 
 def test_many_hosts_are_asked_some_at_a_time() -> None:
     sync = RunSync()
-    for number in range(25):
+    for number in range(2 * MOST_AT_ONCE + 5):
         sync.add(f"h{number}", 0, 0.0)
 
     rounds = [len(asked(sync, 0.0)) for _ in range(4)]

@@ -49,8 +49,8 @@ class Centre:
 
     def policy(self, *names: str, **changes: Any) -> Policy:
         """Return a policy for these instances."""
-        seldom = {"schedule": SELDOM, "pattern": self.pattern}
-        return a_policy(**(seldom | {"selection": Selection(names=names)} | changes))
+        own: dict[str, Any] = {"schedule": SELDOM, "pattern": self.pattern}
+        return a_policy(**(own | {"selection": Selection(names=names)} | changes))
 
     def run(self, policy: Policy, second: int, **changes: Any) -> int:
         """Run a policy now; return for how many instances."""

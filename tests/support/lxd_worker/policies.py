@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from services.lxd_worker.journal.database import JournalDatabase
 from services.lxd_worker.journal.store import SqlJournal
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.policies.assembly import build_policies
@@ -62,6 +63,11 @@ class PolicyBench:
         self.open()
 
     @property
+    def database(self) -> JournalDatabase:
+        """The worker's database."""
+        return self._database
+
+    @property
     def lxd(self) -> Any:
         return self.bench.lxd
 
@@ -75,6 +81,7 @@ class PolicyBench:
         self.bench.journal = journal  # type: ignore[assignment]
         self.bench.spawned.clear()
         self.due.clear()
+        self._database = journal.database
         self.store = SqlPolicyStore(journal.database, Omissions())
         self.policies = self._build()
         self.bench.spawned += journal.unfinished()
@@ -133,6 +140,7 @@ class PolicyBench:
             store=self.store,
             cached=self.lxd.cached_instances,
             boot_time=lambda: (self.boot[0], self.clock.monotonic() + self.boot[1]),
+            calculate=here,
             spawn=lambda work, run_id: self.due.append((work, run_id)),
             wake=lambda: None,
             runs_changed=lambda: None,
