@@ -40,7 +40,7 @@ ON_A_FLEET = (
     console,
     monitor_viewers,
 )
-BY_THEMSELVES = (policy_plan, policies, stream_viewers, scrape, list_vms, flood, fleet)
+BY_THEMSELVES = (stream_viewers, scrape, list_vms, policies, policy_plan, flood, fleet)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

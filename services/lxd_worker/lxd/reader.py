@@ -46,6 +46,7 @@ from shared.lxd.scope import LxdScope
 from shared.platform.run.process_start import start_ticks
 
 T = TypeVar("T")
+S = TypeVar("S", bound=SnapshotDescription)
 
 _PROBE_S = 5.0
 # For an answer that takes 50 ms unless the guest prevents it.
@@ -186,8 +187,7 @@ class LxdReader:
 
     def snapshots(self, project: str, name: str) -> list[Snapshot]:
         """See `Lxd.snapshots`."""
-        found = self._details(project, name)
-        described = (found and found.snapshots) or ()
+        described = self._listed(list[SnapshotDescription], project, name)
         return [one for one in (self._snapshot(name, each) for each in described) if one]
 
     def snapshot_devices(self, project: str, name: str, snapshot: str) -> Devices:
@@ -198,14 +198,19 @@ class LxdReader:
 
     def snapshot_content(self, project: str, name: str, snapshot: str) -> SnapshotContent | None:
         """See `Lxd.snapshot_content`."""
+        listed = self._listed(list[SnapshotContent], project, name)
+        return next((one for one in listed if one.name == snapshot), None)
+
+    def _listed(self, kind: type[list[S]], project: str, name: str) -> list[S]:
+        """Return an instance's snapshots under their own names, without a look into the guest."""
         self._introduce()
         path, params = ("instances", name, "snapshots"), {"project": project, "recursion": 1}
         with refusal_is_unavailability(self._client.host):
             try:
-                listed = self._client.get(list[SnapshotContent], *path, params=params)
+                listed = self._client.get(kind, *path, params=params)
             except LxdNotFound:
-                return None
-        return next((one for one in listed if one.name.rpartition("/")[2] == snapshot), None)
+                return []
+        return [replace(one, name=one.name.rpartition("/")[2]) for one in listed]
 
     def _introduce(self) -> None:
         """Ask who LXD is, unless it has said so already."""
@@ -256,11 +261,9 @@ class LxdReader:
         path, params = ("instances", name), {"project": project}
         with refusal_is_unavailability(self._client.host):
             found = self._client.get(InstanceDetails, *path, params=params)
-            listed = self._client.get(
-                list[SnapshotDescription], *path, "snapshots", params={**params, "recursion": 1}
-            )
-        own = (replace(one, name=one.name.rpartition("/")[2]) for one in listed)
-        return replace(found, snapshots=tuple(own))
+        return replace(
+            found, snapshots=tuple(self._listed(list[SnapshotDescription], project, name))
+        )
 
     def _is_ours(self, found: InstanceDescription) -> bool:
         return self._scope.covers(found.project, found.location)

@@ -20,7 +20,8 @@ from services.lxd_worker.policies.clock_guard import ClockGuard
 from services.lxd_worker.policies.host_instances import HostInstances
 from services.lxd_worker.policies.host_plan import HostPlan
 from services.lxd_worker.policies.protocol import PolicyStore
-from services.lxd_worker.policies.snapshots import held
+from services.lxd_worker.policies.records import SnapshotRecord
+from services.lxd_worker.policies.snapshots import as_listed, held
 from services.lxd_worker.policies.verdicts import Again, Waits
 from shared.contracts import errors
 from shared.contracts.instances import Instance
@@ -46,6 +47,11 @@ class Pruning:
     instances: HostInstances
     clock_guard: ClockGuard
 
+    def begin(self, run: PolicyRun) -> Waits | Again | None:
+        """Delete the first snapshot of a run; LXD is asked only if there is a reason to."""
+        policy = self.plan.policy(run.policy_id)
+        return self.advance(run) if policy and self._may_prune(run, policy) else None
+
     def advance(self, run: PolicyRun) -> Waits | Again | None:
         """Delete the next snapshot; return what is waited for, None: there is none left."""
         policy = self.plan.policy(run.policy_id)
@@ -63,15 +69,28 @@ class Pruning:
             run, policy, instance, self._superfluous(policy, instance, listed)
         )
 
+    def _may_prune(self, run: PolicyRun, policy: Policy) -> bool:
+        """Whether the policy does not keep all that is recorded.
+
+        What LXD has no more, or will delete by itself, only makes others stay.
+        """
+        records = self.store.snapshots_of(run.project, run.uuid)
+        return bool(self._not_kept(policy, as_listed(records), records))
+
     def _superfluous(
         self, policy: Policy, instance: Instance, listed: Sequence[Snapshot]
     ) -> list[str]:
         """Return the names of the snapshots that the policy does not keep, the oldest first."""
         now = self.context.clock.unix()
         records = self.store.reconcile(instance.project, instance.uuid, listed, now)
+        return self._not_kept(policy, listed, records)
+
+    def _not_kept(
+        self, policy: Policy, listed: Iterable[Snapshot], records: Iterable[SnapshotRecord]
+    ) -> list[str]:
+        now = datetime.fromtimestamp(self.context.clock.unix(), UTC)
         owned = held(listed, records, policy.id)
-        moment = datetime.fromtimestamp(now, UTC)
-        judged = judge(owned, policy.retention, policy.schedule.timezone, moment)
+        judged = judge(owned, policy.retention, policy.schedule.timezone, now)
         return [one.held.name for one in pruned(judged)]
 
     def _delete_first(

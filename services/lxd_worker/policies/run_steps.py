@@ -167,9 +167,9 @@ class RunSteps:
             expires_at=found.expires_at,
         )
 
-    def _prune(self, record: RunRecord) -> Next:
-        waits = self.pruning.advance(record.run)
-        return waits or self._change(record.run, runs.over)
+    def _prune(self, record: RunRecord, *, first: bool = False) -> Next:
+        prune = self.pruning.begin if first else self.pruning.advance
+        return prune(record.run) or self._change(record.run, runs.over)
 
     def _change(
         self, run: PolicyRun, change: RunChange, taken: SnapshotRecord | None = None
@@ -177,6 +177,8 @@ class RunSteps:
         changed = self.store.advance_run(run.operation_id, change, taken)
         if changed is None or changed.phase is Phase.OVER:
             return Over(changed.run if changed else None)
+        if changed.phase is Phase.PRUNING:
+            return self._prune(changed, first=True)
         return self.advance(run.operation_id)
 
 

@@ -29,6 +29,14 @@ def held(
     return [_held(one, known.get((one.name, one.created_at)), policy_id) for one in listed]
 
 
+def as_listed(records: Iterable[SnapshotRecord]) -> list[Snapshot]:
+    """Return snapshots as they are recorded, without asking LXD."""
+    return [
+        Snapshot(name=one.snapshot, created_at=one.created_at, expires_at=one.expires_at)
+        for one in records
+    ]
+
+
 def with_records(listed: Sequence[Snapshot], records: Iterable[SnapshotRecord]) -> list[Snapshot]:
     """Return snapshots with the policies that took them, and the marks that people have set."""
     known = {(record.snapshot, record.created_at): record for record in records}
