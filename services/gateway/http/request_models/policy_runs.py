@@ -13,9 +13,9 @@ from services.gateway.http.request_models.schema import Camel, with_example
 from services.gateway.http.request_models.values import Number
 from shared.contracts.policies import MOST_DAYS
 
-# Of one answer, which holds up to some thousand entries of each.
-MOST_VMS = 50
-DAYS, VMS = 30, 10
+# A host may answer with some thousand entries of each, which are decoded on the event loop.
+MOST_VMS = 20
+DAYS, VMS = 30, 5
 
 VmChoice = Annotated[str, Field(min_length=1, max_length=255), WithoutControls]
 Moment = Annotated[str, Field(max_length=30, pattern=r"^[0-9TZ:.+-]+$"), WithoutControls]

@@ -28,7 +28,7 @@ from shared.contracts.errors import HostNotFound, InstanceNotFound, OperationNot
 from shared.contracts.operations import State
 from shared.contracts.truncation import first_few
 
-_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 Id = Annotated[
     Annotated[str, Field(max_length=255), WithoutControls],
@@ -128,7 +128,7 @@ def _named(fleet: Fleet, text: str) -> Sequence[InstanceView]:
     if text.startswith(ID_PREFIX):
         same = fleet.with_uuid(text.removeprefix(ID_PREFIX))
         held = [known for known in same if not known.duplicate]
-        if held or _UUID.fullmatch(text, len(ID_PREFIX)):
+        if held or UUID.fullmatch(text, len(ID_PREFIX)):
             return held
     if same := fleet.with_name(text):
         return originals(list(same))

@@ -21,7 +21,7 @@ from services.gateway.http.openapi import CHANGING, FLEET, READING, SNAPSHOT_POL
 from services.gateway.http.request_models.policy_runs import PolicyRunNow
 from services.gateway.http.v1 import envelope
 from services.gateway.http.v1.envelope import PREFIX, success
-from services.gateway.http.v1.name_resolution import InstanceSelector, found
+from services.gateway.http.v1.name_resolution import UUID, InstanceSelector, found
 from services.gateway.http.v1.openapi import answers, failures
 from services.gateway.http.v1.policies import CENTRAL, PolicyId
 from services.gateway.responses.errors import VmError
@@ -35,6 +35,8 @@ from services.gateway.responses.policy_hosts import (
     run_started,
 )
 from services.gateway.responses.policy_runs import PolicyRunView, bare_run, policy_run
+from services.gateway.responses.vms import ID_PREFIX
+from services.gateway.time_slices import in_slices
 from shared.contracts.errors import FleetError, InvalidInput
 from shared.contracts.policies import MOST_RUNS, RunState
 from shared.contracts.policy_api import HostRun, RunQuery
@@ -76,7 +78,7 @@ async def wanted_by(
     cursor: Cursor = None,
 ) -> RunQuery:
     """Return which runs the request asks for."""
-    uuid = instance_of(gateway, vm).uuid if vm else ""
+    uuid = _uuid_of(gateway, vm) if vm else ""
     wanted = RunState(state) if state else None
     return RunQuery(host=host or "", uuid=uuid, state=wanted, before=cursor or "", limit=limit)
 
@@ -106,7 +108,8 @@ async def plans(gateway: Gateway) -> Response:
     返回各主机的计划版本，以及其时钟是否可信。
     """
     listed = await gateway.policies.plans()
-    return success(HostPlans([host_plan(each, gateway.fleet) for each in listed.plans]))
+    shown = (host_plan(each, gateway.fleet) for each in listed.plans)
+    return success(HostPlans([each async for each in in_slices(shown)]))
 
 
 @router.get(
@@ -155,6 +158,14 @@ async def run(
 def instance_of(gateway: Dependencies, vm: str) -> Target:
     """Return the instance that a request names; raises as `found` does."""
     return found(gateway.vms, InstanceSelector(vm)).known.target
+
+
+def _uuid_of(gateway: Dependencies, vm: str) -> str:
+    """Return the uuid of an instance, of one that is gone too if that is what it is called by."""
+    named = vm.removeprefix(ID_PREFIX)
+    if vm.startswith(ID_PREFIX) and UUID.fullmatch(named):
+        return named
+    return instance_of(gateway, vm).uuid
 
 
 def error_of(request: Request, error: FleetError) -> VmError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Annotated
 
@@ -90,7 +91,10 @@ async def _simulated(
     shown = PolicySimulationView(
         policy=policy.name,
         days=days,
-        hosts=simulated_hosts(simulation, reason, partial(error_of, request)),
+        # Ten thousand entries with their texts would hold up everybody else.
+        hosts=await asyncio.to_thread(
+            simulated_hosts, simulation, reason, partial(error_of, request)
+        ),
         hosts_left_out=simulation.left_out,
         warnings=list(await warnings_of(gateway, policy.selection, language)),
     )

@@ -132,6 +132,19 @@ async def test_the_same_moment_is_the_same_request_to_a_host(
     assert len({body for _, body in gateway.workers.sent}) == 1
 
 
+async def test_what_was_done_for_a_vm_that_is_gone_is_still_told(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gone = "0b6e3a52-6a4c-4a8e-9a0e-0c7b6f3f0a11"
+
+    answer = await client.get(f"{PATH}/runs?vm=vm-{gone}&state=taken")
+    unknown = await client.get(f"{PATH}/runs?vm=nix")
+
+    assert answer.status_code == 200
+    assert [(query.uuid, query.state) for query in gateway.centre.queries] == [(gone, "taken")]
+    assert code(unknown) == (404, "VM_NOT_FOUND")
+
+
 async def test_a_simulation_needs_no_snapshots_service(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
