@@ -42,7 +42,8 @@ ON_A_FLEET = (
     console,
     monitor_viewers,
 )
-BY_THEMSELVES = (stream_viewers, scrape, list_vms, policies, policy_plan, flood, fleet)
+# The memory of a plan shows only where none has been freed before.
+BY_THEMSELVES = (policy_plan, policies, stream_viewers, scrape, list_vms, flood, fleet)
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

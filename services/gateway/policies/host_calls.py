@@ -36,16 +36,16 @@ async def call_hosts(
     *,
     within_s: float,
 ) -> Sequence[HostAnswer[T]]:
-    """Return the answer of each host, in their order; none is asked after `within_s`.
+    """Return the answer of each host, in their order; none that had to wait is asked too late.
 
-    A host that is away is not asked.
+    That is after `within_s`. A host that is away is not asked at all.
     """
     slots = asyncio.Semaphore(AT_ONCE)
     ends_at = asyncio.get_running_loop().time() + within_s
 
-    async def ask(host: str) -> HostAnswer[T]:
+    async def ask(place: int, host: str) -> HostAnswer[T]:
         async with slots:
-            if asyncio.get_running_loop().time() >= ends_at:
+            if place >= AT_ONCE and asyncio.get_running_loop().time() >= ends_at:
                 return HostAnswer(host)
             try:
                 if refusal := fleet.access_error(host):
@@ -54,4 +54,4 @@ async def call_hosts(
             except FleetError as error:
                 return HostAnswer(host, error=error)
 
-    return await asyncio.gather(*map(ask, hosts))
+    return await asyncio.gather(*(ask(place, host) for place, host in enumerate(hosts)))

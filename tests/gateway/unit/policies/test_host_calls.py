@@ -63,6 +63,16 @@ async def test_one_that_goes_while_it_is_asked_is_away(time: FakeClock) -> None:
     assert answer.away
 
 
+async def test_the_first_hosts_are_asked_however_little_time_there_is(time: FakeClock) -> None:
+    async def call(host: str) -> str:
+        return host
+
+    hosts = [f"h{number}" for number in range(AT_ONCE + 1)]
+    answers = await call_hosts(a_fleet(time, *hosts), hosts, call, within_s=0)
+
+    assert [each.host for each in answers if each.answer] == hosts[:AT_ONCE]
+
+
 @pytest.mark.attack
 async def test_hosts_that_do_not_answer_hold_up_a_request_no_longer_than_it_may_take(
     time: FakeClock,
