@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -71,12 +72,18 @@ class Daemon:
 
 def _read_request(connection: socket.socket) -> bytes:
     read = b""
-    while not read.endswith(b"\r\n\r\n") and not read.endswith(b"}"):
+    while not _is_whole(read):
         piece = connection.recv(65536)
         if not piece:
             return b""
         read += piece
     return read
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: (\d+)", head, re.MULTILINE)
+    return bool(end) and len(body) >= int(length[1] if length else 0)
 
 
 @pytest.fixture
