@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from shared.contracts.codec import own_version
+from shared.contracts.codec import encode, own_version
 from shared.contracts.errors import (
     InvalidInput,
     PolicyChangedSince,
@@ -20,11 +20,15 @@ from shared.contracts.errors import (
 )
 from shared.contracts.policies import MOST_POLICIES, Policy
 from shared.contracts.policy_api import PolicyList
+from shared.policies import rules
+from shared.policies.plan import MOST_PLAN_BYTES, size_in_plan
 from shared.policies.validation import check_policy
 
 T = TypeVar("T")
 
 LONGEST_ID = 64
+# Of all policies, also disabled ones: they are one answer to a gateway.
+MOST_BYTES = 4 * 2**20
 
 
 class Policies(Protocol):
@@ -98,7 +102,8 @@ def _create(stored: Policies, policy: Policy) -> Policy:
     if namesake or same:
         raise PolicyExists(policy.name)
     if stored.count() >= MOST_POLICIES:
-        raise InvalidInput("policies", f"at most {MOST_POLICIES} policies")
+        raise InvalidInput("policies", rules.COUNT)
+    _check_room(stored, policy)
     return stored.put(policy)
 
 
@@ -114,6 +119,7 @@ def _update(stored: Policies, policy: Policy) -> Policy:
     namesake = stored.named(policy.name)
     if namesake and namesake.id != policy.id:
         raise PolicyExists(policy.name)
+    _check_room(stored, changed)
     return stored.put(changed)
 
 
@@ -130,6 +136,31 @@ def _check(policy: Policy) -> None:
     if not 0 < len(policy.id) <= LONGEST_ID:
         raise InvalidInput("id", f"1 to {LONGEST_ID} characters")
     check_policy(policy)
+
+
+def _check_room(stored: Policies, policy: Policy) -> None:
+    """Raise InvalidInput if all policies are too large with this one, unless it makes them smaller.
+
+    A host answers no call that is too large, and so would go on with the plan that it has.
+    """
+    others = stored.all()
+    before = next((each for each in others if each.id == policy.id), None)
+    others = [each for each in others if each.id != policy.id]
+    for size, most, rule in (
+        (_size_enabled, MOST_PLAN_BYTES, rules.PLAN_SIZE),
+        (_size, MOST_BYTES, rules.ALL_SIZE),
+    ):
+        grows = before is None or size(policy) > size(before)
+        if grows and sum(map(size, others)) + size(policy) > most:
+            raise InvalidInput("policies", rule)
+
+
+def _size_enabled(policy: Policy) -> int:
+    return size_in_plan(policy) if policy.enabled else 0
+
+
+def _size(policy: Policy) -> int:
+    return len(encode(policy))
 
 
 def _in_own_version(policy: Policy) -> Policy:

@@ -63,6 +63,8 @@ NIGHTLY = Policy(
         ("pattern", rules.PATTERN_LENGTH, {"name": "n" * 47}),
         ("pre.command", rules.COMMAND, {"pre": GuestCommand(command=("",))}),
         ("post.command", rules.COMMAND, {"post": GuestCommand(command=("a", "b\0c"))}),
+        ("policy", rules.SIZE, {"pre": GuestCommand(command=("x" * 8000, "y" * 8000))}),
+        ("policy", rules.SIZE, {"description": "\0" * 3000}),
         (
             "pre.timeout_s",
             rules.COMMAND_TIMEOUT,

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from shared.contracts.errors import HostUnreachable, PolicyNotFound, SnapshotsUnavailable
+from shared.policies import rules
 from tests.support.builders import a_policy
 from tests.support.gateway_http import FakeGateway
 from tests.support.golden.vms import NEW_POLICY, WHOLE_POLICY
@@ -91,6 +92,20 @@ async def test_what_cannot_be_carried_out_is_refused_with_the_field(
     assert code(answer) == (400, "VALIDATION_ERROR")
     assert [each["field"] for each in answer.json()["error"]["details"]["errors"]] == [field]
     assert gateway.centre.called == []
+
+
+async def test_a_policy_that_is_too_large_for_the_plans_of_hosts_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    script = {"command": ["sh", "-c", "x" * 8000]}
+
+    answer = await client.post(
+        PATH, json=NEW_POLICY | {"pre": script, "post": script}, headers={"accept-language": "en"}
+    )
+
+    assert code(answer) == (400, "VALIDATION_ERROR")
+    [error] = answer.json()["error"]["details"]["errors"]
+    assert (error["field"], error["message"]) == ("body", rules.SIZE)
 
 
 async def test_everything_that_is_wrong_is_told_at_once_and_says_what_is_right(
