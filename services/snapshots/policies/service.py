@@ -35,13 +35,13 @@ class Policies(Protocol):
     """The stored policies, within one transaction."""
 
     def find(self, policy_id: str) -> Policy | None:
-        """Return a policy by its id."""
+        """Return a policy by its id; raises UnreadableMessage."""
 
-    def named(self, name: str) -> Policy | None:
-        """Return a policy by its name."""
+    def id_of(self, name: str) -> str | None:
+        """Return the id of the policy of this name, readable or not."""
 
     def all(self) -> list[Policy]:
-        """Return all policies, by name."""
+        """Return all policies that can be read, by name."""
 
     def count(self) -> int:
         """Return how many there are."""
@@ -49,8 +49,8 @@ class Policies(Protocol):
     def put(self, policy: Policy) -> Policy:
         """Insert or replace a policy; return it."""
 
-    def remove(self, policy_id: str) -> None:
-        """Delete a policy if it is there."""
+    def remove(self, policy_id: str) -> bool:
+        """Delete a policy, readable or not; return whether it was there."""
 
 
 class PolicyStore(Protocol):
@@ -96,10 +96,10 @@ class PolicyService:
 
 def _create(stored: Policies, policy: Policy) -> Policy:
     policy = _in_own_version(policy)
-    namesake, same = stored.named(policy.name), stored.find(policy.id)
+    same = stored.find(policy.id)
     if same == policy:
         return policy
-    if namesake or same:
+    if same or stored.id_of(policy.name):
         raise PolicyExists(policy.name)
     if stored.count() >= MOST_POLICIES:
         raise InvalidInput("policies", rules.COUNT)
@@ -116,20 +116,18 @@ def _update(stored: Policies, policy: Policy) -> Policy:
         return present
     if present.revision != policy.revision:
         raise PolicyChangedSince(policy.name)
-    namesake = stored.named(policy.name)
-    if namesake and namesake.id != policy.id:
+    if stored.id_of(policy.name) not in (None, policy.id):
         raise PolicyExists(policy.name)
     _check_room(stored, changed)
     return stored.put(changed)
 
 
 def _delete(stored: Policies, policy_id: str, revision: int) -> None:
-    present = stored.find(policy_id)
-    if present is None:
-        raise PolicyNotFound(policy_id)
-    if revision not in (0, present.revision):
+    present = stored.find(policy_id) if revision else None
+    if present and present.revision != revision:
         raise PolicyChangedSince(present.name)
-    stored.remove(policy_id)
+    if not stored.remove(policy_id):
+        raise PolicyNotFound(policy_id)
 
 
 def _check(policy: Policy) -> None:

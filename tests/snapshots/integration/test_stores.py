@@ -12,14 +12,20 @@ from alembic.runtime.migration import MigrationContext
 
 from services.snapshots.hosts.record import HostRecord
 from services.snapshots.persistence import database as databases
-from services.snapshots.persistence import tables
+from services.snapshots.persistence import policy_store, tables
 from services.snapshots.persistence.database import Database
 from services.snapshots.persistence.lease import LeaseLost, PlanLease
 from services.snapshots.persistence.plan_store import SqlPlans
 from services.snapshots.persistence.policy_store import PolicyTable, SqlPolicies
 from services.snapshots.persistence.run_store import SqlRuns
 from services.snapshots.persistence.tables import metadata
-from shared.contracts.errors import DatabaseUnavailable, InvalidInput
+from services.snapshots.policies.service import PolicyService
+from shared.contracts.errors import (
+    DatabaseUnavailable,
+    InvalidInput,
+    PolicyExists,
+    UnreadableMessage,
+)
 from shared.contracts.policies import PolicyRun, RunState
 from shared.contracts.policy_api import RunQuery
 from tests.support.polling import wait_until
@@ -69,9 +75,10 @@ def test_policies_are_found_by_id_and_name_and_listed_by_name(database: Database
     listed = store.read(lambda policies: policies.all())
     assert [each.name for each in listed] == ["hourly", "nightly"]
     assert store.read(lambda policies: policies.find("id-hourly")) == a_policy("hourly")
-    assert store.read(lambda policies: policies.named("nightly")) == a_policy("nightly")
+    assert store.read(lambda policies: policies.id_of("nightly")) == "id-nightly"
     assert store.read(lambda policies: policies.count()) == 2
-    store.change(lambda policies: policies.remove("id-hourly"))
+    assert store.change(lambda policies: policies.remove("id-hourly"))
+    assert not store.change(lambda policies: policies.remove("id-hourly"))
     assert store.read(lambda policies: policies.find("id-hourly")) is None
 
 
@@ -89,6 +96,32 @@ def test_a_change_that_fails_leaves_policies_and_their_number_of_changes(
         store.change(fail)
 
     assert plans.policies() == (1, [a_policy()])
+
+
+def test_a_policy_that_only_a_newer_copy_can_read_costs_no_other(
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_store, "_logged", set())
+    store, plans = SqlPolicies(database), SqlPlans(database, PlanLease(database, "a", 10.0))
+    service = PolicyService(store, lambda: None)
+    service.create(a_policy())
+    newer = service.create(a_policy("newer"))
+    unknown = sa.func.replace(tables.policies.c.record, "restic", "gfs")
+    rewrite = sa.update(tables.policies).where(tables.policies.c.id == newer.id)
+    database.run(lambda connection: connection.execute(rewrite.values(record=unknown)))
+
+    for _ in range(3):
+        assert plans.policies() == (2, [a_policy()])
+    assert service.policies().policies == [a_policy()]
+
+    assert [each.policy_id for each in caplog.records if hasattr(each, "policy_id")] == [newer.id]
+    with pytest.raises(UnreadableMessage):
+        service.update(newer)
+    with pytest.raises(PolicyExists):
+        service.create(a_policy("newer", id="another"))
+    assert service.update(a_policy(description="changed")).revision == 2
+    service.delete(newer.id, 0)
+    assert service.create(a_policy("newer", id="another")).name == "newer"
 
 
 def test_one_owner_at_a_time_has_the_lease(database: Database) -> None:

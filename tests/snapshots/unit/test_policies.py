@@ -48,8 +48,8 @@ class PoliciesInMemory:
     def find(self, policy_id: str) -> Policy | None:
         return self.stored.get(policy_id)
 
-    def named(self, name: str) -> Policy | None:
-        return next((each for each in self.stored.values() if each.name == name), None)
+    def id_of(self, name: str) -> str | None:
+        return next((each.id for each in self.stored.values() if each.name == name), None)
 
     def all(self) -> list[Policy]:
         return sorted(self.stored.values(), key=lambda each: each.name)
@@ -61,8 +61,8 @@ class PoliciesInMemory:
         self.stored[policy.id] = policy
         return policy
 
-    def remove(self, policy_id: str) -> None:
-        self.stored.pop(policy_id, None)
+    def remove(self, policy_id: str) -> bool:
+        return self.stored.pop(policy_id, None) is not None
 
 
 class Bench:
