@@ -75,10 +75,17 @@ async def wanted_by(
     limit: Annotated[int, Query(ge=1, le=MOST_RUNS)] = 100,
     cursor: Cursor = None,
 ) -> RunQuery:
-    """Return which runs the request asks for."""
-    uuid = instance_of(gateway, vm).uuid if vm else ""
-    wanted = RunState(state) if state else None
-    return RunQuery(host=host or "", uuid=uuid, state=wanted, before=cursor or "", limit=limit)
+    """Return which runs the request asks for; those of a VM are those that its own host reports."""
+    asked = RunQuery(
+        host=host or "",
+        state=RunState(state) if state else None,
+        before=cursor or "",
+        limit=limit,
+    )
+    if not vm:
+        return asked
+    target = instance_of(gateway, vm)
+    return msgspec.structs.replace(asked, host=asked.host or target.host, uuid=target.uuid)
 
 
 Wanted = Annotated[RunQuery, Depends(wanted_by)]

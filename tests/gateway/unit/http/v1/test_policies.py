@@ -136,6 +136,16 @@ async def test_a_host_that_refuses_stops_no_other(
     assert answer.json()["data"]["started"] == 1
 
 
+async def test_the_history_of_a_vm_is_what_its_own_host_reports(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    for asked in ("vm=vm-u1", "vm=vm-u1&host=h9", "host=h9"):
+        await client.get(f"{PATH}/runs?{asked}")
+
+    asked_for = [(each.host, bool(each.uuid)) for each in gateway.centre.queries]
+    assert asked_for == [("h1", True), ("h9", True), ("h9", False)]
+
+
 async def test_the_same_moment_is_the_same_request_to_a_host(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
