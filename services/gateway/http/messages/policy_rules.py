@@ -38,9 +38,21 @@ _CHINESE = {
 }
 
 
+# Where a sentence names fields of messages: callers know those of the API.
+_ENGLISH = {
+    rules.KEEPS_NOTHING: (
+        "at least one of keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly and keepYearly"
+        " above 0"
+    ),
+}
+
+
 def _escaped(text: str) -> str:
     """Return a text whose braces stand for themselves."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
-POLICY_RULES = {rule: Text(_escaped(chinese), _escaped(rule)) for rule, chinese in _CHINESE.items()}
+POLICY_RULES = {
+    rule: Text(_escaped(chinese), _escaped(_ENGLISH.get(rule, rule)))
+    for rule, chinese in _CHINESE.items()
+}

@@ -166,7 +166,7 @@ def instance_of(gateway: Dependencies, vm: str) -> Target:
 
 def error_of(request: Request, error: FleetError) -> VmError:
     """Return an error as it stands in an answer."""
-    return envelope.error(told(error, language_of(request)))
+    return envelope.error(told(envelope.in_its_words(error), language_of(request)))
 
 
 def _moment(gateway: Dependencies, text: str | None) -> str:

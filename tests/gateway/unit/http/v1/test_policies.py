@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from shared.contracts.errors import HostUnreachable, PolicyNotFound, SnapshotsUnavailable
+from services.gateway.http.messages.policy_rules import POLICY_RULES
+from shared.contracts.errors import (
+    HostUnreachable,
+    InvalidInput,
+    PolicyNotFound,
+    SnapshotsUnavailable,
+)
 from shared.policies import rules
 from tests.support.builders import a_policy
 from tests.support.gateway_http import FakeGateway
@@ -119,6 +126,37 @@ async def test_everything_that_is_wrong_is_told_at_once_and_says_what_is_right(
     assert errors.keys() == {"schedule.cron", "schedule.timezone", "retention", "pattern"}
     assert "'30 2 * * *'" in errors["schedule.cron"]
     assert "{time}" in errors["pattern"]
+
+
+async def test_a_field_that_the_snapshots_service_refuses_has_its_name_in_this_api(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.centre.refusal = InvalidInput("schedule.jitter_s", rules.JITTER)
+
+    answer = await client.post(PATH, json=NEW_POLICY, headers={"accept-language": "en"})
+
+    assert code(answer) == (400, "VALIDATION_ERROR")
+    error = answer.json()["error"]
+    assert [each["field"] for each in error["details"]["errors"]] == ["schedule.jitterSeconds"]
+    assert error["message"].startswith("schedule.jitterSeconds")
+
+
+async def test_a_field_that_a_host_refuses_has_its_name_in_this_api(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.workers.unreachable = {"h1": InvalidInput("retention.keep_tags", rules.TAG)}
+    any_policy = {"policy": NEW_POLICY | {"selection": {"names": ["*"]}}}
+
+    answer = await client.post(f"{PATH}/simulate", json=any_policy)
+
+    error = answer.json()["data"]["hosts"][0]["error"]
+    assert [each["field"] for each in error["details"]["errors"]] == ["retention.keepTags"]
+
+
+@pytest.mark.parametrize("rule", POLICY_RULES)
+def test_what_is_said_of_a_policy_names_fields_as_this_api_does(rule: str) -> None:
+    for text in POLICY_RULES[rule]:
+        assert re.search(r"[a-z]_[a-z]", text) is None
 
 
 async def test_a_host_that_refuses_stops_no_other(
