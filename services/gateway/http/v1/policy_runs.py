@@ -17,6 +17,7 @@ from services.gateway.http import messages
 from services.gateway.http.dependencies import Cursor, Dependencies, Gateway
 from services.gateway.http.errors import HttpError, language_of, told
 from services.gateway.http.free_text import FreeText
+from services.gateway.http.mutations import Mutating
 from services.gateway.http.openapi import CHANGING, FLEET, READING, SNAPSHOT_POLICIES, TOKEN
 from services.gateway.http.request_models.policy_runs import PolicyRunNow
 from services.gateway.http.v1 import envelope
@@ -55,6 +56,7 @@ STARTED = answers(PolicyRunStarted) | failures(
     *CENTRAL,
     "policy_not_found",
     "policy_disabled",
+    "idempotency_key_reused",
     "instance_not_found",
     "ambiguous_vm",
 )
@@ -135,19 +137,22 @@ async def runs(request: Request, gateway: Gateway, policy_id: PolicyId, wanted: 
 )
 async def run(
     request: Request,
-    gateway: Gateway,
+    mutation: Mutating,
     policy_id: PolicyId,
     body: Annotated[PolicyRunNow | None, Body()] = None,
 ) -> Response:
     """Run a policy now on the hosts that have selected instances and are online.
 
     The answer says of each host how many snapshots it has begun, or why not; they go on by
-    themselves. The same `at` again starts nothing twice.
+    themselves. The same `at` again starts nothing twice, nor does a repeated request with the same
+    `Idempotency-Key`, which has the `at` of the first one.
 
     在有选中实例的在线主机上立即执行策略。
 
-    响应说明各主机开始了多少快照或未执行的原因，之后自行继续；同一 `at` 不会重复执行。
+    响应说明各主机开始了多少快照或未执行的原因，之后自行继续；同一 `at` 不会重复执行；同一
+    `Idempotency-Key` 的重复请求沿用第一次的 `at`，也不会重复执行。
     """
+    gateway = mutation.gateway
     at, vm = _moment(gateway, body.at if body else None), body.vm if body else None
     policy = await gateway.policies.get(policy_id)
     if not policy.enabled:
@@ -155,6 +160,7 @@ async def run(
     instance = instance_of(gateway, vm) if vm else None
     gateway.fleet.require_ready()
     within_s = gateway.settings.sync_wait_s
+    at = await gateway.policies.moment_of(mutation.key, at)
     begun = await gateway.policies.run(policy, at, instance, within_s)
     return success(run_started(at, begun, partial(error_of, request)))
 

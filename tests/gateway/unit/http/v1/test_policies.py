@@ -195,6 +195,27 @@ async def test_the_same_moment_is_the_same_request_to_a_host(
     assert len({body for _, body in gateway.workers.sent}) == 1
 
 
+async def test_a_request_that_is_repeated_under_its_key_is_the_same_request_to_a_host(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.centre.policies = {"p-1": a_policy()}
+    first = await client.post(f"{PATH}/p-1/run", headers=KEY)
+
+    # Another moment, as a caller whose request timed out would ask later.
+    gateway.run_keys.moments = {
+        key: (fingerprint, "2026-11-29T20:45:00Z")
+        for key, (fingerprint, _) in gateway.run_keys.moments.items()
+    }
+    gateway.workers.sent.clear()
+    again = await client.post(f"{PATH}/p-1/run", headers=KEY)
+    other = await client.post(f"{PATH}/p-1/run", headers=KEY, json={"vm": "vm-u1"})
+
+    assert first.status_code == 200
+    assert again.json()["data"]["at"] == "2026-11-29T20:45:00Z"
+    assert all(b'"at":"2026-11-29T20:45:00Z"' in body for _, body in gateway.workers.sent)
+    assert code(other) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
 async def test_a_simulation_needs_no_snapshots_service(
     gateway: FakeGateway, client: httpx.AsyncClient
 ) -> None:
