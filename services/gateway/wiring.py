@@ -28,6 +28,7 @@ from services.gateway.persistence.database import Database
 from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
 from services.gateway.persistence.retention import Retention
+from services.gateway.persistence.run_keys import SqlRunKeys
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.policies.service import PolicyService
 from services.gateway.settings import Settings
@@ -178,7 +179,9 @@ def build(settings: Settings, clock: Clock) -> Parts:
         creations=CreationService(made.fleet, operations, pending, settings.templates),
         pending=pending,
         snapshots=SnapshotService(made.fleet, made.worker, SqlSnapshotNotes(made.database)),
-        policies=PolicyService(made.fleet, made.policies, made.worker),
+        policies=PolicyService(
+            made.fleet, made.policies, made.worker, SqlRunKeys(made.database, clock.wall)
+        ),
         logs=LogService(made.fleet, made.worker),
         consoles=ConsoleService(made.fleet, made.streams(), made.worker),
         hosts=made.hosts,

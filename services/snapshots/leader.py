@@ -18,6 +18,7 @@ from services.snapshots.bus.dead_letters import DeadLetters
 from services.snapshots.bus.inboxes import Inboxes
 from services.snapshots.bus.listener import HostListener
 from services.snapshots.bus.messages import Answer, Message, Received, ReportedPlan, read
+from services.snapshots.clock_watch import ClockWatch
 from services.snapshots.hosts.registry import HostRegistry
 from services.snapshots.plans.delivery import Carried
 from services.snapshots.plans.planner import Planner
@@ -57,6 +58,7 @@ class Leader:
     calls: HostCalls
     dead_letters: DeadLetters
     on_refused: Callable[[], None]
+    clock_watch: ClockWatch
     clock: Callable[[], float] = time.monotonic
     # The epoch of each host's worker.
     _epochs: dict[str, int] = field(default_factory=dict)
@@ -109,7 +111,10 @@ class Leader:
                 self.sync.note_asked(host, self.clock(), reached=reached)
 
     def _delete_old(self) -> None:
-        self.history.delete_old(rest=lambda: eventlet.sleep(0.01))
+        self.history.delete_surplus(_rest)
+        if not self.clock_watch.may_delete():
+            return
+        self.history.delete_old(_rest)
         for host in self.registry.forget_silent():
             self.planner.forget(host)
             self.sync.forget(host)
@@ -196,6 +201,10 @@ class Leader:
         self.registry.note_runs(host, self.sync.sequence(host))
         if page.more:
             self.poke()
+
+
+def _rest() -> None:
+    eventlet.sleep(0.01)
 
 
 def _patiently(work: Callable[[], T]) -> T:

@@ -11,6 +11,7 @@ from services.snapshots.bus.calls import HostCalls
 from services.snapshots.bus.dead_letters import DeadLetters
 from services.snapshots.bus.inboxes import Inboxes
 from services.snapshots.bus.listener import HostListener
+from services.snapshots.clock_watch import ClockWatch
 from services.snapshots.hosts.registry import HostRegistry
 from services.snapshots.leader import Leader
 from services.snapshots.leadership import Leadership
@@ -103,6 +104,7 @@ class Snapshots:
             calls=calls,
             dead_letters=dead_letters,
             on_refused=lambda: telemetry.count_plan("refused"),
+            clock_watch=ClockWatch(),
         )
         return leader
 

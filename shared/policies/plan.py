@@ -13,12 +13,16 @@ from collections.abc import Sequence
 from msgspec import Struct, json, structs
 
 from shared.contracts.bounds import A_DAY_S
+from shared.contracts.codec import encode
 from shared.contracts.policies import Plan, Policy
 from shared.policies.selection import may_select_host
 
 GROUP_DELAY_S = 60.0
 DEFAULT_AT_ONCE = 4
 DEFAULT_FLEET_AT_ONCE = 64
+# Of all enabled policies together, as they are in a plan. A worker takes no call above 1 MiB, and
+# answers none: the rest is for what else is in the call.
+MOST_PLAN_BYTES = 960 * 1024
 
 _encoder = json.Encoder(order="deterministic")
 
@@ -34,12 +38,18 @@ def plan_for(
 ) -> Plan:
     """Return the plan of one of the hosts: the enabled policies that may select its instances.
 
+    Their descriptions are left out, as a host has no use for them.
+
     `at_once` is the most for one host, `fleet_at_once` the most for all hosts together; `clock` is
     the sender's Unix time.
     """
     given = tuple(
         sorted(
-            (each for each in policies if each.enabled and may_select_host(each.selection, host)),
+            (
+                _planned(each)
+                for each in policies
+                if each.enabled and may_select_host(each.selection, host)
+            ),
             key=lambda each: each.id,
         )
     )
@@ -54,6 +64,12 @@ def plan_for(
         at_once=share,
         delay_s=delay,
     )
+
+
+def size_in_plan(policy: Policy) -> int:
+    """Return how many bytes a policy takes in a plan at most."""
+    separator = 1
+    return len(encode(_planned(policy))) + separator
 
 
 def digest(policies: Sequence[Policy], at_once: int, delay: float) -> str:
@@ -73,6 +89,10 @@ def _without_defaults(value: Struct) -> dict[str, object]:
         if its != field.default and field.name != "version":
             found[field.name] = _without_defaults(its) if isinstance(its, Struct) else its
     return found
+
+
+def _planned(policy: Policy) -> Policy:
+    return structs.replace(policy, description="") if policy.description else policy
 
 
 def group_delay_s(host: str, hosts: Sequence[str], fleet_at_once: int) -> float:

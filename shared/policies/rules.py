@@ -31,6 +31,19 @@ NAMES = "globs of letters, digits, '-', '*', '?' and '[...]', because no other n
 LABELS = "names of labels that are not empty"
 COMMAND = "a program and its arguments, without NUL; the program is not empty"
 COMMAND_TIMEOUT = "a time-out above 0 seconds"
+SIZE = (
+    "at most 16 KiB as JSON in all: put long scripts into files inside the instances, or shorten"
+    " commands, lists and the description"
+)
+PLAN_SIZE = (
+    "at most 960 KiB as JSON in all enabled policies together: disable or delete some, join some"
+    " into one, or shorten commands and lists"
+)
+ALL_SIZE = (
+    "at most 4 MiB as JSON in all policies together: delete some, or shorten commands, lists and"
+    " descriptions"
+)
+COUNT = "at most 1000 policies: delete some, or join some into one"
 MOMENT = "a time in RFC 3339 and UTC, for example 2026-11-29T20:45:00Z"
 
 RULES = (
@@ -52,5 +65,9 @@ RULES = (
     LABELS,
     COMMAND,
     COMMAND_TIMEOUT,
+    SIZE,
+    PLAN_SIZE,
+    ALL_SIZE,
+    COUNT,
     MOMENT,
 )

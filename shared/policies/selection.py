@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Callable, Mapping
+from fnmatch import translate
+from functools import lru_cache
 
-from shared.contracts.policies import Selection
+from shared.contracts.policies import MOST_POLICIES, Selection
+
+_WILDCARDS = frozenset("*?[")
 
 
 def selects(
@@ -17,7 +21,7 @@ def selects(
         and may_select_host(selection, host)
         and (not selection.projects or project in selection.projects)
         and all(labels.get(key) == value for key, value in selection.labels.items())
-        and (not selection.names or any(fnmatchcase(name, each) for each in selection.names))
+        and (not selection.names or _fits(selection.names)(name))
     )
 
 
@@ -29,3 +33,17 @@ def selects_nothing(selection: Selection) -> bool:
 def may_select_host(selection: Selection, host: str) -> bool:
     """Whether a selection may select instances of a host."""
     return not selects_nothing(selection) and (not selection.hosts or host in selection.hosts)
+
+
+@lru_cache(maxsize=MOST_POLICIES)
+def _fits(globs: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return what says whether a name fits any of the globs.
+
+    A host asks it for each policy and instance.
+    """
+    exact = frozenset(each for each in globs if _WILDCARDS.isdisjoint(each))
+    wild = [each for each in globs if each not in exact]
+    if not wild:
+        return exact.__contains__
+    match = re.compile("|".join(map(translate, wild))).match
+    return lambda name: name in exact or match(name) is not None

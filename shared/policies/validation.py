@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 
+from msgspec.structs import replace
+
+from shared.contracts.codec import encode
 from shared.contracts.errors import InvalidInput
 from shared.contracts.instance_config import GuestCommand
 from shared.contracts.policies import Policy, Retention, Selection
@@ -16,6 +19,8 @@ from shared.policies.schedule import check_schedule
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,63}")
+# Of a policy as JSON, without its id and revision, which its caller does not choose.
+MOST_POLICY_BYTES = 16 * 1024
 _GLOB = re.compile(r"[A-Za-z0-9*?!\[\]-]{1,255}")
 
 
@@ -29,6 +34,13 @@ def check_policy(policy: Policy) -> None:
     check_pattern(policy.pattern, policy.name)
     _check_command("pre", policy.pre)
     _check_command("post", policy.post)
+    check_size(policy)
+
+
+def check_size(policy: Policy) -> None:
+    """Raise InvalidInput for a policy that is too large for the plans of hosts."""
+    size = len(encode(replace(policy, id="", revision=0)))
+    _require("policy", rules.SIZE, size <= MOST_POLICY_BYTES)
 
 
 def check_tags(field: str, tags: tuple[str, ...]) -> None:

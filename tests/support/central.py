@@ -10,9 +10,11 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 from msgspec.structs import replace
 
+from services.gateway.operations.store import IdempotencyKey
 from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.errors import (
     FleetError,
+    IdempotencyKeyReused,
     PolicyChangedSince,
     PolicyExists,
     PolicyNotFound,
@@ -27,6 +29,19 @@ from shared.contracts.policy_api import (
     RunPage,
     RunQuery,
 )
+
+
+class FakeRunKeys:
+    """Implements `RunKeys`; `moments` are those of the first requests, by key."""
+
+    def __init__(self) -> None:
+        self.moments: dict[tuple[str, str], tuple[str, str]] = {}
+
+    async def moment_of(self, key: IdempotencyKey, at: str) -> str:
+        first = self.moments.setdefault((key.principal, key.key), (key.fingerprint, at))
+        if first[0] != key.fingerprint:
+            raise IdempotencyKeyReused(key.key)
+        return first[1]
 
 
 class FakeCentre:

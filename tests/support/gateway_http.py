@@ -32,7 +32,7 @@ from services.gateway.vms.snapshots import SnapshotService
 from services.gateway.vms.templates import Template
 from shared.contracts.policy_api import SnapshotsClient
 from shared.contracts.worker_api import WorkerClient
-from tests.support.central import FakeCentre
+from tests.support.central import FakeCentre, FakeRunKeys
 from tests.support.clock import FakeClock
 from tests.support.consoles import FakeConsoles
 from tests.support.gateway import (
@@ -61,6 +61,7 @@ class FakeGateway:
     snapshots: FakeSnapshots = field(default_factory=FakeSnapshots)
     centre: FakeCentre = field(default_factory=FakeCentre)
     workers: FakeWorkers = field(default_factory=FakeWorkers)
+    run_keys: FakeRunKeys = field(default_factory=FakeRunKeys)
     logs: FakeLogs = field(default_factory=FakeLogs)
     consoles: FakeConsoles = field(default_factory=FakeConsoles)
     hosts: FakeHosts = field(default_factory=FakeHosts)
@@ -76,7 +77,9 @@ class FakeGateway:
             operations=self.operations,
             creations=CreationService(fleet, self.operations, pending, self.templates),
             snapshots=cast("SnapshotService", self.snapshots),
-            policies=PolicyService(fleet, SnapshotsClient(self.centre), WorkerClient(self.workers)),
+            policies=PolicyService(
+                fleet, SnapshotsClient(self.centre), WorkerClient(self.workers), self.run_keys
+            ),
             logs=cast("LogService", self.logs),
             consoles=cast("ConsoleService", self.consoles),
             hosts=cast("HostPersistence", self.hosts),

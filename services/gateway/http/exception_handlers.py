@@ -30,6 +30,8 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return the answer for an error; `headers` are told beside its own."""
+    if envelope.is_of(connection.url.path):
+        error = envelope.in_its_words(error)
     return _formed(connection, told(error, language_of(connection)), headers)
 
 

@@ -42,8 +42,8 @@ ONE_POLICY = (
     f"POST {POLICIES}/{{id}}/run",
     f"DELETE {POLICIES}/{{id}}",
 )
-# Takes a key, and is no operation.
-NO_OPERATION = {f"POST {POLICIES}"}
+# Take a key, and are no operation.
+NO_OPERATION = {f"POST {POLICIES}", f"POST {POLICIES}/{{id}}/run"}
 ONE_INSTANCE = (
     "GET /api/instances/{name}",
     "GET /api/instances/{name}/resources",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from services.gateway.fleet.view import FleetView
 from services.gateway.fleet.views import Target
+from services.gateway.operations.store import IdempotencyKey
 from services.gateway.policies.host_calls import HostAnswer, call_hosts
 from services.gateway.policies.matching import matches_any, matching_hosts
 from shared.contracts.errors import (
@@ -40,13 +42,26 @@ class FleetSimulation:
     left_out: int = 0
 
 
+class RunKeys(Protocol):
+    """Remembers when requests under Idempotency-Keys were to run policies."""
+
+    async def moment_of(self, key: IdempotencyKey, at: str) -> str:
+        """Return the moment of the first request under a key: this one, if it is the first.
+
+        Raises IdempotencyKeyReused if that was another request, and DatabaseUnavailable.
+        """
+
+
 class PolicyService:
     """Reads and changes policies; every method may raise what `SnapshotsClient` lists."""
 
-    def __init__(self, fleet: FleetView, client: SnapshotsClient, worker: WorkerClient) -> None:
+    def __init__(
+        self, fleet: FleetView, client: SnapshotsClient, worker: WorkerClient, keys: RunKeys
+    ) -> None:
         self._fleet = fleet
         self._client = client
         self._worker = worker
+        self._keys = keys
 
     async def all(self) -> Sequence[Policy]:
         """Return all policies, by name."""
@@ -97,6 +112,13 @@ class PolicyService:
     async def matches_any(self, selection: Selection) -> bool:
         """Whether a selection finds any instance of the fleet at present."""
         return await matches_any(self._fleet, selection)
+
+    async def moment_of(self, key: IdempotencyKey | None, at: str) -> str:
+        """Return when a request is to run a policy: with a key, when the first one under it was.
+
+        Raises IdempotencyKeyReused, DatabaseUnavailable.
+        """
+        return await self._keys.moment_of(key, at) if key else at
 
     async def run(
         self, policy: Policy, at: str, instance: Target | None, within_s: float

@@ -32,14 +32,25 @@ class HostStore(Protocol):
 
 
 class HostRegistry:
-    """Known hosts; `keep_s` is how long one that is silent stays one."""
+    """Known hosts; `keep_s` is how long one that is silent stays one.
+
+    `clock` returns Unix time. It may jump, so a host that was heard since the start is silent only
+    for as long as `monotonic` says.
+    """
 
     def __init__(
-        self, store: HostStore, keep_s: float, clock: Callable[[], float] = time.time
+        self,
+        store: HostStore,
+        keep_s: float,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._keep_s = keep_s
         self._clock = clock
+        self._monotonic = monotonic
+        # When each host was heard since the start, by the monotonic clock.
+        self._heard_at: dict[str, float] = {}
         self._records: dict[str, HostRecord] = {}
         self._changed: set[str] = set()
         self._names: tuple[str, ...] | None = None
@@ -76,6 +87,7 @@ class HostRegistry:
         now, known = self._clock(), self._records.get(host)
         if known is None:
             return self._add(HostRecord(host, exchange, now))
+        self._heard_at[host] = self._monotonic()
         if known.exchange != exchange:
             known.exchange, known.last_seen = exchange, now
             self._changed.add(host)
@@ -116,12 +128,18 @@ class HostRegistry:
     def forget_silent(self) -> list[str]:
         """Forget hosts that were silent for too long; return them."""
         before = self._clock() - self._keep_s
-        silent = [host for host, each in self._records.items() if each.last_seen < before]
+        heard_before = self._monotonic() - self._keep_s
+        silent = [
+            host
+            for host, each in self._records.items()
+            if each.last_seen < before and self._heard_at.get(host, heard_before) <= heard_before
+        ]
         if silent:
             self._store.forget(silent)
             log.info("silent hosts forgotten", extra={"hosts": silent[:20], "count": len(silent)})
         for host in silent:
             del self._records[host]
+            self._heard_at.pop(host, None)
             self._changed.discard(host)
         self._names = None
         return silent
@@ -130,6 +148,7 @@ class HostRegistry:
         if len(self._records) >= MOST_HOSTS:
             return False
         self._records[record.host] = record
+        self._heard_at[record.host] = self._monotonic()
         self._changed.add(record.host)
         self._names = None
         return True

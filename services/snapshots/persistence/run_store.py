@@ -1,9 +1,14 @@
-"""Stores what hosts did for slots of policies, newest slot first when listed."""
+"""Stores what hosts did for slots of policies, newest slot first when listed.
+
+A slot is its host's word: one that is still to come stands where it was stored, so that no host can
+keep the first page for itself.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +19,7 @@ from shared.contracts.codec import decode, encode
 from shared.contracts.errors import InvalidInput, UnreadableMessage
 from shared.contracts.policies import PolicyRun
 from shared.contracts.policy_api import HostRun, RunPage, RunQuery
+from shared.policies.moments import slot_text
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +101,7 @@ def _values(host: str, run: PolicyRun, at: float) -> dict[str, object]:
     return {
         "host": host,
         "operation_id": run.operation_id,
-        "slot": run.slot,
+        "slot": min(run.slot, slot_text(datetime.fromtimestamp(at, UTC))),
         "policy_id": run.policy_id,
         "uuid": run.uuid,
         "state": run.state.value,

@@ -43,7 +43,8 @@ hosts = Table(
     Column("runs_sequence", BigInteger, nullable=False),
 )
 
-# `record` is the run as JSON, `stored_at` the Unix time of its last change.
+# `record` is the run as JSON, `stored_at` the Unix time of its last change. `slot` orders them: it
+# is the run's, but no later than `stored_at`.
 runs = Table(
     "runs",
     metadata,

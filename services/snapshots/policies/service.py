@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from shared.contracts.codec import own_version
+from shared.contracts.codec import encode, own_version
 from shared.contracts.errors import (
     InvalidInput,
     PolicyChangedSince,
@@ -20,24 +20,28 @@ from shared.contracts.errors import (
 )
 from shared.contracts.policies import MOST_POLICIES, Policy
 from shared.contracts.policy_api import PolicyList
+from shared.policies import rules
+from shared.policies.plan import MOST_PLAN_BYTES, size_in_plan
 from shared.policies.validation import check_policy
 
 T = TypeVar("T")
 
 LONGEST_ID = 64
+# Of all policies, also disabled ones: they are one answer to a gateway.
+MOST_BYTES = 4 * 2**20
 
 
 class Policies(Protocol):
     """The stored policies, within one transaction."""
 
     def find(self, policy_id: str) -> Policy | None:
-        """Return a policy by its id."""
+        """Return a policy by its id; raises UnreadableMessage."""
 
-    def named(self, name: str) -> Policy | None:
-        """Return a policy by its name."""
+    def id_of(self, name: str) -> str | None:
+        """Return the id of the policy of this name, readable or not."""
 
     def all(self) -> list[Policy]:
-        """Return all policies, by name."""
+        """Return all policies that can be read, by name."""
 
     def count(self) -> int:
         """Return how many there are."""
@@ -45,8 +49,8 @@ class Policies(Protocol):
     def put(self, policy: Policy) -> Policy:
         """Insert or replace a policy; return it."""
 
-    def remove(self, policy_id: str) -> None:
-        """Delete a policy if it is there."""
+    def remove(self, policy_id: str) -> bool:
+        """Delete a policy, readable or not; return whether it was there."""
 
 
 class PolicyStore(Protocol):
@@ -92,13 +96,14 @@ class PolicyService:
 
 def _create(stored: Policies, policy: Policy) -> Policy:
     policy = _in_own_version(policy)
-    namesake, same = stored.named(policy.name), stored.find(policy.id)
+    same = stored.find(policy.id)
     if same == policy:
         return policy
-    if namesake or same:
+    if same or stored.id_of(policy.name):
         raise PolicyExists(policy.name)
     if stored.count() >= MOST_POLICIES:
-        raise InvalidInput("policies", f"at most {MOST_POLICIES} policies")
+        raise InvalidInput("policies", rules.COUNT)
+    _check_room(stored, policy)
     return stored.put(policy)
 
 
@@ -111,25 +116,49 @@ def _update(stored: Policies, policy: Policy) -> Policy:
         return present
     if present.revision != policy.revision:
         raise PolicyChangedSince(policy.name)
-    namesake = stored.named(policy.name)
-    if namesake and namesake.id != policy.id:
+    if stored.id_of(policy.name) not in (None, policy.id):
         raise PolicyExists(policy.name)
+    _check_room(stored, changed)
     return stored.put(changed)
 
 
 def _delete(stored: Policies, policy_id: str, revision: int) -> None:
-    present = stored.find(policy_id)
-    if present is None:
-        raise PolicyNotFound(policy_id)
-    if revision not in (0, present.revision):
+    present = stored.find(policy_id) if revision else None
+    if present and present.revision != revision:
         raise PolicyChangedSince(present.name)
-    stored.remove(policy_id)
+    if not stored.remove(policy_id):
+        raise PolicyNotFound(policy_id)
 
 
 def _check(policy: Policy) -> None:
     if not 0 < len(policy.id) <= LONGEST_ID:
         raise InvalidInput("id", f"1 to {LONGEST_ID} characters")
     check_policy(policy)
+
+
+def _check_room(stored: Policies, policy: Policy) -> None:
+    """Raise InvalidInput if all policies are too large with this one, unless it makes them smaller.
+
+    A host answers no call that is too large, and so would go on with the plan that it has.
+    """
+    others = stored.all()
+    before = next((each for each in others if each.id == policy.id), None)
+    others = [each for each in others if each.id != policy.id]
+    for size, most, rule in (
+        (_size_enabled, MOST_PLAN_BYTES, rules.PLAN_SIZE),
+        (_size, MOST_BYTES, rules.ALL_SIZE),
+    ):
+        grows = before is None or size(policy) > size(before)
+        if grows and sum(map(size, others)) + size(policy) > most:
+            raise InvalidInput("policies", rule)
+
+
+def _size_enabled(policy: Policy) -> int:
+    return size_in_plan(policy) if policy.enabled else 0
+
+
+def _size(policy: Policy) -> int:
+    return len(encode(policy))
 
 
 def _in_own_version(policy: Policy) -> Policy:

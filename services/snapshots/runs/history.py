@@ -78,9 +78,12 @@ class RunHistory:
             self._on_recorded(run)
 
     def delete_old(self, rest: Callable[[], None]) -> None:
-        """Delete what is too old or too much; let others run in between."""
+        """Delete what is too old; let others run in between."""
         while self._store.purge(self._clock() - self._retention.keep_s):
             rest()
+
+    def delete_surplus(self, rest: Callable[[], None]) -> None:
+        """Delete what is too much; let others run in between."""
         most = self._retention.most_per_host
         for host in [host for host, count in self._written.items() if count > most // SLACK]:
             self._written[host] = 0

@@ -1,7 +1,9 @@
 """One suite for the stores in memory, on SQLite and on PostgreSQL: what the fakes claim is true."""
 
 import asyncio
+import dataclasses
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from operator import attrgetter
@@ -28,8 +30,10 @@ from services.gateway.operations.store import (
 from services.gateway.persistence.database import MIGRATIONS, Database, answers
 from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
+from services.gateway.persistence.run_keys import SqlRunKeys
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import hosts, instances, metadata, operations
+from services.gateway.policies.service import RunKeys
 from services.gateway.vms.snapshots import SnapshotNote, SnapshotNotes
 from shared.contracts.codec import encode
 from shared.contracts.errors import (
@@ -40,6 +44,7 @@ from shared.contracts.errors import (
 )
 from shared.contracts.operations import Arguments, Failure, Kind, Operation, State
 from tests.support.builders import an_instance, an_operation
+from tests.support.central import FakeRunKeys
 from tests.support.postgresql import fresh_database
 from tests.support.stores import MemoryHostStore, MemoryOperationStore
 
@@ -51,20 +56,26 @@ class Stores:
     operations: OperationStore
     hosts: HostStore
     notes: SnapshotNotes
+    run_keys: RunKeys
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
     if request.param == "memory":
         operations = MemoryOperationStore()
-        yield Stores(operations, MemoryHostStore(), operations.notes)
+        yield Stores(operations, MemoryHostStore(), operations.notes, FakeRunKeys())
         return
     url = f"sqlite:///{tmp_path}/gateway.db"
     if request.param == "postgresql":
         url = fresh_database(request.getfixturevalue("postgresql"))
     database = Database(url)
     await database.migrate()
-    yield Stores(SqlOperationStore(database), SqlHostStore(database), SqlSnapshotNotes(database))
+    yield Stores(
+        SqlOperationStore(database),
+        SqlHostStore(database),
+        SqlSnapshotNotes(database),
+        SqlRunKeys(database, time.time),
+    )
     await database.close()
 
 
@@ -135,6 +146,40 @@ async def test_a_key_with_another_request_is_refused(stores: Stores) -> None:
         await stores.operations.find(other)
     with pytest.raises(IdempotencyKeyReused):
         await stores.operations.insert(submitting("op-2"), asked(key=other))
+
+
+async def test_a_key_stands_for_the_moment_of_its_first_request_to_run_a_policy(
+    stores: Stores,
+) -> None:
+    moments = [f"2026-11-29T20:45:{second:02}Z" for second in range(8)]
+    asked_at_once = [stores.run_keys.moment_of(KEY, at) for at in moments]
+
+    won = set(await asyncio.gather(*asked_at_once))
+
+    assert len(won) == 1
+    assert {await stores.run_keys.moment_of(KEY, "2026-11-30T00:00:00Z")} == won
+    assert (
+        await stores.run_keys.moment_of(dataclasses.replace(KEY, key="k2"), moments[0])
+        == moments[0]
+    )
+    with pytest.raises(IdempotencyKeyReused):
+        await stores.run_keys.moment_of(dataclasses.replace(KEY, fingerprint="body-2"), moments[0])
+
+
+async def test_a_key_is_of_an_operation_or_of_a_run_and_never_of_both(database: Database) -> None:
+    operations, run_keys = SqlOperationStore(database), SqlRunKeys(database, lambda: 100.0)
+    other = dataclasses.replace(KEY, fingerprint="body-2")
+    await run_keys.moment_of(KEY, "2026-11-29T20:45:00Z")
+
+    with pytest.raises(IdempotencyKeyReused):
+        await operations.insert(submitting("op-1"), asked(key=other))
+    with pytest.raises(IdempotencyKeyReused):
+        await operations.find(other)
+
+    await operations.purge(keys_before=101.0, operations_before=0.0)
+    await operations.insert(submitting("op-2"), asked(key=other))
+    with pytest.raises(IdempotencyKeyReused):
+        await run_keys.moment_of(KEY, "2026-11-29T20:45:00Z")
 
 
 async def test_a_key_belongs_to_its_principal(stores: Stores) -> None:

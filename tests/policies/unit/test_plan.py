@@ -55,6 +55,13 @@ def test_the_digest_is_of_what_a_host_does_and_not_of_when_it_was_told() -> None
     assert from_wire(Plan, to_wire(first)) == first
 
 
+def test_a_plan_has_no_descriptions_and_a_digest_without_them() -> None:
+    described = plan("h1", policy("a", description="why it is there"))
+
+    assert described.policies[0].description == ""
+    assert described.digest == plan("h1", policy("a")).digest
+
+
 def test_the_digest_of_a_host_that_does_not_know_an_unused_field_yet_is_the_same() -> None:
     class Newer(Policy, frozen=True, kw_only=True):
         later: str = ""

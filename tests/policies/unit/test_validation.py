@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from shared.contracts.errors import InvalidInput
@@ -63,6 +66,8 @@ NIGHTLY = Policy(
         ("pattern", rules.PATTERN_LENGTH, {"name": "n" * 47}),
         ("pre.command", rules.COMMAND, {"pre": GuestCommand(command=("",))}),
         ("post.command", rules.COMMAND, {"post": GuestCommand(command=("a", "b\0c"))}),
+        ("policy", rules.SIZE, {"pre": GuestCommand(command=("x" * 8000, "y" * 8000))}),
+        ("policy", rules.SIZE, {"description": "\0" * 3000}),
         (
             "pre.timeout_s",
             rules.COMMAND_TIMEOUT,
@@ -151,3 +156,15 @@ def test_an_instance_is_selected_if_it_fits_every_field_that_is_given(
     if expected:
         assert may_select_host(selection, "h1")
     assert selects_nothing(selection) is (selection == Selection())
+
+
+@given(
+    st.lists(st.text("ab-*?[!]", min_size=1, max_size=6), min_size=1, max_size=8),
+    st.text("ab-", min_size=1, max_size=6),
+)
+def test_many_globs_fit_what_any_of_them_fits(globs: list[str], name: str) -> None:
+    selection = Selection(names=tuple(globs))
+
+    fits = selects(selection, "h1", "default", name, {})
+
+    assert fits == any(fnmatchcase(name, each) for each in globs)

@@ -54,9 +54,9 @@ def is_calls(queue: str) -> bool:
     return queue == "snapshots.calls"
 
 
-def plan_of(host: PlanHost, description: str) -> bool:
+def plan_of(host: PlanHost, pattern: str) -> bool:
     plan = host.plan
-    return plan is not None and [each.description for each in plan.policies] == [description]
+    return plan is not None and [each.pattern for each in plan.policies] == [f"{pattern}-{{time}}"]
 
 
 def test_one_of_two_copies_makes_plans_and_both_answer_until_one_is_left(
@@ -64,19 +64,19 @@ def test_one_of_two_copies_makes_plans_and_both_answer_until_one_is_left(
 ) -> None:
     first, second = copies
     host = start_host()
-    policy = both.create(a_policy(description="before"))
+    policy = both.create(a_policy(pattern="before-{time}"))
     wait_until(lambda: plan_of(host, "before"), within_s=PATIENCE_S, seen=lambda: first.log)
 
     # The calls go to the copies in turn.
     for number in range(6):
-        policy = both.update(replace(policy, description=f"change {number}"))
+        policy = both.update(replace(policy, pattern=f"change{number}-{{time}}"))
         assert both.policies() == [policy]
-    wait_until(lambda: plan_of(host, "change 5"), within_s=PATIENCE_S, seen=lambda: first.log)
+    wait_until(lambda: plan_of(host, "change5"), within_s=PATIENCE_S, seen=lambda: first.log)
     assert (first.leads, second.leads) == (True, False)
     sent_before = [plan.plan_version for plan in host.plans]
 
     first.kill()
-    both.update(replace(policy, description="after"))
+    both.update(replace(policy, pattern="after-{time}"))
 
     wait_until(lambda: plan_of(host, "after"), within_s=PATIENCE_S, seen=lambda: second.log)
     assert second.leads

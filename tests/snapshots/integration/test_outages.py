@@ -43,9 +43,9 @@ def test_the_service_survives_a_broker_that_restarts_and_goes_on_with_plans_and_
         host.start()
         with contextlib.closing(PolicyCaller(own_broker.uri)) as caller:
             caller.wait_until_it_answers(service)
-            caller.update(replace(policy, description="after"))
+            caller.update(replace(policy, pattern="after-{time}"))
             wait_until(
-                lambda: host.plan and host.plan.policies[0].description == "after",
+                lambda: host.plan and host.plan.policies[0].pattern == "after-{time}",
                 within_s=PATIENCE_S,
                 seen=lambda: service.log,
             )

@@ -75,7 +75,7 @@ def test_a_host_that_was_away_for_ten_versions_gets_the_newest_only(
     version = wait_until(lambda: host.plan, within_s=PATIENCE_S).plan_version
     host.stop()
     for number in range(10):
-        policy = caller.update(replace(policy, description=f"version {number}"))
+        policy = caller.update(replace(policy, pattern=f"version{number}-{{time}}"))
         version = next_version(caller, version)
     host.plans.clear()
 
@@ -83,7 +83,7 @@ def test_a_host_that_was_away_for_ten_versions_gets_the_newest_only(
 
     plan = wait_until(lambda: host.plan, within_s=60, seen=lambda: service.log)
     assert plan.plan_version == version
-    assert [each.description for each in plan.policies] == ["version 9"]
+    assert [each.pattern for each in plan.policies] == ["version9-{time}"]
 
 
 def test_a_plan_that_was_stored_before_the_service_was_killed_is_sent_by_the_next_one(
@@ -93,7 +93,7 @@ def test_a_plan_that_was_stored_before_the_service_was_killed_is_sent_by_the_nex
     caller.create(a_policy())
     version = wait_until(lambda: host.plan, within_s=PATIENCE_S).plan_version
     host.stop()
-    caller.update(replace(caller.policies()[0], description="not sent yet"))
+    caller.update(replace(caller.policies()[0], pattern="unsent-{time}"))
     version = next_version(caller, version)
 
     service.kill()
@@ -102,7 +102,7 @@ def test_a_plan_that_was_stored_before_the_service_was_killed_is_sent_by_the_nex
     host.start()
 
     plan = wait_until(lambda: host.plan, within_s=60, seen=lambda: service.log)
-    assert (plan.plan_version, plan.policies[0].description) == (version, "not sent yet")
+    assert (plan.plan_version, plan.policies[0].pattern) == (version, "unsent-{time}")
 
 
 def test_a_change_is_planned_although_the_service_is_killed_right_after_it(

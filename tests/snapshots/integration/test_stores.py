@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,20 @@ from alembic.runtime.migration import MigrationContext
 
 from services.snapshots.hosts.record import HostRecord
 from services.snapshots.persistence import database as databases
-from services.snapshots.persistence import tables
+from services.snapshots.persistence import policy_store, tables
 from services.snapshots.persistence.database import Database
 from services.snapshots.persistence.lease import LeaseLost, PlanLease
 from services.snapshots.persistence.plan_store import SqlPlans
 from services.snapshots.persistence.policy_store import PolicyTable, SqlPolicies
 from services.snapshots.persistence.run_store import SqlRuns
 from services.snapshots.persistence.tables import metadata
-from shared.contracts.errors import DatabaseUnavailable, InvalidInput
+from services.snapshots.policies.service import PolicyService
+from shared.contracts.errors import (
+    DatabaseUnavailable,
+    InvalidInput,
+    PolicyExists,
+    UnreadableMessage,
+)
 from shared.contracts.policies import PolicyRun, RunState
 from shared.contracts.policy_api import RunQuery
 from tests.support.polling import wait_until
@@ -28,6 +35,8 @@ from tests.support.query_plans import QueryPlans
 from tests.support.snapshots import a_policy, a_run
 
 DIGEST = "d" * 64
+# After all slots of these tests.
+NOW = datetime(2026, 11, 30, tzinfo=UTC).timestamp()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -69,9 +78,10 @@ def test_policies_are_found_by_id_and_name_and_listed_by_name(database: Database
     listed = store.read(lambda policies: policies.all())
     assert [each.name for each in listed] == ["hourly", "nightly"]
     assert store.read(lambda policies: policies.find("id-hourly")) == a_policy("hourly")
-    assert store.read(lambda policies: policies.named("nightly")) == a_policy("nightly")
+    assert store.read(lambda policies: policies.id_of("nightly")) == "id-nightly"
     assert store.read(lambda policies: policies.count()) == 2
-    store.change(lambda policies: policies.remove("id-hourly"))
+    assert store.change(lambda policies: policies.remove("id-hourly"))
+    assert not store.change(lambda policies: policies.remove("id-hourly"))
     assert store.read(lambda policies: policies.find("id-hourly")) is None
 
 
@@ -89,6 +99,32 @@ def test_a_change_that_fails_leaves_policies_and_their_number_of_changes(
         store.change(fail)
 
     assert plans.policies() == (1, [a_policy()])
+
+
+def test_a_policy_that_only_a_newer_copy_can_read_costs_no_other(
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_store, "_logged", set())
+    store, plans = SqlPolicies(database), SqlPlans(database, PlanLease(database, "a", 10.0))
+    service = PolicyService(store, lambda: None)
+    service.create(a_policy())
+    newer = service.create(a_policy("newer"))
+    unknown = sa.func.replace(tables.policies.c.record, "restic", "gfs")
+    rewrite = sa.update(tables.policies).where(tables.policies.c.id == newer.id)
+    database.run(lambda connection: connection.execute(rewrite.values(record=unknown)))
+
+    for _ in range(3):
+        assert plans.policies() == (2, [a_policy()])
+    assert service.policies().policies == [a_policy()]
+
+    assert [each.policy_id for each in caplog.records if hasattr(each, "policy_id")] == [newer.id]
+    with pytest.raises(UnreadableMessage):
+        service.update(newer)
+    with pytest.raises(PolicyExists):
+        service.create(a_policy("newer", id="another"))
+    assert service.update(a_policy(description="changed")).revision == 2
+    service.delete(newer.id, 0)
+    assert service.create(a_policy("newer", id="another")).name == "newer"
 
 
 def test_one_owner_at_a_time_has_the_lease(database: Database) -> None:
@@ -190,9 +226,9 @@ def test_a_later_change_replaces_an_earlier_one_in_whatever_order_they_come(
 ) -> None:
     running, taken = a_run(1, state=RunState.RUNNING), a_run(2)
 
-    runs.record([("h1", running)], 1.0)
-    runs.record([("h1", taken), ("h1", running), ("h1", taken)], 2.0)
-    runs.record([("h1", running)], 3.0)
+    runs.record([("h1", running)], NOW + 1)
+    runs.record([("h1", taken), ("h1", running), ("h1", taken)], NOW + 2)
+    runs.record([("h1", running)], NOW + 3)
 
     assert [each.run for each in runs.page(RunQuery()).runs] == [taken]
     assert runs.sequences("h1", [taken.operation_id, "another"]) == {taken.operation_id: 2}
@@ -200,8 +236,8 @@ def test_a_later_change_replaces_an_earlier_one_in_whatever_order_they_come(
 
 
 def test_runs_are_listed_from_the_newest_slot_by_each_filter(runs: SqlRuns) -> None:
-    runs.record(hours(3, 1, 2), 1.0)
-    runs.record([("h2", a_run(9, uuid="u2", policy_id="p2", state=RunState.FAILED))], 1.0)
+    runs.record(hours(3, 1, 2), NOW + 1)
+    runs.record([("h2", a_run(9, uuid="u2", policy_id="p2", state=RunState.FAILED))], NOW + 1)
 
     assert listed(runs, host="h1") == [4, 3, 2]
     assert listed(runs, policy_id="p2") == [9]
@@ -211,9 +247,9 @@ def test_runs_are_listed_from_the_newest_slot_by_each_filter(runs: SqlRuns) -> N
 
 
 def test_pages_have_each_run_once_while_new_ones_come(runs: SqlRuns) -> None:
-    runs.record(hours(*range(5)), 1.0)
+    runs.record(hours(*range(5)), NOW + 1)
     first = runs.page(RunQuery(limit=2))
-    runs.record(hours(7), 2.0)
+    runs.record(hours(7), NOW + 2)
 
     second = runs.page(RunQuery(limit=2, before=first.cursor))
     third = runs.page(RunQuery(limit=2, before=second.cursor))
@@ -224,7 +260,7 @@ def test_pages_have_each_run_once_while_new_ones_come(runs: SqlRuns) -> None:
 
 
 def test_a_run_that_cannot_be_read_back_costs_no_other(database: Database, runs: SqlRuns) -> None:
-    runs.record(hours(1, 2, 3), 1.0)
+    runs.record(hours(1, 2, 3), NOW + 1)
     spoilt = sa.update(tables.runs).where(tables.runs.c.sequence == 3).values(record="{")
     database.run(lambda connection: connection.execute(spoilt))
 
@@ -234,6 +270,26 @@ def test_a_run_that_cannot_be_read_back_costs_no_other(database: Database, runs:
     assert [each.run.sequence for each in (*first.runs, *second.runs)] == [4, 2]
 
 
+@pytest.mark.attack
+def test_a_host_with_slots_in_the_future_has_no_more_of_the_history_than_others(
+    runs: SqlRuns,
+) -> None:
+    forged = [
+        a_run(n, f"9999-12-31T{n // 60:02}:{n % 60:02}:00Z", operation_id=f"op-{n}")
+        for n in range(1, 201)
+    ]
+    runs.record([("evil", run) for run in forged], NOW)
+    runs.record([("h1", a_run(7, "2026-11-30T00:00:30Z"))], NOW + 31)
+
+    first = runs.page(RunQuery(limit=100))
+
+    assert (first.runs[0].host, first.runs[0].run.sequence) == ("h1", 7)
+    # It is shown as it was reported.
+    assert first.runs[1].run.slot.startswith("9999-12-31")
+    of_instance = runs.page(RunQuery(host="h1", uuid="uuid-web"))
+    assert [each.host for each in of_instance.runs] == ["h1"]
+
+
 @pytest.mark.parametrize("cursor", ["x", "a b", "a b c d"])
 def test_a_cursor_that_is_none_is_refused(runs: SqlRuns, cursor: str) -> None:
     with pytest.raises(InvalidInput, match="before"):
@@ -241,11 +297,11 @@ def test_a_cursor_that_is_none_is_refused(runs: SqlRuns, cursor: str) -> None:
 
 
 def test_old_runs_go_by_our_clock_and_too_many_by_their_slots(runs: SqlRuns) -> None:
-    runs.record(hours(5, 6), 1.0)
-    runs.record(hours(1, 2, 3), 10.0)
+    runs.record(hours(5, 6), NOW + 1)
+    runs.record(hours(1, 2, 3), NOW + 10)
 
-    assert runs.purge(before=5.0) == 2
-    assert runs.purge(before=5.0) == 0
+    assert runs.purge(before=NOW + 5) == 2
+    assert runs.purge(before=NOW + 5) == 0
     assert listed(runs) == [4, 3, 2]
     assert runs.prune("h1", most=2) == 1
     assert runs.prune("h2", most=0) == 0
@@ -254,7 +310,7 @@ def test_old_runs_go_by_our_clock_and_too_many_by_their_slots(runs: SqlRuns) -> 
 
 def test_forgetting_a_host_takes_its_runs_and_no_other(plans: SqlPlans, runs: SqlRuns) -> None:
     plans.save([a_host("h1"), a_host("h2")])
-    runs.record([*hours(1), ("h2", a_run(9))], 1.0)
+    runs.record([*hours(1), ("h2", a_run(9))], NOW + 1)
 
     plans.forget(["h1"])
 

@@ -99,8 +99,8 @@ def test_the_runs_of_a_host_are_counted_once_it_has_written_enough(bench: Bench)
     bench.history.record([("h1", a_run(number)) for number in range(enough)])
     bench.history.record([("h2", a_run(1))])
 
-    bench.history.delete_old(bench.rest)
-    bench.history.delete_old(bench.rest)
+    bench.history.delete_surplus(bench.rest)
+    bench.history.delete_surplus(bench.rest)
 
     assert bench.store.pruned == [("h1", MOST), ("h1", MOST)]
 

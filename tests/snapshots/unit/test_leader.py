@@ -8,6 +8,7 @@ import pytest
 from services.snapshots.bus.calls import RUNS_SINCE, SET_PLAN, Call
 from services.snapshots.bus.inboxes import Inboxes
 from services.snapshots.bus.messages import Received
+from services.snapshots.clock_watch import START_S, ClockWatch
 from services.snapshots.leader import Leader
 from services.snapshots.plans.delivery import Carried
 from services.snapshots.runs.sync import RunSync
@@ -36,6 +37,7 @@ class Parts:
         self.pending: dict[str, Call] = {}
         self.refused = 0
         self.failures: list[Exception] = []
+        self.deleted: list[str] = []
 
     def stored(self, host: str, runs: object) -> dict[str, int]:
         return {}
@@ -60,12 +62,25 @@ class Parts:
     def answered(self, call_id: str, host: str) -> Call | None:
         return self.pending.pop(call_id, None)
 
+    def delete_surplus(self, rest: object) -> None:
+        self.deleted.append("surplus")
+
+    def delete_old(self, rest: object) -> None:
+        self.deleted.append("old runs")
+
+    def forget_silent(self) -> list[str]:
+        self.deleted.append("silent hosts")
+        return []
+
     def count_refused(self) -> None:
         self.refused += 1
 
 
 class Bench:
-    """A leader that knows h1, whose changes up to 5 are stored."""
+    """A leader that knows h1, whose changes up to 5 are stored.
+
+    `now` and `jumped` are of the clocks by which it deletes what is old.
+    """
 
     def __init__(self) -> None:
         self.parts, self.sync = Parts(), RunSync()
@@ -73,6 +88,7 @@ class Bench:
         self.inboxes = Inboxes(lambda: None, clock=lambda: 0.0)
         self.inboxes.begin("s1")
         self._tags = 0
+        self.now = self.jumped = 0.0
         self.leader = Leader(
             registry=self.parts,
             planner=self.parts,
@@ -84,6 +100,7 @@ class Bench:
             calls=self.parts,
             dead_letters=self.parts,
             on_refused=self.parts.count_refused,
+            clock_watch=ClockWatch(lambda: self.now + self.jumped, lambda: self.now),
             clock=lambda: 10.0,
         )
 
@@ -111,6 +128,19 @@ class Bench:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
+
+
+def test_what_is_old_stays_at_first_and_after_a_jump_of_the_clock(bench: Bench) -> None:
+    bench.leader._delete_old()
+    assert bench.parts.deleted == ["surplus"]
+
+    bench.now += START_S
+    bench.leader._delete_old()
+    assert bench.parts.deleted[1:] == ["surplus", "old runs", "silent hosts"]
+
+    bench.jumped = 31 * 86400.0
+    bench.leader._delete_old()
+    assert bench.parts.deleted[4:] == ["surplus"]
 
 
 def report(**changes: object) -> ProtectionReported:

@@ -32,7 +32,7 @@ def test_versions_are_above_the_time_in_ms_and_grow_over_the_fleet() -> None:
     bench = PlannerBench("h1", "h2")
     before = int(time.time() * 1000)
     for number in range(3):
-        bench.store.change(a_policy(description=str(number)))
+        bench.store.change(a_policy(revision=number + 1))
         bench.run(SETTLE_S + 2)
 
     versions = [plan.plan_version for plan in bench.sent]
@@ -99,7 +99,7 @@ def test_a_host_with_a_later_plan_gets_this_one_under_a_version_above_it() -> No
 
     assert bench.sent[-1].host == "h1"
     assert bench.sent[-1].plan_version == later + 1
-    bench.store.change(a_policy(description="next"))
+    bench.store.change(a_policy(revision=2))
     bench.run(3)
     assert bench.store.last < later  # of one host's number nothing is seen by the others
 
@@ -112,11 +112,11 @@ def test_a_host_that_reports_the_largest_number_harms_only_itself() -> None:
 
     bench.planner.on_report("h1", Carried(MOST, "e" * 64, clock_trusted=True), is_back=True)
     bench.run(60)
-    bench.store.change(a_policy(description="next"))
+    bench.store.change(a_policy(revision=2))
     bench.run(3)
 
     assert max(plan.plan_version for plan in bench.sent if plan.host == "h1") == MOST
-    assert bench.sent[-1].policies[0].description == "next"
+    assert bench.sent[-1].policies[0].revision == 2
     assert [plan for plan in bench.sent if plan.host == "h2"][-1].plan_version == bench.store.last
 
 

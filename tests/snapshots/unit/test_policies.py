@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from services.snapshots.policies.service import PolicyService
+from shared.contracts.bounds import MOST
+from shared.contracts.codec import encode, to_wire
 from shared.contracts.errors import (
     InvalidInput,
     PolicyChangedSince,
     PolicyExists,
     PolicyNotFound,
 )
+from shared.contracts.instance_config import GuestCommand
 from shared.contracts.policies import MOST_POLICIES, Policy, Retention, Schedule
+from shared.platform.bus.checked_rpc import LARGEST_CALL
+from shared.policies import rules
+from shared.policies.plan import MOST_PLAN_BYTES, plan_for
 from tests.support.snapshots import a_policy
 
 T = TypeVar("T")
@@ -41,8 +48,8 @@ class PoliciesInMemory:
     def find(self, policy_id: str) -> Policy | None:
         return self.stored.get(policy_id)
 
-    def named(self, name: str) -> Policy | None:
-        return next((each for each in self.stored.values() if each.name == name), None)
+    def id_of(self, name: str) -> str | None:
+        return next((each.id for each in self.stored.values() if each.name == name), None)
 
     def all(self) -> list[Policy]:
         return sorted(self.stored.values(), key=lambda each: each.name)
@@ -54,8 +61,8 @@ class PoliciesInMemory:
         self.stored[policy.id] = policy
         return policy
 
-    def remove(self, policy_id: str) -> None:
-        self.stored.pop(policy_id, None)
+    def remove(self, policy_id: str) -> bool:
+        return self.stored.pop(policy_id, None) is not None
 
 
 class Bench:
@@ -168,3 +175,64 @@ def test_there_are_no_more_policies_than_a_plan_can_hold(bench: Bench) -> None:
 
     with pytest.raises(InvalidInput, match=str(MOST_POLICIES)):
         bench.service.create(a_policy("one-more"))
+
+
+SCRIPT = "x" * 6000
+
+
+def with_scripts(name: str, **changes: Any) -> Policy:
+    """Return a policy of about 12 KiB."""
+    script = GuestCommand(command=("sh", "-c", SCRIPT))
+    return a_policy(name, **({"pre": script, "post": script} | changes))
+
+
+def test_enabled_policies_are_refused_before_a_worker_would_drop_their_plan(bench: Bench) -> None:
+    refused = fill(bench, with_scripts)
+
+    assert refused.args == ("policies", rules.PLAN_SIZE)
+    policies = bench.service.policies().policies
+    plan = plan_for("h1", policies, ["h1"], 4, 64, MOST, "1796000000.000")
+    assert MOST_PLAN_BYTES - 2 * len(SCRIPT) - 1000 < len(encode(plan)) < LARGEST_CALL
+    body = msgspec.json.encode({"args": [to_wire(plan)], "kwargs": {}})
+    assert len(body) <= LARGEST_CALL
+
+
+def test_a_full_set_of_policies_can_still_be_made_smaller(bench: Bench) -> None:
+    fill(bench, with_scripts)
+    fill(bench, lambda name: a_policy(f"small-{name}"))
+    one = bench.service.policies().policies[0]
+
+    with pytest.raises(InvalidInput):
+        bench.service.update(replace(one, post=GuestCommand(command=("sh", "-c", "y" * 9000))))
+    disabled = bench.service.update(replace(one, enabled=False))
+    bench.service.create(with_scripts("another"))
+    with pytest.raises(InvalidInput):
+        bench.service.update(replace(disabled, enabled=True))
+
+
+def test_plain_policies_and_their_descriptions_all_find_room(bench: Bench) -> None:
+    for number in range(MOST_POLICIES):
+        bench.memory.put(a_policy(f"p{number}", description="d" * 600))
+    plan = plan_for("h1", bench.memory.all(), ["h1"], 4, 64, MOST, "1796000000.000")
+
+    changed = bench.service.update(replace(bench.memory.all()[0], description="d" * 601))
+
+    assert changed.revision == 2
+    assert len(encode(plan)) < MOST_PLAN_BYTES
+    assert {each.description for each in plan.policies} == {""}
+
+
+def test_disabled_policies_are_bounded_too_as_all_are_one_answer(bench: Bench) -> None:
+    refused = fill(bench, lambda name: with_scripts(name, enabled=False))
+
+    assert refused.args == ("policies", rules.ALL_SIZE)
+
+
+def fill(bench: Bench, policy: Callable[[str], Policy]) -> InvalidInput:
+    """Create policies until one is refused; return why."""
+    try:
+        for number in range(MOST_POLICIES):
+            bench.service.create(policy(f"p{number}"))
+    except InvalidInput as refused:
+        return refused
+    raise AssertionError("none was refused")

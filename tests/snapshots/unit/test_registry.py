@@ -41,12 +41,15 @@ class Store:
 
 
 class Bench:
-    """A registry; `now` is its clock."""
+    """A registry; `now` is its clock, which has jumped by `jumped`."""
 
     def __init__(self) -> None:
         self.store = Store()
         self.now = 1_796_000_000.0
-        self.registry = HostRegistry(self.store, keep_s=1000.0, clock=lambda: self.now)
+        self.jumped = 0.0
+        self.registry = HostRegistry(
+            self.store, 1000.0, clock=lambda: self.now + self.jumped, monotonic=lambda: self.now
+        )
 
 
 @pytest.fixture
@@ -116,6 +119,23 @@ def test_a_host_that_is_silent_for_too_long_is_forgotten(bench: Bench) -> None:
 
     assert bench.registry.names == ("h2",)
     assert list(bench.store.stored) == ["h2"]
+
+
+def test_a_jump_of_the_clock_forgets_no_host_that_was_heard(bench: Bench) -> None:
+    bench.registry.note_heartbeat("h1", "e1")
+    bench.registry.save_changed()
+    bench.jumped = 31 * 86400.0
+
+    assert bench.registry.forget_silent() == []
+
+    again = HostRegistry(
+        bench.store, 1000.0, clock=lambda: bench.now + bench.jumped, monotonic=lambda: bench.now
+    )
+    again.load()
+    again.note_heartbeat("h1", "e1")
+    assert again.forget_silent() == []
+    bench.now += 1001
+    assert again.forget_silent() == ["h1"]
 
 
 def test_runs_and_reports_of_nobody_are_dropped(bench: Bench) -> None:

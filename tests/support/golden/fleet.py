@@ -50,7 +50,7 @@ from tests.support.builders import (
     an_instance_sample,
     an_operation,
 )
-from tests.support.central import FakeCentre
+from tests.support.central import FakeCentre, FakeRunKeys
 from tests.support.consoles import FakeConsoles
 from tests.support.core import Core
 from tests.support.gateway import FakeHealth
@@ -302,6 +302,7 @@ class GoldenGateway:
     unready: bool = False
     workers: ObedientWorkers = field(default_factory=ObedientWorkers)
     centre: FakeCentre = field(default_factory=FakeCentre)
+    run_keys: FakeRunKeys = field(default_factory=FakeRunKeys)
     consoles: FakeConsoles = field(default_factory=FakeConsoles)
     health: FakeHealth = field(default_factory=FakeHealth)
 
@@ -324,7 +325,10 @@ class GoldenGateway:
             creations=core.creations,
             snapshots=core.snapshots,
             policies=PolicyService(
-                core.fleet, SnapshotsClient(self.centre), WorkerClient(self.workers)
+                core.fleet,
+                SnapshotsClient(self.centre),
+                WorkerClient(self.workers),
+                self.run_keys,
             ),
             logs=core.logs,
             consoles=cast("ConsoleService", self.consoles),

@@ -26,7 +26,24 @@ _CHINESE = {
     rules.LABELS: "标签名称不能为空",
     rules.COMMAND: "须为程序及其参数，不含 NUL；程序不能为空",
     rules.COMMAND_TIMEOUT: "时限须大于 0 秒",
+    rules.SIZE: (
+        "整个策略的 JSON 不能超过 16 KiB：请将长脚本放入实例内的文件，或缩短命令、列表和描述"
+    ),
+    rules.PLAN_SIZE: (
+        "所有启用的策略合计的 JSON 不能超过 960 KiB：请停用、删除或合并一些策略，或缩短命令和列表"
+    ),
+    rules.ALL_SIZE: ("所有策略合计的 JSON 不能超过 4 MiB：请删除一些策略，或缩短命令、列表和描述"),
+    rules.COUNT: "策略不能超过 1000 个：请删除或合并一些策略",
     rules.MOMENT: "须为 RFC 3339 的 UTC 时间，例如 2026-11-29T20:45:00Z",
+}
+
+
+# Where a sentence names fields of messages: callers know those of the API.
+_ENGLISH = {
+    rules.KEEPS_NOTHING: (
+        "at least one of keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly and keepYearly"
+        " above 0"
+    ),
 }
 
 
@@ -35,4 +52,7 @@ def _escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-POLICY_RULES = {rule: Text(_escaped(chinese), _escaped(rule)) for rule, chinese in _CHINESE.items()}
+POLICY_RULES = {
+    rule: Text(_escaped(chinese), _escaped(_ENGLISH.get(rule, rule)))
+    for rule, chinese in _CHINESE.items()
+}

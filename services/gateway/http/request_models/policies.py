@@ -39,7 +39,7 @@ from shared.contracts.policies import (
     Selection,
 )
 from shared.policies import rules
-from shared.policies.validation import check_policy
+from shared.policies.validation import check_policy, check_size
 
 READ_ONLY = {"id", "revision", "nextRuns", "warnings"}
 SCHEDULE = {"cron": "30 2 * * *", "timezone": "Asia/Shanghai", "jitterSeconds": 600}
@@ -307,6 +307,14 @@ class PolicyBody(Camel):
         if not isinstance(body, dict):
             return body
         return {field: value for field, value in body.items() if field not in READ_ONLY}
+
+    @model_validator(mode="after")
+    def _of_a_bounded_size(self) -> PolicyBody:
+        try:
+            check_size(self.to_policy(""))
+        except InvalidInput as refused:
+            raise PydanticCustomError(refused.rule, "not valid") from None
+        return self
 
     def to_policy(self, policy_id: str) -> Policy:
         """Return the policy, under this id."""

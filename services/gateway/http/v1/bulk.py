@@ -102,7 +102,7 @@ async def _result(action: BulkAction, named: str) -> VmActionResult:
         try:
             return await _execute(replace(action, request=request), named)
         except (FleetError, HttpError) as error:
-            described = envelope.error(told(error, request.language))
+            described = envelope.error(told(envelope.in_its_words(error), request.language))
             return VmActionResult(
                 id=named,
                 name=named,

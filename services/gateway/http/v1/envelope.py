@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -10,8 +11,9 @@ from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
 from services.gateway import units
-from services.gateway.http.errors import STATUS, LocalizedError
+from services.gateway.http.errors import STATUS, HttpError, LocalizedError
 from services.gateway.responses.errors import VmError, VmFailure
+from shared.contracts.errors import FleetError, InvalidInput
 
 PREFIX = "/api/v1"
 
@@ -82,6 +84,24 @@ def failure(
 def error(failed: LocalizedError) -> VmError:
     """Return the error alone, without the envelope."""
     return VmError(named(failed.code)[0], failed.text, _details(failed))
+
+
+def in_its_words(failed: FleetError | HttpError) -> FleetError | HttpError:
+    """Return an error that calls a field as this API does: `jitterSeconds`, not `jitter_s`.
+
+    Hosts and central services use the names of messages.
+    """
+    if not isinstance(failed, InvalidInput):
+        return failed
+    return InvalidInput(field_name(failed.field), failed.rule)
+
+
+def field_name(name: str) -> str:
+    """Return the name of a field of a message, or of one inside another, in this API."""
+    return ".".join(
+        to_camel(re.sub(r"_s$", "_seconds", part)) if "_" in part else part
+        for part in name.split(".")
+    )
 
 
 def _details(failed: LocalizedError) -> dict[str, object]:

@@ -50,7 +50,7 @@ def told_of(
     operation: Operation, failed: FleetError | HttpError, request: Mutation
 ) -> LocalizedError:
     """Return what is told of a failure, with what LXD has written about it."""
-    failure = told(failed, request.language)
+    failure = told(envelope.in_its_words(failed), request.language)
     log = operation.failure.log if operation.failure else ""
     return replace(failure, values={**failure.values, "log": log}) if log else failure
 

@@ -17,6 +17,7 @@ from services.gateway.http import messages
 from services.gateway.http.dependencies import Cursor, Dependencies, Gateway
 from services.gateway.http.errors import HttpError, language_of, told
 from services.gateway.http.free_text import FreeText
+from services.gateway.http.mutations import Mutating
 from services.gateway.http.openapi import CHANGING, FLEET, READING, SNAPSHOT_POLICIES, TOKEN
 from services.gateway.http.request_models.policy_runs import PolicyRunNow
 from services.gateway.http.v1 import envelope
@@ -37,7 +38,7 @@ from services.gateway.responses.policy_hosts import (
 from services.gateway.responses.policy_runs import PolicyRunView, bare_run, policy_run
 from services.gateway.responses.vms import ID_PREFIX
 from services.gateway.time_slices import in_slices
-from shared.contracts.errors import FleetError, InvalidInput
+from shared.contracts.errors import FleetError, InstanceNotFound, InvalidInput
 from shared.contracts.policies import MOST_RUNS, RunState
 from shared.contracts.policy_api import HostRun, RunQuery
 from shared.policies.moments import slot_text
@@ -57,6 +58,7 @@ STARTED = answers(PolicyRunStarted) | failures(
     *CENTRAL,
     "policy_not_found",
     "policy_disabled",
+    "idempotency_key_reused",
     "instance_not_found",
     "ambiguous_vm",
 )
@@ -77,10 +79,10 @@ async def wanted_by(
     limit: Annotated[int, Query(ge=1, le=MOST_RUNS)] = 100,
     cursor: Cursor = None,
 ) -> RunQuery:
-    """Return which runs the request asks for."""
-    uuid = _uuid_of(gateway, vm) if vm else ""
+    """Return which runs the request asks for; those of a VM are those that its own host reports."""
+    of_host, uuid = _owner_of(gateway, vm) if vm else ("", "")
     wanted = RunState(state) if state else None
-    return RunQuery(host=host or "", uuid=uuid, state=wanted, before=cursor or "", limit=limit)
+    return RunQuery(host=host or of_host, uuid=uuid, state=wanted, before=cursor or "", limit=limit)
 
 
 Wanted = Annotated[RunQuery, Depends(wanted_by)]
@@ -131,19 +133,22 @@ async def runs(request: Request, gateway: Gateway, policy_id: PolicyId, wanted: 
 )
 async def run(
     request: Request,
-    gateway: Gateway,
+    mutation: Mutating,
     policy_id: PolicyId,
     body: Annotated[PolicyRunNow | None, Body()] = None,
 ) -> Response:
     """Run a policy now on the hosts that have selected instances and are online.
 
     The answer says of each host how many snapshots it has begun, or why not; they go on by
-    themselves. The same `at` again starts nothing twice.
+    themselves. The same `at` again starts nothing twice, nor does a repeated request with the same
+    `Idempotency-Key`, which has the `at` of the first one.
 
     在有选中实例的在线主机上立即执行策略。
 
-    响应说明各主机开始了多少快照或未执行的原因，之后自行继续；同一 `at` 不会重复执行。
+    响应说明各主机开始了多少快照或未执行的原因，之后自行继续；同一 `at` 不会重复执行；同一
+    `Idempotency-Key` 的重复请求沿用第一次的 `at`，也不会重复执行。
     """
+    gateway = mutation.gateway
     at, vm = _moment(gateway, body.at if body else None), body.vm if body else None
     policy = await gateway.policies.get(policy_id)
     if not policy.enabled:
@@ -151,6 +156,7 @@ async def run(
     instance = instance_of(gateway, vm) if vm else None
     gateway.fleet.require_ready()
     within_s = gateway.settings.sync_wait_s
+    at = await gateway.policies.moment_of(mutation.key, at)
     begun = await gateway.policies.run(policy, at, instance, within_s)
     return success(run_started(at, begun, partial(error_of, request)))
 
@@ -160,17 +166,24 @@ def instance_of(gateway: Dependencies, vm: str) -> Target:
     return found(gateway.vms, InstanceSelector(vm)).known.target
 
 
-def _uuid_of(gateway: Dependencies, vm: str) -> str:
-    """Return the uuid of an instance, of one that is gone too if that is what it is called by."""
-    named = vm.removeprefix(ID_PREFIX)
-    if vm.startswith(ID_PREFIX) and UUID.fullmatch(named):
-        return named
-    return instance_of(gateway, vm).uuid
+def _owner_of(gateway: Dependencies, vm: str) -> tuple[str, str]:
+    """Return the host and the uuid of an instance; of one that is gone the uuid, if that names it.
+
+    Any host can say that it was its own, so each run tells which one does.
+    """
+    try:
+        target = instance_of(gateway, vm)
+    except InstanceNotFound:
+        named = vm.removeprefix(ID_PREFIX)
+        if vm.startswith(ID_PREFIX) and UUID.fullmatch(named):
+            return "", named
+        raise
+    return target.host, target.uuid
 
 
 def error_of(request: Request, error: FleetError) -> VmError:
     """Return an error as it stands in an answer."""
-    return envelope.error(told(error, language_of(request)))
+    return envelope.error(told(envelope.in_its_words(error), language_of(request)))
 
 
 def _moment(gateway: Dependencies, text: str | None) -> str:

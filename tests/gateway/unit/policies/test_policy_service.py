@@ -23,7 +23,7 @@ from shared.contracts.policies import RunRequest, Selection, Simulation, Simulat
 from shared.contracts.policy_api import SnapshotsClient
 from shared.contracts.worker_api import WorkerClient
 from tests.support.builders import a_heartbeat, a_policy, an_instance, an_inventory
-from tests.support.central import FakeCentre
+from tests.support.central import FakeCentre, FakeRunKeys
 from tests.support.clock import FakeClock
 from tests.support.workers import FakeWorkers
 
@@ -47,7 +47,7 @@ class Bench:
             self.fleet.apply(host, a_heartbeat())
             self.fleet.apply(host, an_inventory(*instances))
         client, worker = SnapshotsClient(self.centre), WorkerClient(self.workers)
-        self.service = PolicyService(self.fleet, client, worker)
+        self.service = PolicyService(self.fleet, client, worker, FakeRunKeys())
 
     async def matching(self, **selection: object) -> list[str]:
         wanted = Selection(**selection)  # type: ignore[arg-type]

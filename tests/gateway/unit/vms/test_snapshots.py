@@ -2,11 +2,24 @@
 
 import pytest
 
-from shared.contracts.errors import DatabaseUnavailable, HostUnreachable
+from services.gateway.fleet.memory_budget import MemoryBudget
+from services.gateway.fleet.view import FleetView
+from services.gateway.vms.snapshots import SnapshotService
+from shared.contracts.errors import DatabaseUnavailable, HostUnreachable, WorkerOutdated
 from shared.contracts.operations import Arguments, Kind, Operation, State
-from shared.contracts.worker_api import Snapshot
-from tests.support.builders import an_operation
+from shared.contracts.worker_api import Snapshot, WorkerClient
+from tests.support.builders import (
+    a_heartbeat,
+    a_protection,
+    a_protection_report,
+    an_instance,
+    an_inventory,
+    an_operation,
+)
+from tests.support.clock import FakeClock
 from tests.support.core import Core
+from tests.support.stores import MemoryOperationStore
+from tests.support.workers import FakeWorkers
 
 TAKEN_AT, LATER = "2026-11-20T10:00:00Z", "2026-11-20T10:00:05Z"
 
@@ -74,3 +87,20 @@ async def test_without_the_database_no_list_is_shown_as_if_nothing_were_known(co
 
     with pytest.raises(DatabaseUnavailable):
         await listed(core)
+
+
+async def test_a_worker_that_was_rolled_back_is_not_taken_for_one_that_knows_policies() -> None:
+    fleet = FleetView(FakeClock().clock, ready_after_s=0, budget=MemoryBudget())
+    workers = FakeWorkers()
+    service = SnapshotService(fleet, WorkerClient(workers), MemoryOperationStore().notes)
+    fleet.apply("h1", a_heartbeat(epoch=1))
+    fleet.apply("h1", an_inventory(an_instance("web")))
+    fleet.apply("h1", a_protection_report(a_protection(an_instance("web"))))
+    await service.require_policies("h1")
+
+    # The release before begins anew: it reports no protection, and knows no such call.
+    fleet.apply("h1", a_heartbeat(epoch=2))
+    workers.failing = {"policy_runs_since": WorkerOutdated("h1")}
+
+    with pytest.raises(WorkerOutdated):
+        await service.require_policies("h1")

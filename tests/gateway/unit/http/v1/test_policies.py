@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from shared.contracts.errors import HostUnreachable, PolicyNotFound, SnapshotsUnavailable
+from services.gateway.http.messages.policy_rules import POLICY_RULES
+from shared.contracts.errors import (
+    HostUnreachable,
+    InvalidInput,
+    PolicyNotFound,
+    SnapshotsUnavailable,
+)
+from shared.policies import rules
 from tests.support.builders import a_policy
 from tests.support.gateway_http import FakeGateway
 from tests.support.golden.vms import NEW_POLICY, WHOLE_POLICY
@@ -93,6 +101,20 @@ async def test_what_cannot_be_carried_out_is_refused_with_the_field(
     assert gateway.centre.called == []
 
 
+async def test_a_policy_that_is_too_large_for_the_plans_of_hosts_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    script = {"command": ["sh", "-c", "x" * 8000]}
+
+    answer = await client.post(
+        PATH, json=NEW_POLICY | {"pre": script, "post": script}, headers={"accept-language": "en"}
+    )
+
+    assert code(answer) == (400, "VALIDATION_ERROR")
+    [error] = answer.json()["error"]["details"]["errors"]
+    assert (error["field"], error["message"]) == ("body", rules.SIZE)
+
+
 async def test_everything_that_is_wrong_is_told_at_once_and_says_what_is_right(
     client: httpx.AsyncClient,
 ) -> None:
@@ -104,6 +126,37 @@ async def test_everything_that_is_wrong_is_told_at_once_and_says_what_is_right(
     assert errors.keys() == {"schedule.cron", "schedule.timezone", "retention", "pattern"}
     assert "'30 2 * * *'" in errors["schedule.cron"]
     assert "{time}" in errors["pattern"]
+
+
+async def test_a_field_that_the_snapshots_service_refuses_has_its_name_in_this_api(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.centre.refusal = InvalidInput("schedule.jitter_s", rules.JITTER)
+
+    answer = await client.post(PATH, json=NEW_POLICY, headers={"accept-language": "en"})
+
+    assert code(answer) == (400, "VALIDATION_ERROR")
+    error = answer.json()["error"]
+    assert [each["field"] for each in error["details"]["errors"]] == ["schedule.jitterSeconds"]
+    assert error["message"].startswith("schedule.jitterSeconds")
+
+
+async def test_a_field_that_a_host_refuses_has_its_name_in_this_api(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.workers.unreachable = {"h1": InvalidInput("retention.keep_tags", rules.TAG)}
+    any_policy = {"policy": NEW_POLICY | {"selection": {"names": ["*"]}}}
+
+    answer = await client.post(f"{PATH}/simulate", json=any_policy)
+
+    error = answer.json()["data"]["hosts"][0]["error"]
+    assert [each["field"] for each in error["details"]["errors"]] == ["retention.keepTags"]
+
+
+@pytest.mark.parametrize("rule", POLICY_RULES)
+def test_what_is_said_of_a_policy_names_fields_as_this_api_does(rule: str) -> None:
+    for text in POLICY_RULES[rule]:
+        assert re.search(r"[a-z]_[a-z]", text) is None
 
 
 async def test_a_host_that_refuses_stops_no_other(
@@ -119,6 +172,16 @@ async def test_a_host_that_refuses_stops_no_other(
     assert first["error"]["code"] == "HOST_UNREACHABLE"
     assert (second["state"], second["started"], second["error"]) == ("answered", 1, None)
     assert answer.json()["data"]["started"] == 1
+
+
+async def test_the_history_of_a_vm_is_what_its_own_host_reports(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    for asked in ("vm=vm-u1", "vm=vm-u1&host=h9", "host=h9"):
+        await client.get(f"{PATH}/runs?{asked}")
+
+    asked_for = [(each.host, bool(each.uuid)) for each in gateway.centre.queries]
+    assert asked_for == [("h1", True), ("h9", True), ("h9", False)]
 
 
 async def test_the_same_moment_is_the_same_request_to_a_host(
@@ -143,6 +206,27 @@ async def test_what_was_done_for_a_vm_that_is_gone_is_still_told(
     assert answer.status_code == 200
     assert [(query.uuid, query.state) for query in gateway.centre.queries] == [(gone, "taken")]
     assert code(unknown) == (404, "VM_NOT_FOUND")
+
+
+async def test_a_request_that_is_repeated_under_its_key_is_the_same_request_to_a_host(
+    gateway: FakeGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.centre.policies = {"p-1": a_policy()}
+    first = await client.post(f"{PATH}/p-1/run", headers=KEY)
+
+    # Another moment, as a caller whose request timed out would ask later.
+    gateway.run_keys.moments = {
+        key: (fingerprint, "2026-11-29T20:45:00Z")
+        for key, (fingerprint, _) in gateway.run_keys.moments.items()
+    }
+    gateway.workers.sent.clear()
+    again = await client.post(f"{PATH}/p-1/run", headers=KEY)
+    other = await client.post(f"{PATH}/p-1/run", headers=KEY, json={"vm": "vm-u1"})
+
+    assert first.status_code == 200
+    assert again.json()["data"]["at"] == "2026-11-29T20:45:00Z"
+    assert all(b'"at":"2026-11-29T20:45:00Z"' in body for _, body in gateway.workers.sent)
+    assert code(other) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
 async def test_a_simulation_needs_no_snapshots_service(
