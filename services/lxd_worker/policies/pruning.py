@@ -2,7 +2,8 @@
 
 Before each of them everything is asked again: the present plan, the clock, LXD's list. Deleted is
 only what is recorded as taken by this policy, under its name and with its time of creation, and
-only while nobody works with the instance.
+only while nobody works with the instance. From the judgement until the deletion is accepted nobody
+can replace the plan, or protect a snapshot: whoever is told that it is protected finds it there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from threading import Lock
 
 from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.service import HostOperations
@@ -25,7 +27,7 @@ from services.lxd_worker.policies.verdicts import Again, Waits
 from shared.contracts import errors
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, State, Submission
-from shared.contracts.policies import Policy, PolicyRun, principal, prune_operation
+from shared.contracts.policies import PolicyRun, principal, prune_operation
 from shared.contracts.worker_api import Snapshot
 from shared.policies.retention import judge, pruned
 
@@ -37,7 +39,10 @@ START_WITHIN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """Prunes at the end of a run. Raises DatabaseUnavailable and LxdUnavailable."""
+    """Prunes at the end of a run. Raises DatabaseUnavailable and LxdUnavailable.
+
+    `deciding` is held by whoever judges snapshots, or changes what they are judged by.
+    """
 
     context: OperationContext
     operations: HostOperations
@@ -45,28 +50,34 @@ class Pruning:
     plan: HostPlan
     instances: HostInstances
     clock_guard: ClockGuard
+    deciding: Lock
 
     def advance(self, run: PolicyRun) -> Waits | Again | None:
         """Delete the next snapshot; return what is waited for, None: there is none left."""
-        policy = self.plan.policy(run.policy_id)
         instance = self.instances.find(run.project, run.instance, run.uuid)
         if instance is None:
             return None
         listed = self.context.lxd.snapshots(instance.project, instance.name)
         self._record_pruned(run, listed)
-        if policy is None or not self.plan.selects(policy, instance):
-            return None
         if not self.clock_guard.trusted:
             log.warning("nothing is pruned by a clock that may be wrong", extra=_names(run))
             return None
-        return self._delete_first(
-            run, policy, instance, self._superfluous(policy, instance, listed)
-        )
+        for snapshot in self._superfluous(run, instance, listed):
+            operation_id = prune_operation(run.operation_id, snapshot)
+            entry = self.context.journal.find(operation_id)
+            if entry and not entry.operation.final:
+                return Waits(operation_id)
+            if entry is None and (waits := self._delete(run, instance, snapshot, listed)):
+                return waits
+        return None
 
     def _superfluous(
-        self, policy: Policy, instance: Instance, listed: Sequence[Snapshot]
+        self, run: PolicyRun, instance: Instance, listed: Sequence[Snapshot]
     ) -> list[str]:
         """Return the names of the snapshots that the policy does not keep, the oldest first."""
+        policy = self.plan.policy(run.policy_id)
+        if policy is None or not self.plan.selects(policy, instance):
+            return []
         now = self.context.clock.unix()
         records = self.store.reconcile(instance.project, instance.uuid, listed, now)
         owned = held(listed, records, policy.id)
@@ -74,38 +85,34 @@ class Pruning:
         judged = judge(owned, policy.retention, policy.schedule.timezone, moment)
         return [one.held.name for one in pruned(judged)]
 
-    def _delete_first(
-        self, run: PolicyRun, policy: Policy, instance: Instance, snapshots: Iterable[str]
-    ) -> Waits | Again | None:
-        for snapshot in snapshots:
-            operation_id = prune_operation(run.operation_id, snapshot)
-            entry = self.context.journal.find(operation_id)
-            if entry and not entry.operation.final:
-                return Waits(operation_id)
-            if entry is None and (waits := self._delete(run, policy, instance, snapshot)):
-                return waits
-        return None
-
     def _delete(
-        self, run: PolicyRun, policy: Policy, instance: Instance, snapshot: str
+        self, run: PolicyRun, instance: Instance, snapshot: str, listed: Sequence[Snapshot]
     ) -> Waits | Again | None:
-        """Have a snapshot deleted; None: that is impossible."""
+        """Have a snapshot deleted; None: that is impossible, or no longer wanted."""
         if self._is_in_use(instance, snapshot):
             return Again(errors.LxdBusy("the instance or its snapshot is in use"))
-        operation_id = prune_operation(run.operation_id, snapshot)
-        submission = Submission(
+        with self.deciding:
+            is_trusted = self.clock_guard.trusted
+            if not is_trusted or snapshot not in self._superfluous(run, instance, listed):
+                return None
+            return self._submit(run, self._submission(run, instance, snapshot))
+
+    def _submission(self, run: PolicyRun, instance: Instance, snapshot: str) -> Submission:
+        return Submission(
             kind=Kind.DELETE_SNAPSHOT,
             host=self.context.host,
             instance=instance.name,
             uuid=instance.uuid,
-            principal=principal(policy.name),
+            principal=principal(run.policy),
             project=instance.project,
-            operation_id=operation_id,
+            operation_id=prune_operation(run.operation_id, snapshot),
             start_by=f"{self.context.clock.unix() + START_WITHIN_S:.3f}",
             start_within_s=START_WITHIN_S,
             timeout_s=TIMEOUT_S,
             arguments=Arguments(snapshot=snapshot),
         )
+
+    def _submit(self, run: PolicyRun, submission: Submission) -> Waits | Again | None:
         try:
             self.operations.submit(submission)
         except errors.TemporaryError as exc:
@@ -113,7 +120,7 @@ class Pruning:
         except errors.FleetError as exc:
             log.warning("snapshot not pruned", extra={**_names(run), "error": str(exc)})
             return None
-        return Waits(operation_id)
+        return Waits(submission.operation_id)
 
     def _is_in_use(self, instance: Instance, snapshot: str) -> bool:
         if self.context.lxd.is_in_use(instance.project, instance.name):

@@ -29,6 +29,11 @@ def held(
     return [_held(one, known.get((one.name, one.created_at)), policy_id) for one in listed]
 
 
+def is_about(record: SnapshotRecord, snapshot: Snapshot) -> bool:
+    """Whether a record is of this snapshot, and not of a namesake."""
+    return (record.snapshot, record.created_at) == (snapshot.name, snapshot.created_at)
+
+
 def with_records(listed: Sequence[Snapshot], records: Iterable[SnapshotRecord]) -> list[Snapshot]:
     """Return snapshots with the policies that took them, and the marks that people have set."""
     known = {(record.snapshot, record.created_at): record for record in records}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from services.lxd_worker.policies.records import Phase
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InvalidInput, LxdRefused, SnapshotNotFound
-from shared.contracts.operations import Arguments, Kind
+from shared.contracts.operations import Arguments, Kind, Operation, Submission
 from shared.contracts.policies import Retention, RunState, Selection, SnapshotMark
 from tests.support.builders import a_submission
 from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
@@ -324,3 +325,88 @@ def test_records_of_what_is_gone_are_kept_as_long_as_the_journal(host: PolicyBen
 
     assert len(kept) == 1
     assert host.store.snapshots_of("default", gone.uuid) == []
+
+
+def _while_lxd_is_asked(host: PolicyBench, happens: Callable[[], object]) -> list[str]:
+    """Have something happen between the judgement and the deletion, once."""
+    asked: list[str] = []
+    real = host.lxd.is_in_use
+
+    def is_in_use(project: str, name: str) -> bool:
+        if not asked:
+            asked.append(name)
+            happens()
+        return bool(real(project, name))
+
+    host.lxd.is_in_use = is_in_use
+    return asked
+
+
+def test_what_is_protected_after_it_was_judged_is_not_deleted(host: PolicyBench) -> None:
+    host.until_hour(2)
+    oldest = mark(names(12)[0], protected=True)
+    asked = _while_lxd_is_asked(host, lambda: host.policies.mark_snapshot(oldest))
+    host.until_hour()
+
+    assert asked
+    assert host.snapshots() == names(12, 13, 14)
+
+
+def test_what_a_new_plan_keeps_after_it_was_judged_is_not_deleted(host: PolicyBench) -> None:
+    host.until_hour(2)
+    wider = replace(POLICY, retention=Retention(keep_last=100))
+    asked = _while_lxd_is_asked(host, lambda: host.give(wider))
+    host.until_hour()
+
+    assert asked
+    assert host.snapshots() == names(12, 13, 14)
+
+
+def test_a_clock_that_jumps_after_the_judgement_deletes_nothing(host: PolicyBench) -> None:
+    host.until_hour(2)
+    asked = _while_lxd_is_asked(host, lambda: _jumped_ahead(host))
+    host.until_hour()
+
+    assert asked
+    assert host.snapshots() == names(12, 13, 14)
+
+
+@pytest.mark.parametrize("wider", [True, False])
+def test_nobody_marks_or_plans_between_the_last_judgement_and_the_acceptance(
+    host: PolicyBench, wider: bool
+) -> None:
+    host.until_hour(2)
+    told: list[str] = []
+    operations = host.policies.scheduler.steps.pruning.operations
+
+    def change() -> None:
+        try:
+            if wider:
+                host.give(replace(POLICY, retention=Retention(keep_last=100)))
+            else:
+                host.policies.mark_snapshot(mark(names(12)[0], protected=True))
+        except SnapshotNotFound:
+            told.append("gone")
+
+    threads: list[Thread] = []
+
+    class Slow:
+        def submit(self, submission: Submission) -> Operation:
+            if submission.kind is Kind.DELETE_SNAPSHOT:
+                threads.append(Thread(target=change))
+                threads[0].start()
+                threads[0].join(0.2)
+                told.append("waits" if threads[0].is_alive() else "done")
+            return operations.submit(submission)
+
+    object.__setattr__(host.policies.scheduler.steps.pruning, "operations", Slow())
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    while not threads:
+        host.step()
+        host.policies.scheduler.work()
+    threads[0].join(10)
+    host.work()
+
+    assert told == (["waits"] if wider else ["waits", "gone"])
+    assert host.snapshots() == names(13, 14)
