@@ -54,8 +54,10 @@ BUSY = "busy"
 INSTANCE_GONE = "instance_gone"
 NOT_SELECTED = "not_selected"
 POLICY_GONE = "policy_gone"
+# Another instance of the host has the same uuid: nobody knows whose the records are.
+DUPLICATE_UUID = "duplicate_uuid"
 
-WHY_SKIPPED = (BUSY, INSTANCE_GONE, NOT_SELECTED, POLICY_GONE)
+WHY_SKIPPED = (BUSY, INSTANCE_GONE, NOT_SELECTED, POLICY_GONE, DUPLICATE_UUID)
 
 
 def word_of(reason: str) -> str:

@@ -110,7 +110,8 @@ policy_failures = Table(
 )
 
 # What we know of snapshots beyond LXD: which policy took them, and marks that people have set.
-# `created_at` is LXD's: a snapshot of the same name with another one is not this one.
+# `created_at` is LXD's: a snapshot of the same name with another one is not this one. So it is with
+# the instance's: a copy may have the uuid of the original.
 snapshot_records = Table(
     "snapshot_records",
     metadata,
@@ -118,6 +119,7 @@ snapshot_records = Table(
     Column("uuid", String, primary_key=True),
     Column("snapshot", String, primary_key=True),
     Column("created_at", String, nullable=False),
+    Column("instance_created_at", String, nullable=False),
     Column("policy_id", String, nullable=False),
     Column("policy", String, nullable=False),
     Column("slot", String, nullable=False),

@@ -13,6 +13,7 @@ from services.lxd_worker.policies.records import (
     SnapshotRecord,
     Stock,
 )
+from shared.contracts.instances import Instance
 from shared.contracts.policies import Plan, PolicyRun
 from shared.contracts.worker_api import Snapshot
 
@@ -102,7 +103,7 @@ class PolicyStore(Protocol):
         """Delete a record."""
 
     def reconcile(
-        self, project: str, uuid: str, listed: Sequence[Snapshot], at: float
+        self, instance: Instance, listed: Sequence[Snapshot], at: float
     ) -> list[SnapshotRecord]:
         """Return the records of those of LXD's snapshots that they are about.
 

@@ -78,9 +78,11 @@ class Pruning:
         policy = self.plan.policy(run.policy_id)
         if policy is None or not self.plan.selects(policy, instance):
             return []
+        if self.instances.is_ambiguous(instance.uuid):
+            return []
         now = self.context.clock.unix()
-        records = self.store.reconcile(instance.project, instance.uuid, listed, now)
-        owned = held(listed, records, policy.id)
+        records = self.store.reconcile(instance, listed, now)
+        owned = held(listed, records, policy.id, instance.created_at)
         moment = datetime.fromtimestamp(now, UTC)
         judged = judge(owned, policy.retention, policy.schedule.timezone, moment)
         return [one.held.name for one in pruned(judged)]

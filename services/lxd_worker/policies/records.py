@@ -46,6 +46,7 @@ class ClockAgreement(Struct, frozen=True, kw_only=True):
 class SnapshotRecord(Struct, frozen=True, kw_only=True):
     """What is known of a snapshot beyond LXD; `created_at` and `expires_at` are LXD's.
 
+    `instance_created_at` is when LXD made the instance: a copy can have the uuid of the original.
     `policy_id` and `policy` are those of the policy that took it for `slot`, empty: none did.
     `protected` and `tags` are marks that people have set.
     """
@@ -54,6 +55,7 @@ class SnapshotRecord(Struct, frozen=True, kw_only=True):
     uuid: str
     snapshot: str
     created_at: str
+    instance_created_at: str
     policy_id: str = ""
     policy: str = ""
     slot: str = ""

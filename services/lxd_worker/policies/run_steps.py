@@ -96,6 +96,8 @@ class RunSteps:
             return Over(self.skip(run.operation_id, reasons.INSTANCE_GONE))
         if not self.plan.selects(policy, instance):
             return Over(self.skip(run.operation_id, reasons.NOT_SELECTED))
+        if self.instances.is_ambiguous(run.uuid):
+            return Over(self.skip(run.operation_id, reasons.DUPLICATE_UUID))
         return self._submit(run, policy, instance)
 
     def _submit(self, run: PolicyRun, policy: Policy, instance: Instance) -> Next:
@@ -150,10 +152,9 @@ class RunSteps:
         ):
             return None
         instance = self.instances.find(run.project, run.instance, run.uuid)
-        name = instance.name if instance else run.instance
-        listed = self.context.lxd.snapshots(run.project, name)
+        listed = self.context.lxd.snapshots(run.project, instance.name) if instance else []
         found = next((one for one in listed if one.name == run.snapshot), None)
-        if found is None or not _is_of(found, entry):
+        if instance is None or found is None or not _is_of(found, entry):
             log.warning("snapshot of a policy is not there", extra={"operation": run.operation_id})
             return None
         return SnapshotRecord(
@@ -161,6 +162,7 @@ class RunSteps:
             uuid=run.uuid,
             snapshot=found.name,
             created_at=found.created_at,
+            instance_created_at=instance.created_at,
             policy_id=run.policy_id,
             policy=run.policy,
             slot=run.slot,

@@ -22,6 +22,7 @@ from shared.policies import reasons
 
 # Slots that could have brought a snapshot and have not.
 _WITHOUT_SNAPSHOT = (RunState.VETOED, RunState.FAILED, RunState.UNKNOWN)
+_LEFT_OUT = (reasons.BUSY, reasons.DUPLICATE_UUID)
 _STATES = {State.DONE: RunState.TAKEN, State.UNKNOWN: RunState.UNKNOWN}
 
 
@@ -46,8 +47,8 @@ def waiting_run(
 
 def is_failure(run: PolicyRun) -> bool:
     """Whether an instance that should have a snapshot has got none."""
-    is_late = run.state is RunState.SKIPPED and run.code == reasons.BUSY
-    return run.state in _WITHOUT_SNAPSHOT or is_late
+    is_left_out = run.state is RunState.SKIPPED and run.code in _LEFT_OUT
+    return run.state in _WITHOUT_SNAPSHOT or is_left_out
 
 
 def ends_failures(run: PolicyRun) -> bool:

@@ -20,7 +20,7 @@ from services.lxd_worker.policies.protection import ProtectionReport
 from services.lxd_worker.policies.protocol import Calculate, PolicyStore
 from services.lxd_worker.policies.records import SnapshotRecord
 from services.lxd_worker.policies.scheduler import PolicyScheduler
-from services.lxd_worker.policies.snapshots import held, is_about, with_records
+from services.lxd_worker.policies.snapshots import held, record_of, with_records
 from shared.contracts.errors import InstanceNotFound, InvalidInput, SnapshotNotFound
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Kind
@@ -108,8 +108,10 @@ class HostPolicies:
         listed = list_snapshots(self.context.lxd, project, name, uuid)
         if not uuid:
             return listed
-        records = self.store.snapshots_of(project, uuid)
-        return replace(listed, snapshots=with_records(listed.snapshots, records))
+        instance = self.instances.find(project, name, uuid)
+        records = self.store.snapshots_of(project, uuid) if instance else []
+        created_at = instance.created_at if instance else ""
+        return replace(listed, snapshots=with_records(listed.snapshots, records, created_at))
 
     def tidy(self, journal_days_s: float) -> None:
         """Delete what is older than the journal; raises DatabaseUnavailable."""
@@ -123,16 +125,23 @@ class HostPolicies:
         found = next((one for one in listed if one.name == mark.snapshot), None)
         if found is None:
             raise SnapshotNotFound(mark.name, mark.snapshot)
+        # What is cached may be another one: the name is free for a moment while roots are swapped.
+        instance = self.context.lxd.instance(mark.project, mark.name).instance
+        if instance is None or instance.uuid != mark.uuid:
+            raise InstanceNotFound(mark.name)
+        if self.instances.is_ambiguous(mark.uuid):
+            raise InvalidInput("name", "an instance whose volatile.uuid no other one has")
         known = self.store.snapshots_of(mark.project, mark.uuid)
         new = SnapshotRecord(
             project=mark.project,
             uuid=mark.uuid,
             snapshot=mark.snapshot,
             created_at=found.created_at,
+            instance_created_at=instance.created_at,
             expires_at=found.expires_at,
         )
-        same = (one for one in known if is_about(one, found))
-        marked = replace(next(same, new), protected=mark.protected, tags=mark.tags)
+        same = record_of(found, known, instance.created_at)
+        marked = replace(same or new, protected=mark.protected, tags=mark.tags)
         if marked.policy_id or marked.protected or marked.tags:
             if not self.store.keep_snapshot(marked, MOST_RECORDS):
                 raise InvalidInput("snapshot", f"at most {MOST_RECORDS} marks on a host")
@@ -171,7 +180,7 @@ class HostPolicies:
             policy,
             self.context.host,
             instance.name,
-            held(listed, records, policy.id),
+            held(listed, records, policy.id, instance.created_at),
             datetime.fromtimestamp(self.context.clock.unix(), UTC),
             days,
             plan.delay_s if plan else 0.0,

@@ -18,6 +18,7 @@ from shared.contracts.policies import Retention, RunState, Selection, SnapshotMa
 from tests.support.builders import a_submission
 from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
 
+EVERYTHING = Selection(names=("*",))
 ONLY_WEB = Selection(names=("web",))
 POLICY = a_policy(selection=ONLY_WEB)
 
@@ -84,6 +85,93 @@ def test_the_snapshots_of_a_copy_are_not_the_policys_own(host: PolicyBench) -> N
 
     assert host.snapshots("copy")[:2] == names(12, 13)
     assert len(host.snapshots("copy")) == 4
+
+
+def copy_with_its_uuid(host: PolicyBench, name: str) -> None:
+    """Copy `web`, and restore a snapshot in the copy: LXD then gives it the uuid of `web`."""
+    host.lxd.holds[name] = replace(
+        host.lxd.holds["web"], name=name, created_at="2026-11-18T13:00:09Z"
+    )
+    for snapshot in host.snapshots():
+        host.lxd.created_at[name, snapshot] = host.lxd.created_at["web", snapshot]
+
+
+@pytest.mark.parametrize("selection", [ONLY_WEB, Selection(names=("keep",)), EVERYTHING])
+def test_while_two_instances_have_one_uuid_nothing_is_pruned_and_it_is_told(
+    host: PolicyBench, selection: Selection
+) -> None:
+    host.until_hour(2)
+    copy_with_its_uuid(host, "keep")
+    host.give(replace(POLICY, selection=selection))
+    host.until_hour(3)
+
+    assert host.snapshots("keep") == host.snapshots("web") == names(12, 13)
+    last = max(host.runs(), key=lambda run: run.slot)
+    assert (last.state, last.code) == (RunState.SKIPPED, "duplicate_uuid")
+    assert host.store.failures()[POLICY.id, "u-web"].code == "duplicate_uuid"
+
+
+def test_what_a_copy_has_is_not_the_policys_own_though_the_original_is_gone(
+    host: PolicyBench,
+) -> None:
+    host.until_hour(2)
+    copy_with_its_uuid(host, "keep")
+    del host.lxd.holds["web"]
+    host.give(replace(POLICY, selection=EVERYTHING))
+    host.until_hour(4)
+
+    assert host.snapshots("keep") == names(12, 13, 16, 17)
+    listed = host.policies.snapshots("default", "keep", "u-web").snapshots
+    assert [one.policy for one in listed] == ["", "", "hourly", "hourly"]
+
+
+def test_an_original_goes_on_when_its_copy_has_got_another_uuid(host: PolicyBench) -> None:
+    host.until_hour(2)
+    copy_with_its_uuid(host, "keep")
+    host.until_hour()
+    host.lxd.holds["keep"] = replace(host.lxd.holds["keep"], uuid="u-keep")
+    host.until_hour(2)
+
+    assert host.snapshots("keep") == names(12, 13)
+    assert host.snapshots("web") == names(15, 16)
+    assert host.store.failures() == {}
+
+
+def test_a_root_that_is_set_aside_and_brought_back_has_its_snapshots_still(
+    host: PolicyBench,
+) -> None:
+    host.until_hour(2)
+    aside = host.lxd.holds["web"]
+    host.lxd.holds["web"] = replace(aside, snapshots=(), created_at="2026-11-18T13:30:00Z")
+    host.until_hour(1)
+    of_the_new_root = host.snapshots()
+    host.lxd.holds["web"] = aside
+    host.until_hour(2)
+
+    assert of_the_new_root == names(14)
+    assert host.snapshots() == names(15, 16)
+
+
+def test_a_mark_is_refused_while_nobody_can_tell_of_which_instance_it_is(
+    host: PolicyBench,
+) -> None:
+    host.until_hour()
+    host.policies.mark_snapshot(mark(names(12)[0], protected=True))
+    copy_with_its_uuid(host, "keep")
+
+    with pytest.raises(InvalidInput):
+        host.policies.mark_snapshot(replace(mark(names(12)[0]), name="keep"))
+    del host.lxd.holds["keep"]
+    (listed,) = host.policies.snapshots("default", "web", "u-web").snapshots
+    assert listed.protected
+
+
+def test_of_two_with_one_uuid_the_one_of_the_name_is_found(host: PolicyBench) -> None:
+    copy_with_its_uuid(host, "a-copy")
+    host.lxd.holds = {"a-copy": host.lxd.holds.pop("a-copy"), **host.lxd.holds}
+
+    found = [host.policies.instances.find("default", name, "u-web") for name in ("web", "a-copy")]
+    assert [one and one.name for one in found] == ["web", "a-copy"]
 
 
 def test_what_somebody_has_protected_stays_and_counts_for_nothing(host: PolicyBench) -> None:

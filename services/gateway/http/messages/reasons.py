@@ -30,6 +30,9 @@ RUNS = {
     "busy": Text("实例一直忙于其他操作", "the instance was busy with something else all the time"),
     "instance_gone": Text("实例已删除", "the instance is gone"),
     "not_selected": Text("策略不再选中该实例", "the policy no longer selects the instance"),
+    "duplicate_uuid": Text(
+        "主机上另一个实例有相同的 volatile.uuid", "another instance has the same volatile.uuid"
+    ),
     "policy_gone": Text("策略已删除或已停用", "the policy was deleted or disabled"),
     "command_failed": Text("实例内的命令失败", "the command inside the instance failed"),
     "lxd_refused": Text("LXD 拒绝了请求", "LXD refused"),

@@ -82,6 +82,7 @@ def _create_snapshot_records() -> None:
         sa.Column("uuid", sa.String, primary_key=True),
         sa.Column("snapshot", sa.String, primary_key=True),
         sa.Column("created_at", sa.String, nullable=False),
+        sa.Column("instance_created_at", sa.String, nullable=False),
         sa.Column("policy_id", sa.String, nullable=False),
         sa.Column("policy", sa.String, nullable=False),
         sa.Column("slot", sa.String, nullable=False),
