@@ -63,7 +63,7 @@ class Pruning:
             log.warning("nothing is pruned by a clock that may be wrong", extra=_names(run))
             return None
         for snapshot in self._superfluous(run, instance, listed):
-            operation_id = prune_operation(run.operation_id, snapshot)
+            operation_id = prune_operation(run.operation_id, snapshot.name)
             entry = self.context.journal.find(operation_id)
             if entry and not entry.operation.final:
                 return Waits(operation_id)
@@ -73,8 +73,8 @@ class Pruning:
 
     def _superfluous(
         self, run: PolicyRun, instance: Instance, listed: Sequence[Snapshot]
-    ) -> list[str]:
-        """Return the names of the snapshots that the policy does not keep, the oldest first."""
+    ) -> list[Snapshot]:
+        """Return the snapshots that the policy does not keep, the oldest first."""
         policy = self.plan.policy(run.policy_id)
         if policy is None or not self.plan.selects(policy, instance):
             return []
@@ -85,13 +85,14 @@ class Pruning:
         owned = held(listed, records, policy.id, instance.created_at)
         moment = datetime.fromtimestamp(now, UTC)
         judged = judge(owned, policy.retention, policy.schedule.timezone, moment)
-        return [one.held.name for one in pruned(judged)]
+        by_name = {snapshot.name: snapshot for snapshot in listed}
+        return [by_name[one.held.name] for one in pruned(judged)]
 
     def _delete(
-        self, run: PolicyRun, instance: Instance, snapshot: str, listed: Sequence[Snapshot]
+        self, run: PolicyRun, instance: Instance, snapshot: Snapshot, listed: Sequence[Snapshot]
     ) -> Waits | Again | None:
         """Have a snapshot deleted; None: that is impossible, or no longer wanted."""
-        if self._is_in_use(instance, snapshot):
+        if self._is_in_use(instance, snapshot.name):
             return Again(errors.LxdBusy("the instance or its snapshot is in use"))
         with self.deciding:
             is_trusted = self.clock_guard.trusted
@@ -99,7 +100,7 @@ class Pruning:
                 return None
             return self._submit(run, self._submission(run, instance, snapshot))
 
-    def _submission(self, run: PolicyRun, instance: Instance, snapshot: str) -> Submission:
+    def _submission(self, run: PolicyRun, instance: Instance, snapshot: Snapshot) -> Submission:
         return Submission(
             kind=Kind.DELETE_SNAPSHOT,
             host=self.context.host,
@@ -107,11 +108,11 @@ class Pruning:
             uuid=instance.uuid,
             principal=principal(run.policy),
             project=instance.project,
-            operation_id=prune_operation(run.operation_id, snapshot),
+            operation_id=prune_operation(run.operation_id, snapshot.name),
             start_by=f"{self.context.clock.unix() + START_WITHIN_S:.3f}",
             start_within_s=START_WITHIN_S,
             timeout_s=TIMEOUT_S,
-            arguments=Arguments(snapshot=snapshot),
+            arguments=Arguments(snapshot=snapshot.name, snapshot_created_at=snapshot.created_at),
         )
 
     def _submit(self, run: PolicyRun, submission: Submission) -> Waits | Again | None:

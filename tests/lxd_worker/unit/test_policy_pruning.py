@@ -378,6 +378,24 @@ def test_a_worker_that_is_killed_while_it_prunes_keeps_what_the_policy_keeps(
     assert host.store.unfinished_runs() == []
 
 
+def test_a_namesake_that_is_made_after_the_deletion_was_accepted_stays(
+    host: PolicyBench,
+) -> None:
+    host.until_hour(2)
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    while not any(one.operation.kind is Kind.DELETE_SNAPSHOT for one in host.bench.spawned):
+        host.step()
+        host.policies.scheduler.work()
+    host.lxd.created_at["web", names(12)[0]] = "2026-11-18T14:00:01Z"
+    host.clock.advance(30)
+    host.kill()
+    host.work()
+
+    assert host.snapshots() == names(12, 13, 14)
+    assert host.store.unfinished_runs() == []
+
+
 def test_nothing_is_pruned_after_a_slot_that_brought_no_snapshot(host: PolicyBench) -> None:
     host.until_hour(2)
     host.give(replace(POLICY, retention=Retention(keep_last=1)))
