@@ -27,6 +27,8 @@ PROTECTED = "protected"
 EXPIRES = "expires"
 # No policy took it, or another one.
 FOREIGN = "foreign"
+# It is dated before one that the policy took earlier: the clock was wrong.
+MISDATED = "misdated"
 # LXD or another operation works with it right now.
 IN_USE = "in_use"
 
@@ -46,6 +48,7 @@ WHY_KEPT = (
     PROTECTED,
     EXPIRES,
     FOREIGN,
+    MISDATED,
     IN_USE,
 )
 

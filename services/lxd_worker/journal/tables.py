@@ -123,6 +123,7 @@ snapshot_records = Table(
     Column("policy_id", String, nullable=False),
     Column("policy", String, nullable=False),
     Column("slot", String, nullable=False),
+    Column("misdated", Boolean, nullable=False),
     Column("protected", Boolean, nullable=False),
     Column("tags", String, nullable=False),
     Column("expires_at", String, nullable=False),

@@ -47,7 +47,7 @@ def build_policies(
     guard = ClockGuard(store, context.clock, boot_time)
     deciding = Lock()
     pruning = Pruning(context, operations, store, plan, instances, guard, deciding)
-    steps = RunSteps(context, operations, store, plan, instances, pruning)
+    steps = RunSteps(context, operations, store, plan, instances, pruning, guard)
 
     def oldest_slots() -> Mapping[tuple[str, str], str]:
         return scheduler.oldest_slots()

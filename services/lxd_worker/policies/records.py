@@ -48,7 +48,8 @@ class SnapshotRecord(Struct, frozen=True, kw_only=True):
 
     `instance_created_at` is when LXD made the instance: a copy can have the uuid of the original.
     `policy_id` and `policy` are those of the policy that took it for `slot`, empty: none did.
-    `protected` and `tags` are marks that people have set.
+    `misdated`: it was taken after one of the policy's with a later time. `protected` and `tags` are
+    marks that people have set.
     """
 
     project: str
@@ -59,6 +60,7 @@ class SnapshotRecord(Struct, frozen=True, kw_only=True):
     policy_id: str = ""
     policy: str = ""
     slot: str = ""
+    misdated: bool = False
     protected: bool = False
     tags: tuple[str, ...] = ()
     expires_at: str = ""

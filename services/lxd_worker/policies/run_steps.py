@@ -15,6 +15,7 @@ from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.policies import runs
+from services.lxd_worker.policies.clock_guard import ClockGuard
 from services.lxd_worker.policies.host_instances import HostInstances
 from services.lxd_worker.policies.host_plan import HostPlan
 from services.lxd_worker.policies.protocol import PolicyStore, RunChange
@@ -52,6 +53,7 @@ class RunSteps:
     plan: HostPlan
     instances: HostInstances
     pruning: Pruning
+    clock_guard: ClockGuard
 
     def advance(self, run_id: str) -> Next:
         """Do for a run what can be done now; return what it waits for then."""
@@ -166,7 +168,21 @@ class RunSteps:
             policy_id=run.policy_id,
             policy=run.policy,
             slot=run.slot,
+            misdated=self._is_misdated(run, found.created_at),
             expires_at=found.expires_at,
+        )
+
+    def _is_misdated(self, run: PolicyRun, created_at: str) -> bool:
+        """Whether a snapshot is dated before one that the policy took earlier.
+
+        If the clock is right, what is dated after now is the other one's mistake.
+        """
+        now, is_trusted = self.context.clock.now(), self.clock_guard.trusted
+        return any(
+            one.policy_id == run.policy_id
+            and one.created_at > created_at
+            and not (is_trusted and one.created_at > now)
+            for one in self.store.snapshots_of(run.project, run.uuid)
         )
 
     def _prune(self, record: RunRecord) -> Next:

@@ -150,6 +150,7 @@ def _record(row: Row[Any]) -> SnapshotRecord:
         policy_id=row.policy_id,
         policy=row.policy,
         slot=row.slot,
+        misdated=row.misdated,
         protected=row.protected,
         tags=tuple(row.tags.split()),
         expires_at=row.expires_at,

@@ -64,6 +64,8 @@ def _held(snapshot: Snapshot, record: SnapshotRecord | None, policy_id: str) -> 
     created_at = _moment(snapshot.created_at)
     if not is_own or created_at is None:
         guards.append(reasons.FOREIGN)
+    if record and record.misdated:
+        guards.append(reasons.MISDATED)
     if record and record.protected:
         guards.append(reasons.PROTECTED)
     if snapshot.expires_at:

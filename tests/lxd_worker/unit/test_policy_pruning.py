@@ -257,6 +257,44 @@ def test_a_clock_that_may_be_wrong_prunes_nothing_until_the_centre_confirms_it(
     assert len(host.snapshots()) == 2
 
 
+A_YEAR_S = 365 * 86400
+
+
+def test_what_a_clock_that_was_behind_has_taken_is_not_pruned_as_the_oldest(
+    host: PolicyBench,
+) -> None:
+    host.until_hour(2)
+    before = host.snapshots()
+    host.boot = ("boot-2", 0.0)
+    host.clock._unix_at_0 -= A_YEAR_S
+    host.kill()
+    host.until_hour(3)
+    behind = [one for one in host.snapshots() if one not in before]
+    host.clock._unix_at_0 += A_YEAR_S
+    host.give(POLICY)
+    host.until_hour(3)
+
+    assert len(behind) == 2
+    assert host.snapshots() == [*behind, *names(18, 19)]
+    held = host.store.snapshots_of("default", "u-web")
+    assert {one.snapshot for one in held if one.misdated} == set(behind)
+
+
+def test_what_a_clock_that_was_ahead_has_taken_makes_no_later_one_suspect(
+    host: PolicyBench,
+) -> None:
+    host.until_hour(1)
+    host.clock._unix_at_0 += 86400
+    host.until_hour(1)
+    ahead = host.snapshots()[-1]
+    host.clock._unix_at_0 -= 86400
+    host.give(POLICY)
+    host.until_hour(3)
+
+    assert host.snapshots() == [ahead, *names(15, 16)]
+    assert not [one for one in host.store.snapshots_of("default", "u-web") if one.misdated]
+
+
 @pytest.mark.parametrize("clock", ["0", "soon", "nan", "inf"])
 def test_a_clock_that_disagrees_with_the_centres_prunes_nothing(
     host: PolicyBench, clock: str

@@ -21,6 +21,10 @@ RETENTION = {
         "已在 LXD 中设置到期时间，由 LXD 删除", "it has an expiry in LXD, which deletes it then"
     ),
     "foreign": Text("不是此策略所建，不会删除", "this policy did not take it, and leaves it"),
+    "misdated": Text(
+        "拍摄时主机时钟有误，时间早于此前的快照，不会删除",
+        "the clock was wrong: it is dated before older ones, and stays",
+    ),
     "in_use": Text("正在使用", "it is in use right now"),
     "no_rule": Text("没有规则保留它", "no rule keeps it"),
 }

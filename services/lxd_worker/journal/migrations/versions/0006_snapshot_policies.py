@@ -86,6 +86,7 @@ def _create_snapshot_records() -> None:
         sa.Column("policy_id", sa.String, nullable=False),
         sa.Column("policy", sa.String, nullable=False),
         sa.Column("slot", sa.String, nullable=False),
+        sa.Column("misdated", sa.Boolean, nullable=False),
         sa.Column("protected", sa.Boolean, nullable=False),
         sa.Column("tags", sa.String, nullable=False),
         sa.Column("expires_at", sa.String, nullable=False),
