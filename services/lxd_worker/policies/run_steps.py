@@ -66,12 +66,6 @@ class RunSteps:
             return self._conclude(record)
         return self._prune(record)
 
-    def skip(self, run_id: str, code: str, message: str = "") -> PolicyRun | None:
-        """Record that a snapshot is not even tried."""
-        at = self.context.clock.now()
-        record = self.store.advance_run(run_id, lambda one: runs.skipped(one, code, message, at))
-        return record.run if record else None
-
     def give_up(self, run_id: str, error: errors.FleetError | None) -> PolicyRun | None:
         """Try no more what was tried in vain, as the next slot is due; return what is over then.
 
@@ -79,10 +73,13 @@ class RunSteps:
         is left for a later run.
         """
         at = self.context.clock.now()
+        entry = self.context.journal.find(run_id)
 
         def change(record: RunRecord) -> RunRecord:
             if record.phase is Phase.PRUNING:
                 return runs.over(record)
+            if entry:
+                return runs.submitted(record, entry.operation)
             return runs.skipped(record, reasons.BUSY, str(error or ""), at)
 
         record = self.store.advance_run(run_id, change)
@@ -90,16 +87,20 @@ class RunSteps:
 
     def _take(self, record: RunRecord) -> Next:
         run = record.run
+        # Accepted, and the worker stopped before that was recorded.
+        if entry := self.context.journal.find(run.operation_id):
+            operation = entry.operation
+            return self._change(run, lambda one: runs.submitted(one, operation))
         policy = self.plan.policy(run.policy_id)
         if policy is None:
-            return Over(self.skip(run.operation_id, reasons.POLICY_GONE))
+            return self._skip(run, reasons.POLICY_GONE)
         instance = self.instances.find(run.project, run.instance, run.uuid)
         if instance is None:
-            return Over(self.skip(run.operation_id, reasons.INSTANCE_GONE))
+            return self._skip(run, reasons.INSTANCE_GONE)
         if not self.plan.selects(policy, instance):
-            return Over(self.skip(run.operation_id, reasons.NOT_SELECTED))
+            return self._skip(run, reasons.NOT_SELECTED)
         if self.instances.is_ambiguous(run.uuid):
-            return Over(self.skip(run.operation_id, reasons.DUPLICATE_UUID))
+            return self._skip(run, reasons.DUPLICATE_UUID)
         return self._submit(run, policy, instance)
 
     def _submit(self, run: PolicyRun, policy: Policy, instance: Instance) -> Next:
@@ -107,13 +108,18 @@ class RunSteps:
         try:
             operation = self.operations.submit(self._submission(run, policy, instance))
         except (errors.InstanceNotFound, errors.InstanceReplaced) as exc:
-            return Over(self.skip(run.operation_id, reasons.INSTANCE_GONE, str(exc)))
+            return self._skip(run, reasons.INSTANCE_GONE, str(exc))
         except errors.TemporaryError as exc:
             return Again(exc)
         except errors.FleetError as exc:
             refusal = exc
             return self._change(run, lambda one: runs.refused(one, refusal, at))
         return self._change(run, lambda one: runs.submitted(one, operation))
+
+    def _skip(self, run: PolicyRun, code: str, message: str = "") -> Next:
+        """Record that a snapshot is not even tried."""
+        at = self.context.clock.now()
+        return self._change(run, lambda one: runs.skipped(one, code, message, at))
 
     def _submission(self, run: PolicyRun, policy: Policy, instance: Instance) -> Submission:
         commands = [command for command in (policy.pre, policy.post) if command]

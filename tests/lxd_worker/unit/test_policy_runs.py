@@ -11,7 +11,15 @@ from msgspec.structs import replace
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound, InvalidInput, LxdRefused, PolicyNotFound
 from shared.contracts.operations import Kind
-from shared.contracts.policies import RunRequest, RunState, Schedule, Selection, slot_operation
+from shared.contracts.policies import (
+    Policy,
+    Retention,
+    RunRequest,
+    RunState,
+    Schedule,
+    Selection,
+    slot_operation,
+)
 from tests.support.builders import a_submission
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.policies import PolicyBench, a_plan, a_policy, policy_bench
@@ -343,3 +351,52 @@ def test_every_run_is_reported_until_the_broker_has_it_and_listed_by_pages(
     assert host.store.unconfirmed_runs(10) == []
     assert (first.more, rest.more) == (True, False)
     assert {run.instance for run in [*first.runs, *rest.runs]} == {"web", "db"}
+
+
+def accepted_and_not_recorded(host: PolicyBench) -> None:
+    """Have the journal accept a snapshot, and the worker stop before the run says so."""
+    real = host.store.advance_run
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    host.store.advance_run = dies  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        host.step()
+    host.store.advance_run = real  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("policies", [(), (a_policy(selection=Selection(names=("db",))),)])
+def test_a_snapshot_that_was_accepted_before_a_crash_is_owned_whatever_the_plan_says_then(
+    host: PolicyBench, policies: tuple[Policy, ...]
+) -> None:
+    host.give(a_policy(selection=ONLY_WEB))
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    accepted_and_not_recorded(host)
+    host.kill()
+    host.give(*policies)
+    host.work()
+
+    assert states(host) == [(NOON, "web", RunState.TAKEN, "")]
+    (owned,) = host.store.snapshots_of("default", "u-web")
+    assert [owned.snapshot] == host.snapshots()
+
+
+def test_a_snapshot_that_was_accepted_is_not_given_up_when_the_next_slot_is_due(
+    host: PolicyBench,
+) -> None:
+    host.give(a_policy(selection=ONLY_WEB, retention=Retention(keep_last=9)))
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    accepted_and_not_recorded(host)
+    (queued,) = host.policies.scheduler._queue.values()
+    queued.not_before = host.clock.monotonic() + 3605
+    host.until_hour()
+    host.clock.advance(10)
+    host.work()
+
+    assert {run.state for run in host.runs()} == {RunState.TAKEN}
+    owned = {one.snapshot for one in host.store.snapshots_of("default", "u-web")}
+    assert owned == set(host.snapshots())
+    assert len(owned) == 2
