@@ -128,8 +128,10 @@ class ProtectionReport:
                 try:
                     # Of two with one uuid the one would be missing what the other one has.
                     if not self.instances.is_ambiguous(found.uuid):
+                        recorded = self.store.snapshots_of(found.project, found.uuid)
                         listed = self.lxd.snapshots(*place)
-                        self.store.reconcile(found, listed, self.context.clock.unix())
+                        now = self.context.clock.unix()
+                        self.store.reconcile(found, recorded, listed, now)
                 except LxdUnavailable:
                     return
                 self._restocked[found.project, found.uuid] = None

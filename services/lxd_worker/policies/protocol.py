@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from services.lxd_worker.policies.records import (
@@ -103,11 +103,16 @@ class PolicyStore(Protocol):
         """Delete a record."""
 
     def reconcile(
-        self, instance: Instance, listed: Sequence[Snapshot], at: float
-    ) -> list[SnapshotRecord]:
-        """Return the records of those of LXD's snapshots that they are about.
+        self,
+        instance: Instance,
+        known: Collection[SnapshotRecord],
+        listed: Sequence[Snapshot],
+        at: float,
+    ) -> None:
+        """Take in the whole list of an instance's snapshots.
 
-        Those of others are kept for a while as missing.
+        Records that were known before LXD was asked for it, and are about none of them, are kept
+        for a while as missing. Of those that were written since, the list says nothing.
         """
 
     def stock(self, now: str) -> dict[tuple[str, str], Stock]:

@@ -22,6 +22,7 @@ from services.lxd_worker.policies.clock_guard import ClockGuard
 from services.lxd_worker.policies.host_instances import HostInstances
 from services.lxd_worker.policies.host_plan import HostPlan
 from services.lxd_worker.policies.protocol import PolicyStore
+from services.lxd_worker.policies.records import SnapshotRecord
 from services.lxd_worker.policies.snapshots import held
 from services.lxd_worker.policies.verdicts import Again, Waits
 from shared.contracts import errors
@@ -57,8 +58,12 @@ class Pruning:
         instance = self.instances.find(run.project, run.instance, run.uuid)
         if instance is None:
             return None
+        recorded = self.store.snapshots_of(instance.project, instance.uuid)
         listed = self.context.lxd.snapshots(instance.project, instance.name)
-        self._record_pruned(run, listed)
+        self._record_pruned(run, recorded, listed)
+        if self.instances.is_ambiguous(instance.uuid):
+            return None
+        self.store.reconcile(instance, recorded, listed, self.context.clock.unix())
         if not self.clock_guard.trusted:
             log.warning("nothing is pruned by a clock that may be wrong", extra=_names(run))
             return None
@@ -81,7 +86,7 @@ class Pruning:
         if self.instances.is_ambiguous(instance.uuid):
             return []
         now = self.context.clock.unix()
-        records = self.store.reconcile(instance, listed, now)
+        records = self.store.snapshots_of(instance.project, instance.uuid)
         owned = held(listed, records, policy.id, instance.created_at)
         moment = datetime.fromtimestamp(now, UTC)
         judged = judge(owned, policy.retention, policy.schedule.timezone, moment)
@@ -134,10 +139,12 @@ class Pruning:
         sources = (new.copy_of for new in creations if new and new.copy_of)
         return any((one.uuid, one.snapshot) == (instance.uuid, snapshot) for one in sources)
 
-    def _record_pruned(self, run: PolicyRun, listed: Iterable[Snapshot]) -> None:
+    def _record_pruned(
+        self, run: PolicyRun, recorded: Iterable[SnapshotRecord], listed: Iterable[Snapshot]
+    ) -> None:
         """Record what this run has deleted and what was not recorded before a crash."""
         there = {snapshot.name for snapshot in listed}
-        for record in self.store.snapshots_of(run.project, run.uuid):
+        for record in recorded:
             name = record.snapshot
             if record.policy_id != run.policy_id or name in there:
                 continue

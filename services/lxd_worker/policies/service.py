@@ -21,7 +21,12 @@ from services.lxd_worker.policies.protocol import Calculate, PolicyStore
 from services.lxd_worker.policies.records import SnapshotRecord
 from services.lxd_worker.policies.scheduler import PolicyScheduler
 from services.lxd_worker.policies.snapshots import held, record_of, with_records
-from shared.contracts.errors import InstanceNotFound, InvalidInput, SnapshotNotFound
+from shared.contracts.errors import (
+    InstanceNotFound,
+    InstanceReplaced,
+    InvalidInput,
+    SnapshotNotFound,
+)
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Kind
 from shared.contracts.policies import (
@@ -121,14 +126,16 @@ class HostPolicies:
         self.store.tidy(present, now, now - journal_days_s)
 
     def _mark(self, mark: SnapshotMark) -> None:
-        listed = list_snapshots(self.context.lxd, mark.project, mark.name, mark.uuid).snapshots
+        check_name(mark.name)
+        instance = self.context.lxd.instance(mark.project, mark.name).instance
+        if instance is None:
+            raise InstanceNotFound(mark.name)
+        if instance.uuid != mark.uuid:
+            raise InstanceReplaced(mark.name)
+        listed = self.context.lxd.snapshots(mark.project, mark.name)
         found = next((one for one in listed if one.name == mark.snapshot), None)
         if found is None:
             raise SnapshotNotFound(mark.name, mark.snapshot)
-        # What is cached may be another one: the name is free for a moment while roots are swapped.
-        instance = self.context.lxd.instance(mark.project, mark.name).instance
-        if instance is None or instance.uuid != mark.uuid:
-            raise InstanceNotFound(mark.name)
         if self.instances.is_ambiguous(mark.uuid):
             raise InvalidInput("name", "an instance whose volatile.uuid no other one has")
         known = self.store.snapshots_of(mark.project, mark.uuid)

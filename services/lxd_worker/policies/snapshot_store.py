@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,30 +50,33 @@ class SnapshotTable:
         self._do(lambda connection: connection.execute(delete(snapshot_records).where(mine)))
 
     def reconcile(
-        self, instance: Instance, listed: Sequence[Snapshot], at: float
-    ) -> list[SnapshotRecord]:
+        self,
+        instance: Instance,
+        known: Collection[SnapshotRecord],
+        listed: Sequence[Snapshot],
+        at: float,
+    ) -> None:
         """See `PolicyStore.reconcile`."""
         by_name = {snapshot.name: snapshot for snapshot in listed}
+        before = {(record.snapshot, record.created_at) for record in known}
         of_instance = _of(instance.project, instance.uuid)
 
-        def work(connection: Connection) -> list[SnapshotRecord]:
+        def work(connection: Connection) -> None:
             query = select(snapshot_records).where(of_instance)
-            present = []
             for row in connection.execute(query).all():
                 found = by_name.get(row.snapshot)
                 is_of_it = instance.created_at == row.instance_created_at
                 is_same = is_of_it and found is not None and found.created_at == row.created_at
                 expires_at = found.expires_at if found and is_same else row.expires_at
-                missing_since = None if is_same else (row.missing_since or at)
+                was_known = row.missing_since or (row.snapshot, row.created_at) in before
+                is_missing = was_known and not is_same
+                missing_since = (row.missing_since or at) if is_missing else None
                 if (missing_since, expires_at) != (row.missing_since, row.expires_at):
                     changed = {"missing_since": missing_since, "expires_at": expires_at}
                     mine = of_instance & (_table.snapshot == row.snapshot)
                     connection.execute(update(snapshot_records).where(mine).values(changed))
-                if is_same:
-                    present.append(msgspec.structs.replace(_record(row), expires_at=expires_at))
-            return present
 
-        return self._do(work)
+        self._do(work)
 
     def stock(self, now: str) -> dict[tuple[str, str], Stock]:
         """See `PolicyStore.stock`."""

@@ -554,3 +554,39 @@ def test_nobody_marks_or_plans_between_the_last_judgement_and_the_acceptance(
 
     assert told == (["waits"] if wider else ["waits", "gone"])
     assert host.snapshots() == names(13, 14)
+
+
+def test_a_list_from_before_a_snapshot_was_recorded_says_nothing_of_it(host: PolicyBench) -> None:
+    host.until_hour(1)
+    recorded = host.store.snapshots_of("default", "u-web")
+    listed = host.lxd.snapshots("default", "web")
+    (web,) = [one for one in host.lxd.instances() if one.name == "web"]
+    host.until_hour(1)
+    host.store.reconcile(web, recorded, listed, host.clock.unix())
+    stock = host.store.stock_of("default", "u-web", host.clock.now())
+    host.clock.advance(8 * 86400)
+    host.policies.tidy(7 * 86400)
+
+    assert stock.snapshots == 2
+    assert len(host.store.snapshots_of("default", "u-web")) == 2
+
+
+def test_a_mark_on_one_of_too_many_snapshots_makes_none_of_the_others_missing(
+    host: PolicyBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.lxd_worker.instance_queries.MOST_SNAPSHOTS", 1)
+    host.until_hour(2)
+    host.policies.mark_snapshot(mark(names(13)[0], protected=True))
+
+    assert host.store.stock_of("default", "u-web", host.clock.now()).snapshots == 2
+
+
+def test_a_snapshot_that_is_beyond_what_is_listed_can_be_protected(
+    host: PolicyBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.lxd_worker.instance_queries.MOST_SNAPSHOTS", 1)
+    host.until_hour(2)
+    host.policies.mark_snapshot(mark(names(12)[0], protected=True))
+    host.until_hour(2)
+
+    assert host.snapshots() == names(12, 14, 15)
