@@ -22,11 +22,12 @@ from services.lxd_worker.policies.protocol import PolicyStore, RunChange
 from services.lxd_worker.policies.pruning import Pruning
 from services.lxd_worker.policies.records import Phase, RunRecord, SnapshotRecord
 from services.lxd_worker.policies.verdicts import Again, Next, Over, Waits
+from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from shared.contracts import errors
 from shared.contracts.bounds import A_DAY_S
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Arguments, Kind, Submission
-from shared.contracts.policies import Policy, PolicyRun, RunState, principal
+from shared.contracts.operations import Arguments, Kind, State, Submission
+from shared.contracts.policies import Policy, PolicyRun, principal
 from shared.contracts.status import is_running
 from shared.contracts.worker_api import Snapshot
 from shared.policies import reasons
@@ -148,17 +149,23 @@ class RunSteps:
         entry = self.context.journal.find(run.operation_id)
         if entry and not entry.operation.final:
             return Waits(run.operation_id)
-        taken = self._taken(run, entry) if entry else None
         at = self.context.clock.now()
+        if entry is None or entry.operation.state is not State.DONE:
+            return self._change(run, lambda one: runs.ended(one, entry, at))
+        if self._is_swapped(run):
+            return Again(errors.LxdBusy("the instance's root is being swapped"))
+        taken = self._taken(run, entry)
+        if taken is None:
+            return self._change(run, lambda one: runs.lost(one, at))
         return self._change(run, lambda one: runs.ended(one, entry, at), taken)
+
+    def _is_swapped(self, run: PolicyRun) -> bool:
+        """Whether the snapshot may be with a root that is just being set aside, or brought back."""
+        unfinished = (entry.operation for entry in self.context.journal.unfinished())
+        return any(one.uuid == run.uuid and one.kind in SWAP_KINDS for one in unfinished)
 
     def _taken(self, run: PolicyRun, entry: JournalEntry) -> SnapshotRecord | None:
         """Return the record of the snapshot that an operation took; None: it is not there."""
-        at = self.context.clock.now()
-        if runs.ended(RunRecord(run=run, phase=Phase.TAKING), entry, at).run.state is not (
-            RunState.TAKEN
-        ):
-            return None
         instance = self.instances.find(run.project, run.instance, run.uuid)
         listed = self.context.lxd.snapshots(run.project, instance.name) if instance else []
         found = next((one for one in listed if one.name == run.snapshot), None)

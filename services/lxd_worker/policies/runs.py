@@ -8,7 +8,7 @@ from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.policies.records import Phase, RunRecord
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import clip
-from shared.contracts.errors import FleetError
+from shared.contracts.errors import FleetError, SnapshotNotFound
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation, State
 from shared.contracts.policies import (
@@ -95,6 +95,14 @@ def ended(record: RunRecord, entry: JournalEntry | None, at: str) -> RunRecord:
     if state is RunState.FAILED and _is_vetoed(entry):
         state = RunState.VETOED
     return _ended(record, state, code, message, entry.operation.finished_at or at)
+
+
+def lost(record: RunRecord, at: str) -> RunRecord:
+    """Record that the operation is done, and that its snapshot is not there."""
+    if record.phase is not Phase.TAKING:
+        return record
+    error = SnapshotNotFound(record.run.instance, record.run.snapshot)
+    return _ended(record, RunState.UNKNOWN, error.code, str(error), at)
 
 
 def with_pruned(record: RunRecord, snapshot: str) -> RunRecord:

@@ -43,6 +43,8 @@ RUNS = {
     "lxd_busy": Text("LXD 正忙于该实例", "LXD was busy with the instance"),
     "lxd_unavailable": Text("LXD 不可用", "LXD was not available"),
     "operation_in_progress": Text("另一个操作正在进行", "another operation was under way"),
+    "outcome_unknown": Text("结果未知", "the outcome is unknown"),
+    "snapshot_not_found": Text("快照已建成，但已不存在", "it was taken, and is no longer there"),
     "operation_unknown": Text("结果未知", "the outcome is unknown"),
     "host_busy": Text("主机未完成的操作过多", "the host had too many unfinished operations"),
     "instance_not_found": Text("实例不存在", "the instance does not exist"),
