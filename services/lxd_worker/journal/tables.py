@@ -91,6 +91,7 @@ policy_runs = Table(
     Column("operation_id", String, primary_key=True),
     Column("sequence", Integer, nullable=False, unique=True),
     Column("phase", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
     Column("confirmed", Boolean, nullable=False),
     Column("changed_at", Float, nullable=False),
     Column("run", LargeBinary, nullable=False),

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from shared.contracts.policies import PolicyRun
+from shared.contracts.policies import PolicyRun, further_operation
 
 
 class Phase(StrEnum):
@@ -23,10 +23,16 @@ class Phase(StrEnum):
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):
-    """A run, and how far it is."""
+    """A run, and how far it is; `attempt` is how often LXD was too busy for its snapshot."""
 
     run: PolicyRun
     phase: Phase = Phase.WAITING
+    attempt: int = 0
+
+    @property
+    def operation_id(self) -> str:
+        """The id of the operation that takes the snapshot, at this attempt."""
+        return further_operation(self.run.operation_id, self.attempt)
 
 
 class Cursor(Struct, frozen=True, kw_only=True):

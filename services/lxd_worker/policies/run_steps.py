@@ -74,7 +74,8 @@ class RunSteps:
         is left for a later run.
         """
         at = self.context.clock.now()
-        entry = self.context.journal.find(run_id)
+        known = self.store.find_run(run_id)
+        entry = self.context.journal.find(known.operation_id) if known else None
 
         def change(record: RunRecord) -> RunRecord:
             if record.phase is Phase.PRUNING:
@@ -89,7 +90,7 @@ class RunSteps:
     def _take(self, record: RunRecord) -> Next:
         run = record.run
         # Accepted, and the worker stopped before that was recorded.
-        if entry := self.context.journal.find(run.operation_id):
+        if entry := self.context.journal.find(record.operation_id):
             operation = entry.operation
             return self._change(run, lambda one: runs.submitted(one, operation))
         policy = self.plan.policy(run.policy_id)
@@ -102,12 +103,15 @@ class RunSteps:
             return self._skip(run, reasons.NOT_SELECTED)
         if self.instances.is_ambiguous(run.uuid):
             return self._skip(run, reasons.DUPLICATE_UUID)
-        return self._submit(run, policy, instance)
+        # LXD takes snapshots during much of its work: that is waited for once it has refused one.
+        if record.attempt and self.context.lxd.is_in_use(instance.project, instance.name):
+            return Again(errors.LxdBusy("the instance is in use"))
+        return self._submit(record, policy, instance)
 
-    def _submit(self, run: PolicyRun, policy: Policy, instance: Instance) -> Next:
-        at = self.context.clock.now()
+    def _submit(self, record: RunRecord, policy: Policy, instance: Instance) -> Next:
+        run, at = record.run, self.context.clock.now()
         try:
-            operation = self.operations.submit(self._submission(run, policy, instance))
+            operation = self.operations.submit(self._submission(record, policy, instance))
         except (errors.InstanceNotFound, errors.InstanceReplaced) as exc:
             return self._skip(run, reasons.INSTANCE_GONE, str(exc))
         except errors.TemporaryError as exc:
@@ -122,7 +126,7 @@ class RunSteps:
         at = self.context.clock.now()
         return self._change(run, lambda one: runs.skipped(one, code, message, at))
 
-    def _submission(self, run: PolicyRun, policy: Policy, instance: Instance) -> Submission:
+    def _submission(self, record: RunRecord, policy: Policy, instance: Instance) -> Submission:
         commands = [command for command in (policy.pre, policy.post) if command]
         timeout_s = TIMEOUT_S + sum(command.timeout_s for command in commands)
         return Submission(
@@ -132,12 +136,12 @@ class RunSteps:
             uuid=instance.uuid,
             principal=principal(policy.name),
             project=instance.project,
-            operation_id=run.operation_id,
+            operation_id=record.operation_id,
             start_by=f"{self.context.clock.unix() + START_WITHIN_S:.3f}",
             start_within_s=START_WITHIN_S,
             timeout_s=min(timeout_s, float(A_DAY_S)),
             arguments=Arguments(
-                snapshot=snapshot_name(policy, instance.name, parse_moment(run.slot)),
+                snapshot=snapshot_name(policy, instance.name, parse_moment(record.run.slot)),
                 stateful=policy.stateful and is_running(instance.status),
                 pre=policy.pre,
                 post=policy.post,
@@ -146,9 +150,12 @@ class RunSteps:
 
     def _conclude(self, record: RunRecord) -> Next:
         run = record.run
-        entry = self.context.journal.find(run.operation_id)
+        entry = self.context.journal.find(record.operation_id)
         if entry and not entry.operation.final:
-            return Waits(run.operation_id)
+            return Waits(record.operation_id)
+        if entry and runs.may_try_again(record, entry):
+            self.store.advance_run(run.operation_id, runs.put_off)
+            return Again(errors.LxdBusy("lxd refused the snapshot"))
         at = self.context.clock.now()
         if entry is None or entry.operation.state is not State.DONE:
             return self._change(run, lambda one: runs.ended(one, entry, at))

@@ -224,7 +224,7 @@ class SqlPolicyStore(SnapshotTable):
 
 def _record(row: Row[Any]) -> RunRecord | None:
     run = _decoded(PolicyRun, row.run)
-    return RunRecord(run=run, phase=Phase(row.phase)) if run else None
+    return RunRecord(run=run, phase=Phase(row.phase), attempt=row.attempt) if run else None
 
 
 def _decoded(kind: type[T], body: bytes) -> T | None:
@@ -250,6 +250,7 @@ def _row(record: RunRecord) -> dict[str, object]:
     return {
         "sequence": record.run.sequence,
         "phase": record.phase.value,
+        "attempt": record.attempt,
         "confirmed": False,
         "changed_at": time.time(),
         "run": msgspec.json.encode(record.run),

@@ -59,6 +59,7 @@ def _create_runs() -> None:
         sa.Column("operation_id", sa.String, primary_key=True),
         sa.Column("sequence", sa.Integer, nullable=False, unique=True),
         sa.Column("phase", sa.String, nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("confirmed", sa.Boolean, nullable=False),
         sa.Column("changed_at", sa.Float, nullable=False),
         sa.Column("run", sa.LargeBinary, nullable=False),
