@@ -127,5 +127,6 @@ class PolicyStore(Protocol):
     def tidy(self, present: Sequence[tuple[str, str]] | None, now: float, before: float) -> None:
         """Delete runs that are over, and records of what is missing, since before a Unix time.
 
-        `present` are the projects and uuids of all instances; None: nobody knows.
+        With them go the failures of instances that are gone. `present` are the projects and uuids
+        of all instances; None: nobody knows.
         """

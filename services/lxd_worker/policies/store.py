@@ -207,6 +207,8 @@ class SqlPolicyStore(SnapshotTable):
             newest = select(number).where(over).order_by(number.desc()).offset(MOST_RUNS).limit(1)
             too_many = number <= newest.scalar_subquery()
             connection.execute(delete(policy_runs).where(over & too_many))
+            if present is not None:
+                _forget_failures(connection, {uuid for _, uuid in present})
             self.tidy_snapshots(connection, present, now, before)
 
         self._do(work)
@@ -262,6 +264,13 @@ def _move_cursor(
 ) -> None:
     mine = policy_cursors.c.policy_id == policy_id
     connection.execute(update(policy_cursors).where(mine, *conditions).values(slot=slot))
+
+
+def _forget_failures(connection: Connection, present: set[str]) -> None:
+    """Delete the failures of instances that are gone."""
+    uuid = policy_failures.c.uuid
+    for gone in set(connection.scalars(select(uuid).distinct())) - present:
+        connection.execute(delete(policy_failures).where(uuid == gone))
 
 
 def _count_failure(connection: Connection, run: PolicyRun) -> None:

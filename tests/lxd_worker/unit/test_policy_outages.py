@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.lxd_worker.policies.outbox import PolicyRunOutbox
 from services.lxd_worker.policies.runs import MOST_ATTEMPTS
 from services.lxd_worker.policies.store import MOST_RUNS
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.errors import BrokerUnavailable, DatabaseUnavailable
+from shared.contracts.errors import BrokerUnavailable, DatabaseUnavailable, LxdRefused
 from shared.contracts.events import PolicyRunChanged
 from shared.contracts.policies import RunState, Schedule, Selection
 from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
@@ -182,3 +183,20 @@ def test_a_row_that_cannot_be_read_hides_no_other(host: PolicyBench) -> None:
     assert len(host.store.unconfirmed_runs(10)) == 1
     host.until_hour()
     assert len(host.runs()) == 2
+
+
+def test_failures_go_with_the_instance_and_stay_while_nobody_knows_which_there_are(
+    host: PolicyBench,
+) -> None:
+    host.give(replace(POLICY, selection=Selection(names=("*",))))
+    host.lxd.refuses[Step.SNAPSHOT] = LxdRefused("no space left on device")
+    host.until_hour()
+    week_s = 7 * 86400.0
+    host.policies.tidy(week_s)
+    unknown = host.store.failures()
+    host.lxd.memory = {("default", one.name): one for one in host.lxd.instances()}
+    del host.lxd.memory["default", "web"]
+    host.policies.tidy(week_s)
+
+    assert {uuid for _, uuid in unknown} == {"u-web", "u-db"}
+    assert {uuid for _, uuid in host.store.failures()} == {"u-db"}
