@@ -207,6 +207,8 @@ class SqlPolicyStore(SnapshotTable):
             newest = select(number).where(over).order_by(number.desc()).offset(MOST_RUNS).limit(1)
             too_many = number <= newest.scalar_subquery()
             connection.execute(delete(policy_runs).where(over & too_many))
+            if present is not None:
+                _forget_failures(connection, {uuid for _, uuid in present})
             self.tidy_snapshots(connection, present, now, before)
 
         self._do(work)
@@ -224,7 +226,7 @@ class SqlPolicyStore(SnapshotTable):
 
 def _record(row: Row[Any]) -> RunRecord | None:
     run = _decoded(PolicyRun, row.run)
-    return RunRecord(run=run, phase=Phase(row.phase)) if run else None
+    return RunRecord(run=run, phase=Phase(row.phase), attempt=row.attempt) if run else None
 
 
 def _decoded(kind: type[T], body: bytes) -> T | None:
@@ -250,6 +252,7 @@ def _row(record: RunRecord) -> dict[str, object]:
     return {
         "sequence": record.run.sequence,
         "phase": record.phase.value,
+        "attempt": record.attempt,
         "confirmed": False,
         "changed_at": time.time(),
         "run": msgspec.json.encode(record.run),
@@ -261,6 +264,13 @@ def _move_cursor(
 ) -> None:
     mine = policy_cursors.c.policy_id == policy_id
     connection.execute(update(policy_cursors).where(mine, *conditions).values(slot=slot))
+
+
+def _forget_failures(connection: Connection, present: set[str]) -> None:
+    """Delete the failures of instances that are gone."""
+    uuid = policy_failures.c.uuid
+    for gone in set(connection.scalars(select(uuid).distinct())) - present:
+        connection.execute(delete(policy_failures).where(uuid == gone))
 
 
 def _count_failure(connection: Connection, run: PolicyRun) -> None:
