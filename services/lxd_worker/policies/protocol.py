@@ -77,6 +77,9 @@ class PolicyStore(Protocol):
         With it, a snapshot that it took is recorded, and how many slots in a row brought none.
         """
 
+    def advance_runs(self, run_ids: Sequence[str], change: RunChange) -> list[RunRecord]:
+        """Change several runs, all or none; return those that there are, as they are then."""
+
     def runs_since(self, sequence: int, limit: int) -> list[PolicyRun]:
         """Return the runs that changed after a sequence number, oldest change first."""
 

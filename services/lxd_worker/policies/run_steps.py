@@ -8,6 +8,7 @@ taken twice, whoever asks how often.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,9 +71,10 @@ class RunSteps:
         record = self.store.advance_run(run_id, lambda one: runs.skipped(one, code, message, at))
         return record.run if record else None
 
-    def give_up(self, run_id: str, error: errors.FleetError | None) -> PolicyRun | None:
+    def give_up(self, tried: Mapping[str, errors.FleetError | None]) -> list[PolicyRun]:
         """Try no more what was tried in vain, as the next slot is due; return what is over then.
 
+        `tried` are the ids of runs, with the last error of each. All of them at once, or none.
         Of a snapshot that was asked for the outcome is found out all the same. What was not pruned
         is left for a later run.
         """
@@ -81,10 +83,11 @@ class RunSteps:
         def change(record: RunRecord) -> RunRecord:
             if record.phase is Phase.PRUNING:
                 return runs.over(record)
+            error = tried[record.run.operation_id]
             return runs.skipped(record, reasons.BUSY, str(error or ""), at)
 
-        record = self.store.advance_run(run_id, change)
-        return record.run if record and record.phase is Phase.OVER else None
+        changed = self.store.advance_runs(list(tried), change)
+        return [record.run for record in changed if record.phase is Phase.OVER]
 
     def _take(self, record: RunRecord) -> Next:
         run = record.run

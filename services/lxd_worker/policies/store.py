@@ -157,20 +157,19 @@ class SqlPolicyStore(SnapshotTable):
         """See `PolicyStore.advance_run`."""
 
         def work(connection: Connection) -> RunRecord | None:
-            row = connection.execute(_RUN, {"id": run_id}).first()
-            known = _record(row) if row else None
-            if known is None:
-                return None
-            changed = change(known)
-            if changed == known:
-                return known
-            changed = replace(changed, run=_numbered(connection, changed.run))
-            connection.execute(_REPLACE, {"id": run_id, **_row(changed)})
-            if known.run.state is not changed.run.state:
-                _count_failure(connection, changed.run)
-            if taken:
+            known, changed = _advance(connection, run_id, change)
+            if taken and changed is not known:
                 self.put(connection, taken)
             return changed
+
+        return self._do(work)
+
+    def advance_runs(self, run_ids: Sequence[str], change: RunChange) -> list[RunRecord]:
+        """See `PolicyStore.advance_runs`."""
+
+        def work(connection: Connection) -> list[RunRecord]:
+            changed = (_advance(connection, run_id, change)[1] for run_id in run_ids)
+            return [record for record in changed if record]
 
         return self._do(work)
 
@@ -220,6 +219,22 @@ class SqlPolicyStore(SnapshotTable):
             for run_id in lost:
                 self._omit(Omission.POLICY, run_id, "the run cannot be read")
         return [record for record in read if record]
+
+
+def _advance(
+    connection: Connection, run_id: str, change: RunChange
+) -> tuple[RunRecord | None, RunRecord | None]:
+    """Change a run; return it as it was, and as it is: the very same if nothing has changed."""
+    row = connection.execute(_RUN, {"id": run_id}).first()
+    known = _record(row) if row else None
+    changed = change(known) if known else None
+    if known is None or changed is None or changed == known:
+        return known, known
+    changed = replace(changed, run=_numbered(connection, changed.run))
+    connection.execute(_REPLACE, {"id": run_id, **_row(changed)})
+    if known.run.state is not changed.run.state:
+        _count_failure(connection, changed.run)
+    return known, changed
 
 
 def _record(row: Row[Any]) -> RunRecord | None:
