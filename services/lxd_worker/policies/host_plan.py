@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
@@ -18,7 +20,9 @@ from shared.contracts.policies import Plan, Policy
 from shared.policies.plan import digest
 from shared.policies.schedule import delay_s, latest_slot, next_slot
 from shared.policies.selection import selects
-from shared.policies.validation import check_policy
+from shared.policies.validation import check_contents, check_policy
+
+log = logging.getLogger(__name__)
 
 # A slot that is recorded further ahead than this was recorded by a clock that was wrong.
 MOST_AHEAD_S = 300.0
@@ -40,12 +44,16 @@ class HostPlan:
     _cursors: dict[str, Cursor] = field(init=False)
     # When the runs of each policy's next slot begin, in seconds since 1970.
     _due: dict[str, float] = field(init=False, default_factory=dict)
+    # What is wrong with policies that this host cannot carry out.
+    _faults: dict[str, InvalidInput] = field(init=False)
     _setting: Lock = field(init=False, default_factory=Lock)
 
     def __post_init__(self) -> None:
         self._plan = self.store.plan()
         self._policies = _by_id(self._plan)
         self._cursors = self.store.cursors()
+        # Schedules are looked at when they are due: all of them would take too long here.
+        self._faults = _faults(self.policies, check_contents)
 
     @property
     def plan(self) -> Plan | None:
@@ -66,6 +74,10 @@ class HostPlan:
         """Return a policy of the present plan."""
         return self._policies.get(policy_id)
 
+    def fault(self, policy_id: str) -> InvalidInput | None:
+        """Return why this host cannot carry out a policy of the plan; None: it can."""
+        return self._faults.get(policy_id)
+
     def selects(self, policy: Policy, instance: Instance) -> bool:
         """Whether a policy selects an instance; one that LXD has given no uuid yet waits for it."""
         place = (self.host, instance.project, instance.name)
@@ -74,22 +86,38 @@ class HostPlan:
     def set(self, plan: Plan) -> None:
         """Take a plan, unless it is older than the present one, or the same.
 
-        A policy that is new, or has a new schedule, begins now. Raises InvalidInput.
+        A policy that is new, or has a new schedule, begins now; one that this host cannot carry out
+        is left alone until another plan, or the next start. Raises InvalidInput for other mistakes.
         """
         with self._setting:
             if self._is_newer(plan):
                 self._replace(plan)
 
     def due_at(self, policy: Policy) -> float:
-        """Return when the runs of a policy's next slot begin, in seconds since 1970."""
+        """Return when the runs of a policy's next slot begin, in seconds since 1970.
+
+        Never (infinity) for one that this host cannot carry out.
+        """
         if policy.id not in self._due:
-            slot = next_slot(policy.schedule, self._after(policy))
-            self._due[policy.id] = slot.timestamp() + self.delay_s(policy)
+            slot = self.next_slot(policy)
+            self._due[policy.id] = slot.timestamp() + self.delay_s(policy) if slot else math.inf
         return self._due[policy.id]
 
-    def next_slot(self, policy: Policy) -> datetime:
-        """Return the first slot for which no runs are recorded."""
-        return next_slot(policy.schedule, self._after(policy))
+    def next_slot(self, policy: Policy) -> datetime | None:
+        """Return the first slot for which no runs are recorded; None: this host begins none."""
+        if policy.id in self._faults:
+            return None
+        try:
+            return next_slot(policy.schedule, self._after(policy))
+        except InvalidInput as exc:
+            self.set_aside(policy, exc)
+            return None
+
+    def set_aside(self, policy: Policy, fault: InvalidInput) -> None:
+        """Have a policy left alone, which this host cannot carry out."""
+        _log_fault(policy, fault)
+        self._faults[policy.id] = fault
+        self._due[policy.id] = math.inf
 
     def begun(self, policy: Policy) -> datetime:
         """Return the last slot that is recorded for a policy as it is given.
@@ -135,14 +163,16 @@ class HostPlan:
         return now is None or plan.plan_version > now.plan_version
 
     def _replace(self, plan: Plan) -> None:
+        faults: dict[str, InvalidInput] = {}
         for policy in plan.policies:
-            if policy != self._policies.get(policy.id):
-                check_policy(policy)
+            if policy != self._policies.get(policy.id) or policy.id in self._faults:
+                faults |= _faults([policy], check_policy)
                 # Checking a schedule takes milliseconds, in which the host's heartbeat waits.
                 self.clock.sleep(0)
         cursors = {policy.id: self._cursor(policy) for policy in plan.policies}
         self.store.replace_plan(plan, cursors)
         self._plan, self._policies, self._cursors = plan, _by_id(plan), cursors
+        self._faults = faults
         self._due.clear()
         self.changed()
 
@@ -170,6 +200,23 @@ def _check(plan: Plan, host: str) -> None:
         raise InvalidInput("digest", "that of the policies and limits of the plan")
     if len(_by_id(plan)) != len(plan.policies):
         raise InvalidInput("policies", "each once")
+
+
+def _faults(policies: Iterable[Policy], check: Callable[[Policy], None]) -> dict[str, InvalidInput]:
+    """Return what is wrong with policies, by their ids."""
+    found = {}
+    for policy in policies:
+        try:
+            check(policy)
+        except InvalidInput as exc:
+            _log_fault(policy, exc)
+            found[policy.id] = exc
+    return found
+
+
+def _log_fault(policy: Policy, fault: InvalidInput) -> None:
+    extra = {"policy": policy.name, "error": str(fault)}
+    log.warning("policy cannot be carried out here", extra=extra)
 
 
 def _by_id(plan: Plan | None) -> dict[str, Policy]:

@@ -155,7 +155,8 @@ class ProtectionReport:
         unix = self.context.clock.unix()
         stock, oldest = self._refresh(self.context.clock.now()), self.oldest_slots()
         overdue = slot_text(datetime.fromtimestamp(unix - LATE_S, UTC))
-        slots = {one.id: slot_text(self.plan.next_slot(one)) for one in self.plan.policies}
+        next_slots = {one.id: self.plan.next_slot(one) for one in self.plan.policies}
+        slots = {policy_id: slot_text(slot) for policy_id, slot in next_slots.items() if slot}
         plan = self.plan.plan
         return ProtectionReported(
             epoch=self.context.epoch,
@@ -180,10 +181,12 @@ class ProtectionReport:
     ) -> Protection:
         own = stock.get((instance.project, instance.uuid), _NO_STOCK)
         keys = [(policy.id, instance.uuid) for policy in policies]
-        pending = [slots[policy.id] for policy in policies] + [
+        pending = [slots[policy.id] for policy in policies if policy.id in slots] + [
             oldest[key] for key in keys if key in oldest
         ]
         failures = [self._failures[key] for key in keys if key in self._failures]
+        faults = [fault for policy in policies if (fault := self.plan.fault(policy.id))]
+        failures += [Failures(count=1, code=fault.code) for fault in faults]
         worst = max(failures, key=lambda one: one.count, default=_NO_FAILURES)
         due = min(pending, default="")
         return Protection(

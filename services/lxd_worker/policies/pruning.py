@@ -54,7 +54,9 @@ class Pruning:
             return None
         listed = self.context.lxd.snapshots(instance.project, instance.name)
         self._record_pruned(run, listed)
-        if policy is None or not self.plan.selects(policy, instance):
+        if policy is None or self.plan.fault(policy.id):
+            return None
+        if not self.plan.selects(policy, instance):
             return None
         if not self.clock_guard.trusted:
             log.warning("nothing is pruned by a clock that may be wrong", extra=_names(run))

@@ -94,6 +94,9 @@ class RunSteps:
         policy = self.plan.policy(run.policy_id)
         if policy is None:
             return Over(self.skip(run.operation_id, reasons.POLICY_GONE))
+        if fault := self.plan.fault(policy.id):
+            at = self.context.clock.now()
+            return self._change(run, lambda one: runs.refused(one, fault, at))
         instance = self.instances.find(run.project, run.instance, run.uuid)
         if instance is None:
             return Over(self.skip(run.operation_id, reasons.INSTANCE_GONE))

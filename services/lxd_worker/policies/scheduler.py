@@ -22,6 +22,7 @@ from services.lxd_worker.policies.verdicts import Again, Next, Waits
 from services.lxd_worker.protocols import Signal
 from shared.contracts.errors import (
     InstanceNotFound,
+    InvalidInput,
     LxdUnavailable,
     PolicyNotFound,
     TemporaryError,
@@ -115,6 +116,8 @@ class PolicyScheduler:
         policy = self.plan.policy(request.policy_id)
         if policy is None:
             raise PolicyNotFound(request.policy_id)
+        if fault := self.plan.fault(policy.id):
+            raise fault
         selected = self.instances.selected_by(policy)
         if request.name:
             place = (request.project, request.name)
@@ -150,10 +153,16 @@ class PolicyScheduler:
         try:
             for policy in self.plan.policies:
                 if self.plan.due_at(policy) <= now:
-                    self._begin_slot(policy)
+                    self._begin_slot_unless_invalid(policy)
         except LxdUnavailable as exc:
             log.warning("slots wait for lxd", extra={"error": str(exc)})
             self._not_before = self.clock.monotonic() + LXD_AGAIN_S
+
+    def _begin_slot_unless_invalid(self, policy: Policy) -> None:
+        try:
+            self._begin_slot(policy)
+        except InvalidInput as exc:
+            self.plan.set_aside(policy, exc)
 
     def _begin_slot(self, policy: Policy) -> None:
         slot = self.plan.slot_due(policy)

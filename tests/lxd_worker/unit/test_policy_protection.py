@@ -11,9 +11,8 @@ from msgspec.structs import replace
 from services.lxd_worker.policies.outbox import PolicyRunOutbox
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import BrokerUnavailable, InstanceNotFound, InvalidInput, LxdRefused
-from shared.contracts.events import PolicyRunChanged, ProtectionReported
+from shared.contracts.events import PolicyRunChanged
 from shared.contracts.policies import (
-    Protection,
     ProtectionState,
     Retention,
     Selection,
@@ -22,6 +21,8 @@ from shared.contracts.policies import (
 )
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
 from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
+from tests.support.lxd_worker.protection import protection_of as of
+from tests.support.lxd_worker.protection import reported
 
 ONLY_WEB = Selection(names=("web",))
 POLICY = a_policy(selection=ONLY_WEB)
@@ -31,20 +32,6 @@ POLICY = a_policy(selection=ONLY_WEB)
 def host(tmp_path: Path) -> Iterator[PolicyBench]:
     with policy_bench(tmp_path) as bench:
         yield bench
-
-
-def reported(host: PolicyBench) -> ProtectionReported:
-    host.lxd.memory = {("default", one.name): one for one in host.lxd.instances()}
-    host.policies.protection.request()
-    host.policies.protection.publish()
-    host.lxd.memory = None
-    report = host.wire.sent[-1]
-    assert isinstance(report, ProtectionReported)
-    return report
-
-
-def of(host: PolicyBench, name: str = "web") -> Protection:
-    return next(one for one in reported(host).instances if one.name == name)
 
 
 def test_a_host_tells_which_plan_it_carries_out_and_whether_its_clock_is_right(
