@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 
-import msgspec
+from msgspec.structs import replace
 
 from services.lxd_worker.clock import WorkerClock
+from services.lxd_worker.policies import cursors
 from services.lxd_worker.policies.protocol import PolicyStore
 from services.lxd_worker.policies.records import Cursor
 from shared.contracts.errors import InvalidInput
@@ -24,8 +25,8 @@ from shared.policies.validation import check_contents, check_policy
 
 log = logging.getLogger(__name__)
 
-# A slot that is recorded further ahead than this was recorded by a clock that was wrong.
-MOST_AHEAD_S = 300.0
+# No clock is believed beyond the year 9000: of later slots there are hardly any dates.
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 @dataclass(slots=True)
@@ -93,6 +94,10 @@ class HostPlan:
             if self._is_newer(plan):
                 self._replace(plan)
 
+    def now(self) -> float:
+        """Return the seconds since 1970, at most those of the year 9000."""
+        return min(self.clock.unix(), _LATEST)
+
     def due_at(self, policy: Policy) -> float:
         """Return when the runs of a policy's next slot begin, in seconds since 1970.
 
@@ -124,7 +129,8 @@ class HostPlan:
 
         One that the host has not, or has with another schedule, begins now.
         """
-        return _moment(self._cursor(policy).slot)
+        plan_delay_s = self._plan.delay_s if self._plan else 0.0
+        return _moment(cursors.reached(self._cursor(policy, plan_delay_s)))
 
     def delay_s(self, policy: Policy) -> float:
         """Return how long after a slot its runs begin."""
@@ -132,25 +138,26 @@ class HostPlan:
 
     def slot_due(self, policy: Policy) -> datetime | None:
         """Return the newest slot whose runs are to begin; those before it are left out."""
-        until = self.clock.unix() - self.delay_s(policy)
+        until = self.now() - self.delay_s(policy)
         return latest_slot(policy.schedule, self._after(policy), _moment(until))
 
     def on_begun(self, policy: Policy, slot: float) -> None:
         """Take in that the runs of a slot are recorded."""
-        cursor = self._cursors.get(policy.id)
-        if cursor and cursor.slot < slot:
-            self._move(policy.id, cursor, slot)
+        if cursor := self._cursors.get(policy.id):
+            self._move(policy.id, cursor, cursors.after_slot(cursor, slot))
 
     def follow_clock(self) -> None:
         """Go back to now with policies whose slots were recorded by a clock that was ahead.
 
-        A slot of which a run is recorded has none a second time.
+        A slot of which a run is recorded has none a second time. If it is now that is wrong, the
+        policies go on from their last slots when the clock is right again.
         """
-        now = self.clock.unix()
+        now = self.now()
         for policy_id, cursor in list(self._cursors.items()):
-            if cursor.slot > now + MOST_AHEAD_S:
-                self.store.move_cursor(policy_id, now)
-                self._move(policy_id, cursor, now)
+            moved = cursors.by_clock(cursor, now)
+            if moved is not cursor:
+                self.store.set_behind(policy_id, moved.behind)
+                self._move(policy_id, cursor, moved)
 
     def _is_newer(self, plan: Plan) -> bool:
         """Whether a valid plan replaces the present one; raises InvalidInput."""
@@ -169,28 +176,36 @@ class HostPlan:
                 faults |= _faults([policy], check_policy)
                 # Checking a schedule takes milliseconds, in which the host's heartbeat waits.
                 self.clock.sleep(0)
-        cursors = {policy.id: self._cursor(policy) for policy in plan.policies}
-        self.store.replace_plan(plan, cursors)
-        self._plan, self._policies, self._cursors = plan, _by_id(plan), cursors
+        now = self.now()
+        known = {
+            policy_id: cursors.has_left(cursor, now)
+            for policy_id, cursor in self._cursors.items()
+            if policy_id in self._policies or cursors.is_remembered(cursor, now)
+        }
+        known |= {policy.id: self._cursor(policy, plan.delay_s) for policy in plan.policies}
+        self.store.replace_plan(plan, known)
+        self._plan, self._policies, self._cursors = plan, _by_id(plan), known
         self._faults = faults
         self._due.clear()
         self.changed()
 
-    def _cursor(self, policy: Policy) -> Cursor:
-        schedule = msgspec.json.encode(policy.schedule).decode()
-        known = self._cursors.get(policy.id)
-        if known and known.schedule == schedule:
-            return known
-        return Cursor(schedule=schedule, slot=self.clock.unix())
+    def _cursor(self, policy: Policy, plan_delay_s: float) -> Cursor:
+        known, now = self._cursors.get(policy.id), self.now()
+        if known and cursors.is_of(known, policy.schedule):
+            away_s = delay_s(policy.schedule, self.host, plan_delay_s)
+            if cursors.is_back(known, now, away_s):
+                return replace(known, left_at=None) if known.left_at is not None else known
+        return cursors.begins_now(policy.schedule, now)
 
-    def _move(self, policy_id: str, cursor: Cursor, slot: float) -> None:
+    def _move(self, policy_id: str, cursor: Cursor, moved: Cursor) -> None:
         if self._cursors.get(policy_id) is cursor:
-            self._cursors[policy_id] = msgspec.structs.replace(cursor, slot=slot)
-        self._due.pop(policy_id, None)
+            self._cursors[policy_id] = moved
+        if policy_id not in self._faults:
+            self._due.pop(policy_id, None)
 
     def _after(self, policy: Policy) -> datetime:
         cursor = self._cursors.get(policy.id)
-        return _moment(cursor.slot if cursor else self.clock.unix())
+        return _moment(cursors.reached(cursor) if cursor else self.now())
 
 
 def _check(plan: Plan, host: str) -> None:

@@ -46,8 +46,8 @@ class PolicyStore(Protocol):
     def cursors(self) -> dict[str, Cursor]:
         """Return up to where each policy's runs are recorded."""
 
-    def move_cursor(self, policy_id: str, slot: float) -> None:
-        """Record that there is nothing to do up to a slot."""
+    def set_behind(self, policy_id: str, behind: float | None) -> None:
+        """Record up to where runs are recorded by a clock that was put back."""
 
     def agreement(self) -> ClockAgreement | None:
         """Return when the clock agreed with the centre's."""
@@ -60,6 +60,7 @@ class PolicyStore(Protocol):
     ) -> list[RunRecord]:
         """Record runs that wait, and with them that the policy is done up to a slot.
 
+        The highest slot stays; see `cursors.after_slot`.
         Those that are recorded already stay as they are. Returns the others.
         """
 

@@ -149,7 +149,7 @@ class PolicyScheduler:
         return oldest
 
     def _begin_due(self) -> None:
-        now = self.clock.unix()
+        now = self.plan.now()
         try:
             for policy in self.plan.policies:
                 if self.plan.due_at(policy) <= now:
@@ -281,7 +281,7 @@ class PolicyScheduler:
         self.changed(run)
 
     def _pause_s(self) -> float:
-        now, unix = self.clock.monotonic(), self.clock.unix()
+        now, unix = self.clock.monotonic(), self.plan.now()
         pauses = [MOST_SLEEP_S]
         pauses += [one.not_before - now for one in self._queue.values() if one.not_before > now]
         earliest = self._not_before - now

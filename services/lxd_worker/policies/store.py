@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     Select,
     bindparam,
+    case,
     delete,
+    func,
     insert,
     select,
     update,
@@ -82,7 +83,7 @@ class SqlPolicyStore(SnapshotTable):
             "plan": msgspec.json.encode(plan),
         }
         rows = [
-            {"policy_id": policy_id, "schedule": cursor.schedule, "slot": cursor.slot}
+            {"policy_id": policy_id, **msgspec.structs.asdict(cursor)}
             for policy_id, cursor in cursors.items()
         ]
 
@@ -100,11 +101,18 @@ class SqlPolicyStore(SnapshotTable):
     def cursors(self) -> dict[str, Cursor]:
         """See `PolicyStore.cursors`."""
         rows = self._do(lambda connection: connection.execute(select(policy_cursors)).all())
-        return {row.policy_id: Cursor(schedule=row.schedule, slot=row.slot) for row in rows}
+        return {
+            row.policy_id: Cursor(
+                schedule=row.schedule, slot=row.slot, behind=row.behind, left_at=row.left_at
+            )
+            for row in rows
+        }
 
-    def move_cursor(self, policy_id: str, slot: float) -> None:
-        """See `PolicyStore.move_cursor`."""
-        self._do(lambda connection: _move_cursor(connection, policy_id, slot))
+    def set_behind(self, policy_id: str, behind: float | None) -> None:
+        """See `PolicyStore.set_behind`."""
+        mine = policy_cursors.c.policy_id == policy_id
+        change = update(policy_cursors).where(mine).values(behind=behind)
+        self._do(lambda connection: connection.execute(change))
 
     def agreement(self) -> ClockAgreement | None:
         """See `PolicyStore.agreement`."""
@@ -136,7 +144,7 @@ class SqlPolicyStore(SnapshotTable):
                     connection.execute(insert(policy_runs), row)
                     begun.append(record)
             if policy_id:
-                _move_cursor(connection, policy_id, slot, policy_cursors.c.slot < slot)
+                _move_cursor(connection, policy_id, slot)
             return begun
 
         return self._do(work)
@@ -271,11 +279,13 @@ def _row(record: RunRecord) -> dict[str, object]:
     }
 
 
-def _move_cursor(
-    connection: Connection, policy_id: str, slot: float, *conditions: ColumnElement[bool]
-) -> None:
-    mine = policy_cursors.c.policy_id == policy_id
-    connection.execute(update(policy_cursors).where(mine, *conditions).values(slot=slot))
+def _move_cursor(connection: Connection, policy_id: str, slot: float) -> None:
+    """Do what `cursors.after_slot` does."""
+    known = policy_cursors.c
+    # SQLite's greatest of nothing and a number is nothing.
+    behind = case((known.slot > slot, func.max(known.behind, slot)), else_=None)
+    moved = {"slot": func.max(known.slot, slot), "behind": behind}
+    connection.execute(update(policy_cursors).where(known.policy_id == policy_id).values(moved))
 
 
 def _count_failure(connection: Connection, run: PolicyRun) -> None:
