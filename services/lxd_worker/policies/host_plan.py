@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from shared.policies.validation import check_contents, check_policy
 log = logging.getLogger(__name__)
 
 # No clock is believed beyond the year 9000: of later slots there are hardly any dates.
+_A_SECOND = timedelta(seconds=1)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -117,6 +118,15 @@ class HostPlan:
         except InvalidInput as exc:
             self.set_aside(policy, exc)
             return None
+
+    def last_slot(self, policy: Policy) -> datetime | None:
+        """Return the last slot whose runs are recorded; None: the policy has had none here."""
+        cursor = self._cursors.get(policy.id)
+        if cursor is None or policy.id in self._faults:
+            return None
+        begun = _moment(cursors.reached(cursor))
+        slot = latest_slot(policy.schedule, begun - _A_SECOND, begun)
+        return slot if slot == begun else None
 
     def set_aside(self, policy: Policy, fault: InvalidInput) -> None:
         """Have a policy left alone, which this host cannot carry out."""

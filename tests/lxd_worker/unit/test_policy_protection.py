@@ -13,13 +13,18 @@ from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import BrokerUnavailable, InstanceNotFound, InvalidInput, LxdRefused
 from shared.contracts.events import PolicyRunChanged
 from shared.contracts.policies import (
+    Policy,
     ProtectionState,
     Retention,
+    RunRequest,
+    Schedule,
     Selection,
     SimulatedAction,
     SimulationRequest,
 )
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
+from shared.policies.plan import digest
+from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
 from tests.support.lxd_worker.protection import protection_of as of
 from tests.support.lxd_worker.protection import reported
@@ -88,6 +93,89 @@ def test_a_slot_that_waits_for_minutes_is_late(host: PolicyBench) -> None:
     assert begun.state is ProtectionState.PROTECTED
     late = of(host)
     assert (late.state, late.due) == (ProtectionState.LATE, "2026-11-18T12:00:00Z")
+
+
+def with_jitter(policy: Policy) -> Policy:
+    return replace(policy, schedule=replace(policy.schedule, jitter_s=3000.0))
+
+
+def test_a_host_that_begins_later_is_late_only_then(host: PolicyBench) -> None:
+    later = with_jitter(POLICY)
+    host.give(later)
+    host.until_hour()
+    host.clock.advance(3000)
+    host.work()
+    host.to_full_hour()
+    delay_s = host.policies.plan.delay_s(later)
+    found = []
+    for seconds in (delay_s - 1, 300, 2):
+        host.clock.advance(seconds)
+        found.append(of(host).state)
+
+    assert delay_s > 400
+    assert found == [ProtectionState.PROTECTED, ProtectionState.PROTECTED, ProtectionState.LATE]
+
+
+def test_a_group_that_begins_later_is_late_only_then(host: PolicyBench) -> None:
+    host.give(POLICY)
+    host.until_hour()
+    plan = host.policies.plan.plan
+    assert plan
+    waits = replace(plan, plan_version=9, delay_s=600.0)
+    waits = replace(waits, digest=digest(waits.policies, waits.at_once, waits.delay_s))
+    host.policies.set_plan(waits)
+    host.to_full_hour()
+    host.clock.advance(599)
+    before = of(host).state
+    host.clock.advance(302)
+
+    assert (before, of(host).state) == (ProtectionState.PROTECTED, ProtectionState.LATE)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_instance_whose_last_snapshot_is_deleted_is_late(
+    host: PolicyBench, *, killed: bool
+) -> None:
+    host.give(replace(POLICY, schedule=Schedule(cron="0 0 1 * *")))
+    before_the_first = of(host).state
+    host.clock.advance(14 * 86400)
+    host.work()
+    protected = of(host)
+    host.lxd.holds["web"] = replace(host.lxd.holds["web"], snapshots=())
+    host.policies.protection.on_listening()
+    host.store.reconcile("default", "u-web", [], host.clock.unix())
+    if killed:
+        host.kill()
+    host.policies.protection._stock = None
+    deleted = of(host)
+
+    assert before_the_first is ProtectionState.PROTECTED
+    assert (protected.state, protected.snapshots) == (ProtectionState.PROTECTED, 1)
+    assert (deleted.state, deleted.newest_good) == (ProtectionState.LATE, "")
+    host.policies.run_policy(RunRequest(policy_id=POLICY.id, at="2026-12-02T12:00:00Z"))
+    host.work()
+    assert of(host).state is ProtectionState.PROTECTED
+
+
+def test_an_instance_that_comes_or_is_selected_after_a_slot_waits_for_the_next_one(
+    host: PolicyBench,
+) -> None:
+    host.give(replace(POLICY, selection=Selection(names=("web", "new"))))
+    host.until_hour()
+    of(host)
+    host.clock.advance(600)
+    host.lxd.holds["new"] = observation(uuid="u-new")
+    new = of(host, "new").state
+    host.give(replace(POLICY, selection=Selection(names=("*",))))
+    host.clock.advance(600)
+    selected = of(host, "db").state
+    host.lxd.used.add("db")
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    host.clock.advance(400)
+
+    assert (new, selected) == (ProtectionState.PROTECTED, ProtectionState.PROTECTED)
+    assert of(host, "db").state is ProtectionState.LATE
 
 
 def test_a_snapshot_that_somebody_deletes_is_no_longer_counted_on(host: PolicyBench) -> None:
