@@ -282,6 +282,59 @@ def test_a_simulation_tells_that_a_missed_slot_is_caught_up_at_once(host: Policy
     assert len(host.runs()) == 2
 
 
+def test_a_simulation_tells_of_the_slot_that_the_host_is_about_to_begin(
+    host: PolicyBench,
+) -> None:
+    later = with_jitter(POLICY)
+    host.give(POLICY)
+    host.give(later)
+    host.to_full_hour()
+    host.clock.advance(30)
+    host.work()
+    none = host.snapshots()
+
+    simulated = host.policies.simulate_policy(SimulationRequest(policy=later, days=1))
+    sooner = host.policies.simulate_policy(SimulationRequest(policy=POLICY, days=0))
+    host.clock.advance(3000)
+    host.work()
+
+    assert none == []
+    assert [simulated.instances[0].events[0].snapshot] == host.snapshots()
+    assert [one.snapshot for one in sooner.instances[0].events] == host.snapshots()
+
+
+def test_a_simulation_ends_when_its_time_is_over(host: PolicyBench) -> None:
+    for number in range(10):
+        host.lxd.holds[f"c{number}"] = observation(uuid=f"u-c{number}")
+    often = a_policy(schedule=Schedule(cron="* * * * *"), retention=Retention(keep_last=1000))
+    request = SimulationRequest(policy=often, limit=10, days=30)
+    listed = host.lxd.snapshots
+
+    def snapshots(*place: str) -> object:
+        host.clock.advance(2.6)
+        return listed(*place)
+
+    host.lxd.snapshots = snapshots
+    simulated = host.policies.simulate_policy(request)
+    first, second = simulated.instances
+
+    assert simulated.truncated
+    assert simulated.selected == 12
+    assert len(first.events) > len(second.events) > 0
+
+
+def test_a_simulation_whose_turn_does_not_come_tells_nothing(
+    host: PolicyBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.lxd_worker.policies.service.LONGEST_SIMULATION_S", 0.01)
+    request = SimulationRequest(policy=POLICY, days=1)
+    with host.policies._calculating:
+        simulated = host.policies.simulate_policy(request)
+
+    assert (simulated.selected, simulated.instances, simulated.truncated) == (1, [], True)
+    assert len(host.policies.simulate_policy(request).instances) == 1
+
+
 def test_a_simulation_tells_what_would_become_of_the_snapshots_that_are_there(
     host: PolicyBench,
 ) -> None:
