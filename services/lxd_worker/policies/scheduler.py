@@ -112,7 +112,8 @@ class PolicyScheduler:
 
         Raises PolicyNotFound, InstanceNotFound, InvalidInput, LxdUnavailable, DatabaseUnavailable.
         """
-        parse_moment(request.at)
+        # One moment is one slot, in whatever words.
+        slot = slot_text(parse_moment(request.at))
         policy = self.plan.policy(request.policy_id)
         if policy is None:
             raise PolicyNotFound(request.policy_id)
@@ -124,7 +125,7 @@ class PolicyScheduler:
             selected = [one for one in selected if (one.project, one.name) == place]
             if not selected:
                 raise InstanceNotFound(request.name)
-        requested = [waiting_run(policy, one, request.at, manual=True) for one in selected]
+        requested = [waiting_run(policy, one, slot, manual=True) for one in selected]
         self._enqueue(self.store.begin_runs(requested))
         self.wake()
         return len(requested)
