@@ -20,7 +20,7 @@ from services.lxd_worker.policies.host_plan import HostPlan
 from services.lxd_worker.policies.protocol import PolicyStore
 from services.lxd_worker.policies.records import Failures, Stock
 from services.lxd_worker.protocols import Lxd, Signal
-from services.lxd_worker.reports.publishing import ReportContext
+from services.lxd_worker.reports.publishing import FailureLog, ReportContext
 from shared.contracts.bounds import MOST_INSTANCES
 from shared.contracts.errors import BrokerUnavailable, InvalidInput, LxdUnavailable
 from shared.contracts.events import ProtectionReported
@@ -83,6 +83,9 @@ class ProtectionReport:
     # Instances by project and name, and by project and uuid, that are looked at again.
     _stale: dict[Place, None] = field(default_factory=dict)
     _restocked: dict[tuple[str, str], None] = field(default_factory=dict)
+    _failure_log: FailureLog = field(
+        default_factory=lambda: FailureLog(log, "protection not reported")
+    )
     # By the ids of policies, and the projects and uuids of instances; None: nobody has looked yet.
     _selected_since: dict[tuple[str, str, str], str] | None = None
 
@@ -130,8 +133,9 @@ class ProtectionReport:
         try:
             self.context.publish(report)
         except BrokerUnavailable as exc:
-            log.info("protection not reported", extra={"error": str(exc)})
+            self._failure_log.failed(exc)
             return
+        self._failure_log.succeeded()
         self._requested, self._last, self._sent_at = False, report, now
 
     def _list_stale(self) -> None:

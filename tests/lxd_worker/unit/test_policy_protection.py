@@ -226,6 +226,23 @@ def test_a_report_that_the_broker_did_not_get_is_sent_again(host: PolicyBench) -
     assert len(host.wire.sent) == 1
 
 
+def test_a_report_that_is_not_sent_is_logged_once_until_one_is(
+    host: PolicyBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    logged = []
+    host.lxd.memory = {}
+    for _ in range(2):
+        host.wire.cut = 3
+        for _ in range(3):
+            host.policies.protection.publish()
+        logged.append(caplog.messages.count("protection not reported"))
+        reported(host)
+        host.lxd.memory = {}
+
+    assert logged == [1, 2]
+
+
 def test_before_lxd_has_listed_its_instances_nothing_is_told(host: PolicyBench) -> None:
     host.policies.protection.publish()
 
