@@ -34,6 +34,7 @@ def print_without_end(listening: sockets.socket) -> None:
             return
 
 
+@pytest.mark.attack
 def test_others_get_their_turn_while_a_process_prints_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
