@@ -25,8 +25,8 @@ from shared.policies.validation import check_contents, check_policy
 
 log = logging.getLogger(__name__)
 
-# No clock is believed beyond the year 9000: of later slots there are hardly any dates.
 _A_SECOND = timedelta(seconds=1)
+# No clock is believed beyond the year 9000: of later slots there are hardly any dates.
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
