@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,9 @@ from shared.contracts import errors
 from shared.contracts.operations import Kind, Operation
 
 T = TypeVar("T")
+
+# Of a statement; SQLite has a bound on them.
+_MOST_VALUES = 500
 
 _UNFINISHED = ~operations.c.final & operations.c.readable
 _HOLDS = _UNFINISHED & ~operations.c.waiting
@@ -82,6 +85,19 @@ class SqlJournal:
     def find(self, operation_id: str) -> JournalEntry | None:
         """See `Journal.find`."""
         return self._transaction(lambda connection: self._entry(connection, operation_id))
+
+    def find_all(self, operation_ids: Collection[str]) -> list[JournalEntry]:
+        """See `Journal.find_all`."""
+        ids = list(operation_ids)
+        parts = [
+            operations.c.operation_id.in_(ids[at : at + _MOST_VALUES])
+            for at in range(0, len(ids), _MOST_VALUES)
+        ]
+        return self._transaction(
+            lambda connection: [
+                entry for part in parts for entry in self._rows.entries(connection, part)
+            ]
+        )
 
     def accept(self, entry: JournalEntry, host: str, limit: int) -> Acceptance:
         """See `Journal.accept`."""

@@ -96,7 +96,9 @@ class Pruning:
     ) -> list[Snapshot]:
         """Return the snapshots that the policy does not keep, the oldest first."""
         policy = self.plan.policy(run.policy_id)
-        if policy is None or not self.plan.selects(policy, instance):
+        if policy is None or self.plan.fault(policy.id):
+            return []
+        if not self.plan.selects(policy, instance):
             return []
         if self.instances.is_ambiguous(instance.uuid):
             return []
