@@ -96,9 +96,13 @@ class Pruning:
     ) -> list[Snapshot]:
         """Return the snapshots that the policy does not keep, the oldest first."""
         policy = self.plan.policy(run.policy_id)
+        # It may have lost a label since, or its name.
+        present = self.instances.find(run.project, run.instance, run.uuid)
+        if present is None or present.created_at != instance.created_at:
+            return []
         if policy is None or self.plan.fault(policy.id):
             return []
-        if not self.plan.selects(policy, instance):
+        if not self.plan.selects(policy, present):
             return []
         if self.instances.is_ambiguous(instance.uuid):
             return []

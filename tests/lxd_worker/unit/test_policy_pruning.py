@@ -506,6 +506,19 @@ def test_what_a_new_plan_keeps_after_it_was_judged_is_not_deleted(host: PolicyBe
     assert host.snapshots() == names(12, 13, 14)
 
 
+def test_an_instance_that_loses_its_label_after_the_judgement_loses_no_snapshot(
+    host: PolicyBench,
+) -> None:
+    host.lxd.limits["web"] = {"labels": {"tier": "prod"}}
+    host.give(replace(POLICY, selection=Selection(labels={"tier": "prod"})))
+    host.until_hour(2)
+    asked = _while_lxd_is_asked(host, host.lxd.limits.clear)
+    host.until_hour()
+
+    assert asked
+    assert host.snapshots() == names(12, 13, 14)
+
+
 def test_a_clock_that_jumps_after_the_judgement_deletes_nothing(host: PolicyBench) -> None:
     host.until_hour(2)
     asked = _while_lxd_is_asked(host, lambda: _jumped_ahead(host))
