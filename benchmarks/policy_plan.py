@@ -136,6 +136,7 @@ def _record(number: int, snapshot: int) -> SnapshotRecord:
         uuid=f"uuid-c{number}",
         snapshot=f"p0-{snapshot}",
         created_at=f"2026-10-{snapshot + 1:02}T00:00:00Z",
+        instance_created_at="2026-11-20T10:00:00Z",
         policy_id="id-p0",
         policy="p0",
     )

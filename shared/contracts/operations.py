@@ -19,7 +19,7 @@ History:
                   password, with the new password in Secrets.root_password
                   Instance, NewInstance, Changes: limits
                   rebuild, revert, with Arguments.image; Instance.trash
-    1.4  2026-11  Arguments: pre, post, safety_snapshot
+    1.4  2026-11  Arguments: pre, post, safety_snapshot, snapshot_created_at
                   NewInstance: copy_of
 """
 
@@ -105,9 +105,10 @@ class Arguments(Struct, frozen=True, kw_only=True):
     the instance has changed since the caller read it. `new_name` and `display_name` are for rename.
     `snapshot` names the snapshot to make, restore or delete; `stateful` includes the memory,
     `description` is the user's. `pre` and `post` are commands that run in the guest before and
-    after a snapshot, `safety_snapshot` is the name of one to take before a restore. `image` is the
-    image of a rebuild. `placement` says why this host was chosen; gateways store it, and do not
-    send it to workers.
+    after a snapshot, `safety_snapshot` is the name of one to take before a restore. A snapshot to
+    delete that was not made at `snapshot_created_at` is a namesake, and stays; empty: whenever it
+    was. `image` is the image of a rebuild. `placement` says why this host was chosen; gateways
+    store it, and do not send it to workers.
     """
 
     force: bool = False
@@ -123,6 +124,7 @@ class Arguments(Struct, frozen=True, kw_only=True):
     pre: GuestCommand | None = None
     post: GuestCommand | None = None
     safety_snapshot: Word = ""
+    snapshot_created_at: Word = ""
     image: ImageSource | None = None
     placement: Text = ""
 

@@ -175,10 +175,11 @@ class RunState(StrEnum):
 class PolicyRun(Struct, frozen=True, kw_only=True):
     """What was done for one slot, or for a request to run a policy now.
 
-    `operation_id` is that of the snapshot, and the run's own id. `slot` is the scheduled time;
-    `manual`: somebody asked for it then. `sequence` grows with every change of any run of the host.
-    `code` is that of the error, or a word of `shared.policies.reasons` for a skipped slot.
-    `pruned` are the first names of the snapshots that it deleted, `pruned_count` is how many.
+    `operation_id` is that of the snapshot, and the run's own id; if LXD was too busy for it,
+    `further_operation` is that of another one. `slot` is the scheduled time; `manual`: somebody
+    asked for it then. `sequence` grows with every change of any run of the host. `code` is that of
+    the error, or a word of `shared.policies.reasons` for a skipped slot. `pruned` are the first
+    names of the snapshots that it deleted, `pruned_count` is how many.
     """
 
     operation_id: Word
@@ -349,6 +350,11 @@ Protections = Annotated[list[Protection], Meta(max_length=MOST_INSTANCES)]
 def slot_operation(policy_id: str, uuid: str, slot: str) -> str:
     """Return the id of the operation that takes the snapshot of a slot; `slot` is RFC 3339."""
     return str(uuid5(_SLOTS, f"{policy_id}\0{uuid}\0{slot}"))
+
+
+def further_operation(run: str, attempt: int) -> str:
+    """Return the id of the operation that tries again for a slot; the first one is the run's."""
+    return str(uuid5(_SLOTS, f"again\0{run}\0{attempt}")) if attempt else run
 
 
 def prune_operation(run: str, snapshot: str) -> str:

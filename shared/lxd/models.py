@@ -280,15 +280,19 @@ class LxdTask(Struct, frozen=True):
         """
         return self.class_ == "task" and self._is_about(name, _INSTANCES)
 
-    def uses(self, name: str) -> bool:
-        """Whether it works with this instance or a snapshot of it, be it to send it elsewhere."""
-        return self.description not in _OF_PEOPLE and self._is_about(name, _WITH_SNAPSHOTS)
+    def uses(self, project: str, name: str) -> bool:
+        """Whether it works with this instance or a snapshot of it, be it to send it elsewhere.
 
-    def _is_about(self, name: str, kinds: tuple[str, ...]) -> bool:
+        LXD 5.0 does not tell the project of what it works with: then it may be this one.
+        """
+        return self.description not in _OF_PEOPLE and self._is_about(name, _WITH_SNAPSHOTS, project)
+
+    def _is_about(self, name: str, kinds: tuple[str, ...], project: str = "") -> bool:
         resources = self.resources or {}
         paths = [path for kind in kinds for path in resources.get(kind) or []]
-        names = [path.removeprefix("/1.0/instances/").partition("?")[0] for path in paths]
-        return name in [one.partition("/")[0] for one in names]
+        parts = [path.removeprefix("/1.0/instances/").partition("?") for path in paths]
+        named = [parse_qs(query) for place, _, query in parts if place.partition("/")[0] == name]
+        return any(not project or one.get("project", [project]) == [project] for one in named)
 
 
 class ExecMetadata(Struct, frozen=True, rename={"status": "return"}):

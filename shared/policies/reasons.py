@@ -27,6 +27,8 @@ PROTECTED = "protected"
 EXPIRES = "expires"
 # No policy took it, or another one.
 FOREIGN = "foreign"
+# It is dated before one that the policy took earlier: the clock was wrong.
+MISDATED = "misdated"
 # LXD or another operation works with it right now.
 IN_USE = "in_use"
 
@@ -46,6 +48,7 @@ WHY_KEPT = (
     PROTECTED,
     EXPIRES,
     FOREIGN,
+    MISDATED,
     IN_USE,
 )
 
@@ -54,8 +57,10 @@ BUSY = "busy"
 INSTANCE_GONE = "instance_gone"
 NOT_SELECTED = "not_selected"
 POLICY_GONE = "policy_gone"
+# Another instance of the host has the same uuid: nobody knows whose the records are.
+DUPLICATE_UUID = "duplicate_uuid"
 
-WHY_SKIPPED = (BUSY, INSTANCE_GONE, NOT_SELECTED, POLICY_GONE)
+WHY_SKIPPED = (BUSY, INSTANCE_GONE, NOT_SELECTED, POLICY_GONE, DUPLICATE_UUID)
 
 
 def word_of(reason: str) -> str:

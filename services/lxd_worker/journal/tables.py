@@ -93,6 +93,7 @@ policy_runs = Table(
     Column("operation_id", String, primary_key=True),
     Column("sequence", Integer, nullable=False, unique=True),
     Column("phase", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
     Column("confirmed", Boolean, nullable=False),
     Column("changed_at", Float, nullable=False),
     Column("run", LargeBinary, nullable=False),
@@ -112,7 +113,8 @@ policy_failures = Table(
 )
 
 # What we know of snapshots beyond LXD: which policy took them, and marks that people have set.
-# `created_at` is LXD's: a snapshot of the same name with another one is not this one.
+# `created_at` is LXD's: a snapshot of the same name with another one is not this one. So it is with
+# the instance's: a copy may have the uuid of the original.
 snapshot_records = Table(
     "snapshot_records",
     metadata,
@@ -120,9 +122,11 @@ snapshot_records = Table(
     Column("uuid", String, primary_key=True),
     Column("snapshot", String, primary_key=True),
     Column("created_at", String, nullable=False),
+    Column("instance_created_at", String, nullable=False),
     Column("policy_id", String, nullable=False),
     Column("policy", String, nullable=False),
     Column("slot", String, nullable=False),
+    Column("misdated", Boolean, nullable=False),
     Column("protected", Boolean, nullable=False),
     Column("tags", String, nullable=False),
     Column("expires_at", String, nullable=False),

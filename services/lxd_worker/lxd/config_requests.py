@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from services.lxd_worker.instances.connection_note import password_patch
-from services.lxd_worker.instances.description import EditableInstance, abridge, to_instance
+from services.lxd_worker.instances.description import EditableInstance, abridge, to_instance, to_utc
 from services.lxd_worker.instances.update_request import DesiredConfig, update_body
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.transitions.step_verdict import new_snapshot
@@ -120,11 +120,17 @@ class ConfigRequests:
         return self._client.put(LxdTask, *_path(entry), params=_of(entry), body=body)
 
     def _delete_snapshot(self, entry: JournalEntry) -> LxdTask:
-        operation = entry.operation
+        operation, path, params = entry.operation, self._path_of_snapshot(entry), _of(entry)
+        created_at = operation.arguments.snapshot_created_at
         try:
-            return self._client.delete(LxdTask, *self._path_of_snapshot(entry), params=_of(entry))
+            if created_at and self._created_at(*path, params=params) != created_at:
+                raise SnapshotNotFound(operation.instance, operation.arguments.snapshot)
+            return self._client.delete(LxdTask, *path, params=params)
         except LxdNotFound:
             raise SnapshotNotFound(operation.instance, operation.arguments.snapshot) from None
+
+    def _created_at(self, *path: str, params: dict[str, object]) -> str:
+        return to_utc(self._client.get(SnapshotDescription, *path, params=params).created_at)
 
     def _path_of_snapshot(self, entry: JournalEntry) -> tuple[str, ...]:
         """Return the path of this snapshot, and of no other one; raises LxdRefused.

@@ -24,7 +24,7 @@ from shared.contracts.instance_config import GuestCommand
 from shared.contracts.worker_api import MOST_LOG
 from shared.lxd.client import LxdClient
 from shared.lxd.errors import LxdNotFound, PreconditionFailed
-from shared.lxd.models import LxdTask
+from shared.lxd.models import LxdTask, Named
 from shared.lxd.scope import LxdScope
 
 # The state that each step asks for; `delete` is a request of its own.
@@ -147,14 +147,21 @@ class LxdDaemon(LxdReader):
         return [task.id for task in self._running(project) if task.concerns(name)]
 
     def is_in_use(self, project: str, name: str) -> bool:
-        """See `Lxd.is_in_use`."""
-        return any(task.uses(name) for task in self._running(project))
+        """See `Lxd.is_in_use`; a copy is work of the project into which it goes."""
+        with refusal_is_unavailability(self._client.host):
+            # LXD 5.0 lists the work of one project only, and escapes projects twice in addresses.
+            listed = self._client.get(list[Named], "projects", params={"recursion": 1})
+        projects = dict.fromkeys([project, *(one.name for one in listed)])
+        return any(task.uses(project, name) for one in projects for task in self._running(one))
 
     def _running(self, project: str) -> list[LxdTask]:
         self.server()
         with refusal_is_unavailability(self._client.host):
             params = {"project": project, "recursion": 1}
-            tasks = self._client.get(dict[str, list[LxdTask]], "operations", params=params)
+            try:
+                tasks = self._client.get(dict[str, list[LxdTask]], "operations", params=params)
+            except LxdNotFound:
+                return []
         return [task for group in tasks.values() for task in group if task.running]
 
 

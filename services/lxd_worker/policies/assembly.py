@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import Lock
 
 from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.service import HostOperations
@@ -44,8 +45,9 @@ def build_policies(
     plan = HostPlan(context.host, store, context.clock, wake)
     instances = HostInstances(context.lxd, cached, plan)
     guard = ClockGuard(store, context.clock, boot_time)
-    pruning = Pruning(context, operations, store, plan, instances, guard)
-    steps = RunSteps(context, operations, store, plan, instances, pruning)
+    deciding = Lock()
+    pruning = Pruning(context, operations, store, plan, instances, guard, deciding)
+    steps = RunSteps(context, operations, store, plan, instances, pruning, guard)
 
     def oldest_slots() -> Mapping[tuple[str, str], str]:
         return scheduler.oldest_slots()
@@ -86,4 +88,5 @@ def build_policies(
         scheduler=scheduler,
         protection=protection,
         calculate=calculate,
+        deciding=deciding,
     )

@@ -35,17 +35,20 @@ class HostInstances:
         return None if known is None else tuple(known.values())
 
     def selected_by(self, policy: Policy) -> list[Instance]:
-        """Return the instances that a policy selects now, each uuid once."""
-        found = {one.uuid: one for one in self.all() if self.plan.selects(policy, one)}
-        return list(found.values())
+        """Return the instances that a policy selects now."""
+        return [one for one in self.all() if self.plan.selects(policy, one)]
+
+    def is_ambiguous(self, uuid: str) -> bool:
+        """Whether several instances have this uuid: then nothing tells whose a record is."""
+        return sum(one.uuid == uuid for one in self.all()) > 1
 
     def find(self, project: str, name: str, uuid: str) -> Instance | None:
-        """Return the instance with a uuid, whatever it is called now; it had this name once."""
+        """Return the instance with a uuid: the one of this name, or else whatever it is called."""
         cached = self.cached()
         if cached and (one := cached.get((project, name))) and one.uuid == uuid:
             return one
-        same = (one for one in self.all() if (one.project, one.uuid) == (project, uuid))
-        return next(same, None)
+        same = [one for one in self.all() if (one.project, one.uuid) == (project, uuid)]
+        return next((one for one in same if one.name == name), same[0] if same else None)
 
     def named(self, project: str, name: str) -> Instance | None:
         """Return the instance of a name."""

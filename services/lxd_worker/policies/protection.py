@@ -144,11 +144,14 @@ class ProtectionReport:
             found = next((one for one in known if (one.project, one.name) == place), None)
             if found and found.uuid:
                 try:
-                    listed = self.lxd.snapshots(*place)
+                    # Of two with one uuid the one would be missing what the other one has.
+                    if not self.instances.is_ambiguous(found.uuid):
+                        recorded = self.store.snapshots_of(found.project, found.uuid)
+                        listed = self.lxd.snapshots(*place)
+                        now = self.context.clock.unix()
+                        self.store.reconcile(found, recorded, listed, now)
                 except LxdUnavailable:
                     return
-                now = self.context.clock.unix()
-                self.store.reconcile(found.project, found.uuid, listed, now)
                 self._restocked[found.project, found.uuid] = None
             self._stale.pop(place, None)
         if self._stale:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from services.lxd_worker.policies.records import (
@@ -13,6 +13,7 @@ from services.lxd_worker.policies.records import (
     SnapshotRecord,
     Stock,
 )
+from shared.contracts.instances import Instance
 from shared.contracts.policies import Plan, PolicyRun
 from shared.contracts.worker_api import Snapshot
 
@@ -106,11 +107,16 @@ class PolicyStore(Protocol):
         """Delete a record."""
 
     def reconcile(
-        self, project: str, uuid: str, listed: Sequence[Snapshot], at: float
-    ) -> list[SnapshotRecord]:
-        """Return the records of those of LXD's snapshots that they are about.
+        self,
+        instance: Instance,
+        known: Collection[SnapshotRecord],
+        listed: Sequence[Snapshot],
+        at: float,
+    ) -> None:
+        """Take in the whole list of an instance's snapshots.
 
-        Those of others are kept for a while as missing.
+        Records that were known before LXD was asked for it, and are about none of them, are kept
+        for a while as missing. Of those that were written since, the list says nothing.
         """
 
     def stock(self, now: str) -> dict[tuple[str, str], Stock]:
@@ -125,5 +131,6 @@ class PolicyStore(Protocol):
     def tidy(self, present: Sequence[tuple[str, str]] | None, now: float, before: float) -> None:
         """Delete runs that are over, and records of what is missing, since before a Unix time.
 
-        `present` are the projects and uuids of all instances; None: nobody knows.
+        With them go the failures of instances that are gone. `present` are the projects and uuids
+        of all instances; None: nobody knows.
         """

@@ -2,7 +2,8 @@
 
 Before each of them everything is asked again: the present plan, the clock, LXD's list. Deleted is
 only what is recorded as taken by this policy, under its name and with its time of creation, and
-only while nobody works with the instance.
+only while nobody works with the instance. From the judgement until the deletion is accepted nobody
+can replace the plan, or protect a snapshot: whoever is told that it is protected finds it there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from threading import Lock
 
 from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.service import HostOperations
@@ -20,12 +22,13 @@ from services.lxd_worker.policies.clock_guard import ClockGuard
 from services.lxd_worker.policies.host_instances import HostInstances
 from services.lxd_worker.policies.host_plan import HostPlan
 from services.lxd_worker.policies.protocol import PolicyStore
+from services.lxd_worker.policies.records import SnapshotRecord
 from services.lxd_worker.policies.snapshots import held
 from services.lxd_worker.policies.verdicts import Again, Waits
 from shared.contracts import errors
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Arguments, Kind, State, Submission
-from shared.contracts.policies import Policy, PolicyRun, principal, prune_operation
+from shared.contracts.policies import PolicyRun, principal, prune_operation
 from shared.contracts.worker_api import Snapshot
 from shared.policies.retention import judge, pruned
 
@@ -37,7 +40,10 @@ START_WITHIN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """Prunes at the end of a run. Raises DatabaseUnavailable and LxdUnavailable."""
+    """Prunes at the end of a run. Raises DatabaseUnavailable and LxdUnavailable.
+
+    `deciding` is held by whoever judges snapshots, or changes what they are judged by.
+    """
 
     context: OperationContext
     operations: HostOperations
@@ -45,69 +51,78 @@ class Pruning:
     plan: HostPlan
     instances: HostInstances
     clock_guard: ClockGuard
+    deciding: Lock
 
     def advance(self, run: PolicyRun) -> Waits | Again | None:
         """Delete the next snapshot; return what is waited for, None: there is none left."""
-        policy = self.plan.policy(run.policy_id)
         instance = self.instances.find(run.project, run.instance, run.uuid)
         if instance is None:
             return None
+        recorded = self.store.snapshots_of(instance.project, instance.uuid)
         listed = self.context.lxd.snapshots(instance.project, instance.name)
-        self._record_pruned(run, listed)
-        if policy is None or self.plan.fault(policy.id):
+        self._record_pruned(run, recorded, listed)
+        if self.instances.is_ambiguous(instance.uuid):
             return None
-        if not self.plan.selects(policy, instance):
-            return None
+        self.store.reconcile(instance, recorded, listed, self.context.clock.unix())
         if not self.clock_guard.trusted:
             log.warning("nothing is pruned by a clock that may be wrong", extra=_names(run))
             return None
-        return self._delete_first(
-            run, policy, instance, self._superfluous(policy, instance, listed)
-        )
-
-    def _superfluous(
-        self, policy: Policy, instance: Instance, listed: Sequence[Snapshot]
-    ) -> list[str]:
-        """Return the names of the snapshots that the policy does not keep, the oldest first."""
-        now = self.context.clock.unix()
-        records = self.store.reconcile(instance.project, instance.uuid, listed, now)
-        owned = held(listed, records, policy.id)
-        moment = datetime.fromtimestamp(now, UTC)
-        judged = judge(owned, policy.retention, policy.schedule.timezone, moment)
-        return [one.held.name for one in pruned(judged)]
-
-    def _delete_first(
-        self, run: PolicyRun, policy: Policy, instance: Instance, snapshots: Iterable[str]
-    ) -> Waits | Again | None:
-        for snapshot in snapshots:
-            operation_id = prune_operation(run.operation_id, snapshot)
+        for snapshot in self._superfluous(run, instance, listed):
+            operation_id = prune_operation(run.operation_id, snapshot.name)
             entry = self.context.journal.find(operation_id)
             if entry and not entry.operation.final:
                 return Waits(operation_id)
-            if entry is None and (waits := self._delete(run, policy, instance, snapshot)):
+            if entry is None and (waits := self._delete(run, instance, snapshot, listed)):
                 return waits
         return None
 
+    def _superfluous(
+        self, run: PolicyRun, instance: Instance, listed: Sequence[Snapshot]
+    ) -> list[Snapshot]:
+        """Return the snapshots that the policy does not keep, the oldest first."""
+        policy = self.plan.policy(run.policy_id)
+        if policy is None or self.plan.fault(policy.id):
+            return []
+        if not self.plan.selects(policy, instance):
+            return []
+        if self.instances.is_ambiguous(instance.uuid):
+            return []
+        now = self.context.clock.unix()
+        records = self.store.snapshots_of(instance.project, instance.uuid)
+        owned = held(listed, records, policy.id, instance.created_at)
+        moment = datetime.fromtimestamp(now, UTC)
+        judged = judge(owned, policy.retention, policy.schedule.timezone, moment)
+        by_name = {snapshot.name: snapshot for snapshot in listed}
+        return [by_name[one.held.name] for one in pruned(judged)]
+
     def _delete(
-        self, run: PolicyRun, policy: Policy, instance: Instance, snapshot: str
+        self, run: PolicyRun, instance: Instance, snapshot: Snapshot, listed: Sequence[Snapshot]
     ) -> Waits | Again | None:
-        """Have a snapshot deleted; None: that is impossible."""
-        if self._is_in_use(instance, snapshot):
+        """Have a snapshot deleted; None: that is impossible, or no longer wanted."""
+        if self._is_in_use(instance, snapshot.name):
             return Again(errors.LxdBusy("the instance or its snapshot is in use"))
-        operation_id = prune_operation(run.operation_id, snapshot)
-        submission = Submission(
+        with self.deciding:
+            is_trusted = self.clock_guard.trusted
+            if not is_trusted or snapshot not in self._superfluous(run, instance, listed):
+                return None
+            return self._submit(run, self._submission(run, instance, snapshot))
+
+    def _submission(self, run: PolicyRun, instance: Instance, snapshot: Snapshot) -> Submission:
+        return Submission(
             kind=Kind.DELETE_SNAPSHOT,
             host=self.context.host,
             instance=instance.name,
             uuid=instance.uuid,
-            principal=principal(policy.name),
+            principal=principal(run.policy),
             project=instance.project,
-            operation_id=operation_id,
+            operation_id=prune_operation(run.operation_id, snapshot.name),
             start_by=f"{self.context.clock.unix() + START_WITHIN_S:.3f}",
             start_within_s=START_WITHIN_S,
             timeout_s=TIMEOUT_S,
-            arguments=Arguments(snapshot=snapshot),
+            arguments=Arguments(snapshot=snapshot.name, snapshot_created_at=snapshot.created_at),
         )
+
+    def _submit(self, run: PolicyRun, submission: Submission) -> Waits | Again | None:
         try:
             self.operations.submit(submission)
         except errors.TemporaryError as exc:
@@ -115,7 +130,7 @@ class Pruning:
         except errors.FleetError as exc:
             log.warning("snapshot not pruned", extra={**_names(run), "error": str(exc)})
             return None
-        return Waits(operation_id)
+        return Waits(submission.operation_id)
 
     def _is_in_use(self, instance: Instance, snapshot: str) -> bool:
         if self.context.lxd.is_in_use(instance.project, instance.name):
@@ -126,10 +141,12 @@ class Pruning:
         sources = (new.copy_of for new in creations if new and new.copy_of)
         return any((one.uuid, one.snapshot) == (instance.uuid, snapshot) for one in sources)
 
-    def _record_pruned(self, run: PolicyRun, listed: Iterable[Snapshot]) -> None:
+    def _record_pruned(
+        self, run: PolicyRun, recorded: Iterable[SnapshotRecord], listed: Iterable[Snapshot]
+    ) -> None:
         """Record what this run has deleted and what was not recorded before a crash."""
         there = {snapshot.name for snapshot in listed}
-        for record in self.store.snapshots_of(run.project, run.uuid):
+        for record in recorded:
             name = record.snapshot
             if record.policy_id != run.policy_id or name in there:
                 continue

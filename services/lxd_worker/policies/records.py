@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from shared.contracts.policies import PolicyRun
+from shared.contracts.policies import PolicyRun, further_operation
 
 
 class Phase(StrEnum):
@@ -23,10 +23,16 @@ class Phase(StrEnum):
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):
-    """A run, and how far it is."""
+    """A run, and how far it is; `attempt` is how often LXD was too busy for its snapshot."""
 
     run: PolicyRun
     phase: Phase = Phase.WAITING
+    attempt: int = 0
+
+    @property
+    def operation_id(self) -> str:
+        """The id of the operation that takes the snapshot, at this attempt."""
+        return further_operation(self.run.operation_id, self.attempt)
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
@@ -52,17 +58,21 @@ class ClockAgreement(Struct, frozen=True, kw_only=True):
 class SnapshotRecord(Struct, frozen=True, kw_only=True):
     """What is known of a snapshot beyond LXD; `created_at` and `expires_at` are LXD's.
 
+    `instance_created_at` is when LXD made the instance: a copy can have the uuid of the original.
     `policy_id` and `policy` are those of the policy that took it for `slot`, empty: none did.
-    `protected` and `tags` are marks that people have set.
+    `misdated`: it was taken after one of the policy's with a later time. `protected` and `tags` are
+    marks that people have set.
     """
 
     project: str
     uuid: str
     snapshot: str
     created_at: str
+    instance_created_at: str
     policy_id: str = ""
     policy: str = ""
     slot: str = ""
+    misdated: bool = False
     protected: bool = False
     tags: tuple[str, ...] = ()
     expires_at: str = ""

@@ -8,7 +8,7 @@ from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.policies.records import Phase, RunRecord
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import clip
-from shared.contracts.errors import FleetError
+from shared.contracts.errors import FleetError, LxdBusy, SnapshotNotFound
 from shared.contracts.instances import Instance
 from shared.contracts.operations import Operation, State
 from shared.contracts.policies import (
@@ -20,8 +20,12 @@ from shared.contracts.policies import (
 )
 from shared.policies import reasons
 
+# How often LXD may be too busy, each time for as long as an operation waits for it.
+MOST_ATTEMPTS = 20
+
 # Slots that could have brought a snapshot and have not.
 _WITHOUT_SNAPSHOT = (RunState.VETOED, RunState.FAILED, RunState.UNKNOWN)
+_LEFT_OUT = (reasons.BUSY, reasons.DUPLICATE_UUID)
 _STATES = {State.DONE: RunState.TAKEN, State.UNKNOWN: RunState.UNKNOWN}
 
 
@@ -46,8 +50,8 @@ def waiting_run(
 
 def is_failure(run: PolicyRun) -> bool:
     """Whether an instance that should have a snapshot has got none."""
-    is_late = run.state is RunState.SKIPPED and run.code == reasons.BUSY
-    return run.state in _WITHOUT_SNAPSHOT or is_late
+    is_left_out = run.state is RunState.SKIPPED and run.code in _LEFT_OUT
+    return run.state in _WITHOUT_SNAPSHOT or is_left_out
 
 
 def ends_failures(run: PolicyRun) -> bool:
@@ -65,7 +69,7 @@ def submitted(record: RunRecord, operation: Operation) -> RunRecord:
         snapshot=operation.arguments.snapshot,
         started_at=operation.accepted_at,
     )
-    return RunRecord(run=run, phase=Phase.TAKING)
+    return replace(record, run=run, phase=Phase.TAKING)
 
 
 def skipped(record: RunRecord, code: str, message: str, at: str) -> RunRecord:
@@ -82,6 +86,21 @@ def refused(record: RunRecord, error: FleetError, at: str) -> RunRecord:
     return _ended(record, RunState.FAILED, error.code, str(error), at)
 
 
+def may_try_again(record: RunRecord, entry: JournalEntry) -> bool:
+    """Whether LXD was too busy to take the snapshot, so that another operation may."""
+    failure = entry.operation.failure
+    is_busy = failure is not None and failure.code == LxdBusy.code
+    return is_busy and record.attempt < MOST_ATTEMPTS
+
+
+def put_off(record: RunRecord) -> RunRecord:
+    """Record that LXD was too busy, and that another operation is to try again."""
+    if record.phase is not Phase.TAKING:
+        return record
+    run = replace(record.run, snapshot="", started_at="")
+    return RunRecord(run=run, phase=Phase.WAITING, attempt=record.attempt + 1)
+
+
 def ended(record: RunRecord, entry: JournalEntry | None, at: str) -> RunRecord:
     """Record how the operation that takes the snapshot has ended; None: the journal lost it."""
     if record.phase is not Phase.TAKING:
@@ -94,6 +113,14 @@ def ended(record: RunRecord, entry: JournalEntry | None, at: str) -> RunRecord:
     if state is RunState.FAILED and _is_vetoed(entry):
         state = RunState.VETOED
     return _ended(record, state, code, message, entry.operation.finished_at or at)
+
+
+def lost(record: RunRecord, at: str) -> RunRecord:
+    """Record that the operation is done, and that its snapshot is not there."""
+    if record.phase is not Phase.TAKING:
+        return record
+    error = SnapshotNotFound(record.run.instance, record.run.snapshot)
+    return _ended(record, RunState.UNKNOWN, error.code, str(error), at)
 
 
 def with_pruned(record: RunRecord, snapshot: str) -> RunRecord:
@@ -113,7 +140,8 @@ def over(record: RunRecord) -> RunRecord:
 
 def _ended(record: RunRecord, state: RunState, code: str, message: str, at: str) -> RunRecord:
     run = replace(record.run, state=state, code=code, message=clip(message), finished_at=at)
-    return RunRecord(run=run, phase=Phase.PRUNING if state is RunState.TAKEN else Phase.OVER)
+    phase = Phase.PRUNING if state is RunState.TAKEN else Phase.OVER
+    return replace(record, run=run, phase=phase)
 
 
 def _is_vetoed(entry: JournalEntry) -> bool:

@@ -20,8 +20,13 @@ from services.lxd_worker.policies.protection import ProtectionReport
 from services.lxd_worker.policies.protocol import Calculate, PolicyStore
 from services.lxd_worker.policies.records import SnapshotRecord
 from services.lxd_worker.policies.scheduler import PolicyScheduler
-from services.lxd_worker.policies.snapshots import held, with_records
-from shared.contracts.errors import InstanceNotFound, InvalidInput, SnapshotNotFound
+from services.lxd_worker.policies.snapshots import held, record_of, with_records
+from shared.contracts.errors import (
+    InstanceNotFound,
+    InstanceReplaced,
+    InvalidInput,
+    SnapshotNotFound,
+)
 from shared.contracts.instances import DEFAULT_PROJECT, Instance
 from shared.contracts.operations import Kind
 from shared.contracts.policies import (
@@ -48,7 +53,10 @@ MOST_RECORDS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class HostPolicies:
-    """Answers the snapshots service and the gateways; errors as listed in `WorkerClient`."""
+    """Answers the snapshots service and the gateways; errors as listed in `WorkerClient`.
+
+    `deciding` as in `Pruning`.
+    """
 
     context: OperationContext
     store: PolicyStore
@@ -58,11 +66,13 @@ class HostPolicies:
     scheduler: PolicyScheduler
     protection: ProtectionReport
     calculate: Calculate
+    deciding: Lock
     _calculating: Lock = field(default_factory=Lock)
 
     def set_plan(self, plan: Plan) -> None:
         """Take a plan, or confirm the clock with the present one."""
-        self.plan.set(plan)
+        with self.deciding:
+            self.plan.set(plan)
         present = self.plan.plan
         if present and present.plan_version == plan.plan_version:
             self.clock_guard.compare(plan.clock)
@@ -97,27 +107,11 @@ class HostPolicies:
     def mark_snapshot(self, mark: SnapshotMark) -> None:
         """Protect a snapshot from all policies, or tag it."""
         check_tags("tags", mark.tags)
-        listed = list_snapshots(self.context.lxd, mark.project, mark.name, mark.uuid).snapshots
-        found = next((one for one in listed if one.name == mark.snapshot), None)
-        if found is None:
-            raise SnapshotNotFound(mark.name, mark.snapshot)
-        now = self.context.clock.unix()
-        records = self.store.reconcile(mark.project, mark.uuid, listed, now)
-        known = next((one for one in records if one.snapshot == mark.snapshot), None)
-        record = known or SnapshotRecord(
-            project=mark.project,
-            uuid=mark.uuid,
-            snapshot=mark.snapshot,
-            created_at=found.created_at,
-            expires_at=found.expires_at,
-        )
-        marked = replace(record, protected=mark.protected, tags=mark.tags)
-        if marked.policy_id or marked.protected or marked.tags:
-            if not self.store.keep_snapshot(marked, MOST_RECORDS):
-                raise InvalidInput("snapshot", f"at most {MOST_RECORDS} marks on a host")
-        else:
-            self.store.forget_snapshot(mark.project, mark.uuid, mark.snapshot)
-        self._require_not_deleted(mark)
+        with self.deciding:
+            # What is being deleted now may still be listed, and be gone before it is marked.
+            self._require_not_deleted(mark)
+            self._mark(mark)
+            self._require_not_deleted(mark)
 
     def policy_runs_since(self, sequence: int, limit: int) -> PolicyRunPage:
         """Return what changed after a sequence number, oldest change first."""
@@ -131,8 +125,10 @@ class HostPolicies:
         listed = list_snapshots(self.context.lxd, project, name, uuid)
         if not uuid:
             return listed
-        records = self.store.snapshots_of(project, uuid)
-        return replace(listed, snapshots=with_records(listed.snapshots, records))
+        instance = self.instances.find(project, name, uuid)
+        records = self.store.snapshots_of(project, uuid) if instance else []
+        created_at = instance.created_at if instance else ""
+        return replace(listed, snapshots=with_records(listed.snapshots, records, created_at))
 
     def tidy(self, journal_days_s: float) -> None:
         """Delete what is older than the journal; raises DatabaseUnavailable."""
@@ -141,13 +137,45 @@ class HostPolicies:
         present = None if cached is None else [(one.project, one.uuid) for one in cached.values()]
         self.store.tidy(present, now, now - journal_days_s)
 
+    def _mark(self, mark: SnapshotMark) -> None:
+        check_name(mark.name)
+        instance = self.context.lxd.instance(mark.project, mark.name).instance
+        if instance is None:
+            raise InstanceNotFound(mark.name)
+        if instance.uuid != mark.uuid:
+            raise InstanceReplaced(mark.name)
+        listed = self.context.lxd.snapshots(mark.project, mark.name)
+        found = next((one for one in listed if one.name == mark.snapshot), None)
+        if found is None:
+            raise SnapshotNotFound(mark.name, mark.snapshot)
+        if self.instances.is_ambiguous(mark.uuid):
+            raise InvalidInput("name", "an instance whose volatile.uuid no other one has")
+        known = self.store.snapshots_of(mark.project, mark.uuid)
+        new = SnapshotRecord(
+            project=mark.project,
+            uuid=mark.uuid,
+            snapshot=mark.snapshot,
+            created_at=found.created_at,
+            instance_created_at=instance.created_at,
+            expires_at=found.expires_at,
+        )
+        same = record_of(found, known, instance.created_at)
+        marked = replace(same or new, protected=mark.protected, tags=mark.tags)
+        if marked.policy_id or marked.protected or marked.tags:
+            if not self.store.keep_snapshot(marked, MOST_RECORDS):
+                raise InvalidInput("snapshot", f"at most {MOST_RECORDS} marks on a host")
+        else:
+            self.store.forget_snapshot(mark.project, mark.uuid, mark.snapshot)
+
     def _require_not_deleted(self, mark: SnapshotMark) -> None:
         """Raise SnapshotNotFound if the snapshot is just being deleted."""
-        holder = self.context.journal.holder(mark.project, mark.name)
-        if holder is None or holder.operation.kind is not Kind.DELETE_SNAPSHOT:
-            return
-        if holder.operation.arguments.snapshot == mark.snapshot:
-            raise SnapshotNotFound(mark.name, mark.snapshot)
+        for entry in self.context.journal.unfinished():
+            operation = entry.operation
+            is_deletion = operation.kind is Kind.DELETE_SNAPSHOT
+            there = operation.project, operation.arguments.snapshot
+            is_of_same = operation.uuid == mark.uuid or operation.instance == mark.name
+            if is_deletion and is_of_same and there == (mark.project, mark.snapshot):
+                raise SnapshotNotFound(mark.name, mark.snapshot)
 
     def _simulated(self, request: SimulationRequest) -> Sequence[Instance]:
         """Return the instances of a simulation; raises InstanceNotFound for one that is gone."""
@@ -180,7 +208,7 @@ class HostPolicies:
             policy,
             self.context.host,
             instance.name,
-            held(listed, records, policy.id),
+            held(listed, records, policy.id, instance.created_at),
             datetime.fromtimestamp(self.plan.now(), UTC),
             days,
             plan.delay_s if plan else 0.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 from services.lxd_worker.journal.database import JournalDatabase
 from services.lxd_worker.journal.tables import snapshot_records
 from services.lxd_worker.policies.records import SnapshotRecord, Stock
+from shared.contracts.instances import Instance
 from shared.contracts.worker_api import Snapshot
 
 T = TypeVar("T")
@@ -49,28 +50,33 @@ class SnapshotTable:
         self._do(lambda connection: connection.execute(delete(snapshot_records).where(mine)))
 
     def reconcile(
-        self, project: str, uuid: str, listed: Sequence[Snapshot], at: float
-    ) -> list[SnapshotRecord]:
+        self,
+        instance: Instance,
+        known: Collection[SnapshotRecord],
+        listed: Sequence[Snapshot],
+        at: float,
+    ) -> None:
         """See `PolicyStore.reconcile`."""
         by_name = {snapshot.name: snapshot for snapshot in listed}
+        before = {(record.snapshot, record.created_at) for record in known}
+        of_instance = _of(instance.project, instance.uuid)
 
-        def work(connection: Connection) -> list[SnapshotRecord]:
-            query = select(snapshot_records).where(_of(project, uuid))
-            present = []
+        def work(connection: Connection) -> None:
+            query = select(snapshot_records).where(of_instance)
             for row in connection.execute(query).all():
                 found = by_name.get(row.snapshot)
-                is_same = found is not None and found.created_at == row.created_at
+                is_of_it = instance.created_at == row.instance_created_at
+                is_same = is_of_it and found is not None and found.created_at == row.created_at
                 expires_at = found.expires_at if found and is_same else row.expires_at
-                missing_since = None if is_same else (row.missing_since or at)
+                was_known = row.missing_since or (row.snapshot, row.created_at) in before
+                is_missing = was_known and not is_same
+                missing_since = (row.missing_since or at) if is_missing else None
                 if (missing_since, expires_at) != (row.missing_since, row.expires_at):
                     changed = {"missing_since": missing_since, "expires_at": expires_at}
-                    mine = _of(project, uuid) & (_table.snapshot == row.snapshot)
+                    mine = of_instance & (_table.snapshot == row.snapshot)
                     connection.execute(update(snapshot_records).where(mine).values(changed))
-                if is_same:
-                    present.append(msgspec.structs.replace(_record(row), expires_at=expires_at))
-            return present
 
-        return self._do(work)
+        self._do(work)
 
     def stock(self, now: str) -> dict[tuple[str, str], Stock]:
         """See `PolicyStore.stock`."""
@@ -143,9 +149,11 @@ def _record(row: Row[Any]) -> SnapshotRecord:
         uuid=row.uuid,
         snapshot=row.snapshot,
         created_at=row.created_at,
+        instance_created_at=row.instance_created_at,
         policy_id=row.policy_id,
         policy=row.policy,
         slot=row.slot,
+        misdated=row.misdated,
         protected=row.protected,
         tags=tuple(row.tags.split()),
         expires_at=row.expires_at,

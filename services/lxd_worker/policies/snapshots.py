@@ -19,20 +19,43 @@ _UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def held(
-    listed: Iterable[Snapshot], records: Iterable[SnapshotRecord], policy_id: str
+    listed: Iterable[Snapshot],
+    records: Iterable[SnapshotRecord],
+    policy_id: str,
+    instance_created_at: str,
 ) -> list[Held]:
     """Return LXD's snapshots of an instance with what guards each of them from a policy.
 
-    The policy owns those that are recorded as its own, by name and time of creation.
+    The policy owns those that are recorded as its own, by name, their time of creation and the
+    instance's.
     """
-    known = {(record.snapshot, record.created_at): record for record in records}
+    known = _by_name(records, instance_created_at)
     return [_held(one, known.get((one.name, one.created_at)), policy_id) for one in listed]
 
 
-def with_records(listed: Sequence[Snapshot], records: Iterable[SnapshotRecord]) -> list[Snapshot]:
+def record_of(
+    snapshot: Snapshot, records: Iterable[SnapshotRecord], instance_created_at: str
+) -> SnapshotRecord | None:
+    """Return the record of a snapshot, and not of a namesake."""
+    return _by_name(records, instance_created_at).get((snapshot.name, snapshot.created_at))
+
+
+def with_records(
+    listed: Sequence[Snapshot], records: Iterable[SnapshotRecord], instance_created_at: str
+) -> list[Snapshot]:
     """Return snapshots with the policies that took them, and the marks that people have set."""
-    known = {(record.snapshot, record.created_at): record for record in records}
+    known = _by_name(records, instance_created_at)
     return [_marked(one, known.get((one.name, one.created_at))) for one in listed]
+
+
+def _by_name(
+    records: Iterable[SnapshotRecord], instance_created_at: str
+) -> dict[tuple[str, str], SnapshotRecord]:
+    return {
+        (record.snapshot, record.created_at): record
+        for record in records
+        if record.instance_created_at == instance_created_at
+    }
 
 
 def _held(snapshot: Snapshot, record: SnapshotRecord | None, policy_id: str) -> Held:
@@ -41,6 +64,8 @@ def _held(snapshot: Snapshot, record: SnapshotRecord | None, policy_id: str) -> 
     created_at = _moment(snapshot.created_at)
     if not is_own or created_at is None:
         guards.append(reasons.FOREIGN)
+    if record and record.misdated:
+        guards.append(reasons.MISDATED)
     if record and record.protected:
         guards.append(reasons.PROTECTED)
     if snapshot.expires_at:

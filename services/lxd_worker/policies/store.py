@@ -214,6 +214,8 @@ class SqlPolicyStore(SnapshotTable):
             newest = select(number).where(over).order_by(number.desc()).offset(MOST_RUNS).limit(1)
             too_many = number <= newest.scalar_subquery()
             connection.execute(delete(policy_runs).where(over & too_many))
+            if present is not None:
+                _forget_failures(connection, {uuid for _, uuid in present})
             self.tidy_snapshots(connection, present, now, before)
 
         self._do(work)
@@ -247,7 +249,7 @@ def _advance(
 
 def _record(row: Row[Any]) -> RunRecord | None:
     run = _decoded(PolicyRun, row.run)
-    return RunRecord(run=run, phase=Phase(row.phase)) if run else None
+    return RunRecord(run=run, phase=Phase(row.phase), attempt=row.attempt) if run else None
 
 
 def _decoded(kind: type[T], body: bytes) -> T | None:
@@ -273,6 +275,7 @@ def _row(record: RunRecord) -> dict[str, object]:
     return {
         "sequence": record.run.sequence,
         "phase": record.phase.value,
+        "attempt": record.attempt,
         "confirmed": False,
         "changed_at": time.time(),
         "run": msgspec.json.encode(record.run),
@@ -286,6 +289,13 @@ def _move_cursor(connection: Connection, policy_id: str, slot: float) -> None:
     behind = case((known.slot > slot, func.max(known.behind, slot)), else_=None)
     moved = {"slot": func.max(known.slot, slot), "behind": behind}
     connection.execute(update(policy_cursors).where(known.policy_id == policy_id).values(moved))
+
+
+def _forget_failures(connection: Connection, present: set[str]) -> None:
+    """Delete the failures of instances that are gone."""
+    uuid = policy_failures.c.uuid
+    for gone in set(connection.scalars(select(uuid).distinct())) - present:
+        connection.execute(delete(policy_failures).where(uuid == gone))
 
 
 def _count_failure(connection: Connection, run: PolicyRun) -> None:

@@ -196,6 +196,29 @@ def test_a_snapshot_is_taken_listed_and_deleted(bus: BusSide, instances: Instanc
     assert snapshots(bus, instances, name).snapshots == []
 
 
+def test_a_snapshot_that_was_made_anew_since_the_deletion_was_wanted_stays(
+    bus: BusSide, instances: Instances
+) -> None:
+    name = instances.create()
+    path = f"/1.0/instances/{name}/snapshots"
+    instances.lxd.call("POST", path, {"name": "nightly"})
+    (first,) = snapshots(bus, instances, name).snapshots
+    instances.lxd.call("DELETE", f"{path}/nightly")
+    instances.lxd.call("POST", path, {"name": "nightly"})
+    (second,) = snapshots(bus, instances, name).snapshots
+
+    meant = {"snapshot": "nightly", "snapshot_created_at": first.created_at}
+    refused = carried_out(bus, instances, Kind.DELETE_SNAPSHOT, name, **meant)
+    there = snapshots(bus, instances, name).snapshots
+    meant["snapshot_created_at"] = second.created_at
+    deleted = carried_out(bus, instances, Kind.DELETE_SNAPSHOT, name, **meant)
+
+    assert refused.failure
+    assert (refused.state, refused.failure.code) == (State.FAILED, "snapshot_not_found")
+    assert there == [second]
+    assert deleted.state is State.DONE
+
+
 def test_of_two_snapshots_that_lxd_confuses_the_one_that_is_meant_is_restored_and_deleted(
     bus: BusSide, instances: Instances
 ) -> None:

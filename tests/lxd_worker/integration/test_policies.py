@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from shared.contracts.codec import from_wire, to_wire
 from shared.contracts.events import PolicyRunChanged, ProtectionReported
 from shared.contracts.policies import (
     PolicyRunPage,
+    Protection,
     ProtectionState,
     RunState,
     Schedule,
@@ -86,6 +88,47 @@ def test_a_snapshot_that_is_deleted_in_lxd_is_seen_without_polling(
     centre.bus.until(
         lambda: centre.protection(name, ProtectionState.PROTECTED).snapshots == 0 or None
     )
+
+
+def test_an_instance_with_the_uuid_of_its_copy_is_told_and_prunes_nothing(
+    centre: Centre, instances: Instances
+) -> None:
+    web, keep = instances.create("web"), instances.name("keep")
+    policy = centre.policy(web, keep)
+    centre.give(policy)
+    centre.taken(web, 1, 2)
+    found = instances.lxd.call("GET", f"/1.0/instances/{web}")
+    kept = {key: found[key] for key in ("architecture", "config", "devices", "profiles")}
+    body = {"name": keep, "source": {"type": "copy", "source": web}} | kept
+    instances.lxd.call("POST", "/1.0/instances", body)
+    restored = {"restore": "hourly-20261129T120001Z"}
+    instances.lxd.call("PUT", f"/1.0/instances/{keep}", restored)
+    assert instances.lxd.uuid_of(keep) == instances.lxd.uuid_of(web)
+    centre.bus.until(lambda: told_of(centre, keep, web))
+
+    centre.run(policy, 3)
+    for name in (web, keep):
+        assert centre.protection(name, ProtectionState.FAILING).code == "duplicate_uuid"
+    copied = centre.snapshots(keep)
+    config = {"config": {"volatile.uuid": str(uuid4())}}
+    instances.lxd.call("PATCH", f"/1.0/instances/{keep}", config)
+    uuid = instances.lxd.uuid_of(keep)
+    centre.bus.until(lambda: told_of(centre, keep)[0].uuid == uuid)
+    for second in (4, 5, 6):
+        centre.run(policy, second)
+        centre.over(web, second)
+        centre.over(keep, second)
+
+    centre.until_there(web, 5, 6)
+    centre.bus.until(lambda: len(centre.snapshots(keep)) == len(copied) + 2)
+    assert set(copied) <= set(centre.snapshots(keep))
+
+
+def told_of(centre: Centre, *names: str) -> list[Protection]:
+    """Return what was reported last of these instances; empty: not of all of them."""
+    reports = centre.bus.of(ProtectionReported)
+    last = {one.name: one for one in reports[-1].instances} if reports else {}
+    return [last[name] for name in names] if last.keys() >= set(names) else []
 
 
 def test_what_is_protected_or_expires_stays(centre: Centre, instances: Instances) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from threading import Thread
+
 import pytest
 
+from services.lxd_worker.lxd.daemon import LxdDaemon
 from shared.contracts.codec import from_wire
 from shared.contracts.errors import InvalidInput
 from shared.contracts.events import InstanceChanged, InstanceRemoved, Inventory
 from shared.contracts.operations import Kind, State
 from shared.contracts.worker_api import SnapshotList
+from shared.lxd.client import LxdClient
+from shared.lxd.scope import LxdScope
 from tests.support.bus_side import BusSide, submission
 from tests.support.lxd import Instances
 from tests.support.lxd_project import Project
+from tests.support.lxd_worker.wire import Omissions
 from tests.support.worker_process import Prepare
 
 from .conftest import wait_until_connected
@@ -50,6 +57,35 @@ def test_namesakes_in_two_projects_are_two_instances(
     assert {one.project for one in changes} == {lxd_project.name}
     removed = bus.until(lambda: bus.of(InstanceRemoved))
     assert (lxd_project.name, name) in [(one.project, one.name) for one in removed]
+
+
+def test_a_snapshot_that_is_copied_into_another_project_is_in_use(
+    instances: Instances, lxd_project: Project
+) -> None:
+    name = instances.launch("web")
+    fill = ["dd", "if=/dev/urandom", "of=/filled", "bs=1M", "count=600"]
+    command = {"command": fill, "record-output": False, "interactive": False}
+    instances.lxd.call("POST", f"/1.0/instances/{name}/exec", command)
+    instances.lxd.call("POST", f"/1.0/instances/{name}/snapshots", {"name": "s1"})
+    source = {"type": "copy", "source": f"{name}/s1", "project": "default"}
+    root = {"type": "disk", "path": "/", "pool": "default"}
+    architecture = instances.lxd.call("GET", f"/1.0/instances/{name}")["architecture"]
+    body = {"name": "copy", "source": source, "profiles": [], "devices": {"root": root}}
+    body |= {"architecture": architecture}
+    daemon = LxdDaemon(LxdClient(instances.lxd.socket, "h1"), 1 << 30, LxdScope(), Omissions())
+
+    before = daemon.is_in_use("default", name)
+    copy = Thread(target=lxd_project.call, args=("POST", "/1.0/instances", body))
+    copy.start()
+    seen = []
+    while copy.is_alive():
+        seen.append((daemon.is_in_use("default", name), daemon.is_in_use("default", "db")))
+        time.sleep(0.02)
+    copy.join()
+
+    assert not before
+    assert (True, False) in seen
+    assert not daemon.is_in_use("default", name)
 
 
 def test_a_project_that_is_not_the_fleets_is_neither_told_nor_touched(

@@ -74,6 +74,9 @@ def test_only_tasks_on_the_instance_itself_concern_it(
         ({"class": "websocket", "description": "Migrating instance"}, True),
         ({"class": "websocket", "description": "Executing command"}, False),
         ({"class": "websocket", "description": "Showing console"}, False),
+        ({"resources": {"instances": ["/1.0/instances/new", "/1.0/instances/web/s1"]}}, True),
+        ({"resources": {"instances": ["/1.0/instances/web?project=lab"]}}, True),
+        ({"resources": {"instances": ["/1.0/instances/web?project=other"]}}, False),
         ({"resources": {"instances": ["/1.0/instances/db"]}}, False),
         ({"resources": None}, False),
     ],
@@ -81,7 +84,7 @@ def test_only_tasks_on_the_instance_itself_concern_it(
 def test_whoever_sends_or_reads_an_instance_uses_it_but_nobody_who_works_in_it(
     changes: dict[str, Any], used: bool
 ) -> None:
-    assert task(**changes).uses("web") is used
+    assert task(**changes).uses("lab", "web") is used
 
 
 def test_a_process_is_known_by_its_pid_and_its_start() -> None:

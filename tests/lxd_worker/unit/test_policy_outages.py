@@ -10,12 +10,13 @@ import pytest
 from msgspec.structs import replace
 
 from services.lxd_worker.policies.outbox import PolicyRunOutbox
+from services.lxd_worker.policies.runs import MOST_ATTEMPTS
 from services.lxd_worker.policies.store import MOST_RUNS
 from services.lxd_worker.transitions.steps import Step
-from shared.contracts.errors import BrokerUnavailable, DatabaseUnavailable
+from shared.contracts.errors import BrokerUnavailable, DatabaseUnavailable, LxdRefused
 from shared.contracts.events import PolicyRunChanged
 from shared.contracts.operations import Kind
-from shared.contracts.policies import RunRequest, RunState, Selection
+from shared.contracts.policies import RunRequest, RunState, Schedule, Selection
 from tests.support.builders import a_submission
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
@@ -181,6 +182,61 @@ def test_a_busy_lxd_is_waited_for(host: PolicyBench) -> None:
     assert host.lxd.asked.count(Step.SNAPSHOT) == 1
 
 
+def test_a_lxd_that_is_busy_for_longer_than_an_operation_waits_costs_no_slot(
+    host: PolicyBench,
+) -> None:
+    host.give(a_policy(selection=Selection(names=("web",)), schedule=Schedule(cron="0 2 * * *")))
+    host.clock.advance(15 * 3600)
+    host.lxd.busy = {Step.SNAPSHOT: 10**6}
+    host.lxd.used.add("web")
+    host.work()
+    for _ in range(20):
+        host.clock.advance(30)
+        host.work()
+        host.kill()
+    tried = len(host.bench.journal.since(0, 100))
+    host.lxd.busy.clear()
+    host.lxd.used.clear()
+    host.clock.advance(60)
+    host.work()
+
+    (run,) = host.runs()
+    assert (run.state, run.slot) == (RunState.TAKEN, "2026-11-19T02:00:00Z")
+    assert tried == 1
+    assert host.snapshots() == [run.snapshot]
+    assert host.lxd.asked.count(Step.SNAPSHOT) == 1
+    assert host.store.failures() == {}
+
+
+def test_a_lxd_that_is_always_busy_is_not_asked_for_ever(host: PolicyBench) -> None:
+    host.give(a_policy(selection=Selection(names=("web",)), schedule=Schedule(cron="0 2 * * *")))
+    host.clock.advance(15 * 3600)
+    host.lxd.busy = {Step.SNAPSHOT: 10**6}
+    for _ in range(60):
+        host.clock.advance(60)
+        host.work()
+
+    (run,) = host.runs()
+    assert (run.state, run.code) == (RunState.FAILED, "lxd_busy")
+    assert len(host.bench.journal.since(0, 100)) == MOST_ATTEMPTS + 1
+
+
+def test_a_busy_lxd_is_tried_until_the_next_slot_is_due(host: PolicyBench) -> None:
+    host.lxd.busy = {Step.SNAPSHOT: 10**6}
+    host.lxd.used.add("web")
+    host.until_hour()
+    host.lxd.busy.clear()
+    host.until_hour()
+    host.lxd.used.clear()
+    host.clock.advance(60)
+    host.work()
+
+    assert sorted((run.slot[11:13], run.state, run.code) for run in host.runs()) == [
+        ("12", RunState.SKIPPED, "busy"),
+        ("13", RunState.TAKEN, ""),
+    ]
+
+
 def test_the_history_of_runs_has_an_end(host: PolicyBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.lxd_worker.policies.store.MOST_RUNS", 3)
     host.until_hour(5)
@@ -215,3 +271,20 @@ def test_a_row_that_cannot_be_read_hides_no_other(host: PolicyBench) -> None:
     assert len(host.store.unconfirmed_runs(10)) == 1
     host.until_hour()
     assert len(host.runs()) == 2
+
+
+def test_failures_go_with_the_instance_and_stay_while_nobody_knows_which_there_are(
+    host: PolicyBench,
+) -> None:
+    host.give(replace(POLICY, selection=Selection(names=("*",))))
+    host.lxd.refuses[Step.SNAPSHOT] = LxdRefused("no space left on device")
+    host.until_hour()
+    week_s = 7 * 86400.0
+    host.policies.tidy(week_s)
+    unknown = host.store.failures()
+    host.lxd.memory = {("default", one.name): one for one in host.lxd.instances()}
+    del host.lxd.memory["default", "web"]
+    host.policies.tidy(week_s)
+
+    assert {uuid for _, uuid in unknown} == {"u-web", "u-db"}
+    assert {uuid for _, uuid in host.store.failures()} == {"u-db"}

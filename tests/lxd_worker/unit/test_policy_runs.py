@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import InstanceNotFound, InvalidInput, LxdRefused, PolicyNotFound
-from shared.contracts.operations import Kind
-from shared.contracts.policies import RunRequest, RunState, Schedule, Selection, slot_operation
+from shared.contracts.operations import Kind, Operation
+from shared.contracts.policies import (
+    Policy,
+    Retention,
+    RunRequest,
+    RunState,
+    Schedule,
+    Selection,
+    slot_operation,
+)
 from tests.support.builders import a_submission
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.policies import PolicyBench, a_plan, a_policy, policy_bench
+from tests.support.lxd_worker.rebuilds import an_order
 
 # The first full hour after the clock's beginning.
 NOON = "2026-11-18T12:00:00Z"
@@ -358,3 +368,89 @@ def test_every_run_is_reported_until_the_broker_has_it_and_listed_by_pages(
     assert host.store.unconfirmed_runs(10) == []
     assert (first.more, rest.more) == (True, False)
     assert {run.instance for run in [*first.runs, *rest.runs]} == {"web", "db"}
+
+
+def accepted_and_not_recorded(host: PolicyBench) -> None:
+    """Have the journal accept a snapshot, and the worker stop before the run says so."""
+    real = host.store.advance_run
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    host.store.advance_run = dies  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        host.step()
+    host.store.advance_run = real  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("policies", [(), (a_policy(selection=Selection(names=("db",))),)])
+def test_a_snapshot_that_was_accepted_before_a_crash_is_owned_whatever_the_plan_says_then(
+    host: PolicyBench, policies: tuple[Policy, ...]
+) -> None:
+    host.give(a_policy(selection=ONLY_WEB))
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    accepted_and_not_recorded(host)
+    host.kill()
+    host.give(*policies)
+    host.work()
+
+    assert states(host) == [(NOON, "web", RunState.TAKEN, "")]
+    (owned,) = host.store.snapshots_of("default", "u-web")
+    assert [owned.snapshot] == host.snapshots()
+
+
+def test_a_snapshot_that_was_accepted_is_not_given_up_when_the_next_slot_is_due(
+    host: PolicyBench,
+) -> None:
+    host.give(a_policy(selection=ONLY_WEB, retention=Retention(keep_last=9)))
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    accepted_and_not_recorded(host)
+    (queued,) = host.policies.scheduler._queue.values()
+    queued.not_before = host.clock.monotonic() + 3605
+    host.until_hour()
+    host.clock.advance(10)
+    host.work()
+
+    assert {run.state for run in host.runs()} == {RunState.TAKEN}
+    owned = {one.snapshot for one in host.store.snapshots_of("default", "u-web")}
+    assert owned == set(host.snapshots())
+    assert len(owned) == 2
+
+
+def taken_and_not_concluded(host: PolicyBench) -> Operation:
+    """Have a snapshot taken, and return its operation; the run has not heard of its end."""
+    host.give(a_policy(selection=ONLY_WEB))
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    host.step()
+    return OperationRunner(host.bench.context, host.bench.spawned.pop(0)).run()
+
+
+def test_a_snapshot_that_is_gone_before_it_was_recorded_is_no_good_end(host: PolicyBench) -> None:
+    ended = taken_and_not_concluded(host)
+    host.lxd.holds["web"] = replace(host.lxd.holds["web"], snapshots=())
+    host.policies.scheduler.on_ended(ended)
+    host.work()
+
+    assert states(host) == [(NOON, "web", RunState.UNKNOWN, "snapshot_not_found")]
+    assert host.store.failures()["id-hourly", "u-web"].count == 1
+
+
+def test_a_snapshot_whose_root_is_just_being_swapped_is_recorded_afterwards(
+    host: PolicyBench,
+) -> None:
+    ended = taken_and_not_concluded(host)
+    host.bench.operations.submit(replace(an_order(), start_within_s=60.0))
+    host.bench.spawned.clear()
+    host.policies.scheduler.on_ended(ended)
+    host.work()
+    meanwhile = states(host)
+    host.bench.operations.cancel("op")
+    host.clock.advance(60)
+    host.work()
+
+    assert meanwhile == [(NOON, "web", RunState.RUNNING, "")]
+    assert states(host) == [(NOON, "web", RunState.TAKEN, "")]
+    assert len(host.store.snapshots_of("default", "u-web")) == 1

@@ -94,7 +94,7 @@ class YearsOfPolicy(RuleBasedStateMachine):
         records = host.store.snapshots_of("default", present.uuid)
         now = datetime.fromtimestamp(host.clock.unix(), UTC)
         zone = self.policy.schedule.timezone
-        owned = held(listed, records, self.policy.id)
+        owned = held(listed, records, self.policy.id, present.created_at)
         kept = {one.held.name: one.kept for one in judge(owned, self.policy.retention, zone, now)}
         assert kept[snapshot] is False
         assert any(kept.values())

@@ -28,6 +28,7 @@ from shared.contracts.errors import (
     InstanceNotFound,
     LxdBusy,
     LxdUnavailable,
+    SnapshotNotFound,
 )
 from shared.contracts.instance_config import GuestCommand
 from shared.contracts.instances import Instance, Proxy
@@ -201,6 +202,10 @@ class FakeLxd:
             raise LxdUnavailable("h1")
         if swap_effects.target(step, entry) not in self.holds:
             raise InstanceNotFound(name)
+        meant = entry.operation.arguments
+        made_at = self.created_at.get((name, meant.snapshot), "")
+        if meant.snapshot_created_at and meant.snapshot_created_at != made_at:
+            raise SnapshotNotFound(name, meant.snapshot)
         return self._begin(_Request(step, name, entry))
 
     def create(self, project: str, body: Mapping[str, Any]) -> str:

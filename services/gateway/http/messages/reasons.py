@@ -21,6 +21,10 @@ RETENTION = {
         "已在 LXD 中设置到期时间，由 LXD 删除", "it has an expiry in LXD, which deletes it then"
     ),
     "foreign": Text("不是此策略所建，不会删除", "this policy did not take it, and leaves it"),
+    "misdated": Text(
+        "拍摄时主机时钟有误，时间早于此前的快照，不会删除",
+        "the clock was wrong: it is dated before older ones, and stays",
+    ),
     "in_use": Text("正在使用", "it is in use right now"),
     "no_rule": Text("没有规则保留它", "no rule keeps it"),
 }
@@ -33,12 +37,17 @@ RUNS = {
     "busy": Text("实例一直忙于其他操作", "the instance was busy with something else all the time"),
     "instance_gone": Text("实例已删除", "the instance is gone"),
     "not_selected": Text("策略不再选中该实例", "the policy no longer selects the instance"),
+    "duplicate_uuid": Text(
+        "主机上另一个实例有相同的 volatile.uuid", "another instance has the same volatile.uuid"
+    ),
     "policy_gone": Text("策略已删除或已停用", "the policy was deleted or disabled"),
     "command_failed": Text("实例内的命令失败", "the command inside the instance failed"),
     "lxd_refused": Text("LXD 拒绝了请求", "LXD refused"),
     "lxd_busy": Text("LXD 正忙于该实例", "LXD was busy with the instance"),
     "lxd_unavailable": Text("LXD 不可用", "LXD was not available"),
     "operation_in_progress": Text("另一个操作正在进行", "another operation was under way"),
+    "outcome_unknown": Text("结果未知", "the outcome is unknown"),
+    "snapshot_not_found": Text("快照已建成，但已不存在", "it was taken, and is no longer there"),
     "operation_unknown": Text("结果未知", "the outcome is unknown"),
     "host_busy": Text("主机未完成的操作过多", "the host had too many unfinished operations"),
     "instance_not_found": Text("实例不存在", "the instance does not exist"),
