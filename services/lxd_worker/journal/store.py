@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,9 +31,6 @@ from shared.contracts import errors
 from shared.contracts.operations import Kind, Operation
 
 T = TypeVar("T")
-
-# Of a statement; SQLite has a bound on them.
-_MOST_VALUES = 500
 
 _UNFINISHED = ~operations.c.final & operations.c.readable
 _HOLDS = _UNFINISHED & ~operations.c.waiting
@@ -86,18 +83,14 @@ class SqlJournal:
         """See `Journal.find`."""
         return self._transaction(lambda connection: self._entry(connection, operation_id))
 
-    def find_all(self, operation_ids: Collection[str]) -> list[JournalEntry]:
-        """See `Journal.find_all`."""
-        ids = list(operation_ids)
-        parts = [
-            operations.c.operation_id.in_(ids[at : at + _MOST_VALUES])
-            for at in range(0, len(ids), _MOST_VALUES)
-        ]
-        return self._transaction(
-            lambda connection: [
-                entry for part in parts for entry in self._rows.entries(connection, part)
-            ]
-        )
+    def find_each(self, operation_ids: Sequence[str]) -> dict[str, JournalEntry]:
+        """See `Journal.find_each`."""
+
+        def work(connection: Connection) -> dict[str, JournalEntry]:
+            found = ((each, self._entry(connection, each)) for each in operation_ids)
+            return {operation_id: entry for operation_id, entry in found if entry}
+
+        return self._transaction(work)
 
     def accept(self, entry: JournalEntry, host: str, limit: int) -> Acceptance:
         """See `Journal.accept`."""

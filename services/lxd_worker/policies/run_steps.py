@@ -8,7 +8,7 @@ taken twice, whoever asks how often.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,7 +27,7 @@ from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from shared.contracts import errors
 from shared.contracts.bounds import A_DAY_S
 from shared.contracts.instances import Instance
-from shared.contracts.operations import Arguments, Kind, Operation, State, Submission
+from shared.contracts.operations import Arguments, Kind, State, Submission
 from shared.contracts.policies import Policy, PolicyRun, principal
 from shared.contracts.status import is_running
 from shared.contracts.worker_api import Snapshot
@@ -76,27 +76,20 @@ class RunSteps:
         is left for a later run.
         """
         at = self.context.clock.now()
-        accepted = self._accepted(tried)
+        unfinished = self.store.unfinished_runs()
+        known = [one.operation_id for one in unfinished if one.run.operation_id in tried]
+        entries = self.context.journal.find_each(known)
 
         def change(record: RunRecord) -> RunRecord:
             if record.phase is Phase.PRUNING:
                 return runs.over(record)
-            run_id = record.run.operation_id
-            if operation := accepted.get(run_id):
-                return runs.submitted(record, operation)
-            error = tried[run_id]
+            if entry := entries.get(record.operation_id):
+                return runs.submitted(record, entry.operation)
+            error = tried[record.run.operation_id]
             return runs.skipped(record, reasons.BUSY, str(error or ""), at)
 
         changed = self.store.advance_runs(list(tried), change)
         return [record.run for record in changed if record.phase is Phase.OVER]
-
-    def _accepted(self, run_ids: Iterable[str]) -> dict[str, Operation]:
-        """Return the operations that the journal has of runs, by run."""
-        wanted = set(run_ids)
-        records = [one for one in self.store.unfinished_runs() if one.run.operation_id in wanted]
-        runs_of = {one.operation_id: one.run.operation_id for one in records}
-        found = self.context.journal.find_all(runs_of)
-        return {runs_of[one.operation.operation_id]: one.operation for one in found}
 
     def _take(self, record: RunRecord) -> Next:
         run = record.run

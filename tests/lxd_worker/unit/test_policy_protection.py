@@ -141,15 +141,15 @@ def test_an_instance_whose_last_snapshot_is_deleted_is_late(
     host.clock.advance(14 * 86400)
     host.work()
     protected = of(host)
+    (gone,) = host.lxd.holds["web"].snapshots
     host.lxd.holds["web"] = replace(host.lxd.holds["web"], snapshots=())
-    host.policies.protection.on_listening()
-    (web,) = [one for one in host.lxd.instances() if one.name == "web"]
-    recorded = host.store.snapshots_of("default", "u-web")
-    host.store.reconcile(web, recorded, [], host.clock.unix())
+    source = f"/1.0/instances/web/snapshots/{gone}"
+    event = LifecycleEvent(LifecycleMetadata("instance-snapshot-deleted", source))
+    host.policies.protection.on_event(event)
+    deleted = of(host)
     if killed:
         host.kill()
-    host.policies.protection._stock = None
-    deleted = of(host)
+        deleted = of(host)
 
     assert before_the_first is ProtectionState.PROTECTED
     assert (protected.state, protected.snapshots) == (ProtectionState.PROTECTED, 1)
