@@ -207,6 +207,12 @@ class PoolSpace(Struct, frozen=True):
     used: Count | None = None
 
 
+class PoolDescription(Struct, frozen=True):
+    """The answer to `GET /1.0/storage-pools/POOL`."""
+
+    driver: str = ""
+
+
 class PoolResources(Struct, frozen=True):
     """The answer to `GET /1.0/storage-pools/POOL/resources`."""
 

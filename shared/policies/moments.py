@@ -17,8 +17,8 @@ def parse_moment(text: str) -> datetime:
     """Return the time, aware and in UTC; raises InvalidInput for a text that is none."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput("moment", rules.MOMENT) from None
-    if moment.tzinfo is None:
-        raise InvalidInput("moment", rules.MOMENT)
-    return moment.astimezone(UTC)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidInput("moment", rules.MOMENT)

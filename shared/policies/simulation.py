@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -21,8 +22,11 @@ from shared.policies.naming import snapshot_name
 from shared.policies.retention import Held, Judgement, judge, pruned
 from shared.policies.schedule import delay_s, latest_slot, slots
 
-# So many judgements take a fifth of a second, as a rule, in which a worker does nothing else.
+# So many judgements take a fifth of a second, as a rule.
 MOST_JUDGED = 200_000
+# Between two pauses, and what finding a slot counts as: a few milliseconds.
+JUDGED_BETWEEN_PAUSES = 5_000
+_EFFORT_OF_A_SLOT = 100
 
 
 class SimulatedInstance(NamedTuple):
@@ -47,6 +51,9 @@ def simulate(
     plan_delay_s: float = 0.0,
     begun: datetime | None = None,
     most: int = MOST_SIMULATED,
+    most_judged: int = MOST_JUDGED,
+    pause: Callable[[], None] = lambda: None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> SimulatedInstance:
     """Return what a policy does with an instance of a host after `start`, and what is left then.
 
@@ -54,27 +61,52 @@ def simulate(
     the last slot that the host has begun already: of those overdue the newest is caught up at once;
     None: the policy begins at `start`. A slot takes a snapshot as long after it as the host begins,
     and prunes right afterwards; before the first one nothing is pruned.
+
+    It judges at most `most_judged` snapshots. `pause` is called every few milliseconds, to let
+    others work; where `is_over` says so after one, it stops as if that were all it may judge.
     """
     zone = policy.schedule.timezone
     existing = {snapshot.name for snapshot in held}
     end = start + timedelta(days=days)
     present = list(held)
     events: list[SimulatedEvent] = []
-    effort = 0
+    work = _Work(most_judged, pause, is_over)
     delay = timedelta(seconds=delay_s(policy.schedule, host, plan_delay_s))
     for slot, now in _due(policy.schedule, delay, begun or start, start, end):
         taken = Held(snapshot_name(policy, instance, slot), now)
         if any(snapshot.name == taken.name for snapshot in present):
             continue
         judged = judge([*present, taken], policy.retention, zone, now)
-        caused, effort = _events(taken, judged, now), effort + len(judged)
-        if len(events) + len(caused) > most or effort > MOST_JUDGED:
+        caused = _events(taken, judged, now)
+        if len(events) + len(caused) > most or not work.may_go_on(len(judged)):
             judged = judge(present, policy.retention, zone, now)
             return SimulatedInstance(events, _listed(judged, existing, most), truncated=True)
         events += caused
         present = [each.held for each in judged if each.kept]
     judged = judge(present, policy.retention, zone, end)
     return SimulatedInstance(events, _listed(judged, existing, most), len(judged) > most)
+
+
+@dataclass(slots=True)
+class _Work:
+    """How much is judged, and when to let others work."""
+
+    most: int
+    pause: Callable[[], None]
+    is_over: Callable[[], bool]
+    judged: int = 0
+    since_pause: int = 0
+
+    def may_go_on(self, judged: int) -> bool:
+        """Count what was judged for a slot; return whether that was not too much."""
+        self.judged += judged
+        self.since_pause += judged + _EFFORT_OF_A_SLOT
+        if self.since_pause >= JUDGED_BETWEEN_PAUSES:
+            self.since_pause = 0
+            self.pause()
+            if self.is_over():
+                return False
+        return self.judged <= self.most
 
 
 def _due(

@@ -24,6 +24,11 @@ def check_policy(policy: Policy) -> None:
     _require("id", rules.ID, bool(policy.id))
     _require("name", rules.NAME, bool(_NAME.fullmatch(policy.name)))
     check_schedule(policy.schedule)
+    check_contents(policy)
+
+
+def check_contents(policy: Policy) -> None:
+    """Raise InvalidInput for what is wrong beside the schedule, whose check takes longer."""
     _check_selection(policy.selection)
     _check_retention(policy.retention)
     check_pattern(policy.pattern, policy.name)

@@ -63,6 +63,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     `root_used` are the bytes on its root disk, None where LXD does not report them. `postponed` are
     the changes that LXD applies at the next start. `root` identifies its root, `parked_as` is the
     name under which that is hidden, see `parked_roots`. `ephemeral`: LXD deletes it when it stops.
+    `pool_driver` is the driver of the storage pool that its root is in, empty where nobody asked.
     `lxd` is the process id of the LXD that answered: another one, after a restart, does not finish
     what this one had begun.
     """
@@ -83,6 +84,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     root: str = ""
     parked_as: str = field(default="", name="aside")
     ephemeral: bool = False
+    pool_driver: str = ""
 
     @property
     def stopped(self) -> bool:

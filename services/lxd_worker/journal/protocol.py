@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +40,9 @@ class Journal(Protocol):
 
     def find(self, operation_id: str) -> JournalEntry | None:
         """Return the entry of an operation; None if there is none, or only a tombstone."""
+
+    def find_each(self, operation_ids: Sequence[str]) -> dict[str, JournalEntry]:
+        """Return the entries of those of many operations that `find` would return."""
 
     def accept(self, entry: JournalEntry, host: str, limit: int) -> Acceptance:
         """Accept an operation, once; the same id again returns the entry that is there already.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,6 +82,15 @@ class SqlJournal:
     def find(self, operation_id: str) -> JournalEntry | None:
         """See `Journal.find`."""
         return self._transaction(lambda connection: self._entry(connection, operation_id))
+
+    def find_each(self, operation_ids: Sequence[str]) -> dict[str, JournalEntry]:
+        """See `Journal.find_each`."""
+
+        def work(connection: Connection) -> dict[str, JournalEntry]:
+            found = ((each, self._entry(connection, each)) for each in operation_ids)
+            return {operation_id: entry for operation_id, entry in found if entry}
+
+        return self._transaction(work)
 
     def accept(self, entry: JournalEntry, host: str, limit: int) -> Acceptance:
         """See `Journal.accept`."""

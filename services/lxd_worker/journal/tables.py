@@ -76,13 +76,15 @@ policy_plan = Table(
     Column("plan", LargeBinary, nullable=False),
 )
 
-# The newest slot of each policy for which runs were recorded, in seconds since 1970.
+# The newest slot of each policy for which runs were recorded, in seconds since 1970; see `Cursor`.
 policy_cursors = Table(
     "policy_cursors",
     metadata,
     Column("policy_id", String, primary_key=True),
     Column("schedule", String, nullable=False),
     Column("slot", Float, nullable=False),
+    Column("behind", Float),
+    Column("left_at", Float),
 )
 
 policy_runs = Table(

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 
 from services.lxd_worker.lxd.programs import (
@@ -23,6 +23,9 @@ from shared.lxd.client import LxdClient
 from shared.lxd.errors import LxdNotFound
 from shared.lxd.models import ExecTask
 
+# What a program may print; nobody reads it.
+MOST_OUTPUT_BYTES = 16 << 20
+_TOO_MUCH = f"it was killed after printing {MOST_OUTPUT_BYTES >> 20} MiB"
 _KILL = json.dumps({"command": "signal", "signal": 9})
 # LXD is asked again this often, so that a lost connection is noticed.
 _WAIT_S = 30.0
@@ -43,12 +46,16 @@ class GuestCommands:
         except LxdRefused as exc:
             raise _failure(name, command, exc.reason) from exc
         try:
-            with program_sockets(self._client, task) as sockets, _drained(sockets):
-                # An empty text message ends the input.
-                sockets["0"].send("")
-                ended = self._ended(task, command.timeout_s)
-                if ended is None:
-                    sockets["control"].send(_KILL)
+            with program_sockets(self._client, task) as sockets:
+                output = _Output(sockets)
+                with output.drained():
+                    # An empty text message ends the input.
+                    sockets["0"].send("")
+                    ended = self._ended(task, command.timeout_s)
+                    if ended is None:
+                        output.kill()
+                if output.is_too_much:
+                    raise _failure(name, command, _TOO_MUCH)
         except OSError as exc:
             # LXD closes the sockets at once of what cannot run.
             ended = self._ended(task, 1.0)
@@ -70,24 +77,47 @@ class GuestCommands:
         return None
 
 
-@contextmanager
-def _drained(sockets: dict[str, LxdSocket]) -> Iterator[None]:
-    """Read and drop what a program prints, so that it never waits for anybody to read it."""
-    readers = [Thread(target=_drain, args=(sockets[end],), daemon=True) for end in ("1", "2")]
-    for reader in readers:
-        reader.start()
-    try:
-        yield
-    finally:
-        for socket in sockets.values():
-            socket.hang_up()
+class _Output:
+    """Reads and drops what a program prints, so that it never waits for anybody to read it.
+
+    One that prints without end is killed: it costs LXD and the worker a core each.
+    """
+
+    def __init__(self, sockets: dict[str, LxdSocket]) -> None:
+        self._sockets = sockets
+        self._bytes = 0
+        self.is_too_much = False
+
+    @contextmanager
+    def drained(self) -> Iterator[None]:
+        """Read until the end of the block, and hang up."""
+        readers = [Thread(target=self._drain, args=(end,), daemon=True) for end in ("1", "2")]
         for reader in readers:
-            reader.join(_HANG_UP_S)
+            reader.start()
+        try:
+            yield
+        finally:
+            self._hang_up()
+            for reader in readers:
+                reader.join(_HANG_UP_S)
 
+    def kill(self) -> None:
+        """Kill the program; raises OSError if LXD has hung up."""
+        self._sockets["control"].send(_KILL)
 
-def _drain(socket: LxdSocket) -> None:
-    for _ in socket:
-        pass
+    def _hang_up(self) -> None:
+        for socket in self._sockets.values():
+            socket.hang_up()
+
+    def _drain(self, end: str) -> None:
+        for piece in self._sockets[end]:
+            self._bytes += len(piece)
+            if self._bytes > MOST_OUTPUT_BYTES and not self.is_too_much:
+                self.is_too_much = True
+                with suppress(OSError):
+                    self.kill()
+                # What it has started itself may go on printing, until nobody listens.
+                self._hang_up()
 
 
 def _reason(ended: ExecTask | None, command: GuestCommand) -> str:

@@ -38,6 +38,7 @@ from shared.lxd.errors import LxdNotFound
 from shared.lxd.models import (
     BriefInstanceState,
     DiskState,
+    PoolDescription,
     ServerInfo,
     SnapshotContent,
     SnapshotDescription,
@@ -86,6 +87,7 @@ class LxdReader:
         self._revisions = count(1)
         self._reading = threading.Lock()
         self._cached: dict[tuple[str, str], Instance] | None = None
+        self._pool_drivers: dict[str, str] = {}
 
     def server(self) -> LxdServer:
         """See `Lxd.server`."""
@@ -183,6 +185,7 @@ class LxdReader:
             init=init_process(found.state.pid) if found.state else None,
             snapshots=tuple(snapshot.name for snapshot in found.snapshots or ()),
             root_used=found.root_used,
+            pool_driver=self._pool_driver(found),
         )
 
     def snapshots(self, project: str, name: str) -> list[Snapshot]:
@@ -224,6 +227,20 @@ class LxdReader:
             instance = self._instance(found, revision) if found and is_reported else None
             self._cache(project, name, instance)
         return ObservedInstance(revision, instance), found
+
+    def _pool_driver(self, found: InstanceDescription) -> str:
+        """Return the driver of the pool of an instance's root, which stays as it is; empty: none.
+
+        Raises LxdUnavailable.
+        """
+        pool = found.expanded_devices.get(found.root_disk, {}).get("pool", "")
+        if pool and pool not in self._pool_drivers:
+            try:
+                described = self._client.get(PoolDescription, "storage-pools", pool)
+            except (LxdNotFound, LxdRefused):
+                return ""
+            self._pool_drivers[pool] = described.driver
+        return self._pool_drivers.get(pool, "")
 
     def _get(self, project: str, name: str) -> InstanceDescription | None:
         try:

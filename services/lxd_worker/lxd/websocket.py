@@ -22,6 +22,8 @@ CONNECT_S = 5.0
 READ_BYTES = 65536
 # LXD sends the output of a process in pieces of at most 128 KiB.
 MOST_MESSAGE_BYTES = 1 << 20
+# More than fits into a socket's buffers: nothing comes after we have hung up.
+MOST_UNREAD_PIECES = 256
 _WITH_DATA = (Opcode.BINARY, Opcode.TEXT, Opcode.CONT)
 
 
@@ -52,7 +54,8 @@ class LxdSocket:
     def __iter__(self) -> Iterator[bytes]:
         """Yield the output until LXD announces its end, LXD goes away, or we hang up.
 
-        All that has arrived by then is one piece, however many frames it was.
+        All that has arrived by then is one piece, however many frames it was. Others get their turn
+        before each reading: a process that prints without end always has more to read.
         """
         while True:
             frames = [each for each in self._protocol.events_received() if isinstance(each, Frame)]
@@ -102,8 +105,9 @@ class LxdSocket:
         error to LXD and not an end, and after an error it lets the process live.
         """
         with suppress(OSError):
-            while self._socket.recv(READ_BYTES):
-                pass
+            for _ in range(MOST_UNREAD_PIECES):
+                if not self._socket.recv(READ_BYTES):
+                    break
         self._socket.close()
 
     def _shake_hands(self) -> None:
@@ -118,6 +122,7 @@ class LxdSocket:
     def _read(self) -> bool:
         """Read what comes next; return whether there may be more."""
         self._is_reading = True
+        time.sleep(0)
         try:
             data = self._socket.recv(READ_BYTES)
             self._protocol.receive_data(data)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -19,9 +20,9 @@ from services.lxd_worker.policies.host_plan import HostPlan
 from services.lxd_worker.policies.protocol import PolicyStore
 from services.lxd_worker.policies.records import Failures, Stock
 from services.lxd_worker.protocols import Lxd, Signal
-from services.lxd_worker.reports.publishing import ReportContext
+from services.lxd_worker.reports.publishing import FailureLog, ReportContext
 from shared.contracts.bounds import MOST_INSTANCES
-from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
+from shared.contracts.errors import BrokerUnavailable, InvalidInput, LxdUnavailable
 from shared.contracts.events import ProtectionReported
 from shared.contracts.instances import Instance
 from shared.contracts.policies import (
@@ -45,6 +46,17 @@ LISTED_AT_ONCE = 20
 _CHANGES_SNAPSHOTS = ("instance-snapshot-deleted", "instance-snapshot-renamed")
 
 Place = tuple[str, str]
+
+
+class SlotTimes(NamedTuple):
+    """A policy's next slot, and its last one if that is over; empty: there is none.
+
+    A slot before `overdue` should have its snapshot by now: the host began it some time ago.
+    """
+
+    following: str
+    overdue: str
+    over: str
 
 
 @dataclass(slots=True)
@@ -71,6 +83,11 @@ class ProtectionReport:
     # Instances by project and name, and by project and uuid, that are looked at again.
     _stale: dict[Place, None] = field(default_factory=dict)
     _restocked: dict[tuple[str, str], None] = field(default_factory=dict)
+    _failure_log: FailureLog = field(
+        default_factory=lambda: FailureLog(log, "protection not reported")
+    )
+    # By the ids of policies, and the projects and uuids of instances; None: nobody has looked yet.
+    _selected_since: dict[tuple[str, str, str], str] | None = None
 
     def request(self) -> None:
         """Have it sent soon, whether or not it has changed."""
@@ -116,8 +133,9 @@ class ProtectionReport:
         try:
             self.context.publish(report)
         except BrokerUnavailable as exc:
-            log.info("protection not reported", extra={"error": str(exc)})
+            self._failure_log.failed(exc)
             return
+        self._failure_log.succeeded()
         self._requested, self._last, self._sent_at = False, report, now
 
     def _list_stale(self) -> None:
@@ -155,10 +173,10 @@ class ProtectionReport:
         known = self.instances.known()
         if known is None:
             return None
-        unix = self.context.clock.unix()
         stock, oldest = self._refresh(self.context.clock.now()), self.oldest_slots()
-        overdue = slot_text(datetime.fromtimestamp(unix - LATE_S, UTC))
-        slots = {one.id: slot_text(self.plan.next_slot(one)) for one in self.plan.policies}
+        times = {one.id: self._times(one) for one in self.plan.policies}
+        selected = self.instances.with_policies(list(known)[:MOST_INSTANCES])
+        self._note_selected(selected)
         plan = self.plan.plan
         return ProtectionReported(
             epoch=self.context.epoch,
@@ -167,9 +185,41 @@ class ProtectionReport:
             digest=plan.digest if plan else "",
             clock_trusted=self.clock_guard.trusted,
             instances=[
-                self._protection(one, policies, stock, oldest, overdue, slots)
-                for one, policies in self.instances.with_policies(list(known)[:MOST_INSTANCES])
+                self._protection(one, policies, stock, oldest, times) for one, policies in selected
             ],
+        )
+
+    def _times(self, policy: Policy) -> SlotTimes:
+        unix = self.plan.now() - LATE_S - self.plan.delay_s(policy)
+        following, last = self.plan.next_slot(policy), self.plan.last_slot(policy)
+        return SlotTimes(
+            following=slot_text(following) if following else "",
+            overdue=_text(unix),
+            over=slot_text(last) if last and last.timestamp() <= unix else "",
+        )
+
+    def _note_selected(self, selected: Iterable[tuple[Instance, tuple[Policy, ...]]]) -> None:
+        """Note since when policies select instances; the worker's start found them so for ever."""
+        before, since = self._selected_since, self._first_text()
+        self._selected_since = {
+            key: (before or {}).get(key, since)
+            for one, policies in selected
+            for policy in policies
+            for key in [(policy.id, one.project, one.uuid)]
+        }
+
+    def _first_text(self) -> str:
+        return "" if self._selected_since is None else _text(self.plan.now())
+
+    def _missed_first(
+        self, instance: Instance, policies: Iterable[Policy], times: Mapping[str, SlotTimes]
+    ) -> bool:
+        """Whether a slot is over that should have brought an instance its first snapshot."""
+        selected = self._selected_since or {}
+        return any(
+            over > max(selected[policy.id, instance.project, instance.uuid], _made(instance))
+            for policy in policies
+            if (over := times[policy.id].over)
         )
 
     def _protection(
@@ -178,26 +228,32 @@ class ProtectionReport:
         policies: tuple[Policy, ...],
         stock: Mapping[tuple[str, str], Stock],
         oldest: Mapping[tuple[str, str], str],
-        overdue: str,
-        slots: Mapping[str, str],
+        times: Mapping[str, SlotTimes],
     ) -> Protection:
         own = stock.get((instance.project, instance.uuid), _NO_STOCK)
         keys = [(policy.id, instance.uuid) for policy in policies]
-        pending = [slots[policy.id] for policy in policies] + [
-            oldest[key] for key in keys if key in oldest
+        pending = [
+            (slot, times[policy_id].overdue)
+            for policy_id, uuid in keys
+            for slot in (times[policy_id].following, oldest.get((policy_id, uuid), ""))
+            if slot
         ]
+        is_late = any(slot < overdue for slot, overdue in pending) or (
+            not own.snapshots and self._missed_first(instance, policies, times)
+        )
         failures = [self._failures[key] for key in keys if key in self._failures]
+        faults = [fault for policy in policies if (fault := self.plan.fault(policy.id))]
+        failures += [Failures(count=1, code=fault.code) for fault in faults]
         worst = max(failures, key=lambda one: one.count, default=_NO_FAILURES)
-        due = min(pending, default="")
         return Protection(
             name=instance.name,
             uuid=instance.uuid,
-            state=_state(policies, worst, is_late=bool(due) and due < overdue),
+            state=_state(policies, worst, is_late=is_late),
             project=instance.project,
             policies=tuple(policy.name for policy in policies[:MOST_POLICIES_OF_ONE]),
             newest_good=_seconds(own.newest),
             snapshots=own.snapshots,
-            due=due,
+            due=min((slot for slot, _ in pending), default=""),
             failures=worst.count,
             code=worst.code,
         )
@@ -212,6 +268,18 @@ def _state(policies: Iterable[Policy], worst: Failures, *, is_late: bool) -> Pro
     if worst.count:
         return ProtectionState.FAILING
     return ProtectionState.LATE if is_late else ProtectionState.PROTECTED
+
+
+def _text(unix: float) -> str:
+    return slot_text(datetime.fromtimestamp(unix, UTC))
+
+
+def _made(instance: Instance) -> str:
+    """Return when an instance was made; empty if LXD's text is no time."""
+    try:
+        return _seconds(instance.created_at)
+    except InvalidInput:
+        return ""
 
 
 def _seconds(moment: str) -> str:

@@ -47,8 +47,8 @@ class PolicyStore(Protocol):
     def cursors(self) -> dict[str, Cursor]:
         """Return up to where each policy's runs are recorded."""
 
-    def move_cursor(self, policy_id: str, slot: float) -> None:
-        """Record that there is nothing to do up to a slot."""
+    def set_behind(self, policy_id: str, behind: float | None) -> None:
+        """Record up to where runs are recorded by a clock that was put back."""
 
     def agreement(self) -> ClockAgreement | None:
         """Return when the clock agreed with the centre's."""
@@ -61,6 +61,7 @@ class PolicyStore(Protocol):
     ) -> list[RunRecord]:
         """Record runs that wait, and with them that the policy is done up to a slot.
 
+        The highest slot stays; see `cursors.after_slot`.
         Those that are recorded already stay as they are. Returns the others.
         """
 
@@ -77,6 +78,9 @@ class PolicyStore(Protocol):
 
         With it, a snapshot that it took is recorded, and how many slots in a row brought none.
         """
+
+    def advance_runs(self, run_ids: Sequence[str], change: RunChange) -> list[RunRecord]:
+        """Change several runs, all or none; return those that there are, as they are then."""
 
     def runs_since(self, sequence: int, limit: int) -> list[PolicyRun]:
         """Return the runs that changed after a sequence number, oldest change first."""

@@ -85,7 +85,9 @@ class Pruning:
         present = self.instances.find(run.project, run.instance, run.uuid)
         if present is None or present.created_at != instance.created_at:
             return []
-        if policy is None or not self.plan.selects(policy, present):
+        if policy is None or self.plan.fault(policy.id):
+            return []
+        if not self.plan.selects(policy, present):
             return []
         if self.instances.is_ambiguous(instance.uuid):
             return []

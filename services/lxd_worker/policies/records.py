@@ -36,10 +36,16 @@ class RunRecord(Struct, frozen=True, kw_only=True):
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
-    """Up to which slot a policy's runs are recorded, in seconds since 1970, by which schedule."""
+    """Up to which slot a policy's runs are recorded, in seconds since 1970, by which schedule.
+
+    `slot` is the highest there ever was. `behind` is up to where they are recorded by a clock that
+    was put back before it, None: none was. `left_at` is since when the policy is in no plan.
+    """
 
     schedule: str
     slot: float
+    behind: float | None = None
+    left_at: float | None = None
 
 
 class ClockAgreement(Struct, frozen=True, kw_only=True):

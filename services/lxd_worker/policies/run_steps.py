@@ -8,6 +8,7 @@ taken twice, whoever asks how often.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,25 +68,28 @@ class RunSteps:
             return self._conclude(record)
         return self._prune(record)
 
-    def give_up(self, run_id: str, error: errors.FleetError | None) -> PolicyRun | None:
+    def give_up(self, tried: Mapping[str, errors.FleetError | None]) -> list[PolicyRun]:
         """Try no more what was tried in vain, as the next slot is due; return what is over then.
 
+        `tried` are the ids of runs, with the last error of each. All of them at once, or none.
         Of a snapshot that was asked for the outcome is found out all the same. What was not pruned
         is left for a later run.
         """
         at = self.context.clock.now()
-        known = self.store.find_run(run_id)
-        entry = self.context.journal.find(known.operation_id) if known else None
+        unfinished = self.store.unfinished_runs()
+        known = [one.operation_id for one in unfinished if one.run.operation_id in tried]
+        entries = self.context.journal.find_each(known)
 
         def change(record: RunRecord) -> RunRecord:
             if record.phase is Phase.PRUNING:
                 return runs.over(record)
-            if entry:
+            if entry := entries.get(record.operation_id):
                 return runs.submitted(record, entry.operation)
+            error = tried[record.run.operation_id]
             return runs.skipped(record, reasons.BUSY, str(error or ""), at)
 
-        record = self.store.advance_run(run_id, change)
-        return record.run if record and record.phase is Phase.OVER else None
+        changed = self.store.advance_runs(list(tried), change)
+        return [record.run for record in changed if record.phase is Phase.OVER]
 
     def _take(self, record: RunRecord) -> Next:
         run = record.run
@@ -96,6 +100,9 @@ class RunSteps:
         policy = self.plan.policy(run.policy_id)
         if policy is None:
             return self._skip(run, reasons.POLICY_GONE)
+        if fault := self.plan.fault(policy.id):
+            at = self.context.clock.now()
+            return self._change(run, lambda one: runs.refused(one, fault, at))
         instance = self.instances.find(run.project, run.instance, run.uuid)
         if instance is None:
             return self._skip(run, reasons.INSTANCE_GONE)

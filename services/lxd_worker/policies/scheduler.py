@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.lxd_worker.clock import WorkerClock
@@ -22,6 +22,7 @@ from services.lxd_worker.policies.verdicts import Again, Next, Waits
 from services.lxd_worker.protocols import Signal
 from shared.contracts.errors import (
     InstanceNotFound,
+    InvalidInput,
     LxdUnavailable,
     PolicyNotFound,
     TemporaryError,
@@ -84,12 +85,14 @@ class PolicyScheduler:
     # Operations that have ended before their run waited for that.
     _ended: set[str] = field(default_factory=set)
     _not_before: float = 0.0
+    _missing_at: float = 0.0
 
     def resume(self) -> None:
         """Go on with the runs that were not over when the worker stopped."""
-        records = self.store.unfinished_runs()
-        for record in sorted(records, key=lambda one: one.phase is Phase.WAITING):
-            self._queue[record.run.operation_id] = _Queued(record.run)
+        self._enqueue(
+            sorted(self.store.unfinished_runs(), key=lambda one: one.phase is Phase.WAITING)
+        )
+        self._missing_at = self.clock.monotonic() + LOOK_AGAIN_S
 
     def work(self) -> float:
         """Do what is due, and return the seconds until there is more; raises DatabaseUnavailable.
@@ -97,6 +100,7 @@ class PolicyScheduler:
         Runs that end, new plans and requests wake whoever sleeps so long.
         """
         self.plan.follow_clock()
+        self._find_missing()
         if self._not_before <= self.clock.monotonic():
             self._begin_due()
         self._dispatch()
@@ -108,17 +112,20 @@ class PolicyScheduler:
 
         Raises PolicyNotFound, InstanceNotFound, InvalidInput, LxdUnavailable, DatabaseUnavailable.
         """
-        parse_moment(request.at)
+        # One moment is one slot, in whatever words.
+        slot = slot_text(parse_moment(request.at))
         policy = self.plan.policy(request.policy_id)
         if policy is None:
             raise PolicyNotFound(request.policy_id)
+        if fault := self.plan.fault(policy.id):
+            raise fault
         selected = self.instances.selected_by(policy)
         if request.name:
             place = (request.project, request.name)
             selected = [one for one in selected if (one.project, one.name) == place]
             if not selected:
                 raise InstanceNotFound(request.name)
-        requested = [waiting_run(policy, one, request.at, manual=True) for one in selected]
+        requested = [waiting_run(policy, one, slot, manual=True) for one in selected]
         self._enqueue(self.store.begin_runs(requested))
         self.wake()
         return len(requested)
@@ -143,14 +150,20 @@ class PolicyScheduler:
         return oldest
 
     def _begin_due(self) -> None:
-        now = self.clock.unix()
+        now = self.plan.now()
         try:
             for policy in self.plan.policies:
                 if self.plan.due_at(policy) <= now:
-                    self._begin_slot(policy)
+                    self._begin_slot_unless_invalid(policy)
         except LxdUnavailable as exc:
             log.warning("slots wait for lxd", extra={"error": str(exc)})
             self._not_before = self.clock.monotonic() + LXD_AGAIN_S
+
+    def _begin_slot_unless_invalid(self, policy: Policy) -> None:
+        try:
+            self._begin_slot(policy)
+        except InvalidInput as exc:
+            self.plan.set_aside(policy, exc)
 
     def _begin_slot(self, policy: Policy) -> None:
         slot = self.plan.slot_due(policy)
@@ -161,20 +174,40 @@ class PolicyScheduler:
         new = self.store.begin_runs(begun, policy.id, slot.timestamp())
         self.plan.on_begun(policy, slot.timestamp())
         log.info("slot begun", extra={"policy": policy.name, "instances": len(new)})
-        self._supersede(policy.id, {record.run.uuid for record in new})
         self._enqueue(new)
+        self._supersede(policy.id, [record.run for record in new])
 
-    def _supersede(self, policy_id: str, uuids: set[str]) -> None:
+    def _supersede(self, policy_id: str, new: Sequence[PolicyRun]) -> None:
         """Give up what still waits of the slots before."""
-        for run_id, queued in list(self._queue.items()):
-            is_of_same = queued.run.policy_id == policy_id and queued.run.uuid in uuids
-            if is_of_same and (run := self.steps.give_up(run_id, queued.error)):
-                del self._queue[run_id]
+        uuids, ids = {run.uuid for run in new}, {run.operation_id for run in new}
+        before = {
+            run_id: queued.error
+            for run_id, queued in self._queue.items()
+            if queued.run.policy_id == policy_id and queued.run.uuid in uuids and run_id not in ids
+        }
+        for run in self.steps.give_up(before) if before else ():
+            if self._queue.pop(run.operation_id, None):
                 self._tell_over(run)
 
     def _enqueue(self, records: Iterable[RunRecord]) -> None:
         for record in records:
-            self._queue[record.run.operation_id] = _Queued(record.run)
+            run_id = record.run.operation_id
+            if run_id not in self._active:
+                self._queue.setdefault(run_id, _Queued(record.run))
+
+    def _find_missing(self) -> None:
+        """Go on with runs that are recorded and that no place here knows of.
+
+        So it is if the database failed in between, or recorded what it said it had not.
+        """
+        now = self.clock.monotonic()
+        if now < self._missing_at:
+            return
+        self._missing_at = now + LOOK_AGAIN_S
+        # Those that end while the database is asked are none of them.
+        known = {*self._queue, *self._active}
+        records = self.store.unfinished_runs()
+        self._enqueue(one for one in records if one.run.operation_id not in known)
 
     def _dispatch(self) -> None:
         at_once = self.plan.plan.at_once if self.plan.plan else 1
@@ -249,7 +282,7 @@ class PolicyScheduler:
         self.changed(run)
 
     def _pause_s(self) -> float:
-        now, unix = self.clock.monotonic(), self.clock.unix()
+        now, unix = self.clock.monotonic(), self.plan.now()
         pauses = [MOST_SLEEP_S]
         pauses += [one.not_before - now for one in self._queue.values() if one.not_before > now]
         earliest = self._not_before - now

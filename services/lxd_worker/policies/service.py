@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -45,6 +45,8 @@ from shared.contracts.worker_api import SnapshotList
 from shared.policies.simulation import simulate
 from shared.policies.validation import check_policy, check_tags
 
+# A simulation, with the wait for its turn, so that nobody who gave up on it keeps the host at work.
+LONGEST_SIMULATION_S = 5.0
 # Records of snapshots: so many of policies, and marks, has no host.
 MOST_RECORDS = 1_000_000
 
@@ -82,15 +84,25 @@ class HostPolicies:
         return RunsStarted(instances=self.scheduler.run_now(wanted))
 
     def simulate_policy(self, request: SimulationRequest) -> Simulation:
-        """Return what a policy would do from now on."""
+        """Return what a policy would do from now on.
+
+        One at a time, and for some seconds at most: what is not found out by then is left out.
+        """
         check_policy(request.policy)
         selected = self._simulated(request)
-        instances, truncated = [], False
-        for instance in selected[: request.limit]:
-            simulation, is_cut = self._simulate(request.policy, instance, request.days)
-            instances.append(simulation)
-            truncated |= is_cut
-        return Simulation(selected=len(selected), instances=instances, truncated=truncated)
+        asked = selected[: request.limit]
+        until = self.context.clock.monotonic() + LONGEST_SIMULATION_S
+        found: list[tuple[InstanceSimulation, bool]] = []
+        if self._calculating.acquire(timeout=LONGEST_SIMULATION_S):
+            try:
+                found = list(self._simulations(request, asked, until))
+            finally:
+                self._calculating.release()
+        return Simulation(
+            selected=len(selected),
+            instances=[simulation for simulation, _ in found],
+            truncated=len(found) < len(asked) or any(is_cut for _, is_cut in found),
+        )
 
     def mark_snapshot(self, mark: SnapshotMark) -> None:
         """Protect a snapshot from all policies, or tag it."""
@@ -176,8 +188,17 @@ class HostPolicies:
             raise InstanceNotFound(request.name)
         return [one for one in selected if (one.project, one.name) == place]
 
+    def _simulations(
+        self, request: SimulationRequest, asked: Sequence[Instance], until: float
+    ) -> Iterator[tuple[InstanceSimulation, bool]]:
+        """Yield the simulations that there is time for, and whether each is cut short."""
+        for instance in asked:
+            if self.context.clock.monotonic() >= until:
+                return
+            yield self._simulate(request.policy, instance, request.days, until)
+
     def _simulate(
-        self, policy: Policy, instance: Instance, days: int
+        self, policy: Policy, instance: Instance, days: int, until: float
     ) -> tuple[InstanceSimulation, bool]:
         listed = self.context.lxd.snapshots(instance.project, instance.name)
         records = self.store.snapshots_of(instance.project, instance.uuid)
@@ -188,13 +209,13 @@ class HostPolicies:
             self.context.host,
             instance.name,
             held(listed, records, policy.id, instance.created_at),
-            datetime.fromtimestamp(self.context.clock.unix(), UTC),
+            datetime.fromtimestamp(self.plan.now(), UTC),
             days,
             plan.delay_s if plan else 0.0,
             begun=self.plan.begun(policy),
+            is_over=lambda: self.context.clock.monotonic() >= until,
         )
-        with self._calculating:
-            found = self.calculate(calculation)
+        found = self.calculate(calculation)
         simulation = InstanceSimulation(
             name=instance.name,
             uuid=instance.uuid,

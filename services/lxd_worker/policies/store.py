@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     Select,
     bindparam,
+    case,
     delete,
+    func,
     insert,
     select,
     update,
@@ -82,7 +83,7 @@ class SqlPolicyStore(SnapshotTable):
             "plan": msgspec.json.encode(plan),
         }
         rows = [
-            {"policy_id": policy_id, "schedule": cursor.schedule, "slot": cursor.slot}
+            {"policy_id": policy_id, **msgspec.structs.asdict(cursor)}
             for policy_id, cursor in cursors.items()
         ]
 
@@ -100,11 +101,18 @@ class SqlPolicyStore(SnapshotTable):
     def cursors(self) -> dict[str, Cursor]:
         """See `PolicyStore.cursors`."""
         rows = self._do(lambda connection: connection.execute(select(policy_cursors)).all())
-        return {row.policy_id: Cursor(schedule=row.schedule, slot=row.slot) for row in rows}
+        return {
+            row.policy_id: Cursor(
+                schedule=row.schedule, slot=row.slot, behind=row.behind, left_at=row.left_at
+            )
+            for row in rows
+        }
 
-    def move_cursor(self, policy_id: str, slot: float) -> None:
-        """See `PolicyStore.move_cursor`."""
-        self._do(lambda connection: _move_cursor(connection, policy_id, slot))
+    def set_behind(self, policy_id: str, behind: float | None) -> None:
+        """See `PolicyStore.set_behind`."""
+        mine = policy_cursors.c.policy_id == policy_id
+        change = update(policy_cursors).where(mine).values(behind=behind)
+        self._do(lambda connection: connection.execute(change))
 
     def agreement(self) -> ClockAgreement | None:
         """See `PolicyStore.agreement`."""
@@ -136,7 +144,7 @@ class SqlPolicyStore(SnapshotTable):
                     connection.execute(insert(policy_runs), row)
                     begun.append(record)
             if policy_id:
-                _move_cursor(connection, policy_id, slot, policy_cursors.c.slot < slot)
+                _move_cursor(connection, policy_id, slot)
             return begun
 
         return self._do(work)
@@ -157,20 +165,19 @@ class SqlPolicyStore(SnapshotTable):
         """See `PolicyStore.advance_run`."""
 
         def work(connection: Connection) -> RunRecord | None:
-            row = connection.execute(_RUN, {"id": run_id}).first()
-            known = _record(row) if row else None
-            if known is None:
-                return None
-            changed = change(known)
-            if changed == known:
-                return known
-            changed = replace(changed, run=_numbered(connection, changed.run))
-            connection.execute(_REPLACE, {"id": run_id, **_row(changed)})
-            if known.run.state is not changed.run.state:
-                _count_failure(connection, changed.run)
-            if taken:
+            known, changed = _advance(connection, run_id, change)
+            if taken and changed is not known:
                 self.put(connection, taken)
             return changed
+
+        return self._do(work)
+
+    def advance_runs(self, run_ids: Sequence[str], change: RunChange) -> list[RunRecord]:
+        """See `PolicyStore.advance_runs`."""
+
+        def work(connection: Connection) -> list[RunRecord]:
+            changed = (_advance(connection, run_id, change)[1] for run_id in run_ids)
+            return [record for record in changed if record]
 
         return self._do(work)
 
@@ -224,6 +231,22 @@ class SqlPolicyStore(SnapshotTable):
         return [record for record in read if record]
 
 
+def _advance(
+    connection: Connection, run_id: str, change: RunChange
+) -> tuple[RunRecord | None, RunRecord | None]:
+    """Change a run; return it as it was, and as it is: the very same if nothing has changed."""
+    row = connection.execute(_RUN, {"id": run_id}).first()
+    known = _record(row) if row else None
+    changed = change(known) if known else None
+    if known is None or changed is None or changed == known:
+        return known, known
+    changed = replace(changed, run=_numbered(connection, changed.run))
+    connection.execute(_REPLACE, {"id": run_id, **_row(changed)})
+    if known.run.state is not changed.run.state:
+        _count_failure(connection, changed.run)
+    return known, changed
+
+
 def _record(row: Row[Any]) -> RunRecord | None:
     run = _decoded(PolicyRun, row.run)
     return RunRecord(run=run, phase=Phase(row.phase), attempt=row.attempt) if run else None
@@ -259,11 +282,13 @@ def _row(record: RunRecord) -> dict[str, object]:
     }
 
 
-def _move_cursor(
-    connection: Connection, policy_id: str, slot: float, *conditions: ColumnElement[bool]
-) -> None:
-    mine = policy_cursors.c.policy_id == policy_id
-    connection.execute(update(policy_cursors).where(mine, *conditions).values(slot=slot))
+def _move_cursor(connection: Connection, policy_id: str, slot: float) -> None:
+    """Do what `cursors.after_slot` does."""
+    known = policy_cursors.c
+    # SQLite's greatest of nothing and a number is nothing.
+    behind = case((known.slot > slot, func.max(known.behind, slot)), else_=None)
+    moved = {"slot": func.max(known.slot, slot), "behind": behind}
+    connection.execute(update(policy_cursors).where(known.policy_id == policy_id).values(moved))
 
 
 def _forget_failures(connection: Connection, present: set[str]) -> None:

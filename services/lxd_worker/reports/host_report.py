@@ -18,7 +18,12 @@ from services.lxd_worker.creation.capacity import Overcommit, total_capacity
 from services.lxd_worker.instances.devices import root_disk
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.protocols import HostResources, Signal
-from services.lxd_worker.reports.publishing import ChangePublisher, ReportContext, RetryTimer
+from services.lxd_worker.reports.publishing import (
+    ChangePublisher,
+    FailureLog,
+    ReportContext,
+    RetryTimer,
+)
 from shared.contracts.errors import BrokerUnavailable, LxdUnavailable
 from shared.contracts.events import HostDescribed
 from shared.contracts.hosts import MOST_IMAGES, MOST_NETWORKS, Capacity, Image, Network
@@ -56,10 +61,12 @@ class HostReport:
     scope: LxdScope
     _publisher: ChangePublisher[HostDescribed] = field(init=False)
     _retry: RetryTimer = field(init=False)
+    _failures: FailureLog = field(init=False)
 
     def __post_init__(self) -> None:
         self._publisher = ChangePublisher(self.context, self.signal)
         self._retry = RetryTimer(self.context.later, self.signal)
+        self._failures = FailureLog(log, "host not reported")
 
     def request(self) -> None:
         """Have it sent soon, whether or not it has changed."""
@@ -81,8 +88,9 @@ class HostReport:
         try:
             self._publisher.publish_if_changed(self._read())
             self._retry.succeeded()
+            self._failures.succeeded()
         except (LxdUnavailable, BrokerUnavailable) as exc:
-            log.warning("host not reported", extra={"error": str(exc)})
+            self._failures.failed(exc)
             if isinstance(exc, LxdUnavailable):
                 self._retry.failed()
 

@@ -19,7 +19,7 @@ from services.lxd_worker.protocols import (
     ImageServerAway,
     Signal,
 )
-from services.lxd_worker.reports.publishing import ChangePublisher, ReportContext
+from services.lxd_worker.reports.publishing import ChangePublisher, FailureLog, ReportContext
 from services.lxd_worker.reports.simplestreams import (
     INDEX,
     UnreadableCatalogue,
@@ -51,12 +51,14 @@ class ImageServersReport:
     fetch: Fetch
     signal: Signal
     _publisher: ChangePublisher[ImageServersRead] = field(init=False)
+    _failures: FailureLog = field(init=False)
     _found: dict[str, Served] = field(init=False)
     _due: dict[str, float] = field(init=False)
     _away: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._publisher = ChangePublisher(self.context, self.signal)
+        self._failures = FailureLog(log, "image servers not reported")
         self._found = dict.fromkeys(self.remotes)
         self._due = dict.fromkeys(self.remotes, self.context.clock.monotonic())
 
@@ -82,8 +84,9 @@ class ImageServersReport:
         report = ImageServersRead(epoch=self.context.epoch, at="", servers=self._fitting())
         try:
             self._publisher.publish_if_changed(report)
+            self._failures.succeeded()
         except BrokerUnavailable as exc:
-            log.warning("image servers not reported", extra={"error": str(exc)})
+            self._failures.failed(exc)
 
     def _fitting(self) -> dict[str, Served]:
         """Return what each server has, up to its share of a message."""

@@ -20,7 +20,7 @@ from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.omissions import Omission
 from services.lxd_worker.protocols import InstanceReading, Lxd, ObservedInstance, Signal
 from services.lxd_worker.reports.held_events import HeldEvents, Place
-from services.lxd_worker.reports.publishing import ReportContext, RetryTimer
+from services.lxd_worker.reports.publishing import FailureLog, ReportContext, RetryTimer
 from services.lxd_worker.transitions.rebuild import SWAP_KINDS
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.bounds import MOST_INSTANCES
@@ -70,6 +70,7 @@ class InventoryReport:
         self._all_unread = False
         self._unread: dict[Place, AffectedInstance] = {}
         self._retry = RetryTimer(context.later, self._request_unread)
+        self._failures = FailureLog(log, "inventory not reported")
         self._sequence = 0
 
     @property
@@ -143,8 +144,9 @@ class InventoryReport:
     def _try_next(self) -> None:
         try:
             self._publish_next()
+            self._failures.succeeded()
         except (LxdUnavailable, BrokerUnavailable) as exc:
-            log.warning("inventory not reported", extra={"error": str(exc)})
+            self._failures.failed(exc)
 
     def _publish_next(self) -> None:
         # What is affected after the inventory is read must be read again: hence this order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from services.lxd_worker.clock import WorkerClock
 from services.lxd_worker.omissions import Omission, Omit
 from services.lxd_worker.protocols import CallLater, Publish, Signal
+from shared.contracts.errors import FleetError
 from shared.contracts.events import NAMES, Event, HostDescribed, ImageServersRead
 from shared.contracts.sanitizer import Unfit, fit_message
 from shared.platform.run.backoff import Backoff
@@ -74,6 +76,26 @@ class ChangePublisher(Generic[R]):
         if self._requested or report != self.last:
             self.context.publish(replace(report, at=self.context.clock.now()))
             self._requested, self.last = False, report
+
+
+@dataclass(slots=True)
+class FailureLog:
+    """Logs why something cannot be sent: each reason once, until it was sent again."""
+
+    log: logging.Logger
+    message: str
+    _logged: set[str] = field(default_factory=set)
+
+    def failed(self, error: FleetError) -> None:
+        """Log an error, unless it was logged since the last success."""
+        reason = str(error)
+        if reason not in self._logged:
+            self._logged.add(reason)
+            self.log.warning(self.message, extra={"error": reason})
+
+    def succeeded(self) -> None:
+        """Log every reason again."""
+        self._logged.clear()
 
 
 @dataclass(slots=True)

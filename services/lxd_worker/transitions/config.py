@@ -27,6 +27,13 @@ _WITHOUT_EFFECT = {
     "processes": "set by a profile of the instance",
 }
 
+# LXD restores only the newest snapshot of such a pool, or deletes those that are newer.
+_NOT_ON_ZFS = (
+    "none for an instance on a zfs pool, where the newest snapshot is the only one that LXD "
+    "restores; make a new instance of the snapshot, or restore without a safety snapshot"
+)
+_WITHOUT_SAFETY = "to keep the snapshot {!r} of before; the instance was restored all the same"
+
 
 def _update(situation: Situation, now: Observation) -> Decision:
     changes = situation.arguments.changes or Changes()
@@ -53,9 +60,13 @@ def _restore(situation: Situation, now: Observation) -> Decision:
     if not _has_snapshot(situation, now):
         return _no_snapshot(situation)
     safety = situation.arguments.safety_snapshot
+    if not safety:
+        return Step.RESTORE
+    if now.pool_driver == "zfs":
+        return Failed(errors.InvalidInput("safety_snapshot", _NOT_ON_ZFS))
     if safety in now.snapshots:
         return Failed(errors.SnapshotExists(situation.name, safety))
-    return Step.SNAPSHOT if safety else Step.RESTORE
+    return Step.SNAPSHOT
 
 
 def _delete_snapshot(situation: Situation, now: Observation) -> Decision:
@@ -93,6 +104,15 @@ def _after_rename(situation: Situation, _: Observation) -> Decision:
 
 
 def _after_restore(situation: Situation, now: Observation) -> Decision:
+    """Whoever asked for a way back is told if there is none."""
+    decision, safety = _restored(situation, now), situation.arguments.safety_snapshot
+    is_restored = Step.RESTORE in situation.taken and isinstance(decision, Done)
+    if is_restored and safety and safety not in now.snapshots:
+        return Failed(errors.LxdRefused(_WITHOUT_SAFETY.format(safety)))
+    return decision
+
+
+def _restored(situation: Situation, now: Observation) -> Decision:
     """LXD drops the description, and restores the display name of the snapshot's time."""
     if situation.last is Step.SNAPSHOT and not situation.error:
         return Step.RESTORE

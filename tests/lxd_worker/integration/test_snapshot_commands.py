@@ -57,6 +57,8 @@ def test_both_run_as_root_in_order_and_what_they_print_is_nothing_to_anybody(
         (sh("exit 3"), "it ended with status 3"),
         (GuestCommand(command=("nope",)), "there is no such program in it"),
         (sh("sleep 77", timeout_s=1.0), "it was killed after 1 s"),
+        (sh("cat /dev/zero", timeout_s=60.0), "it was killed after printing 16 MiB"),
+        (sh("cat /dev/zero; true", timeout_s=60.0), "it was killed after printing 16 MiB"),
     ],
 )
 def test_one_that_fails_vetoes_the_snapshot_and_the_other_runs(

@@ -481,3 +481,19 @@ def test_nothing_is_known_while_nobody_listens(bench: Bench, report: InventoryRe
     bench.rings.append("deaf")
 
     assert report.cached_instances() is None
+
+
+def test_why_nothing_is_told_is_logged_once_until_something_is(
+    report: InventoryReport, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    logged = []
+    for _ in range(2):
+        wire.cut = 3
+        for _ in range(3):
+            report.request_all()
+            report.publish_requested()
+        logged.append(caplog.messages.count("inventory not reported"))
+        report.request_all()
+        report.publish_requested()
+
+    assert logged == [1, 2]

@@ -15,7 +15,10 @@ from services.lxd_worker.policies.store import MOST_RUNS
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import BrokerUnavailable, DatabaseUnavailable, LxdRefused
 from shared.contracts.events import PolicyRunChanged
-from shared.contracts.policies import RunState, Schedule, Selection
+from shared.contracts.operations import Kind
+from shared.contracts.policies import RunRequest, RunState, Schedule, Selection
+from tests.support.builders import a_submission
+from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
 
 POLICY = a_policy(selection=Selection(names=("web",)))
@@ -83,6 +86,91 @@ def test_while_the_broker_is_away_for_ten_slots_all_are_taken_and_later_told_in_
     assert [run.slot[11:13] for run in told] == [str(hour) for hour in range(12, 22)]
     assert {run.state for run in told} == {RunState.TAKEN}
     assert len(host.snapshots()) == 2
+
+
+def busy(host: PolicyBench) -> None:
+    """Let an operation hold the instance, and end never."""
+    host.bench.operations.submit(a_submission(Kind.STOP, "web", start_within_s=9000.0))
+    host.bench.spawned.clear()
+
+
+def out_of_reach(host: PolicyBench, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Let a method of the store fail once."""
+    real = getattr(host.store, method)
+
+    def fails(*_: Any) -> None:
+        monkeypatch.setattr(host.store, method, real)
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(host.store, method, fails)
+
+
+def test_a_slot_goes_on_though_the_one_before_could_not_be_given_up(
+    host: PolicyBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy(host)
+    host.until_hour()
+    out_of_reach(host, monkeypatch, "advance_runs")
+    host.to_full_hour()
+    with pytest.raises(DatabaseUnavailable):
+        host.policies.scheduler.work()
+
+    host.bench.spawned += host.bench.journal.unfinished()
+    for _ in range(10):
+        host.clock.advance(30)
+        host.work()
+
+    assert {run.slot[11:13]: run.state for run in host.runs()} == {
+        "12": RunState.TAKEN,
+        "13": RunState.TAKEN,
+    }
+
+
+def test_a_run_that_was_recorded_though_the_database_said_no_goes_on_within_a_minute(
+    host: PolicyBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = host.store.begin_runs
+
+    def fails(*slot: Any) -> None:
+        real(*slot)
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(host.store, "begin_runs", fails)
+    with pytest.raises(DatabaseUnavailable):
+        host.policies.run_policy(RunRequest(policy_id=POLICY.id, at="2026-11-18T11:06:41Z"))
+    host.work()
+    before = host.snapshots()
+    host.clock.advance(60)
+    host.work()
+
+    assert before == []
+    assert [(run.slot, run.state) for run in host.runs()] == [
+        ("2026-11-18T11:06:41Z", RunState.TAKEN)
+    ]
+
+
+def test_what_waits_of_a_slot_is_given_up_in_one_transaction(
+    host: PolicyBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        host.lxd.holds[f"web{number}"] = observation(uuid=f"u-web{number}")
+    host.bench.most_unfinished = 1
+    busy(host)
+    host.give(replace(POLICY, selection=Selection(names=("web*",)), at_once=1))
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    host.due.clear()
+    done: list[object] = []
+    real = host.database.transaction
+    monkeypatch.setattr(
+        type(host.database), "transaction", lambda _, *work: (done.append(work), real(*work))[1]
+    )
+    host.to_full_hour()
+    host.policies.scheduler.work()
+
+    skipped = [run for run in host.runs() if run.state is RunState.SKIPPED]
+    assert len(skipped) == 50
+    assert len(done) < 10
 
 
 def test_a_busy_lxd_is_waited_for(host: PolicyBench) -> None:

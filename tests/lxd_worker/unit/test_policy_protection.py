@@ -11,17 +11,23 @@ from msgspec.structs import replace
 from services.lxd_worker.policies.outbox import PolicyRunOutbox
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import BrokerUnavailable, InstanceNotFound, InvalidInput, LxdRefused
-from shared.contracts.events import PolicyRunChanged, ProtectionReported
+from shared.contracts.events import PolicyRunChanged
 from shared.contracts.policies import (
-    Protection,
+    Policy,
     ProtectionState,
     Retention,
+    RunRequest,
+    Schedule,
     Selection,
     SimulatedAction,
     SimulationRequest,
 )
 from shared.lxd.models import LifecycleEvent, LifecycleMetadata
+from shared.policies.plan import digest
+from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
+from tests.support.lxd_worker.protection import protection_of as of
+from tests.support.lxd_worker.protection import reported
 
 ONLY_WEB = Selection(names=("web",))
 POLICY = a_policy(selection=ONLY_WEB)
@@ -31,20 +37,6 @@ POLICY = a_policy(selection=ONLY_WEB)
 def host(tmp_path: Path) -> Iterator[PolicyBench]:
     with policy_bench(tmp_path) as bench:
         yield bench
-
-
-def reported(host: PolicyBench) -> ProtectionReported:
-    host.lxd.memory = {("default", one.name): one for one in host.lxd.instances()}
-    host.policies.protection.request()
-    host.policies.protection.publish()
-    host.lxd.memory = None
-    report = host.wire.sent[-1]
-    assert isinstance(report, ProtectionReported)
-    return report
-
-
-def of(host: PolicyBench, name: str = "web") -> Protection:
-    return next(one for one in reported(host).instances if one.name == name)
 
 
 def test_a_host_tells_which_plan_it_carries_out_and_whether_its_clock_is_right(
@@ -103,6 +95,91 @@ def test_a_slot_that_waits_for_minutes_is_late(host: PolicyBench) -> None:
     assert (late.state, late.due) == (ProtectionState.LATE, "2026-11-18T12:00:00Z")
 
 
+def with_jitter(policy: Policy) -> Policy:
+    return replace(policy, schedule=replace(policy.schedule, jitter_s=3000.0))
+
+
+def test_a_host_that_begins_later_is_late_only_then(host: PolicyBench) -> None:
+    later = with_jitter(POLICY)
+    host.give(later)
+    host.until_hour()
+    host.clock.advance(3000)
+    host.work()
+    host.to_full_hour()
+    delay_s = host.policies.plan.delay_s(later)
+    found = []
+    for seconds in (delay_s - 1, 300, 2):
+        host.clock.advance(seconds)
+        found.append(of(host).state)
+
+    assert delay_s > 400
+    assert found == [ProtectionState.PROTECTED, ProtectionState.PROTECTED, ProtectionState.LATE]
+
+
+def test_a_group_that_begins_later_is_late_only_then(host: PolicyBench) -> None:
+    host.give(POLICY)
+    host.until_hour()
+    plan = host.policies.plan.plan
+    assert plan
+    waits = replace(plan, plan_version=9, delay_s=600.0)
+    waits = replace(waits, digest=digest(waits.policies, waits.at_once, waits.delay_s))
+    host.policies.set_plan(waits)
+    host.to_full_hour()
+    host.clock.advance(599)
+    before = of(host).state
+    host.clock.advance(302)
+
+    assert (before, of(host).state) == (ProtectionState.PROTECTED, ProtectionState.LATE)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_instance_whose_last_snapshot_is_deleted_is_late(
+    host: PolicyBench, *, killed: bool
+) -> None:
+    host.give(replace(POLICY, schedule=Schedule(cron="0 0 1 * *")))
+    before_the_first = of(host).state
+    host.clock.advance(14 * 86400)
+    host.work()
+    protected = of(host)
+    (gone,) = host.lxd.holds["web"].snapshots
+    host.lxd.holds["web"] = replace(host.lxd.holds["web"], snapshots=())
+    source = f"/1.0/instances/web/snapshots/{gone}"
+    event = LifecycleEvent(LifecycleMetadata("instance-snapshot-deleted", source))
+    host.policies.protection.on_event(event)
+    deleted = of(host)
+    if killed:
+        host.kill()
+        deleted = of(host)
+
+    assert before_the_first is ProtectionState.PROTECTED
+    assert (protected.state, protected.snapshots) == (ProtectionState.PROTECTED, 1)
+    assert (deleted.state, deleted.newest_good) == (ProtectionState.LATE, "")
+    host.policies.run_policy(RunRequest(policy_id=POLICY.id, at="2026-12-02T12:00:00Z"))
+    host.work()
+    assert of(host).state is ProtectionState.PROTECTED
+
+
+def test_an_instance_that_comes_or_is_selected_after_a_slot_waits_for_the_next_one(
+    host: PolicyBench,
+) -> None:
+    host.give(replace(POLICY, selection=Selection(names=("web", "new"))))
+    host.until_hour()
+    of(host)
+    host.clock.advance(600)
+    host.lxd.holds["new"] = observation(uuid="u-new")
+    new = of(host, "new").state
+    host.give(replace(POLICY, selection=Selection(names=("*",))))
+    host.clock.advance(600)
+    selected = of(host, "db").state
+    host.lxd.used.add("db")
+    host.to_full_hour()
+    host.policies.scheduler.work()
+    host.clock.advance(400)
+
+    assert (new, selected) == (ProtectionState.PROTECTED, ProtectionState.PROTECTED)
+    assert of(host, "db").state is ProtectionState.LATE
+
+
 def test_a_snapshot_that_somebody_deletes_is_no_longer_counted_on(host: PolicyBench) -> None:
     host.give(POLICY)
     host.until_hour(2)
@@ -149,6 +226,23 @@ def test_a_report_that_the_broker_did_not_get_is_sent_again(host: PolicyBench) -
     host.policies.protection.publish()
 
     assert len(host.wire.sent) == 1
+
+
+def test_a_report_that_is_not_sent_is_logged_once_until_one_is(
+    host: PolicyBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    logged = []
+    host.lxd.memory = {}
+    for _ in range(2):
+        host.wire.cut = 3
+        for _ in range(3):
+            host.policies.protection.publish()
+        logged.append(caplog.messages.count("protection not reported"))
+        reported(host)
+        host.lxd.memory = {}
+
+    assert logged == [1, 2]
 
 
 def test_before_lxd_has_listed_its_instances_nothing_is_told(host: PolicyBench) -> None:
@@ -205,6 +299,59 @@ def test_a_simulation_tells_that_a_missed_slot_is_caught_up_at_once(host: Policy
     newest = max(host.runs(), key=lambda run: run.slot)
     assert [one.snapshot for one in instance.events] == [newest.snapshot]
     assert len(host.runs()) == 2
+
+
+def test_a_simulation_tells_of_the_slot_that_the_host_is_about_to_begin(
+    host: PolicyBench,
+) -> None:
+    later = with_jitter(POLICY)
+    host.give(POLICY)
+    host.give(later)
+    host.to_full_hour()
+    host.clock.advance(30)
+    host.work()
+    none = host.snapshots()
+
+    simulated = host.policies.simulate_policy(SimulationRequest(policy=later, days=1))
+    sooner = host.policies.simulate_policy(SimulationRequest(policy=POLICY, days=0))
+    host.clock.advance(3000)
+    host.work()
+
+    assert none == []
+    assert [simulated.instances[0].events[0].snapshot] == host.snapshots()
+    assert [one.snapshot for one in sooner.instances[0].events] == host.snapshots()
+
+
+def test_a_simulation_ends_when_its_time_is_over(host: PolicyBench) -> None:
+    for number in range(10):
+        host.lxd.holds[f"c{number}"] = observation(uuid=f"u-c{number}")
+    often = a_policy(schedule=Schedule(cron="* * * * *"), retention=Retention(keep_last=1000))
+    request = SimulationRequest(policy=often, limit=10, days=30)
+    listed = host.lxd.snapshots
+
+    def snapshots(*place: str) -> object:
+        host.clock.advance(2.6)
+        return listed(*place)
+
+    host.lxd.snapshots = snapshots
+    simulated = host.policies.simulate_policy(request)
+    first, second = simulated.instances
+
+    assert simulated.truncated
+    assert simulated.selected == 12
+    assert len(first.events) > len(second.events) > 0
+
+
+def test_a_simulation_whose_turn_does_not_come_tells_nothing(
+    host: PolicyBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.lxd_worker.policies.service.LONGEST_SIMULATION_S", 0.01)
+    request = SimulationRequest(policy=POLICY, days=1)
+    with host.policies._calculating:
+        simulated = host.policies.simulate_policy(request)
+
+    assert (simulated.selected, simulated.instances, simulated.truncated) == (1, [], True)
+    assert len(host.policies.simulate_policy(request).instances) == 1
 
 
 def test_a_simulation_tells_what_would_become_of_the_snapshots_that_are_there(

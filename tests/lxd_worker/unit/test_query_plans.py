@@ -36,6 +36,7 @@ def use_all(journal: Any) -> None:
     journal.advance("op-1", lambda one: one.begin(Step.CREATE, observation(), "then"))
     journal.advance("op-1", lambda one: one.finish(State.DONE, "then"))
     journal.find("op-1")
+    journal.find_each(["op-1", "op-9"])
     journal.resolve("op-9", 5.0)
     journal.since(0, 10)
     journal.unfinished()

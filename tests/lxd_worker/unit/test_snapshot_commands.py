@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.operations.runner import OperationRunner
 from services.lxd_worker.transitions.next_step import abort, decide
 from services.lxd_worker.transitions.step_verdict import Verdict, judge
@@ -250,6 +251,43 @@ def test_nothing_is_restored_without_the_snapshot_before_it(bench: Bench) -> Non
 
     assert outcome(operation) == (State.FAILED, "lxd_refused")
     assert bench.lxd.asked == [Step.SNAPSHOT]
+
+
+def test_on_zfs_no_restore_is_begun_that_would_lose_its_safety_snapshot(bench: Bench) -> None:
+    bench.lxd.holds["web"] = replace(RUNNING, pool_driver="zfs")
+    asked = Arguments(snapshot="s1", safety_snapshot="before")
+
+    with pytest.raises(InvalidInput, match="make a new instance of the snapshot"):
+        bench.submit(Kind.RESTORE, "web", asked)
+
+    restore = bench.run(Kind.RESTORE, "web", Arguments(snapshot="s1"))
+    assert outcome(restore) == (State.DONE, None)
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_a_restore_that_has_lost_its_safety_snapshot_says_so_and_that_it_took_place(
+    bench: Bench, *, described: bool
+) -> None:
+    held = RUNNING
+    config = replace(held.config, description="a note" if described else "")
+    bench.lxd.holds["web"] = replace(held, config=config)
+    real = bench.lxd.request
+
+    def request(step: Step, entry: JournalEntry) -> str:
+        answer = real(step, entry)
+        if step is Step.RESTORE:
+            # Of a pool whose restores delete what is newer.
+            now = bench.lxd.holds["web"]
+            bench.lxd.holds["web"] = replace(now, snapshots=("s1",))
+        return str(answer)
+
+    bench.lxd.request = request  # type: ignore[method-assign]
+    operation = bench.run(Kind.RESTORE, "web", Arguments(snapshot="s1", safety_snapshot="before"))
+
+    assert outcome(operation) == (State.FAILED, "lxd_refused")
+    assert operation.failure is not None
+    assert "the instance was restored all the same" in operation.failure.message
+    assert bench.lxd.holds["web"].config.description == config.description
 
 
 @pytest.mark.parametrize(

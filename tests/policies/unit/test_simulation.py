@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from shared.contracts.policies import Policy, Retention, Schedule, Selection, SimulatedAction
 from shared.policies import reasons
 from shared.policies.retention import Held
-from shared.policies.simulation import MOST_JUDGED, simulate
+from shared.policies.simulation import JUDGED_BETWEEN_PAUSES, MOST_JUDGED, simulate
 
 START = datetime(2026, 11, 29, 20, tzinfo=UTC)
 
@@ -114,3 +117,53 @@ def test_a_slot_whose_name_somebody_has_used_brings_nothing() -> None:
 
     assert told.events == []
     assert [each.snapshot for each in told.judged] == [taken.name, old.name]
+
+
+def minutely() -> Policy:
+    """Return a policy that is due each minute, and keeps all that it takes."""
+    kept = Retention(keep_last=10_000, keep_hourly=10_000, keep_daily=10_000)
+    return replace(nightly(kept), schedule=Schedule(cron="* * * * *"))
+
+
+def test_others_work_between_a_few_slots_of_a_long_simulation() -> None:
+    gaps: list[float] = []
+    last = time.thread_time()
+
+    def pause() -> None:
+        nonlocal last
+        now = time.thread_time()
+        gaps.append(now - last)
+        last = now
+
+    told = simulate(minutely(), "h1", "web", [], START, 1200, pause=pause)
+
+    assert told.truncated
+    assert len(gaps) >= MOST_JUDGED // (2 * JUDGED_BETWEEN_PAUSES)
+    # A few milliseconds each; the margin is for a busy machine.
+    assert max(gaps) < 0.5
+
+
+def test_a_simulation_stops_after_a_pause_when_its_time_is_over() -> None:
+    pauses: list[None] = []
+
+    told = simulate(
+        minutely(),
+        "h1",
+        "web",
+        [],
+        START,
+        1200,
+        pause=lambda: pauses.append(None),
+        is_over=lambda: len(pauses) == 2,
+    )
+
+    assert told.truncated
+    assert len(pauses) == 2
+    assert len(told.events) == len(told.judged) > 0
+
+
+def test_a_simulation_judges_no_more_than_it_may() -> None:
+    told = simulate(minutely(), "h1", "web", [], START, 1200, most_judged=55)
+
+    assert told.truncated
+    assert len(told.events) == 10

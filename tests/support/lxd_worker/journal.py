@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate, count
 from typing import Any
 
@@ -46,6 +46,9 @@ class FakeJournal:
 
     def find(self, operation_id: str) -> JournalEntry | None:
         return self._entries.get(operation_id)
+
+    def find_each(self, operation_ids: Sequence[str]) -> dict[str, JournalEntry]:
+        return {each: self._entries[each] for each in operation_ids if each in self._entries}
 
     def accept(self, entry: JournalEntry, host: str, limit: int) -> Acceptance:
         operation = entry.operation

@@ -31,6 +31,9 @@ RETENTION = {
 
 # By the code of a run, or of an instance's protection.
 RUNS = {
+    "invalid_input": Text(
+        "该主机无法执行此策略", "this host cannot carry out the policy as it stands"
+    ),
     "busy": Text("实例一直忙于其他操作", "the instance was busy with something else all the time"),
     "instance_gone": Text("实例已删除", "the instance is gone"),
     "not_selected": Text("策略不再选中该实例", "the policy no longer selects the instance"),

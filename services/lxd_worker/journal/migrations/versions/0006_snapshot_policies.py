@@ -31,6 +31,8 @@ def upgrade() -> None:
         sa.Column("policy_id", sa.String, primary_key=True),
         sa.Column("schedule", sa.String, nullable=False),
         sa.Column("slot", sa.Float, nullable=False),
+        sa.Column("behind", sa.Float),
+        sa.Column("left_at", sa.Float),
     )
     op.create_table(
         "policy_failures",
