@@ -27,7 +27,7 @@ from services.gateway.operations.sync import OperationSync, UuidReservations
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
-from services.gateway.persistence.retention import Retention
+from services.gateway.persistence.retention import OperationRetention
 from services.gateway.persistence.run_keys import SqlRunKeys
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.policies.service import PolicyService
@@ -90,7 +90,7 @@ class _Wiring:
         self.policies = SnapshotsClient(self.telemetry.instrument_central(self.central))
         self.worker = WorkerClient(self.telemetry.instrument(self.calls))
         self.database = Database(settings.database_url)
-        retention = Retention(operations=settings.operations_per_host)
+        retention = OperationRetention(operations=settings.operations_per_host)
         self.store = SqlOperationStore(self.database, retention)
         metrics = OperationMetrics(self.telemetry.operations.ended, clock.monotonic)
         self.cache = OperationCache(self.fleet, metrics)

@@ -61,7 +61,7 @@ class ObservedInstance:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceReading:
+class InstanceAnswer:
     """What one answer of LXD's shows of an instance.
 
     To the fleet, and to operations, without `init`; None: there is none.
@@ -113,7 +113,7 @@ class Lxd(Protocol):
     def instance(self, project: str, name: str) -> ObservedInstance:
         """Return one instance as it is reported to the fleet."""
 
-    def read(self, project: str, name: str) -> InstanceReading:
+    def read(self, project: str, name: str) -> InstanceAnswer:
         """Return one instance as it is reported to the fleet, and observed briefly."""
 
     def cached_instances(self) -> Mapping[tuple[str, str], Instance] | None:
@@ -237,7 +237,7 @@ class InstanceReports(Protocol):
         That is `read`; `cancel_reading` if there is none.
         """
 
-    def read(self, project: str, name: str, *, is_done: bool) -> InstanceReading:
+    def read(self, project: str, name: str, *, is_done: bool) -> InstanceAnswer:
         """Read an instance as `Lxd.read`, which answers the events about it so far as well.
 
         `is_done`: LXD says that it has done the step. What it tells of that needs no reading then.

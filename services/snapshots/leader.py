@@ -17,7 +17,7 @@ from services.snapshots.bus.calls import RUNS_SINCE, SET_PLAN, HostCalls
 from services.snapshots.bus.dead_letters import DeadLetters
 from services.snapshots.bus.inboxes import Inboxes
 from services.snapshots.bus.listener import HostListener
-from services.snapshots.bus.messages import Answer, Message, Received, ReportedPlan, read
+from services.snapshots.bus.messages import CallAnswer, Message, Received, ReportedPlan, read
 from services.snapshots.clock_watch import ClockWatch
 from services.snapshots.hosts.registry import HostRegistry
 from services.snapshots.plans.delivery import Carried
@@ -150,7 +150,7 @@ class Leader:
         for host, message in messages:
             if isinstance(message, ReportedPlan):
                 self._note_report(host, message)
-            elif isinstance(message, Answer):
+            elif isinstance(message, CallAnswer):
                 self._note_answer(host, message)
 
     def _stored(self, runs: Sequence[tuple[str, PolicyRun]]) -> dict[str, dict[str, int]]:
@@ -171,7 +171,7 @@ class Leader:
         if is_back:
             self.sync.request(host, self.clock())
 
-    def _note_answer(self, host: str, answer: Answer) -> None:
+    def _note_answer(self, host: str, answer: CallAnswer) -> None:
         call = self.calls.answered(answer.call_id, host)
         if call is None:
             return
@@ -185,7 +185,7 @@ class Leader:
         elif call.method == RUNS_SINCE:
             self._note_page(host, answer)
 
-    def _note_page(self, host: str, answer: Answer) -> None:
+    def _note_page(self, host: str, answer: CallAnswer) -> None:
         if answer.error:
             self.sync.note_refused(host, self.clock())
             return

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 RENEW_S = 2.0
 
 
-class Lease(Protocol):
+class LeadershipLease(Protocol):
     """What is needed of `PlanLease`, see there; raises DatabaseUnavailable."""
 
     ttl_s: float
@@ -51,7 +51,7 @@ class Leadership:
 
     def __init__(
         self,
-        lease: Lease,
+        lease: LeadershipLease,
         lead: Callable[[], Leading],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -21,7 +21,7 @@ from services.snapshots.persistence.plan_store import SqlPlans
 from services.snapshots.persistence.policy_store import SqlPolicies
 from services.snapshots.persistence.run_store import SqlRuns
 from services.snapshots.plans.planner import Planner
-from services.snapshots.policies.service import PolicyService
+from services.snapshots.policies.service import CentralPolicies
 from services.snapshots.runs.history import RunHistory
 from services.snapshots.runs.sync import RunSync
 from services.snapshots.settings import Settings
@@ -47,7 +47,7 @@ class Snapshots:
         self._plans = SqlPlans(self.database, self._lease)
         self._runs = SqlRuns(self.database)
         self.leadership = Leadership(self._lease, self._build_leader)
-        self.policies = PolicyService(SqlPolicies(self.database), self.leadership.poke)
+        self.policies = CentralPolicies(SqlPolicies(self.database), self.leadership.poke)
         self._watch()
 
     def migrate(self) -> None:

@@ -18,7 +18,7 @@ from services.gateway.persistence.creation_index import CreationIndex
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.retention import (
     DEFAULT,
-    Retention,
+    OperationRetention,
     WriteCounts,
     prune,
     purge,
@@ -45,7 +45,7 @@ _MERGE = sa.update(operations).where(_OF_ID)
 class SqlOperationStore:
     """Implements `OperationStore`."""
 
-    def __init__(self, database: Database, retention: Retention = DEFAULT) -> None:
+    def __init__(self, database: Database, retention: OperationRetention = DEFAULT) -> None:
         self._database = database
         self._additions = {
             table: database.insert(table).on_conflict_do_nothing().returning(*table.primary_key)

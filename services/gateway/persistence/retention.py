@@ -23,7 +23,7 @@ SLACK = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Retention:
+class OperationRetention:
     """The limits per host; `keys` is the limit of all idempotency keys. Sizes are in characters."""
 
     operations: int = 10_000
@@ -34,7 +34,7 @@ class Retention:
     keys: int = 1_000_000
 
 
-DEFAULT = Retention()
+DEFAULT = OperationRetention()
 
 
 class WriteCounts:
@@ -43,7 +43,7 @@ class WriteCounts:
     A host that is new to this process is due at once.
     """
 
-    def __init__(self, retention: Retention) -> None:
+    def __init__(self, retention: OperationRetention) -> None:
         self._most = retention.operations // SLACK
         self._most_size = retention.operations_size // SLACK
         self._count: defaultdict[str, int] = defaultdict(lambda: self._most)
@@ -65,14 +65,18 @@ class WriteCounts:
         return self._count[host] > self._most or self._size[host] > self._most_size
 
 
-def prune(connection: sa.Connection, host: str, retention: Retention) -> None:
+def prune(connection: sa.Connection, host: str, retention: OperationRetention) -> None:
     """Delete the excess rows of a host, the oldest first."""
     connection.execute(_old_operations(host, retention))
     connection.execute(_old_notes(host, retention))
 
 
 def purge(
-    connection: sa.Connection, retention: Retention, *, keys_before: float, operations_before: float
+    connection: sa.Connection,
+    retention: OperationRetention,
+    *,
+    keys_before: float,
+    operations_before: float,
 ) -> None:
     """Delete keys and operations that were requested before these Unix times, and excess keys."""
     connection.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created < keys_before))
@@ -80,7 +84,7 @@ def purge(
     connection.execute(sa.delete(operations).where(operations.c.created < operations_before))
 
 
-def _prune_keys(connection: sa.Connection, retention: Retention) -> None:
+def _prune_keys(connection: sa.Connection, retention: OperationRetention) -> None:
     """Delete the oldest excess idempotency keys."""
     created = idempotency_keys.c.created
     newest_too_many = sa.select(created).order_by(created.desc()).offset(retention.keys).limit(1)
@@ -88,7 +92,7 @@ def _prune_keys(connection: sa.Connection, retention: Retention) -> None:
     connection.execute(old)
 
 
-def _old_operations(host: str, retention: Retention) -> sa.Delete:
+def _old_operations(host: str, retention: OperationRetention) -> sa.Delete:
     """Return the statement that deletes excess operations of a host.
 
     An operation that a gateway submitted stays until it has ended, and one with a key as long as
@@ -108,7 +112,7 @@ def _old_operations(host: str, retention: Retention) -> sa.Delete:
     return sa.delete(operations).where(columns.id.in_(old))
 
 
-def _old_notes(host: str, retention: Retention) -> sa.Delete:
+def _old_notes(host: str, retention: OperationRetention) -> sa.Delete:
     columns = snapshot_notes.c
     order = (columns.noted_at.desc(), columns.uuid, columns.snapshot)
     rank = sa.func.row_number().over(order_by=order).label("place")

@@ -27,7 +27,7 @@ MOST_AT_ONCE = 50
 _Changed = tuple[str, str] | InstanceKey
 
 
-class SnapshotSource:
+class SnapshotTopicSource:
     """The runs that each host has reported last, and the instances of hosts that report.
 
     An instance of which nothing is known has no entry.

@@ -22,7 +22,7 @@ from services.gateway.responses.policy_runs import Explain
 from services.gateway.ws.change_log import ChangeLog
 from services.gateway.ws.debouncer import Debouncer
 from services.gateway.ws.protocol import Topic, TopicFilter
-from services.gateway.ws.snapshot_source import SnapshotSource
+from services.gateway.ws.snapshot_source import SnapshotTopicSource
 from services.gateway.ws.topic_channel import TopicChannel
 from services.gateway.ws.topic_sources import HostSource, InstanceSource, OperationSource, Source
 from services.gateway.ws.usage import UsageTopic
@@ -121,7 +121,7 @@ class TopicRegistry:
         if topic == "hosts":
             return HostSource(self._fleet, self._now, self._boundary)
         if topic == "snapshots":
-            return SnapshotSource(self._fleet, profile.language.explain_run, self._boundary)
+            return SnapshotTopicSource(self._fleet, profile.language.explain_run, self._boundary)
         view = profile.language.render_operation
         return OperationSource(self._operations, view, boundary=self._boundary)
 

@@ -23,7 +23,7 @@ from services.lxd_worker.instances.observation import InitProcess, InstanceConfi
 from services.lxd_worker.instances.parked_roots import ROOT, parked_name, parked_root, trash_of
 from services.lxd_worker.omissions import Omission, Omit
 from services.lxd_worker.protocols import (
-    InstanceReading,
+    InstanceAnswer,
     LxdServer,
     ObservedInstance,
     ParkedRoots,
@@ -117,12 +117,12 @@ class LxdReader:
         reported, _ = self._read(project, name)
         return reported
 
-    def read(self, project: str, name: str) -> InstanceReading:
+    def read(self, project: str, name: str) -> InstanceAnswer:
         """See `Lxd.read`."""
         self._introduce()
         reported, found = self._read(project, name)
         is_ours = found and self._is_ours(found)
-        return InstanceReading(reported, self._observation(found) if found and is_ours else None)
+        return InstanceAnswer(reported, self._observation(found) if found and is_ours else None)
 
     def cached_instances(self) -> Mapping[tuple[str, str], Instance] | None:
         """See `Lxd.cached_instances`."""

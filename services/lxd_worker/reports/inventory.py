@@ -18,7 +18,7 @@ from services.lxd_worker.instances.lifecycle_events import (
 )
 from services.lxd_worker.journal.protocol import Journal
 from services.lxd_worker.omissions import Omission
-from services.lxd_worker.protocols import InstanceReading, Lxd, ObservedInstance, Signal
+from services.lxd_worker.protocols import InstanceAnswer, Lxd, ObservedInstance, Signal
 from services.lxd_worker.reports.held_events import HeldEvents, Place
 from services.lxd_worker.reports.publishing import FailureLog, ReportContext, RetryTimer
 from services.lxd_worker.transitions.rebuild import SWAP_KINDS
@@ -106,7 +106,7 @@ class InventoryReport:
         """See `InstanceReports.cancel_reading`."""
         self._held.cancel((project, name))
 
-    def read(self, project: str, name: str, *, is_done: bool) -> InstanceReading:
+    def read(self, project: str, name: str, *, is_done: bool) -> InstanceAnswer:
         """See `InstanceReports.read`."""
         reported = None
         self._held.begin_reading((project, name), is_done=is_done)

@@ -41,7 +41,7 @@ QUEUE_ARGUMENTS = {
 
 
 @dataclass(slots=True)
-class Subscription:
+class HostQueueSubscription:
     """The queue of a host's exchange, and its consumer."""
 
     exchange: str
@@ -76,7 +76,7 @@ class HostQueues:
         self._tags = 0
         # Exchanges that are not there, as the host's user is not; until a heartbeat comes.
         self._missing: set[str] = set()
-        self.subscriptions: dict[str, Subscription] = {}
+        self.subscriptions: dict[str, HostQueueSubscription] = {}
 
     def note_found(self, exchange: str) -> None:
         """Record that a new host, or exchange, was found."""
@@ -96,7 +96,7 @@ class HostQueues:
         if not self._declare(host, queue, exchange):
             return False
         tag = f"host-{self._tags}"
-        self.subscriptions[host] = Subscription(exchange, queue, tag)
+        self.subscriptions[host] = HostQueueSubscription(exchange, queue, tag)
         with eventlet.Timeout(REQUEST_TIMEOUT_S):
             self._channel.basic_consume(
                 queue, tag, callback=lambda message: self._deliver(host, message)

@@ -23,7 +23,7 @@ MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class RateBudget:
+class InboxBudget:
     """The rate limits of one host: per second, and in a burst."""
 
     messages_per_s: float
@@ -34,7 +34,7 @@ class RateBudget:
 
 # A host with 1,000 instances takes as many snapshots at a slot, four at once: some 30 changes a
 # second, and as many again when it prunes.
-HOST = RateBudget(messages_per_s=50, messages_at_once=500, bytes_per_s=MIB, bytes_at_once=32 * MIB)
+HOST = InboxBudget(messages_per_s=50, messages_at_once=500, bytes_per_s=MIB, bytes_at_once=32 * MIB)
 
 
 class Inboxes:
@@ -46,7 +46,7 @@ class Inboxes:
     def __init__(
         self,
         on_throttled: Callable[[], None],
-        budget: RateBudget = HOST,
+        budget: InboxBudget = HOST,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._on_throttled = on_throttled

@@ -56,7 +56,7 @@ class ReportedPlan(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallAnswer:
     """An answer to one of our calls; `error` is the class of the error, empty: none."""
 
     call_id: str
@@ -81,7 +81,7 @@ class _Reply(Struct, frozen=True):
     error: _RemoteError | None = None
 
 
-Message = PolicyRun | ReportedPlan | Answer
+Message = PolicyRun | ReportedPlan | CallAnswer
 
 
 def read(received: Received, reply_id: str) -> Message:
@@ -122,14 +122,14 @@ def _check(received: Received) -> str:
     return host
 
 
-def _answer(received: Received) -> Answer:
+def _answer(received: Received) -> CallAnswer:
     reply = decode(_Reply, _bounded(received.body, MOST_ANSWER_BYTES))
     call_id = received.properties.get("correlation_id")
     if not isinstance(call_id, str):
         raise UnreadableMessage("an answer to no call")
     if reply.error is not None:
-        return Answer(call_id, error=reply.error.exc_type)
-    return Answer(call_id, result=reply.result)
+        return CallAnswer(call_id, error=reply.error.exc_type)
+    return CallAnswer(call_id, result=reply.result)
 
 
 def _check_ids(run: PolicyRun) -> None:

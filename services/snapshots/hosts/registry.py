@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 SEEN_S = 600.0
 
 
-class HostStore(Protocol):
+class PlannedHostStore(Protocol):
     """What the registry needs of `SqlPlans`, see there; raises DatabaseUnavailable, LeaseLost."""
 
     def hosts(self) -> list[HostRecord]:
@@ -40,7 +40,7 @@ class HostRegistry:
 
     def __init__(
         self,
-        store: HostStore,
+        store: PlannedHostStore,
         keep_s: float,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,

@@ -53,7 +53,7 @@ class Policies(Protocol):
         """Delete a policy, readable or not; return whether it was there."""
 
 
-class PolicyStore(Protocol):
+class CentralPolicyStore(Protocol):
     """Transactions over the stored policies; both methods raise DatabaseUnavailable."""
 
     def read(self, work: Callable[[Policies], T]) -> T:
@@ -63,10 +63,10 @@ class PolicyStore(Protocol):
         """The same, while nobody else changes them; an error leaves them as they were."""
 
 
-class PolicyService:
+class CentralPolicies:
     """The use cases; `changed` is called after each change."""
 
-    def __init__(self, store: PolicyStore, changed: Callable[[], None]) -> None:
+    def __init__(self, store: CentralPolicyStore, changed: Callable[[], None]) -> None:
         self._store = store
         self._changed = changed
 

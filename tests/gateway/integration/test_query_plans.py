@@ -12,7 +12,7 @@ from services.gateway.persistence import database as adapter
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.host_store import SqlHostStore
 from services.gateway.persistence.operation_store import SqlOperationStore
-from services.gateway.persistence.retention import Retention
+from services.gateway.persistence.retention import OperationRetention
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import metadata
 from shared.contracts.operations import Kind, State
@@ -64,7 +64,7 @@ async def test_no_query_of_the_stores_reads_a_whole_table(tmp_path: Path) -> Non
     database = Database(f"sqlite:///{tmp_path}/gateway.db")
     await database.migrate()
     plans = QueryPlans(database._sql._engine, metadata)
-    kept = Called(SqlOperationStore(database, Retention(operations=0)))
+    kept = Called(SqlOperationStore(database, OperationRetention(operations=0)))
     hosts, notes = Called(SqlHostStore(database)), Called(SqlSnapshotNotes(database))
 
     await use_operations(kept)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from services.gateway.operations.store import IdempotencyKey, Lease, OperationFilter, StoredRequest
 from services.gateway.persistence.database import Database
 from services.gateway.persistence.operation_store import SqlOperationStore
-from services.gateway.persistence.retention import DEFAULT, Retention
+from services.gateway.persistence.retention import DEFAULT, OperationRetention
 from services.gateway.persistence.snapshot_notes import SqlSnapshotNotes
 from services.gateway.persistence.tables import idempotency_keys, operations, snapshot_notes
 from shared.contracts.instance_config import ImageSource, NewInstance
@@ -36,7 +36,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 @pytest.fixture
 def store(database: Database) -> SqlOperationStore:
-    return SqlOperationStore(database, Retention(operations=MOST))
+    return SqlOperationStore(database, OperationRetention(operations=MOST))
 
 
 def reported(number: int, host: str = "h1", state: State = State.DONE, **more: object) -> Operation:
@@ -113,7 +113,7 @@ async def test_a_host_new_to_the_process_is_counted_at_once(
     database: Database, store: SqlOperationStore
 ) -> None:
     await store.merge([reported(number) for number in range(MOST)])
-    fewer = SqlOperationStore(database, Retention(operations=MOST // 2))
+    fewer = SqlOperationStore(database, OperationRetention(operations=MOST // 2))
 
     await fewer.merge([reported(MOST)])
 
@@ -123,7 +123,7 @@ async def test_a_host_new_to_the_process_is_counted_at_once(
 @pytest.mark.attack
 async def test_of_large_operations_fewer_are_kept(database: Database) -> None:
     size = 2**20
-    store = SqlOperationStore(database, Retention(operations_size=size))
+    store = SqlOperationStore(database, OperationRetention(operations_size=size))
     failure = Failure(code="lxd_refused", values=["x" * 8000])
 
     for number in range(300):
@@ -183,7 +183,7 @@ async def test_any_record_that_may_come_has_an_end(
 
 @pytest.mark.attack
 async def test_descriptions_of_snapshots_have_an_end(database: Database) -> None:
-    store = SqlOperationStore(database, Retention(operations=20, notes=30))
+    store = SqlOperationStore(database, OperationRetention(operations=20, notes=30))
     told = [
         reported(
             number,
@@ -214,7 +214,7 @@ async def test_descriptions_of_snapshots_have_an_end(database: Database) -> None
 
 @pytest.mark.attack
 async def test_idempotency_keys_have_an_end(database: Database) -> None:
-    store = SqlOperationStore(database, Retention(keys=10))
+    store = SqlOperationStore(database, OperationRetention(keys=10))
     for number in range(30):
         key = IdempotencyKey("admin", f"k{number}", "body")
         submitted = reported(number, state=State.SUBMITTING)

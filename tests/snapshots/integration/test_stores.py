@@ -20,7 +20,7 @@ from services.snapshots.persistence.plan_store import SqlPlans
 from services.snapshots.persistence.policy_store import PolicyTable, SqlPolicies
 from services.snapshots.persistence.run_store import SqlRuns
 from services.snapshots.persistence.tables import metadata
-from services.snapshots.policies.service import PolicyService
+from services.snapshots.policies.service import CentralPolicies
 from shared.contracts.errors import (
     DatabaseUnavailable,
     InvalidInput,
@@ -106,7 +106,7 @@ def test_a_policy_that_only_a_newer_copy_can_read_costs_no_other(
 ) -> None:
     monkeypatch.setattr(policy_store, "_logged", set())
     store, plans = SqlPolicies(database), SqlPlans(database, PlanLease(database, "a", 10.0))
-    service = PolicyService(store, lambda: None)
+    service = CentralPolicies(store, lambda: None)
     service.create(a_policy())
     newer = service.create(a_policy("newer"))
     unknown = sa.func.replace(tables.policies.c.record, "restic", "gfs")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.snapshots.bus.inboxes import Inboxes, RateBudget
+from services.snapshots.bus.inboxes import InboxBudget, Inboxes
 from services.snapshots.bus.messages import Received
 
-BUDGET = RateBudget(messages_per_s=10, messages_at_once=5, bytes_per_s=1000, bytes_at_once=10_000)
+BUDGET = InboxBudget(messages_per_s=10, messages_at_once=5, bytes_per_s=1000, bytes_at_once=10_000)
 
 
 class Bench:

@@ -8,7 +8,7 @@ from services.snapshots.leadership import Leadership
 from shared.contracts.errors import DatabaseUnavailable
 
 
-class Lease:
+class LeadershipLease:
     """A lease; `answer` is what the database says, None: it is away."""
 
     ttl_s = 10.0
@@ -51,7 +51,7 @@ class Bench:
     """A copy; `now` is its clock, `built` is what it has led with."""
 
     def __init__(self) -> None:
-        self.lease = Lease()
+        self.lease = LeadershipLease()
         self.now = 0.0
         self.built: list[Leading] = []
         self.fails = False

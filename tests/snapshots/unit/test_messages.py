@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.snapshots.bus.messages import Answer, Received, ReportedPlan, read, read_heartbeat
+from services.snapshots.bus.messages import CallAnswer, Received, ReportedPlan, read, read_heartbeat
 from shared.contracts.codec import encode, to_wire
 from shared.contracts.errors import UnreadableMessage
 from shared.contracts.events import MAX_BYTES, PolicyRunChanged, ProtectionReported
@@ -65,7 +65,7 @@ def test_a_page_of_runs_is_read_from_an_answer() -> None:
 
     told = read(answer(to_wire(page)), REPLY_ID)
 
-    assert isinstance(told, Answer)
+    assert isinstance(told, CallAnswer)
     assert (told.call_id, told.error) == ("c1", "")
     assert told.page() == page
 
@@ -73,7 +73,7 @@ def test_a_page_of_runs_is_read_from_an_answer() -> None:
 def test_an_error_is_known_by_its_class() -> None:
     error = {"exc_type": "MethodNotFound", "exc_path": "x.y", "exc_args": ["z"], "value": "z"}
 
-    assert read(answer(error=error), REPLY_ID) == Answer("c1", error="MethodNotFound")
+    assert read(answer(error=error), REPLY_ID) == CallAnswer("c1", error="MethodNotFound")
 
 
 @pytest.mark.attack
@@ -113,7 +113,7 @@ def test_what_is_not_certainly_a_message_of_the_host_for_us_is_not_read(message:
 def test_an_answer_that_is_no_page_is_none(result: object) -> None:
     told = read(answer(result), REPLY_ID)
 
-    assert isinstance(told, Answer)
+    assert isinstance(told, CallAnswer)
     with pytest.raises(UnreadableMessage):
         told.page()
 
@@ -145,7 +145,7 @@ def test_a_heartbeat_is_one_of_the_host_whose_exchange_it_came_through() -> None
 def test_any_bytes_are_read_or_refused(key: str, body: bytes) -> None:
     try:
         message = read(received(key, body, correlation_id="c1"), REPLY_ID)
-        if isinstance(message, Answer):
+        if isinstance(message, CallAnswer):
             message.page()
     except UnreadableMessage as exc:
         assert exc.reason  # noqa: PT017 - either of the two outcomes is right

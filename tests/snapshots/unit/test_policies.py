@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from services.snapshots.policies.service import PolicyService
+from services.snapshots.policies.service import CentralPolicies
 from shared.contracts.bounds import MOST
 from shared.contracts.codec import encode, to_wire
 from shared.contracts.errors import (
@@ -71,7 +71,7 @@ class Bench:
     def __init__(self) -> None:
         self.memory = PoliciesInMemory()
         self.changes = 0
-        self.service = PolicyService(self.memory, self._changed)
+        self.service = CentralPolicies(self.memory, self._changed)
 
     def _changed(self) -> None:
         self.changes += 1

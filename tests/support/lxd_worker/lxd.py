@@ -14,7 +14,7 @@ from services.lxd_worker.instances.observation import InitProcess, InstanceConfi
 from services.lxd_worker.instances.parked_roots import ParkedRoot
 from services.lxd_worker.journal.entry import JournalEntry
 from services.lxd_worker.protocols import (
-    InstanceReading,
+    InstanceAnswer,
     LxdOperation,
     LxdServer,
     ObservedInstance,
@@ -120,14 +120,14 @@ class FakeLxd:
         revision = next(self._revisions)
         return ObservedInstance(revision, self._described(name, found, revision) if found else None)
 
-    def read(self, project: str, name: str) -> InstanceReading:
+    def read(self, project: str, name: str) -> InstanceAnswer:
         called, self.on_read = self.on_read, None
         if called:
             called()
         reported = self.instance(project, name)
         self.looks += 1
         found = self._look(name)
-        return InstanceReading(reported, _briefly(found) if found else None)
+        return InstanceAnswer(reported, _briefly(found) if found else None)
 
     def cached_instances(self) -> dict[tuple[str, str], Instance] | None:
         return self.memory
@@ -405,7 +405,7 @@ class FakeReports:
     def expect_reading(self, project: str, name: str, step: Step) -> None:
         self.expected.add((project, name))
 
-    def read(self, project: str, name: str, *, is_done: bool) -> InstanceReading:
+    def read(self, project: str, name: str, *, is_done: bool) -> InstanceAnswer:
         self.expected.discard((project, name))
         return self._lxd.read(project, name)
 

@@ -10,7 +10,7 @@ import pytest
 from services.gateway.fleet.recent_runs import MOST_RUNS
 from services.gateway.fleet.view import FleetView
 from services.gateway.ws.change_log import LogEntry
-from services.gateway.ws.snapshot_source import MOST_AT_ONCE, SnapshotSource
+from services.gateway.ws.snapshot_source import MOST_AT_ONCE, SnapshotTopicSource
 from shared.contracts.events import PolicyRunChanged
 from shared.contracts.policies import PolicyRun, ProtectionState, RunState
 from tests.support.builders import (
@@ -39,20 +39,20 @@ def ran(fleet: FleetView, run: PolicyRun, host: str = "h1") -> None:
     fleet.apply(host, PolicyRunChanged(run=run))
 
 
-async def a_source(fleet: FleetView, wakeups: list[int] | None = None) -> SnapshotSource:
-    source = SnapshotSource(fleet, lambda code: f"because of {code}")
+async def a_source(fleet: FleetView, wakeups: list[int] | None = None) -> SnapshotTopicSource:
+    source = SnapshotTopicSource(fleet, lambda code: f"because of {code}")
     await source.start(lambda: None if wakeups is None else wakeups.append(1))
     return source
 
 
-def entries(source: SnapshotSource) -> list[LogEntry]:
+def entries(source: SnapshotTopicSource) -> list[LogEntry]:
     found = list(source.candidates())
     while source.has_more:
         found += source.candidates()
     return found
 
 
-def values(source: SnapshotSource) -> dict[str, Any]:
+def values(source: SnapshotTopicSource) -> dict[str, Any]:
     return {each.key: each.text and json.loads(each.text) for each in entries(source)}
 
 
