@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
-JOBS ?= 2
+# Most tests wait for daemons: on two cores three processes keep them busy.
+JOBS ?= 3
 HOSTS ?= 100
 BIN := $(VENV)/bin
 # The tests of a file share what they have started, so a file goes to one process.

@@ -33,6 +33,10 @@ CURL = Requirement(
     "curl, to try the API's examples", lambda: shutil.which("curl") is not None, (("curl",),)
 )
 
+JQ = Requirement(
+    "jq, to try the API's examples", lambda: shutil.which("jq") is not None, (("jq",),)
+)
+
 PROMETHEUS = Requirement(
     "Prometheus, to read the metrics",
     lambda: shutil.which("promtool") is not None,
@@ -89,6 +93,7 @@ FOR_TESTS = (
     LXD_PROGRAM,
     BUSYBOX,
     CURL,
+    JQ,
     NGINX,
     POSTGRESQL,
     PROMETHEUS,

@@ -37,6 +37,7 @@ PROMISED = [
     "<= 15 ms more (p50)",
     "<= 20 ms (p50)",
     "<= 1.5 times (p50)",
+    "<= 1.2 times",
     "<= 1.5 times (p50)",
     "<= 10 ms (p50)",
     "<= 50 ms (p99)",
