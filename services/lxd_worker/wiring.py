@@ -19,13 +19,13 @@ from services.lxd_worker.lxd.console import LxdTerminals
 from services.lxd_worker.lxd.daemon import LxdDaemon
 from services.lxd_worker.lxd.host_resources import LxdHostResources
 from services.lxd_worker.omissions import Omission, Omit
-from services.lxd_worker.operations.outbox import Outbox
+from services.lxd_worker.operations.outbox import operation_outbox
 from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
 from services.lxd_worker.policies.assembly import build_policies
-from services.lxd_worker.policies.outbox import PolicyRunOutbox
+from services.lxd_worker.policies.outbox import policy_run_outbox
 from services.lxd_worker.policies.service import HostPolicies
 from services.lxd_worker.policies.store import SqlPolicyStore
 from services.lxd_worker.rebuild.trash import TrashCollector
@@ -74,10 +74,10 @@ def build_worker(
         operations=operations,
         supervisor=supervisor,
         pending=pending,
-        outbox=Outbox(journal, parts.publish, parts.changed.set, eventlet.spawn_after),
+        outbox=operation_outbox(journal, parts.publish, parts.changed.set, eventlet.spawn_after),
         trash=TrashCollector(parts.lxd, journal, parts.clock),
         policies=policies,
-        policy_runs=PolicyRunOutbox(
+        policy_runs=policy_run_outbox(
             parts.store, parts.publish, parts.runs_changed.set, eventlet.spawn_after
         ),
         consoles=_consoles(parts),

@@ -13,10 +13,11 @@ from services.lxd_worker.operations.record import OperationContext
 from services.lxd_worker.operations.secrets import PendingSecrets
 from services.lxd_worker.operations.service import HostOperations
 from services.lxd_worker.operations.supervisor import OperationSupervisor
-from services.lxd_worker.policies.outbox import PolicyRunOutbox
 from services.lxd_worker.policies.service import HostPolicies
 from services.lxd_worker.rebuild.trash import TrashCollector
 from services.lxd_worker.report_loops import Loop, Reporting
+from shared.contracts.operations import Operation
+from shared.contracts.policies import PolicyRun
 from shared.platform.run.background_loop import run_forever
 
 # For consoles, when the worker stops, to hang up in order.
@@ -41,10 +42,10 @@ class Worker:
     operations: HostOperations
     supervisor: OperationSupervisor
     pending: PendingSecrets
-    outbox: Outbox
+    outbox: Outbox[Operation]
     trash: TrashCollector
     policies: HostPolicies
-    policy_runs: PolicyRunOutbox
+    policy_runs: Outbox[PolicyRun]
     consoles: ConsoleSessions
     threads: GreenthreadGroup
     operations_changed: AutoResetEvent

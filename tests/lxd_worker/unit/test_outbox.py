@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from services.lxd_worker.operations.outbox import Outbox
+from services.lxd_worker.operations.outbox import Outbox, operation_outbox
 from services.lxd_worker.protocols import Publish
 from shared.contracts.errors import BrokerUnavailable
 from shared.contracts.events import (
     Event,
     OperationChanged,
 )
-from shared.contracts.operations import Kind, State
+from shared.contracts.operations import Kind, Operation, State
 from tests.support.lxd_worker.bench import Bench
 from tests.support.lxd_worker.observations import observation
 from tests.support.lxd_worker.wire import Wire
@@ -22,8 +22,8 @@ def wire() -> Wire:
     return Wire()
 
 
-def outbox(bench: Bench, publish: Publish) -> Outbox:
-    return Outbox(bench.journal, publish, lambda: None, lambda *_: None)
+def outbox(bench: Bench, publish: Publish) -> Outbox[Operation]:
+    return operation_outbox(bench.journal, publish, lambda: None, lambda *_: None)
 
 
 def test_every_operation_is_reported_in_the_order_of_its_change(bench: Bench, wire: Wire) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.policies.outbox import PolicyRunOutbox
+from services.lxd_worker.policies.outbox import policy_run_outbox
 from shared.contracts.policies import Policy, Schedule, Selection
 from tests.support.lxd_worker.policies import PolicyBench, a_policy, policy_bench
 
@@ -50,7 +50,7 @@ def jump(host: PolicyBench, seconds: float) -> None:
 
 def forget_history(host: PolicyBench) -> None:
     """Have the runs and operations of the past tidied."""
-    PolicyRunOutbox(host.store, host.wire.publish, list, lambda *_: None).publish_unconfirmed()
+    policy_run_outbox(host.store, host.wire.publish, list, lambda *_: None).publish_unconfirmed()
 
     def age(connection: Any) -> None:
         connection.exec_driver_sql("UPDATE policy_runs SET changed_at = 0")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.policies.outbox import PolicyRunOutbox
+from services.lxd_worker.policies.outbox import policy_run_outbox
 from services.lxd_worker.policies.runs import MOST_ATTEMPTS
 from services.lxd_worker.policies.store import MOST_RUNS
 from services.lxd_worker.transitions.steps import Step
@@ -74,7 +74,7 @@ def test_on_a_full_disk_nothing_is_taken_that_is_not_recorded_and_later_all_goes
 def test_while_the_broker_is_away_for_ten_slots_all_are_taken_and_later_told_in_order(
     host: PolicyBench,
 ) -> None:
-    outbox = PolicyRunOutbox(host.store, host.wire.publish, lambda: None, lambda *_: None)
+    outbox = policy_run_outbox(host.store, host.wire.publish, lambda: None, lambda *_: None)
     host.wire.cut = 10
     for _ in range(10):
         host.until_hour()
@@ -249,7 +249,7 @@ def test_the_history_of_runs_has_an_end(host: PolicyBench, monkeypatch: pytest.M
 
 def test_runs_that_were_told_go_with_the_journal(host: PolicyBench) -> None:
     host.until_hour(2)
-    PolicyRunOutbox(host.store, host.wire.publish, list, lambda *_: None).publish_unconfirmed()
+    policy_run_outbox(host.store, host.wire.publish, list, lambda *_: None).publish_unconfirmed()
 
     host.policies.tidy(-10 * 365 * 86400)
 

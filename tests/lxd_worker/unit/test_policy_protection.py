@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from services.lxd_worker.policies.outbox import PolicyRunOutbox
+from services.lxd_worker.policies.outbox import policy_run_outbox
 from services.lxd_worker.transitions.steps import Step
 from shared.contracts.errors import BrokerUnavailable, InstanceNotFound, InvalidInput, LxdRefused
 from shared.contracts.events import PolicyRunChanged
@@ -255,7 +255,7 @@ def test_runs_are_reported_until_the_broker_has_them(host: PolicyBench) -> None:
     host.give(POLICY)
     host.until_hour()
     host.wire.cut = 1
-    outbox = PolicyRunOutbox(
+    outbox = policy_run_outbox(
         host.store, host.wire.publish, lambda: None, lambda *_: host.wire.later.append(list)
     )
 
