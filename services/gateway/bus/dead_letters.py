@@ -8,7 +8,6 @@ behind its own.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable
 
@@ -17,14 +16,17 @@ from aio_pika.abc import AbstractExchange
 from aiormq.abc import DeliveredMessage
 
 from services.gateway.bus.connection import CONNECTION_ERRORS, Alarm
+from shared.platform.bus.dead_letter import (
+    AT_ONCE,
+    BODY_BYTES,
+    LONGEST_REASON,
+    PER_SECOND,
+    dead_letter_headers,
+)
 from shared.platform.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 
-# Enough to identify it; the digest shows whether it is always the same.
-BODY_BYTES = 4096
-# Per host. An incompatible release shows in the first messages.
-PER_SECOND, AT_ONCE = 1.0, 10.0
 TIMEOUT_S = 2.0
 # Instead of a host id, which cannot start like this: the sender is not a known host.
 UNKNOWN = "_unknown"
@@ -55,7 +57,7 @@ class DeadLetters:
         if _budget(self._log_budgets, host, 1.0).try_take():
             log.warning(
                 "unreadable message",
-                extra={"host": host, "key": message.routing_key, "reason": reason[:500]},
+                extra={"host": host, "key": message.routing_key, "reason": reason[:LONGEST_REASON]},
             )
         if self._exchange is None or self._alarm.reason:
             return
@@ -80,11 +82,6 @@ def _dead_letter(message: DeliveredMessage, reason: str) -> Message:
     return Message(
         message.body[:BODY_BYTES],
         content_type="application/octet-stream",
-        headers={
-            "fleet-reason": reason[:500],
-            "fleet-key": message.routing_key or "",
-            "fleet-size": len(message.body),
-            "fleet-sha256": hashlib.sha256(message.body).hexdigest(),
-        },
+        headers=dict(dead_letter_headers(message.routing_key or "", message.body, reason)),
         delivery_mode=DeliveryMode.PERSISTENT,
     )

@@ -6,7 +6,6 @@ the rest are counted. So no host can fill the queue, the log or the disk.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 
@@ -14,14 +13,17 @@ from services.snapshots.bus.messages import Received
 from shared.contracts.errors import BrokerUnavailable
 from shared.platform.bus import topology
 from shared.platform.bus.confirmed_publisher import ConfirmedPublisher
+from shared.platform.bus.dead_letter import (
+    AT_ONCE,
+    BODY_BYTES,
+    LONGEST_REASON,
+    PER_SECOND,
+    dead_letter_headers,
+)
 from shared.platform.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 
-# Enough to identify it; the digest shows whether it is always the same.
-BODY_BYTES = 4096
-# Per host. An incompatible release shows in the first messages.
-PER_SECOND, AT_ONCE = 1.0, 10.0
 MOST_BUDGETS = 20_000
 
 
@@ -42,14 +44,8 @@ class DeadLetters:
             return
         log.warning(
             "unreadable message",
-            extra={"host": host, "key": received.key[:255], "reason": reason[:500]},
+            extra={"host": host, "key": received.key[:255], "reason": reason[:LONGEST_REASON]},
         )
-        headers = {
-            "fleet-reason": reason[:500],
-            "fleet-key": received.key,
-            "fleet-size": len(received.body),
-            "fleet-sha256": hashlib.sha256(received.body).hexdigest(),
-        }
         try:
             self._publisher.send(
                 topology.DEAD.name,
@@ -57,7 +53,7 @@ class DeadLetters:
                 received.body[:BODY_BYTES],
                 mandatory=False,
                 persistent=True,
-                headers=headers,
+                headers=dead_letter_headers(received.key, received.body, reason),
             )
         except BrokerUnavailable as exc:
             log.warning("dead letter lost", extra={"host": host, "reason": str(exc)})

@@ -9,7 +9,8 @@ from pamqp import commands
 from pamqp.header import ContentHeader
 
 from services.gateway.bus.connection import Alarm
-from services.gateway.bus.dead_letters import AT_ONCE, BODY_BYTES, DeadLetters
+from services.gateway.bus.dead_letters import DeadLetters
+from shared.platform.bus.dead_letter import AT_ONCE, BODY_BYTES
 
 
 class FakeExchange:
