@@ -16,7 +16,7 @@ from services.gateway.http.openapi import FLEET, READING, SNAPSHOT_POLICIES, TOK
 from services.gateway.http.v1.envelope import PREFIX, success
 from services.gateway.http.v1.openapi import answers, failures
 from services.gateway.http.v1.protection_list import ProtectionFilter, protection_page
-from services.gateway.http.v1.vms import Given, Text, part_of
+from services.gateway.http.v1.vms import Given, Search, part_of
 from services.gateway.responses.protection import ProtectionPage
 
 router = APIRouter(prefix=f"{PREFIX}/protection", tags=[SNAPSHOT_POLICIES], dependencies=TOKEN)
@@ -28,16 +28,7 @@ async def wanted_by(
     state: Annotated[
         State | None, Given, Query(description=both("按状态过滤", "Filter by state"))
     ] = None,
-    search: Annotated[
-        Text | None,
-        Given,
-        Query(
-            description=both(
-                "名称、id、地址或描述中的文字",
-                "A text in the name, id, an address or the description",
-            )
-        ),
-    ] = None,
+    search: Search = None,
     host: HostChoice = None,
     project: ProjectChoice = None,
 ) -> ProtectionFilter:

@@ -55,22 +55,23 @@ Status = Literal["running", "stopped", "paused", "creating", "error"]
 Text = Annotated[str, Field(max_length=255), WithoutControls]
 # The document's clients send an empty filter where they want none.
 Given = BeforeValidator(lambda text: text or None)
+Search = Annotated[
+    Text | None,
+    Given,
+    Query(
+        description=both(
+            "名称、id、地址或描述中的文字",
+            "A text in the name, id, an address or the description",
+        )
+    ),
+]
 
 
 async def wanted_by(
     status: Annotated[
         Status | None, Given, Query(description=both("按状态过滤", "Filter by status"))
     ] = None,
-    search: Annotated[
-        Text | None,
-        Given,
-        Query(
-            description=both(
-                "名称、id、地址或描述中的文字",
-                "A text in the name, id, an address or the description",
-            )
-        ),
-    ] = None,
+    search: Search = None,
     host: HostChoice = None,
     kind: Annotated[
         Literal["container", "virtual-machine"] | None,
